@@ -1,0 +1,17 @@
+"""Wire the application: roles after migrations."""
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class StageAppConfig(AppConfig):
+    """The application."""
+
+    name = "stageapp"
+    verbose_name = "Stage normalization"
+
+    def ready(self) -> None:
+        """Connect what must happen once all models are known."""
+        from stageapp import roles  # noqa: PLC0415  models exist only now
+
+        post_migrate.connect(roles.create_roles, sender=self)

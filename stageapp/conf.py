@@ -1,0 +1,55 @@
+"""The project's own settings, typed and with their meaning in one place.
+
+Everything is read at call time, so that a test may override a setting.
+"""
+
+from django.conf import settings
+
+MODES = ("off", "warn", "enforce")
+DEFAULT_MODE_CEILING = "warn"
+
+
+def default_mode() -> str:
+    """Return the mode that counts while neither store has an answer; never stricter than `warn`."""
+    configured = settings.STAGE_VALIDATION_MODE
+    return configured if configured in ("off", "warn") else DEFAULT_MODE_CEILING
+
+
+def mode_max_staleness() -> float:
+    """Return how long a known mode outlives both stores before `enforce` counts as `warn`, in seconds."""
+    return float(settings.STAGE_MODE_MAX_STALENESS)
+
+
+def refresh_seconds() -> float:
+    """Return the period of the background re-read, in seconds."""
+    return float(settings.STAGE_REFRESH_SECONDS)
+
+
+def refresher_enabled() -> bool:
+    """Tell whether this process may run the background refresher (the tests and short commands may not)."""
+    return bool(settings.STAGE_REFRESHER)
+
+
+def targets() -> list[str]:
+    """Return the columns that may be normalized, each as `app.Model.field`."""
+    return list(settings.STAGE_TARGETS)
+
+
+def batch_seconds() -> float:
+    """Return the time one batch transaction aims at, in seconds."""
+    return float(settings.STAGE_BATCH_SECONDS)
+
+
+def batch_pause_seconds() -> float:
+    """Return the rest between two batches, in seconds."""
+    return float(settings.STAGE_BATCH_PAUSE_SECONDS)
+
+
+def plan_max_age_hours() -> float:
+    """Return how old a plan may be when its run first starts, in hours."""
+    return float(settings.STAGE_PLAN_MAX_AGE_HOURS)
+
+
+def embedded() -> bool:
+    """Tell whether the embedded servers are in use."""
+    return bool(settings.EMBEDDED)

@@ -1,0 +1,47 @@
+"""The facts: one file per part of the product."""
+
+from stageapp.models.consumers import Consumer
+from stageapp.models.modes import ModeChange
+from stageapp.models.normalization import (
+    Batch,
+    Checkpoint,
+    NormalizationLog,
+    Plan,
+    PlanEntry,
+    Run,
+    RunMove,
+)
+from stageapp.models.permissions import Operation
+from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
+from stageapp.models.traffic import TrafficWindow
+from stageapp.models.vocabulary import (
+    FoldingCharacter,
+    FoldingRange,
+    Stage,
+    StageAlias,
+    TextRule,
+    VocabularyVersion,
+)
+
+__all__ = [
+    "Batch",
+    "Checkpoint",
+    "Consumer",
+    "FoldingCharacter",
+    "FoldingRange",
+    "Fund",
+    "ModeChange",
+    "NormalizationLog",
+    "Operation",
+    "Plan",
+    "PlanEntry",
+    "PortfolioCompany",
+    "Run",
+    "RunMove",
+    "Stage",
+    "StageAlias",
+    "Strategy",
+    "TextRule",
+    "TrafficWindow",
+    "VocabularyVersion",
+]

@@ -1,0 +1,54 @@
+"""The built-in data: funds, their companies, and saved strategies."""
+
+from django.db import models
+
+from stageapp.models.consumers import Consumer
+
+
+class Fund(models.Model):
+    """A fund that holds companies."""
+
+    name = models.CharField(max_length=200, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PortfolioCompany(models.Model):
+    """A company a fund invested in. `stage` is the built-in target: free text until it is normalized."""
+
+    fund = models.ForeignKey(Fund, on_delete=models.PROTECT, related_name="companies")
+    name = models.TextField()
+    stage = models.TextField(blank=True, default="")
+    sector = models.TextField(blank=True, default="")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "portfolio companies"
+        ordering = ["id"]
+        indexes = [models.Index(fields=["fund", "id"])]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Strategy(models.Model):
+    """A saved stage allocation: what was sent, and what it meant when it was saved."""
+
+    name = models.CharField(max_length=200)
+    consumer = models.ForeignKey(Consumer, null=True, blank=True, on_delete=models.SET_NULL)
+    raw_allocation = models.JSONField(help_text="[{stage, weight}] as sent; a stage JSON-escaped where needed")
+    allocation = models.JSONField(help_text="{canonical stage: share of 1}")
+    unallocated = models.FloatField(default=0.0, help_text="share of 1 that unknown stages hold")
+    vocabulary_version = models.BigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "strategies"
+        ordering = ["-created_at", "-id"]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,137 @@
+"""The controlled vocabulary: stages, aliases, their versions, and the text rules they are keyed by."""
+
+from django.core.validators import RegexValidator
+from django.db import models
+
+REASONS = {
+    "unmapped": "no alias says what it means",
+    "blank": "empty, or a placeholder for no value",
+    "ambiguous": "it could mean more than one stage",
+    "between_stages": "it lies between two stages",
+    "multiple_stages": "it names more than one stage",
+    "not_a_stage": "a kind of financing, not a stage (debt, grant, note, crowdfunding, secondary …)",
+    "exit_status": "the company has left private funding (acquired, post-IPO …)",
+    "junk": "not readable as a stage",
+}
+REASON_CHOICES = [(reason, f"{reason}: {meaning}") for reason, meaning in REASONS.items()]
+
+
+class Stage(models.Model):
+    """One canonical value, with the assumptions a simulation makes about a company at this stage."""
+
+    DISTRIBUTIONS = [("power_law", "power law"), ("lognormal", "lognormal")]
+
+    slug = models.CharField(
+        max_length=40, unique=True, validators=[RegexValidator(r"^[a-z][a-z0-9_]*\Z", "a-z, 0-9 and _ only")]
+    )
+    label = models.CharField(max_length=60)
+    rank = models.PositiveSmallIntegerField(unique=True, help_text="order from the earliest stage to the latest")
+    active = models.BooleanField(default=True)
+
+    failure_rate = models.FloatField(default=0.5, help_text="share of companies that return nothing, 0 to 1")
+    distribution = models.CharField(max_length=10, choices=DISTRIBUTIONS, default="lognormal")
+    alpha = models.FloatField(null=True, blank=True, help_text="power law: tail exponent")
+    minimum_multiple = models.FloatField(null=True, blank=True, help_text="power law: smallest multiple")
+    maximum_multiple = models.FloatField(null=True, blank=True, help_text="power law: cap on the multiple")
+    median_multiple = models.FloatField(null=True, blank=True, default=1.5, help_text="lognormal: median multiple")
+    sigma = models.FloatField(null=True, blank=True, default=0.5, help_text="lognormal: sigma of the logarithm")
+    holding_years = models.FloatField(default=4, help_text="mean years from cheque to exit")
+    average_check = models.FloatField(default=10_000_000, help_text="one cheque, in the fund's currency")
+    follow_on_share = models.FloatField(default=0.3, help_text="share of companies that get a follow-on, 0 to 1")
+    follow_on_multiple = models.FloatField(default=1, help_text="a follow-on, in initial cheques")
+
+    class Meta:
+        ordering = ["rank"]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class StageAlias(models.Model):
+    """A raw spelling that means exactly one stage, or that is declared unknown for a reason.
+
+    `key` is what the text rules reduce the spelling to; `source` is empty for an alias that holds everywhere.
+    """
+
+    spelling = models.TextField()
+    key = models.CharField(max_length=256)
+    source = models.CharField(max_length=200, blank=True, default="")
+    stage = models.ForeignKey(
+        Stage, null=True, blank=True, on_delete=models.PROTECT, to_field="id", related_name="aliases"
+    )
+    reason = models.CharField(max_length=20, blank=True, default="", choices=REASON_CHOICES)
+    comment = models.TextField(blank=True, default="")
+
+    class Meta:
+        verbose_name_plural = "stage aliases"
+        ordering = ["key", "source"]
+        constraints = [
+            models.UniqueConstraint(fields=["source", "key"], name="one_meaning_per_source_and_key"),
+            models.CheckConstraint(
+                condition=models.Q(stage__isnull=False, reason="")
+                | (models.Q(stage__isnull=True) & ~models.Q(reason="")),
+                name="alias_names_a_stage_or_a_reason",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.spelling} → {self.stage.slug if self.stage else self.reason}"
+
+
+class VocabularyVersion(models.Model):
+    """One state of stages and aliases: who made it, why, and what changed. Append-only."""
+
+    number = models.BigAutoField(primary_key=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    actor = models.CharField(max_length=200)
+    reason = models.TextField()
+    diff = models.JSONField(default=dict)
+    snapshot = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"vocabulary version {self.number}"
+
+
+class FoldingCharacter(models.Model):
+    """One row of the shipped character table: what a character folds to (nothing, one or more characters)."""
+
+    codepoint = models.IntegerField(primary_key=True)
+    replacement = models.CharField(max_length=8, blank=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"U+{self.codepoint:04X} → {self.replacement!r}"
+
+
+class FoldingRange(models.Model):
+    """A range of characters that fold to themselves (ideographs, kana, Hangul)."""
+
+    first = models.IntegerField(primary_key=True)
+    last = models.IntegerField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"U+{self.first:04X}–U+{self.last:04X}"
+
+
+class TextRule(models.Model):
+    """One shipped text rule; `kind` is `rewrite` (pattern → text) or `verdict` (pattern → reason)."""
+
+    position = models.IntegerField(primary_key=True)
+    kind = models.CharField(max_length=10)
+    pattern = models.TextField()
+    outcome = models.TextField(blank=True)
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["position"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.position}"

@@ -1,0 +1,168 @@
+"""Count what arrives, in 10-second windows.
+
+A request adds to a dictionary. The refresher writes this process's absolute counts under its own id every few
+seconds and at exit: no hot row, and writing twice changes nothing.
+"""
+
+import atexit
+import datetime
+import os
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+
+from django.db import DatabaseError, connection
+from django.db.models import Sum
+from django.utils import timezone
+
+from stageapp.models.traffic import TrafficWindow
+from stageapp.refresher import refresher
+
+WINDOW_SECONDS = 10
+_KEEP_WINDOWS = 3  # an older window takes no more counts; it is dropped here once it is written
+
+_Key = tuple[int, str, str, str]  # window start (epoch seconds), endpoint, mode, verdict
+
+
+@dataclass
+class _Counts:
+    requests: int = 0
+    rejects: int = 0
+    errors: int = 0
+    slow: int = 0
+
+
+class _Process:
+    """This process's counts; a forked child begins its own under a new id."""
+
+    def __init__(self) -> None:
+        self.id = uuid.uuid4()
+        self.lock = threading.Lock()
+        self.counts: dict[_Key, _Counts] = {}
+        self.dirty: set[_Key] = set()
+
+
+_process = _Process()
+
+
+def _begin_anew() -> None:
+    global _process
+    _process = _Process()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
+def count(
+    *, endpoint: str, mode: str, verdict: str, rejected: bool = False, error: bool = False, slow: bool = False
+) -> None:
+    """Count one request; no I/O."""
+    start = int(time.time()) // WINDOW_SECONDS * WINDOW_SECONDS
+    key = (start, endpoint, mode, verdict)
+    with _process.lock:
+        counts = _process.counts.setdefault(key, _Counts())
+        counts.requests += 1
+        counts.rejects += rejected
+        counts.errors += error
+        counts.slow += slow
+        _process.dirty.add(key)
+
+
+@refresher.register
+def flush() -> None:
+    """Write what changed since the last flush; what could not be written stays for the next one.
+
+    Raises:
+        django.db.DatabaseError: PostgreSQL does not answer.
+    """
+    with _process.lock:
+        dirty, _process.dirty = _process.dirty, set()
+        rows = [_row(key, _process.counts[key]) for key in dirty]
+    try:
+        TrafficWindow.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["process", "started_at", "endpoint", "mode", "verdict"],
+            update_fields=["requests", "rejects", "errors", "slow"],
+        )
+    except DatabaseError:
+        with _process.lock:
+            _process.dirty |= dirty
+        connection.close()
+        raise
+    _drop_written()
+
+
+def _row(key: _Key, counts: _Counts) -> TrafficWindow:
+    start, endpoint, mode, verdict = key
+    return TrafficWindow(
+        process=_process.id,
+        started_at=datetime.datetime.fromtimestamp(start, datetime.UTC),
+        endpoint=endpoint,
+        mode=mode,
+        verdict=verdict,
+        requests=counts.requests,
+        rejects=counts.rejects,
+        errors=counts.errors,
+        slow=counts.slow,
+    )
+
+
+def _drop_written() -> None:
+    oldest = int(time.time()) - _KEEP_WINDOWS * WINDOW_SECONDS
+    with _process.lock:
+        for key in [key for key in _process.counts if key[0] < oldest and key not in _process.dirty]:
+            del _process.counts[key]
+
+
+def _flush_at_exit() -> None:
+    if refresher.running:
+        refresher.stop()
+        try:
+            flush()
+        except DatabaseError:
+            return  # the counts of the last few seconds are lost, as with a process that is killed
+
+
+atexit.register(_flush_at_exit)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Requests by shadow verdict over some time, and what each mode would have made of them."""
+
+    canonical: int = 0
+    normalized: int = 0
+    unknown: int = 0
+    malformed: int = 0
+
+    @property
+    def total(self) -> int:
+        """Return all requests."""
+        return self.canonical + self.normalized + self.unknown + self.malformed
+
+    @property
+    def outcomes(self) -> dict[str, dict[str, int]]:
+        """Return mode → outcome → requests: what this traffic would have met in each mode."""
+        fine = self.canonical + self.normalized
+        refused = self.malformed
+        return {
+            "off": {"accepted": fine + self.unknown, "warned": 0, "rejected": refused},
+            "warn": {"accepted": self.canonical, "warned": self.normalized + self.unknown, "rejected": refused},
+            "enforce": {
+                "accepted": self.canonical,
+                "warned": self.normalized,
+                "rejected": self.unknown + refused,
+            },
+        }
+
+
+def summary(since: datetime.timedelta = datetime.timedelta(days=1)) -> Summary:
+    """Return what arrived in the last `since`, over all processes."""
+    rows = (
+        TrafficWindow.objects.filter(started_at__gte=timezone.now() - since)
+        .values_list("verdict")
+        .annotate(total=Sum("requests"))
+    )
+    return Summary(**dict(rows.values_list("verdict", "total")))

@@ -1,0 +1,73 @@
+"""The one decision every endpoint asks for: raw values and a mode in, accepted, warned or rejected out.
+
+Pure: no I/O, no clock, nothing of HTTP. What is structurally wrong (not a string, a weight that is no number)
+never comes here; the API refuses that in every mode.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stageapp.suggestions import suggest
+from stageapp.vocabulary import Meaning, Snapshot
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """One value that names no stage. `pointer` is the JSON pointer (RFC 6901) of the value in the request."""
+
+    pointer: str
+    value: str
+    reason: str
+    suggestions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Retired:
+    """One value that is understood but is not the canonical spelling; send `stage` instead."""
+
+    pointer: str
+    value: str
+    stage: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What one request gets. `meanings` are in the order of the values."""
+
+    mode: str
+    meanings: tuple[Meaning, ...]
+    unknowns: tuple[Unknown, ...]
+    retired: tuple[Retired, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Return the shadow verdict, the same in every mode: canonical, normalized or unknown."""
+        if self.unknowns:
+            return "unknown"
+        return "normalized" if self.retired else "canonical"
+
+    @property
+    def outcome(self) -> str:
+        """Return accepted, warned or rejected. A retired spelling is never a reason to reject."""
+        if self.unknowns and self.mode == "enforce":
+            return "rejected"
+        if self.mode == "off" or self.verdict == "canonical":
+            return "accepted"
+        return "warned"
+
+
+def decide(
+    values: Sequence[tuple[str, str]], *, mode: str, vocabulary: Snapshot, source: str = ""
+) -> Decision:
+    """Decide over (JSON pointer, raw value) pairs in the effective mode of one request."""
+    meanings = tuple(vocabulary.normalize(raw, source) for _, raw in values)
+    unknowns = []
+    retired = []
+    for (pointer, raw), meaning in zip(values, meanings, strict=True):
+        if meaning.stage is None:
+            unknowns.append(
+                Unknown(pointer, raw, meaning.reason or "unmapped", suggest(raw, meaning, vocabulary))
+            )
+        elif raw != meaning.stage:
+            retired.append(Retired(pointer, raw, meaning.stage))
+    return Decision(mode, meanings, tuple(unknowns), tuple(retired))

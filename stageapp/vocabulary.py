@@ -1,0 +1,173 @@
+"""What a raw value means: the current vocabulary as a process-local snapshot.
+
+`normalize()` on a value seen before is one dictionary read. The snapshot is read in one statement, so that
+stages, aliases and the version's number belong together; the refresher follows new versions.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection, transaction
+
+from stageapp import events
+from stageapp.models.vocabulary import Stage, StageAlias, VocabularyVersion
+from stageapp.refresher import refresher
+from stageapp.text import reduction
+
+_MEMO_LIMIT = 50_000  # distinct raw values remembered per snapshot; beyond it the memory starts anew
+_CHANGE_LOCK = 7_306_002  # advisory lock: one new version at a time
+
+_SNAPSHOT_SQL = """
+SELECT (SELECT max(number) FROM stageapp_vocabularyversion),
+       (SELECT json_agg(json_build_array(slug, label, rank, active) ORDER BY rank) FROM stageapp_stage),
+       (SELECT json_agg(json_build_array(a.source, a.key, s.slug, a.reason))
+          FROM stageapp_stagealias a LEFT JOIN stageapp_stage s ON s.id = a.stage_id)
+"""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a raw value means: a stage, or unknown for a reason. `key` is the value without formatting."""
+
+    stage: str | None
+    reason: str | None
+    key: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One version of the vocabulary in memory; immutable but for its memory of answers."""
+
+    version: int
+    labels: dict[str, str]  # canonical slug → label, in rank order, active stages only
+    aliases: dict[tuple[str, str], tuple[str | None, str]]  # (source, key) → (slug or None, reason)
+    _memo: dict[tuple[str, str], Meaning] = field(default_factory=dict, compare=False, repr=False)
+
+    def normalize(self, raw: str, source: str = "") -> Meaning:
+        """Return what `raw` means, first for its source, then for everybody. Never raises on any str."""
+        found = self._memo.get((raw, source))
+        return found if found is not None else self._decide(raw, source)
+
+    def _decide(self, raw: str, source: str) -> Meaning:
+        reduced = reduction.reduce(raw)
+        alias = self.aliases.get((source, reduced.key)) or self.aliases.get(("", reduced.key))
+        if reduced.final or alias is None:
+            meaning = Meaning(None, reduced.reason, reduced.key)
+        else:
+            meaning = Meaning(alias[0], None if alias[0] else alias[1], reduced.key)
+        if len(self._memo) >= _MEMO_LIMIT:
+            self._memo.clear()
+        self._memo[raw, source] = meaning
+        return meaning
+
+
+_current: Snapshot | None = None
+
+
+def current() -> Snapshot:
+    """Return this process's snapshot; only the very first call of a process reads the database."""
+    refresher.ensure_running()
+    return _current or reload()
+
+
+def normalize(raw: str, source: str = "") -> Meaning:
+    """Return what `raw` means in the current vocabulary. Never raises on any str."""
+    return current().normalize(raw, source)
+
+
+def load() -> Snapshot:
+    """Read the vocabulary from PostgreSQL, in one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SNAPSHOT_SQL)
+        version, stages, aliases = cursor.fetchone()
+    stages, aliases = (json.loads(v) if isinstance(v, str) else v or [] for v in (stages, aliases))
+    labels = {slug: label for slug, label, _rank, active in stages if active}
+    return Snapshot(
+        version=version or 0,
+        labels=labels,
+        aliases={
+            (source, key): (slug, reason)
+            for source, key, slug, reason in aliases
+            if slug is None or slug in labels
+        },
+    )
+
+
+def reload() -> Snapshot:
+    """Read the vocabulary anew and make it this process's snapshot."""
+    global _current
+    _current = load()
+    return _current
+
+
+def forget() -> None:
+    """Forget this process's snapshot; for tests."""
+    global _current
+    _current = None
+
+
+@refresher.register
+def refresh() -> None:
+    """Follow a newer version, if this process uses the vocabulary at all."""
+    if _current is not None and newest_version() != _current.version:
+        reload()
+
+
+def newest_version() -> int:
+    """Return the number of the newest vocabulary version, 0 if there is none."""
+    return VocabularyVersion.objects.values_list("number", flat=True).order_by("-number").first() or 0
+
+
+@contextmanager
+def change(*, actor: str, reason: str) -> Iterator[Callable[[], VocabularyVersion | None]]:
+    """Make every edit of stages and aliases inside the block one new version, or none if nothing changed.
+
+    Yields a function that returns the version once the block has ended.
+
+    Raises:
+        ValueError: the reason is empty.
+    """
+    if not reason.strip():
+        raise ValueError("A change of the vocabulary needs a reason.")
+    made: list[VocabularyVersion] = []
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHANGE_LOCK])
+        before = snapshot_document()
+        yield lambda: made[0] if made else None
+        after = snapshot_document()
+        if after != before:
+            made.append(
+                VocabularyVersion.objects.create(
+                    actor=actor, reason=reason.strip(), snapshot=after, diff=difference(before, after)
+                )
+            )
+            transaction.on_commit(forget)
+    if made:
+        events.vocabulary_changed(version=made[0].number, actor=actor, reason=reason)
+
+
+def snapshot_document() -> dict[str, Any]:
+    """Return stages and aliases as they stand, ready for JSON, in a stable order."""
+    stages = Stage.objects.order_by("rank").values("slug", "label", "rank", "active")
+    aliases = StageAlias.objects.order_by("source", "key").values(
+        "source", "key", "spelling", "stage__slug", "reason", "comment"
+    )
+    return {"stages": list(stages), "aliases": list(aliases)}
+
+
+def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Return what was added, removed and changed between two documents, by slug and by (source, key)."""
+    result: dict[str, Any] = {}
+    for part, names in (("stages", ("slug",)), ("aliases", ("source", "key"))):
+        old = {tuple(row[name] for name in names): row for row in before.get(part, [])}
+        new = {tuple(row[name] for name in names): row for row in after.get(part, [])}
+        result[part] = {
+            "added": [new[key] for key in new.keys() - old.keys()],
+            "removed": [old[key] for key in old.keys() - new.keys()],
+            "changed": [{"old": old[k], "new": new[k]} for k in old.keys() & new.keys() if old[k] != new[k]],
+        }
+    return result
