@@ -1,0 +1,52 @@
+#!/usr/bin/env python
+"""Run a command of the project, with the embedded servers where the command needs servers."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+from config import embedded
+
+COMMANDS_WITHOUT_SERVERS = frozenset(
+    [
+        "collectstatic",
+        "compilemessages",
+        "diffsettings",
+        "findstatic",
+        "help",
+        "makemessages",
+        "makemigrations",
+        "relay",
+        "services",
+        "spectacular",
+        "startapp",
+        "startproject",
+        "version",
+    ]
+)
+HELP = frozenset(["-h", "--help", "--version"])
+
+
+def needs_servers(arguments: list[str]) -> bool:
+    """Tell whether the command line (without the program's name) talks to PostgreSQL or Redis."""
+    if not arguments or HELP.intersection(arguments) or "DJANGO_AUTO_COMPLETE" in os.environ:
+        return False
+    if arguments[0] == "check":
+        return any(argument.startswith("--database") for argument in arguments)
+    return arguments[0] not in COMMANDS_WITHOUT_SERVERS
+
+
+def main() -> None:
+    """Start what the command needs, then hand over to Django."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if needs_servers(sys.argv[1:]):
+        try:
+            embedded.provide()
+        except embedded.EmbeddedError as error:
+            sys.exit(f"{sys.argv[0]}: {error}")
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()
