@@ -1,0 +1,166 @@
+"""Simulate a fund's outcome by stage.
+
+In every run, each stage's money is spread in equal cheques over its companies. A company fails with the
+stage's failure rate and returns nothing; else it returns a multiple drawn from the stage's power law or
+lognormal. Companies are independent of each other. Money without a stage is cash: it returns its own
+amount, and never reaches a stage.
+
+Every stage draws from streams of its own (PCG64, seeded by the seed and the stage's slug), so its outcomes
+do not depend on which other stages are present. The same seed gives the same bytes for the same build of
+NumPy on the same kind of processor. The method, its limits and the sources of the numbers are in
+docs/finance.md.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from stageapp.finance.assumptions import StageAssumptions, expected_multiple
+from stageapp.finance.irr import annual_rate, pooled_rates
+from stageapp.finance.multiples import Floats
+from stageapp.finance.outcome import (
+    SimulationResult,
+    StageOutcome,
+    histogram,
+    percentiles,
+    rates_by_period,
+    share_at_least,
+    standard_error,
+)
+
+MAX_RUNS = 100_000
+MAX_SEED = 2**53 - 1  # the largest integer every JSON reader keeps exact
+MAX_FUND_SIZE = 1e15
+DEFAULT_FUND_SIZE = 100_000_000.0
+DEFAULT_RUNS = 10_000
+DEFAULT_SEED = 0
+# Draws held at once (0.5 MB an array): they stay in the processor's cache, and memory does not grow with
+# the runs.
+CHUNK_DRAWS = 1 << 16
+_SUM_ROUNDING = 1e-9
+
+
+class SimulationError(ValueError):
+    """A simulation that cannot be made; the message names the value and its range."""
+
+
+def simulate(
+    fund_size: float,
+    runs: int,
+    seed: int,
+    weights: Mapping[str, float],
+    assumptions: Mapping[str, StageAssumptions],
+) -> SimulationResult:
+    """Simulate the fund `runs` times and summarise the multiples of its size.
+
+    `weights` are shares by stage that make at most 1; what is missing to 1 is held as cash. Raises
+    SimulationError.
+    """
+    _check(fund_size, runs, seed, weights, assumptions)
+    # In the order of the assumptions: the order in which the caller wrote the weights changes no byte.
+    shares = {slug: float(weights[slug]) for slug in assumptions if weights.get(slug)}
+    cash = _cash(shares)
+    companies = {slug: assumptions[slug].companies(fund_size * share) for slug, share in shares.items()}
+    multiples = np.ones((len(shares) + 1, runs))  # the last row is cash
+    for row, slug in enumerate(shares):
+        multiples[row] = _stage_multiples(assumptions[slug], companies[slug], runs, seed)
+    stages = [
+        _stage_outcome(assumptions[slug], share, companies[slug], multiples[row])
+        for row, (slug, share) in enumerate(shares.items())
+    ]
+    returned = multiples * np.array([*shares.values(), cash])[:, np.newaxis]
+    return _summary(fund_size, runs, seed, cash, stages, returned)
+
+
+def _check(
+    fund_size: float,
+    runs: int,
+    seed: int,
+    weights: Mapping[str, float],
+    assumptions: Mapping[str, StageAssumptions],
+) -> None:
+    for name, value, low, high in (
+        ("fund_size", fund_size, 1, MAX_FUND_SIZE),
+        ("runs", runs, 1, MAX_RUNS),
+        ("seed", seed, 0, MAX_SEED),
+    ):
+        if not low <= value <= high:
+            raise SimulationError(f"{name} must lie between {low:.0f} and {high:.0f}.")
+    if missing := sorted(set(weights) - set(assumptions)):
+        raise SimulationError(f"There are no assumptions for the stages: {', '.join(missing)}.")
+    if not all(0 <= weight <= 1 + _SUM_ROUNDING for weight in weights.values()):
+        raise SimulationError("Every weight must lie between 0 and 1.")
+    if math.fsum(weights.values()) > 1 + _SUM_ROUNDING:
+        raise SimulationError("The weights must add up to at most 1.")
+
+
+def _cash(shares: Mapping[str, float]) -> float:
+    rest = math.fsum([1.0, *(-share for share in shares.values())])
+    return rest if rest > _SUM_ROUNDING else 0.0
+
+
+def _stage_multiples(assumptions: StageAssumptions, companies: int, runs: int, seed: int) -> Floats:
+    """Return the stage's mean multiple over its companies, run by run (shape: runs)."""
+    failures, multiples = _streams(seed, assumptions.slug)
+    means = []
+    for rows in _chunks(runs, max(1, CHUNK_DRAWS // companies)):
+        survived = failures.random((rows, companies)) >= assumptions.failure_rate
+        drawn = assumptions.multiple.draw(multiples, (rows, companies))
+        drawn *= survived
+        means.append(drawn.mean(axis=1))
+    return np.concatenate(means)
+
+
+def _streams(seed: int, slug: str) -> tuple[np.random.Generator, np.random.Generator]:
+    """Return the stage's streams for failures and multiples: two, so that chunking shifts neither."""
+    key = np.frombuffer(hashlib.sha256(slug.encode()).digest(), dtype=">u4")
+    failures, multiples = np.random.SeedSequence(seed, spawn_key=tuple(map(int, key))).spawn(2)
+    return np.random.Generator(np.random.PCG64(failures)), np.random.Generator(np.random.PCG64(multiples))
+
+
+def _chunks(runs: int, size: int) -> Iterator[int]:
+    for start in range(0, runs, size):
+        yield min(size, runs - start)
+
+
+def _stage_outcome(
+    assumptions: StageAssumptions, share: float, companies: int, multiples: Floats
+) -> StageOutcome:
+    expected = expected_multiple(assumptions)
+    return StageOutcome(
+        stage=assumptions.slug,
+        weight=share,
+        companies=companies,
+        mean_multiple=float(multiples.mean()),
+        standard_error=standard_error(multiples),
+        expected_multiple=expected,
+        holding_years=assumptions.holding_years,
+        expected_irr=annual_rate(expected, assumptions.holding_years),
+    )
+
+
+def _summary(
+    fund_size: float, runs: int, seed: int, cash: float, stages: list[StageOutcome], returned: Floats
+) -> SimulationResult:
+    total = returned.sum(axis=0)
+    found = percentiles(total)
+    years = [stage.holding_years for stage in stages]
+    years.append(max(years, default=1.0))  # cash comes last; alone, it has the rate 0 over any period
+    return SimulationResult(
+        fund_size=float(fund_size),
+        runs=runs,
+        seed=seed,
+        unallocated=cash,
+        mean=float(total.mean()),
+        standard_error=standard_error(total),
+        expected=math.fsum([cash, *(stage.weight * stage.expected_multiple for stage in stages)]),
+        percentiles=found,
+        probability_1x=share_at_least(total, 1),
+        probability_3x=share_at_least(total, 3),
+        histogram=histogram(total),
+        irr=percentiles(pooled_rates(returned, np.array(years))),
+        irr_by_holding_period=rates_by_period(found),
+        stages=stages,
+    )

@@ -1,0 +1,107 @@
+"""What a simulation found: the summary of many runs, ready for JSON."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from stageapp.finance.irr import annual_rate
+from stageapp.finance.multiples import Floats
+
+PERCENTILES = (5, 10, 25, 50, 75, 90, 95)
+HOLDING_PERIODS = (3, 5, 7, 10)
+HISTOGRAM_BINS = 40
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts of runs between neighbouring edges (multiples); the last bin holds the highest 1 % of runs."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+@dataclass(frozen=True)
+class PeriodRates:
+    """Yearly rates if all money were paid at the start and all came back after `years`."""
+
+    years: int
+    p25: float
+    p50: float
+    p75: float
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """One stage: simulated mean multiple (with its standard error) beside the closed-form expectation."""
+
+    stage: str
+    weight: float
+    companies: int
+    mean_multiple: float
+    standard_error: float | None
+    expected_multiple: float
+    holding_years: float
+    expected_irr: float
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """A fund's outcome: multiples of the fund's size, before fees; rates are yearly (0.1 is 10 %).
+
+    `percentiles` and `irr` are keyed p5 … p95. `irr` pools the stages, each paying back after its holding
+    period; unallocated money comes back unchanged with the last of them.
+    """
+
+    fund_size: float
+    runs: int
+    seed: int
+    unallocated: float
+    mean: float
+    standard_error: float | None
+    expected: float
+    percentiles: dict[str, float]
+    probability_1x: float
+    probability_3x: float
+    histogram: Histogram
+    irr: dict[str, float]
+    irr_by_holding_period: list[PeriodRates]
+    stages: list[StageOutcome]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain dictionaries, lists and finite numbers."""
+        return asdict(self)
+
+
+def percentiles(values: Floats) -> dict[str, float]:
+    """Return the percentiles p5 … p95 of the runs."""
+    found = np.percentile(values, PERCENTILES)
+    return {f"p{percent}": float(value) for percent, value in zip(PERCENTILES, found, strict=True)}
+
+
+def standard_error(values: Floats) -> float | None:
+    """Return the standard error of the mean; one run has none."""
+    return float(values.std(ddof=1) / np.sqrt(values.size)) if values.size > 1 else None
+
+
+def share_at_least(values: Floats, multiple: float) -> float:
+    """Return the share of runs that reach the multiple."""
+    return float((values >= multiple).mean())
+
+
+def histogram(values: Floats) -> Histogram:
+    """Count the runs in equal bins up to the 99th percentile, and in one bin above it for the thin tail."""
+    low, high, top = values.min(), np.percentile(values, 99), values.max()
+    edges = np.unique(np.append(np.linspace(low, high, HISTOGRAM_BINS), top))
+    if edges.size == 1:  # every run came out the same
+        edges = np.append(edges, edges)
+    counts, _ = np.histogram(values, edges)
+    return Histogram(edges=edges.tolist(), counts=counts.tolist())
+
+
+def rates_by_period(found: dict[str, float]) -> list[PeriodRates]:
+    """Return the rates that the quartiles of the multiple mean over each holding period."""
+    return [
+        PeriodRates(years, *(annual_rate(found[name], years) for name in ("p25", "p50", "p75")))
+        for years in HOLDING_PERIODS
+    ]

@@ -1,0 +1,120 @@
+"""Plan a fund's initial cheques and follow-on reserves by stage, exact to the cent.
+
+The model has four steps:
+
+1. The reserve ratio cuts the total into an initial pool and a reserve pool. 2. Each stage's initial money
+is its weight of the initial pool. Weight without a stage stays unallocated in both
+   pools.
+3. A stage's need is what its follow-on rule can use at most:
+   initial x share of companies that get a follow-on x largest follow-on as a multiple of the initial cheque.
+4. The reserve pool is shared pro rata to need, never above it, so that all stages are covered to the same
+degree.
+   What no stage needs is the surplus, reported apart.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from stageapp.finance.allocations import AllocationError, allocate, from_cents, round_quotas, to_cents
+
+
+@dataclass(frozen=True)
+class FollowOnRule:
+    """How a stage follows on: in which share of its companies, and up to which multiple of the initial
+    cheque."""
+
+    share: float
+    max_multiple: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.share <= 1 and 0 <= self.max_multiple <= 100):
+            raise AllocationError("A follow-on rule needs a share from 0 to 1 and a multiple from 0 to 100.")
+
+    @property
+    def need(self) -> Fraction:
+        """Return the reserve that the rule can use at most, per unit of initial money."""
+        return Fraction(self.share) * Fraction(self.max_multiple)
+
+
+@dataclass(frozen=True)
+class StageReserve:
+    """One stage: the initial cheques, the most that its follow-ons can use, the reserve set aside for
+    them."""
+
+    initial: Decimal
+    need: Decimal
+    reserve: Decimal
+
+
+@dataclass(frozen=True)
+class ReservePlan:
+    """A plan in which initials, reserves, surplus and both unallocated amounts make the total exactly.
+
+    `coverage` is reserve divided by need over all stages, 0 to 1; None where nothing is needed.
+    """
+
+    total: Decimal
+    stages: dict[str, StageReserve]
+    surplus: Decimal
+    unallocated_initial: Decimal
+    unallocated_reserve: Decimal
+    coverage: float | None
+
+
+def reserve_plan(
+    total: Decimal,
+    reserve_ratio: float | Decimal,
+    weights: Mapping[str, float | Decimal],
+    follow_on: Mapping[str, FollowOnRule],
+) -> ReservePlan:
+    """Plan initial cheques and reserves; `reserve_ratio` is the reserves' share of the total, 0 to below 1.
+
+    Raises AllocationError, also when a stage with a weight has no follow-on rule.
+    """
+    initial_pool, reserve_pool = _pools(total, reserve_ratio)
+    initial = allocate(initial_pool, weights)
+    # The stages' own share of the reserve pool: the unallocated weight's part of it is not theirs to use.
+    available = sum(allocate(reserve_pool, weights).values(), Decimal(0))
+    needs = {stage: _need(stage, money, follow_on) for stage, money in initial.items()}
+    reserves = _cover(to_cents(available), needs)
+    needed, reserved = sum(needs.values()), sum(reserves.values())
+    return ReservePlan(
+        total=total,
+        stages={
+            stage: StageReserve(money, from_cents(needs[stage]), from_cents(reserves[stage]))
+            for stage, money in initial.items()
+        },
+        surplus=available - from_cents(reserved),
+        unallocated_initial=initial_pool - sum(initial.values(), Decimal(0)),
+        unallocated_reserve=reserve_pool - available,
+        coverage=reserved / needed if needed else None,
+    )
+
+
+def _pools(total: Decimal, reserve_ratio: float | Decimal) -> tuple[Decimal, Decimal]:
+    if not (math.isfinite(reserve_ratio) and 0 <= reserve_ratio < 1):
+        raise AllocationError("The reserve ratio must be at least 0 and below 1.")
+    reserve = allocate(total, {"reserve": reserve_ratio})["reserve"]
+    return total - reserve, reserve
+
+
+def _need(stage: str, initial: Decimal, follow_on: Mapping[str, FollowOnRule]) -> int:
+    """Return the need in cents, rounded down so that a rule's bound holds to the cent."""
+    if not initial:
+        return 0
+    if stage not in follow_on:
+        raise AllocationError(f"There is no follow-on rule for the stage {stage}.")
+    return math.floor(to_cents(initial) * follow_on[stage].need)
+
+
+def _cover(available: int, needs: Mapping[str, int]) -> dict[str, int]:
+    """Share the available cents pro rata to need, none above its need, ties to the name that sorts first."""
+    needed = sum(needs.values())
+    if needed <= available:
+        return dict(needs)
+    stages = sorted(needs)
+    covered = round_quotas([Fraction(needs[stage] * available, needed) for stage in stages])
+    return dict(zip(stages, covered, strict=True))
