@@ -28,7 +28,7 @@ _EXACT = re.compile(r"\b(?:[a-z]|[a-z]?\d+)\b")
 
 def suggest(raw: str, meaning: Meaning, vocabulary: Snapshot) -> tuple[str, ...]:
     """Return at most one canonical stage that an unknown value may have meant; empty if nothing is close."""
-    if meaning.stage is not None or meaning.reason in _SETTLED or len(raw) > reduction.MAX_LENGTH:
+    if meaning.stage is not None or meaning.reason in _SETTLED or len(raw) > reduction.LONGEST:
         return ()
     latin = raw.translate(_LOOK_ALIKES)
     if latin != raw and (stage := vocabulary.normalize(latin).stage):

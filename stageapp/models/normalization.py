@@ -114,6 +114,7 @@ class Run(models.Model):
     """The execution of a plan; there is at most one for each."""
 
     plan = models.OneToOneField(Plan, on_delete=models.PROTECT, related_name="run")
+    target = models.CharField(max_length=200, help_text="the plan's target, here for the constraint below")
     state = models.CharField(max_length=20, choices=State.choices, default=State.PLANNED)
     actor = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -126,6 +127,11 @@ class Run(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["target"], condition=Q(state__in=UNFINISHED), name="one_unfinished_run_per_target"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"run {self.pk} of {self.plan}"
@@ -163,11 +169,14 @@ class Checkpoint(models.Model):
     direction = models.CharField(max_length=10, choices=Direction.choices)
     shard = models.PositiveSmallIntegerField(default=0)
     sweep = models.PositiveSmallIntegerField(default=0, help_text="0 is the main pass; later ones find latecomers")
-    position = models.TextField(blank=True, default="", help_text="the last key committed; empty at the start")
+    position = models.TextField(
+        blank=True, default="", help_text="forward: the last key committed; rollback: the last batch undone"
+    )
     batches = models.PositiveIntegerField(default=0)
     scanned = models.BigIntegerField(default=0)
     changed = models.BigIntegerField(default=0)
     skipped = models.BigIntegerField(default=0, help_text="rows changed by others since, left as they are")
+    changed_in_sweep = models.BooleanField(default=False)
     finished = models.BooleanField(default=False)
     updated_at = models.DateTimeField(auto_now=True)
 

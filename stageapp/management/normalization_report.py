@@ -1,0 +1,106 @@
+"""Plans and runs as lines for a terminal and as JSON documents."""
+
+from typing import Any
+
+from stageapp.models.normalization import Plan, PlanEntry, Run
+from stageapp.normalization.progress import Progress
+
+_SHOWN = 60  # entries of each kind that a terminal gets; --json has them all
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Return a plan for JSON."""
+    entries = [
+        {"raw": e.raw, "source": e.source, "stage": e.stage or None, "reason": e.reason or None, "rows": e.rows}
+        for e in plan.entries.all()
+    ]
+    return {
+        "hash": plan.hash,
+        "target": plan.target,
+        "vocabulary_version": plan.vocabulary_version,
+        "rows_total": plan.rows_total,
+        "rows_to_change": plan.rows_to_change,
+        "rows_unknown": plan.rows_unknown,
+        "spellings": len(entries),
+        "entries": entries,
+    }
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """Return a plan for a terminal."""
+    entries = list(plan.entries.all())
+    changes = [e for e in entries if e.stage and e.stage != e.raw]
+    unknowns = [e for e in entries if not e.stage]
+    lines = [
+        f"{plan.target}, vocabulary version {plan.vocabulary_version}",
+        f"{plan.rows_total:,} rows in {len(entries)} spellings: {plan.rows_to_change:,} rows to change, "
+        f"{plan.rows_unknown:,} unknown (they stay as they are)",
+        "",
+        *_table("Would change", changes, lambda e: e.stage),
+        *_table("Unknown", unknowns, lambda e: f"({e.reason})"),
+        f"hash {plan.hash}",
+        f"Next: normalization run --plan {plan.hash[:12]} --dry-run",
+    ]
+    return lines
+
+
+def _table(title: str, entries: list[PlanEntry], meaning: Any) -> list[str]:
+    if not entries:
+        return []
+    lines = [f"{e.rows:>12,}  {_printable(e.raw):<44} → {meaning(e)}" for e in entries[:_SHOWN]]
+    if len(entries) > _SHOWN:
+        lines.append(f"{'':>12}  … and {len(entries) - _SHOWN} more; --json lists them all")
+    return [title, *lines, ""]
+
+
+def run_document(run: Run, at: Progress) -> dict[str, Any]:
+    """Return a run for JSON."""
+    return {
+        "run": run.pk,
+        "plan": run.plan.hash,
+        "target": run.target,
+        "state": run.state,
+        "direction": at.direction,
+        "rows_total": at.total,
+        "rows_scanned": at.scanned,
+        "rows_changed": at.changed,
+        "rows_skipped": at.skipped,
+        "sweep": at.sweep,
+        "rate": at.rate,
+        "eta_seconds": at.eta_seconds,
+        "heartbeat_at": run.heartbeat_at,
+        "worker": run.worker,
+        "last_error": run.last_error,
+        "verification": run.verification,
+    }
+
+
+def run_lines(run: Run, at: Progress) -> list[str]:
+    """Return a run for a terminal."""
+    eta = f", about {at.eta_seconds:,.0f} s left at {at.rate:,.0f} rows/s" if at.eta_seconds is not None else ""
+    lines = [
+        f"Run {run.pk} of {run.target} (plan {run.plan.hash[:12]}): {run.state}",
+        f"{at.direction}: {at.scanned:,} of {at.total:,} rows ({at.percent:.1f} %), {at.changed:,} changed{eta}",
+    ]
+    if at.skipped:
+        lines.append(f"{at.skipped:,} rows were changed by others since and left as they are.")
+    if run.last_error:
+        lines.append(f"Last error: {run.last_error}")
+    if run.verification:
+        lines += verification_lines(run.verification)
+    return lines
+
+
+def verification_lines(found: dict[str, Any]) -> list[str]:
+    """Return a verification for a terminal."""
+    verdict = "agree" if found["ok"] else "DISAGREE"
+    return [
+        f"Verified: rows and audit log {verdict}: {found['entries']:,} entries, "
+        f"{found['rows_as_written']:,} rows as written, {found['rows_changed_since']:,} changed since, "
+        f"{found['rows_deleted_since']:,} deleted since, {found['rows_left']:,} left with a planned spelling.",
+    ]
+
+
+def _printable(raw: str) -> str:
+    shown = raw if len(raw) <= 40 else raw[:40] + "…"
+    return ascii(shown) if not shown.isprintable() else repr(shown)

@@ -1,0 +1,115 @@
+"""The audit log's only door: every change of a row goes in through `write`, and comes out through `entries`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from stageapp.models.normalization import Batch, Direction, NormalizationLog, Run
+from stageapp.normalization.targets import Target
+
+# Both write statements lock the rows in key order, compare with the value they are about to replace, and record
+# what they really replaced: a row that somebody else changes in between is left alone.
+_WRITE_SQL = """
+WITH wanted AS (
+    {wanted}
+), hit AS (
+    SELECT t.{key} AS k, w.old, w.new
+      FROM {table} t JOIN wanted w ON {match}
+     ORDER BY t.{key}
+       FOR NO KEY UPDATE OF t
+), changed AS (
+    UPDATE {table} t SET {column} = hit.new
+      FROM hit WHERE t.{key} = hit.k AND t.{column} = hit.old
+    RETURNING hit.k, hit.old, hit.new
+)
+INSERT INTO stageapp_normalizationlog (batch_id, row_key, old, new)
+SELECT %s, k::text, old, new FROM changed
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One change of one row, as it was recorded."""
+
+    row_key: str
+    old: str
+    new: str
+    at: datetime
+    run: int
+    batch: int
+    direction: str
+
+
+def next_batch_id() -> int:
+    """Return the id of the batch about to be written: its entries go in before it does."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('stageapp_batch', 'id'))")
+        return int(cursor.fetchone()[0])
+
+
+def write_map(
+    target: Target, pairs: list[tuple[str, str]], *, batch_id: int, after: str, up_to: str
+) -> int:
+    """Change every row in the key range (after, up_to] whose value is an old one; return how many.
+
+    `after` is empty for the table's start. Must run inside the batch's transaction.
+    """
+    lower = f"t.{target.key} > %s::{target.key_type} AND " if after else ""
+    sql = _WRITE_SQL.format(
+        wanted="SELECT * FROM unnest(%s::text[], %s::text[]) AS pair(old, new)",
+        match=f"{lower}t.{target.key} <= %s::{target.key_type} AND t.{target.column} = w.old",
+        key=target.key, table=target.table, column=target.column,
+    )  # fmt: skip
+    bounds = [after, up_to] if after else [up_to]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [[old for old, _ in pairs], [new for _, new in pairs], *bounds, batch_id])
+        return cursor.rowcount
+
+
+def write_undo(target: Target, undone: Batch, *, batch_id: int) -> int:
+    """Give every row of a forward batch its old value back, unless it changed since; return how many."""
+    sql = _WRITE_SQL.format(
+        wanted=f"SELECT row_key::{target.key_type} AS k, new AS old, old AS new "  # noqa: S608  quoted names only
+        "FROM stageapp_normalizationlog WHERE batch_id = %s",
+        match=f"t.{target.key} = w.k AND t.{target.column} = w.old",
+        key=target.key, table=target.table, column=target.column,
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [undone.pk, batch_id])
+        return cursor.rowcount
+
+
+def entries(*, run: Run | None = None, row_key: str | None = None) -> Iterator[Entry]:
+    """Yield what happened, oldest first: to one row, in one run, or both."""
+    rows = log(run=run, row_key=row_key).order_by("id").select_related("batch")
+    for row in rows.iterator(chunk_size=5000):
+        yield Entry(
+            row.row_key, row.old, row.new, row.batch.committed_at, row.batch.run_id, row.batch.number, row.batch.direction
+        )
+
+
+def log(*, run: Run | None = None, row_key: str | None = None) -> QuerySet[NormalizationLog]:
+    """Return the stored entries of a run or a row."""
+    rows = NormalizationLog.objects.all()
+    if run is not None:
+        rows = rows.filter(batch__run=run)
+    if row_key is not None:
+        rows = rows.filter(row_key=row_key)
+    return rows
+
+
+def left_behind(run: Run) -> QuerySet[NormalizationLog]:
+    """Return the forward entries that a rollback could not undo: the row changed since, or is gone."""
+    forward = log(run=run).filter(batch__direction=Direction.FORWARD)
+    return forward.extra(  # a row may be changed twice in a run; each change is undone by its own mirror image
+        where=[
+            """NOT EXISTS (
+                SELECT 1 FROM stageapp_normalizationlog back JOIN stageapp_batch b ON b.id = back.batch_id
+                 WHERE b.run_id = %s AND b.direction = 'rollback' AND back.row_key = stageapp_normalizationlog.row_key
+                   AND back.old = stageapp_normalizationlog.new AND back.new = stageapp_normalizationlog.old)"""
+        ],
+        params=[run.pk],
+    )

@@ -1,0 +1,25 @@
+"""What a plan or a run refuses; every text says what to do."""
+
+
+class NormalizationError(Exception):
+    """A request that is refused; nothing has changed."""
+
+
+class TargetError(NormalizationError):
+    """The column cannot be normalized, or is not configured."""
+
+
+class PlanNotFound(NormalizationError):
+    """No plan bears this hash."""
+
+
+class PlanRefused(NormalizationError):
+    """The plan is too old, or made with another vocabulary version."""
+
+
+class IllegalMove(NormalizationError):
+    """The run's state does not allow this."""
+
+
+class RunBusy(NormalizationError):
+    """Another run of the target is unfinished, or another worker holds this run."""

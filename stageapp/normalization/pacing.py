@@ -1,0 +1,26 @@
+"""How large the next batch is: towards a time target, growing slowly and shrinking at once."""
+
+from dataclasses import dataclass
+
+SMALLEST = 50
+LARGEST = 20_000
+GROWTH = 1.2
+
+
+@dataclass
+class Pace:
+    """The batch size in rows. `target_seconds` is the time one transaction should take."""
+
+    target_seconds: float
+    size: int = 2000
+
+    def after(self, seconds: float, rows: int) -> None:
+        """Learn from a batch that committed."""
+        if rows < self.size or seconds <= 0:
+            return  # a short batch at the end of a pass says nothing
+        factor = min(GROWTH, self.target_seconds / seconds)
+        self.size = max(SMALLEST, min(LARGEST, int(self.size * factor)))
+
+    def after_fault(self) -> None:
+        """Halve after a batch that failed."""
+        self.size = max(1, self.size // 2)

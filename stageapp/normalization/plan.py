@@ -1,0 +1,89 @@
+"""Plan: what a run would change, frozen and hashed, before anything changes."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+
+from django.db import connection, transaction
+
+from stageapp import vocabulary
+from stageapp.models.normalization import Plan, PlanEntry, Run, RunMove, State
+from stageapp.normalization import targets
+from stageapp.normalization.errors import PlanNotFound
+
+_MIN_PREFIX = 8
+
+
+def make_plan(label: str, *, actor: str) -> Plan:
+    """Read the target's distinct values, map each with the current vocabulary, and freeze the map.
+
+    Rows whose value is NULL have nothing to normalize; they are in `rows_total` alone.
+
+    Raises:
+        TargetError: the target cannot be normalized.
+    """
+    target = targets.resolve(label)
+    with transaction.atomic():
+        meaning_of = vocabulary.load()
+        counts = _distinct_values(target)
+        entries = [_entry(raw, rows, meaning_of) for raw, rows in counts if raw is not None]
+        plan = Plan.objects.create(
+            target=label,
+            vocabulary_version=meaning_of.version,
+            hash=plan_hash(label, meaning_of.version, entries),
+            rows_total=sum(rows for _, rows in counts),
+            rows_to_change=sum(entry.rows for entry in entries if _is_change(entry)),
+            rows_unknown=sum(entry.rows for entry in entries if not entry.stage),
+            actor=actor,
+        )
+        for entry in entries:
+            entry.plan = plan
+        PlanEntry.objects.bulk_create(entries, batch_size=2000)
+        run = Run.objects.create(plan=plan, target=label, actor=actor)
+        RunMove.objects.create(run=run, new_state=State.PLANNED, actor=actor, reason="plan made")
+    return plan
+
+
+def find_plan(hash_or_prefix: str) -> Plan:
+    """Return the newest plan that bears this hash (or a prefix of it, 8 characters or more).
+
+    Raises:
+        PlanNotFound: there is none, or the prefix fits more than one hash.
+    """
+    wanted = hash_or_prefix.strip().lower()
+    if len(wanted) < _MIN_PREFIX or not set(wanted) <= set("0123456789abcdef"):
+        raise PlanNotFound(f"{hash_or_prefix!r} is not a plan's hash. `normalization plan` prints it.")
+    hashes = list(Plan.objects.filter(hash__startswith=wanted).order_by().values_list("hash", flat=True).distinct())
+    if len(hashes) > 1:
+        raise PlanNotFound(f"{len(hashes)} plans begin with {wanted}; give more of the hash.")
+    if not hashes:
+        raise PlanNotFound(f"No plan has the hash {wanted}. Make one with `normalization plan`.")
+    return Plan.objects.filter(hash=hashes[0]).select_related("run").order_by("-id")[0]
+
+
+def changes(plan: Plan) -> list[tuple[str, str]]:
+    """Return the frozen (old, new) pairs, in the order of their hash."""
+    pairs = plan.entries.exclude(stage="").values_list("raw", "stage")
+    return sorted((old, new) for old, new in pairs if old != new)
+
+
+def plan_hash(label: str, version: int, entries: Iterable[PlanEntry]) -> str:
+    """Return the SHA-256 (hex) over target, vocabulary version and map; row counts are not in it."""
+    pairs = sorted([entry.source, entry.raw, entry.stage] for entry in entries if _is_change(entry))
+    document = json.dumps([label, version, pairs], ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(document.encode("ascii")).hexdigest()
+
+
+def _is_change(entry: PlanEntry) -> bool:
+    return bool(entry.stage) and entry.stage != entry.raw
+
+
+def _distinct_values(target: targets.Target) -> list[tuple[str | None, int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {target.column}, count(*) FROM {target.table} GROUP BY 1 ORDER BY 2 DESC, 1")
+        return cursor.fetchall()
+
+
+def _entry(raw: str, rows: int, meaning_of: vocabulary.Snapshot) -> PlanEntry:
+    meaning = meaning_of.normalize(raw)
+    return PlanEntry(raw=raw, stage=meaning.stage or "", reason=meaning.reason or "", rows=rows)

@@ -1,0 +1,79 @@
+"""Targets: the columns that may be normalized."""
+
+from dataclasses import dataclass
+
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
+from django.db import connection, models
+
+from stageapp import conf
+from stageapp.normalization.errors import TargetError
+
+# Keyset batches need a key that is ordered and unique: an integer of any size, or a UUID.
+_KEY_FIELDS = (models.IntegerField, models.UUIDField)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One column, with its names quoted for SQL."""
+
+    label: str
+    table: str
+    column: str
+    key: str
+    key_type: str
+
+
+def resolve(label: str) -> Target:
+    """Return the target of a configured `app.Model.field`.
+
+    Raises:
+        TargetError: it is not in STAGE_TARGETS, does not exist, is no text, or its key is not keyset-friendly.
+    """
+    if label not in conf.targets():
+        raise TargetError(
+            f"{label} is not a target. Configured are: {', '.join(conf.targets()) or 'none'}. "
+            "Add it to STAGE_TARGETS as app.Model.field."
+        )
+    model, field = _field_of(label)
+    if not isinstance(field, models.CharField | models.TextField):
+        raise TargetError(f"{label} is a {type(field).__name__}; only text columns can be normalized.")
+    quote = connection.ops.quote_name
+    return Target(
+        label=label,
+        table=quote(model._meta.db_table),
+        column=quote(field.column),
+        key=quote(model._meta.pk.column),
+        key_type=_key_type(model),
+    )
+
+
+def default_label() -> str:
+    """Return the only configured target.
+
+    Raises:
+        TargetError: there is none, or more than one.
+    """
+    labels = conf.targets()
+    if len(labels) != 1:
+        raise TargetError(f"Say which target with --target. Configured are: {', '.join(labels) or 'none'}.")
+    return labels[0]
+
+
+def _field_of(label: str) -> tuple[type[models.Model], models.Field]:
+    try:
+        app, model_name, field_name = label.split(".")
+        model = apps.get_model(app, model_name)
+        return model, model._meta.get_field(field_name)
+    except (ValueError, LookupError, FieldDoesNotExist) as error:
+        raise TargetError(f"STAGE_TARGETS names {label}, which is no app.Model.field: {error}") from None
+
+
+def _key_type(model: type[models.Model]) -> str:
+    key = model._meta.pk
+    if not isinstance(key, _KEY_FIELDS):
+        raise TargetError(
+            f"The primary key of {model._meta.label} is a {type(key).__name__}; "
+            "batches need an integer or UUID key."
+        )
+    return str(key.rel_db_type(connection))

@@ -1,0 +1,101 @@
+-- What a raw stage text means, by the tables of the current vocabulary: the same answer as stageapp/text/reduction.py.
+-- PostgreSQL 16 and later, any locale, no extension. STABLE: it reads tables, so never put it in an index or a CHECK.
+
+CREATE FUNCTION stage_fold_v1(raw text) RETURNS text
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+AS $$
+    -- NULL if a character is outside the table. Ranges keep their characters.
+    SELECT CASE WHEN bool_and(folded IS NOT NULL)
+                THEN btrim(regexp_replace(string_agg(folded, '' ORDER BY place), ' +', ' ', 'g'), ' ') END
+      FROM (
+        SELECT place,
+               COALESCE(
+                   (SELECT c.replacement FROM stageapp_foldingcharacter c WHERE c.codepoint = ascii(letter)),
+                   (SELECT letter FROM stageapp_foldingrange r WHERE ascii(letter) BETWEEN r.first AND r.last LIMIT 1)
+               ) AS folded
+          FROM string_to_table(raw, NULL) WITH ORDINALITY AS letters (letter, place)
+      ) AS table_read
+$$;
+
+CREATE FUNCTION stage_key_v1(folded text) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+AS $$
+DECLARE
+    patterns text[];
+    outcomes text[];
+    settled text := folded;
+    before text;
+    rewritten text;
+BEGIN
+    SELECT array_agg(pattern ORDER BY position), array_agg(outcome ORDER BY position)
+      INTO patterns, outcomes
+      FROM stageapp_textrule WHERE kind = 'rewrite';
+    FOR pass IN 1 .. 6 LOOP
+        before := settled;
+        FOR i IN 1 .. COALESCE(array_length(patterns, 1), 0) LOOP
+            rewritten := regexp_replace(settled, patterns[i], outcomes[i], 'g');
+            -- A rewrite that would leave nothing is not done.
+            IF rewritten <> settled THEN
+                settled := COALESCE(NULLIF(btrim(regexp_replace(rewritten, ' +', ' ', 'g'), ' '), ''), settled);
+            END IF;
+        END LOOP;
+        IF settled = before THEN
+            RETURN settled;
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION explain_stage(raw text, source text DEFAULT '') RETURNS TABLE (stage text, reason text, key text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $$
+#variable_conflict use_column
+DECLARE
+    folded text;
+    settled text;
+    alias record;
+BEGIN
+    IF raw IS NULL THEN
+        RETURN QUERY SELECT NULL::text, 'blank', '';
+        RETURN;
+    END IF;
+    IF raw <> '' AND length(raw) <= 256 THEN
+        folded := stage_fold_v1(raw);
+        settled := CASE WHEN folded <> '' THEN stage_key_v1(folded) END;
+    END IF;
+    IF settled IS NULL OR length(settled) > 256 THEN
+        RETURN QUERY SELECT NULL::text, CASE WHEN raw = '' OR folded = '' THEN 'blank' ELSE 'junk' END, '';
+        RETURN;
+    END IF;
+    SELECT s.slug::text AS slug, a.reason::text AS reason INTO alias
+      FROM stageapp_stagealias a LEFT JOIN stageapp_stage s ON s.id = a.stage_id
+     WHERE a.key = settled AND a.source IN (explain_stage.source, '') AND (a.stage_id IS NULL OR s.active)
+     ORDER BY a.source = explain_stage.source DESC
+     LIMIT 1;
+    IF FOUND THEN
+        RETURN QUERY SELECT alias.slug, CASE WHEN alias.slug IS NULL THEN alias.reason END, settled;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT NULL::text, COALESCE(
+        (SELECT r.outcome FROM stageapp_textrule r
+          WHERE r.kind = 'verdict' AND settled ~ r.pattern ORDER BY r.position LIMIT 1),
+        'unmapped'), settled;
+END
+$$;
+
+CREATE FUNCTION normalize_stage(raw text, source text DEFAULT '') RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+AS $$ SELECT e.stage FROM explain_stage(raw, source) AS e $$;
+
+-- Whoever calls them, and with whatever search_path: they read the tables beside which they were made, and no temporary ones.
+DO $$
+DECLARE
+    signature text;
+BEGIN
+    FOREACH signature IN ARRAY ARRAY['stage_fold_v1(text)', 'stage_key_v1(text)', 'explain_stage(text, text)',
+                                     'normalize_stage(text, text)'] LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', signature, current_schema());
+    END LOOP;
+END
+$$;

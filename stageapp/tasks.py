@@ -1,0 +1,29 @@
+"""Celery's edge: a message is only a nudge; all state is in PostgreSQL."""
+
+from celery import shared_task
+
+from stageapp.models import Run
+from stageapp.models.normalization import ACTIVE
+from stageapp.normalization import runs, worker
+from stageapp.normalization.errors import RunBusy
+
+# Far below the broker's visibility timeout (300 s), so that a message is never delivered twice for being slow.
+BUDGET_SECONDS = 20.0
+
+
+@shared_task
+def advance_run(run_id: int) -> None:
+    """Work on a run for a while, and ask for more where there is more."""
+    try:
+        run = worker.advance(Run.objects.get(pk=run_id), budget_seconds=BUDGET_SECONDS)
+    except RunBusy:
+        return  # another worker holds it and goes on
+    if run.state in ACTIVE:
+        advance_run.delay(run_id)
+
+
+@shared_task
+def nudge_forgotten_runs() -> None:
+    """Find runs without a heartbeat (a lost message, a killed worker) and nudge them."""
+    for run in runs.forgotten():
+        advance_run.delay(run.pk)
