@@ -64,7 +64,7 @@ def test_a_senseless_column_is_refused_by_name(change, message):
         StageAssumptions.from_columns(COLUMNS | change)
 
 
-@pytest.mark.parametrize("money, companies", [(0, 1), (1, 1), (1.6e6, 1), (3e6, 2), (1e15, MAX_COMPANIES)])
+@pytest.mark.parametrize("money, companies", [(0, 1), (1, 1), (2.2e6, 1), (2.3e6, 2), (1e15, MAX_COMPANIES)])
 def test_money_is_spread_over_cheques_within_bounds(money, companies):
     assert StageAssumptions.from_columns(COLUMNS).companies(money) == companies
 

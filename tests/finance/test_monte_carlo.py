@@ -44,6 +44,13 @@ def test_a_stages_outcomes_do_not_depend_on_the_stages_beside_it(assumptions):
     assert stage(run(assumptions, {"seed": 0.5}), "seed") == stage(run(assumptions), "seed")
 
 
+def test_stages_with_the_same_assumptions_are_drawn_independently(assumptions):
+    twins = [replace(assumptions["growth"], slug=slug) for slug in ("growth", "late")]
+    first, second = (monte_carlo._stage_multiples(twin, 1, runs=10_000, seed=5) for twin in twins)
+    # The correlation of independent samples deviates from zero by 1 / sqrt(10,000): 4 deviations.
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.04
+
+
 def test_the_first_runs_of_a_longer_simulation_are_the_shorter_one(assumptions):
     short, long = (
         monte_carlo._stage_multiples(assumptions["growth"], companies=3, runs=runs, seed=5)

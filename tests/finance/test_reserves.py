@@ -47,6 +47,12 @@ def test_the_weight_of_unknowns_stays_unallocated_in_both_pools():
     assert plan.stages["seed"] == StageReserve(Decimal(400), Decimal(400), Decimal(400))
 
 
+def test_a_need_is_rounded_down_so_that_the_rule_holds_to_the_cent():
+    plan = reserve_plan(Decimal("0.06"), 0.5, {"seed": 1.0}, {"seed": FollowOnRule(0.5, 1)})
+    assert plan.stages["seed"] == StageReserve(Decimal("0.03"), Decimal("0.01"), Decimal("0.01"))
+    assert plan.surplus == Decimal("0.02")
+
+
 def test_no_need_has_no_coverage():
     plan = reserve_plan(Decimal(10), 0.5, {"growth": 1.0}, RULES)
     assert plan.coverage is None
