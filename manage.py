@@ -40,6 +40,7 @@ def needs_servers(arguments: list[str]) -> bool:
 def main() -> None:
     """Start what the command needs, then hand over to Django."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    os.environ.setdefault("LOG_LEVEL", "WARNING")  # a command answers on the terminal; servers log everything
     if needs_servers(sys.argv[1:]):
         try:
             embedded.provide()

@@ -171,7 +171,15 @@ class _bar:  # noqa: N801  used as a function
 
     def __init__(self, run: Run, *, quiet: bool) -> None:
         at = progress.progress(run)
-        self._bar = tqdm(total=at.total, initial=at.scanned, unit="row", disable=quiet, file=sys.stderr, unit_scale=True)
+        self._bar = tqdm(
+            total=at.total,
+            initial=at.scanned,
+            unit="row",
+            unit_scale=True,
+            disable=quiet,
+            file=sys.stderr,
+            mininterval=0.5 if sys.stderr.isatty() else 10.0,
+        )
 
     def __enter__(self) -> Callable[[Result], None]:
         return lambda result: self._bar.update(result.scanned if result.cursor.sweep == 0 else 0) and None
