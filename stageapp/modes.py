@@ -13,6 +13,7 @@ from typing import Any
 
 import redis
 from django.db import DatabaseError, connection, transaction
+from django.db.models import Max, Min
 
 from stageapp import conf, events
 from stageapp.models.modes import ModeChange
@@ -54,7 +55,10 @@ class VersionConflict(ModeError):
 
 @dataclasses.dataclass(frozen=True)
 class ModeState:
-    """A mode as one process knows it. `source` is where the last confirmation came from."""
+    """A mode as one process knows it. `source` is where the last confirmation came from.
+
+    `since` is when callers began to be warned: the first change after the last `off`.
+    """
 
     mode: str
     percent: int = 100
@@ -62,6 +66,7 @@ class ModeState:
     version: int = 0
     enforce_on: datetime.date | None = None
     source: str = "default"  # default | postgres | redis | last_known
+    since: datetime.datetime | None = None
 
     @property
     def order(self) -> tuple[int, int]:
@@ -119,9 +124,7 @@ def adopt(reading: ModeState) -> None:
             if _local.authorised and reading.order < _local.authorised.order:
                 return
             _local.authorised = reading
-        elif _local.state is not None and reading.order < _local.state.order:
-            return
-        elif reading.strictness > _ceiling():
+        elif (_local.state is not None and reading.order < _local.state.order) or reading.strictness > _ceiling():
             return
         _local.state = reading
         _local.confirmed_at = time.monotonic()
@@ -164,7 +167,17 @@ def latest() -> ModeState:
     row = ModeChange.objects.order_by("-epoch", "-version").first()
     if row is None:
         return ModeState(conf.default_mode(), source="postgres")
-    return ModeState(row.mode, row.percent, row.epoch, row.version, row.enforce_on, source="postgres")
+    since = None if row.mode == "off" else _warned_since()
+    return ModeState(row.mode, row.percent, row.epoch, row.version, row.enforce_on, "postgres", since)
+
+
+def _warned_since() -> datetime.datetime | None:
+    last_off = ModeChange.objects.filter(mode="off").aggregate(last=Max("created_at"))["last"]
+    warned = ModeChange.objects.exclude(mode="off")
+    if last_off is not None:
+        warned = warned.filter(created_at__gt=last_off)
+    found: datetime.datetime | None = warned.aggregate(first=Min("created_at"))["first"]
+    return found
 
 
 def change(
@@ -195,10 +208,16 @@ def change(
             epoch=max(newest.epoch, 1), version=newest.version + 1, mode=mode, percent=percent,
             enforce_on=enforce_on, kind=kind, actor=actor, reason=reason.strip(), override_reason=override_reason,
         )  # fmt: skip
-        state = ModeState(mode, percent, row.epoch, row.version, enforce_on, source="postgres")
+        state = latest()
         transaction.on_commit(lambda: _announce(state))
     events.mode_changed(
-        mode=mode, percent=percent, epoch=row.epoch, version=row.version, kind=kind, actor=actor, reason=reason
+        mode=mode,
+        percent=percent,
+        epoch=row.epoch,
+        version=row.version,
+        kind=kind,
+        actor=actor,
+        reason=reason,
     )
     return row
 
@@ -227,6 +246,7 @@ def publish(state: ModeState) -> None:
         "epoch": state.epoch,
         "version": state.version,
         "enforce_on": state.enforce_on.isoformat() if state.enforce_on else None,
+        "since": state.since.isoformat() if state.since else None,
     }
     try:
         strict().eval(_PUBLISH_LUA, 1, KEY, json.dumps(body), state.epoch, state.version, CHANNEL)
@@ -247,7 +267,7 @@ def parse_fast_copy(held: bytes) -> ModeState | None:
     """Return the state the fast copy holds, or None (and a log line) where it is not one."""
     try:
         value = json.loads(held)
-        day = value["enforce_on"]
+        day, since = value["enforce_on"], value.get("since")
         state = ModeState(
             mode=value["mode"],
             percent=value["percent"],
@@ -255,6 +275,7 @@ def parse_fast_copy(held: bytes) -> ModeState | None:
             version=value["version"],
             enforce_on=datetime.date.fromisoformat(day) if day else None,
             source="redis",
+            since=datetime.datetime.fromisoformat(since) if since else None,
         )
         numbers = (state.percent, state.epoch, state.version)
         if state.mode not in STRICTNESS or any(type(n) is not int or n < 0 for n in numbers):

@@ -22,7 +22,7 @@ _CHANGE_LOCK = 7_306_002  # advisory lock: one new version at a time
 
 _SNAPSHOT_SQL = """
 SELECT (SELECT max(number) FROM stageapp_vocabularyversion),
-       (SELECT json_agg(json_build_array(slug, label, rank, active) ORDER BY rank) FROM stageapp_stage),
+       (SELECT json_agg(to_json(s) ORDER BY s.rank) FROM stageapp_stage s),
        (SELECT json_agg(json_build_array(a.source, a.key, s.slug, a.reason))
           FROM stageapp_stagealias a LEFT JOIN stageapp_stage s ON s.id = a.stage_id)
 """
@@ -44,6 +44,8 @@ class Snapshot:
     version: int
     labels: dict[str, str]  # canonical slug → label, in rank order, active stages only
     aliases: dict[tuple[str, str], tuple[str | None, str]]  # (source, key) → (slug or None, reason)
+    # slug → the stage's row: what a simulation assumes of it, and its follow-on rule
+    columns: dict[str, dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
     _memo: dict[tuple[str, str], Meaning] = field(default_factory=dict, compare=False, repr=False)
 
     def normalize(self, raw: str, source: str = "") -> Meaning:
@@ -84,15 +86,14 @@ def load() -> Snapshot:
         cursor.execute(_SNAPSHOT_SQL)
         version, stages, aliases = cursor.fetchone()
     stages, aliases = (json.loads(v) if isinstance(v, str) else v or [] for v in (stages, aliases))
-    labels = {slug: label for slug, label, _rank, active in stages if active}
+    active = {stage["slug"]: stage for stage in stages if stage["active"]}
     return Snapshot(
         version=version or 0,
-        labels=labels,
+        labels={slug: stage["label"] for slug, stage in active.items()},
         aliases={
-            (source, key): (slug, reason)
-            for source, key, slug, reason in aliases
-            if slug is None or slug in labels
+            (source, key): (slug, reason) for source, key, slug, reason in aliases if slug is None or slug in active
         },
+        columns=active,
     )
 
 
@@ -152,7 +153,8 @@ def change(*, actor: str, reason: str) -> Iterator[Callable[[], VocabularyVersio
 
 def snapshot_document() -> dict[str, Any]:
     """Return stages and aliases as they stand, ready for JSON, in a stable order."""
-    stages = Stage.objects.order_by("rank").values("slug", "label", "rank", "active")
+    columns = [column.name for column in Stage._meta.concrete_fields if column.name != "id"]
+    stages = Stage.objects.order_by("rank").values(*columns)
     aliases = StageAlias.objects.order_by("source", "key").values(
         "source", "key", "spelling", "stage__slug", "reason", "comment"
     )
