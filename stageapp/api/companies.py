@@ -1,0 +1,93 @@
+"""GET /api/funds/{id}/companies: a fund's companies, filtered by what their stored stage means."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import QueryDict
+from django.shortcuts import get_object_or_404
+from rest_framework import serializers
+from rest_framework.pagination import PageNumberPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from stageapp import vocabulary
+from stageapp.api.distribution import MAX_STAGE_LENGTH
+from stageapp.api.endpoint import Endpoint, validated
+from stageapp.api.fields import StrictSerializer, TextField
+from stageapp.models.portfolio import Fund, PortfolioCompany
+from stageapp.validation import Decision
+
+ORDERINGS = [f"{sign}{name}" for name in ("id", "name", "stage", "sector", "updated_at") for sign in ("", "-")]
+MAX_STAGES = 20
+
+
+class CompaniesQuery(StrictSerializer):
+    """The query string; `stage` may be given several times and then means any of them."""
+
+    stage = serializers.ListField(
+        child=TextField(max_length=MAX_STAGE_LENGTH, allow_blank=True), max_length=MAX_STAGES, required=False
+    )
+    sector = TextField(max_length=200, required=False)
+    q = TextField(max_length=200, required=False)
+    ordering = serializers.ChoiceField(ORDERINGS, default="id")
+    page = serializers.RegexField(r"^[0-9]{1,9}\Z", required=False)
+
+
+class Companies(Endpoint):
+    """List the companies of a fund."""
+
+    label = "companies"
+    scopes = {"GET": "read"}
+    stage_methods = frozenset({"GET"})
+
+    def get(self, request: Request, pk: int) -> Response:
+        """Return one page of companies."""
+        query = validated(CompaniesQuery(data=parameters(request.query_params)))
+        companies = filtered(get_object_or_404(Fund, pk=pk).companies.all(), query)
+        if asked := query.get("stage"):
+            decision = self.judge([("?stage", raw) for raw in asked])
+            companies = companies.filter(stage__in=spellings(companies, asked, decision))
+        pages = PageNumberPagination()
+        found = pages.paginate_queryset(companies, request, view=self) or []
+        page = pages.get_paginated_response([represent(company) for company in found])
+        return self.answer(dict(page.data))
+
+
+def parameters(query: QueryDict) -> dict[str, Any]:
+    """Return the parameters, refusing any but `stage` that is given twice."""
+    if repeated := [name for name, values in query.lists() if len(values) > 1 and name != "stage"]:
+        raise serializers.ValidationError({name: ["Give this parameter once."] for name in repeated})
+    return {name: values if name == "stage" else values[0] for name, values in query.lists()}
+
+
+def filtered(companies: QuerySet[PortfolioCompany], query: dict[str, Any]) -> QuerySet[PortfolioCompany]:
+    """Return the companies by sector and text, in the order asked for; equal ones by id."""
+    if "sector" in query:
+        companies = companies.filter(sector__iexact=query["sector"])
+    if "q" in query:
+        companies = companies.filter(name__icontains=query["q"])
+    return companies.order_by(query["ordering"], "id")
+
+
+def spellings(companies: QuerySet[PortfolioCompany], asked: Sequence[str], decision: Decision) -> list[str]:
+    """Return the stored spellings that mean one of the asked stages; an unknown value stands for itself.
+
+    The stored spellings are asked, not the aliases: a spelling may also be understood by a rule.
+    """
+    wanted = {meaning.stage for meaning in decision.meanings if meaning.stage is not None}
+    stored = companies.order_by().values_list("stage", flat=True).distinct()
+    known = [raw for raw in stored if vocabulary.normalize(raw).stage in wanted]
+    return known + [raw for raw, meaning in zip(asked, decision.meanings, strict=True) if meaning.stage is None]
+
+
+def represent(company: PortfolioCompany) -> dict[str, Any]:
+    """Return a company for a body: the stage as stored, and what it means."""
+    return {
+        "id": company.pk,
+        "name": company.name,
+        "stage": company.stage,
+        "canonical_stage": vocabulary.normalize(company.stage).stage,
+        "sector": company.sector,
+        "updated_at": company.updated_at,
+    }

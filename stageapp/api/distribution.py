@@ -1,0 +1,112 @@
+"""Take a distribution over stages, in either shape: [{"stage", "weight"}, …] or {stage: weight}.
+
+One field does the whole of it: a serializer per entry would cost a hundred times as much.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+
+from stageapp.api.pointers import escape
+from stageapp.finance.weights import Shares, WeightedEntry, WeightsError, share_out
+from stageapp.vocabulary import Meaning
+
+MAX_ENTRIES = 200
+MAX_STAGE_LENGTH = 256
+_MEMBERS = frozenset({"stage", "weight"})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One stage as sent: its place in the body, its spelling, its weight."""
+
+    pointer: str
+    raw: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A distribution whose structure and weights are good; what its stages mean is not asked yet."""
+
+    entries: tuple[Entry, ...]
+
+    @property
+    def values(self) -> list[tuple[str, str]]:
+        """Return (JSON pointer, raw value) pairs, for the decision."""
+        return [(entry.pointer, entry.raw) for entry in self.entries]
+
+    @property
+    def as_sent(self) -> list[dict[str, Any]]:
+        """Return the list shape of what was sent."""
+        return [{"stage": entry.raw, "weight": entry.weight} for entry in self.entries]
+
+    def shares(self, meanings: Sequence[Meaning]) -> Shares:
+        """Return the shares by stage once the meanings, in the order of the entries, are known."""
+        return share_out(self._weighted([meaning.stage for meaning in meanings]))
+
+    def check_weights(self) -> None:
+        """Raise WeightsError where the weights cannot be shared out, whatever the stages mean."""
+        share_out(self._weighted([None] * len(self.entries)))
+
+    def _weighted(self, stages: Sequence[str | None]) -> list[WeightedEntry]:
+        return [(e.raw, stage, e.weight) for e, stage in zip(self.entries, stages, strict=True)]
+
+
+class DistributionField(serializers.Field[Distribution, Any, Any, Any]):
+    """The field for a distribution; refuses bad structure and bad weights in every mode."""
+
+    default_error_messages = {
+        "shape": 'Send a list of {"stage": …, "weight": …} or an object of stage: weight.',
+        "too_many": f"Send at most {MAX_ENTRIES} stages.",
+        "entry": 'Send {"stage": …, "weight": …} and nothing else.',
+        "stage": f"A stage is a string of at most {MAX_STAGE_LENGTH} characters.",
+    }
+
+    def to_internal_value(self, data: Any) -> Distribution:
+        """Return the distribution."""
+        if not isinstance(data, list | dict):
+            self.fail("shape")
+        if len(data) > MAX_ENTRIES:
+            self.fail("too_many")
+        distribution = Distribution(tuple(self._listed(data) if isinstance(data, list) else self._keyed(data)))
+        try:
+            distribution.check_weights()
+        except WeightsError as error:
+            self._refuse_weight(data, error)
+        return distribution
+
+    def _listed(self, data: list[Any]) -> list[Entry]:
+        entries = []
+        for index, item in enumerate(data):
+            if not isinstance(item, dict) or item.keys() != _MEMBERS:
+                self._refuse("entry", index)
+            pointer = f"/{self.field_name}/{index}/stage"
+            entries.append(Entry(pointer, self._stage(item["stage"], index), item["weight"]))
+        return entries
+
+    def _keyed(self, data: dict[str, Any]) -> list[Entry]:
+        return [
+            Entry(f"/{self.field_name}/{escape(stage)}", self._stage(stage, index), weight)
+            for index, (stage, weight) in enumerate(data.items())
+        ]
+
+    def _stage(self, stage: Any, index: int) -> str:
+        if not isinstance(stage, str) or len(stage) > MAX_STAGE_LENGTH:
+            self._refuse("stage", index)
+        return str(stage)
+
+    def _refuse(self, code: str, index: int) -> NoReturn:
+        detail = str(self.error_messages[code])
+        raise serializers.ValidationError({str(index): [ErrorDetail(detail, code=code)]})
+
+    def _refuse_weight(self, data: Any, error: WeightsError) -> NoReturn:
+        detail: Any = [ErrorDetail(error.message, code=error.code)]
+        if error.index is not None and isinstance(data, list):
+            detail = {str(error.index): {"weight": detail}}
+        elif error.index is not None:
+            detail = {list(data)[error.index]: detail}
+        raise serializers.ValidationError(detail) from error

@@ -1,0 +1,91 @@
+"""The base of every resource: scopes, the one validation step, and its counts, so that none can forget them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from stageapp import events, traffic
+from stageapp.api import validation
+from stageapp.api.authentication import caller_of
+from stageapp.api.errors import LengthRequired
+from stageapp.validation import Decision
+
+_MALFORMED = frozenset({400, 411, 413, 415})
+
+
+class Endpoint(APIView):
+    """A resource of the API.
+
+    `label` is its name in the traffic windows, `scopes` the scope each method needs, `stage_methods` the
+    methods whose bodies or parameters hold stages.
+    """
+
+    label: ClassVar[str] = ""
+    scopes: ClassVar[Mapping[str, str]] = {}
+    stage_methods: ClassVar[frozenset[str]] = frozenset()
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
+    metadata_class = None
+    met: validation.Encounter | None = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Check format, credentials and scope, before anything of the request is read."""
+        # The charset of a Content-Type must not decide how the query string is read.
+        request._request.encoding = "utf-8"
+        super().initial(request, *args, **kwargs)
+        if "HTTP_TRANSFER_ENCODING" in request.META:
+            raise LengthRequired
+
+    def judge(self, values: Sequence[tuple[str, str]]) -> Decision:
+        """Decide over (pointer, raw value) pairs in the caller's effective mode.
+
+        Raises:
+            UnknownStages: the mode is `enforce` and a value is unknown.
+        """
+        try:
+            self.met = validation.meet(values, caller_of(self.request))
+        except Exception as error:
+            events.validator_failed(endpoint=self.label, error=type(error).__name__)
+            raise
+        if self.met.decision.outcome == "rejected":
+            raise validation.UnknownStages(self.met)
+        return self.met.decision
+
+    def answer(
+        self, body: dict[str, Any], *, status: int = status.HTTP_200_OK, unallocated: float | None = None
+    ) -> Response:
+        """Answer, with what the mode adds where this request met the validator."""
+        if self.met is None:
+            return Response(body, status)
+        if self.met.decision.mode != "off":
+            body = {**body, "stage_validation": validation.block(self.met, unallocated)}
+        return Response(body, status, headers=validation.headers(self.met))
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Response:
+        """Count the request by what it met, whatever came of it."""
+        answered: Response = super().finalize_response(request, response, *args, **kwargs)
+        if request.method in self.stage_methods:
+            self._count(answered.status_code)
+        return answered
+
+    def _count(self, code: int) -> None:
+        met, failed = self.met, code >= status.HTTP_500_INTERNAL_SERVER_ERROR
+        if met is not None:
+            decision, rejected = met.decision, met.decision.outcome == "rejected"
+            traffic.count(
+                endpoint=self.label, mode=decision.mode, verdict=decision.verdict,
+                rejected=rejected, error=failed, slow=met.slow,
+            )  # fmt: skip
+        elif failed or code in _MALFORMED:
+            mode = validation.effective(caller_of(self.request))
+            traffic.count(endpoint=self.label, mode=mode, verdict="malformed", rejected=not failed, error=failed)
+
+
+def validated(serializer: serializers.BaseSerializer[Any]) -> dict[str, Any]:
+    """Return the validated fields; raises ValidationError."""
+    serializer.is_valid(raise_exception=True)
+    found: dict[str, Any] = serializer.validated_data
+    return found

@@ -1,0 +1,58 @@
+"""The errors of the API that are not the framework's own; `problems` makes documents of them."""
+
+from typing import Any
+
+from rest_framework.exceptions import APIException
+
+
+class Problem(APIException):
+    """An error with a type of its own; subclasses name status_code, default_detail, default_code and title."""
+
+    title = "The request was refused"
+
+    def members(self) -> dict[str, Any]:
+        """Return what the document has beyond type, title, status and detail."""
+        return {}
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that go with the document."""
+        return {}
+
+
+class BadRequest(Problem):
+    """The request cannot be read."""
+
+    status_code, default_code, title = 400, "bad_request", "The request cannot be read"
+    default_detail = "The request cannot be read; send it again, complete and well formed."
+
+
+class LengthRequired(Problem):
+    """The body comes in chunks, whose length is not known before."""
+
+    status_code, default_code, title = 411, "length_required", "A Content-Length is needed"
+    default_detail = "Send the body with a Content-Length, not in chunks."
+
+
+class BodyTooLarge(Problem):
+    """The body is longer than STAGE_MAX_BODY_BYTES."""
+
+    status_code, default_code, title = 413, "body_too_large", "The body is too large"
+    default_detail = "Send less at once."
+
+
+class ServerError(Problem):
+    """Something failed that no caller could have caused or can change."""
+
+    status_code, default_code, title = 500, "server_error", "The server failed"
+    default_detail = "The failure is logged; try again later."
+
+
+class Unavailable(Problem):
+    """The database does not answer."""
+
+    status_code, default_code, title = 503, "unavailable", "The service is not available"
+    default_detail = "The database does not answer; try again soon."
+
+    def headers(self) -> dict[str, str]:
+        """Return when to come back, in seconds."""
+        return {"Retry-After": "5"}

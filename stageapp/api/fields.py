@@ -1,0 +1,80 @@
+"""Request fields that take JSON's own types only: no numeric strings, no booleans as numbers, no unknown names."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+
+from stageapp.finance.allocations import AllocationError, to_cents
+
+_MONEY = re.compile(r"[0-9]{1,16}(?:\.[0-9]{1,2}0{0,10})?")
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A serializer that refuses fields it does not know."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the validated fields."""
+        if isinstance(data, Mapping) and (strangers := [name for name in data if name not in self.fields]):
+            known = ", ".join(self.fields)
+            refusal = [ErrorDetail(f"There is no such field. The fields are: {known}.", code="unknown_field")]
+            raise serializers.ValidationError(dict.fromkeys(strangers, refusal))
+        return super().to_internal_value(data)
+
+
+class NumberField(serializers.FloatField):
+    """A JSON number."""
+
+    def to_internal_value(self, data: Any) -> float:
+        """Return the number."""
+        if type(data) not in (int, float):
+            self.fail("invalid")
+        return float(data)
+
+
+class IntegerField(serializers.IntegerField):
+    """A JSON number without a fraction."""
+
+    def to_internal_value(self, data: Any) -> int:
+        """Return the number."""
+        if type(data) is not int:
+            self.fail("invalid")
+        return int(data)
+
+
+class TextField(serializers.CharField):
+    """A JSON string, kept as it is."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the string."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return data
+
+
+class MoneyField(serializers.Field[Decimal, Any, str, Any]):
+    """An amount in whole cents: a decimal string, exact at any size, or a JSON number."""
+
+    default_error_messages = {"invalid": 'Send an amount such as "2500000.00", with at most two decimals.'}
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        """Return the amount."""
+        text = repr(data) if type(data) in (int, float) else data
+        if not isinstance(text, str) or not _MONEY.fullmatch(text):
+            self.fail("invalid")
+        amount = Decimal(text)
+        try:
+            to_cents(amount)
+        except AllocationError as error:
+            raise serializers.ValidationError(str(error), code="invalid") from error
+        return amount
+
+    def to_representation(self, value: Decimal) -> str:
+        """Return the amount with two decimals."""
+        return f"{value:.2f}"

@@ -1,0 +1,58 @@
+"""/healthz: this process answers. /readyz: it can do its work. Neither asks for credentials."""
+
+from functools import cache
+
+import redis
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+
+from stageapp import modes
+from stageapp.redis_clients import strict
+
+
+class MigrationsMissingError(Exception):
+    """The database is older than the code."""
+
+
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Tell that the process answers; asks nothing of anybody."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Tell whether database and migrations are there (else 503), and whether Redis is (else degraded)."""
+    found = {"database": _database(), "redis": _redis(), "mode_source": modes.current().source}
+    ready = found["database"] == "ok"
+    status = "unavailable" if not ready else "ok" if found["redis"] == "ok" else "degraded"
+    return JsonResponse({"status": status, **found}, status=200 if ready else 503)
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        _require_migrations()
+    except DatabaseError:
+        return "away"
+    except MigrationsMissingError:
+        return "migrations missing; run `manage.py migrate`"
+    return "ok"
+
+
+@cache  # an exception is not kept: only the good answer is, as applied migrations stay applied
+def _require_migrations() -> None:
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise MigrationsMissingError
+
+
+def _redis() -> str:
+    try:
+        strict().ping()
+    except redis.RedisError:
+        return "away"
+    return "ok"

@@ -1,0 +1,103 @@
+"""GET|PUT /_ops/stage-validation/mode: look at the mode and change it; a token may only lower it."""
+
+import dataclasses
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from stageapp import conf, modes
+from stageapp.api.authentication import caller_of, is_consumer
+from stageapp.api.endpoint import Endpoint, validated
+from stageapp.api.errors import Problem
+from stageapp.api.fields import IntegerField, StrictSerializer, TextField
+from stageapp.modes import ModeError, ModeState, VersionConflict
+
+_PERMISSION = "stageapp.change_mode"
+
+
+class ModeRequest(StrictSerializer):
+    """A change of mode."""
+
+    mode = serializers.ChoiceField(conf.MODES)
+    percent = IntegerField(min_value=1, max_value=100, default=100)
+    reason = TextField(max_length=2000)
+    enforce_on = serializers.DateField(default=None, allow_null=True, input_formats=["%Y-%m-%d"])
+    expected_version = IntegerField(min_value=0, required=False)
+
+
+class NotLowered(Problem):
+    """A token asks for something else than a lower mode."""
+
+    status_code, default_code, title = 403, "mode_not_lowered", "A token may only lower the mode"
+    default_detail = "Raise the mode, or announce a day, in the admin or by `manage.py mode set`."
+
+
+class NotPermitted(Problem):
+    """The session's user may not change the mode."""
+
+    status_code, default_code, title = 403, "permission_denied", "Not permitted"
+    default_detail = f"Changing the mode takes the permission {_PERMISSION}."
+
+
+class ModeConflict(Problem):
+    """The mode is not at the version the caller expects."""
+
+    status_code, default_code, title = 409, "version_conflict", "The mode has changed meanwhile"
+
+
+class ModeRefused(Problem):
+    """The values make no mode."""
+
+    status_code, default_code, title = 400, "mode_refused", "This is no mode"
+
+
+class Mode(Endpoint):
+    """The mode in force."""
+
+    scopes = {"GET": "ops", "PUT": "ops"}
+
+    def get(self, request: Request) -> Response:
+        """Return the mode as this process knows it, and how fresh that is."""
+        return Response(represent(modes.current()))
+
+    def put(self, request: Request) -> Response:
+        """Change the mode; asking for what is already in force changes nothing."""
+        if not (is_consumer(request) or request.user.has_perm(_PERMISSION)):
+            raise NotPermitted
+        sent = validated(ModeRequest(data=request.data))
+        newest = modes.latest()
+        expected = sent.pop("expected_version", newest.version)
+        if expected != newest.version:
+            raise ModeConflict(str(VersionConflict(newest.version, expected)))
+        if not _is_in_force(sent, newest):
+            if is_consumer(request):
+                refuse_unless_lower(sent, newest)
+            _change(sent, actor=caller_of(request), expected=expected)
+        return Response(represent(modes.current()))
+
+
+def refuse_unless_lower(sent: dict[str, Any], newest: ModeState) -> None:
+    """Refuse what is not strictly lower, or announces a day; raises NotLowered."""
+    asked = ModeState(sent["mode"], sent["percent"])
+    if asked.strictness >= newest.strictness or sent["enforce_on"] is not None:
+        raise NotLowered
+
+
+def _is_in_force(sent: dict[str, Any], newest: ModeState) -> bool:
+    return newest.version > 0 and all(sent[name] == getattr(newest, name) for name in ("mode", "percent", "enforce_on"))
+
+
+def _change(sent: dict[str, Any], *, actor: str, expected: int) -> None:
+    try:
+        modes.change(**sent, actor=actor, expected_version=expected)
+    except VersionConflict as error:
+        raise ModeConflict(str(error)) from error
+    except ModeError as error:
+        raise ModeRefused(str(error)) from error
+
+
+def represent(state: ModeState) -> dict[str, Any]:
+    """Return the state for a body; `age` is the seconds since a store last confirmed it."""
+    return {**dataclasses.asdict(state), "age": modes.age_seconds()}

@@ -1,0 +1,140 @@
+"""Read a JSON body strictly: what two parsers could understand differently is refused.
+
+Refused: other media types, charsets and content encodings; a body over the bound; deep nesting; duplicate
+keys; NaN and Infinity; integers beyond 2**53 (RFC 7493, I-JSON); NUL and lone surrogates, which PostgreSQL
+cannot hold; trailing data.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import IO, Any
+
+from django.conf import settings
+from django.utils.http import parse_header_parameters
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
+from rest_framework.parsers import BaseParser
+
+from stageapp.api.errors import BodyTooLarge
+
+MAX_DEPTH = 16
+MAX_INTEGER = 2**53 - 1
+
+# Whole strings are stepped over, so that brackets inside them do not count. Possessive, and with the closing
+# quote optional: linear in any input.
+_BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class StrictJSONParser(BaseParser):
+    """Parses `application/json` in UTF-8."""
+
+    media_type = "application/json"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Return the decoded body.
+
+        Raises:
+            UnsupportedMediaType: it is not plain JSON in UTF-8.
+            BodyTooLarge: it is longer than STAGE_MAX_BODY_BYTES.
+            ParseError: it is not JSON, or JSON that is refused here.
+        """
+        check_content_type(media_type or "")
+        if parser_context is not None:
+            check_content_encoding(parser_context["request"].META.get("HTTP_CONTENT_ENCODING", ""))
+        return decode(read_bounded(stream))
+
+
+def check_content_type(value: str) -> None:
+    """Refuse everything but application/json, without a charset or with utf-8."""
+    try:
+        kind, parameters = parse_header_parameters(value)
+    except ValueError:
+        raise UnsupportedMediaType(value[:100]) from None
+    if kind != "application/json" or parameters.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType(value[:100], "Send application/json in UTF-8.")
+
+
+def check_content_encoding(value: str) -> None:
+    """Refuse compressed bodies: a small one may hide a huge one."""
+    if value.strip().lower() not in ("", "identity"):
+        raise UnsupportedMediaType(value[:100], "Send the body without a Content-Encoding.")
+
+
+def read_bounded(stream: IO[Any]) -> bytes:
+    """Return the body, having read at most one byte more than the bound."""
+    bound = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    body: bytes = stream.read(bound + 1)
+    if len(body) > bound:
+        raise BodyTooLarge
+    return body
+
+
+def decode(body: bytes) -> Any:
+    """Return the value of a JSON text; raises ParseError and nothing else."""
+    try:
+        text = body.decode("utf-8")
+        _check_depth(text)
+        value = _DECODER.decode(text)
+    except UnicodeDecodeError as error:
+        raise ParseError(f"The body is not UTF-8 (byte {error.start}).") from None
+    except ValueError as error:
+        raise ParseError(f"The body is not JSON: {error}.") from None
+    # Raw control characters are no JSON, so only an escape can bring what must not be stored.
+    if "\\u" in text:
+        _check_strings(value)
+    return value
+
+
+def _check_depth(text: str) -> None:
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for token in _BRACKET_OR_STRING.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        if depth > MAX_DEPTH:
+            raise ParseError(f"The body is nested deeper than {MAX_DEPTH} levels.")
+
+
+def _check_strings(value: Any) -> None:
+    if isinstance(value, str):
+        if _UNSTORABLE.search(value):
+            raise ParseError("A string holds a NUL or half of a surrogate pair; leave such characters out.")
+    elif isinstance(value, list):
+        for item in value:
+            _check_strings(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_strings(key)
+            _check_strings(item)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ParseError("An object names one key twice; send each key once.")
+    return found
+
+
+def _integer(digits: str) -> int:
+    # The length first: Python refuses to read an integer of thousands of digits.
+    if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
+        raise ParseError(f"An integer is beyond ±{MAX_INTEGER}, where JSON readers stop being exact.")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ParseError("A number is too large.")
+    return number
+
+
+def _constant(name: str) -> Any:
+    raise ParseError(f"{name} is not JSON.")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)

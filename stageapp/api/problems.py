@@ -1,0 +1,116 @@
+"""Answer every error of the API as a problem document (RFC 9457), with a stable `type`."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
+from rest_framework import exceptions
+from rest_framework.exceptions import APIException, ErrorDetail
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+from rest_framework.views import set_rollback
+
+from stageapp.api.errors import BadRequest, BodyTooLarge, Problem, ServerError, Unavailable
+from stageapp.api.pointers import QUERY, escape, place
+
+CONTENT_TYPE = "application/problem+json"
+MAX_ERRORS = 200
+_log = logging.getLogger("stageapp.api")
+
+
+TITLES = {
+    "parse_error": "The body is not acceptable JSON",
+    "invalid": "The request is not valid",
+    "authentication_failed": "The credentials are not valid",
+    "not_authenticated": "Credentials are needed",
+    "permission_denied": "Not permitted",
+    "not_found": "Not found",
+    "method_not_allowed": "The method is not allowed here",
+    "not_acceptable": "No acceptable representation",
+    "unsupported_media_type": "The body's format is not supported",
+    "throttled": "Too many requests",
+}
+
+
+def document(
+    code: str, title: str, status: int, detail: str, members: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return a problem document; `code` with dashes is the stable part of its type."""
+    return {
+        "type": f"/problems/{code.replace('_', '-')}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        **(members or {}),
+    }
+
+
+def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
+    """Answer any exception of a view; the API's exception handler."""
+    set_rollback()
+    found = _recognise(error)
+    request = context.get("request")
+    root = QUERY if request is not None and request.method in ("GET", "HEAD") else "/"
+    return Response(_document_of(found, root), found.status_code, headers=_headers(found), content_type=CONTENT_TYPE)
+
+
+def _recognise(error: Exception) -> APIException:
+    match error:
+        case APIException():
+            return error
+        case Http404():
+            return exceptions.NotFound()
+        case PermissionDenied():
+            return exceptions.PermissionDenied()
+        case RequestDataTooBig():
+            return BodyTooLarge()
+        case SuspiciousOperation() | MultiPartParserError() | UnreadablePostError():
+            return BadRequest()
+        case OperationalError() | InterfaceError():
+            _log.error("The database does not answer: %s", type(error).__name__)
+            return Unavailable()
+    _log.error("A view failed", exc_info=error)
+    return ServerError()
+
+
+def _document_of(error: APIException, root: str) -> dict[str, Any]:
+    status = error.status_code
+    if isinstance(error, exceptions.ValidationError):
+        found = list(flatten(error.detail, "", root))
+        members: dict[str, Any] = {"errors": found[:MAX_ERRORS]}
+        detail = f"{len(found)} {'part is' if len(found) == 1 else 'parts are'} not valid; see errors."
+        return document("invalid_request", TITLES["invalid"], status, detail, members)
+    code = error.default_code
+    title = error.title if isinstance(error, Problem) else TITLES.get(code, "The request was refused")
+    members = error.members() if isinstance(error, Problem) else {}
+    return document(code, title, status, str(error.detail), members)
+
+
+def _headers(error: APIException) -> dict[str, str]:
+    headers = error.headers() if isinstance(error, Problem) else {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(wait))
+    return headers
+
+
+def flatten(detail: Any, pointer: str, root: str) -> Iterator[dict[str, str]]:
+    """Yield one entry per error of DRF's nested details; `root` begins a place, `/` or QUERY."""
+    if isinstance(detail, Mapping):
+        for name, inner in detail.items():
+            own = name == api_settings.NON_FIELD_ERRORS_KEY
+            yield from flatten(inner, pointer if own else _below(pointer, str(name), root), root)
+    elif isinstance(detail, ErrorDetail):
+        yield {**place(pointer), "code": str(detail.code), "detail": str(detail)}
+    else:
+        for inner in detail:
+            yield from flatten(inner, pointer, root)
+
+
+def _below(pointer: str, name: str, root: str) -> str:
+    return f"{pointer or ''}{'/' if pointer else root}{escape(name)}"

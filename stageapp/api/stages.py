@@ -1,0 +1,61 @@
+"""GET /api/stages and POST /api/stages/normalize: the vocabulary, and what a raw value means in it."""
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from stageapp import vocabulary
+from stageapp.api.authentication import caller_of
+from stageapp.api.distribution import MAX_STAGE_LENGTH
+from stageapp.api.endpoint import Endpoint, validated
+from stageapp.api.fields import StrictSerializer, TextField
+from stageapp.suggestions import suggest
+from stageapp.vocabulary import Snapshot
+
+MAX_VALUES = 1000
+
+
+class NormalizeRequest(StrictSerializer):
+    """The values to look up."""
+
+    values = serializers.ListField(
+        child=TextField(max_length=MAX_STAGE_LENGTH, allow_blank=True), max_length=MAX_VALUES
+    )
+
+
+class Stages(Endpoint):
+    """The canonical stages."""
+
+    scopes = {"GET": "read"}
+
+    def get(self, request: Request) -> Response:
+        """Return the active stages from the earliest to the latest."""
+        found = vocabulary.current()
+        stages = [{"stage": slug, "label": label} for slug, label in found.labels.items()]
+        return Response({"vocabulary_version": found.version, "stages": stages})
+
+
+class Normalize(Endpoint):
+    """Look up values without sending them anywhere: the same answer in every mode, and not counted."""
+
+    scopes = {"POST": "read"}
+
+    def post(self, request: Request) -> Response:
+        """Return stage, reason and suggestions for each value, in order."""
+        values = validated(NormalizeRequest(data=request.data))["values"]
+        found, source = vocabulary.current(), caller_of(request)
+        results = [look_up(raw, source, found) for raw in values]
+        return Response({"vocabulary_version": found.version, "results": results})
+
+
+def look_up(raw: str, source: str, found: Snapshot) -> dict[str, Any]:
+    """Return what one raw value of this source means."""
+    meaning = found.normalize(raw, source)
+    return {
+        "value": raw,
+        "stage": meaning.stage,
+        "reason": meaning.reason,
+        "suggestions": list(suggest(raw, meaning, found)),
+    }

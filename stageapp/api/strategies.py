@@ -1,0 +1,124 @@
+"""/api/portfolio/strategies: keep stage allocations, as sent and as they were understood when saved."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from rest_framework import status
+from rest_framework.pagination import PageNumberPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from stageapp.api.authentication import scopes_of
+from stageapp.api.distribution import Distribution, DistributionField
+from stageapp.api.endpoint import Endpoint, validated
+from stageapp.api.fields import StrictSerializer, TextField
+from stageapp.models.consumers import Consumer
+from stageapp.models.portfolio import Strategy
+
+DEFAULT_NAME = "Untitled strategy"
+
+
+class StrategyRequest(StrictSerializer):
+    """What a strategy takes."""
+
+    name = TextField(max_length=200, default=DEFAULT_NAME)
+    stage_allocation = DistributionField()
+
+
+class StrategyEndpoint(Endpoint):
+    """What the list and the single strategy have in common."""
+
+    label = "strategies"
+
+    def visible(self) -> QuerySet[Strategy]:
+        """Return what the caller may see: a consumer its own, staff all, other sessions none."""
+        caller: object = self.request.user
+        if isinstance(caller, Consumer):
+            return Strategy.objects.filter(consumer=caller)
+        return Strategy.objects.all() if "write" in scopes_of(self.request) else Strategy.objects.none()
+
+    def understood(self, distribution: Distribution) -> dict[str, Any]:
+        """Return the columns that a distribution fills; raises UnknownStages."""
+        decision = self.judge(distribution.values)
+        assert self.met is not None
+        shares = distribution.shares(decision.meanings)
+        return {
+            "raw_allocation": distribution.as_sent,
+            "allocation": shares.stages,
+            "unallocated": shares.unallocated,
+            "vocabulary_version": self.met.vocabulary.version,
+        }
+
+    def answer_with(self, strategy: Strategy, code: int = status.HTTP_200_OK) -> Response:
+        """Answer with one strategy."""
+        return self.answer(represent(strategy), status=code, unallocated=strategy.unallocated)
+
+
+class Strategies(StrategyEndpoint):
+    """Save a strategy; list one's own."""
+
+    scopes = {"GET": "read", "POST": "write"}
+    stage_methods = frozenset({"POST"})
+
+    def get(self, request: Request) -> Response:
+        """List, newest first, in pages."""
+        pages = PageNumberPagination()
+        found = pages.paginate_queryset(self.visible(), request, view=self) or []
+        return pages.get_paginated_response([represent(strategy) for strategy in found])
+
+    def post(self, request: Request) -> Response:
+        """Save one."""
+        sent = validated(StrategyRequest(data=request.data))
+        columns = self.understood(sent["stage_allocation"])
+        caller: object = request.user
+        owner = caller if isinstance(caller, Consumer) else None
+        strategy = Strategy.objects.create(name=sent["name"], consumer=owner, **columns)
+        return self.answer_with(strategy, status.HTTP_201_CREATED)
+
+
+class OneStrategy(StrategyEndpoint):
+    """Look at a strategy, replace it, change a part of it, delete it."""
+
+    scopes = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "write"}
+    stage_methods = frozenset({"PUT", "PATCH"})
+
+    def get(self, request: Request, pk: int) -> Response:
+        """Return it."""
+        return self.answer_with(get_object_or_404(self.visible(), pk=pk))
+
+    def put(self, request: Request, pk: int) -> Response:
+        """Replace it."""
+        return self._save(pk, validated(StrategyRequest(data=request.data)))
+
+    def patch(self, request: Request, pk: int) -> Response:
+        """Change what is sent."""
+        return self._save(pk, validated(StrategyRequest(data=request.data, partial=True)))
+
+    def delete(self, request: Request, pk: int) -> Response:
+        """Delete it."""
+        get_object_or_404(self.visible(), pk=pk).delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _save(self, pk: int, sent: dict[str, Any]) -> Response:
+        strategy = get_object_or_404(self.visible(), pk=pk)
+        columns = {"name": sent["name"]} if "name" in sent else {}
+        if "stage_allocation" in sent:
+            columns |= self.understood(sent["stage_allocation"])
+        for name, value in columns.items():
+            setattr(strategy, name, value)
+        strategy.save(update_fields=list(columns))
+        return self.answer_with(strategy)
+
+
+def represent(strategy: Strategy) -> dict[str, Any]:
+    """Return a strategy for a body."""
+    return {
+        "id": strategy.pk,
+        "name": strategy.name,
+        "stage_allocation": strategy.allocation,
+        "unallocated": strategy.unallocated,
+        "as_sent": strategy.raw_allocation,
+        "vocabulary_version": strategy.vocabulary_version,
+        "created_at": strategy.created_at,
+    }

@@ -1,0 +1,28 @@
+"""The addresses of the API."""
+
+from django.urls import path, re_path
+
+from stageapp.api.allocations import Allocations
+from stageapp.api.companies import Companies
+from stageapp.api.deprecations import Deprecations
+from stageapp.api.fallbacks import no_such_resource
+from stageapp.api.health import healthz, readyz
+from stageapp.api.mode import Mode
+from stageapp.api.monte_carlo import Simulate
+from stageapp.api.stages import Normalize, Stages
+from stageapp.api.strategies import OneStrategy, Strategies
+
+urlpatterns = [
+    path("healthz", healthz),
+    path("readyz", readyz),
+    path("api/monte-carlo/simulate", Simulate.as_view()),
+    path("api/portfolio/strategies", Strategies.as_view()),
+    path("api/portfolio/strategies/<int:pk>", OneStrategy.as_view()),
+    path("api/funds/<int:pk>/companies", Companies.as_view()),
+    path("api/allocations", Allocations.as_view()),
+    path("api/stages", Stages.as_view()),
+    path("api/stages/normalize", Normalize.as_view()),
+    path("api/deprecations", Deprecations.as_view()),
+    path("_ops/stage-validation/mode", Mode.as_view()),
+    re_path(r"^(?:api|_ops)/", no_such_resource),
+]

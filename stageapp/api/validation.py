@@ -1,0 +1,126 @@
+"""What a request meets: the decision in its effective mode, and what that mode adds to the answer.
+
+`off` adds nothing. `warn` and an accepting `enforce` add headers and a `stage_validation` block; a refusing
+`enforce` answers 400 with every invalid value. Headers carry codes and counts only, never a raw value.
+"""
+
+import datetime
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.http import http_date
+
+from stageapp import modes, vocabulary
+from stageapp.api.errors import Problem
+from stageapp.api.pointers import place
+from stageapp.modes import ModeState
+from stageapp.rollout import effective_mode
+from stageapp.validation import Decision, decide
+from stageapp.vocabulary import Snapshot
+
+SLOW_SECONDS = 0.001
+DEPRECATIONS = "/api/deprecations"
+
+
+@dataclass(frozen=True)
+class Encounter:
+    """One request's meeting with the validator."""
+
+    state: ModeState
+    vocabulary: Snapshot
+    decision: Decision
+    slow: bool
+
+
+def effective(caller: str) -> str:
+    """Return the mode that this caller's request gets; no I/O."""
+    return effective_mode(modes.current(), caller)
+
+
+def meet(values: Sequence[tuple[str, str]], caller: str) -> Encounter:
+    """Decide over (JSON pointer, raw value) pairs; the caller's name is also their source."""
+    state, snapshot = modes.current(), vocabulary.current()
+    started = time.perf_counter()
+    decision = decide(values, mode=effective_mode(state, caller), vocabulary=snapshot, source=caller)
+    return Encounter(state, snapshot, decision, time.perf_counter() - started > SLOW_SECONDS)
+
+
+class UnknownStages(Problem):
+    """The request names something that is no stage, and the mode is `enforce`."""
+
+    status_code, default_code, title = 400, "unknown_stage", "A stage is not known"
+    default_detail = "The request names something that is no stage; see errors, and send one of valid_stages."
+
+    def __init__(self, met: Encounter) -> None:
+        super().__init__()
+        self.met = met
+
+    def members(self) -> dict[str, Any]:
+        """Return every invalid value, and the valid ones."""
+        return {
+            "errors": unknowns(self.met.decision),
+            "valid_stages": list(self.met.vocabulary.labels),
+        }
+
+    def headers(self) -> dict[str, str]:
+        """Return the same headers that a warning has."""
+        return headers(self.met)
+
+
+def unknowns(decision: Decision) -> list[dict[str, Any]]:
+    """Return the unknown values with reasons and suggestions, for a body."""
+    return [
+        {**place(u.pointer), "value": u.value, "reason": u.reason, "suggestions": list(u.suggestions)}
+        for u in decision.unknowns
+    ]
+
+
+def block(met: Encounter, unallocated: float | None) -> dict[str, Any]:
+    """Return the `stage_validation` member of an answer; `unallocated` is a share of 1."""
+    decision = met.decision
+    found = {
+        "mode": decision.mode,
+        "verdict": decision.verdict,
+        "would_reject": bool(decision.unknowns),
+        "enforce_on": met.state.enforce_on,
+        "vocabulary_version": met.vocabulary.version,
+        "unknown": unknowns(decision),
+        "retired": [{**place(r.pointer), "value": r.value, "stage": r.stage} for r in decision.retired],
+    }
+    return found if unallocated is None else {**found, "unallocated": unallocated}
+
+
+def headers(met: Encounter) -> dict[str, str]:
+    """Return what the mode adds: the verdict as a structured field (RFC 9651), and the X-Stage headers."""
+    decision = met.decision
+    if decision.mode == "off":
+        return {}
+    unknown, retired = len(decision.unknowns), len(decision.retired)
+    found = {
+        "Stage-Validation": f"{decision.mode};verdict={decision.verdict};unknown={unknown};retired={retired}",
+        "X-Stage-Mode": decision.mode,
+        "X-Stage-Would-Reject": "true" if unknown else "false",
+        "X-Stage-Unknown-Count": str(unknown),
+    }
+    if decision.verdict != "canonical":
+        found["X-Stage-Warning"] = ", ".join(_warnings(decision))
+        found |= _deprecation(met.state)
+    return found
+
+
+def _warnings(decision: Decision) -> list[str]:
+    found = {"unknown-stage": decision.unknowns, "retired-spelling": decision.retired}
+    return [code for code, values in found.items() if values]
+
+
+def _deprecation(state: ModeState) -> dict[str, str]:
+    """Return Deprecation (RFC 9745) since warnings began, Sunset (RFC 8594) on the announced day, and Link."""
+    found = {"Link": f'<{DEPRECATIONS}>; rel="deprecation"'}
+    if state.since is not None:
+        found["Deprecation"] = f"@{int(state.since.timestamp())}"
+    if state.enforce_on is not None:
+        midnight = datetime.datetime.combine(state.enforce_on, datetime.time(), datetime.UTC)
+        found["Sunset"] = http_date(midnight.timestamp())
+    return found

@@ -1,0 +1,57 @@
+"""What every test starts with: no refresher, nothing remembered of mode and vocabulary."""
+
+import pytest
+
+from stageapp import modes, vocabulary
+from stageapp.models.consumers import Consumer
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered(settings):
+    settings.STAGE_REFRESHER = False
+    settings.WHITENOISE_AUTOREFRESH = True  # static files have not been collected
+    modes.forget()
+    vocabulary.forget()
+    yield
+    modes.forget()
+    vocabulary.forget()
+
+
+@pytest.fixture
+def in_mode():
+    """Return a function that puts this process in a mode, as if PostgreSQL had told it."""
+    versions = iter(range(1, 1000))
+
+    def put(mode, percent=100, **more):
+        modes.adopt(modes.ModeState(mode, percent, 1, next(versions), source="postgres", **more))
+
+    return put
+
+
+@pytest.fixture
+def consumer_named(db):
+    """Return a function that makes a consumer; its token is `<name>-token`."""
+
+    def make(name, *scopes, **more):
+        return Consumer.objects.create(
+            name=name, token_sha256=Consumer.digest(f"{name}-token"), scopes=list(scopes), **more
+        )
+
+    return make
+
+
+@pytest.fixture
+def consumer(consumer_named):
+    """Return a consumer that may read and write."""
+    return consumer_named("alpha", "read", "write")
+
+
+@pytest.fixture
+def client_of(client):
+    """Return a function that makes the test client call as a consumer."""
+
+    def use(consumer):
+        client.defaults["HTTP_AUTHORIZATION"] = f"Token {consumer.name}-token"
+        return client
+
+    return use
