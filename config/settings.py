@@ -14,6 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from config.embedded import broker_url
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.FileAwareEnv()
@@ -33,7 +35,7 @@ def _secret_key() -> str:
     Raises:
         ImproperlyConfigured: with DEBUG off and SECRET_KEY unset.
     """
-    if key := env.str("SECRET_KEY", default=""):
+    if key := str(env.str("SECRET_KEY", default="")):
         return key
     if not DEBUG:
         raise ImproperlyConfigured("Set SECRET_KEY (50 random characters or more): DEBUG is off.")
@@ -171,7 +173,7 @@ REST_FRAMEWORK = {
 
 # Celery: the row is the queue, a message is only a nudge. So results are not kept, tasks are short, and a
 # task whose worker dies is given again (acks_late alone loses it).
-CELERY_BROKER_URL = env.str("STAGE_BROKER_URL", default=REDIS_URL)
+CELERY_BROKER_URL = env.str("STAGE_BROKER_URL", default=broker_url(REDIS_URL))
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

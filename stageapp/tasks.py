@@ -11,7 +11,7 @@ from stageapp.normalization.errors import RunBusy
 BUDGET_SECONDS = 20.0
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def advance_run(run_id: int) -> None:
     """Work on a run for a while, and ask for more where there is more."""
     try:
@@ -22,7 +22,7 @@ def advance_run(run_id: int) -> None:
         advance_run.delay(run_id)
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def nudge_forgotten_runs() -> None:
     """Find runs without a heartbeat (a lost message, a killed worker) and nudge them."""
     for run in runs.forgotten():

@@ -149,7 +149,11 @@ class Summary:
         refused = self.malformed
         return {
             "off": {"accepted": fine + self.unknown, "warned": 0, "rejected": refused},
-            "warn": {"accepted": self.canonical, "warned": self.normalized + self.unknown, "rejected": refused},
+            "warn": {
+                "accepted": self.canonical,
+                "warned": self.normalized + self.unknown,
+                "rejected": refused,
+            },
             "enforce": {
                 "accepted": self.canonical,
                 "warned": self.normalized,

@@ -11,7 +11,13 @@ _SHOWN = 60  # entries of each kind that a terminal gets; --json has them all
 def plan_document(plan: Plan) -> dict[str, Any]:
     """Return a plan for JSON."""
     entries = [
-        {"raw": e.raw, "source": e.source, "stage": e.stage or None, "reason": e.reason or None, "rows": e.rows}
+        {
+            "raw": e.raw,
+            "source": e.source,
+            "stage": e.stage or None,
+            "reason": e.reason or None,
+            "rows": e.rows,
+        }
         for e in plan.entries.all()
     ]
     return {
@@ -31,7 +37,7 @@ def plan_lines(plan: Plan) -> list[str]:
     entries = list(plan.entries.all())
     changes = [e for e in entries if e.stage and e.stage != e.raw]
     unknowns = [e for e in entries if not e.stage]
-    lines = [
+    return [
         f"{plan.target}, vocabulary version {plan.vocabulary_version}",
         f"{plan.rows_total:,} rows in {len(entries)} spellings: {plan.rows_to_change:,} rows to change, "
         f"{plan.rows_unknown:,} unknown (they stay as they are)",
@@ -41,7 +47,6 @@ def plan_lines(plan: Plan) -> list[str]:
         f"hash {plan.hash}",
         f"Next: normalization run --plan {plan.hash[:12]} --dry-run",
     ]
-    return lines
 
 
 def _table(title: str, entries: list[PlanEntry], meaning: Any) -> list[str]:

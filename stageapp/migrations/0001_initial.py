@@ -17,9 +17,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
             ],
             options={
@@ -65,9 +63,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(max_length=200, unique=True)),
             ],
@@ -80,9 +76,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("target", models.CharField(help_text="app.Model.field", max_length=200)),
                 ("vocabulary_version", models.BigIntegerField()),
@@ -102,9 +96,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "slug",
@@ -112,9 +104,7 @@ class Migration(migrations.Migration):
                         max_length=40,
                         unique=True,
                         validators=[
-                            django.core.validators.RegexValidator(
-                                "^[a-z][a-z0-9_]*\\Z", "a-z, 0-9 and _ only"
-                            )
+                            django.core.validators.RegexValidator("^[a-z][a-z0-9_]*\\Z", "a-z, 0-9 and _ only")
                         ],
                     ),
                 ),
@@ -128,9 +118,7 @@ class Migration(migrations.Migration):
                 ("active", models.BooleanField(default=True)),
                 (
                     "failure_rate",
-                    models.FloatField(
-                        default=0.5, help_text="share of companies that return nothing, 0 to 1"
-                    ),
+                    models.FloatField(default=0.5, help_text="share of companies that return nothing, 0 to 1"),
                 ),
                 (
                     "distribution",
@@ -151,9 +139,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "median_multiple",
-                    models.FloatField(
-                        blank=True, default=1.5, help_text="lognormal: median multiple", null=True
-                    ),
+                    models.FloatField(blank=True, default=1.5, help_text="lognormal: median multiple", null=True),
                 ),
                 (
                     "sigma",
@@ -168,9 +154,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "follow_on_share",
-                    models.FloatField(
-                        default=0.3, help_text="share of companies that get a follow-on, 0 to 1"
-                    ),
+                    models.FloatField(default=0.3, help_text="share of companies that get a follow-on, 0 to 1"),
                 ),
                 (
                     "follow_on_multiple",
@@ -213,9 +197,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(max_length=200, unique=True)),
                 ("token_sha256", models.CharField(max_length=64, unique=True)),
@@ -251,15 +233,11 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "epoch",
-                    models.PositiveIntegerField(
-                        default=1, help_text="a restored database begins a new epoch"
-                    ),
+                    models.PositiveIntegerField(default=1, help_text="a restored database begins a new epoch"),
                 ),
                 ("version", models.BigIntegerField()),
                 (
@@ -276,9 +254,7 @@ class Migration(migrations.Migration):
                 ("percent", models.PositiveSmallIntegerField(default=100)),
                 (
                     "enforce_on",
-                    models.DateField(
-                        blank=True, help_text="the announced first day of enforcement", null=True
-                    ),
+                    models.DateField(blank=True, help_text="the announced first day of enforcement", null=True),
                 ),
                 (
                     "kind",
@@ -320,9 +296,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("source", models.CharField(blank=True, default="", max_length=200)),
                 ("raw", models.TextField()),
@@ -349,15 +323,11 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "target",
-                    models.CharField(
-                        help_text="the plan's target, here for the constraint below", max_length=200
-                    ),
+                    models.CharField(help_text="the plan's target, here for the constraint below", max_length=200),
                 ),
                 (
                     "state",
@@ -403,15 +373,11 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "direction",
-                    models.CharField(
-                        choices=[("forward", "Forward"), ("rollback", "Rollback")], max_length=10
-                    ),
+                    models.CharField(choices=[("forward", "Forward"), ("rollback", "Rollback")], max_length=10),
                 ),
                 ("shard", models.PositiveSmallIntegerField(default=0)),
                 (
@@ -433,9 +399,7 @@ class Migration(migrations.Migration):
                 ("changed", models.BigIntegerField(default=0)),
                 (
                     "skipped",
-                    models.BigIntegerField(
-                        default=0, help_text="rows changed by others since, left as they are"
-                    ),
+                    models.BigIntegerField(default=0, help_text="rows changed by others since, left as they are"),
                 ),
                 ("changed_in_sweep", models.BooleanField(default=False)),
                 ("finished", models.BooleanField(default=False)),
@@ -458,15 +422,11 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "direction",
-                    models.CharField(
-                        choices=[("forward", "Forward"), ("rollback", "Rollback")], max_length=10
-                    ),
+                    models.CharField(choices=[("forward", "Forward"), ("rollback", "Rollback")], max_length=10),
                 ),
                 ("shard", models.PositiveSmallIntegerField(default=0)),
                 ("sweep", models.PositiveSmallIntegerField(default=0)),
@@ -493,9 +453,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("old_state", models.CharField(blank=True, default="", max_length=20)),
                 ("new_state", models.CharField(max_length=20)),
@@ -519,9 +477,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("spelling", models.TextField()),
                 ("key", models.CharField(max_length=256)),
@@ -572,16 +528,12 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(max_length=200)),
                 (
                     "raw_allocation",
-                    models.JSONField(
-                        help_text="[{stage, weight}] as sent; a stage JSON-escaped where needed"
-                    ),
+                    models.JSONField(help_text="[{stage, weight}] as sent; a stage JSON-escaped where needed"),
                 ),
                 ("allocation", models.JSONField(help_text="{canonical stage: share of 1}")),
                 (
@@ -610,9 +562,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("process", models.UUIDField()),
                 ("started_at", models.DateTimeField(help_text="start of the 10-second window")),
@@ -651,9 +601,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("row_key", models.TextField(help_text="the row's primary key, as text")),
                 ("old", models.TextField()),
@@ -683,9 +631,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.TextField()),
                 ("stage", models.TextField(blank=True, default="")),
@@ -709,18 +655,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="run",
             constraint=models.UniqueConstraint(
-                condition=models.Q(
-                    ("state__in", ("running", "pausing", "verifying", "rolling_back", "paused"))
-                ),
+                condition=models.Q(("state__in", ("running", "pausing", "verifying", "rolling_back", "paused"))),
                 fields=("target",),
                 name="one_unfinished_run_per_target",
             ),
         ),
         migrations.AddConstraint(
             model_name="checkpoint",
-            constraint=models.UniqueConstraint(
-                fields=("run", "direction", "shard"), name="one_checkpoint_per_shard"
-            ),
+            constraint=models.UniqueConstraint(fields=("run", "direction", "shard"), name="one_checkpoint_per_shard"),
         ),
         migrations.AddConstraint(
             model_name="batch",
@@ -730,9 +672,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="stagealias",
-            constraint=models.UniqueConstraint(
-                fields=("source", "key"), name="one_meaning_per_source_and_key"
-            ),
+            constraint=models.UniqueConstraint(fields=("source", "key"), name="one_meaning_per_source_and_key"),
         ),
         migrations.AddConstraint(
             model_name="stagealias",

@@ -41,9 +41,7 @@ def load_vocabulary(apps, schema_editor):
         for key, (spelling, slug, comment) in by_key.items()
     )
     version = apps.get_model("stageapp", "VocabularyVersion")
-    version.objects.create(
-        actor="migration", reason="the default vocabulary", snapshot=_document(stage, alias)
-    )
+    version.objects.create(actor="migration", reason="the default vocabulary", snapshot=_document(stage, alias))
 
 
 def _assumptions():

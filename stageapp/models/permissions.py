@@ -33,3 +33,6 @@ class Operation(models.Model):
         managed = False
         default_permissions = ()
         permissions = list(PERMISSIONS.items())
+
+    def __str__(self) -> str:
+        return "operation"

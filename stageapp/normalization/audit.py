@@ -50,9 +50,7 @@ def next_batch_id() -> int:
         return int(cursor.fetchone()[0])
 
 
-def write_map(
-    target: Target, pairs: list[tuple[str, str]], *, batch_id: int, after: str, up_to: str
-) -> int:
+def write_map(target: Target, pairs: list[tuple[str, str]], *, batch_id: int, after: str, up_to: str) -> int:
     """Change every row in the key range (after, up_to] whose value is an old one; return how many.
 
     `after` is empty for the table's start. Must run inside the batch's transaction.
@@ -66,20 +64,20 @@ def write_map(
     bounds = [after, up_to] if after else [up_to]
     with connection.cursor() as cursor:
         cursor.execute(sql, [[old for old, _ in pairs], [new for _, new in pairs], *bounds, batch_id])
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def write_undo(target: Target, undone: Batch, *, batch_id: int) -> int:
     """Give every row of a forward batch its old value back, unless it changed since; return how many."""
     sql = _WRITE_SQL.format(
-        wanted=f"SELECT row_key::{target.key_type} AS k, new AS old, old AS new "  # noqa: S608  quoted names only
+        wanted=f"SELECT row_key::{target.key_type} AS k, new AS old, old AS new "
         "FROM stageapp_normalizationlog WHERE batch_id = %s",
         match=f"t.{target.key} = w.k AND t.{target.column} = w.old",
         key=target.key, table=target.table, column=target.column,
     )  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(sql, [undone.pk, batch_id])
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def entries(*, run: Run | None = None, row_key: str | None = None) -> Iterator[Entry]:
@@ -87,7 +85,13 @@ def entries(*, run: Run | None = None, row_key: str | None = None) -> Iterator[E
     rows = log(run=run, row_key=row_key).order_by("id").select_related("batch")
     for row in rows.iterator(chunk_size=5000):
         yield Entry(
-            row.row_key, row.old, row.new, row.batch.committed_at, row.batch.run_id, row.batch.number, row.batch.direction
+            row.row_key,
+            row.old,
+            row.new,
+            row.batch.committed_at,
+            row.batch.run_id,
+            row.batch.number,
+            row.batch.direction,
         )
 
 

@@ -42,7 +42,13 @@ class LostClaim(Exception):
 
 
 def forward(
-    run: Run, target: Target, pairs: list[tuple[str, str]], size: int, *, worker: str, dry: Cursor | None = None
+    run: Run,
+    target: Target,
+    pairs: list[tuple[str, str]],
+    size: int,
+    *,
+    worker: str,
+    dry: Cursor | None = None,
 ) -> Result:
     """Change the next `size` rows and commit; with `dry`, begin there, roll back, and leave no trace.
 
@@ -115,7 +121,8 @@ def _window(target: Target, pairs: list[tuple[str, str]], cursor: Cursor, size: 
 
     The main pass walks all rows; a later sweep walks only those that still hold an old value.
     """
-    conditions, parameters = [], []
+    conditions: list[str] = []
+    parameters: list[str | list[str]] = []
     if cursor.position:
         conditions.append(f"{target.key} > %s::{target.key_type}")
         parameters.append(cursor.position)

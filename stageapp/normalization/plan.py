@@ -81,7 +81,7 @@ def _is_change(entry: PlanEntry) -> bool:
 def _distinct_values(target: targets.Target) -> list[tuple[str | None, int]]:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {target.column}, count(*) FROM {target.table} GROUP BY 1 ORDER BY 2 DESC, 1")
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def _entry(raw: str, rows: int, meaning_of: vocabulary.Snapshot) -> PlanEntry:

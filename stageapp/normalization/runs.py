@@ -130,9 +130,7 @@ def beat(run: Run, state: State, worker: str) -> bool:
 
     Returns False when the run is in another state by now; then nothing may be written.
     """
-    return (
-        Run.objects.filter(pk=run.pk, state=state).update(heartbeat_at=timezone.now(), worker=worker[:200]) == 1
-    )
+    return Run.objects.filter(pk=run.pk, state=state).update(heartbeat_at=timezone.now(), worker=worker[:200]) == 1
 
 
 def newest_to_roll_back() -> Run | None:

@@ -1,6 +1,7 @@
 """Targets: the columns that may be normalized."""
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
@@ -8,6 +9,8 @@ from django.db import connection, models
 
 from stageapp import conf
 from stageapp.normalization.errors import TargetError
+
+AnyField: TypeAlias = "models.Field[Any, Any]"
 
 # Keyset batches need a key that is ordered and unique: an integer of any size, or a UUID.
 _KEY_FIELDS = (models.IntegerField, models.UUIDField)
@@ -36,15 +39,14 @@ def resolve(label: str) -> Target:
             "Add it to STAGE_TARGETS as app.Model.field."
         )
     model, field = _field_of(label)
-    if not isinstance(field, models.CharField | models.TextField):
-        raise TargetError(f"{label} is a {type(field).__name__}; only text columns can be normalized.")
+    key = _primary_key(model)
     quote = connection.ops.quote_name
     return Target(
         label=label,
         table=quote(model._meta.db_table),
-        column=quote(field.column),
-        key=quote(model._meta.pk.column),
-        key_type=_key_type(model),
+        column=quote(str(field.column)),
+        key=quote(str(key.column)),
+        key_type=str(key.rel_db_type(connection)),
     )
 
 
@@ -60,20 +62,22 @@ def default_label() -> str:
     return labels[0]
 
 
-def _field_of(label: str) -> tuple[type[models.Model], models.Field]:
+def _field_of(label: str) -> tuple[type[models.Model], AnyField]:
     try:
         app, model_name, field_name = label.split(".")
         model = apps.get_model(app, model_name)
-        return model, model._meta.get_field(field_name)
+        field = model._meta.get_field(field_name)
     except (ValueError, LookupError, FieldDoesNotExist) as error:
         raise TargetError(f"STAGE_TARGETS names {label}, which is no app.Model.field: {error}") from None
+    if not isinstance(field, models.CharField | models.TextField):
+        raise TargetError(f"{label} is a {type(field).__name__}; only text columns can be normalized.")
+    return model, field
 
 
-def _key_type(model: type[models.Model]) -> str:
+def _primary_key(model: type[models.Model]) -> AnyField:
     key = model._meta.pk
     if not isinstance(key, _KEY_FIELDS):
         raise TargetError(
-            f"The primary key of {model._meta.label} is a {type(key).__name__}; "
-            "batches need an integer or UUID key."
+            f"The primary key of {model._meta.label} is a {type(key).__name__}; batches need an integer or UUID key."
         )
-    return str(key.rel_db_type(connection))
+    return key

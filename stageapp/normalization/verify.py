@@ -58,9 +58,7 @@ def _rows_left(run: Run, target: Target) -> int:
 
 def _compare(run: Run, target: Target) -> list[dict[str, Any]]:
     names = ("old", "new", "rows", "as_written", "changed_since", "deleted_since")
-    sql = _COMPARE_SQL.format(
-        key=target.key, key_type=target.key_type, column=target.column, table=target.table
-    )
+    sql = _COMPARE_SQL.format(key=target.key, key_type=target.key_type, column=target.column, table=target.table)
     with connection.cursor() as cursor:
         cursor.execute(sql, [run.pk])
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

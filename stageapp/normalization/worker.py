@@ -68,7 +68,7 @@ def name() -> str:
 
 def _step(run: Run, holder: "_Holder", pace: Pace, report: Report) -> bool:
     """Do one thing the run's state asks for; return whether there may be more to do."""
-    _with_retries(run, lambda: (holder.hold(), run.refresh_from_db()), pace)
+    _with_retries(run, lambda: _look(run, holder), pace)
     match State(run.state):
         case State.RUNNING:
             return _batch(run, pace, report, _forward)
@@ -79,6 +79,11 @@ def _step(run: Run, holder: "_Holder", pace: Pace, report: Report) -> bool:
         case State.VERIFYING:
             _verify(run)
     return False
+
+
+def _look(run: Run, holder: "_Holder") -> None:
+    holder.hold()
+    run.refresh_from_db()
 
 
 def _batch(run: Run, pace: Pace, report: Report, step: Callable[[Run, Pace], Result]) -> bool:
@@ -140,6 +145,7 @@ def _with_retries(run: Run, attempt: Callable[[], Any], pace: Pace) -> Any:
                 raise
             time.sleep(wait)
             wait *= 2
+    raise AssertionError("the loop returns or raises")
 
 
 def _give_up(run: Run, error: Exception) -> None:
@@ -154,7 +160,7 @@ class _Holder:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._session: object = None
+        self._session: Any = None
 
     def hold(self) -> None:
         """Take the lock unless this very session has it.
@@ -173,7 +179,7 @@ class _Holder:
 
     def release(self) -> None:
         """Give the lock back, if the session still lives."""
-        if self._session is None or self._session is not connection.connection or connection.connection.closed:
+        if self._session is None or self._session is not connection.connection or self._session.closed:
             return
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_CLASS, self._run.pk])

@@ -65,7 +65,7 @@ class Command(BaseCommand):
         plan = plans.make_plan(target or targets.default_label(), actor=command_line_actor())
         self._print(report.plan_document(plan), report.plan_lines(plan), options)
 
-    def _approve(self, *, hash: str, reason: str, **options: Any) -> None:  # noqa: A002  the option's name
+    def _approve(self, *, hash: str, reason: str, **options: Any) -> None:
         run = runs.approve(plans.find_plan(hash).run, actor=command_line_actor(), reason=reason)
         self._show(run, options)
 
@@ -182,7 +182,11 @@ class _bar:  # noqa: N801  used as a function
         )
 
     def __enter__(self) -> Callable[[Result], None]:
-        return lambda result: self._bar.update(result.scanned if result.cursor.sweep == 0 else 0) and None
+        return self._advance
+
+    def _advance(self, result: Result) -> None:
+        if result.cursor.sweep == 0:  # a later sweep looks at rows that were counted before
+            self._bar.update(result.scanned)
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
