@@ -63,7 +63,8 @@ def provide(
     Raises:
         EmbeddedError: when DEBUG is off and a URL is unset, or when a server does not start.
     """
-    environ.Env.read_env(str(PROJECT / ".env"))  # as the settings do: it may name the user's servers
+    if (PROJECT / ".env").is_file():  # the settings read it too: it may name servers of the user's own
+        environ.Env.read_env(str(PROJECT / ".env"))
     missing = [name for name in ("DATABASE_URL", "REDIS_URL") if not _setting(name)]
     if not missing:
         return None

@@ -12,7 +12,8 @@ import psycopg
 
 from config.embedded import programs
 from config.embedded.location import EmbeddedError, Location, own_folder, write_private
-from config.embedded.server import Server
+from config.embedded.processes import kill, working_in
+from config.embedded.server import STOP_LIMIT, Server
 
 DEFAULT_VERSION = 18
 PORT = 5432  # names the socket; nothing listens on TCP
@@ -96,6 +97,8 @@ class Postgres(Server):
         owner = self.account.pw_uid if self.account else -1
         self._open_home()
         new, password = self.home / f"{self.name}.new", self.home / f"{self.name}.password"
+        # An interrupted start's initdb may still be writing there.
+        kill(working_in(new, ["initdb", self.program]), STOP_LIMIT)
         shutil.rmtree(new, ignore_errors=True)
         own_folder(new, owner=None if owner == -1 else owner)
         write_private(password, self.location.password, owner)
@@ -120,11 +123,11 @@ class Postgres(Server):
         self.run([
             self._program("initdb"), "-D", str(new), "--username=postgres", f"--pwfile={password}",
             "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", *([] if self.durable else ["--no-sync"]),
-        ], cwd=self.home)  # fmt: skip
+        ], cwd=new)  # fmt: skip
         # Single-user mode: no half-made server is ever reachable.
         self.run(
             [self._program("postgres"), "--single", "-D", str(new), "-c", "exit_on_error=on", "postgres"],
-            cwd=self.home, input=FIRST_STATEMENTS.format(password=self.location.password),
+            cwd=new, input=FIRST_STATEMENTS.format(password=self.location.password),
         )  # fmt: skip
 
     def _program(self, name: str) -> str:

@@ -77,4 +77,4 @@ def broker_url(redis_url: str) -> str:
     if parts.scheme != "unix":
         return redis_url
     options = dict(option.partition("=")[::2] for option in parts.query.split("&") if option)
-    return f"redis+socket://{parts.path}?{urlencode({'virtual_host': options.get('db', '0')})}"
+    return f"redis+socket://{parts.netloc}{parts.path}?{urlencode({'virtual_host': options.get('db', '0')})}"

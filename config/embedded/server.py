@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from config.embedded.location import EmbeddedError, Location, own_folder
+from config.embedded.processes import alive, kill, wait_for_end, working_in
 
 START_LIMIT = 60.0  # seconds
 STOP_LIMIT = 30.0  # seconds, before what is left is killed
@@ -86,10 +87,8 @@ class Server(ABC):
         if main is not None:
             with suppress(ProcessLookupError):
                 os.kill(main, self.stop_signal)
-            psutil.wait_procs(found, timeout=STOP_LIMIT)
-        for process in (left := self._processes()):
-            process.kill()
-        psutil.wait_procs(left, timeout=STOP_LIMIT)
+            wait_for_end(found, STOP_LIMIT)
+        kill(self._processes(), STOP_LIMIT)
         return bool(found)
 
     def main_pid(self) -> int | None:
@@ -116,14 +115,7 @@ class Server(ABC):
             )
 
     def _processes(self) -> list[psutil.Process]:
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.name() == self.program and Path(process.cwd()) == self.data:
-                    found.append(process)
-            except psutil.Error:  # gone meanwhile, a zombie, or another user's
-                continue
-        return found
+        return working_in(self.data, [self.program])
 
     def _make_folders(self) -> None:
         self.log.parent.mkdir(exist_ok=True)
@@ -148,7 +140,7 @@ class Server(ABC):
         """Wait for an answer; return False when the process ends first."""
         deadline = time.monotonic() + START_LIMIT
         while not self.answers():
-            if not _alive(pid):
+            if not alive(pid):
                 return False
             if time.monotonic() > deadline:
                 raise EmbeddedError(
@@ -167,10 +159,3 @@ class Server(ABC):
     def _log_tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-15:]
         return "\n".join([f"The end of {self.log}:", *lines])
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
