@@ -1,12 +1,25 @@
 -- What a raw stage text means, by the tables of the current vocabulary: the same answer as stageapp/text/reduction.py.
 -- PostgreSQL 16 and later, any locale, no extension. STABLE: it reads tables, so never put it in an index or a CHECK.
 
+CREATE FUNCTION stage_squeeze_v1(text text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+-- Not by a regular expression: a session keeps 32 of them compiled, and the rules need nearly all.
+DECLARE
+    squeezed text := text;
+BEGIN
+    WHILE strpos(squeezed, '  ') > 0 LOOP
+        squeezed := replace(squeezed, '  ', ' ');
+    END LOOP;
+    RETURN btrim(squeezed, ' ');
+END
+$$;
+
 CREATE FUNCTION stage_fold_v1(raw text) RETURNS text
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
 AS $$
     -- NULL if a character is outside the table. Ranges keep their characters.
-    SELECT CASE WHEN bool_and(folded IS NOT NULL)
-                THEN btrim(regexp_replace(string_agg(folded, '' ORDER BY place), ' +', ' ', 'g'), ' ') END
+    SELECT CASE WHEN bool_and(folded IS NOT NULL) THEN stage_squeeze_v1(string_agg(folded, '' ORDER BY place)) END
       FROM (
         SELECT place,
                COALESCE(
@@ -36,7 +49,7 @@ BEGIN
             rewritten := regexp_replace(settled, patterns[i], outcomes[i], 'g');
             -- A rewrite that would leave nothing is not done.
             IF rewritten <> settled THEN
-                settled := COALESCE(NULLIF(btrim(regexp_replace(rewritten, ' +', ' ', 'g'), ' '), ''), settled);
+                settled := COALESCE(NULLIF(stage_squeeze_v1(rewritten), ''), settled);
             END IF;
         END LOOP;
         IF settled = before THEN
@@ -55,6 +68,7 @@ DECLARE
     folded text;
     settled text;
     alias record;
+    verdict record;
 BEGIN
     IF raw IS NULL THEN
         RETURN QUERY SELECT NULL::text, 'blank', '';
@@ -77,10 +91,14 @@ BEGIN
         RETURN QUERY SELECT alias.slug, CASE WHEN alias.slug IS NULL THEN alias.reason END, settled;
         RETURN;
     END IF;
-    RETURN QUERY SELECT NULL::text, COALESCE(
-        (SELECT r.outcome FROM stageapp_textrule r
-          WHERE r.kind = 'verdict' AND settled ~ r.pattern ORDER BY r.position LIMIT 1),
-        'unmapped'), settled;
+    -- Read first, match then: in one query the planner may match every rule, and a session keeps but 32 patterns compiled.
+    FOR verdict IN SELECT r.pattern, r.outcome FROM stageapp_textrule r WHERE r.kind = 'verdict' ORDER BY r.position LOOP
+        IF settled ~ verdict.pattern THEN
+            RETURN QUERY SELECT NULL::text, verdict.outcome::text, settled;
+            RETURN;
+        END IF;
+    END LOOP;
+    RETURN QUERY SELECT NULL::text, 'unmapped', settled;
 END
 $$;
 
@@ -93,7 +111,7 @@ DO $$
 DECLARE
     signature text;
 BEGIN
-    FOREACH signature IN ARRAY ARRAY['stage_fold_v1(text)', 'stage_key_v1(text)', 'explain_stage(text, text)',
+    FOREACH signature IN ARRAY ARRAY['stage_squeeze_v1(text)', 'stage_fold_v1(text)', 'stage_key_v1(text)', 'explain_stage(text, text)',
                                      'normalize_stage(text, text)'] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', signature, current_schema());
     END LOOP;
