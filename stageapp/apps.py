@@ -1,6 +1,7 @@
-"""Wire the application: roles after migrations."""
+"""Wire the application: roles after migrations, and the admin site."""
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 from django.db.models.signals import post_migrate
 
 
@@ -15,3 +16,9 @@ class StageAppConfig(AppConfig):
         from stageapp import roles  # noqa: PLC0415  models exist only now
 
         post_migrate.connect(roles.create_roles, sender=self)
+
+
+class StageAdminConfig(AdminConfig):
+    """Django's admin with the project's own site."""
+
+    default_site = "stageapp.admin.site.the_site"

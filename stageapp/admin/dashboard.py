@@ -1,0 +1,51 @@
+"""The dashboard on the first page: one panel for each thing an operator asks about first."""
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from stageapp import modes, traffic
+from stageapp.admin import charts, next_step
+from stageapp.models.modes import ModeChange
+from stageapp.models.normalization import Run
+from stageapp.models.vocabulary import Stage, StageAlias, VocabularyVersion
+from stageapp.normalization.progress import progress
+
+
+def panels(request: HttpRequest) -> dict[str, Any]:
+    """Return the panels that this user may see."""
+    shown = {
+        name: build() for name, (model, build) in _PANELS.items() if request.user.has_perm(f"stageapp.view_{model}")
+    }
+    return {"panels": shown, "step": next_step.find(request.user, shown)}
+
+
+def _mode() -> dict[str, Any]:
+    return {"state": modes.latest(), "change": ModeChange.objects.first()}
+
+
+def _traffic() -> dict[str, Any]:
+    arrived = traffic.summary()
+    return {"total": arrived.total, "bars": charts.bars(arrived.outcomes)}
+
+
+def _run() -> dict[str, Any]:
+    run = Run.objects.select_related("plan").first()
+    return {"run": run, "progress": progress(run) if run else None}
+
+
+def _vocabulary() -> dict[str, Any]:
+    return {
+        "version": VocabularyVersion.objects.defer("snapshot", "diff").first(),
+        "stages": Stage.objects.filter(active=True).count(),
+        "aliases": StageAlias.objects.count(),
+    }
+
+
+# Panel → the model whose view permission opens it, and what builds it.
+_PANELS = {
+    "mode": ("modechange", _mode),
+    "traffic": ("trafficwindow", _traffic),
+    "run": ("run", _run),
+    "vocabulary": ("vocabularyversion", _vocabulary),
+}

@@ -1,0 +1,51 @@
+"""The forms of the mode page: choose, then confirm with a reason."""
+
+from typing import Any
+
+from django import forms
+
+from stageapp.models.modes import ModeChange
+
+
+class ModeForm(forms.Form):
+    """Chooses a mode; sent by GET, changes nothing."""
+
+    mode = forms.ChoiceField(choices=ModeChange.MODES, widget=forms.RadioSelect)
+    percent = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=100,
+        label="Percent of consumers",
+        help_text="For enforce only, 1 to 100; the others get warn. Empty means all.",
+    )
+    enforce_on = forms.DateField(
+        required=False,
+        label="Announced first day of enforcement",
+        help_text="Optional; callers see it in their answers.",
+        widget=forms.DateInput(attrs={"type": "date"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Hold that a percentage belongs to enforce."""
+        values = self.cleaned_data
+        if values.get("mode") != "enforce" and values.get("percent") not in (None, 100):
+            self.add_error("percent", "A percentage belongs to enforce. Leave it empty.")
+        values["percent"] = values.get("percent") or 100
+        return values
+
+
+class ModeChangeForm(ModeForm):
+    """Confirms a mode; sent by POST with what the user had seen."""
+
+    expected_version = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+    reason = forms.CharField(
+        max_length=2000,
+        help_text="Kept in the history, under your name.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Carry the choice along unseen."""
+        super().__init__(*args, **kwargs)
+        for name in ("mode", "percent", "enforce_on"):
+            self.fields[name].widget = forms.HiddenInput()

@@ -1,0 +1,102 @@
+"""The mode page: the mode in force, what traffic would have met in each, its history, and how to change it."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_GET, require_POST
+
+from stageapp import modes, traffic
+from stageapp.admin import charts
+from stageapp.admin.mode_forms import ModeChangeForm, ModeForm
+from stageapp.admin.mode_preview import MEANINGS, preview
+from stageapp.admin.screens import ReadOnlyAdmin, actor, page, require
+from stageapp.admin.site import site
+from stageapp.models.modes import ModeChange
+
+PAGE = "admin:stageapp_modechange_changelist"
+
+
+@admin.register(ModeChange, site=site)
+class ModeChangeAdmin(ReadOnlyAdmin):
+    """The history of the mode, under the mode itself."""
+
+    change_list_template = "admin/stageapp/mode.html"
+    list_display = ["created_at", "mode", "percent", "kind", "actor", "reason", "epoch", "version"]
+    list_display_links = None
+    list_filter = ["mode", "kind"]
+    search_fields = ["actor", "reason"]
+    list_per_page = 25
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the preview and the change."""
+        wrap = self.admin_site.admin_view
+        return [
+            path("preview/", wrap(self.preview_view), name="stageapp_modechange_preview"),
+            path("set/", wrap(self.set_view), name="stageapp_modechange_set"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the mode page."""
+        return super().changelist_view(request, {**mode_context(), "title": "Validation mode", "subtitle": None})
+
+    @method_decorator(require_GET)
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """Show what the chosen mode would change, and ask why."""
+        require(request, "change_mode")
+        return _preview(request, ModeForm(request.GET))
+
+    @method_decorator(require_POST)
+    def set_view(self, request: HttpRequest) -> HttpResponse:
+        """Change the mode."""
+        require(request, "change_mode")
+        form = ModeChangeForm(request.POST)
+        if not form.is_valid():
+            return _preview(request, ModeForm(request.POST), form)
+        try:
+            modes.change(actor=actor(request), **form.cleaned_data)
+        except modes.VersionConflict as conflict:
+            messages.error(request, f"{conflict} {_who_was_it()}")
+        except modes.ModeError as refusal:
+            messages.error(request, str(refusal))
+        else:
+            messages.success(request, "The mode is changed. Every process follows within seconds.")
+        return HttpResponseRedirect(reverse(PAGE))
+
+
+def mode_context() -> dict[str, Any]:
+    """Return what the mode page shows above its history."""
+    arrived = traffic.summary()
+    state = modes.latest()
+    return {
+        "state": state,
+        "change": ModeChange.objects.first(),
+        "meaning": MEANINGS[state.mode],
+        "here": modes.current(),
+        "age": modes.age_seconds(),
+        "traffic": arrived,
+        "bars": charts.bars(arrived.outcomes),
+        "form": ModeForm(initial={"mode": state.mode, "percent": state.percent if state.percent < 100 else None}),
+    }
+
+
+def _preview(request: HttpRequest, chosen: ModeForm, confirm: ModeChangeForm | None = None) -> HttpResponse:
+    context: dict[str, Any] = {"form": chosen, "title": "Change the mode", "mode_page": reverse(PAGE)}
+    if chosen.is_valid():
+        now = modes.latest()
+        then = modes.ModeState(**chosen.cleaned_data)
+        context["preview"] = preview(now, then, traffic.summary())
+        context["meaning"] = MEANINGS[then.mode]
+        context["confirm"] = confirm or ModeChangeForm(initial={**chosen.cleaned_data, "expected_version": now.version})
+    return page(request, "mode_preview.html", **context)
+
+
+def _who_was_it() -> str:
+    change = ModeChange.objects.first()
+    if change is None:
+        return ""
+    when = f"{change.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{change.actor} set it to {change.mode} {change.percent} % at {when}: {change.reason}"

@@ -1,0 +1,48 @@
+"""The built-in data: companies, funds and saved strategies."""
+
+from django.contrib import admin
+
+from stageapp import vocabulary
+from stageapp.admin.paging import BoundedPaginator
+from stageapp.admin.screens import ReadOnlyAdmin, StockAdmin
+from stageapp.admin.site import site
+from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
+
+
+@admin.register(Fund, site=site)
+class FundAdmin(StockAdmin):
+    """Funds."""
+
+    list_display = ["name"]
+    search_fields = ["name"]
+
+
+@admin.register(PortfolioCompany, site=site)
+class PortfolioCompanyAdmin(StockAdmin):
+    """Companies, with what their stage means today."""
+
+    list_display = ["name", "fund", "stage", "means", "sector", "updated_at"]
+    list_filter = ["fund"]
+    search_fields = ["name", "stage__exact"]
+    search_help_text = "Part of the name, or the stage exactly as it is stored."
+    autocomplete_fields = ["fund"]
+    list_select_related = ["fund"]
+    show_full_result_count = False
+    sortable_by = ()
+    paginator = BoundedPaginator
+
+    @admin.display(description="means")
+    def means(self, company: PortfolioCompany) -> str:
+        """Return the canonical stage, or why there is none."""
+        meaning = vocabulary.normalize(company.stage)
+        return meaning.stage or f"unknown: {meaning.reason}"
+
+
+@admin.register(Strategy, site=site)
+class StrategyAdmin(ReadOnlyAdmin):
+    """Saved allocations, as they were sent and as they were understood."""
+
+    list_display = ["name", "consumer", "unallocated", "vocabulary_version", "created_at"]
+    search_fields = ["name"]
+    list_select_related = ["consumer"]
+    paginator = BoundedPaginator

@@ -1,0 +1,80 @@
+"""What a person may do with a run: one table, from which buttons, permissions and confirm pages come."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+
+from stageapp.models.normalization import Run, State
+from stageapp.normalization import runs
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One button. `states` are those in which the state table lets it do something."""
+
+    label: str
+    permission: str
+    states: frozenset[State]
+    perform: Callable[..., Run]
+    explanation: str
+    done: str
+    danger: bool = False
+
+    def allowed(self, request: HttpRequest, run: Run) -> bool:
+        """Tell whether this user may do it to the run as it stands."""
+        return run.state in self.states and request.user.has_perm(f"stageapp.{self.permission}")
+
+
+def _in(*states: State) -> frozenset[State]:
+    return frozenset(states)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "approve": Operation(
+        "Approve", "approve_run", _in(State.PLANNED), runs.approve,
+        "You confirm that the plan with this hash is what should be carried out. Nothing changes yet.",
+        "Approved. It can be started now.",
+    ),
+    "start": Operation(
+        "Start", "operate_run", _in(State.PLANNED, State.APPROVED), runs.start,
+        "A worker rewrites the rows batch by batch, exactly as the plan says. It can be paused, cancelled and "
+        "rolled back. A plan that nobody has approved is approved by you.",
+        "Started. A worker takes it up within seconds.",
+    ),
+    "pause": Operation(
+        "Pause", "operate_run", _in(State.RUNNING), runs.pause,
+        "The worker finishes the batch in hand and stops. The checkpoint stands.",
+        "Pausing: the batch in hand is finished first.",
+    ),
+    "resume": Operation(
+        "Resume", "operate_run", _in(State.PAUSING, State.PAUSED, State.FAILED), runs.resume,
+        "The worker goes on from the checkpoint.",
+        "Resumed. A worker takes it up within seconds.",
+    ),
+    "cancel": Operation(
+        "Cancel for good", "operate_run",
+        _in(State.PLANNED, State.APPROVED, State.RUNNING, State.PAUSING, State.PAUSED, State.FAILED), runs.cancel,
+        "The run ends and cannot be resumed. What it has changed stays changed, and can still be rolled back.",
+        "Cancelled. What changed stays, and can be rolled back.",
+        danger=True,
+    ),
+    "rollback": Operation(
+        "Roll back", "rollback_run", _in(State.PAUSED, State.DONE, State.FAILED, State.CANCELLED),
+        runs.request_rollback,
+        "Every row gets the value back that the audit log holds. Rows that somebody changed since are left alone "
+        "and listed.",
+        "Rolling back. A worker takes it up within seconds.",
+        danger=True,
+    ),
+}  # fmt: skip
+
+
+def offered(request: HttpRequest, run: Run) -> list[dict[str, Any]]:
+    """Return the buttons for this user and this run."""
+    return [
+        {"name": name, "label": operation.label, "danger": operation.danger}
+        for name, operation in OPERATIONS.items()
+        if operation.allowed(request, run)
+    ]

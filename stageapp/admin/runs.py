@@ -1,0 +1,101 @@
+"""Runs: how far, how fast, what happened, and the buttons that the state and the user's permissions allow."""
+
+from functools import partial
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_GET
+
+from stageapp.admin.confirm import confirmed
+from stageapp.admin.run_operations import OPERATIONS, offered
+from stageapp.admin.screens import PageAdmin, actor, page
+from stageapp.admin.site import site
+from stageapp.models.normalization import ACTIVE, Run
+from stageapp.normalization.errors import NormalizationError
+from stageapp.normalization.progress import progress
+from stageapp.tasks import advance_run
+
+NEWEST = 10  # batches shown on the run's own page; all of them are one link away
+
+
+@admin.register(Run, site=site)
+class RunAdmin(PageAdmin):
+    """The executions of plans."""
+
+    page_template = "run.html"
+    list_display = ["id", "target", "state", "actor", "created_at", "started_at", "finished_at"]
+    list_filter = ["state", "target"]
+    search_fields = ["plan__hash__startswith", "actor"]
+    list_select_related = ["plan"]
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the progress fragment and one address for each operation."""
+        wrap = self.admin_site.admin_view
+        return [
+            path("<int:run_id>/progress/", wrap(self.progress_view), name="stageapp_run_progress"),
+            path("<int:run_id>/do/<slug:name>/", wrap(self.operation_view), name="stageapp_run_do"),
+            *super().get_urls(),
+        ]
+
+    def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
+        """Return the run, its history and its buttons."""
+        return {
+            **_live(request, row),
+            "title": f"Run {row.pk}",
+            "moves": row.moves.order_by("-id"),
+            "checkpoints": row.checkpoints.order_by("direction", "shard"),
+            "batches": row.batches.order_by("-id")[:NEWEST],
+        }
+
+    @method_decorator(require_GET)
+    def progress_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
+        """Answer with the part of the page that moves."""
+        run = self.found(request, str(run_id))
+        return page(request, "run_live.html", **_live(request, run))
+
+    def operation_view(self, request: HttpRequest, run_id: int, name: str) -> HttpResponse:
+        """Confirm, then carry out one operation."""
+        run = self.found(request, str(run_id))
+        operation = OPERATIONS.get(name)
+        if operation is None:
+            raise Http404(f"There is no operation {name}.")
+        if not request.user.has_perm(f"stageapp.{operation.permission}"):
+            raise PermissionDenied
+        back = reverse("admin:stageapp_run_change", args=[run.pk])
+        if not operation.allowed(request, run):
+            messages.error(request, f"Run {run.pk} is {run.state}: it cannot do “{operation.label}” now.")
+            return HttpResponseRedirect(back)
+        return confirmed(
+            request,
+            partial(_perform, run, name, actor(request)),
+            refusals=NormalizationError,
+            back=back,
+            done=operation.done,
+            title=f"{operation.label}: run {run.pk}",
+            run=run,
+            danger=operation.danger,
+            verb=operation.label,
+            opts=self.opts,
+            explanation=operation.explanation,
+        )
+
+
+def _perform(run: Run, name: str, who: str, reason: str) -> None:
+    OPERATIONS[name].perform(run, actor=who, reason=reason)
+    if run.state in ACTIVE:
+        # Robust: with the broker away the change stands, and the sweep finds the run.
+        transaction.on_commit(partial(advance_run.delay, run.pk), robust=True)
+
+
+def _live(request: HttpRequest, run: Run) -> dict[str, Any]:
+    return {
+        "run": run,
+        "progress": progress(run),
+        "active": run.state in ACTIVE,
+        "operations": offered(request, run),
+    }

@@ -1,0 +1,89 @@
+"""What the screens have in common: system-owned tables are read-only, and a page of our own shows one row."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from stageapp.admin.site import site
+
+if TYPE_CHECKING:
+    StockAdmin = admin.ModelAdmin[Any]
+else:
+    StockAdmin = admin.ModelAdmin
+
+
+def require(request: HttpRequest, permission: str) -> None:
+    """Stop a request whose user lacks one of the product's permissions.
+
+    Raises:
+        PermissionDenied: the user lacks `stageapp.<permission>`.
+    """
+    if not request.user.has_perm(f"stageapp.{permission}"):
+        raise PermissionDenied
+
+
+def actor(request: HttpRequest) -> str:
+    """Return the name that goes into the history."""
+    return request.user.get_username()
+
+
+def page(request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
+    """Answer with a page of our own inside the admin's frame."""
+    return TemplateResponse(request, f"admin/stageapp/{template}", {**site.each_context(request), **context})
+
+
+class ReadOnlyAdmin(StockAdmin):
+    """A table that belongs to the system: nobody adds, changes or deletes a row here, superusers included."""
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse."""
+        return False
+
+    def found(self, request: HttpRequest, object_id: str) -> Any:
+        """Return the row, for a user who may see it.
+
+        Raises:
+            PermissionDenied: the user may not.
+            Http404: there is no such row.
+        """
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404(f"There is no {self.opts.verbose_name} {object_id}.")
+        return row
+
+
+class PageAdmin(ReadOnlyAdmin):
+    """A read-only table whose rows have a page of our own in the place of a form."""
+
+    page_template: str
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show one row."""
+        row = self.found(request, object_id)
+        return page(request, self.page_template, opts=self.opts, title=str(row), **self.page_context(request, row))
+
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return what the page's template needs."""
+        raise NotImplementedError

@@ -1,0 +1,110 @@
+"""Stages and aliases: for curators, with a reason for every change; each change is a vocabulary version."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import IntegrityError
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from stageapp import vocabulary
+from stageapp.admin.screens import StockAdmin, actor
+from stageapp.admin.site import site
+from stageapp.admin.vocabulary_forms import AliasForm, CuratedForm
+from stageapp.models.vocabulary import Stage, StageAlias
+
+
+class CuratedAdmin(StockAdmin):
+    """A part of the vocabulary: changed by holders of `curate_vocabulary`, always with a reason."""
+
+    delete_confirmation_template = "admin/stageapp/curated_delete.html"
+    actions = None
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Allow curators and viewers."""
+        return _curates(request) or super().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Allow curators."""
+        return _curates(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Allow curators."""
+        return _curates(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Allow curators."""
+        return _curates(request)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Edit; when somebody else's edit came first, say so."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except IntegrityError:
+            messages.error(request, "Somebody else changed the same entry just now. Look again, and decide again.")
+            return HttpResponseRedirect(request.path)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Save as a new vocabulary version."""
+        with vocabulary.change(actor=actor(request), reason=form.cleaned_data["why"]):
+            obj.save()
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Delete, with a reason."""
+        if request.method == "POST" and not request.POST.get("why", "").strip():
+            messages.error(request, "Say why: the reason is kept with the new vocabulary version.")
+            return HttpResponseRedirect(request.path)
+        return super().delete_view(request, object_id, extra_context)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Delete as a new vocabulary version."""
+        with vocabulary.change(actor=actor(request), reason=request.POST["why"]):
+            obj.delete()
+
+
+def _curates(request: HttpRequest) -> bool:
+    return request.user.has_perm("stageapp.curate_vocabulary")
+
+
+@admin.register(Stage, site=site)
+class StageAdmin(CuratedAdmin):
+    """The canonical values, and what a simulation assumes about each."""
+
+    form = CuratedForm
+    list_display = ["label", "slug", "rank", "active", "failure_rate", "distribution"]
+    list_filter = ["active"]
+    fieldsets = [
+        (None, {"fields": ["label", "slug", "rank", "active", "why"]}),
+        (
+            "Assumptions of the simulation",
+            {
+                "fields": [
+                    "failure_rate", "distribution", ("alpha", "minimum_multiple", "maximum_multiple"),
+                    ("median_multiple", "sigma"), "holding_years", "average_check",
+                    ("follow_on_share", "follow_on_multiple"),
+                ],
+            },
+        ),
+    ]  # fmt: skip
+
+
+@admin.register(StageAlias, site=site)
+class StageAliasAdmin(CuratedAdmin):
+    """What a raw spelling means."""
+
+    form = AliasForm
+    list_display = ["spelling", "stage", "reason", "source", "key", "comment"]
+    list_filter = ["stage", "reason"]
+    search_fields = ["spelling", "key", "comment"]
+    list_select_related = ["stage"]
+    readonly_fields = ["key"]
+    fields = ["spelling", "stage", "reason", "source", "comment", "key", "why"]
+    list_per_page = 50
