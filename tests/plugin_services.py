@@ -7,7 +7,6 @@ several sessions may run at once.
 import fcntl
 import os
 import re
-import zlib
 from collections.abc import Generator
 from pathlib import Path
 from typing import IO
@@ -58,14 +57,14 @@ def _provide(config: pytest.Config) -> None:
     else:
         config.stash[IN_USE] = in_use
     if services is not None and services.redis_url:
-        os.environ["REDIS_URL"] = _with_number(services.redis_url, _redis_number(suffix))
+        os.environ["REDIS_URL"] = _with_number(services.redis_url, redis_number(suffix))
     if suffix:
         os.environ["STAGE_TEST_DATABASE_NAME"] = f"test_stage_{suffix.lower()}"
 
 
-def _redis_number(suffix: str) -> int:
-    """Return 1 without a suffix, else one of 2 to 63."""
-    return 2 + zlib.crc32(suffix.encode()) % 62 if suffix else 1
+def redis_number(suffix: str) -> int:
+    """Return 1 without a suffix, else one of 2 to 63; single letters and digits never share one."""
+    return 2 + int(suffix, 36) % 62 if suffix else 1
 
 
 def _with_number(url: str, number: int) -> str:

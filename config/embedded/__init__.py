@@ -52,9 +52,7 @@ class ServerStatus:
     log: str
 
 
-def provide(
-    root: Path | None = None, *, durable: bool = True, postgres_version: int | None = None
-) -> Services | None:
+def provide(root: Path | None = None, *, durable: bool = True, postgres_version: int | None = None) -> Services | None:
     """Start, or find running, the servers whose URL is unset; set the URLs for this process and its children.
 
     STAGE_EMBEDDED=1 then says that the database is an embedded one. `durable=False` is for tests.

@@ -52,14 +52,17 @@ class Postgres(Server):
 
     @cached_property
     def account(self) -> pwd.struct_passwd | None:
-        """Return the user `nobody` when we are root, as whom PostgreSQL refuses to run."""
-        if os.geteuid() != 0:
-            return None
+        """Return the user `nobody` when we are root (PostgreSQL refuses to run as root), else None."""
+        user = os.geteuid()
         try:
-            return pwd.getpwnam("nobody")
+            if user == 0:
+                return pwd.getpwnam("nobody")
+            pwd.getpwuid(user)  # initdb refuses a user without a name
+            return None
         except KeyError as error:
+            wanted = "no user `nobody` to run PostgreSQL as" if user == 0 else f"no name for user id {user}"
             raise EmbeddedError(
-                "PostgreSQL does not run as root and there is no user `nobody`: work as another user."
+                f"/etc/passwd has {wanted}: add one, or set DATABASE_URL to a server of yours."
             ) from error
 
     @cached_property

@@ -57,7 +57,6 @@ def _package(name: str, variable: str) -> Path:
     found = find_spec(name)
     if found is None or found.origin is None:
         raise EmbeddedError(
-            f"{name} is not installed: run `pip install -r requirements.txt`, "
-            f"or set {variable} to a server of yours."
+            f"{name} is not installed: run `pip install -r requirements.txt`, or set {variable} to a server of yours."
         )
     return Path(found.origin).parent

@@ -110,9 +110,7 @@ class Server(ABC):
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
-            raise EmbeddedError(
-                f"{Path(command[0]).name} failed ({done.returncode}): {done.stdout.strip()[-2000:]}"
-            )
+            raise EmbeddedError(f"{Path(command[0]).name} failed ({done.returncode}): {done.stdout.strip()[-2000:]}")
 
     def _processes(self) -> list[psutil.Process]:
         return working_in(self.data, [self.program])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import shutil
 import tempfile
 import traceback
@@ -25,7 +26,8 @@ from tests.config.embedded.conftest import (
     redis_client,
 )
 
-SPARE_UID = 65533  # has no entry in the password database, as in many containers
+ORDINARY = next(user.pw_uid for user in pwd.getpwall() if user.pw_name not in ("root", "nobody"))
+NAMELESS = 3_999_999_999  # has no entry in /etc/passwd, as `docker run --user` may have it
 DEEP = Path(*["a folder with a läng'thy name"] * 6)
 
 
@@ -95,21 +97,35 @@ def check(seen: dict[str, Any], home: Path, uid: int) -> None:
 @as_root
 def test_an_ordinary_user_keeps_everything_under_a_private_home(private_home):
     for path in (private_home, *private_home.rglob("*")):
-        os.chown(path, SPARE_UID, SPARE_UID)
-    seen = as_user(SPARE_UID, proof, str(private_home / DEEP / ".local"))
-    check(seen, private_home, SPARE_UID)
+        os.chown(path, ORDINARY, ORDINARY)
+    seen = as_user(ORDINARY, proof, str(private_home / DEEP / ".local"))
+    check(seen, private_home, ORDINARY)
     assert seen["data"] == str(private_home / DEEP / ".local" / "postgres18")
-    assert {path.lstat().st_uid for path in private_home.rglob("*")} == {SPARE_UID}
+    assert {path.lstat().st_uid for path in private_home.rglob("*")} == {ORDINARY}
 
 
 @as_root
 def test_root_is_told_that_the_servers_belong_to_another_user(private_home):
     root = private_home / DEEP / ".local"
     for path in (private_home, *private_home.rglob("*")):
-        os.chown(path, SPARE_UID, SPARE_UID)
-    as_user(SPARE_UID, proof, str(root))
-    with pytest.raises(embedded.EmbeddedError, match=f"owner {SPARE_UID}.*work as that user"):
+        os.chown(path, ORDINARY, ORDINARY)
+    as_user(ORDINARY, proof, str(root))
+    with pytest.raises(embedded.EmbeddedError, match=f"owner {ORDINARY}.*work as that user"):
         embedded.provide(root)
+
+
+@as_root
+def test_a_user_without_a_name_is_told_what_postgres_misses(private_home):
+    for path in (private_home, *private_home.rglob("*")):
+        os.chown(path, NAMELESS, NAMELESS)
+    refusal = as_user(NAMELESS, refused, str(private_home / DEEP / ".local"))
+    assert f"no name for user id {NAMELESS}: add one, or set DATABASE_URL" in refusal["message"]
+
+
+def refused(root: str) -> dict[str, Any]:
+    with pytest.raises(embedded.EmbeddedError) as caught:
+        embedded.provide(Path(root))
+    return {"message": str(caught.value)}
 
 
 CLONE = """
