@@ -23,6 +23,16 @@ def mode_value_ignored(*, store: str, why: str) -> None:
     _log.warning("mode_value_ignored", store=store, why=why)
 
 
+def mode_stale(*, age: float, known: str, in_force: str) -> None:
+    """Record that neither store has confirmed the mode for too long: `enforce` counts as `warn`."""
+    _log.error("mode_stale", age=round(age, 1), known=known, in_force=in_force)
+
+
+def setting_ignored(*, name: str, value: str, instead: str) -> None:
+    """Record that a setting makes no sense, and what counts instead."""
+    _log.error("setting_ignored", name=name, value=value, instead=instead)
+
+
 def refresh_job_failed(*, job: str, error: str) -> None:
     """Record that a periodic job of this process raised; it is tried again at the next tick."""
     _log.error("refresh_job_failed", job=job, error=error)

@@ -7,35 +7,19 @@ that a lost, late or forged message never makes a process stricter than the last
 import dataclasses
 import datetime
 import json
+import os
 import threading
 import time
-from typing import Any
 
-import redis
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Max, Min
 
-from stageapp import conf, events
+from stageapp import conf, events, fast_copy
 from stageapp.models.modes import ModeChange
-from stageapp.redis_clients import strict
-from stageapp.refresher import CHANNEL, refresher
+from stageapp.refresher import POSTGRES_SECONDS, refresher
 
-KEY = "stage:mode"
 STRICTNESS = {"off": 0, "warn": 1, "enforce": 2}
 _CHANGE_LOCK = 7_306_001  # advisory lock: one writer of ModeChange at a time
-
-# Writes the fast copy unless a newer one is there already (two writers may publish out of order).
-_PUBLISH_LUA = """
-local held = redis.call('GET', KEYS[1])
-local ok, value = pcall(cjson.decode, held or 'null')
-if ok and type(value) == 'table' and tonumber(value.epoch) and tonumber(value.version) then
-  local epoch, version = tonumber(ARGV[2]), tonumber(ARGV[3])
-  if value.epoch > epoch or (value.epoch == epoch and value.version > version) then return 0 end
-end
-redis.call('SET', KEYS[1], ARGV[1])
-redis.call('PUBLISH', ARGV[4], ARGV[3])
-return 1
-"""
 
 
 class ModeError(Exception):
@@ -78,15 +62,18 @@ class ModeState:
         """Return how strict the state is: the mode first, the enforced percentage next."""
         return (STRICTNESS[self.mode], self.percent if self.mode == "enforce" else 0)
 
+    def agrees_with(self, other: "ModeState") -> bool:
+        """Tell whether both say the same, whoever told it."""
+        return dataclasses.replace(self, source=other.source) == other
+
 
 class _Local:
     """What this process knows, and since when; times are of the monotonic clock."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.state: ModeState | None = None
-        self.authorised: ModeState | None = None  # the newest state that PostgreSQL itself has told
-        self.confirmed_at = 0.0
+        self.known: tuple[ModeState, float] | None = None  # read without the lock, so one object
+        self.authorised: tuple[ModeState, float] | None = None  # the newest that PostgreSQL itself has told
 
 
 _local = _Local()
@@ -99,10 +86,11 @@ def current() -> ModeState:
     STAGE_MODE_MAX_STALENESS seconds; after that `enforce` counts as `warn`.
     """
     refresher.ensure_running()
-    state = _local.state
-    if state is None:
+    known = _local.known
+    if known is None:
         return ModeState(conf.default_mode())
-    if time.monotonic() - _local.confirmed_at <= conf.mode_max_staleness():
+    state, confirmed_at = known
+    if time.monotonic() - confirmed_at <= conf.mode_max_staleness():
         return state
     mode = "warn" if state.mode == "enforce" else state.mode
     return dataclasses.replace(state, mode=mode, percent=100, source="last_known")
@@ -110,29 +98,34 @@ def current() -> ModeState:
 
 def age_seconds() -> float | None:
     """Return the seconds since a store last confirmed the mode, or None before the first time."""
-    return time.monotonic() - _local.confirmed_at if _local.state else None
+    known = _local.known
+    return time.monotonic() - known[1] if known else None
 
 
 def adopt(reading: ModeState) -> None:
     """Take one reading of a store into account.
 
     PostgreSQL decides, unless the reading is older than what it told before (a late answer). Redis alone may
-    bring a newer mode only where it is not stricter than the last one PostgreSQL told.
+    confirm what is known, or bring a newer mode that is not stricter than the last one PostgreSQL told.
     """
     with _local.lock:
+        now = time.monotonic()
         if reading.source == "postgres":
-            if _local.authorised and reading.order < _local.authorised.order:
+            if _local.authorised and reading.order < _local.authorised[0].order:
                 return
-            _local.authorised = reading
-        elif (_local.state is not None and reading.order < _local.state.order) or reading.strictness > _ceiling():
+            _local.authorised = (reading, now)
+        elif not _is_credible(reading):
             return
-        _local.state = reading
-        _local.confirmed_at = time.monotonic()
+        _local.known = (reading, now)
 
 
-def _ceiling() -> tuple[int, int]:
-    known = _local.authorised or ModeState(conf.default_mode())
-    return known.strictness
+def _is_credible(reading: ModeState) -> bool:
+    if _local.known is not None:
+        state = _local.known[0]
+        if reading.order < state.order or (reading.order == state.order and not reading.agrees_with(state)):
+            return False
+    ceiling = _local.authorised[0] if _local.authorised else ModeState(conf.default_mode())
+    return reading.strictness <= ceiling.strictness
 
 
 def forget() -> None:
@@ -141,21 +134,41 @@ def forget() -> None:
     _local = _Local()
 
 
+def _renew_lock() -> None:
+    _local.lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)  # a thread of the parent may have held it
+
+
 @refresher.register
 def refresh() -> None:
-    """Re-read both stores; the order matters: PostgreSQL has the last word."""
-    from_redis = _read_redis()
-    if from_redis is not None:
-        adopt(from_redis)
-    try:
-        from_postgres = latest()
-    except DatabaseError as error:
-        connection.close()
-        events.mode_store_failed(store="postgres", error=repr(error))
+    """Follow PostgreSQL, and bring the fast copy into line with it.
+
+    Raises:
+        django.db.Error: PostgreSQL does not answer.
+    """
+    held = fast_copy.read()  # before the truth: a writer publishes after its commit, so it holds no more than that
+    truth = latest()
+    adopt(truth)
+    if held is not None:
+        copy = parse_fast_copy(held) if held else None
+        if copy is None or not copy.agrees_with(truth):
+            publish(truth, instead_of=held)
+
+
+@refresher.register_fallback
+def refresh_from_fast_copy() -> None:
+    """Follow Redis while PostgreSQL does not answer, and say so when neither does."""
+    authorised = _local.authorised
+    if authorised and time.monotonic() - authorised[1] <= POSTGRES_SECONDS:
         return
-    adopt(from_postgres)
-    if from_redis is None or from_redis.order != from_postgres.order:
-        publish(from_postgres)
+    held = fast_copy.read()
+    if held and (copy := parse_fast_copy(held)):
+        adopt(copy)
+    age = age_seconds()
+    if age is not None and age > conf.mode_max_staleness():
+        events.mode_stale(age=age, known=str(_local.known), in_force=current().mode)
 
 
 def latest() -> ModeState:
@@ -209,16 +222,7 @@ def change(
             enforce_on=enforce_on, kind=kind, actor=actor, reason=reason.strip(), override_reason=override_reason,
         )  # fmt: skip
         state = latest()
-        transaction.on_commit(lambda: _announce(state))
-    events.mode_changed(
-        mode=mode,
-        percent=percent,
-        epoch=row.epoch,
-        version=row.version,
-        kind=kind,
-        actor=actor,
-        reason=reason,
-    )
+        transaction.on_commit(lambda: _announce(state, row))
     return row
 
 
@@ -233,13 +237,21 @@ def _check(mode: str, percent: int, reason: str) -> None:
         raise ModeError("A reason is needed: say why, for whoever reads the history.")
 
 
-def _announce(state: ModeState) -> None:
+def _announce(state: ModeState, row: ModeChange) -> None:
+    events.mode_changed(
+        mode=row.mode, percent=row.percent, epoch=row.epoch, version=row.version,
+        kind=row.kind, actor=row.actor, reason=row.reason,
+    )  # fmt: skip
     adopt(state)
     publish(state)
+    fast_copy.hint()  # only a change hints: if repairs did, one could chase another for ever
 
 
-def publish(state: ModeState) -> None:
-    """Bring the fast copy up to date and hint to all processes; best effort, the re-read is the guarantee."""
+def publish(state: ModeState, *, instead_of: bytes = b"") -> None:
+    """Bring the fast copy up to date, unless it is newer and not `instead_of`; best effort.
+
+    `instead_of` is what the caller has read and found to say something else than PostgreSQL.
+    """
     body = {
         "mode": state.mode,
         "percent": state.percent,
@@ -248,19 +260,7 @@ def publish(state: ModeState) -> None:
         "enforce_on": state.enforce_on.isoformat() if state.enforce_on else None,
         "since": state.since.isoformat() if state.since else None,
     }
-    try:
-        strict().eval(_PUBLISH_LUA, 1, KEY, json.dumps(body), state.epoch, state.version, CHANNEL)
-    except redis.RedisError as error:
-        events.mode_store_failed(store="redis", error=repr(error))
-
-
-def _read_redis() -> ModeState | None:
-    try:
-        held: Any = strict().getrange(KEY, 0, 1000)
-    except redis.RedisError as error:
-        events.mode_store_failed(store="redis", error=repr(error))
-        return None
-    return parse_fast_copy(held) if held else None
+    fast_copy.write(json.dumps(body), state.order, instead_of=instead_of)
 
 
 def parse_fast_copy(held: bytes) -> ModeState | None:
@@ -277,10 +277,16 @@ def parse_fast_copy(held: bytes) -> ModeState | None:
             source="redis",
             since=datetime.datetime.fromisoformat(since) if since else None,
         )
-        numbers = (state.percent, state.epoch, state.version)
-        if state.mode not in STRICTNESS or any(type(n) is not int or n < 0 for n in numbers):
-            raise ValueError("not a mode")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        _check_numbers(state)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ModeError) as error:
         events.mode_value_ignored(store="redis", why=repr(error)[:200])
         return None
     return state
+
+
+def _check_numbers(state: ModeState) -> None:
+    if any(type(number) is not int for number in (state.percent, state.epoch, state.version)):
+        raise ModeError("percent, epoch and version must be whole numbers.")
+    if min(state.epoch, state.version) < 0:
+        raise ModeError("epoch and version must not be negative.")
+    _check(state.mode, state.percent, reason="as it stands")

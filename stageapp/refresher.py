@@ -1,9 +1,11 @@
-"""One background thread per process that keeps process-local copies fresh.
+"""Two background threads per process that keep process-local copies fresh.
 
-Requests read variables; this thread does the talking to Redis and PostgreSQL. It starts after fork, on first
-use. A pub/sub message is only a hint to run the jobs now; the periodic run is the guarantee.
+Requests read variables; these threads do the talking, one to each store, so that a store that hangs does not
+keep the other from being read. They start after fork, on first use. A pub/sub message is only a hint to read
+now; the periodic round is the guarantee.
 """
 
+import atexit
 import os
 import threading
 import time
@@ -16,6 +18,7 @@ from stageapp import conf, events
 from stageapp.redis_clients import resilient
 
 CHANNEL = "stage:hint"
+POSTGRES_SECONDS = 1.0  # how long a round waits for PostgreSQL before it does without
 
 Job = Callable[[], None]
 
@@ -25,57 +28,97 @@ class Refresher:
 
     def __init__(self) -> None:
         self._jobs: list[Job] = []
+        self._fallbacks: list[Job] = []
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
+        self._threads: _Threads | None = None
 
     def register(self, job: Job) -> Job:
-        """Add a job; usable as a decorator."""
+        """Add a job that talks to PostgreSQL; usable as a decorator."""
         self._jobs.append(job)
         return job
 
+    def register_fallback(self, job: Job) -> Job:
+        """Add a job that does without PostgreSQL; it runs after the others, or when they take too long."""
+        self._fallbacks.append(job)
+        return job
+
     def ensure_running(self) -> None:
-        """Start the thread if this process has none; costs an attribute read when it has."""
-        if self._thread is not None or not conf.refresher_enabled():
+        """Start the threads if this process has none; costs an attribute read when it has."""
+        if self._threads is not None or not conf.refresher_enabled():
             return
         with self._lock:
-            if self._thread is None:
-                self._stop.clear()
-                self._thread = threading.Thread(target=self._run, name="stage-refresher", daemon=True)
-                self._thread.start()
+            if self._threads is None:
+                self._threads = _Threads(self._jobs, self._fallbacks)
 
     @property
     def running(self) -> bool:
-        """Tell whether this process has its thread."""
-        return self._thread is not None
+        """Tell whether this process has its threads."""
+        return self._threads is not None
 
-    def forget_thread(self) -> None:
-        """Drop the parent's thread in a forked child: threads do not survive a fork."""
+    def forget_threads(self) -> None:
+        """Drop the parent's threads in a forked child: threads do not survive a fork."""
         self._lock = threading.Lock()
-        self._thread = None
+        self._threads = None
 
     def stop(self) -> None:
-        """End the thread after its current job."""
-        thread, self._thread = self._thread, None
-        self._stop.set()
-        if thread is not None:
-            thread.join(timeout=5)
+        """Run the jobs a last time and end the threads; a store that hangs is not waited for beyond 5 s."""
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.stop()
 
     def run_jobs(self) -> None:
-        """Run every job; one that raises is logged and does not keep the others from running."""
-        for job in self._jobs:
-            try:
-                job()
-            except Exception as error:
-                events.refresh_job_failed(job=job.__qualname__, error=repr(error))
+        """Run every job once, in this thread."""
+        _run([*self._jobs, *self._fallbacks])
 
-    def _run(self) -> None:
+
+class _Threads:
+    """One process's pair: `jobs` talks to PostgreSQL; `rounds` waits for hints, wakes it, and falls back."""
+
+    _STOP_SECONDS = 5.0
+
+    def __init__(self, jobs: list[Job], fallbacks: list[Job]) -> None:
+        self._jobs, self._fallbacks = jobs, fallbacks
+        self._stop, self._wake, self._answered = threading.Event(), threading.Event(), threading.Event()
+        self._jobs_thread = threading.Thread(target=self._work, name="stage-refresher-jobs", daemon=True)
+        self._rounds_thread = threading.Thread(target=self._rounds, name="stage-refresher", daemon=True)
+        self._jobs_thread.start()
+        self._rounds_thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._wake.set()
+        for thread in (self._rounds_thread, self._jobs_thread):
+            thread.join(self._STOP_SECONDS)
+
+    def _work(self) -> None:
+        stopping = False
+        while not stopping:
+            self._wake.wait()
+            self._wake.clear()
+            stopping = self._stop.is_set()  # read before the jobs: they run once more after it is set
+            _run(self._jobs)
+            self._answered.set()
+        connection.close()
+
+    def _rounds(self) -> None:
         hints = _Hints()
         while not self._stop.is_set():
-            self.run_jobs()
+            self._answered.clear()
+            self._wake.set()
+            self._answered.wait(POSTGRES_SECONDS)
+            _run(self._fallbacks)
             hints.wait(conf.refresh_seconds(), self._stop)
         hints.close()
-        connection.close()
+
+
+def _run(jobs: list[Job]) -> None:
+    """Run every job; one that raises is logged and does not keep the others from running."""
+    for job in jobs:
+        try:
+            job()
+        except Exception as error:
+            events.refresh_job_failed(job=job.__qualname__, error=repr(error))
+            connection.close()  # a broken connection is not healed by itself outside of requests
 
 
 class _Hints:
@@ -105,10 +148,11 @@ class _Hints:
 
     def _subscription(self) -> redis.client.PubSub:
         if self._pubsub is None:
-            self._pubsub = resilient().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+            self._pubsub = resilient().pubsub(ignore_subscribe_messages=True)
             self._pubsub.subscribe(CHANNEL)
         return self._pubsub
 
 
 refresher = Refresher()
-os.register_at_fork(after_in_child=refresher.forget_thread)
+os.register_at_fork(after_in_child=refresher.forget_threads)
+atexit.register(refresher.stop)

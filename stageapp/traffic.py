@@ -1,10 +1,9 @@
 """Count what arrives, in 10-second windows.
 
-A request adds to a dictionary. The refresher writes this process's absolute counts under its own id every few
-seconds and at exit: no hot row, and writing twice changes nothing.
+A request adds to a dictionary. The refresher, the one thread that calls `flush`, writes this process's absolute
+counts under its own id every few seconds and at exit: no hot row, and writing twice changes nothing.
 """
 
-import atexit
 import datetime
 import os
 import threading
@@ -12,7 +11,7 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from django.db import DatabaseError, connection
+from django.db import Error
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -74,7 +73,7 @@ def flush() -> None:
     """Write what changed since the last flush; what could not be written stays for the next one.
 
     Raises:
-        django.db.DatabaseError: PostgreSQL does not answer.
+        django.db.Error: PostgreSQL does not answer.
     """
     with _process.lock:
         dirty, _process.dirty = _process.dirty, set()
@@ -86,10 +85,9 @@ def flush() -> None:
             unique_fields=["process", "started_at", "endpoint", "mode", "verdict"],
             update_fields=["requests", "rejects", "errors", "slow"],
         )
-    except DatabaseError:
+    except Error:
         with _process.lock:
             _process.dirty |= dirty
-        connection.close()
         raise
     _drop_written()
 
@@ -114,18 +112,6 @@ def _drop_written() -> None:
     with _process.lock:
         for key in [key for key in _process.counts if key[0] < oldest and key not in _process.dirty]:
             del _process.counts[key]
-
-
-def _flush_at_exit() -> None:
-    if refresher.running:
-        refresher.stop()
-        try:
-            flush()
-        except DatabaseError:
-            return  # the counts of the last few seconds are lost, as with a process that is killed
-
-
-atexit.register(_flush_at_exit)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,60 @@
+"""The mode's fast copy in Redis: one key with a small JSON text, and a hint to all processes that it changed.
+
+Every call is bounded (100 ms a socket operation) and best effort: PostgreSQL is the truth.
+"""
+
+import redis
+
+from stageapp import events
+from stageapp.redis_clients import strict
+from stageapp.refresher import CHANNEL
+
+KEY = "stage:mode"
+READ_BYTES = 1000  # a mode is far shorter; whatever somebody put there instead may be huge
+
+# Writes unless a newer copy is there already (two writers may publish out of order). What the caller has read
+# and judged (ARGV[4]), and what is no mode at all, gives way in any case.
+_WRITE_LUA = """
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'string' and string.sub(held, 1, tonumber(ARGV[5])) ~= ARGV[4] then
+  local ok, value = pcall(cjson.decode, held)
+  if ok and type(value) == 'table' then
+    local epoch, version = tonumber(value.epoch), tonumber(value.version)
+    local our_epoch, our_version = tonumber(ARGV[2]), tonumber(ARGV[3])
+    if epoch and version and (epoch > our_epoch or (epoch == our_epoch and version > our_version)) then
+      return 0
+    end
+  end
+end
+redis.call('SET', KEYS[1], ARGV[1])
+return 1
+"""
+
+
+def read() -> bytes | None:
+    """Return the start of what Redis holds, empty where that is nothing or no text; None if Redis is away."""
+    try:
+        held: bytes = strict().getrange(KEY, 0, READ_BYTES - 1)
+    except redis.ResponseError as error:
+        events.mode_value_ignored(store="redis", why=repr(error)[:200])
+        return b""
+    except redis.RedisError as error:
+        events.mode_store_failed(store="redis", error=repr(error))
+        return None
+    return held
+
+
+def write(text: str, order: tuple[int, int], *, instead_of: bytes = b"") -> None:
+    """Write the copy, unless a newer one than `order` (epoch, version) is there that is not `instead_of`."""
+    try:
+        strict().eval(_WRITE_LUA, 1, KEY, text, *order, instead_of, READ_BYTES)
+    except redis.RedisError as error:
+        events.mode_store_failed(store="redis", error=repr(error))
+
+
+def hint() -> None:
+    """Ask every process to read now."""
+    try:
+        strict().publish(CHANNEL, "mode")
+    except redis.RedisError as error:
+        events.mode_store_failed(store="redis", error=repr(error))

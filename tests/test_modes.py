@@ -1,0 +1,268 @@
+"""The mode store against the real PostgreSQL and Redis: changes, readings, staleness."""
+
+import datetime
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection, transaction
+
+from stageapp import events, fast_copy, modes
+from stageapp.models.modes import ModeChange
+from stageapp.modes import ModeError, ModeState, VersionConflict
+from stageapp.redis_clients import strict
+
+
+@pytest.fixture(autouse=True)
+def _empty_fast_copy():
+    strict().delete(fast_copy.KEY)
+    yield
+    strict().delete(fast_copy.KEY)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Let the test move the monotonic clock of the mode store."""
+
+    class Clock:
+        now = 1000.0
+
+        def monotonic(self):
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(modes, "time", clock)
+    return clock
+
+
+def told(source, mode, version=1, percent=100, epoch=1):
+    return ModeState(mode, percent, epoch, version, source=source)
+
+
+def in_redis():
+    held = fast_copy.read()
+    return modes.parse_fast_copy(held) if held else None
+
+
+def put_in_redis(mode, version, epoch=1, percent=100):
+    modes.publish(told("redis", mode, version, percent, epoch), instead_of=fast_copy.read())
+
+
+def change(mode="warn", **more):
+    return modes.change(mode=mode, actor="test", reason="a test", **more)
+
+
+# --- changes
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_change_is_a_row_with_the_next_version():
+    rows = [change(mode) for mode in ("warn", "enforce", "off", "warn")]
+    assert [row.version for row in rows] == [1, 2, 3, 4]
+    assert {row.epoch for row in rows} == {1}
+    assert modes.latest().order == (1, 4)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_holds_at_once_here_and_in_redis():
+    change("enforce", percent=10, enforce_on=datetime.date(2031, 5, 1))
+    here, there = modes.current(), in_redis()
+    assert (here.mode, here.percent, here.version, here.source) == ("enforce", 10, 1, "postgres")
+    assert there.agrees_with(here)
+    assert there.enforce_on == datetime.date(2031, 5, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_and_why_are_kept():
+    modes.change(mode="off", actor="user:7", reason="  too noisy  ", kind="downgrade", override_reason="seen")
+    row = ModeChange.objects.get()
+    assert (row.actor, row.reason, row.kind, row.override_reason) == ("user:7", "too noisy", "downgrade", "seen")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_that_is_rolled_back_is_never_announced(monkeypatch):
+    logged = []
+    monkeypatch.setattr(events, "mode_changed", lambda **fields: logged.append(fields))
+    with transaction.atomic():
+        change("enforce")
+        transaction.set_rollback(True)
+    assert modes.current().mode == "warn"
+    assert in_redis() is None
+    assert logged == []
+    change("off")
+    assert [fields["mode"] for fields in logged] == ["off"]
+
+
+@pytest.mark.parametrize(
+    "values, told_what_to_do",
+    [
+        ({"mode": "ENFORCE"}, "Use off, warn or enforce"),
+        ({"mode": ""}, "Use off, warn or enforce"),
+        ({"mode": "enforce", "percent": 0}, "from 1 to 100"),
+        ({"mode": "enforce", "percent": 101}, "from 1 to 100"),
+        ({"mode": "warn", "percent": 50}, "Leave percent out"),
+        ({"mode": "warn", "reason": " \t"}, "A reason is needed"),
+    ],
+)
+@pytest.mark.django_db
+def test_what_makes_no_mode_is_refused_and_changes_nothing(values, told_what_to_do):
+    with pytest.raises(ModeError, match=told_what_to_do):
+        modes.change(**{"actor": "test", "reason": "a test"} | values)
+    assert not ModeChange.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_on_an_outdated_version_is_refused_and_says_what_to_do():
+    change("warn")
+    change("enforce")
+    with pytest.raises(VersionConflict, match=r"version 2, not 1.*Look at the current mode") as refused:
+        change("off", expected_version=1)
+    assert refused.value.found == 2
+    assert modes.latest().mode == "enforce"
+    assert change("off", expected_version=2).version == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_changes_on_the_same_version_exactly_one_wins_a_hundred_times():
+    barrier = threading.Barrier(2)
+
+    def contend(mode):
+        won, lost = [], []
+        for version in range(100):
+            barrier.wait(timeout=30)
+            try:
+                won.append(change(mode, expected_version=version).version)
+            except VersionConflict:
+                lost.append(version)
+        connection.close()
+        return won, lost
+
+    with ThreadPoolExecutor(2) as pool:
+        (won, lost), (won_by_other, lost_by_other) = pool.map(contend, ["enforce", "off"])
+    assert sorted(won + won_by_other) == list(range(1, 101))
+    assert sorted(lost + lost_by_other) == list(range(100))
+    assert ModeChange.objects.count() == 100
+    assert in_redis().version == 100
+    assert modes.current().version == 100
+
+
+# --- readings: what a store's answer may change
+
+
+@pytest.mark.parametrize(
+    "readings, mode, version",
+    [
+        ([("postgres", "enforce", 3)], "enforce", 3),
+        ([("postgres", "enforce", 3), ("postgres", "warn", 4)], "warn", 4),
+        ([("postgres", "enforce", 3), ("postgres", "off", 2)], "enforce", 3),
+        ([("postgres", "enforce", 3), ("redis", "off", 2)], "enforce", 3),
+        ([("postgres", "enforce", 3), ("redis", "warn", 4)], "warn", 4),
+        ([("postgres", "warn", 3), ("redis", "enforce", 4)], "warn", 3),
+        ([("postgres", "off", 3), ("redis", "warn", 4)], "off", 3),
+        ([("postgres", "enforce", 3), ("redis", "off", 3)], "enforce", 3),
+        ([("postgres", "enforce", 3), ("redis", "off", 10**9)], "off", 10**9),
+        ([("postgres", "enforce", 3), ("redis", "off", 10**9), ("postgres", "enforce", 3)], "enforce", 3),
+        ([("postgres", "enforce", 3), ("redis", "warn", 5), ("redis", "enforce", 6)], "enforce", 6),
+        ([("postgres", "warn", 3), ("redis", "enforce", 10**9), ("postgres", "warn", 3)], "warn", 3),
+        ([("redis", "enforce", 3)], "warn", 0),
+        ([("redis", "off", 3)], "off", 3),
+        ([("redis", "warn", 3), ("redis", "off", 2)], "warn", 3),
+    ],
+)
+def test_postgres_decides_and_redis_alone_is_never_stricter(readings, mode, version):
+    for source, read_mode, read_version in readings:
+        modes.adopt(told(source, read_mode, read_version))
+    assert (modes.current().mode, modes.current().version) == (mode, version)
+
+
+def test_redis_alone_does_not_enlarge_the_enforced_share():
+    modes.adopt(told("postgres", "enforce", 1, percent=10))
+    modes.adopt(told("redis", "enforce", 2, percent=50))
+    assert modes.current().percent == 10
+    modes.adopt(told("redis", "enforce", 3, percent=5))
+    assert modes.current().percent == 5
+
+
+def test_a_new_epoch_is_newer_than_any_version_of_the_old_one():
+    modes.adopt(told("postgres", "enforce", 900, epoch=1))
+    modes.adopt(told("postgres", "warn", 1, epoch=2))
+    modes.adopt(told("redis", "off", 901, epoch=1))
+    assert (modes.current().mode, modes.current().epoch) == ("warn", 2)
+
+
+@pytest.mark.parametrize("configured, expected", [("off", "off"), ("warn", "warn"), ("enforce", "warn"), ("?", "warn")])
+def test_before_any_answer_the_configured_default_holds_and_never_exceeds_warn(settings, configured, expected):
+    settings.STAGE_VALIDATION_MODE = configured
+    assert modes.current() == ModeState(expected)
+    assert modes.age_seconds() is None
+
+
+@pytest.mark.django_db
+def test_without_any_change_postgres_tells_the_default(settings):
+    settings.STAGE_VALIDATION_MODE = "off"
+    modes.refresh()
+    assert (modes.current().mode, modes.current().version, modes.current().source) == ("off", 0, "postgres")
+
+
+# --- staleness
+
+
+@pytest.mark.parametrize("source", ["postgres", "redis"])
+def test_an_unconfirmed_enforce_counts_as_warn_after_thirty_seconds(clock, source):
+    modes.adopt(told("postgres", "enforce", 1, percent=10))
+    clock.now += 20
+    modes.adopt(told(source, "enforce", 1, percent=10))
+    clock.now += 30
+    assert (modes.current().mode, modes.current().percent) == ("enforce", 10)
+    clock.now += 0.1
+    stale = modes.current()
+    assert (stale.mode, stale.percent, stale.version, stale.source) == ("warn", 100, 1, "last_known")
+    assert modes.age_seconds() == pytest.approx(30.1)
+    modes.adopt(told("postgres", "enforce", 1, percent=10))
+    assert modes.current().mode == "enforce"
+
+
+@pytest.mark.parametrize("mode", ["off", "warn"])
+def test_an_unconfirmed_off_or_warn_stays(clock, mode):
+    modes.adopt(told("postgres", mode))
+    clock.now += 86_400
+    assert (modes.current().mode, modes.current().source) == (mode, "last_known")
+
+
+def test_a_reading_that_is_not_believed_confirms_nothing(clock):
+    modes.adopt(told("postgres", "enforce", 5))
+    clock.now += 31
+    for reading in (told("redis", "enforce", 4), told("redis", "off", 5), told("postgres", "off", 4)):
+        modes.adopt(reading)
+    assert modes.current().source == "last_known"
+
+
+def test_the_fall_to_warn_is_loud(clock, monkeypatch):
+    logged = []
+    monkeypatch.setattr(events, "mode_stale", lambda **fields: logged.append(fields))
+    modes.adopt(told("postgres", "enforce", 5))
+    clock.now += 29
+    modes.refresh_from_fast_copy()
+    assert logged == []
+    clock.now += 2
+    modes.refresh_from_fast_copy()
+    assert (logged[0]["age"], logged[0]["in_force"]) == (31.0, "warn")
+
+
+# --- what a request pays
+
+
+@pytest.mark.django_db
+def test_a_request_reads_the_mode_without_any_io(django_assert_num_queries, monkeypatch):
+    modes.adopt(told("postgres", "enforce", 1))
+
+    def refuse(*_, **__):
+        raise AssertionError("Redis was asked")
+
+    with monkeypatch.context() as patch, django_assert_num_queries(0):
+        patch.setattr("redis.connection.AbstractConnection.send_packed_command", refuse)
+        patch.setattr("redis.connection.AbstractConnection.connect", refuse)
+        with pytest.raises(AssertionError, match="Redis was asked"):
+            strict().ping()
+        for _ in range(1000):
+            assert modes.current().mode == "enforce"
