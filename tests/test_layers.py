@@ -1,0 +1,138 @@
+"""The layer rule: a file imports only from rows above its own or from its own row, without a cycle."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+# Row by row from the top. A name that ends in / is a folder with all that is in it.
+LAYERS = {
+    "0 raw material": [
+        "config/__init__.py", "config/embedded/", "config/formats/", "stageapp/__init__.py",
+        "stageapp/conf.py", "stageapp/delimited.py", "stageapp/events.py", "stageapp/metrics.py",
+        "stageapp/redis_clients.py", "stageapp/refresher.py", "stageapp/sql/", "stageapp/text/",
+    ],
+    "1 facts": ["stageapp/models/", "stageapp/migrations/"],
+    "2 meaning": [
+        "stageapp/fast_copy.py", "stageapp/modes.py", "stageapp/suggestions.py", "stageapp/traffic.py",
+        "stageapp/vocabulary.py",
+    ],
+    "3 decisions": [
+        "stageapp/backups.py", "stageapp/consumers.py", "stageapp/finance/", "stageapp/gates.py",
+        "stageapp/imports.py", "stageapp/normalization/", "stageapp/roles.py", "stageapp/rollout.py",
+        "stageapp/validation.py",
+    ],
+    "4 edges": [
+        "stageapp/admin/", "stageapp/api/", "stageapp/demo/", "stageapp/management/", "stageapp/tasks.py",
+    ],
+    "5 wiring": [
+        "manage.py", "config/asgi.py", "config/celery.py", "config/settings.py", "config/urls.py",
+        "config/wsgi.py", "stageapp/apps.py", "stageapp/checks.py",
+    ],
+}  # fmt: skip
+
+# Here an import inside a function is right: models exist only after Django has loaded.
+LATE_IMPORTS = {"stageapp/apps.py": {"ready"}}
+
+
+def source_files() -> list[str]:
+    files = [path for folder in ("stageapp", "config") for path in (PROJECT / folder).rglob("*.py")]
+    return sorted(str(path.relative_to(PROJECT)) for path in [*files, PROJECT / "manage.py"])
+
+
+def rows_of(file: str) -> list[str]:
+    return [
+        row
+        for row, places in LAYERS.items()
+        if any(file == place or (place.endswith("/") and file.startswith(place)) for place in places)
+    ]
+
+
+def file_of(module: str) -> str | None:
+    """Return the project's file that a dotted name stands for, None for a library or a name in a module."""
+    path = module.replace(".", "/")
+    return next((f for f in (f"{path}.py", f"{path}/__init__.py") if (PROJECT / f).is_file()), None)
+
+
+def imported_files(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        names = [inner if file_of(inner := f"{node.module}.{alias.name}") else node.module for alias in node.names]
+    else:
+        return set()
+    return {file for name in names if (file := file_of(name))}
+
+
+def imports_of(file: str) -> set[str]:
+    tree = ast.parse((PROJECT / file).read_text(encoding="utf-8"))
+    return {imported for node in ast.walk(tree) for imported in imported_files(node)}
+
+
+def late_imports(file: str) -> Iterator[tuple[str, int]]:
+    tree = ast.parse((PROJECT / file).read_text(encoding="utf-8"))
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    yield function.name, node.lineno
+
+
+def cycle_in(graph: dict[str, set[str]]) -> list[str]:
+    """Return one cycle as the path that closes it, empty if there is none."""
+    finished: set[str] = set()
+
+    def visit(file: str, path: list[str]) -> list[str]:
+        if file in path:
+            return [*path[path.index(file) :], file]
+        if file not in finished:
+            for imported in sorted(graph[file]):
+                if found := visit(imported, [*path, file]):
+                    return found
+            finished.add(file)
+        return []
+
+    return next((found for file in graph if (found := visit(file, []))), [])
+
+
+def test_every_file_stands_in_exactly_one_row():
+    wrong = {file: rows for file in source_files() if len(rows := rows_of(file)) != 1}
+    assert not wrong, f"Add each of these to one row of LAYERS in tests/test_layers.py: {wrong}"
+
+
+def test_a_file_imports_only_from_its_own_row_or_rows_above():
+    order = list(LAYERS)
+    wrong = [
+        f"{file} ({rows_of(file)[0]}) imports {imported} ({rows_of(imported)[0]})"
+        for file in source_files()
+        for imported in sorted(imports_of(file))
+        if order.index(rows_of(imported)[0]) > order.index(rows_of(file)[0])
+    ]
+    assert not wrong, wrong
+
+
+def test_imports_make_no_cycle():
+    assert cycle_in({file: imports_of(file) - {file} for file in source_files()}) == []
+
+
+def test_nothing_is_imported_inside_a_function_but_what_must_wait_for_django():
+    wrong = [
+        f"{file}:{line} in {function}()"
+        for file in source_files()
+        for function, line in late_imports(file)
+        if function not in LATE_IMPORTS.get(file, set())
+    ]
+    assert not wrong, f"Import these at the top of the file: {wrong}"
+
+
+def test_the_product_imports_nothing_of_its_tests():
+    assert not [file for file in source_files() if any(name.startswith("tests/") for name in imports_of(file))]
+
+
+def test_these_checks_see_what_they_look_for():
+    assert cycle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert rows_of("stageapp/new_part.py") == []
+    assert "stageapp/conf.py" in imports_of("stageapp/modes.py")
+    assert "stageapp/models/modes.py" in imports_of("stageapp/modes.py")
+    assert list(late_imports("stageapp/apps.py"))
