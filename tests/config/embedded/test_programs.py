@@ -13,7 +13,7 @@ from tests.config.embedded.conftest import as_root
 
 
 @pytest.mark.parametrize("version", [16, 18])
-@pytest.mark.parametrize("name", ["pg_dump", "pg_restore", "psql", "pgbench", "pg_basebackup", "pg_verifybackup"])
+@pytest.mark.parametrize("name", ["pg_dump", "pg_restore", "psql", "pgbench", "pg_basebackup"])
 def test_every_client_program_runs(version, name):
     program = embedded.client_programs(version) / name
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
