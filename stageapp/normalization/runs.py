@@ -1,12 +1,14 @@
 """The life of a run: who may move it where, and the only writer of its state."""
 
 import datetime
+from contextlib import suppress
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from stageapp import conf, events, vocabulary
-from stageapp.models.normalization import ACTIVE, MOVES, Checkpoint, Direction, Run, RunMove, State
+from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Checkpoint, Direction, Run, RunMove, State
+from stageapp.normalization import claims
 from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy
 
 FORGOTTEN_AFTER = datetime.timedelta(seconds=30)
@@ -31,17 +33,25 @@ def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
                 raise IllegalMove(f"Run {run.pk} is not {old} any more: somebody moved it first. Look again.")
             RunMove.objects.create(run=run, old_state=old, new_state=new, actor=actor, reason=reason.strip())
     except IntegrityError:
-        raise RunBusy(f"Another run of {run.target} is unfinished. Finish, cancel or roll it back first.") from None
+        raise RunBusy(_busy(run)) from None
     run.refresh_from_db()
     events.run_moved(run=run.pk, old=old, new=new, actor=actor, reason=reason)
     return run
+
+
+def _busy(run: Run) -> str:
+    other = Run.objects.filter(target=run.target, state__in=UNFINISHED).first()
+    which = f"Run {other.pk} of {run.target} is {other.state}" if other else f"A run of {run.target} is unfinished"
+    return f"{which}. Finish it, or cancel it or roll it back, and try again."
 
 
 def _stamps(run: Run, new: State) -> dict[str, object]:
     now = timezone.now()
     if new == State.RUNNING and run.started_at is None:
         return {"started_at": now, "heartbeat_at": None}
-    if new in (State.DONE, State.ROLLED_BACK, State.CANCELLED):
+    if new in (State.DONE, State.ROLLED_BACK):
+        return {"finished_at": now, "last_error": ""}
+    if new == State.CANCELLED:
         return {"finished_at": now}
     if new in (State.RUNNING, State.ROLLING_BACK):
         return {"heartbeat_at": None, "last_error": ""}
@@ -88,8 +98,20 @@ def _check_plan(run: Run) -> None:
 
 
 def pause(run: Run, *, actor: str, reason: str) -> Run:
-    """Ask the worker to stop after the batch in hand."""
-    return move(run, State.PAUSING, actor=actor, reason=reason)
+    """Ask the worker to stop after the batch in hand; a run that no worker holds is paused at once.
+
+    A run whose worker died while it was stopping is paused by asking again.
+
+    Raises:
+        IllegalMove: the run is neither running nor stopping.
+    """
+    if run.state != State.PAUSING:
+        move(run, State.PAUSING, actor=actor, reason=reason)
+    if not claims.is_held(run):
+        with suppress(IllegalMove):  # a worker came after all, and did it
+            move(run, State.PAUSED, actor=actor, reason=f"no worker holds it: {reason}")
+    run.refresh_from_db()
+    return run
 
 
 def resume(run: Run, *, actor: str, reason: str) -> Run:

@@ -71,7 +71,7 @@ def _field_of(label: str) -> tuple[type[models.Model], AnyField]:
         raise TargetError(f"STAGE_TARGETS names {label}, which is no app.Model.field: {error}") from None
     if not isinstance(field, models.CharField | models.TextField):
         raise TargetError(f"{label} is a {type(field).__name__}; only text columns can be normalized.")
-    return model, field
+    return field.model, field  # an inherited field stands in its parent's table
 
 
 def _primary_key(model: type[models.Model]) -> AnyField:

@@ -1,30 +1,32 @@
 """Advance a run: batch after batch, until it is over, told to stop, or out of time.
 
-Foreground commands and Celery tasks both come here. One worker holds a run at a time, by an advisory lock of
-its database session, which goes away with the process however it dies.
+Foreground commands and Celery tasks both come here.
 """
 
 import os
 import socket
 import time
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
 
-from django.db import OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection
 
 from stageapp import conf, events
 from stageapp.models.normalization import Direction, Run, State
-from stageapp.normalization import batches, runs, verify
+from stageapp.normalization import batches, runs, targets, verify
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import Cursor, LostClaim, Result
-from stageapp.normalization.errors import RunBusy
+from stageapp.normalization.claims import Claim
+from stageapp.normalization.errors import IllegalMove
 from stageapp.normalization.pacing import Pace
-from stageapp.normalization.targets import resolve
 
 MAX_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.2  # doubled with each attempt
-_LOCK_CLASS = 7306  # first half of the advisory lock's key; the run's id is the second
 
+_T = TypeVar("_T")
 Report = Callable[[Result], None]
 
 
@@ -33,31 +35,35 @@ def advance(run: Run, *, budget_seconds: float | None = None, report: Report = l
 
     Raises:
         RunBusy: another worker holds the run.
-        django.db.OperationalError: the database stayed away through all attempts.
+        django.db.DatabaseError: a batch failed beyond its retries, or the database stayed away through them.
     """
-    holder = _Holder(run)
+    work = _Work(run, report)
     deadline = time.monotonic() + budget_seconds if budget_seconds is not None else None
-    pace = Pace(conf.batch_seconds())
     try:
-        while _step(run, holder, pace, report) and (deadline is None or time.monotonic() < deadline):
+        while _step(work) and (deadline is None or time.monotonic() < deadline):
             time.sleep(conf.batch_pause_seconds())
+    except DatabaseError as error:
+        _give_up(run, error)
+        raise
     finally:
-        holder.release()
+        work.claim.release()
     return run
 
 
 def dry_run(run: Run, *, report: Report = lambda _: None) -> dict[str, int]:
-    """Do what a run would do, each batch rolled back; return the rows scanned and the rows that would change."""
-    target, pairs, pace = resolve(run.target), plans.changes(run.plan), Pace(conf.batch_seconds())
+    """Do what a run would do, each batch rolled back; return the rows scanned and the rows that would change.
+
+    Raises:
+        django.db.DatabaseError: a batch failed beyond its retries.
+    """
+    work = _Work(run, report)
     total = {"scanned": 0, "would_change": 0}
     cursor = Cursor()
     while not cursor.finished:
-        result = batches.forward(run, target, pairs, pace.size, worker="dry run", dry=cursor)
-        pace.after(result.seconds, result.scanned)
+        result = work.batch(lambda: batches.forward(run, work.target, work.pairs, work.pace.size, dry=cursor))  # noqa: B023  called at once
         cursor = result.cursor
         total["scanned"] += result.scanned
         total["would_change"] += result.changed
-        report(result)
     return total
 
 
@@ -66,49 +72,80 @@ def name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _step(run: Run, holder: "_Holder", pace: Pace, report: Report) -> bool:
+@dataclass
+class _Work:
+    """A run in a worker's hands. Target and map are read once: a plan is frozen."""
+
+    run: Run
+    report: Report
+
+    def __post_init__(self) -> None:
+        self.claim = Claim(self.run)
+        self.pace = Pace(conf.batch_seconds())
+
+    @cached_property
+    def target(self) -> targets.Target:
+        return targets.resolve(self.run.target)
+
+    @cached_property
+    def pairs(self) -> list[tuple[str, str]]:
+        return plans.changes(self.run.plan)
+
+    def batch(self, write: Callable[[], Result]) -> Result:
+        """Commit one batch, learn its size from it, and report it."""
+        result = _with_retries(self, write)
+        self.pace.after(result.seconds, result.scanned)
+        self.report(result)
+        return result
+
+    def held(self, write: Callable[[], Result]) -> Result:
+        """Commit one batch under the claim; a retry on a new connection takes the claim anew."""
+
+        def attempt() -> Result:
+            self.claim.hold()
+            return write()
+
+        return self.batch(attempt)
+
+
+def _step(work: _Work) -> bool:
     """Do one thing the run's state asks for; return whether there may be more to do."""
-    _with_retries(run, lambda: _look(run, holder), pace)
-    match State(run.state):
-        case State.RUNNING:
-            return _batch(run, pace, report, _forward)
-        case State.ROLLING_BACK:
-            return _batch(run, pace, report, _backward)
-        case State.PAUSING:
-            runs.move(run, State.PAUSED, actor=name(), reason="the batch in hand is done")
-        case State.VERIFYING:
-            _verify(run)
+    _with_retries(work, lambda: _look(work))
+    try:
+        match State(work.run.state):
+            case State.RUNNING:
+                return _forward(work)
+            case State.ROLLING_BACK:
+                return _backward(work)
+            case State.PAUSING:
+                runs.move(work.run, State.PAUSED, actor=name(), reason="the batch in hand is done")
+            case State.VERIFYING:
+                _verify(work.run)
+    except (LostClaim, IllegalMove):
+        return True  # a person moved it meanwhile; the next step sees where
     return False
 
 
-def _look(run: Run, holder: "_Holder") -> None:
-    holder.hold()
-    run.refresh_from_db()
+def _look(work: _Work) -> None:
+    work.claim.hold()
+    work.run.refresh_from_db()
 
 
-def _batch(run: Run, pace: Pace, report: Report, step: Callable[[Run, Pace], Result]) -> bool:
-    try:
-        result = _with_retries(run, lambda: step(run, pace), pace)
-    except LostClaim:
-        return True  # somebody paused or cancelled it; the next step sees which
-    pace.after(result.seconds, result.scanned)
-    report(result)
-    if not result.cursor.finished:
-        return True
-    if run.state == State.ROLLING_BACK:
-        skipped = run.checkpoints.get(direction=Direction.ROLLBACK).skipped
-        runs.move(run, State.ROLLED_BACK, actor=name(), reason=f"undone; {skipped} rows changed since were left")
-        return False
-    runs.move(run, State.VERIFYING, actor=name(), reason="the sweep found nothing more to change")
+def _forward(work: _Work) -> bool:
+    run = work.run
+    result = work.held(lambda: batches.forward(run, work.target, work.pairs, work.pace.size, worker=name()))
+    if result.cursor.finished:
+        runs.move(run, State.VERIFYING, actor=name(), reason="the sweep found nothing more to change")
     return True
 
 
-def _forward(run: Run, pace: Pace) -> Result:
-    return batches.forward(run, resolve(run.target), plans.changes(run.plan), pace.size, worker=name())
-
-
-def _backward(run: Run, pace: Pace) -> Result:
-    return batches.rollback(run, resolve(run.target), worker=name())
+def _backward(work: _Work) -> bool:
+    run = work.run
+    if not work.held(lambda: batches.rollback(run, work.target, worker=name())).cursor.finished:
+        return True
+    skipped = run.checkpoints.get(direction=Direction.ROLLBACK).skipped
+    runs.move(run, State.ROLLED_BACK, actor=name(), reason=f"undone; {skipped} rows changed since were left")
+    return False
 
 
 def _verify(run: Run) -> None:
@@ -121,7 +158,7 @@ def _verify(run: Run) -> None:
 
 
 def _why_not(found: dict[str, Any]) -> str:
-    if found["rows_left"]:
+    if found["entries"] == found["changed_by_batches"]:
         return f"{found['rows_left']} rows hold spellings of the plan again; run it again to sweep them."
     return (
         f"The audit log has {found['entries']} entries, the batches say {found['changed_by_batches']}. "
@@ -129,57 +166,32 @@ def _why_not(found: dict[str, Any]) -> str:
     )
 
 
-def _with_retries(run: Run, attempt: Callable[[], Any], pace: Pace) -> Any:
-    """Call until it succeeds; after a database fault wait, halve the batch, and begin again from the checkpoint."""
-    wait = FIRST_WAIT_SECONDS
-    for number in range(1, MAX_ATTEMPTS + 1):
+def _with_retries(work: _Work, attempt: Callable[[], _T]) -> _T:
+    """Call until it succeeds; after a fault that may pass wait, halve the batch, and begin again.
+
+    Raises:
+        django.db.OperationalError: it was there at every attempt.
+        django.db.DatabaseError: the database refuses the data itself, which another attempt would not change.
+    """
+    for number in range(1, MAX_ATTEMPTS):
         try:
             return attempt()
         except OperationalError as error:
-            events.batch_retried(run=run.pk, error=str(error), attempt=number, batch_rows=pace.size)
-            pace.after_fault()
-            if connection.connection is None or connection.connection.broken or connection.connection.closed:
-                connection.close()
-            if number == MAX_ATTEMPTS:
-                _give_up(run, error)
-                raise
-            time.sleep(wait)
-            wait *= 2
-    raise AssertionError("the loop returns or raises")
+            events.batch_retried(run=work.run.pk, error=str(error), attempt=number, batch_rows=work.pace.size)
+            work.pace.after_fault()
+            _drop_dead_connection()
+            time.sleep(FIRST_WAIT_SECONDS * 2 ** (number - 1))
+    return attempt()
 
 
-def _give_up(run: Run, error: Exception) -> None:
-    try:
-        runs.fail(run, f"gave up after {MAX_ATTEMPTS} attempts: {error}", actor=name())
-    except OperationalError:
-        return  # the database is away: the run stays as it is, and whoever finds it forgotten goes on
+def _drop_dead_connection() -> None:
+    session = connection.connection
+    if session is None or session.broken or session.closed:
+        connection.close()
 
 
-class _Holder:
-    """Holds the run's advisory lock, anew after every reconnect."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._session: Any = None
-
-    def hold(self) -> None:
-        """Take the lock unless this very session has it.
-
-        Raises:
-            RunBusy: another session has it.
-        """
-        connection.ensure_connection()
-        if self._session is connection.connection:
-            return
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK_CLASS, self._run.pk])
-            if not cursor.fetchone()[0]:
-                raise RunBusy(f"Another worker holds run {self._run.pk}. `normalization status` shows who.")
-        self._session = connection.connection
-
-    def release(self) -> None:
-        """Give the lock back, if the session still lives."""
-        if self._session is None or self._session is not connection.connection or self._session.closed:
-            return
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_CLASS, self._run.pk])
+def _give_up(run: Run, error: DatabaseError) -> None:
+    """Record the failure, unless the database is away: then whoever finds the run forgotten goes on."""
+    with suppress(DatabaseError, IllegalMove):
+        _drop_dead_connection()
+        runs.fail(run, f"gave up: {error}".strip(), actor=name())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from tqdm import tqdm
 
@@ -58,7 +58,13 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         except OperationalError as error:
             raise CommandError(
-                f"PostgreSQL does not answer: {error}".strip() + "\nWhat was committed stays; run it again to go on."
+                f"PostgreSQL does not answer, or gave up: {error}".strip()
+                + "\nWhat was committed stays; run it again to go on."
+            ) from None
+        except DatabaseError as error:
+            raise CommandError(
+                f"PostgreSQL refuses the change: {error}".strip()
+                + "\nNothing of the failed batch stays. Correct the cause, then run it again to go on."
             ) from None
 
     def _plan(self, *, target: str | None, **options: Any) -> None:
@@ -120,11 +126,7 @@ class Command(BaseCommand):
             with _bar(run, quiet=options["json"]) as advance_bar:
                 worker.advance(run, report=advance_bar)
         except KeyboardInterrupt:
-            run.refresh_from_db()
-            if run.state == State.RUNNING:
-                runs.pause(run, actor=command_line_actor(), reason="interrupted at the keyboard")
-                worker.advance(run)
-            raise CommandError(f"Interrupted. Go on with: normalization run --plan {run.plan.hash[:12]}") from None
+            raise CommandError(f"Interrupted. {_after_interrupt(run)}") from None
 
     def _nudge(self, run: Run) -> None:
         try:
@@ -157,6 +159,18 @@ _RUN_VERBS = {
     "verify": "compare rows and audit log; exit 1 if they disagree",
     "rollback": "undo a run from the audit log; the newest finished one if no number is given",
 }
+
+
+def _after_interrupt(run: Run) -> str:
+    """Leave the run where nobody need wait for it, and return what to do next."""
+    run.refresh_from_db()
+    if run.state == State.RUNNING:
+        runs.pause(run, actor=command_line_actor(), reason="interrupted at the keyboard")
+    if run.state == State.ROLLING_BACK:
+        return f"Go on with: normalization rollback {run.pk} --foreground"
+    if run.state in (State.PAUSED, State.PAUSING, State.VERIFYING):
+        return f"Go on with: normalization run --plan {run.plan.hash[:12]} --foreground"
+    return f"Run {run.pk} is {run.state}."
 
 
 def _run_of(number: int | None) -> Run:
