@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, TextField
+from django.db.models.functions import Cast
 
 from stageapp.models.normalization import Batch, Direction, NormalizationLog, Run
 from stageapp.normalization.targets import Target
@@ -23,10 +24,10 @@ WITH wanted AS (
 ), changed AS (
     UPDATE {table} t SET {column} = hit.new
       FROM hit WHERE t.{key} = hit.k AND t.{column} = hit.old
-    RETURNING hit.k, hit.old, hit.new
+    RETURNING hit.k, hit.old, t.{column} AS new  -- what a trigger of the table made of it, if it has one
 )
 INSERT INTO stageapp_normalizationlog (batch_id, row_key, old, new)
-SELECT %s, k::text, old, new FROM changed
+SELECT %s, k::text, old, new FROM changed WHERE old <> new
 """
 
 
@@ -107,13 +108,10 @@ def log(*, run: Run | None = None, row_key: str | None = None) -> QuerySet[Norma
 
 def left_behind(run: Run) -> QuerySet[NormalizationLog]:
     """Return the forward entries that a rollback could not undo: the row changed since, or is gone."""
-    forward = log(run=run).filter(batch__direction=Direction.FORWARD)
-    return forward.extra(  # a row may be changed twice in a run; each change is undone by its own mirror image
-        where=[
-            """NOT EXISTS (
-                SELECT 1 FROM stageapp_normalizationlog back JOIN stageapp_batch b ON b.id = back.batch_id
-                 WHERE b.run_id = %s AND b.direction = 'rollback' AND back.row_key = stageapp_normalizationlog.row_key
-                   AND back.old = stageapp_normalizationlog.new AND back.new = stageapp_normalizationlog.old)"""
-        ],
-        params=[run.pk],
+    # A rollback batch undoes exactly one forward batch, and its position is that batch's number.
+    undone = log(run=run).filter(
+        batch__direction=Direction.ROLLBACK,
+        batch__last_key=Cast(OuterRef("batch__number"), TextField()),
+        row_key=OuterRef("row_key"),
     )
+    return log(run=run).filter(batch__direction=Direction.FORWARD).exclude(Exists(undone))

@@ -47,7 +47,7 @@ def forward(
     pairs: list[tuple[str, str]],
     size: int,
     *,
-    worker: str,
+    worker: str = "",
     dry: Cursor | None = None,
 ) -> Result:
     """Change the next `size` rows and commit; with `dry`, begin there, roll back, and leave no trace.
@@ -58,6 +58,7 @@ def forward(
     """
     began = time.monotonic()
     with transaction.atomic():
+        _bound_waits()
         cursor = dry or _claim(run, State.RUNNING, Direction.FORWARD, worker)
         count, last = _window(target, pairs, cursor, size)
         if not count:
@@ -69,14 +70,15 @@ def forward(
                 cursor,
                 position=last,
                 number=cursor.number + 1,
-                changed_in_sweep=cursor.changed_in_sweep or changed > 0,
+                changed_in_sweep=True,
             )
             result = Result(after, count, changed, 0, time.monotonic() - began)
-            _record(run, Direction.FORWARD, batch_id, cursor, last, result)
-        if dry is not None:
-            transaction.set_rollback(True)
-        else:
+            if dry is None:  # its numbers may be those of batches that an interrupted run has committed
+                _record(run, Direction.FORWARD, batch_id, cursor, last, result)
+        if dry is None:
             _save(run, Direction.FORWARD, result)
+        else:
+            transaction.set_rollback(True)
     return replace(result, seconds=time.monotonic() - began)
 
 
@@ -87,6 +89,7 @@ def rollback(run: Run, target: Target, *, worker: str) -> Result:
     """
     began = time.monotonic()
     with transaction.atomic():
+        _bound_waits()
         cursor = _claim(run, State.ROLLING_BACK, Direction.ROLLBACK, worker)
         undone = _newest_before(run, cursor.position)
         if undone is None:
@@ -102,17 +105,22 @@ def rollback(run: Run, target: Target, *, worker: str) -> Result:
     return replace(result, seconds=time.monotonic() - began)
 
 
+def _bound_waits() -> None:
+    with connection.cursor() as sql:
+        sql.execute(_TIMEOUTS)
+
+
 def _claim(run: Run, state: State, direction: Direction, worker: str) -> Cursor:
     """Hold the run in its state, lock its checkpoint, and return where it stands.
 
     The position comes from the database, never from memory: after a cut connection only the database knows
     whether the last batch was committed.
     """
-    with connection.cursor() as sql:
-        sql.execute(_TIMEOUTS)
     if not runs.beat(run, state, worker):
         raise LostClaim
     saved, _ = Checkpoint.objects.select_for_update().get_or_create(run=run, direction=direction, shard=0)
+    if saved.finished and direction == Direction.FORWARD:  # run again after a verification that failed
+        return Cursor(saved.sweep + 1, number=saved.batches + 1)
     return Cursor(saved.sweep, saved.position, saved.batches + 1, saved.changed_in_sweep, saved.finished)
 
 

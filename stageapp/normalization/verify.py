@@ -3,10 +3,10 @@
 from typing import Any
 
 from django.db import connection
-from django.db.models import Sum
 
-from stageapp.models.normalization import Direction, Run
+from stageapp.models.normalization import Run, State
 from stageapp.normalization import plan as plans
+from stageapp.normalization.errors import IllegalMove
 from stageapp.normalization.targets import Target, resolve
 
 # The newest forward entry of every row, joined with the row as it is now.
@@ -19,11 +19,21 @@ WITH newest AS (
 )
 SELECT n.old, n.new, count(*),
        count(*) FILTER (WHERE t.{column} = n.new),
-       count(*) FILTER (WHERE t.{column} <> n.new),
+       count(*) FILTER (WHERE t.{key} IS NOT NULL AND t.{column} IS DISTINCT FROM n.new),
        count(*) FILTER (WHERE t.{key} IS NULL)
   FROM newest n LEFT JOIN {table} t ON t.{key} = n.k
  GROUP BY 1, 2 ORDER BY 3 DESC, 1
 """
+
+_TOTALS_SQL = """
+SELECT (SELECT count(*) FROM stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id
+         WHERE b.run_id = %s AND b.direction = 'forward'),
+       (SELECT coalesce(sum(changed), 0) FROM stageapp_batch WHERE run_id = %s AND direction = 'forward')
+"""
+
+_VERIFIABLE = (
+    State.RUNNING, State.PAUSING, State.PAUSED, State.VERIFYING, State.DONE, State.FAILED, State.CANCELLED,
+)  # fmt: skip
 
 
 def verify(run: Run) -> dict[str, Any]:
@@ -31,12 +41,16 @@ def verify(run: Run) -> dict[str, Any]:
 
     It is not ok when entries and batches disagree in number, or when rows still hold a spelling of the plan.
     Rows that somebody changed or deleted after the run are counted, and are no fault.
+
+    Raises:
+        IllegalMove: the run has changed nothing yet, or is undone.
     """
+    if run.state not in _VERIFIABLE:
+        raise IllegalMove(f"Run {run.pk} is {run.state}; there is nothing to verify.")
     target = resolve(run.plan.target)
     left = _rows_left(run, target)
     by_pair = _compare(run, target)
-    recorded = run.batches.filter(direction=Direction.FORWARD).aggregate(n=Sum("changed"))["n"] or 0
-    logged = _logged(run)
+    logged, recorded = _entries_and_changes(run)
     return {
         "ok": left == 0 and logged == recorded,
         "rows_left": left,
@@ -64,11 +78,8 @@ def _compare(run: Run, target: Target) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _logged(run: Run) -> int:
+def _entries_and_changes(run: Run) -> tuple[int, int]:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id "
-            "WHERE b.run_id = %s AND b.direction = 'forward'",
-            [run.pk],
-        )
-        return int(cursor.fetchone()[0])
+        cursor.execute(_TOTALS_SQL, [run.pk, run.pk])  # one statement, so that a batch is in both or in neither
+        entries, changes = cursor.fetchone()
+    return entries, changes
