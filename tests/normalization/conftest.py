@@ -1,0 +1,131 @@
+"""A database whose commits are real, so that threads and other processes see what a test does."""
+
+import threading
+from importlib import import_module
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.db import connection
+
+from stageapp import vocabulary
+from stageapp.models import Fund, PortfolioCompany, StageAlias
+from stageapp.models.normalization import State
+from stageapp.normalization import plan as plans
+from stageapp.normalization import runs, worker
+from tests.normalization.evidence import LABEL, ME, sql
+
+_EMPTIED = (
+    "normalizationlog", "batch", "checkpoint", "runmove", "run", "planentry", "plan", "portfoliocompany", "fund",
+)  # fmt: skip
+
+
+@pytest.fixture
+def transactional_db(django_db_setup, django_db_blocker):
+    """Open the test database without a surrounding transaction.
+
+    Unlike pytest-django's fixture of this name it does not empty every table, so the vocabulary that the
+    migrations loaded stays.
+    """
+    with django_db_blocker.unblock():
+        assert connection.settings_dict["NAME"] == settings.DATABASES["default"]["TEST"]["NAME"]
+        _empty()
+        _ensure_vocabulary()
+        yield
+        _empty()
+        connection.close()
+
+
+@pytest.fixture
+def engine(transactional_db, settings):
+    """Run batches without a rest between them."""
+    settings.STAGE_BATCH_PAUSE_SECONDS = 0
+
+
+def _empty():
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {', '.join('stageapp_' + name for name in _EMPTIED)} RESTART IDENTITY CASCADE")
+
+
+def _ensure_vocabulary():
+    if not StageAlias.objects.exists():  # a transactional test of another file has flushed it
+        migration = import_module("stageapp.migrations.0002_vocabulary")
+        migration.load_text_tables(apps, None)
+        migration.load_vocabulary(apps, None)
+
+
+@pytest.fixture
+def fill(engine):
+    """Return a function that inserts one company for each stage given."""
+    fund, _ = Fund.objects.get_or_create(name="first fund")
+
+    def insert(*stages):
+        PortfolioCompany.objects.bulk_create(PortfolioCompany(fund=fund, name="c", stage=s) for s in stages)
+        return list(PortfolioCompany.objects.order_by("id").values_list("id", flat=True))
+
+    return insert
+
+
+@pytest.fixture
+def started(fill):
+    """Return a function that fills the table, plans it, and starts the run."""
+
+    def start(*stages):
+        if stages:
+            fill(*stages)
+        return runs.start(plans.make_plan(LABEL, actor="tester").run, **ME)
+
+    return start
+
+
+@pytest.fixture
+def done(started):
+    """Return a function that fills the table and runs a plan of it to its end."""
+
+    def finish(*stages):
+        run = worker.advance(started(*stages))
+        assert run.state == State.DONE, run.last_error
+        return run
+
+    return finish
+
+
+@pytest.fixture
+def elsewhere(engine):
+    """Return a function that calls another one in a thread with a connection of its own."""
+    threads = []
+
+    def call(function, *args):
+        def work():
+            try:
+                function(*args)
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=work, daemon=True)
+        threads.append(thread)
+        thread.start()
+        return thread
+
+    yield call
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive(), "a thread of the test hangs"
+
+
+@pytest.fixture
+def alias(engine):
+    """Return a function that adds an alias as a new vocabulary version; both go again after the test."""
+    made = []
+
+    def add(spelling, slug):
+        key = vocabulary.normalize(spelling).key
+        stage_id = StageAlias.objects.filter(stage__slug=slug).values_list("stage_id", flat=True)[0]
+        with vocabulary.change(**ME):
+            made.append(StageAlias.objects.create(spelling=spelling, key=key, stage_id=stage_id))
+
+    yield add
+    StageAlias.objects.filter(pk__in=[one.pk for one in made]).delete()
+    sql(
+        "SET stageapp.prune = 'on'; DELETE FROM stageapp_vocabularyversion WHERE actor = 'tester'; RESET stageapp.prune"
+    )

@@ -1,0 +1,216 @@
+"""Rows, audit entries and checkpoint commit together or not at all."""
+
+import pytest
+from django.db import OperationalError, connection
+
+from stageapp.models import Batch, Checkpoint
+from stageapp.models.normalization import State
+from stageapp.normalization import audit, batches, runs, worker
+from stageapp.normalization import plan as plans
+from stageapp.normalization.batches import Cursor, LostClaim
+from stageapp.normalization.targets import resolve
+from tests.normalization.evidence import LABEL, ME, assert_i1, column, log_of, sql
+
+MESSY = ["Seed ", "seed", "series-a", "nobody knows", "SEED", "Series B"]
+WRITES = [(batches, "_claim"), (batches, "_window"), (audit, "next_batch_id"), (audit, "write_map"),
+          (batches, "_record"), (batches, "_save")]  # fmt: skip
+UNDO_WRITES = [(audit, "write_undo") if name == "write_map" else (where, name) for where, name in WRITES]
+UNDO_WRITES[1] = (batches, "_newest_before")
+
+
+class Fault(Exception):
+    """A fault of the test."""
+
+
+def failing_after(real):
+    def call(*args, **kwargs):
+        real(*args, **kwargs)
+        raise Fault
+
+    return call
+
+
+def one_batch(run, size=2):
+    return batches.forward(run, resolve(LABEL), plans.changes(run.plan), size, worker="tester")
+
+
+def state_of_everything():
+    tables = ("portfoliocompany", "normalizationlog", "batch", "checkpoint", "run", "runmove")
+    return [sql(f"SELECT t::text FROM stageapp_{table} t ORDER BY 1") for table in tables]
+
+
+def test_a_batch_changes_its_rows_logs_them_and_moves_the_checkpoint(started, fill):
+    ids = fill(*MESSY)
+    run = started()
+    result = one_batch(run, size=3)
+    assert (result.scanned, result.changed) == (3, 2)
+    assert log_of(run) == [(ids[0], "Seed ", "seed"), (ids[2], "series-a", "series_a")]
+    saved = Checkpoint.objects.get()
+    assert (saved.position, saved.batches, saved.scanned, saved.changed) == (str(ids[2]), 1, 3, 2)
+    assert column()[ids[4]] == "SEED"
+
+
+def test_each_change_has_one_true_entry(started):
+    run = started(*MESSY * 50)
+    before = column()
+    while not (result := one_batch(run, size=7)).cursor.finished:
+        assert result.scanned <= 7
+    assert_i1(run, before)
+    assert len(log_of(run)) == 200
+
+
+@pytest.mark.parametrize("where, name", WRITES, ids=[name for _, name in WRITES])
+@pytest.mark.parametrize("done_before", [0, 1], ids=["first batch", "second batch"])
+def test_a_fault_at_any_statement_of_a_batch_leaves_everything_as_it_was(
+    started, monkeypatch, where, name, done_before
+):
+    run = started(*MESSY)
+    for _ in range(done_before):
+        one_batch(run)
+    before = state_of_everything()
+    monkeypatch.setattr(where, name, failing_after(getattr(where, name)))
+    with pytest.raises(Fault):
+        one_batch(run)
+    monkeypatch.undo()
+    assert state_of_everything() == before
+
+
+@pytest.mark.parametrize("where, name", UNDO_WRITES, ids=[name for _, name in UNDO_WRITES])
+def test_a_fault_at_any_statement_of_a_rollback_leaves_everything_as_it_was(done, monkeypatch, where, name):
+    run = runs.request_rollback(done(*MESSY), **ME)
+    before = state_of_everything()
+    monkeypatch.setattr(where, name, failing_after(getattr(where, name)))
+    with pytest.raises(Fault):
+        batches.rollback(run, resolve(LABEL), worker="tester")
+    assert state_of_everything() == before
+
+
+def test_a_fault_at_the_commit_itself_leaves_everything_as_it_was(started):
+    run = started(*MESSY)
+    sql(
+        "CREATE FUNCTION refuse_commit() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END $$; "
+        "CREATE CONSTRAINT TRIGGER refuse_commit AFTER INSERT ON stageapp_batch "
+        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_commit()"
+    )
+    before = state_of_everything()
+    try:
+        with pytest.raises(OperationalError, match="no"):
+            one_batch(run)
+        assert state_of_everything() == before
+    finally:
+        sql("DROP FUNCTION refuse_commit CASCADE")
+
+
+@pytest.mark.parametrize("new", [State.PAUSING, State.CANCELLED])
+def test_a_batch_of_a_run_that_was_stopped_writes_nothing(started, new):
+    run = started(*MESSY)
+    runs.move(run, new, **ME)
+    before = state_of_everything()
+    with pytest.raises(LostClaim):
+        one_batch(run)
+    assert state_of_everything() == before
+    assert not connection.in_atomic_block
+
+
+def test_the_position_is_the_databases_not_the_workers(started, fill):
+    ids = fill(*MESSY)
+    run = started()
+    one_batch(run)
+    stale = type(run).objects.get(pk=run.pk)
+    one_batch(run)
+    assert one_batch(stale).cursor.position == str(ids[5])
+
+
+def test_a_dry_batch_leaves_no_trace(started):
+    run = started(*MESSY)
+    before = state_of_everything()
+    result = batches.forward(run, resolve(LABEL), plans.changes(run.plan), 3, dry=Cursor())
+    assert (result.scanned, result.changed) == (3, 2)
+    assert state_of_everything() == before
+
+
+def test_a_dry_run_leaves_no_trace_and_counts_like_the_run(started):
+    run = started(*MESSY * 500)
+    before = state_of_everything()
+    dry = worker.dry_run(run)
+    assert state_of_everything() == before
+    worker.advance(run)
+    saved = Checkpoint.objects.get()
+    assert dry == {"scanned": 3000, "would_change": saved.changed} == {"scanned": 3000, "would_change": 2000}
+
+
+def test_a_dry_run_of_an_interrupted_run_begins_at_the_start(started):
+    run = started(*MESSY)
+    one_batch(run)
+    before = state_of_everything()
+    assert worker.dry_run(run) == {"scanned": 6, "would_change": 3}
+    assert state_of_everything() == before
+
+
+def test_a_sweep_finds_rows_that_came_behind_the_cursor(started, fill):
+    run = started(*MESSY)
+    one_batch(run, size=6)
+    sql(
+        "UPDATE stageapp_portfoliocompany SET stage = 'SEED' WHERE id = (SELECT min(id) FROM stageapp_portfoliocompany)"
+    )
+    worker.advance(run)
+    assert run.state == State.DONE
+    assert set(column().values()) == {"seed", "series_a", "series_b", "nobody knows"}
+    assert list(Batch.objects.order_by("number").values_list("sweep", "changed")) == [(0, 4), (1, 1)]
+
+
+def test_sweeps_end_although_a_writer_dirties_every_row_again(started, monkeypatch):
+    run = started("Seed", "seed")
+    monkeypatch.setattr(batches, "MAX_SWEEPS", 3)
+    real = batches._save
+
+    def dirty_again(*args):
+        real(*args)
+        sql("UPDATE stageapp_portfoliocompany SET stage = 'Seed'")
+
+    monkeypatch.setattr(batches, "_save", dirty_again)
+    worker.advance(run)
+    assert run.state == State.FAILED
+    assert "2 rows hold spellings of the plan again" in run.last_error
+    assert Checkpoint.objects.get().sweep == 3
+
+
+def test_a_run_that_failed_its_verification_sweeps_the_whole_table_again(started, monkeypatch, fill):
+    ids = fill("Seed", "SEED", "seed")
+    run = started()
+    monkeypatch.setattr(batches, "MAX_SWEEPS", 1)
+    worker.advance(run)
+    runs.request_rollback(run, **ME)  # only to show that a finished run is not touched by what follows
+    worker.advance(run)
+    again = runs.start(plans.make_plan(LABEL, actor="tester").run, **ME)
+    while not one_batch(again, size=1).cursor.finished:
+        pass
+    sql("UPDATE stageapp_portfoliocompany SET stage = 'Seed' WHERE id = %s", ids[0])
+    runs.move(again, State.VERIFYING, **ME)
+    assert worker.advance(again).state == State.FAILED
+    assert worker.advance(runs.start(again, **ME)).state == State.DONE
+    assert set(column().values()) == {"seed"}
+
+
+def test_a_trigger_of_the_table_is_logged_truly(started):
+    sql(
+        "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN NEW.stage = upper(NEW.stage) || '!'; RETURN NEW; END $$; "
+        "CREATE TRIGGER shout BEFORE UPDATE ON stageapp_portfoliocompany FOR EACH ROW EXECUTE FUNCTION shout()"
+    )
+    try:
+        run = started("series-a")
+        one_batch(run)
+        assert [entry[1:] for entry in log_of(run)] == [("series-a", "SERIES_A!")]
+        assert list(column().values()) == ["SERIES_A!"]
+    finally:
+        sql("DROP FUNCTION shout CASCADE")
+
+
+def test_other_columns_are_not_touched(started):
+    run = started(*MESSY)
+    read = "SELECT id, fund_id, name, sector, updated_at FROM stageapp_portfoliocompany ORDER BY id"
+    before = sql(read)
+    worker.advance(run)
+    assert sql(read) == before
