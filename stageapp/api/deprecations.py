@@ -36,7 +36,9 @@ class Deprecations(Endpoint):
 
 
 def retired(source: str) -> list[dict[str, str]]:
-    """Return the retired spellings that hold for everybody or for this source."""
+    """Return the labels, and the aliases that hold for everybody or for this source."""
+    found = {label: slug for slug, label in vocabulary.current().labels.items() if label != slug}
     aliases = StageAlias.objects.filter(stage__active=True, source__in=["", source])
-    found = aliases.exclude(spelling=F("stage__slug")).order_by("stage__rank", "spelling")
-    return [{"spelling": a, "send": b} for a, b in found.values_list("spelling", "stage__slug")]
+    aliases = aliases.exclude(spelling=F("stage__slug")).order_by("stage__rank", "source", "spelling")
+    found |= dict(aliases.values_list("spelling", "stage__slug"))
+    return [{"spelling": spelling, "send": stage} for spelling, stage in found.items()]

@@ -69,9 +69,9 @@ class DistributionField(serializers.Field[Distribution, Any, Any, Any]):
     def to_internal_value(self, data: Any) -> Distribution:
         """Return the distribution."""
         if not isinstance(data, list | dict):
-            self.fail("shape")
+            self._refuse("shape")
         if len(data) > MAX_ENTRIES:
-            self.fail("too_many")
+            self._refuse("too_many")
         distribution = Distribution(tuple(self._listed(data) if isinstance(data, list) else self._keyed(data)))
         try:
             distribution.check_weights()
@@ -99,9 +99,9 @@ class DistributionField(serializers.Field[Distribution, Any, Any, Any]):
             self._refuse("stage", index)
         return str(stage)
 
-    def _refuse(self, code: str, index: int) -> NoReturn:
-        detail = str(self.error_messages[code])
-        raise serializers.ValidationError({str(index): [ErrorDetail(detail, code=code)]})
+    def _refuse(self, code: str, index: int | None = None) -> NoReturn:
+        detail = [ErrorDetail(str(self.error_messages[code]), code=code)]
+        raise serializers.ValidationError(detail if index is None else {str(index): detail})
 
     def _refuse_weight(self, data: Any, error: WeightsError) -> NoReturn:
         detail: Any = [ErrorDetail(error.message, code=error.code)]

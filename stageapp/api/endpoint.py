@@ -29,6 +29,7 @@ class Endpoint(APIView):
     stage_methods: ClassVar[frozenset[str]] = frozenset()
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     metadata_class = None
+    caller: str = ""  # known once the request is let in
     met: validation.Encounter | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -36,6 +37,7 @@ class Endpoint(APIView):
         # The charset of a Content-Type must not decide how the query string is read.
         request._request.encoding = "utf-8"
         super().initial(request, *args, **kwargs)
+        self.caller = caller_of(request)
         if "HTTP_TRANSFER_ENCODING" in request.META:
             raise LengthRequired
 
@@ -46,7 +48,7 @@ class Endpoint(APIView):
             UnknownStages: the mode is `enforce` and a value is unknown.
         """
         try:
-            self.met = validation.meet(values, caller_of(self.request))
+            self.met = validation.meet(values, self.caller)
         except Exception as error:
             events.validator_failed(endpoint=self.label, error=type(error).__name__)
             raise
@@ -80,7 +82,7 @@ class Endpoint(APIView):
                 rejected=rejected, error=failed, slow=met.slow,
             )  # fmt: skip
         elif failed or code in _MALFORMED:
-            mode = validation.effective(caller_of(self.request))
+            mode = validation.effective(self.caller)
             traffic.count(endpoint=self.label, mode=mode, verdict="malformed", rejected=not failed, error=failed)
 
 

@@ -75,7 +75,7 @@ class Mode(Endpoint):
             if is_consumer(request):
                 refuse_unless_lower(sent, newest)
             _change(sent, actor=caller_of(request), expected=expected)
-        return Response(represent(modes.current()))
+        return Response(represent(modes.latest()))
 
 
 def refuse_unless_lower(sent: dict[str, Any], newest: ModeState) -> None:

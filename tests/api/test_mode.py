@@ -1,0 +1,175 @@
+import datetime
+
+import pytest
+from django.contrib.auth.models import Permission, User
+
+from stageapp import fast_copy, modes
+from stageapp.models import ModeChange
+from stageapp.redis_clients import strict
+from tests.api.calls import JSON
+
+PATH = "/_ops/stage-validation/mode"
+
+
+@pytest.fixture(autouse=True)
+def _empty_fast_copy(db):
+    strict().delete(fast_copy.KEY)
+    yield
+    strict().delete(fast_copy.KEY)
+
+
+@pytest.fixture
+def token(client_of, consumer_named):
+    return client_of(consumer_named("ops", "ops"))
+
+
+@pytest.fixture
+def operator(client, db):
+    user = User.objects.create_user("olga", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename="change_mode"))
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def set_mode(django_capture_on_commit_callbacks):
+    """Return a function that authorises a mode, as the command line would."""
+
+    def change(mode, percent=100, **more):
+        with django_capture_on_commit_callbacks(execute=True):
+            return modes.change(mode=mode, percent=percent, actor="test", reason="for a test", **more)
+
+    return change
+
+
+@pytest.fixture
+def put(django_capture_on_commit_callbacks):
+    def call(client, mode, **more):
+        with django_capture_on_commit_callbacks(execute=True):
+            return client.put(PATH, {"mode": mode, "reason": "because", **more}, content_type=JSON)
+
+    return call
+
+
+def test_shows_the_mode_with_its_source_and_age(token, set_mode):
+    default = token.get(PATH).json()
+    assert (default["mode"], default["source"], default["age"]) == ("warn", "default", None)
+    row = set_mode("enforce", 10, enforce_on=datetime.date(2027, 1, 2))
+    found = token.get(PATH).json()
+    assert 0 <= found.pop("age") < 5
+    assert found == {
+        "mode": "enforce",
+        "percent": 10,
+        "epoch": 1,
+        "version": 1,
+        "enforce_on": "2027-01-02",
+        "source": "postgres",
+        "since": row.created_at.isoformat().replace("+00:00", "Z"),
+    }
+
+
+@pytest.mark.parametrize(
+    "held,asked",
+    [(("enforce", 100), ("warn", 100)), (("enforce", 50), ("enforce", 10)), (("warn", 100), ("off", 100))],
+)
+def test_a_token_may_lower_the_mode(held, asked, token, set_mode, put):
+    set_mode(*held)
+    response = put(token, asked[0], percent=asked[1])
+    assert response.status_code == 200
+    assert (response.json()["mode"], response.json()["percent"], response.json()["version"]) == (*asked, 2)
+    newest = ModeChange.objects.first()
+    assert (newest.mode, newest.actor, newest.reason) == (asked[0], "ops", "because")
+
+
+@pytest.mark.parametrize(
+    "held,asked",
+    [(("warn", 100), ("enforce", 1)), (("enforce", 10), ("enforce", 11)), (("off", 100), ("warn", 100))],
+)
+def test_a_token_may_not_raise_the_mode(held, asked, token, set_mode, put):
+    set_mode(*held)
+    response = put(token, asked[0], percent=asked[1])
+    assert response.status_code == 403
+    assert response.json()["type"] == "/problems/mode-not-lowered"
+    assert ModeChange.objects.count() == 1
+
+
+def test_a_token_may_not_go_above_the_default_nor_announce_a_day(token, set_mode, put):
+    assert put(token, "enforce").status_code == 403
+    set_mode("warn")
+    assert put(token, "warn", enforce_on="2027-01-01").status_code == 403
+    assert put(token, "off", enforce_on="2027-01-01").status_code == 403
+    assert ModeChange.objects.count() == 1
+
+
+def test_what_is_in_force_is_not_written_again(token, operator, set_mode, put):
+    set_mode("warn")
+    for _ in range(2):
+        assert put(operator, "warn").status_code == 200
+    assert ModeChange.objects.count() == 1
+
+
+def test_an_operator_with_the_permission_may_raise_it(operator, put):
+    response = put(operator, "enforce", percent=10, enforce_on="2027-01-01")
+    assert response.status_code == 200
+    newest = ModeChange.objects.get()
+    assert (newest.mode, newest.percent, newest.actor) == ("enforce", 10, "session:olga")
+    assert newest.enforce_on == datetime.date(2027, 1, 1)
+    assert modes.current().mode == "enforce"
+
+
+def test_staff_without_the_permission_may_only_look(client, put, db):
+    client.force_login(User.objects.create_user("otto", is_staff=True))
+    assert client.get(PATH).status_code == 200
+    assert put(client, "off").status_code == 403
+    assert not ModeChange.objects.exists()
+
+
+def test_an_outdated_version_is_a_conflict(operator, set_mode, put):
+    set_mode("warn")
+    response = put(operator, "off", expected_version=0)
+    assert (response.status_code, response.json()["type"]) == (409, "/problems/version-conflict")
+    assert put(operator, "off", expected_version=1).status_code == 200
+
+
+def test_a_change_that_comes_between_is_a_conflict(token, set_mode, put, monkeypatch):
+    set_mode("enforce")
+    real = modes.latest
+
+    def latest_before_somebody_else_changes_it():
+        seen = real()
+        monkeypatch.setattr(modes, "latest", real)
+        set_mode("off")
+        return seen
+
+    monkeypatch.setattr(modes, "latest", latest_before_somebody_else_changes_it)
+    assert put(token, "warn").status_code == 409
+    assert modes.latest().mode == "off"
+
+
+@pytest.mark.parametrize(
+    "sent,status",
+    [({"mode": "strict"}, 400), ({"mode": ["off"]}, 400), ({"mode": "warn", "percent": 10}, 400),
+     ({"mode": "enforce", "percent": 0}, 400), ({"mode": "enforce", "percent": "10"}, 400),
+     ({"mode": "off", "reason": ""}, 400), ({"mode": "off", "reason": " "}, 400),
+     ({"mode": "off", "reason": None}, 400),
+     ({"mode": "off", "enforce_on": "soon"}, 400), ({"mode": "off", "enforce_on": 5}, 400),
+     ({"mode": "off", "expected_version": -1}, 400), ({"mode": "off", "kind": "downgrade"}, 400)],
+)  # fmt: skip
+def test_refuses_what_makes_no_change(sent, status, operator):
+    response = operator.put(PATH, {"reason": "because", **sent}, content_type=JSON)
+    assert response.status_code == status
+    assert response["Content-Type"] == "application/problem+json"
+    assert not ModeChange.objects.exists()
+
+
+def test_warnings_count_since_the_last_off(set_mode):
+    set_mode("warn")
+    set_mode("off")
+    assert modes.current().since is None
+    first = set_mode("warn")
+    set_mode("enforce", 10)
+    set_mode("warn", enforce_on=datetime.date(2027, 1, 1))
+    assert modes.current().since == first.created_at
+    modes.forget()
+    modes.adopt(modes.parse_fast_copy(strict().get(fast_copy.KEY)))
+    assert (modes.current().since, modes.current().source) == (first.created_at, "redis")
