@@ -1,4 +1,4 @@
-"""Wire the application: roles after migrations, and the admin site."""
+"""Wire the application: checks, roles after migrations, and the admin site."""
 
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
@@ -12,9 +12,10 @@ class StageAppConfig(AppConfig):
     verbose_name = "Stage normalization"
 
     def ready(self) -> None:
-        """Connect what must happen once all models are known."""
-        from stageapp import roles  # noqa: PLC0415  models exist only now
+        """Connect what must happen once all models are known; importing the checks registers them."""
+        from stageapp import checks, roles  # noqa: PLC0415  models exist only now
 
+        checks.report_ignored_mode()
         post_migrate.connect(roles.create_roles, sender=self)
 
 

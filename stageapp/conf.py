@@ -9,9 +9,14 @@ MODES = ("off", "warn", "enforce")
 DEFAULT_MODE_CEILING = "warn"
 
 
+def configured_mode() -> str:
+    """Return the default mode as it is configured, which may be none; `default_mode` is what counts."""
+    return str(settings.STAGE_VALIDATION_MODE)
+
+
 def default_mode() -> str:
     """Return the mode that counts while neither store has an answer; never stricter than `warn`."""
-    configured = settings.STAGE_VALIDATION_MODE
+    configured = configured_mode()
     return configured if configured in ("off", "warn") else DEFAULT_MODE_CEILING
 
 
@@ -53,3 +58,23 @@ def plan_max_age_hours() -> float:
 def embedded() -> bool:
     """Tell whether the embedded servers are in use."""
     return bool(settings.EMBEDDED)
+
+
+def sightings_per_consumer() -> int:
+    """Return how many distinct values of one consumer each process keeps apart in a day."""
+    return int(settings.STAGE_SIGHTINGS_PER_CONSUMER)
+
+
+def sighting_retention_days() -> int:
+    """Return how long it is kept what a consumer sent, in days."""
+    return int(settings.STAGE_SIGHTING_RETENTION_DAYS)
+
+
+def unknown_retention_days() -> int:
+    """Return how long an undecided unknown stays in the queue after it was last seen, in days."""
+    return int(settings.STAGE_UNKNOWN_RETENTION_DAYS)
+
+
+def drift_timeout_seconds() -> float:
+    """Return how long one look of the drift watch may take in PostgreSQL, in seconds."""
+    return float(settings.STAGE_DRIFT_TIMEOUT_SECONDS)

@@ -1,0 +1,94 @@
+"""System checks of the project's settings: what is wrong, what counts instead, what to do."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, register
+
+from stageapp import conf, events
+from stageapp.conf import DEFAULT_MODE_CEILING, MODES
+from stageapp.normalization import targets
+from stageapp.normalization.errors import TargetError
+
+TAG = "stageapp"
+BATCH_SECONDS_CAP = 0.25  # one batch holds its row locks for so long; writers wait behind them
+
+_MODE_MEANING = "The setting counts only before the first change of mode, and while no store answers."
+
+
+@register(TAG)
+def check_default_mode(**_: Any) -> list[CheckMessage]:
+    """E001: the mode does not exist. E002: it is stricter than a default may be."""
+    configured, in_force = conf.configured_mode(), conf.default_mode()
+    if configured == in_force:
+        return []
+    said = f"STAGE_VALIDATION_MODE is {configured!r}"
+    hint = f"Set it to off or warn, or leave it out. {_MODE_MEANING}"
+    if configured not in MODES:
+        return [Error(f"{said}, which is no mode; {in_force} counts instead.", hint=hint, id="stageapp.E001")]
+    return [
+        Error(
+            f"{said}, but a default never exceeds {DEFAULT_MODE_CEILING}; {in_force} counts instead.",
+            hint=f"{hint} `manage.py mode set {configured}` enforces.",
+            id="stageapp.E002",
+        )
+    ]
+
+
+@register(TAG)
+def check_targets(**_: Any) -> list[CheckMessage]:
+    """E003: a target cannot be normalized. E004: a target is named twice."""
+    labels = conf.targets()
+    messages: list[CheckMessage] = []
+    for label in dict.fromkeys(labels):
+        try:
+            targets.resolve(label)
+        except TargetError as error:
+            hint = "Write STAGE_TARGETS as app.Model.field, several separated by commas."
+            messages.append(Error(str(error), hint=hint, id="stageapp.E003"))
+        if labels.count(label) > 1:
+            hint = "Name each target once."
+            messages.append(Error(f"STAGE_TARGETS names {label} twice.", hint=hint, id="stageapp.E004"))
+    return messages
+
+
+@dataclass(frozen=True)
+class _Range:
+    """What a number may be: more than 0 (or 0 too), finite, and at most `most`."""
+
+    name: str
+    value: float
+    most: float = math.inf
+    or_zero: bool = False
+
+    @property
+    def holds(self) -> bool:
+        positive = self.value > 0 or (self.or_zero and self.value == 0)
+        return positive and math.isfinite(self.value) and self.value <= self.most
+
+    @property
+    def hint(self) -> str:
+        least = "0 or more" if self.or_zero else "more than 0"
+        return f"Set it to {least}{f', at most {self.most:g}' if math.isfinite(self.most) else ''}."
+
+
+@register(TAG)
+def check_numbers(**_: Any) -> list[CheckMessage]:
+    """E005 to E009: a number makes no sense."""
+    staleness = conf.mode_max_staleness()
+    ranges = {
+        "stageapp.E005": _Range("STAGE_BATCH_SECONDS", conf.batch_seconds(), BATCH_SECONDS_CAP),
+        "stageapp.E006": _Range("STAGE_BATCH_PAUSE_SECONDS", conf.batch_pause_seconds(), or_zero=True),
+        "stageapp.E007": _Range("STAGE_MODE_MAX_STALENESS", staleness),
+        "stageapp.E008": _Range("STAGE_REFRESH_SECONDS", conf.refresh_seconds(), staleness),
+        "stageapp.E009": _Range("STAGE_PLAN_MAX_AGE_HOURS", conf.plan_max_age_hours()),
+    }
+    return [Error(f"{it.name} is {it.value:g}.", hint=it.hint, id=code) for code, it in ranges.items() if not it.holds]
+
+
+def report_ignored_mode() -> None:
+    """Log that the configured mode is not the one that counts; a server runs no checks when it starts."""
+    configured, in_force = conf.configured_mode(), conf.default_mode()
+    if configured != in_force:
+        events.setting_ignored(name="STAGE_VALIDATION_MODE", value=configured, instead=in_force)

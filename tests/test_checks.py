@@ -1,0 +1,123 @@
+"""System checks: each number one wrong setting, and nothing about a right one."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from django.core.checks import run_checks
+
+from stageapp import checks, events
+from tests.test_layers import PROJECT
+
+TARGET = "stageapp.PortfolioCompany.stage"
+
+
+def found():
+    return {message.id: message for message in run_checks(tags=[checks.TAG])}
+
+
+def test_the_settings_as_shipped_are_right():
+    assert found() == {}
+
+
+@pytest.mark.parametrize("mode", ["ENFORCE", "", "on", "warn "])
+def test_e001_a_mode_that_does_not_exist(settings, mode):
+    settings.STAGE_VALIDATION_MODE = mode
+    messages = found()
+    assert list(messages) == ["stageapp.E001"]
+    assert f"{mode!r}, which is no mode; warn counts instead" in messages["stageapp.E001"].msg
+    assert "Set it to off or warn" in messages["stageapp.E001"].hint
+
+
+def test_e002_a_default_stricter_than_warn(settings):
+    settings.STAGE_VALIDATION_MODE = "enforce"
+    messages = found()
+    assert list(messages) == ["stageapp.E002"]
+    assert "never exceeds warn" in messages["stageapp.E002"].msg
+    assert "manage.py mode set enforce" in messages["stageapp.E002"].hint
+
+
+@pytest.mark.parametrize("mode", ["off", "warn"])
+def test_off_and_warn_are_right(settings, mode):
+    settings.STAGE_VALIDATION_MODE = mode
+    assert found() == {}
+
+
+@pytest.mark.parametrize(
+    "label, said",
+    [
+        ("stage", "no app.Model.field"),
+        ("a.b.c.d", "no app.Model.field"),
+        ("nowhere.PortfolioCompany.stage", "no app.Model.field"),
+        ("stageapp.Nothing.stage", "no app.Model.field"),
+        ("stageapp.PortfolioCompany.colour", "no app.Model.field"),
+        ("stageapp.PortfolioCompany.updated_at", "only text columns"),
+        ("stageapp.Stage.rank", "only text columns"),
+        ("sessions.Session.session_data", "integer or UUID key"),
+    ],
+)
+def test_e003_a_target_that_cannot_be_normalized(settings, label, said):
+    settings.STAGE_TARGETS = [TARGET, label]
+    messages = found()
+    assert list(messages) == ["stageapp.E003"]
+    assert label.rpartition(".")[0] in messages["stageapp.E003"].msg
+    assert said in messages["stageapp.E003"].msg
+    assert "app.Model.field" in messages["stageapp.E003"].hint
+
+
+def test_e003_each_wrong_target_has_its_message(settings):
+    settings.STAGE_TARGETS = ["one", "two"]
+    assert len(run_checks(tags=[checks.TAG])) == 2
+
+
+def test_e004_a_target_named_twice(settings):
+    settings.STAGE_TARGETS = [TARGET, TARGET]
+    assert list(found()) == ["stageapp.E004"]
+
+
+@pytest.mark.parametrize(
+    "code, name, wrong, right, hint",
+    [
+        ("E005", "STAGE_BATCH_SECONDS", [0, -1, 0.26, float("nan")], [0.01, 0.25], "more than 0, at most 0.25"),
+        ("E006", "STAGE_BATCH_PAUSE_SECONDS", [-0.1, float("inf")], [0, 60], "0 or more"),
+        ("E007", "STAGE_MODE_MAX_STALENESS", [float("inf"), float("nan")], [5, 60], "more than 0"),
+        ("E008", "STAGE_REFRESH_SECONDS", [0, -4, 31], [0.5, 30], "more than 0, at most 30"),
+        ("E009", "STAGE_PLAN_MAX_AGE_HOURS", [0, -24, float("inf")], [0.5, 720], "more than 0"),
+    ],
+)
+def test_a_number_that_makes_no_sense(settings, code, name, wrong, right, hint):
+    for value in wrong:
+        setattr(settings, name, value)
+        messages = found()
+        assert f"stageapp.{code}" in messages
+        assert messages[f"stageapp.{code}"].msg == f"{name} is {value:g}."
+        assert hint in messages[f"stageapp.{code}"].hint
+    for value in right:
+        setattr(settings, name, value)
+        assert found() == {}
+
+
+@pytest.mark.parametrize("staleness", [0, -30])
+def test_e007_a_staleness_that_is_over_at_once(settings, staleness):
+    settings.STAGE_MODE_MAX_STALENESS = staleness
+    assert "stageapp.E007" in found()
+
+
+@pytest.mark.parametrize("mode, times", [("warn", 0), ("off", 0), ("enforce", 1), ("ENFORCE", 1)])
+def test_a_mode_that_does_not_count_is_logged(settings, monkeypatch, mode, times):
+    logged = []
+    monkeypatch.setattr(events, "setting_ignored", lambda **fields: logged.append(fields))
+    settings.STAGE_VALIDATION_MODE = mode
+    checks.report_ignored_mode()
+    assert logged == [{"name": "STAGE_VALIDATION_MODE", "value": mode, "instead": "warn"}] * times
+
+
+def test_a_process_logs_it_once_at_start_and_the_check_command_refuses_it():
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"], cwd=PROJECT, capture_output=True, text=True,
+        env=os.environ | {"STAGE_VALIDATION_MODE": "ENFORCE"},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count('"event": "setting_ignored"') == 1
+    assert "stageapp.E001" in done.stderr
