@@ -96,6 +96,14 @@ def current() -> ModeState:
     return dataclasses.replace(state, mode=mode, percent=100, source="last_known")
 
 
+def await_first_answer(seconds: float = 2.0) -> None:
+    """Start the refresher and wait, at most so long, until a store has told the mode; for a server's start."""
+    deadline = time.monotonic() + seconds
+    current()
+    while _local.known is None and refresher.running and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def age_seconds() -> float | None:
     """Return the seconds since a store last confirmed the mode, or None before the first time."""
     known = _local.known
