@@ -9,7 +9,6 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 DELIMITERS = (",", ";", "\t", "|")
 MAX_LINE = 1_000_000  # characters; a longer line means that this is no table
@@ -41,7 +40,7 @@ def _mark(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_ON_FAULT, _mark)
 
 
-def open_text(source: BinaryIO, encoding: str) -> io.TextIOWrapper:
+def open_text(source: io.RawIOBase, encoding: str) -> io.TextIOWrapper:
     """Return the source as text whose undecodable bytes are marked; a byte order mark is dropped.
 
     Raises:
@@ -54,9 +53,9 @@ def open_text(source: BinaryIO, encoding: str) -> io.TextIOWrapper:
         raise UnreadableTable(
             f"There is no encoding {encoding!r}. Usual ones are utf-8, cp1252, latin-1 and utf-16."
         ) from None
-    buffered = io.BufferedReader(source) if isinstance(source, io.RawIOBase) else source
+    buffered = io.BufferedReader(source)
     utf8 = name in ("utf-8", "utf-8-sig")
-    if utf8 and isinstance(buffered, io.BufferedReader) and buffered.peek(2).startswith(_WIDE_MARKS):
+    if utf8 and buffered.peek(2).startswith(_WIDE_MARKS):
         raise UnreadableTable("The file is UTF-16, not UTF-8. Say so: --encoding utf-16")
     return io.TextIOWrapper(buffered, "utf-8-sig" if utf8 else name, _ON_FAULT, newline="")
 

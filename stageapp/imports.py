@@ -14,7 +14,7 @@ from stageapp.models.portfolio import Fund, PortfolioCompany
 MAX_CELL = 10_000  # characters of a name or a stage
 SHOWN_FAULTS = 20
 _REPORT_EVERY = 1000  # rows
-_COLUMNS = ("fund", "name", "stage", "sector", "updated_at")
+_COLUMNS = ("fund_id", "name", "stage", "sector", "updated_at")
 
 Company = tuple[str, str, str]  # name, stage, sector
 Report = Callable[[int], None]  # takes the bytes read so far
@@ -184,5 +184,6 @@ def _place(table: Table, name: str) -> int:
 
 def _copy_sql() -> str:
     model = PortfolioCompany._meta
-    columns = ", ".join(connection.ops.quote_name(model.get_field(name).column) for name in _COLUMNS)
-    return f"COPY {connection.ops.quote_name(model.db_table)} ({columns}) FROM STDIN"
+    quote = connection.ops.quote_name
+    columns = ", ".join(quote(name) for name in _COLUMNS)
+    return f"COPY {quote(model.db_table)} ({columns}) FROM STDIN"

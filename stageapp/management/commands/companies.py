@@ -95,7 +95,11 @@ def _bar(source: BinaryIO, *, quiet: bool) -> Iterator[Report]:
     size = os.fstat(source.fileno()).st_size if source.seekable() else None
     every = 0.5 if sys.stderr.isatty() else 10.0
     with tqdm(total=size, unit="B", unit_scale=True, disable=quiet, file=sys.stderr, mininterval=every) as bar:
-        yield lambda count: bar.update(count - bar.n) and None
+
+        def report(count: int) -> None:
+            bar.update(count - bar.n)
+
+        yield report
 
 
 def _delimiter(text: str) -> str:

@@ -1,0 +1,91 @@
+"""An API consumer for the walk: real requests, with stages as callers write them."""
+
+import http.client
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from stageapp.demo.site import HOST
+
+# What the validator has to say of each: the shadow verdict, the same in every mode.
+STAGES = {
+    "canonical": ("seed", "series_a"),
+    "normalized": ("Seed Round", "Series-A "),
+    "unknown": ("Series A", "Venture Debt"),
+}
+REASON = "not_a_stage"  # why Venture Debt is unknown
+_TIMEOUT = 30.0  # seconds
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    endpoint: str
+    verdict: str
+    status: int
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+    @property
+    def accepted(self) -> bool:
+        """Tell whether it is a 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def is_problem(self) -> bool:
+        """Tell whether it is a problem document (RFC 9457) with 400."""
+        content = self.headers.get("content-type", "")
+        return self.status == http.client.BAD_REQUEST and content == "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A consumer with its token."""
+
+    port: int
+    token: str
+
+    def round(self, fund: int) -> list[Answer]:
+        """Send every kind of stage to every endpoint, and one malformed body to each that takes one."""
+        answers = []
+        for verdict, stages in STAGES.items():
+            first, second = stages
+            half = {first: 0.5, second: 0.5}
+            answers += [
+                self.post("monte-carlo/simulate", verdict, {"runs": 200, "stage_distribution": half}),
+                self.post("portfolio/strategies", verdict, {"name": "Demo", "stage_allocation": half}),
+                self.post("allocations", verdict, {"stage_distribution": half}),
+                self.companies(fund, second, verdict),
+            ]
+        for path in ("monte-carlo/simulate", "allocations"):
+            answers.append(self.post(path, "malformed", {"stage_distribution": {"seed": 0.2}}))
+        return answers
+
+    def post(self, path: str, verdict: str, body: dict[str, Any]) -> Answer:
+        """Send a body."""
+        return self._ask("POST", path, verdict, json.dumps(body).encode())
+
+    def companies(self, fund: int, stage: str, verdict: str) -> Answer:
+        """Ask for a fund's companies of a stage."""
+        return self._ask("GET", f"funds/{fund}/companies?stage={quote(stage)}", verdict)
+
+    def _ask(self, method: str, path: str, verdict: str, body: bytes | None = None) -> Answer:
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=_TIMEOUT)
+        headers = {"Authorization": f"Token {self.token}", "Content-Type": "application/json"}
+        try:
+            connection.request(method, f"/api/{path}", body, headers)
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(path, verdict, answer.status, found, _document(answer.read()))
+        finally:
+            connection.close()
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,63 @@
+"""The walk's report: named checks, each with what was expected and what was found."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+Write = Callable[[str], Any]
+
+
+class StepFailed(Exception):
+    """A check of the step did not hold; the steps after it would mean nothing."""
+
+
+class Report:
+    """Print each check as it is made, and count them."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._began = time.monotonic()
+        self._steps = 0
+        self.held = 0
+        self.failed = 0
+
+    def step(self, title: str) -> None:
+        """Begin a step; the one before has to have held.
+
+        Raises:
+            StepFailed: it has not.
+        """
+        if self.failed:
+            raise StepFailed
+        self._steps += 1
+        self._write(f"\n{self._steps}. {title}")
+
+    def note(self, text: str) -> None:
+        """Print something to know."""
+        self._write(f"           {text}")
+
+    def check(self, name: str, *, expected: Any, found: Any) -> None:
+        """Make a check: it holds when what was found is what was expected."""
+        if expected == found:
+            self.held += 1
+            self._write(f"   ok      {name}: {_shown(found)}")
+        else:
+            self.failed += 1
+            self._write(f"   FAILED  {name}: expected {_shown(expected)}, found {_shown(found)}")
+
+    def verdict(self) -> bool:
+        """Print and return the verdict."""
+        took = f"{time.monotonic() - self._began:.0f} s"
+        if self.failed or not self.held:
+            self._write(f"\nNOT PASSED: {self.failed} checks failed, {self.held} held, in {took}.")
+            return False
+        self._write(f"\nPASSED: all {self.held} checks in {self._steps} steps held, in {took}.")
+        return True
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_shown(part)}" for name, part in value.items()) or "none"
+    return str(value)

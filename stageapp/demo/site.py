@@ -1,0 +1,88 @@
+"""The demo's site: web, worker and beat as child processes, and the wait until it answers."""
+
+import http.client
+import os
+import socket
+import time
+from pathlib import Path
+
+from stageapp.demo.children import Children
+
+HOST = "127.0.0.1"
+START_LIMIT = 90.0  # seconds
+_CELERY = ["celery", "-A", "config.celery", "--quiet"]
+
+
+class PortInUse(Exception):
+    """Something listens there already."""
+
+
+class NoAnswer(Exception):
+    """The site does not answer in time."""
+
+
+def listen(port: int) -> socket.socket:
+    """Return a listening socket on loopback, to be handed to the web server; port 0 takes a free one.
+
+    Raises:
+        PortInUse: something else listens there, or the port is not ours to take.
+    """
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise PortInUse(
+            f"Port {port} cannot be used ({error.strerror}). Choose another one, e.g. --port {_other(port)}."
+        ) from None
+    return listener
+
+
+def start(children: Children, listener: socket.socket, scratch: Path) -> int:
+    """Start web, worker and beat, hand the socket over, wait until the site answers; return its port.
+
+    Raises:
+        ChildDied: one of them ended at once.
+        NoAnswer: the site does not answer in time.
+    """
+    port: int = listener.getsockname()[1]
+    with listener:
+        bind = f"fd://{listener.fileno()}"
+        command = ["gunicorn", "-c", "python:config.gunicorn", "--bind", bind, "config.wsgi"]
+        children.start("web", command, [listener.fileno()])
+    children.start("worker", [*_CELERY, "worker", "--concurrency", "1", "--loglevel", "INFO"])
+    children.start("beat", [*_CELERY, "beat", "--schedule", str(scratch / "beat-schedule"), "--pidfile="])
+    _await_answer(children, port)
+    return port
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of the child processes: ours, but servers log what they do."""
+    return {**os.environ, "LOG_LEVEL": "INFO"}
+
+
+def _await_answer(children: Children, port: int) -> None:
+    deadline = time.monotonic() + START_LIMIT
+    while not _answers(port):
+        children.check()
+        if time.monotonic() > deadline:
+            raise NoAnswer(f"The site does not answer within {START_LIMIT:.0f} s on port {port}.")
+        time.sleep(0.1)
+    children.check()
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.client.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _other(port: int) -> int:
+    return port + 1 if 1024 <= port < 65535 else 8001

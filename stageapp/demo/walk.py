@@ -1,0 +1,205 @@
+"""The whole rollout without a browser, with real parts: observe, warn, plan, run, verify, enforce."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from stageapp import conf, modes, traffic
+from stageapp.demo import sample
+from stageapp.demo.callers import REASON, STAGES, Answer, Caller
+from stageapp.demo.children import Children
+from stageapp.demo.report import Report, StepFailed
+from stageapp.models.normalization import Plan, State
+from stageapp.models.portfolio import Fund
+from stageapp.normalization import audit, targets, verify, worker
+from stageapp.normalization import plan as plans
+from stageapp.normalization import runs as the_runs
+from stageapp.tasks import advance_run
+
+ACTOR = "demo"
+_COUNTS_LIMIT = 20.0  # seconds until the web processes have written their counts
+_ROWS_A_SECOND = 1000.0  # far below what a worker does
+
+
+@dataclass
+class Walk:
+    """What the steps hand on to each other."""
+
+    report: Report
+    children: Children
+    caller: Caller
+    truth: sample.Truth
+    fund: int = 0
+    companies_before: int = 0
+    plan: Plan | None = None
+    column: Counter[str] = field(default_factory=Counter)
+
+    def wait(self, done: Callable[[], bool], seconds: float) -> None:
+        """Wait until it is done or the time is over; the check that follows says which."""
+        deadline = time.monotonic() + seconds
+        while not done() and time.monotonic() < deadline:
+            self.children.check()
+            time.sleep(0.1)
+
+    def set_mode(self, mode: str, *, override: str = "") -> None:
+        """Change the mode and wait as long as the slowest process may take to follow."""
+        modes.change(mode=mode, actor=ACTOR, reason="demo", override_reason=override)
+        self.wait(lambda: False, conf.refresh_seconds() + 1)
+
+
+def walk(it: Walk) -> bool:
+    """Take every step, print the report, and tell whether all of them held."""
+    try:
+        for step in (_sample, _observe, _warn, _plan, _dry_run, _run, _verify, _enforce, _leave):
+            step(it)
+    except StepFailed:
+        it.report.note("The steps that follow were not taken.")
+    return it.report.verdict()
+
+
+def _sample(it: Walk) -> None:
+    it.report.step("The sample: a table as people write it")
+    it.column, it.fund = sample.column(), Fund.objects.all()[0].pk
+    it.report.check("rows", expected=it.truth.rows, found=it.column.total())
+    it.report.check("spellings", expected=len(it.truth.spellings), found=len(it.column))
+    it.report.note("e.g. " + ", ".join(f"{raw!r} {rows:,}" for raw, rows in it.column.most_common(8)))
+
+
+def _observe(it: Walk) -> None:
+    it.report.step("Observe (mode off): callers notice nothing, everything is counted")
+    it.set_mode("off")
+    answers = it.caller.round(it.fund)
+    sent = Counter(answer.verdict for answer in answers)
+    well_formed = [answer for answer in answers if answer.verdict != "malformed"]
+    _check_all(it, "well-formed requests accepted", well_formed, lambda answer: answer.accepted)
+    _check_all(it, "answers without a word of validation", well_formed, _is_silent)
+    _check_all(it, "malformed bodies refused", _of(answers, "malformed"), lambda answer: answer.is_problem)
+    it.wait(lambda: traffic.summary().total >= len(answers), _COUNTS_LIMIT)
+    counted = traffic.summary()
+    it.report.check(
+        "counted", expected=dict(sorted(sent.items())), found={name: getattr(counted, name) for name in sorted(sent)}
+    )
+    for mode, outcomes in counted.outcomes.items():
+        it.report.note(f"in {mode} this traffic meets: " + ", ".join(f"{n} {name}" for name, n in outcomes.items()))
+
+
+def _warn(it: Walk) -> None:
+    it.report.step("Warn: the same requests pass, and say what is wrong with them")
+    it.set_mode("warn")
+    answers = [answer for answer in it.caller.round(it.fund) if answer.verdict != "malformed"]
+    _check_all(it, "requests accepted", answers, lambda answer: answer.accepted)
+    _check_all(it, "X-Stage-Mode: warn", answers, lambda answer: answer.headers.get("x-stage-mode") == "warn")
+    _check_all(it, "a stage_validation block with the verdict", answers, _has_block)
+    _check_all(it, f"unknown stages told with the reason {REASON}", _of(answers, "unknown"), _names_reason)
+    it.companies_before = _companies_of(answers, "canonical")
+    it.report.note(f"The first fund has {it.companies_before:,} companies at {STAGES['canonical'][1]}, by meaning.")
+
+
+def _plan(it: Walk) -> None:
+    it.report.step("Plan: what a run would change, frozen and hashed")
+    it.plan = plans.make_plan(targets.default_label(), actor=ACTOR)
+    it.report.check("rows read", expected=it.truth.rows, found=it.plan.rows_total)
+    it.report.check("rows to change", expected=it.truth.to_change, found=it.plan.rows_to_change)
+    it.report.check("unknown rows, to stay as they are", expected=it.truth.unknown, found=it.plan.rows_unknown)
+    wrong = [e.raw for e in it.plan.entries.all() if (e.stage or None) != sample.MEANING[e.raw]]
+    it.report.check("spellings that a person understands otherwise", expected=[], found=wrong)
+    reasons: Counter[str] = Counter()
+    for entry in it.plan.entries.filter(stage=""):
+        reasons[entry.reason] += entry.rows
+    it.report.note("unknown because: " + ", ".join(f"{reason} {rows:,}" for reason, rows in reasons.most_common()))
+    it.report.note(f"hash {it.plan.hash}")
+
+
+def _dry_run(it: Walk) -> None:
+    it.report.step("Dry run: the same code, every batch rolled back")
+    assert it.plan is not None
+    found = worker.dry_run(it.plan.run)
+    it.report.check("rows that would change", expected=it.plan.rows_to_change, found=found["would_change"])
+    it.report.check("the column is as it was", expected=True, found=sample.column() == it.column)
+
+
+def _run(it: Walk) -> None:
+    it.report.step("Run: a Celery worker does it, batch by batch")
+    assert it.plan is not None
+    run, began = it.plan.run, time.monotonic()
+    the_runs.start(run, actor=ACTOR, reason="demo")
+    advance_run.delay(run.pk)
+
+    def over() -> bool:
+        run.refresh_from_db()
+        return run.state in (State.DONE, State.FAILED)
+
+    it.wait(over, 60 + it.truth.rows / _ROWS_A_SECOND)
+    it.report.check("state", expected="done", found=str(run.state))
+    it.report.check("done by another process", expected=True, found=run.worker not in ("", worker.name()))
+    logged = audit.log(run=run).count()
+    it.report.check("audit entries", expected=it.plan.rows_to_change, found=logged)
+    after = sample.column()
+    it.report.check("the column holds what was planned", expected=True, found=after == it.truth.normalized)
+    it.report.note(f"{run.batches.count()} batches in {time.monotonic() - began:.1f} s by {run.worker}")
+
+
+def _verify(it: Walk) -> None:
+    it.report.step("Verify: rows against audit log")
+    assert it.plan is not None
+    found = verify.verify(it.plan.run)
+    it.report.check("rows and audit log agree", expected=True, found=found["ok"])
+    it.report.check("rows as they were written", expected=it.plan.rows_to_change, found=found["rows_as_written"])
+    it.report.check("rows left with a planned spelling", expected=0, found=found["rows_left"])
+
+
+def _enforce(it: Walk) -> None:
+    it.report.step("Enforce: an unknown stage is refused, a known one is not")
+    it.report.note("The demo overrides: nobody waited for callers to change. The reason is kept in the history.")
+    it.set_mode("enforce", override="demo: no time has passed in which callers could have changed")
+    answers = it.caller.round(it.fund)
+    known = _of(answers, "canonical") + _of(answers, "normalized")
+    unknown = _of(answers, "unknown")
+    _check_all(it, "known stages accepted", known, lambda answer: answer.accepted)
+    _check_all(it, "unknown stages refused with 400 and a problem document", unknown, lambda a: a.is_problem)
+    _check_all(it, "refusals that list the valid stages", unknown, lambda a: "seed" in a.body.get("valid_stages", []))
+    it.report.check(
+        "companies found by meaning, as before the run",
+        expected=it.companies_before, found=_companies_of(answers, "normalized"),
+    )  # fmt: skip
+
+
+def _leave(it: Walk) -> None:
+    it.report.step("Leave it normalized: nothing is left to do, and all of it can be undone")
+    again = plans.make_plan(targets.default_label(), actor=ACTOR)
+    it.report.check("rows that a new plan would change", expected=0, found=again.rows_to_change)
+    newest = the_runs.newest_to_roll_back()
+    it.report.check("a rollback would take run", expected=it.plan and it.plan.run.pk, found=newest and newest.pk)
+
+
+def _check_all(it: Walk, name: str, answers: list[Answer], holds: Callable[[Answer], bool]) -> None:
+    """Check that something holds of every answer, and show those of which it does not."""
+    wrong = [answer for answer in answers if not holds(answer)]
+    it.report.check(name, expected=len(answers), found=len(answers) - len(wrong))
+    for answer in wrong[:3]:
+        it.report.note(f"{answer.endpoint} ({answer.verdict}): {answer.status} {str(answer.body)[:300]}")
+
+
+def _of(answers: list[Answer], verdict: str) -> list[Answer]:
+    return [answer for answer in answers if answer.verdict == verdict]
+
+
+def _is_silent(answer: Answer) -> bool:
+    named = any(name.startswith(("x-stage", "stage-")) for name in answer.headers)
+    return not named and "stage_validation" not in answer.body
+
+
+def _has_block(answer: Answer) -> bool:
+    block = answer.body.get("stage_validation", {})
+    return bool(block.get("mode") == "warn" and block.get("verdict") == answer.verdict)
+
+
+def _names_reason(answer: Answer) -> bool:
+    unknown = answer.body.get("stage_validation", {}).get("unknown", [])
+    return [(u["value"], u["reason"]) for u in unknown] == [(STAGES["unknown"][1], REASON)]
+
+
+def _companies_of(answers: list[Answer], verdict: str) -> int:
+    found = [answer.body.get("count", -1) for answer in _of(answers, verdict) if "companies" in answer.endpoint]
+    return int(found[0])

@@ -1,0 +1,164 @@
+"""`manage.py demo`: the whole product on this machine, with data made for it."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from config import embedded
+from stageapp.demo import access, own_database, sample, site
+from stageapp.demo.callers import Caller
+from stageapp.demo.children import ChildDied, Children, ending_with_us
+from stageapp.demo.report import Report
+from stageapp.demo.walk import Walk, walk
+
+SCRATCH = Path(settings.BASE_DIR) / ".local" / "demo"
+MAX_ROWS = 50_000_000
+_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(BaseException):
+    """Somebody asks the demo to end."""
+
+
+class Command(BaseCommand):
+    """Bring up the whole product with sample data, or walk the whole rollout."""
+
+    help = (
+        "Bring up the whole product with sample data: embedded servers, web, worker and beat. Ctrl-C ends all of it. "
+        "With --once: walk the whole rollout without a browser, print a report, exit 0 if every step held."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument("--once", action="store_true", help="walk the rollout in a database of its own, and end")
+        parser.add_argument("--rows", type=_rows, default=50_000, metavar="N", help="default: %(default)s")
+        parser.add_argument(
+            "--port", type=_port, default=8000, metavar="P", help="default: %(default)s; not for --once"
+        )
+
+    def handle(self, *args: Any, once: bool, rows: int, port: int, **options: Any) -> None:
+        """Run the demo.
+
+        Raises:
+            CommandError: servers of the user's own are configured, something does not start, or a step failed.
+        """
+        walking = once and own_database.in_use()
+        services = embedded.provided()
+        if not walking and (services is None or None in (services.database_url, services.redis_url)):
+            raise CommandError(
+                "DATABASE_URL or REDIS_URL names a server of yours, and the demo makes up data. "
+                "Unset both (see also .env): then it uses the embedded servers."
+            )
+        try:
+            _end_on_signals()
+            self._walk(rows) if walking else self._walk_apart(rows) if once else self._serve(rows, port)
+        except (ChildDied, site.PortInUse, site.NoAnswer, own_database.AlreadyRunning) as error:
+            raise CommandError(str(error)) from None
+        except Stopped:
+            self._say("\nStopped.")
+            if once:
+                sys.exit(1)
+        finally:
+            _ignore_signals()
+            if services is not None and services.started:
+                embedded.stop(services.root)
+
+    def _serve(self, rows: int, port: int) -> None:
+        listener = site.listen(port)
+        call_command("migrate", verbosity=0)
+        self._tell_data(sample.create(rows), rows)
+        with Children(SCRATCH, site.environment()) as children:
+            site.start(children, listener, SCRATCH)
+            self._tell_access(port)
+            while True:
+                children.check()
+                time.sleep(0.3)
+
+    def _walk_apart(self, rows: int) -> None:
+        """Run the walk in a process whose settings name a database of its own."""
+        with own_database.own_database(SCRATCH) as variables:
+            child = subprocess.Popen(  # noqa: S603  this very command
+                [sys.executable, sys.argv[0], "demo", "--once", "--rows", str(rows)],
+                env={**os.environ, **variables, "STAGE_REFRESH_SECONDS": "1"},
+                preexec_fn=ending_with_us(),
+            )
+            try:
+                code = child.wait()
+            finally:
+                _ignore_signals()
+                child.terminate()
+                child.wait()
+        if code:
+            sys.exit(1)
+
+    def _walk(self, rows: int) -> None:
+        call_command("migrate", verbosity=0)
+        sample.create(rows)
+        token = access.consumer_token()
+        assert token is not None
+        with Children(SCRATCH / "once", site.environment()) as children:
+            port = site.start(children, site.listen(0), SCRATCH / "once")
+            caller = Caller(port, token)
+            held = walk(Walk(Report(self._say), children, caller, sample.truth(rows)))
+        if not held:
+            raise CommandError(f"A step did not hold; the logs are in {SCRATCH / 'once'}.")
+
+    def _tell_data(self, created: bool, rows: int) -> None:
+        self._say(
+            f"A portfolio of {rows:,} companies was made." if created else "The companies that were there are kept."
+        )
+
+    def _tell_access(self, port: int) -> None:
+        password, token = access.admin_password(), access.consumer_token()
+        address = f"http://localhost:{port}"
+        reset = "there already; a new password: python manage.py changepassword admin"
+        more = "there already; another one: python manage.py consumers token --name NAME --scope read --scope write"
+        self._say(
+            f"\nOpen      {address}/admin/"
+            f"\nAdmin     {access.ADMIN}, {f'password {password} (shown only now)' if password else reset}"
+            f"\nToken     {f'{token} (shown only now)' if token else more}"
+            f"\n\nTry       curl -s {address}/api/stages/normalize -H 'Authorization: Token {token or 'TOKEN'}' \\"
+            '\n               -H \'Content-Type: application/json\' -d \'{"values": ["Series-A ", "Venture Debt"]}\''
+            f"\n\nLogs      {SCRATCH}/web.log, worker.log, beat.log"
+            "\nCtrl-C ends all of it; the data stays."
+        )
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+
+def _end_on_signals() -> None:
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise Stopped
+
+    for number in _END:
+        signal.signal(number, stop)
+
+
+def _ignore_signals() -> None:
+    """Let nothing interrupt the stopping, which has a time limit of its own."""
+    for number in _END:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _rows(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_ROWS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows from 1 to {MAX_ROWS:,}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
+    return int(text)
