@@ -22,12 +22,14 @@ __all__ = [
     "broker_url",
     "client_programs",
     "provide",
+    "provided",
     "status",
     "stop",
 ]
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEFAULT_ROOT = PROJECT / ".local"
+_provided: "Services | None" = None
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,17 @@ def provide(root: Path | None = None, *, durable: bool = True, postgres_version:
     root = (root or DEFAULT_ROOT).resolve()
     try:
         with locked(root):
-            return _ensure(prepare(root), missing, version, durable)
+            return _remember(_ensure(prepare(root), missing, version, durable))
     except OSError as error:
         raise EmbeddedError(
             f"The embedded servers under {root} cannot be started: {error}. "
             f"Correct it, or set {' and '.join(missing)} to servers of yours."
         ) from error
+
+
+def provided() -> Services | None:
+    """Return what this process's last `provide` set; None where it never had to."""
+    return _provided
 
 
 def status(root: Path | None = None) -> list[ServerStatus]:
@@ -119,6 +126,12 @@ def _ensure(location: Location, missing: list[str], version: int, durable: bool)
         started += [redis.name] if redis.ensure() else []
         redis_url = os.environ["REDIS_URL"] = redis.url
     return Services(location.root, database_url, redis_url, tuple(started))
+
+
+def _remember(services: Services) -> Services:
+    global _provided
+    _provided = services
+    return services
 
 
 def _known_servers(root: Path) -> list[Server]:
