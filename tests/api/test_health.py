@@ -2,6 +2,8 @@ import pytest
 import redis
 from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from stageapp.api import health
 
@@ -34,7 +36,7 @@ def test_ready_when_all_is_there(client, db, in_mode):
 
 
 def test_degraded_but_ready_without_redis(client, db, monkeypatch):
-    monkeypatch.setattr(health, "strict", lambda: redis.Redis(port=1, socket_connect_timeout=0.1))
+    monkeypatch.setattr(health, "strict", lambda: redis.Redis(port=1, retry=Retry(NoBackoff(), 0)))
     response = client.get("/readyz")
     assert (response.status_code, response.json()["status"]) == (200, "degraded")
     assert response.json()["redis"] == "away"
