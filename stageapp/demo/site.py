@@ -53,7 +53,9 @@ def start(children: Children, listener: socket.socket, scratch: Path) -> int:
         command = ["gunicorn", "-c", "python:config.gunicorn", "--bind", bind, "config.wsgi"]
         children.start("web", command, [listener.fileno()])
     children.start("worker", [*_CELERY, "worker", "--concurrency", "1", "--loglevel", "INFO"])
-    children.start("beat", [*_CELERY, "beat", "--schedule", str(scratch / "beat-schedule"), "--pidfile="])
+    children.start(
+        "beat", [*_CELERY, "beat", "--loglevel", "INFO", "--schedule", str(scratch / "beat-schedule"), "--pidfile="]
+    )
     _await_answer(children, port)
     return port
 

@@ -120,7 +120,7 @@ class Command(BaseCommand):
 
     def _tell_access(self, port: int) -> None:
         password, token = access.admin_password(), access.consumer_token()
-        address = f"http://localhost:{port}"
+        address = f"http://127.0.0.1:{port}"
         reset = "there already; a new password: python manage.py changepassword admin"
         more = "there already; another one: python manage.py consumers token --name NAME --scope read --scope write"
         self._say(
