@@ -39,7 +39,7 @@ UNKNOWN = {
         A|[B]|c|A+|Series A+|Series C+|series-c+|Series B or later|Series 1|Series|Series Unknown
         |Venture - Series Unknown|Venture Round|Private Equity|Early Stage VC|Late stage|LATE VC
         |Expansion|Pre-IPO|Bridge Round|Series A (TBC)|Seed?|probably seed|Series AA|Series X
-        |Series A Partners LP|Series A - cancelled|Raising Series A|not Series A|a funding round
+        |Series A Partners LP|Series A - cancelled|Raising Series A|not Series A|a funding round|a $4 million round|A round of $5M
         |Venture Growth""",
     "between_stages": """
         Pre-Series A|pre_series_b|Pre-A Round|Pré-Série A|Pre-A轮|프리 시리즈A|Bridge to Series A
