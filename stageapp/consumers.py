@@ -47,8 +47,8 @@ def revoke(consumer: Consumer) -> None:
 
 
 def _check(name: str, scopes: Collection[str], expires_at: datetime.datetime | None) -> None:
-    if not name.strip() or len(name.strip()) > 200 or "\x00" in name:
-        raise ConsumerError("A consumer needs a name of 1 to 200 characters: who is it that calls?")
+    if not 1 <= len(name.strip()) <= 200 or not name.strip().isprintable():
+        raise ConsumerError("A consumer needs a name of 1 to 200 printable characters: who is it that calls?")
     if not scopes or not set(scopes) <= set(_SCOPES):
         raise ConsumerError(f"A consumer needs one scope or more of: {', '.join(_SCOPES)}.")
     if expires_at is not None and expires_at <= timezone.now():

@@ -24,11 +24,16 @@ class ModeChangeAdmin(ReadOnlyAdmin):
     """The history of the mode, under the mode itself."""
 
     change_list_template = "admin/stageapp/mode.html"
-    list_display = ["created_at", "mode", "percent", "kind", "actor", "reason", "epoch", "version"]
+    list_display = ["version", "shown", "created_at", "actor", "kind", "reason"]
     list_display_links = None
-    list_filter = ["mode", "kind"]
+    sortable_by = ()
     search_fields = ["actor", "reason"]
     list_per_page = 25
+
+    @admin.display(description="mode")
+    def shown(self, change: ModeChange) -> str:
+        """Return the mode with the percentage that belongs to enforce."""
+        return f"enforce {change.percent}\N{NO-BREAK SPACE}%" if change.mode == "enforce" else change.mode
 
     def get_urls(self) -> list[URLPattern]:
         """Add the preview and the change."""

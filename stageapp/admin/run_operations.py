@@ -32,16 +32,16 @@ def _in(*states: State) -> frozenset[State]:
 
 
 OPERATIONS: dict[str, Operation] = {
-    "approve": Operation(
-        "Approve", "approve_run", _in(State.PLANNED), runs.approve,
-        "You confirm that the plan with this hash is what should be carried out. Nothing changes yet.",
-        "Approved. It can be started now.",
-    ),
     "start": Operation(
         "Start", "operate_run", _in(State.PLANNED, State.APPROVED), runs.start,
         "A worker rewrites the rows batch by batch, exactly as the plan says. It can be paused, cancelled and "
         "rolled back. A plan that nobody has approved is approved by you.",
         "Started. A worker takes it up within seconds.",
+    ),
+    "approve": Operation(
+        "Approve", "approve_run", _in(State.PLANNED), runs.approve,
+        "You confirm that the plan with this hash is what should be carried out. Nothing changes yet.",
+        "Approved. It can be started now.",
     ),
     "pause": Operation(
         "Pause", "operate_run", _in(State.RUNNING), runs.pause,

@@ -7,13 +7,15 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from stageapp.admin.confirm import confirmed
 from stageapp.admin.run_operations import OPERATIONS, offered
-from stageapp.admin.screens import PageAdmin, actor, page
+from stageapp.admin.screens import PageAdmin, actor
 from stageapp.admin.site import site
 from stageapp.models.normalization import ACTIVE, Run
 from stageapp.normalization.errors import NormalizationError
@@ -37,7 +39,7 @@ class RunAdmin(PageAdmin):
         """Add the progress fragment and one address for each operation."""
         wrap = self.admin_site.admin_view
         return [
-            path("<int:run_id>/progress/", wrap(self.progress_view), name="stageapp_run_progress"),
+            path("<int:run_id>/progress/", never_cache(self.progress_view), name="stageapp_run_progress"),
             path("<int:run_id>/do/<slug:name>/", wrap(self.operation_view), name="stageapp_run_do"),
             *super().get_urls(),
         ]
@@ -54,9 +56,17 @@ class RunAdmin(PageAdmin):
 
     @method_decorator(require_GET)
     def progress_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
-        """Answer with the part of the page that moves."""
+        """Answer with the part of the page that moves.
+
+        A session that has expired is answered 403, not sent to the login: htmx leaves a 403 alone.
+        """
+        if not self.admin_site.has_permission(request):
+            raise PermissionDenied
         run = self.found(request, str(run_id))
-        return page(request, "run_live.html", **_live(request, run))
+        answer = TemplateResponse(request, "admin/stageapp/run_live.html", _live(request, run))
+        if run.state not in ACTIVE:
+            answer["HX-Refresh"] = "true"  # the run has come to rest: its history is worth a new look
+        return answer
 
     def operation_view(self, request: HttpRequest, run_id: int, name: str) -> HttpResponse:
         """Confirm, then carry out one operation."""
@@ -89,7 +99,7 @@ def _perform(run: Run, name: str, who: str, reason: str) -> None:
     OPERATIONS[name].perform(run, actor=who, reason=reason)
     if run.state in ACTIVE:
         # Robust: with the broker away the change stands, and the sweep finds the run.
-        transaction.on_commit(partial(advance_run.delay, run.pk), robust=True)
+        transaction.on_commit(lambda: advance_run.delay(run.pk), robust=True)
 
 
 def _live(request: HttpRequest, run: Run) -> dict[str, Any]:

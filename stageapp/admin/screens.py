@@ -82,7 +82,7 @@ class PageAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         """Show one row."""
         row = self.found(request, object_id)
-        return page(request, self.page_template, opts=self.opts, title=str(row), **self.page_context(request, row))
+        return page(request, self.page_template, opts=self.opts, **self.page_context(request, row))
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return what the page's template needs."""

@@ -36,6 +36,7 @@ class StageAdminSite(AdminSite):
         apps = super().get_app_list(request, app_label)
         if app_label:
             return apps
+        apps.sort(key=lambda app: app["app_label"] != "stageapp")
         return [section for app in apps for section in _sections(app)]
 
 

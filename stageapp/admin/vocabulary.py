@@ -59,7 +59,8 @@ class CuratedAdmin(StockAdmin):
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Delete, with a reason."""
-        if request.method == "POST" and not request.POST.get("why", "").strip():
+        unexplained = request.method == "POST" and not request.POST.get("why", "").strip()
+        if unexplained and self.has_delete_permission(request):
             messages.error(request, "Say why: the reason is kept with the new vocabulary version.")
             return HttpResponseRedirect(request.path)
         return super().delete_view(request, object_id, extra_context)

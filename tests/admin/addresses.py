@@ -1,0 +1,62 @@
+"""Every address of the admin, with a real row in the place of each parameter."""
+
+import re
+
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.urls import URLPattern, reverse
+from django.utils import timezone
+
+from stageapp import consumers, modes, vocabulary
+from stageapp.admin.run_operations import OPERATIONS
+from stageapp.models import Batch, Checkpoint, NormalizationLog, Stage, Strategy, TrafficWindow
+
+
+def one_of_each(plan):
+    """Make a row for every screen that has none yet."""
+    run = plan.run
+    batch = Batch.objects.create(
+        run=run, direction="forward", number=1, last_key="7", scanned=7, changed=1, seconds=0.01
+    )
+    NormalizationLog.objects.create(batch=batch, row_key="7", old="<b>Seed</b>", new="seed")
+    Checkpoint.objects.create(run=run, direction="forward", position="7", scanned=7, changed=1, batches=1)
+    modes.change(mode="warn", actor="ann", reason="<script>alert(2)</script>")
+    TrafficWindow.objects.create(
+        process="6d1e2c1e-6d4e-4b4e-9f0a-1d2c3b4a5f60", started_at=timezone.now(), endpoint="e", mode="warn",
+        verdict="canonical", requests=3,
+    )  # fmt: skip
+    consumer, _ = consumers.create("<i>partner</i>", ["read"])
+    Strategy.objects.create(
+        name="<b>bold</b>", consumer=consumer, raw_allocation=[], allocation={}, vocabulary_version=1
+    )
+    with vocabulary.change(actor="ann", reason="<script>alert(3)</script>"):
+        Stage.objects.filter(slug="seed").update(label="<u>Seed</u>")
+    Group.objects.create(name="<b>group</b>")
+    User.objects.create_user("<b>user</b>")
+
+
+def addresses():
+    """Return {path: name} of every address the site answers, so that a new screen is covered by itself."""
+    site = admin.site
+    found = {}
+    for pattern in site.get_urls():
+        if isinstance(pattern, URLPattern) and not pattern.pattern.regex.groups and pattern.name:
+            found[reverse(f"admin:{pattern.name}")] = pattern.name
+    for model, screen in site._registry.items():
+        row = model._default_manager.order_by("-pk").first()
+        assert row is not None, f"one_of_each() makes no {model.__name__}"
+        prefix = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        for pattern in screen.get_urls():
+            for path in _filled(str(pattern.pattern), row.pk):
+                found[prefix + path] = pattern.name or "old_style_link"
+    return found
+
+
+def _filled(route, pk):
+    if "<slug:name>" in route:
+        return [_with_key(route.replace("<slug:name>", name), pk) for name in OPERATIONS]
+    return [_with_key(route, pk)]
+
+
+def _with_key(route, pk):
+    return re.sub(r"<[^>]+>", str(pk), route)

@@ -1,0 +1,65 @@
+"""People, and rows for them to look at."""
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from stageapp.models import Fund, PortfolioCompany
+from stageapp.normalization.plan import make_plan
+
+TARGET = "stageapp.PortfolioCompany.stage"
+
+
+@pytest.fixture
+def staff_with(db):
+    """Return a function that makes a staff user with some of the product's permissions."""
+
+    def make(*codenames, name="sam"):
+        user = User.objects.create_user(name, is_staff=True)
+        found = Permission.objects.filter(content_type__app_label="stageapp", codename__in=codenames)
+        assert {permission.codename for permission in found} == set(codenames)
+        user.user_permissions.set(found)
+        return user
+
+    return make
+
+
+@pytest.fixture
+def browser_of():
+    """Return a function that opens a browser in which a user is logged in."""
+
+    def open_browser(user, **more):
+        browser = Client(**more)
+        browser.force_login(user)
+        return browser
+
+    return open_browser
+
+
+@pytest.fixture
+def browser_with(staff_with, browser_of):
+    """Return a function that opens a browser for a new staff user with some permissions."""
+    return lambda *codenames, **more: browser_of(staff_with(*codenames, **more))
+
+
+@pytest.fixture
+def root(db):
+    """Return a superuser."""
+    return User.objects.create_superuser("root")
+
+
+@pytest.fixture
+def companies(db):
+    """Return companies with canonical, outdated, unknown and hostile stages."""
+    fund = Fund.objects.create(name="Fund I")
+    stages = ["seed", "Seed", "Series-A ", "Series A", "???", "<script>alert(1)</script>", ""]
+    return [
+        PortfolioCompany.objects.create(fund=fund, name=f"Company {number}", stage=stage)
+        for number, stage in enumerate(stages)
+    ]
+
+
+@pytest.fixture
+def plan(companies):
+    """Return a plan over the companies."""
+    return make_plan(TARGET, actor="ann")

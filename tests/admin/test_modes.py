@@ -1,0 +1,134 @@
+"""The mode page: its figures, and a change from preview to confirm."""
+
+import pytest
+from django.urls import reverse
+
+from stageapp import modes, traffic
+from stageapp.admin.mode_preview import MEANINGS, preview
+from stageapp.models import ModeChange
+from stageapp.modes import ModeState
+from stageapp.traffic import Summary
+
+pytestmark = pytest.mark.django_db
+
+PAGE = reverse("admin:stageapp_modechange_changelist")
+PREVIEW = reverse("admin:stageapp_modechange_preview")
+SET = reverse("admin:stageapp_modechange_set")
+VIEW, CHANGE = "view_modechange", "change_mode"
+
+
+def choice(**more):
+    return {"mode": "enforce", "percent": "10", "expected_version": "0", "reason": "the partners are ready", **more}
+
+
+def cells(page):
+    """Return the figures of the traffic table, row by row, by mode."""
+    return {bar.label: {part.name: part.count for part in bar.parts} for bar in page.context["bars"]}
+
+
+def test_it_shows_the_mode_with_who_when_and_why(browser_with):
+    modes.change(mode="enforce", percent=10, actor="olga", reason="first <b>canary</b>")
+    page = browser_with(VIEW).get(PAGE).text
+    assert "enforce" in page
+    assert "10&nbsp;%" in page
+    assert "olga" in page
+    assert "first &lt;b&gt;canary" in page
+
+
+def test_without_any_change_it_says_that_the_default_holds(browser_with):
+    assert "nobody has changed it yet" in browser_with(VIEW).get(PAGE).text
+
+
+def test_its_figures_are_those_of_the_counted_traffic(browser_with):
+    for verdict, times in {"canonical": 5, "normalized": 3, "unknown": 2, "malformed": 1}.items():
+        for _ in range(times):
+            traffic.count(endpoint="strategies", mode="warn", verdict=verdict)
+    traffic.flush()
+    page = browser_with(VIEW).get(PAGE)
+    assert cells(page) == {
+        "off": {"accepted": 10, "warned": 0, "rejected": 1},
+        "warn": {"accepted": 5, "warned": 5, "rejected": 1},
+        "enforce": {"accepted": 5, "warned": 3, "rejected": 3},
+    }
+    assert "the 11 requests of the last day" in page.text
+    assert 'aria-label="enforce: 5 accepted, 3 warned, 3 rejected"' in page.text
+
+
+def test_only_who_may_change_it_is_offered_the_form(browser_with):
+    assert PREVIEW not in browser_with(VIEW).get(PAGE).text
+    assert PREVIEW in browser_with(VIEW, CHANGE, name="olga").get(PAGE).text
+
+
+def test_the_preview_changes_nothing_and_carries_the_version_seen(browser_with):
+    modes.change(mode="warn", actor="ann", reason="begin")
+    page = browser_with(CHANGE).get(PREVIEW, {"mode": "enforce", "percent": "10"})
+    assert page.context["confirm"].initial["expected_version"] == 1
+    assert 'name="expected_version" value="1"' in page.text
+    assert modes.latest().mode == "warn"
+
+
+def test_a_preview_without_a_valid_choice_asks_again(browser_with):
+    page = browser_with(CHANGE).get(PREVIEW, {"mode": "warn", "percent": "10"})
+    assert "belongs to enforce" in page.text
+    assert "preview" not in page.context
+
+
+def test_a_confirmed_change_is_made_under_the_users_name(browser_with):
+    browser = browser_with(VIEW, CHANGE, name="olga")
+    answer = browser.post(SET, choice(), follow=True)
+    made = ModeChange.objects.get()
+    assert (made.mode, made.percent, made.actor, made.reason) == ("enforce", 10, "olga", "the partners are ready")
+    assert "The mode is changed" in answer.text
+
+
+@pytest.mark.parametrize("wrong", [{"reason": "  "}, {"percent": "0"}, {"mode": "strict"}, {"expected_version": ""}])
+def test_a_wrong_confirmation_changes_nothing(browser_with, wrong):
+    answer = browser_with(CHANGE).post(SET, choice(**wrong))
+    assert answer.status_code == 200
+    assert not ModeChange.objects.exists()
+
+
+def test_setting_is_post_only(browser_with):
+    assert browser_with(CHANGE).get(SET, choice()).status_code == 405
+    assert not ModeChange.objects.exists()
+
+
+def test_of_two_operators_the_second_is_told_who_was_first_and_what_it_is_now(browser_with):
+    first, second = browser_with(VIEW, CHANGE, name="olga"), browser_with(VIEW, CHANGE, name="ben")
+    first.get(PREVIEW, {"mode": "enforce"})
+    second.get(PREVIEW, {"mode": "enforce", "percent": "10"})
+    first.post(SET, choice(mode="off", percent="", reason="partner outage"))
+    answer = second.post(SET, choice(), follow=True)
+    assert modes.latest().mode == "off"
+    message = str(next(iter(answer.context["messages"])))
+    assert "olga" in message
+    assert "off" in message
+    assert "partner outage" in message
+
+
+def test_the_next_parameter_leads_nowhere_else(browser_with):
+    answer = browser_with(CHANGE).post(f"{SET}?next=//evil.example/", choice(next="//evil.example/"))
+    assert answer["location"] == PAGE
+
+
+def test_the_preview_counts_what_would_change():
+    summary = Summary(canonical=5, normalized=3, unknown=2, malformed=1)
+    found = preview(ModeState("warn"), ModeState("enforce"), summary)
+    assert [(row.outcome, row.now, row.then, row.difference) for row in found.rows] == [
+        ("accepted", 5, 5, 0),
+        ("warned", 5, 3, -2),
+        ("rejected", 1, 3, 2),
+    ]
+    assert found.direction == "stricter"
+    assert not found.bounds
+
+
+def test_a_canary_makes_the_figures_bounds_and_a_lower_share_is_looser():
+    found = preview(ModeState("enforce", 50), ModeState("enforce", 10), Summary(unknown=2))
+    assert found.bounds
+    assert found.direction == "looser"
+    assert preview(ModeState("warn"), ModeState("warn"), Summary()).direction == "same"
+
+
+def test_every_mode_is_explained():
+    assert set(MEANINGS) == {mode for mode, _ in ModeChange.MODES}
