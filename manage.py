@@ -44,6 +44,7 @@ def main() -> None:
     if needs_servers(sys.argv[1:]):
         try:
             embedded.provide()
+            import config.celery  # noqa: F401, PLC0415  or else task messages go to Celery's default broker
         except embedded.EmbeddedError as error:
             sys.exit(f"{sys.argv[0]}: {error}")
     execute_from_command_line(sys.argv)

@@ -5,7 +5,11 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 from config import embedded
+from config.content_types import readable_content_type
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 embedded.provide()  # the settings read the URLs that this sets
-application = get_wsgi_application()
+
+from config import celery  # noqa: E402, F401  or else task messages go to Celery's default broker
+
+application = readable_content_type(get_wsgi_application())
