@@ -134,6 +134,7 @@ LOGIN_URL = "admin:login"
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False
+FORMAT_MODULE_PATH = ["config.formats"]
 USE_TZ = True
 
 STATIC_URL = "static/"
@@ -190,6 +191,11 @@ CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "nudge-forgotten-runs": {"task": "stageapp.tasks.nudge_forgotten_runs", "schedule": 15.0},
+    "watch-drift": {
+        "task": "stageapp.tasks.watch_drift",
+        "schedule": env.float("STAGE_DRIFT_SECONDS", default=60.0),
+    },
+    "forget-old-sightings": {"task": "stageapp.tasks.forget_old_sightings", "schedule": 3600.0},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(BASE_DIR / ".local" / "celerybeat-schedule")
 
@@ -201,6 +207,10 @@ STAGE_TARGETS = env.list("STAGE_TARGETS", default=["stageapp.PortfolioCompany.st
 STAGE_BATCH_SECONDS = env.float("STAGE_BATCH_SECONDS", default=0.15)
 STAGE_BATCH_PAUSE_SECONDS = env.float("STAGE_BATCH_PAUSE_SECONDS", default=0.1)
 STAGE_PLAN_MAX_AGE_HOURS = env.float("STAGE_PLAN_MAX_AGE_HOURS", default=24.0)
+STAGE_SIGHTINGS_PER_CONSUMER = env.int("STAGE_SIGHTINGS_PER_CONSUMER", default=2000)
+STAGE_SIGHTING_RETENTION_DAYS = env.int("STAGE_SIGHTING_RETENTION_DAYS", default=90)
+STAGE_UNKNOWN_RETENTION_DAYS = env.int("STAGE_UNKNOWN_RETENTION_DAYS", default=180)
+STAGE_DRIFT_TIMEOUT_SECONDS = env.float("STAGE_DRIFT_TIMEOUT_SECONDS", default=5.0)
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 structlog.configure(
