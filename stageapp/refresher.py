@@ -61,7 +61,7 @@ class Refresher:
         self._threads = None
 
     def stop(self) -> None:
-        """Run the jobs a last time and end the threads; a store that hangs is not waited for beyond 5 s."""
+        """Run the jobs a last time and end the threads; a store that hangs is waited for 3 s at most."""
         threads, self._threads = self._threads, None
         if threads is not None:
             threads.stop()
@@ -74,7 +74,7 @@ class Refresher:
 class _Threads:
     """One process's pair: `jobs` talks to PostgreSQL; `rounds` waits for hints, wakes it, and falls back."""
 
-    _STOP_SECONDS = 5.0
+    _STOP_SECONDS = 3.0
 
     def __init__(self, jobs: list[Job], fallbacks: list[Job]) -> None:
         self._jobs, self._fallbacks = jobs, fallbacks
