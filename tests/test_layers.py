@@ -34,7 +34,9 @@ LAYERS = {
 }  # fmt: skip
 
 # Here an import inside a function is right: models exist only after Django has loaded, settings after the servers.
-LATE_IMPORTS = {"stageapp/apps.py": {"ready"}, "manage.py": {"main"}}
+LATE_IMPORTS = {
+    "stageapp/apps.py": {"ready"}, "manage.py": {"main"}, "config/gunicorn.py": {"post_worker_init"},
+}  # fmt: skip
 
 
 def source_files() -> list[str]:
