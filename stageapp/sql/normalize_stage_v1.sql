@@ -61,7 +61,7 @@ END
 $$;
 
 CREATE FUNCTION explain_stage(raw text, source text DEFAULT '') RETURNS TABLE (stage text, reason text, key text)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 COST 5000
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -103,7 +103,7 @@ END
 $$;
 
 CREATE FUNCTION normalize_stage(raw text, source text DEFAULT '') RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
+    LANGUAGE sql STABLE PARALLEL SAFE COST 5000
 AS $$ SELECT e.stage FROM explain_stage(raw, source) AS e $$;
 
 -- Whoever calls them, and with whatever search_path: they read the tables beside which they were made, and no temporary ones.

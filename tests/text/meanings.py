@@ -2,7 +2,7 @@
 
 KNOWN = {
     "pre_seed": """
-        pre_seed|Pre-Seed|PRESEED|pre - seed|Pré–seed|Pre.Seed|Series Pre-Seed|Pre-Seed Funding Round
+        pre_seed|Pre-Seed|Pre-Seed+|PRESEED|pre - seed|Pré–seed|Pre.Seed|Series Pre-Seed|Pre-Seed Funding Round
         |Pre Seed Round - Tiny Labs|Pré-amorçage|Presemilla|Pré-semente|プレシード|프리 시드
         |Pre-Seed - II|2. Pre-Seed|Pre-Seed ($250K)|Pre-Seed-Phase""",
     "seed": """
@@ -20,7 +20,7 @@ KNOWN = {
         |#3 Series A|A轮|A+轮|A++轮融资|シリーズAラウンド|시리즈 A 투자|Series%20A|S%C3%A9rie%20A
         |Series+A|Series&nbsp;A|"Series A"|Series (A)|• Series A;|Ｓｅｒｉｅｓ　Ａ|Series\xa0A""",
     "series_b": """
-        Series B|series b2|Series B - Extension|Round B|B轮|Series B Funding Extension Round
+        Series B|series b2|Series B Preferred Units|Series B - Extension|Round B|B轮|Series B Funding Extension Round
         |7. Corporate (Series B)""",
     "series_c": """
         Series C|Series C (ext)|Série C|Late Stage VC (Series C)|C+轮|Series C - Widget & Sons""",
@@ -39,7 +39,8 @@ UNKNOWN = {
         A|[B]|c|A+|Series A+|Series C+|series-c+|Series B or later|Series 1|Series|Series Unknown
         |Venture - Series Unknown|Venture Round|Private Equity|Early Stage VC|Late stage|LATE VC
         |Expansion|Pre-IPO|Bridge Round|Series A (TBC)|Seed?|probably seed|Series AA|Series X
-        |Series A Partners LP|Series A - cancelled|Raising Series A|not Series A|a funding round|a $4 million round|A round of $5M
+        |Series A Partners LP|Series A - cancelled|Raising Series A|not Series A
+        |a funding round|a $4 million round|A round of $5M
         |Venture Growth""",
     "between_stages": """
         Pre-Series A|pre_series_b|Pre-A Round|Pré-Série A|Pre-A轮|프리 시리즈A|Bridge to Series A
