@@ -39,7 +39,7 @@ class Companies(Endpoint):
 
     label = "companies"
     scopes = {"GET": "read"}
-    stage_methods = frozenset({"GET"})
+    stage_methods = frozenset({"GET", "HEAD"})
 
     def get(self, request: Request, pk: int) -> Response:
         """Return one page of companies."""

@@ -69,6 +69,7 @@ class Endpoint(APIView):
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Response:
         """Count the request by what it met, whatever came of it."""
         answered: Response = super().finalize_response(request, response, *args, **kwargs)
+        answered.headers.setdefault("Cache-Control", "no-store")  # an answer belongs to its caller
         if request.method in self.stage_methods:
             self._count(answered.status_code)
         return answered

@@ -68,6 +68,15 @@ def test_an_invalid_request_names_every_place(caller):
     assert all(e["code"] and e["detail"] for e in body["errors"])
 
 
+def test_an_answer_is_not_kept_by_a_cache(caller):
+    assert caller.get("/api/stages")["Cache-Control"] == "no-store"
+    assert caller.get(PATH)["Cache-Control"] == "no-store"
+
+
+def test_the_format_parameter_selects_nothing(caller):
+    assert caller.get("/api/stages?format=xml").status_code == 200
+
+
 def test_unknown_fields_are_refused_by_name(caller):
     sent = {"stage_distribution": {"seed": 1}, "a/b": 1, "mode": "off"}
     body = problem(caller.post(PATH, sent, content_type=JSON), 400, "invalid-request")

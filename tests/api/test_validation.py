@@ -2,7 +2,7 @@ import datetime
 
 import pytest
 
-from stageapp import traffic
+from stageapp import traffic, vocabulary
 from stageapp.models import Fund, Stage, StageAlias, Strategy, TrafficWindow
 from stageapp.rollout import bucket
 from tests.api.calls import POSTS, SHAPES, post, senders
@@ -177,6 +177,60 @@ def test_every_endpoint_says_the_same_of_one_bad_value(raw, client_of, consumer,
     result = look_up["results"][0]
     assert said == {(raw, result["reason"], tuple(result["suggestions"]))}
     assert result["stage"] is None
+
+
+@pytest.mark.parametrize("raw", ["SERIES-A", "Séries A", " seed "])
+def test_every_endpoint_says_the_same_of_one_retired_spelling(raw, client_of, consumer, in_mode, fund):
+    client = client_of(consumer)
+    for mode in ("off", "warn", "enforce"):
+        in_mode(mode, since=SINCE)
+        answers = [send(raw) for send in senders(client, fund).values()]
+        assert {response.status_code // 100 for response in answers} == {2}
+        assert len({tuple(stage_headers(response).items()) for response in answers}) == 1
+        assert ("Deprecation" in answers[0]) == (mode != "off")
+        retired = [response.json().get("stage_validation", {}).get("retired", []) for response in answers]
+        expected = {(raw, vocabulary.normalize(raw).stage)} if mode != "off" else set()
+        assert {(entry["value"], entry["stage"]) for found in retired for entry in found} == expected
+
+
+@pytest.mark.parametrize("method", ["put", "patch"])
+def test_a_changed_strategy_is_judged_and_counted_like_a_new_one(method, client_of, consumer, in_mode):
+    client = client_of(consumer)
+    in_mode("warn")
+    at = f"/api/portfolio/strategies/{post(client, 'strategies', {'seed': 1}).json()['id']}"
+    response = getattr(client, method)(at, {"stage_allocation": {"wat": 1}}, content_type="application/json")
+    assert response["X-Stage-Unknown-Count"] == "1"
+    getattr(client, method)(at, {"stage_allocation": 5}, content_type="application/json")
+    assert counted() == {
+        ("strategies", "warn", "canonical", 1, 0, 0),
+        ("strategies", "warn", "unknown", 1, 0, 0),
+        ("strategies", "warn", "malformed", 1, 1, 0),
+    }
+
+
+def test_what_cannot_be_read_at_all_is_counted_as_malformed(client_of, consumer, in_mode):
+    in_mode("enforce")
+    client = client_of(consumer)
+    for body, kind in (("{", "application/json"), ("{}", "text/plain"), (" " * 262_145, "application/json")):
+        client.post("/api/allocations", body, content_type=kind)
+    assert counted() == {("allocations", "enforce", "malformed", 3, 3, 0)}
+
+
+def test_a_fault_after_the_decision_is_counted_as_an_error(client_of, consumer, in_mode, monkeypatch):
+    def fail(*_args):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("stageapp.api.allocations.reserve_plan", fail)
+    in_mode("warn")
+    assert post(client_of(consumer), "allocations", {"seed": 1}).status_code == 500
+    assert counted() == {("allocations", "warn", "canonical", 1, 0, 1)}
+
+
+def test_a_head_of_the_filter_is_judged_and_counted_too(client_of, consumer, in_mode, fund):
+    in_mode("enforce")
+    response = client_of(consumer).head(f"/api/funds/{fund.pk}/companies?stage=wat")
+    assert (response.status_code, response["X-Stage-Unknown-Count"]) == (400, "1")
+    assert counted() == {("companies", "enforce", "unknown", 1, 1, 0)}
 
 
 def test_headers_never_carry_the_value(client_of, consumer, in_mode):
