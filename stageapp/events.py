@@ -56,3 +56,13 @@ def batch_retried(*, run: int, error: str, attempt: int, batch_rows: int) -> Non
 def validator_failed(*, endpoint: str, error: str) -> None:
     """Record an exception inside the validator; the caller gets a 5xx problem without detail."""
     _log.error("validator_failed", endpoint=endpoint, error=error)
+
+
+def drift_found(*, target: str, known_rows: int, unknown_rows: int, values: int) -> None:
+    """Record that rows of a normalized column hold something else than a stage again."""
+    _log.warning("drift_found", target=target, known_rows=known_rows, unknown_rows=unknown_rows, values=values)
+
+
+def drift_watch_failed(*, target: str, error: str) -> None:
+    """Record that the drift watch could not read a target; it is looked at again the next time."""
+    _log.error("drift_watch_failed", target=target, error=error)

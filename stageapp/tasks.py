@@ -2,10 +2,12 @@
 
 from celery import shared_task
 
+from stageapp import drift
 from stageapp.models import Run
 from stageapp.models.normalization import ACTIVE
 from stageapp.normalization import runs, worker
 from stageapp.normalization.errors import RunBusy
+from stageapp.unknowns import queue
 
 # Far below the broker's visibility timeout (300 s), so that a message is never delivered twice for being slow.
 BUDGET_SECONDS = 20.0
@@ -27,3 +29,15 @@ def nudge_forgotten_runs() -> None:
     """Find runs without a heartbeat (a lost message, a killed worker) and nudge them."""
     for run in runs.forgotten():
         advance_run.delay(run.pk)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def watch_drift() -> None:
+    """Look for what was written past the API into normalized columns."""
+    drift.watch()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def forget_old_sightings() -> None:
+    """Delete sightings and unknowns whose retention has passed."""
+    queue.forget_old()

@@ -1,6 +1,7 @@
 """The facts: one file per part of the product."""
 
-from stageapp.models.consumers import Consumer
+from stageapp.models.consumers import Consumer, ConsumerSighting
+from stageapp.models.drift import DriftCheck
 from stageapp.models.modes import ModeChange
 from stageapp.models.normalization import (
     Batch,
@@ -14,6 +15,7 @@ from stageapp.models.normalization import (
 from stageapp.models.permissions import Operation
 from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
 from stageapp.models.traffic import TrafficWindow
+from stageapp.models.unknowns import UnknownCount, UnknownEntry
 from stageapp.models.vocabulary import (
     FoldingCharacter,
     FoldingRange,
@@ -27,6 +29,8 @@ __all__ = [
     "Batch",
     "Checkpoint",
     "Consumer",
+    "ConsumerSighting",
+    "DriftCheck",
     "FoldingCharacter",
     "FoldingRange",
     "Fund",
@@ -43,5 +47,7 @@ __all__ = [
     "Strategy",
     "TextRule",
     "TrafficWindow",
+    "UnknownCount",
+    "UnknownEntry",
     "VocabularyVersion",
 ]

@@ -39,3 +39,32 @@ class Consumer(models.Model):
     def digest(token: str) -> str:
         """Return the SHA-256 of a token in hex, the form that is stored and looked up."""
         return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class ConsumerSighting(models.Model):
+    """What one consumer sent to one endpoint on one day: how many requests held a value of this key.
+
+    `key` is the value without its formatting, the same as an alias's key; see `models.unknowns.UnknownEntry` for
+    values that have none. `outcome` is the shadow verdict on the value, independent of the mode.
+    """
+
+    OUTCOMES = [(name, name) for name in ("canonical", "normalized", "unknown")]
+
+    consumer = models.CharField(max_length=200, help_text="its name, which is also the source of what it sends")
+    day = models.DateField(help_text="in UTC")
+    endpoint = models.CharField(max_length=60)
+    key = models.CharField(max_length=256)
+    outcome = models.CharField(max_length=12, choices=OUTCOMES)
+    count = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["consumer", "day", "endpoint", "key", "outcome"], name="one_count_per_sighting"
+            )
+        ]
+        indexes = [models.Index(fields=["key", "day"]), models.Index(fields=["day"])]
+
+    def __str__(self) -> str:
+        return f"{self.consumer} {self.day} {self.endpoint} {self.key!r}: {self.outcome} {self.count}"

@@ -1,0 +1,134 @@
+"""Drift watch: find what is written past the API into a column that a run has normalized.
+
+A bulk update, raw SQL or another service needs no validator. What it leaves shows in the column itself: a value
+that is no canonical stage, in more rows than the run left of it. Unknown ones go to the unknown queue as a
+bypass; known spellings need no decision, only another run, and are shown with the target's status.
+"""
+
+import datetime
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from stageapp import conf, events, vocabulary
+from stageapp.models.drift import DriftCheck
+from stageapp.models.normalization import Run, State
+from stageapp.normalization import targets
+from stageapp.normalization.errors import NormalizationError
+from stageapp.normalization.targets import Target
+from stageapp.normalization.values import distinct_values
+from stageapp.unknowns import records
+from stageapp.vocabulary import Snapshot
+
+# PostgreSQL's counters are a hint: a crash sets them back. So the rows are read now and then without one.
+READ_ANYWAY_AFTER = datetime.timedelta(hours=1)
+SHOWN_VALUES = 50
+
+# A run in one of these changed nothing, or its target is as it was before.
+_NOT_BEGUN = (State.PLANNED, State.APPROVED)
+
+
+@dataclass(frozen=True)
+class Drifted:
+    """A value that is not canonical, in more rows than the run left of it."""
+
+    value: str
+    rows: int
+    stage: str | None
+    reason: str | None
+
+
+def watch() -> list[DriftCheck]:
+    """Look at every target whose newest run is done; return what was found, one look for each."""
+    found = [check(label, run) for label in conf.targets() if (run := _finished_run(label)) is not None]
+    DriftCheck.objects.exclude(target__in=[look.target for look in found]).delete()
+    return found
+
+
+def latest(target: str) -> DriftCheck | None:
+    """Return the newest look at a target, None if it is not watched."""
+    return DriftCheck.objects.filter(target=target).first()
+
+
+def check(label: str, run: Run) -> DriftCheck:
+    """Look at one target, unless it was not written since the last look; what cannot be read is said in `problem`."""
+    now, before = timezone.now(), latest(label)
+    try:
+        target = targets.resolve(label)
+        writes = _writes(target)  # before the rows: a write in between is then read twice, never missed
+        meaning_of = vocabulary.load()
+        if before is not None and _unchanged(before, run, writes, now):
+            DriftCheck.objects.filter(pk=before.pk).update(looked_at=now)
+            before.looked_at = now
+            return before
+        drifted = _drifted(target, run, meaning_of)
+    except NormalizationError as problem:
+        return _failed(label, run, str(problem), now)
+    return _found(label, run, drifted, writes, now)
+
+
+def _finished_run(label: str) -> Run | None:
+    """Return the target's newest run that began, if it is done; else somebody is at work, or it was undone."""
+    run = (
+        Run.objects.filter(target=label, started_at__isnull=False).exclude(state__in=_NOT_BEGUN).order_by("-id").first()
+    )
+    return run if run is not None and run.state == State.DONE else None
+
+
+def _writes(target: Target) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relid = %s::regclass", [target.table]
+        )
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+def _unchanged(before: DriftCheck, run: Run, writes: int, now: datetime.datetime) -> bool:
+    recent = now - before.checked_at < READ_ANYWAY_AFTER
+    return recent and before.run == run.pk and before.writes == writes and not before.problem
+
+
+def _drifted(target: Target, run: Run, meaning_of: Snapshot) -> list[Drifted]:
+    """Return the values that are in more rows than the run left of them."""
+    held = distinct_values(target, besides=list(meaning_of.labels), seconds=conf.drift_timeout_seconds())
+    left = dict(run.plan.entries.filter(stage="", raw__in=[raw for raw, _ in held]).values_list("raw", "rows"))
+    more = [(raw, rows - left.get(raw, 0)) for raw, rows in held]
+    return [Drifted(raw, rows, (m := meaning_of.normalize(raw)).stage, m.reason) for raw, rows in more if rows > 0]
+
+
+def _found(label: str, run: Run, drifted: list[Drifted], writes: int, now: datetime.datetime) -> DriftCheck:
+    unknown = {value.value: value.rows for value in drifted if value.stage is None}
+    known_rows = sum(value.rows for value in drifted if value.stage is not None)
+    drifted.sort(key=lambda value: -value.rows)
+    with transaction.atomic():
+        records.record_bypass(label, unknown)
+        look = _store(
+            label,
+            run=run.pk, checked_at=now, looked_at=now, writes=writes, problem="",
+            known_rows=known_rows, unknown_rows=sum(unknown.values()),
+            spellings=[_shown(value) for value in drifted[:SHOWN_VALUES]],
+        )  # fmt: skip
+    if drifted:
+        events.drift_found(target=label, known_rows=known_rows, unknown_rows=look.unknown_rows, values=len(drifted))
+    return look
+
+
+def _shown(value: Drifted) -> dict[str, Any]:
+    return {
+        "value": records.example(value.value), "stage": value.stage, "reason": value.reason, "rows": value.rows,
+    }  # fmt: skip
+
+
+def _failed(label: str, run: Run, problem: str, now: datetime.datetime) -> DriftCheck:
+    events.drift_watch_failed(target=label, error=problem)
+    return _store(label, run=run.pk, looked_at=now, problem=problem, new={"checked_at": now, "writes": -1})
+
+
+def _store(label: str, *, new: dict[str, Any] | None = None, **columns: Any) -> DriftCheck:
+    look, _ = DriftCheck.objects.update_or_create(
+        target=label, defaults=columns, create_defaults={**columns, **(new or {})}
+    )
+    return look

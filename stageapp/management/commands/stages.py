@@ -1,0 +1,132 @@
+"""`manage.py stages normalize`: what raw values mean, one JSON string a line."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
+
+from stageapp.suggestions import suggest
+from stageapp.vocabulary import Snapshot, load
+
+LONGEST_LINE = 1_000_000  # bytes
+_CHUNK = 65_536
+_MEMORY = 50_000  # answers kept
+
+_EXAMPLE = """\
+stdin, one JSON string a line:      "Series-A"
+stdout, one answer a line in order: {"value": "Series-A", "stage": "series_a", "reason": null, "suggestions": []}
+
+stage is null for an unknown value, and reason says why. Suggestions are for a person; they are not answers.
+A line that is no JSON string ends the command with exit code 1; the lines before it are answered.
+Nothing is counted or queued. All lines are read with the vocabulary version of the start.
+"""
+
+
+class BadLine(Exception):
+    """A line of the input is no JSON string."""
+
+
+class Command(BaseCommand):
+    """Normalize values from standard input."""
+
+    help = "Normalize stage values from standard input to standard output."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare normalize."""
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="{normalize}")
+        verb = verbs.add_parser(
+            "normalize",
+            help="one JSON string a line in, one JSON object a line out",
+            epilog=_EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        verb.add_argument("--source", default="", help="whose values they are: aliases of this source hold too")
+
+    def handle(self, *args: Any, source: str, **options: Any) -> None:
+        """Answer line by line, as the lines come.
+
+        Raises:
+            CommandError: a line is no JSON string, or PostgreSQL does not answer.
+        """
+        try:
+            answer_all(sys.stdin.fileno(), sys.stdout.fileno(), Answers(load(), source))
+        except BadLine as error:
+            raise CommandError(str(error)) from None
+        except OperationalError as error:
+            raise CommandError(f"PostgreSQL does not answer, so there is no vocabulary to read: {error}") from None
+        except BrokenPipeError:
+            raise CommandError("Nobody reads the answers any more.") from None
+
+
+class Answers(dict[bytes, bytes]):
+    """The answer to each line, remembered as long as there is room."""
+
+    def __init__(self, vocabulary: Snapshot, source: str) -> None:
+        super().__init__()
+        self._vocabulary, self._source = vocabulary, source
+
+    def __missing__(self, line: bytes) -> bytes:
+        raw = _raw(line)
+        meaning = self._vocabulary.normalize(raw, self._source)
+        suggestions = suggest(raw, meaning, self._vocabulary)
+        found = {"value": raw, "stage": meaning.stage, "reason": meaning.reason, "suggestions": suggestions}
+        answer = json.dumps(found).encode("ascii")
+        if len(self) < _MEMORY:
+            self[line] = answer
+        return answer
+
+
+def answer_all(read: int, write: int, answers: Answers) -> None:
+    """Answer every line of one file descriptor on another; what has come is answered before more is waited for.
+
+    Raises:
+        BadLine: a line is no JSON string; the ones before it have been answered.
+    """
+    number = 0
+    for lines in _lines(read):
+        answered: list[bytes] = []
+        try:
+            for line in lines:
+                number += 1
+                answered.append(answers[line])
+        except BadLine as error:
+            raise BadLine(f"Line {number} of the input is no JSON string: {error}.") from None
+        finally:
+            _write(write, b"".join(answer + b"\n" for answer in answered))
+
+
+def _lines(read: int) -> Iterator[list[bytes]]:
+    """Yield the complete lines of what has come, as it comes."""
+    rest = b""
+    while chunk := os.read(read, _CHUNK):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield lines
+        if len(rest) > LONGEST_LINE:
+            yield [rest]  # too long a line: refused at once instead of waiting for its end
+            return
+    if rest:
+        yield [rest]
+
+
+def _raw(line: bytes) -> str:
+    if len(line) > LONGEST_LINE:
+        raise BadLine(f"it is longer than {LONGEST_LINE:,} bytes")
+    try:
+        raw = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise BadLine(f"it is not UTF-8 (byte {error.start + 1})") from None
+    except (ValueError, RecursionError) as error:
+        raise BadLine(str(error)) from None
+    if not isinstance(raw, str):
+        raise BadLine(f"it is of type {type(raw).__name__}; put the value between double quotes")
+    return raw
+
+
+def _write(write: int, answer: bytes) -> None:
+    while answer:
+        answer = answer[os.write(write, answer) :]

@@ -1,0 +1,128 @@
+"""`manage.py unknowns …`: the queue of values that nothing maps yet, and what to do about them."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
+
+from stageapp.management import unknowns_report as report
+from stageapp.management.actor import command_line_actor
+from stageapp.models.unknowns import UnknownEntry
+from stageapp.models.vocabulary import REASONS, VocabularyVersion
+from stageapp.unknowns import decisions, files
+from stageapp.unknowns.decisions import DecisionRefused
+from stageapp.unknowns.preview import preview
+from stageapp.unknowns.queue import STATES, queue
+
+
+class Command(BaseCommand):
+    """Show the unknown queue and decide its entries."""
+
+    help = "The unknown queue: values that nothing maps yet, by impact. Map, declare or ignore them; undo; export."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare one sub-command for each verb."""
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        shown = verbs.add_parser("list", help="show entries with their numbers, the greatest impact first")
+        shown.add_argument("--limit", type=int, default=50, help="how many; default: %(default)s")
+        export = verbs.add_parser("export", help="write the queue as CSV; fill it in and give it to vocabulary import")
+        export.add_argument("file", nargs="?", help="default: standard output")
+        for verb in (shown, export):
+            verb.add_argument("--state", choices=[*STATES, "all"], default="open", help="default: %(default)s")
+        mapping = verbs.add_parser("map", help="let values mean a stage, in one vocabulary version")
+        mapping.add_argument("--to", required=True, metavar="STAGE", help="the stage's slug, e.g. series_a")
+        declaring = verbs.add_parser("declare", help="say that values are no stage, and why")
+        declaring.add_argument("--as", required=True, dest="code", choices=list(REASONS), help="why they are none")
+        ignoring = verbs.add_parser("ignore", help="take values out of the open queue; they stay unknown")
+        undoing = verbs.add_parser("undo", help="take the newest decision about each value back")
+        for verb in (mapping, declaring, ignoring, undoing):
+            verb.add_argument("number", nargs="+", type=int, help="as `unknowns list` shows it")
+            verb.add_argument("--reason", required=True, help="why; kept in the history")
+        for verb in (mapping, declaring):
+            verb.add_argument("--source", default="", help="only for this consumer or import; default: for everybody")
+        for verb in (mapping, declaring, ignoring):
+            verb.add_argument("--dry-run", action="store_true", help="show what it would change, and change nothing")
+        for verb in (shown, mapping, declaring, ignoring, undoing):
+            verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+    def handle(self, *args: Any, verb: str, **options: Any) -> None:
+        """Do the verb.
+
+        Raises:
+            CommandError: it is refused or the database does not answer; nothing has changed.
+        """
+        try:
+            getattr(self, f"_{verb}")(**options)
+        except DecisionRefused as error:
+            raise CommandError(str(error)) from None
+        except OperationalError as error:
+            raise CommandError(f"PostgreSQL does not answer, nothing was changed: {error}") from None
+
+    def _list(self, *, state: str, limit: int, **options: Any) -> None:
+        entries = list(queue(None if state == "all" else state)[: max(0, limit)])
+        self._print(report.queue_document(entries), report.queue_lines(entries, state), options)
+
+    def _export(self, *, file: str | None, state: str, **_: Any) -> None:
+        wanted = None if state == "all" else state
+        if file is None:
+            files.export_queue(sys.stdout, wanted)
+            return
+        try:
+            with Path(file).open("w", encoding="utf-8", newline="") as target:
+                count = files.export_queue(target, wanted)
+        except OSError as error:
+            raise CommandError(f"{file} cannot be written: {error.strerror}.") from None
+        self.stderr.write(f"{count} entries written to {file}.")
+
+    def _map(self, *, to: str, **options: Any) -> None:
+        self._decide({"stage": to}, options)
+
+    def _declare(self, *, code: str, **options: Any) -> None:
+        self._decide({"code": code}, options)
+
+    def _ignore(self, **options: Any) -> None:
+        self._decide({}, options)
+
+    def _decide(self, meaning: dict[str, str], options: dict[str, Any]) -> None:
+        entries = entries_of(options["number"])
+        if options["dry_run"]:
+            found = preview(entries, source=options.get("source", ""), **meaning)
+            self._print(report.preview_document(found), report.preview_lines(found), options)
+            return
+        who = {"actor": command_line_actor(), "reason": options["reason"]}
+        if "stage" in meaning:
+            version = decisions.map_to(entries, meaning["stage"], source=options["source"], **who)
+        elif "code" in meaning:
+            version = decisions.declare(entries, meaning["code"], source=options["source"], **who)
+        else:
+            version = None
+            decisions.ignore(entries, **who)
+        self._tell(len(entries), version, options)
+
+    def _undo(self, *, number: list[int], reason: str, **options: Any) -> None:
+        version = decisions.undo(entries_of(number), actor=command_line_actor(), reason=reason)
+        self._tell(len(number), version, options)
+
+    def _tell(self, count: int, version: VocabularyVersion | None, options: dict[str, Any]) -> None:
+        said = f"vocabulary version {version.number}" if version else "the vocabulary is as it was"
+        document = {"entries": count, "version": version.number if version else None}
+        self._print(document, [f"{count} decided; {said}."], options)
+
+    def _print(self, document: dict[str, Any], lines: Sequence[str], options: dict[str, Any]) -> None:
+        self.stdout.write(json.dumps(document, default=str) if options["json"] else "\n".join(lines))
+
+
+def entries_of(numbers: Sequence[int]) -> list[UnknownEntry]:
+    """Return the entries of these numbers.
+
+    Raises:
+        DecisionRefused: there is none of one of them.
+    """
+    found = list(UnknownEntry.objects.filter(pk__in=numbers))
+    if missing := set(numbers) - {entry.pk for entry in found}:
+        raise DecisionRefused(f"There is no entry {min(missing)}. `unknowns list` shows the numbers.")
+    return found

@@ -1,0 +1,108 @@
+"""`manage.py vocabulary …`: aliases as files, and the versions of the vocabulary."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
+
+from stageapp import alias_files, vocabulary_versions
+from stageapp.alias_files import FileRefused
+from stageapp.management import vocabulary_report as report
+from stageapp.management.actor import command_line_actor
+from stageapp.models.vocabulary import VocabularyVersion
+from stageapp.vocabulary_versions import NoSuchVersion
+
+
+class Command(BaseCommand):
+    """Move aliases in and out as CSV, and look at or restore versions."""
+
+    help = "Export and import aliases as CSV; list, show and restore versions of the vocabulary."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare one sub-command for each verb."""
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        export = verbs.add_parser("export", help="write every alias as CSV")
+        export.add_argument("file", nargs="?", help="default: standard output")
+        taking = verbs.add_parser(
+            "import",
+            help="read aliases from CSV (also a queue's file that was filled in): all lines, or none",
+            description="Columns: spelling, stage or reason; source and comment if wanted. Look with --dry-run first.",
+        )
+        taking.add_argument("file", help="a CSV file; - is standard input")
+        taking.add_argument("--dry-run", action="store_true", help="show the difference, change nothing")
+        taking.add_argument("--remove-missing", action="store_true", help="remove aliases that the file does not name")
+        taking.add_argument("--encoding", default="utf-8", help="default: %(default)s")
+        versions = verbs.add_parser("versions", help="list the versions, the newest first")
+        versions.add_argument("--limit", type=int, default=20, help="how many; default: %(default)s")
+        show = verbs.add_parser("show", help="show one version whole")
+        restore = verbs.add_parser("restore", help="bring an older version back, as a new one")
+        restore.add_argument("--dry-run", action="store_true", help="show the difference, change nothing")
+        for verb in (show, restore):
+            verb.add_argument("number", type=int, help="the version's number")
+        for verb in (taking, restore):
+            verb.add_argument("--reason", default="", help="why; kept in the history; needed without --dry-run")
+        for verb in (taking, versions, show, restore):
+            verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+    def handle(self, *args: Any, verb: str, **options: Any) -> None:
+        """Do the verb.
+
+        Raises:
+            CommandError: it is refused or the database does not answer; nothing has changed.
+        """
+        if verb in ("import", "restore") and not options["dry_run"] and not options["reason"].strip():
+            raise CommandError("Say why with --reason TEXT, or look first with --dry-run.", returncode=2)
+        try:
+            getattr(self, f"_{verb}")(**options)
+        except (FileRefused, NoSuchVersion, ValueError) as error:
+            raise CommandError(str(error)) from None
+        except OSError as error:
+            raise CommandError(f"{error.filename}: {error.strerror}.") from None
+        except OperationalError as error:
+            raise CommandError(f"PostgreSQL does not answer, nothing was changed: {error}") from None
+
+    def _export(self, *, file: str | None, **_: Any) -> None:
+        if file is None:
+            alias_files.export_aliases(sys.stdout)
+            return
+        with Path(file).open("w", encoding="utf-8", newline="") as target:
+            count = alias_files.export_aliases(target)
+        self.stderr.write(f"{count} aliases written to {file}.")
+
+    def _import(self, *, file: str, dry_run: bool, remove_missing: bool, encoding: str, **options: Any) -> None:
+        if file == "-":
+            diff = alias_files.compare(sys.stdin.buffer, encoding=encoding, remove_missing=remove_missing)
+        else:
+            with Path(file).open("rb") as source:
+                diff = alias_files.compare(source, encoding=encoding, remove_missing=remove_missing)
+        version = None
+        if not dry_run and not diff.refused:
+            version = alias_files.apply(diff, actor=command_line_actor(), reason=options["reason"])
+        self._print(report.diff_document(diff, version), report.diff_lines(diff, version), options)
+        if diff.refused:
+            raise CommandError(f"{len(diff.refused)} lines are refused, so nothing was imported.")
+
+    def _versions(self, *, limit: int, **options: Any) -> None:
+        versions = list(VocabularyVersion.objects.defer("snapshot")[: max(0, limit)])
+        self._print(report.versions_document(versions), report.versions_lines(versions), options)
+
+    def _show(self, *, number: int, **options: Any) -> None:
+        version = vocabulary_versions.at(number)
+        self._print(report.version_document(version), report.version_lines(version), options)
+
+    def _restore(self, *, number: int, dry_run: bool, reason: str, **options: Any) -> None:
+        if dry_run:
+            diff = vocabulary_versions.difference_from_now(number)
+            self._print(diff, report.change_lines(diff), options)
+            return
+        version = vocabulary_versions.restore(number, actor=command_line_actor(), reason=reason)
+        made = version.number if version else None
+        said = f"Version {number} is back, as version {made}." if made else f"The vocabulary is as in version {number}."
+        self._print({"restored": number, "version": made}, [said], options)
+
+    def _print(self, document: dict[str, Any], lines: Sequence[str], options: dict[str, Any]) -> None:
+        self.stdout.write(json.dumps(document, default=str) if options["json"] else "\n".join(lines))

@@ -1,0 +1,123 @@
+"""The unknown queue: raw values that nothing maps yet, where they were seen, and what was decided."""
+
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
+
+from stageapp.models.consumers import ConsumerSighting
+from stageapp.models.vocabulary import REASON_CHOICES, StageAlias, VocabularyVersion
+
+JUNK_PREFIX = "sha256:"  # no key begins so: the rules drop a colon
+OVERFLOW = "overflow:"  # what came on top of the bounds is counted here
+
+
+class UnknownEntries(models.Manager["UnknownEntry"]):
+    """Reads the state of an entry from what holds now, so that it can never disagree with the vocabulary."""
+
+    def get_queryset(self) -> QuerySet["UnknownEntry"]:
+        """Return the entries with `state`: open, mapped, declared or ignored."""
+        aliases = StageAlias.objects.filter(Q(stage=None) | Q(stage__active=True), key=OuterRef("key"))
+        everywhere = aliases.filter(source="")
+        for_some = Exists(aliases) & ~Exists(_unclaimed(UnknownCount)) & ~Exists(_unclaimed(ConsumerSighting))
+        state = Case(
+            When(Exists(everywhere.filter(stage__isnull=False)), then=Value("mapped")),
+            When(Exists(everywhere), then=Value("declared")),
+            When(ignored=True, then=Value("ignored")),
+            When(for_some & Exists(aliases.filter(stage__isnull=False)), then=Value("mapped")),
+            When(for_some, then=Value("declared")),
+            default=Value("open"),
+            output_field=models.CharField(),
+        )
+        return super().get_queryset().annotate(state=state)
+
+    def in_state(self, state: str) -> QuerySet["UnknownEntry"]:
+        """Return the entries in a state."""
+        return self.get_queryset().filter(Q(("state", state)))
+
+
+def _unclaimed(seen: type[models.Model]) -> QuerySet[Any]:
+    """Return where the outer entry was seen from a source that no alias of its key belongs to."""
+    name, found = ("source", Q(entry=OuterRef("pk"))) if seen is UnknownCount else ("consumer", Q(key=OuterRef("key")))
+    claimed = StageAlias.objects.filter(key=OuterRef(OuterRef("key")), source=OuterRef(name))
+    return seen._default_manager.filter(found).exclude(Exists(claimed))
+
+
+class UnknownEntry(models.Model):
+    """One unknown value, all its spellings together.
+
+    `key` is what the text rules leave of it. A value of which they leave nothing has an identity of its own:
+    empty for blanks, `sha256:` and the digest of its JSON form for junk. `examples` are JSON strings, ASCII
+    only, so that a NUL or a lone surrogate is kept; one that had to be cut ends in "…" after its quotation mark.
+    `state` (of `objects`) is open, mapped, declared or ignored.
+    """
+
+    MOST_EXAMPLES = 5
+    LONGEST_EXAMPLE = 512
+
+    key = models.CharField(max_length=256, unique=True)
+    reason = models.CharField(max_length=20, choices=REASON_CHOICES)
+    examples = ArrayField(models.TextField(), default=list)
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+    ignored = models.BooleanField(default=False)
+    # The newest decision. A map or a declaration is a change of the vocabulary, and its version tells what to undo.
+    decided_by = models.CharField(max_length=200, blank=True, default="")
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_why = models.TextField(blank=True, default="")
+    version = models.ForeignKey(VocabularyVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+
+    state: str  # of what `objects` reads
+    # What `unknowns.queue.queue` adds to an entry.
+    rows: int
+    imported: int
+    requests: int
+    impact: int
+
+    objects = UnknownEntries()
+    stored = models.Manager["UnknownEntry"]()
+
+    class Meta:
+        default_permissions = ("view",)
+        base_manager_name = "stored"
+        verbose_name_plural = "unknown entries"
+        ordering = ["-last_seen", "key"]
+
+    def __str__(self) -> str:
+        return self.key or self.reason
+
+    @property
+    def takes_alias(self) -> bool:
+        """Tell whether an alias could ever claim this value; a blank or a digest has no key to claim."""
+        return bool(self.key) and self.key != OVERFLOW and not self.key.startswith(JUNK_PREFIX)
+
+
+class UnknownCount(models.Model):
+    """How often an unknown was seen outside the API (what consumers send is in `ConsumerSighting`).
+
+    An import's count is of rows on its day, added up. A table's or a bypass's is how many rows held the value
+    when it was last looked at.
+    """
+
+    KINDS = [(name, name) for name in ("import", "table", "bypass")]
+
+    entry = models.ForeignKey(UnknownEntry, on_delete=models.CASCADE, related_name="counts")
+    kind = models.CharField(max_length=10, choices=KINDS)
+    place = models.CharField(max_length=200, help_text="the import's name, or the target")
+    source = models.CharField(max_length=200, blank=True, default="", help_text="as an alias's source")
+    day = models.DateField()
+    count = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ("view",)
+        ordering = ["-day", "kind", "place"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["entry", "kind", "place", "source", "day"], name="one_count_per_place_and_day"
+            )
+        ]
+        indexes = [models.Index(fields=["kind", "place"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.place} {self.day}: {self.count}"

@@ -1,0 +1,47 @@
+"""The distinct values that a target holds now, read within a time limit."""
+
+from collections.abc import Sequence
+
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import QueryCanceled
+
+from stageapp.normalization.errors import NormalizationError
+from stageapp.normalization.targets import Target
+
+MOST_VALUES = 100_000
+
+
+class TooSlow(NormalizationError):
+    """The table could not be read within its time limit."""
+
+
+def distinct_values(target: Target, *, besides: Sequence[str] = (), seconds: float) -> list[tuple[str, int]]:
+    """Return (value, rows) of the values besides these and NULL, the most frequent first, at most MOST_VALUES.
+
+    Raises:
+        TooSlow: PostgreSQL needs longer than `seconds`, or waits for a lock so long.
+    """
+    sql = (
+        f"SELECT {target.column}, count(*) FROM {target.table} WHERE {target.column} <> ALL(%s) "
+        f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MOST_VALUES}"
+    )
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('statement_timeout')")
+            (before,) = cursor.fetchone()
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{round(seconds * 1000)}ms"])
+            cursor.execute(sql, [list(besides)])
+            found = list(cursor.fetchall())
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
+            return found
+    except OperationalError as error:
+        if isinstance(error.__cause__, QueryCanceled):
+            raise TooSlow(f"{target.label} could not be read in {seconds:g} s; its table is large or locked.") from None
+        raise
+
+
+def holds(target: Target, value: str) -> bool:
+    """Tell whether any row of the target has exactly this value."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT EXISTS (SELECT FROM {target.table} WHERE {target.column} = %s)", [value])
+        return bool(cursor.fetchone()[0])

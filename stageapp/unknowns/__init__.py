@@ -1,0 +1,1 @@
+"""The unknown queue: what nothing maps yet is kept byte for byte, counted, and decided by a person."""

@@ -1,0 +1,84 @@
+"""Show what a decision would change, before anybody decides."""
+
+import datetime
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from django.db.models import Sum
+from django.utils import timezone
+
+from stageapp import conf
+from stageapp.models.consumers import ConsumerSighting
+from stageapp.models.unknowns import UnknownEntry
+from stageapp.normalization import targets
+from stageapp.normalization.errors import NormalizationError
+from stageapp.normalization.values import distinct_values
+from stageapp.unknowns.decisions import why_not
+from stageapp.unknowns.records import identity
+from stageapp.vocabulary import Snapshot, load
+
+SHOWN_VALUES = 20
+
+
+@dataclass
+class Preview:
+    """What a decision touches. `refused` names the values that cannot be decided so, and why."""
+
+    changes_rows: bool
+    rows: dict[str, int] = field(default_factory=dict)  # target → rows that hold one of the values
+    values: list[tuple[str, int]] = field(default_factory=list)  # the most frequent raw values and their rows
+    requests: dict[str, int] = field(default_factory=dict)  # consumer → requests of yesterday
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # what could not be read
+
+    @property
+    def rows_total(self) -> int:
+        """Return the rows over all targets."""
+        return sum(self.rows.values())
+
+    @property
+    def requests_total(self) -> int:
+        """Return yesterday's requests over all consumers."""
+        return sum(self.requests.values())
+
+
+def preview(entries: Collection[UnknownEntry], *, stage: str = "", code: str = "", source: str = "") -> Preview:
+    """Return what mapping to `stage`, declaring with `code`, or ignoring (neither given) would touch now.
+
+    Rows change only by a later run, and only where the values come to mean a stage. A decision for one source
+    touches that consumer's requests, and no target's rows, unless the target says where a row comes from.
+    """
+    found = Preview(changes_rows=bool(stage))
+    keys = {entry.key for entry in entries}
+    if stage or code:
+        why = [(str(entry), why_not(entry, names_stage=bool(stage))) for entry in entries]
+        found.refused = [(name, text) for name, text in why if text]
+    found.requests = _yesterday(keys, source)
+    if not source:
+        _count_rows(found, keys, load())
+    return found
+
+
+def _yesterday(keys: set[str], source: str) -> dict[str, int]:
+    day = timezone.now().date() - datetime.timedelta(days=1)
+    sent = ConsumerSighting.objects.filter(key__in=keys, day=day, outcome="unknown").order_by()
+    if source:
+        sent = sent.filter(consumer=source)
+    return dict(sent.values_list("consumer").annotate(total=Sum("count")).order_by("-total"))
+
+
+def _count_rows(found: Preview, keys: set[str], meaning_of: Snapshot) -> None:
+    values: Counter[str] = Counter()
+    for label in conf.targets():
+        try:
+            held = distinct_values(
+                targets.resolve(label), besides=list(meaning_of.labels), seconds=conf.drift_timeout_seconds()
+            )
+        except NormalizationError as problem:
+            found.problems.append(str(problem))
+            continue
+        mine = {raw: rows for raw, rows in held if identity(raw, meaning_of.normalize(raw)) in keys}
+        found.rows[label] = sum(mine.values())
+        values.update(mine)
+    found.values = values.most_common(SHOWN_VALUES)

@@ -1,0 +1,90 @@
+"""The queue as a person reads it: the unknown values with the greatest impact first."""
+
+import datetime
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import BigIntegerField, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce, Greatest
+from django.utils import timezone
+
+from stageapp import conf
+from stageapp.models.consumers import ConsumerSighting
+from stageapp.models.unknowns import UnknownCount, UnknownEntry
+from stageapp.suggestions import suggest
+from stageapp.unknowns.records import readable
+from stageapp.vocabulary import Snapshot
+
+STATES = ("open", "mapped", "declared", "ignored")
+TRAFFIC_DAYS = 7
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an unknown was seen: a consumer's endpoint, an import or a target."""
+
+    kind: str
+    place: str
+    source: str
+    count: int
+    since: datetime.date
+
+
+def queue(state: str | None = "open") -> QuerySet[UnknownEntry]:
+    """Return the entries in a state (None: in any), the greatest impact first.
+
+    Each has `rows` (stored in targets), `imported` (rows of imports), `requests` (of the last seven days), and
+    `impact`: the larger one of the first two, since imported rows end in a target, and the requests.
+    """
+    stored, imported = Q(kind__in=["table", "bypass"]), Q(kind="import")
+    since = timezone.now().date() - datetime.timedelta(days=TRAFFIC_DAYS)
+    sightings = ConsumerSighting.objects.filter(key=OuterRef("key"), day__gt=since, outcome="unknown")
+    figures = {
+        "rows": _total(UnknownCount.objects.filter(stored, entry=OuterRef("pk")), "entry"),
+        "imported": _total(UnknownCount.objects.filter(imported, entry=OuterRef("pk")), "entry"),
+        "requests": _total(sightings, "key"),
+        "impact": Greatest(F("rows"), F("imported")) + F("requests"),
+    }
+    entries = UnknownEntry.objects.annotate(**figures).order_by(F("impact").desc(), "-last_seen", "key")
+    return entries if state is None else entries.filter(Q(("state", state)))
+
+
+def _total(counts: QuerySet[Any], group: str) -> Coalesce:
+    total = counts.order_by().values(group).annotate(total=Sum("count")).values("total")
+    return Coalesce(Subquery(total, output_field=BigIntegerField()), 0, output_field=BigIntegerField())
+
+
+def places(entry: UnknownEntry) -> list[Place]:
+    """Return everywhere the entry was seen, the most frequent first."""
+    sent = ConsumerSighting.objects.filter(key=entry.key, outcome="unknown").values_list("endpoint", "consumer")
+    found = [Place("traffic", *row) for row in sent.annotate(Sum("count"), Min("day"))]
+    counts = entry.counts.order_by().values_list("kind", "place", "source").annotate(Sum("count"), Min("day"))
+    found += [Place(*row) for row in counts]
+    return sorted(found, key=lambda place: (-place.count, place.kind, place.place, place.source))
+
+
+def suggestions(entry: UnknownEntry, vocabulary: Snapshot) -> tuple[str, ...]:
+    """Return the stages it may have meant, for a person to judge; nothing applies them."""
+    for shown in entry.examples:
+        raw = readable(shown)
+        meaning = vocabulary.normalize(raw)
+        if found := suggest(raw, meaning, vocabulary):
+            return found
+    return ()
+
+
+def forget_old() -> dict[str, int]:
+    """Delete what its retention has passed: sightings, import counts, and open entries not seen since.
+
+    A decided or ignored entry stays: it is the record of a decision that still holds.
+    """
+    today = timezone.now().date()
+    old_sighting = today - datetime.timedelta(days=conf.sighting_retention_days())
+    old_unknown = today - datetime.timedelta(days=conf.unknown_retention_days())
+    sightings, _ = ConsumerSighting.objects.filter(day__lt=old_sighting).delete()
+    counts, _ = UnknownCount.objects.filter(kind="import", day__lt=old_unknown).delete()
+    unseen = UnknownEntry.objects.in_state("open").filter(last_seen__date__lt=old_unknown)
+    held = UnknownCount.objects.filter(kind__in=["table", "bypass"]).values("entry")
+    gone = UnknownEntry.stored.filter(pk__in=[entry.pk for entry in unseen.exclude(pk__in=held)])
+    entries, _ = gone.delete()
+    return {"sightings": sightings, "counts": counts, "entries": entries}

@@ -1,0 +1,165 @@
+"""Record unknown values where they were seen. Recording decides nothing."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from stageapp import vocabulary
+from stageapp.models.normalization import Plan
+from stageapp.models.unknowns import JUNK_PREFIX, OVERFLOW, UnknownCount, UnknownEntry
+from stageapp.vocabulary import Meaning, Snapshot
+
+MOST_ENTRIES = 10_000  # of one recording; what comes on top is counted together
+_CUT = "…"
+
+# Sorted by key, so that two processes that record the same keys never wait for each other in a circle.
+_KEEP_SQL = """
+INSERT INTO stageapp_unknownentry AS entry
+       (key, reason, examples, first_seen, last_seen, ignored, decided_by, decided_why)
+SELECT key, reason, ARRAY(SELECT jsonb_array_elements_text(examples::jsonb)), %s, %s, false, '', ''
+  FROM unnest(%s::text[], %s::text[], %s::text[]) AS seen(key, reason, examples)
+ ORDER BY key
+ON CONFLICT (key) DO UPDATE
+   SET reason = EXCLUDED.reason,
+       last_seen = GREATEST(entry.last_seen, EXCLUDED.last_seen),
+       examples = CASE
+           WHEN cardinality(entry.examples) >= %s OR entry.examples @> EXCLUDED.examples THEN entry.examples
+           ELSE ARRAY(SELECT example
+                        FROM unnest(entry.examples || EXCLUDED.examples) WITH ORDINALITY AS e(example, place)
+                       GROUP BY example ORDER BY min(place) LIMIT %s)
+       END
+RETURNING key, id
+"""
+
+_COUNT_SQL = """
+INSERT INTO stageapp_unknowncount AS stored (entry_id, kind, place, source, day, count)
+SELECT entry, %s, %s, source, %s, count
+  FROM unnest(%s::bigint[], %s::text[], %s::bigint[]) AS seen(entry, source, count)
+ ORDER BY entry, source
+ON CONFLICT (entry_id, kind, place, source, day) DO UPDATE SET count = {count}
+"""
+
+
+@dataclass
+class Seen:
+    """An unknown value as it is about to be recorded: why it is unknown, and how it was written."""
+
+    reason: str
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, raw: str) -> None:
+        """Keep one more way of writing it, as far as there is room."""
+        if len(self.examples) < UnknownEntry.MOST_EXAMPLES and (shown := example(raw)) not in self.examples:
+            self.examples.append(shown)
+
+
+def identity(raw: str, meaning: Meaning) -> str:
+    """Return what tells this unknown from others: its key, or a digest of a value that has none."""
+    if meaning.key or meaning.reason == "blank":
+        return meaning.key
+    return JUNK_PREFIX + hashlib.sha256(json.dumps(raw).encode("ascii")).hexdigest()
+
+
+def example(raw: str) -> str:
+    """Return `raw` as an ASCII JSON string; one that is too long is cut and ends in "…" after the quotation mark."""
+    longest = UnknownEntry.LONGEST_EXAMPLE
+    begin = raw[:longest]
+    if len(begin) == len(raw) and len(whole := json.dumps(raw)) <= longest:
+        return whole
+    while len(cut := json.dumps(begin) + _CUT) > longest:
+        begin = begin[: len(begin) * 9 // 10]
+    return cut
+
+
+def readable(shown: str) -> str:
+    """Return the value behind an example; of one that was cut, its beginning."""
+    value: str = json.loads(shown.removesuffix(_CUT))
+    return value
+
+
+def overflow() -> Seen:
+    """Return the entry under which everything beyond the bounds is counted."""
+    return Seen("unmapped", ['"more distinct values than are kept apart"'])
+
+
+def keep(seen: Mapping[str, Seen]) -> dict[str, int]:
+    """Record these identities as seen now; return the number of each one's entry."""
+    if not seen:
+        return {}
+    now, keys = timezone.now(), list(seen)
+    columns = [keys, [seen[k].reason for k in keys], [json.dumps(seen[k].examples) for k in keys]]
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP_SQL, [now, now, *columns, UnknownEntry.MOST_EXAMPLES, UnknownEntry.MOST_EXAMPLES])
+        return dict(cursor.fetchall())
+
+
+def record_import(place: str, counts: Mapping[str, int], *, source: str = "") -> int:
+    """Record the unknown ones of an import's raw values and their rows; return the rows that are unknown.
+
+    `place` names the import (the fund); a second import on the same day adds to the first.
+    """
+    unknown = _unknown(((source, raw, rows) for raw, rows in counts.items()), vocabulary.load())
+    _record("import", place, unknown, adds=True)
+    return sum(unknown.counts.values())
+
+
+def record_table(plan: Plan) -> int:
+    """Record a plan's unknown values as what its target holds now, in the place of an earlier plan's."""
+    entries = plan.entries.filter(stage="").values_list("source", "raw", "rows")
+    unknown = _unknown(entries, vocabulary.load())
+    _record("table", plan.target, unknown)
+    return sum(unknown.counts.values())
+
+
+def record_bypass(target: str, counts: Mapping[str, int]) -> int:
+    """Record unknown values that came back into a normalized column, in the place of an earlier look's."""
+    unknown = _unknown((("", raw, rows) for raw, rows in counts.items()), vocabulary.load())
+    _record("bypass", target, unknown)
+    return sum(unknown.counts.values())
+
+
+@dataclass
+class _Unknown:
+    seen: dict[str, Seen]
+    counts: Counter[tuple[str, str]]  # (source, identity) → rows
+
+
+def _unknown(values: Iterable[tuple[str, str, int]], meaning_of: Snapshot) -> _Unknown:
+    """Collect the unknown ones of (source, raw, rows), the most frequent first as long as there is room."""
+    unknown = _Unknown({}, Counter())
+    for source, raw, rows in sorted(values, key=lambda value: -value[2]):
+        meaning = meaning_of.normalize(raw, source)
+        if meaning.stage is None:
+            name = identity(raw, meaning)
+            if name not in unknown.seen and len(unknown.seen) >= MOST_ENTRIES:
+                name = OVERFLOW
+            seen = unknown.seen.get(name)
+            if seen is None:
+                seen = unknown.seen[name] = overflow() if name == OVERFLOW else Seen(meaning.reason or "unmapped")
+            if name != OVERFLOW:
+                seen.add(raw)
+            unknown.counts[source, name] += rows
+    return unknown
+
+
+def _record(kind: str, place: str, unknown: _Unknown, *, adds: bool = False) -> None:
+    with transaction.atomic():
+        ids = keep(unknown.seen)
+        if not adds:
+            UnknownCount.objects.filter(kind=kind, place=place).delete()
+        columns = list(zip(*_rows(unknown, ids), strict=True))
+        if columns:
+            count = "stored.count + EXCLUDED.count" if adds else "EXCLUDED.count"
+            with connection.cursor() as cursor:
+                today = timezone.now().date()
+                cursor.execute(_COUNT_SQL.format(count=count), [kind, place[:200], today, *map(list, columns)])
+
+
+def _rows(unknown: _Unknown, ids: dict[str, int]) -> Iterator[tuple[int, str, int]]:
+    for (source, name), rows in unknown.counts.items():
+        yield ids[name], source, rows
