@@ -215,10 +215,12 @@ def change(
     """Write an authorised change; the only writer of ModeChange.
 
     Raises:
-        ModeError: the values make no mode, or the reason is empty.
+        ModeError: the values make no mode, or the actor or the reason is empty.
         VersionConflict: `expected_version` is not the newest.
     """
     _check(mode, percent, reason)
+    if not actor.strip():
+        raise ModeError("An actor is needed: say who changes the mode.")
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHANGE_LOCK])

@@ -15,7 +15,7 @@ MINIMUM_MARGIN = 6.0
 MAX_KEY = 64
 
 # These reasons say that the value was understood and is no single stage: nothing to suggest.
-_SETTLED = frozenset({"blank", "multiple_stages", "between_stages", "exit_status"})
+_SETTLED = frozenset({"blank", "multiple_stages", "between_stages", "not_a_stage", "exit_status"})
 
 # Letters of other scripts that look like a Latin one (Unicode Technical Standard 39, confusables): the value
 # stays unknown, the look-alike is the suggestion.
@@ -23,7 +23,7 @@ _LOOK_ALIKES = str.maketrans(
     "АВСЕНІЈКМОРЅТХаәеіјорсухѕΑΒΕΖΗΙΚΜΝΟΡΤΥΧαερο",
     "ABCEHIJKMOPSTXaeeijopcyxsABEZHIKMNOPTYXaepo",
 )
-_EXACT = re.compile(r"\b(?:[a-z]|[a-z]?\d+)\b")
+_EXACT = re.compile(r"\b[a-z]\b|[a-z]?\d+")
 
 
 def suggest(raw: str, meaning: Meaning, vocabulary: Snapshot) -> tuple[str, ...]:

@@ -129,10 +129,10 @@ def change(*, actor: str, reason: str) -> Iterator[Callable[[], VocabularyVersio
     Yields a function that returns the version once the block has ended.
 
     Raises:
-        ValueError: the reason is empty.
+        ValueError: the actor or the reason is empty.
     """
-    if not reason.strip():
-        raise ValueError("A change of the vocabulary needs a reason.")
+    if not actor.strip() or not reason.strip():
+        raise ValueError("A change of the vocabulary needs an actor and a reason: say who and why.")
     made: list[VocabularyVersion] = []
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -141,14 +141,16 @@ def change(*, actor: str, reason: str) -> Iterator[Callable[[], VocabularyVersio
         yield lambda: made[0] if made else None
         after = snapshot_document()
         if after != before:
-            made.append(
-                VocabularyVersion.objects.create(
-                    actor=actor, reason=reason.strip(), snapshot=after, diff=difference(before, after)
-                )
+            version = VocabularyVersion.objects.create(
+                actor=actor, reason=reason.strip(), snapshot=after, diff=difference(before, after)
             )
-            transaction.on_commit(forget)
-    if made:
-        events.vocabulary_changed(version=made[0].number, actor=actor, reason=reason)
+            made.append(version)
+            transaction.on_commit(lambda: _announce(version))
+
+
+def _announce(version: VocabularyVersion) -> None:
+    events.vocabulary_changed(version=version.number, actor=version.actor, reason=version.reason)
+    forget()
 
 
 def snapshot_document() -> dict[str, Any]:
@@ -168,8 +170,8 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
         old = {tuple(row[name] for name in names): row for row in before.get(part, [])}
         new = {tuple(row[name] for name in names): row for row in after.get(part, [])}
         result[part] = {
-            "added": [new[key] for key in new.keys() - old.keys()],
-            "removed": [old[key] for key in old.keys() - new.keys()],
-            "changed": [{"old": old[k], "new": new[k]} for k in old.keys() & new.keys() if old[k] != new[k]],
+            "added": [new[key] for key in sorted(new.keys() - old.keys())],
+            "removed": [old[key] for key in sorted(old.keys() - new.keys())],
+            "changed": [{"old": old[k], "new": new[k]} for k in sorted(old.keys() & new.keys()) if old[k] != new[k]],
         }
     return result
