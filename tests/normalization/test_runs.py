@@ -1,0 +1,232 @@
+"""A run moves along the arrows of its table, and nowhere else."""
+
+import ast
+import datetime
+from pathlib import Path
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+import stageapp
+from stageapp.models import Run, RunMove
+from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, State
+from stageapp.normalization import plan as plans
+from stageapp.normalization import runs, worker
+from stageapp.normalization.claims import Claim
+from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy
+from tests.normalization.evidence import LABEL, ME, column, sql
+
+
+@pytest.fixture
+def planned(engine):
+    """Return a function that makes a run and puts it in a state."""
+
+    def make(state=State.PLANNED, **columns):
+        run = plans.make_plan(LABEL, actor="tester").run
+        Run.objects.filter(pk=run.pk).update(state=state, **columns)
+        run.refresh_from_db()
+        return run
+
+    return make
+
+
+@pytest.mark.parametrize("old", State)
+def test_exactly_the_arrows_of_the_table_can_be_gone(planned, old):
+    run = planned()
+    for new in State:
+        Run.objects.filter(pk=run.pk).update(state=old)
+        run.refresh_from_db()
+        moves = RunMove.objects.count()
+        if new in MOVES[old]:
+            assert runs.move(run, new, **ME).state == new
+            newest = RunMove.objects.last()
+            assert (newest.old_state, newest.new_state, newest.actor, newest.reason) == (old, new, "tester", "test")
+            assert RunMove.objects.count() == moves + 1
+        else:
+            with pytest.raises(IllegalMove, match=f"is {old}"):
+                runs.move(run, new, **ME)
+            assert (Run.objects.get().state, RunMove.objects.count()) == (old, moves)
+
+
+def test_the_table_of_moves_names_every_state_and_a_reason_for_every_arrow():
+    assert set(MOVES) == set(State)
+    assert all(reason for moves in MOVES.values() for reason in moves.values())
+    assert set(ACTIVE) < set(UNFINISHED) < set(State)
+
+
+def test_every_state_can_be_reached_and_left_except_the_last():
+    reachable, new = set(), {State.PLANNED}
+    while new:
+        reachable |= new
+        new = {to for state in new for to in MOVES[state]} - reachable
+    assert reachable == set(State)
+    assert [state for state in State if not MOVES[state]] == [State.ROLLED_BACK]
+
+
+def test_only_move_writes_a_state():
+    writers = set()
+    for path in Path(stageapp.__file__).parent.rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef) and any(_writes_state(node) for node in ast.walk(function)):
+                writers.add(f"{path.stem}.{function.name}")
+    assert writers == {"runs.move"}
+
+
+def _writes_state(node):
+    if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return any(isinstance(target, ast.Attribute) and target.attr == "state" for target in targets)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return node.func.attr in ("update", "bulk_update") and any(k.arg == "state" for k in node.keywords)
+    return False
+
+
+def test_a_move_without_a_reason_is_refused(planned):
+    with pytest.raises(IllegalMove, match="reason"):
+        runs.move(planned(), State.APPROVED, actor="tester", reason="  ")
+
+
+def test_of_two_who_found_the_same_run_the_second_is_told(planned):
+    first = planned(State.RUNNING)
+    second = Run.objects.get(pk=first.pk)
+    runs.pause(first, **ME)
+    with pytest.raises(IllegalMove, match="somebody moved it first"):
+        runs.cancel(second, **ME)
+    assert Run.objects.get().state == State.PAUSED
+
+
+def test_one_worker_holds_a_run(started, elsewhere):
+    run = started("Seed")
+    Claim(run).hold()
+    caught = []
+
+    def second_worker():
+        try:
+            worker.advance(Run.objects.get(pk=run.pk))
+        except RunBusy as error:
+            caught.append(str(error))
+
+    elsewhere(second_worker).join()
+    assert len(caught) == 1
+    assert list(column().values()) == ["Seed"]
+    assert worker.advance(run).state == State.DONE
+
+
+@pytest.mark.parametrize("state", UNFINISHED)
+def test_a_second_run_of_the_target_is_refused_while_one_is_unfinished(planned, state):
+    first, second = planned(state), planned()
+    with pytest.raises(RunBusy, match=f"Run {first.pk} of {LABEL} is {state}"):
+        runs.start(second, **ME)
+    assert Run.objects.get(pk=second.pk).state == State.APPROVED
+
+
+def test_the_database_itself_refuses_a_second_unfinished_run(planned):
+    planned(State.PAUSED)
+    second = planned()
+    with pytest.raises(IntegrityError, match="one_unfinished_run_per_target"), transaction.atomic():
+        sql("UPDATE stageapp_run SET state = 'rolling_back' WHERE id = %s", second.pk)
+
+
+@pytest.mark.parametrize("state", [State.DONE, State.FAILED, State.CANCELLED, State.ROLLED_BACK])
+def test_a_run_that_is_over_does_not_keep_another_from_starting(planned, state):
+    planned(state)
+    assert runs.start(planned(), **ME).state == State.RUNNING
+
+
+def test_a_changed_vocabulary_refuses_the_first_start(planned, alias):
+    run = planned()
+    alias("a word of our own", "seed")
+    with pytest.raises(PlanRefused, match="vocabulary version"):
+        runs.start(run, **ME)
+    assert Run.objects.get().state == State.PLANNED
+
+
+def test_a_changed_vocabulary_refuses_an_approved_plan_too(planned, alias):
+    run = runs.approve(planned(), **ME)
+    alias("a word of our own", "seed")
+    with pytest.raises(PlanRefused, match="vocabulary version"):
+        runs.start(run, **ME)
+
+
+@pytest.mark.parametrize("state", [State.PAUSED, State.PAUSING, State.FAILED, State.RUNNING])
+def test_a_changed_vocabulary_does_not_keep_a_begun_run_from_going_on(planned, alias, state):
+    run = planned(state)
+    alias("a word of our own", "seed")
+    assert runs.start(run, **ME).state == State.RUNNING
+
+
+def test_aliases_edited_during_a_run_change_nothing_in_it(fill, started, alias):
+    fill(*["Seed", "a word of our own"] * 20)
+    run = started()
+    alias("a word of our own", "seed")
+    worker.advance(run)
+    assert sorted(column().values()) == ["a word of our own"] * 20 + ["seed"] * 20
+
+
+def test_a_plan_that_is_too_old_is_refused(planned, settings):
+    run = planned()
+    settings.STAGE_PLAN_MAX_AGE_HOURS = 0.0
+    with pytest.raises(PlanRefused, match="older than 0 hours"):
+        runs.start(run, **ME)
+
+
+@pytest.mark.parametrize("state", [State.DONE, State.CANCELLED, State.ROLLED_BACK, State.ROLLING_BACK])
+def test_a_run_that_is_over_cannot_be_started(planned, state):
+    with pytest.raises(IllegalMove):
+        runs.start(planned(state), **ME)
+
+
+def test_starting_twice_is_starting_once(planned):
+    run = runs.start(planned(), **ME)
+    assert runs.start(run, **ME).state == State.RUNNING
+    assert RunMove.objects.filter(new_state=State.RUNNING).count() == 1
+
+
+def test_a_run_that_no_worker_holds_pauses_at_once(planned):
+    assert runs.pause(planned(State.RUNNING), **ME).state == State.PAUSED
+
+
+def test_a_run_in_a_workers_hands_is_pausing_until_its_batch_is_done(started, elsewhere):
+    run = started("Seed")
+    Claim(run).hold()
+    assert runs.pause(run, **ME).state == State.PAUSING
+    assert worker.advance(run).state == State.PAUSED
+
+
+def test_a_run_whose_worker_died_while_it_was_stopping_is_paused_by_asking_again(planned):
+    run = runs.pause(planned(State.PAUSING), **ME)
+    assert run.state == State.PAUSED
+    assert runs.request_rollback(run, **ME).state == State.ROLLING_BACK
+
+
+def test_only_a_working_run_can_be_paused(planned):
+    with pytest.raises(IllegalMove):
+        runs.pause(planned(State.DONE), **ME)
+
+
+def test_a_failure_is_recorded_and_forgotten_when_the_run_is_done(started):
+    run = started("Seed")
+    runs.fail(run, "no space", actor="tester")
+    assert (run.state, run.last_error) == (State.FAILED, "no space")
+    worker.advance(runs.start(run, **ME))
+    assert (run.state, run.last_error) == (State.DONE, "")
+
+
+def test_a_failing_rollback_stays_where_it_can_be_taken_up(planned):
+    run = planned(State.ROLLING_BACK)
+    runs.fail(run, "no space", actor="tester")
+    assert (run.state, run.last_error) == (State.ROLLING_BACK, "no space")
+
+
+def test_a_run_is_forgotten_when_it_is_active_and_silent(planned):
+    now = timezone.now()
+    stale, fresh = now - datetime.timedelta(seconds=31), now - datetime.timedelta(seconds=20)
+    run = planned()
+    for state in State:
+        Run.objects.update(state=state, heartbeat_at=stale)
+        assert (run in runs.forgotten()) == (state in ACTIVE)
+        Run.objects.update(heartbeat_at=fresh)
+        assert runs.forgotten() == []
+    Run.objects.update(state=State.RUNNING, heartbeat_at=None)
+    assert runs.forgotten() == [run]

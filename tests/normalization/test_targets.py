@@ -1,0 +1,98 @@
+"""A column of somebody else's model: UUID keys, its own names, words that SQL reserves."""
+
+import uuid
+
+import pytest
+from django.apps import apps
+from django.db import DataError, connection, models
+
+from stageapp.models.normalization import State
+from stageapp.normalization import audit, runs, targets, worker
+from stageapp.normalization import plan as plans
+from stageapp.normalization.errors import TargetError
+from tests.normalization.evidence import ME, sql
+
+FOREIGN = "stageapp.ForeignDeal.round_name"
+MESSY = ["Seed ", "seed", "series-a", "nobody knows", "SEED", "Series B"]
+
+
+@pytest.fixture
+def foreign(engine, settings):
+    """Make a table and a model of its own for one test, and name it as a target."""
+
+    class ForeignDeal(models.Model):
+        ident = models.UUIDField(primary_key=True, default=uuid.uuid4, db_column="Deal Id")
+        round_name = models.CharField(max_length=60, db_column="order")
+
+        class Meta:
+            app_label = "stageapp"
+            db_table = "host Deals"
+
+    settings.STAGE_TARGETS = ["stageapp.PortfolioCompany.stage", FOREIGN]
+    try:
+        with connection.schema_editor() as editor:
+            editor.create_model(ForeignDeal)
+        yield ForeignDeal
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(ForeignDeal)
+        del apps.all_models["stageapp"]["foreigndeal"]
+        apps.clear_cache()
+
+
+def column_of(model):
+    return dict(model.objects.values_list("pk", "round_name"))
+
+
+def test_a_foreign_column_is_planned_run_and_rolled_back(foreign):
+    foreign.objects.bulk_create(foreign(round_name=stage) for stage in MESSY * 100)
+    before = column_of(foreign)
+    plan = plans.make_plan(FOREIGN, actor="tester")
+    assert (plan.rows_total, plan.rows_to_change, plan.rows_unknown) == (600, 400, 100)
+    run = worker.advance(runs.start(plan.run, **ME))
+    assert run.state == State.DONE, run.last_error
+    after = column_of(foreign)
+    assert set(after.values()) == {"seed", "series_a", "series_b", "nobody knows"}
+    logged = {uuid.UUID(entry.row_key): (entry.old, entry.new) for entry in audit.entries(run=run)}
+    assert logged == {key: (before[key], after[key]) for key in before if before[key] != after[key]}
+    assert worker.advance(runs.request_rollback(run, **ME)).state == State.ROLLED_BACK
+    assert column_of(foreign) == before
+
+
+def test_small_batches_over_uuid_keys_miss_no_row(foreign, monkeypatch):
+    foreign.objects.bulk_create(foreign(round_name="Seed") for _ in range(500))
+    run = runs.start(plans.make_plan(FOREIGN, actor="tester").run, **ME)
+    monkeypatch.setattr(worker, "Pace", lambda _: type("Pace", (), {"size": 7, "after": lambda *_: None})())
+    worker.advance(run)
+    assert set(column_of(foreign).values()) == {"seed"}
+    assert run.batches.count() == 72
+
+
+def test_a_value_that_does_not_fit_the_column_fails_the_run_and_says_so(foreign):
+    sql('ALTER TABLE "host Deals" ALTER "order" TYPE varchar(7)')
+    foreign.objects.create(round_name="SeriesA")
+    run = runs.start(plans.make_plan(FOREIGN, actor="tester").run, **ME)
+    with pytest.raises(DataError, match="too long"):
+        worker.advance(run)
+    assert run.state == State.FAILED
+    assert "too long" in run.last_error
+
+
+def test_two_targets_may_run_at_once(foreign, started):
+    foreign.objects.create(round_name="Seed")
+    other = started("Seed")
+    run = runs.start(plans.make_plan(FOREIGN, actor="tester").run, **ME)
+    assert {worker.advance(run).state, worker.advance(other).state} == {State.DONE}
+
+
+def test_without_a_name_the_only_target_is_meant(foreign, settings):
+    with pytest.raises(TargetError, match="--target"):
+        targets.default_label()
+    settings.STAGE_TARGETS = [FOREIGN]
+    assert targets.default_label() == FOREIGN
+
+
+def test_names_are_quoted(foreign):
+    target = targets.resolve(FOREIGN)
+    assert (target.table, target.key, target.column) == ('"host Deals"', '"Deal Id"', '"order"')
+    assert target.key_type == "uuid"
