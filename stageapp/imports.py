@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from django.db import connection, transaction
+from django.db.models import Count
 from django.utils import timezone
 
 from stageapp.delimited import Row, Table, UnreadableTable, open_text
 from stageapp.models.portfolio import Fund, PortfolioCompany
+from stageapp.unknowns import records
 
 MAX_CELL = 10_000  # characters of a name or a stage
 SHOWN_FAULTS = 20
@@ -128,8 +130,9 @@ def _store(table: Table, places: tuple[int, int | None], fund_name: str, rows: I
         raise ImportRefused("The file has a header and no rows: there is nothing to import.")
     # Rows that the fund had before have another time of change.
     stored = PortfolioCompany.objects.filter(fund=fund, updated_at=stamp)
-    stages = stored.order_by().values("stage").distinct().count()
-    return Imported(fund, created, seen.rows, stages, table.delimiter)
+    stages = dict(stored.order_by().values_list("stage").annotate(rows=Count("*")))
+    records.record_import(fund_name, stages, source=fund_name)
+    return Imported(fund, created, seen.rows, len(stages), table.delimiter)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from stageapp import events, traffic
+from stageapp import events, sightings, traffic
 from stageapp.api import validation
 from stageapp.api.authentication import caller_of
 from stageapp.api.errors import LengthRequired
@@ -82,6 +82,7 @@ class Endpoint(APIView):
                 endpoint=self.label, mode=decision.mode, verdict=decision.verdict,
                 rejected=rejected, error=failed, slow=met.slow,
             )  # fmt: skip
+            sightings.note(consumer=self.caller, endpoint=self.label, decision=decision)
         elif failed or code in _MALFORMED:
             mode = validation.effective(self.caller)
             traffic.count(endpoint=self.label, mode=mode, verdict="malformed", rejected=not failed, error=failed)

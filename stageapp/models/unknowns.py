@@ -30,7 +30,8 @@ class UnknownEntries(models.Manager["UnknownEntry"]):
             default=Value("open"),
             output_field=models.CharField(),
         )
-        return super().get_queryset().annotate(state=state)
+        annotations: dict[str, Any] = {"state": state}
+        return super().get_queryset().annotate(**annotations)
 
     def in_state(self, state: str) -> QuerySet["UnknownEntry"]:
         """Return the entries in a state."""
@@ -39,9 +40,11 @@ class UnknownEntries(models.Manager["UnknownEntry"]):
 
 def _unclaimed(seen: type[models.Model]) -> QuerySet[Any]:
     """Return where the outer entry was seen from a source that no alias of its key belongs to."""
-    name, found = ("source", Q(entry=OuterRef("pk"))) if seen is UnknownCount else ("consumer", Q(key=OuterRef("key")))
+    name, here = "source", Q(entry=OuterRef("pk"))
+    if seen is ConsumerSighting:
+        name, here = "consumer", Q(key=OuterRef("key"), outcome="unknown")
     claimed = StageAlias.objects.filter(key=OuterRef(OuterRef("key")), source=OuterRef(name))
-    return seen._default_manager.filter(found).exclude(Exists(claimed))
+    return seen._default_manager.filter(here).exclude(Exists(claimed))
 
 
 class UnknownEntry(models.Model):

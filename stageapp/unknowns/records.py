@@ -15,6 +15,7 @@ from stageapp.models.unknowns import JUNK_PREFIX, OVERFLOW, UnknownCount, Unknow
 from stageapp.vocabulary import Meaning, Snapshot
 
 MOST_ENTRIES = 10_000  # of one recording; what comes on top is counted together
+MOST_READ = 100_000  # distinct values of one recording that are read at all; rarer ones are counted together too
 _CUT = "…"
 
 # Sorted by key, so that two processes that record the same keys never wait for each other in a circle.
@@ -128,22 +129,29 @@ class _Unknown:
     seen: dict[str, Seen]
     counts: Counter[tuple[str, str]]  # (source, identity) → rows
 
+    def add(self, source: str, raw: str, meaning: Meaning, rows: int) -> None:
+        name = identity(raw, meaning)
+        if name not in self.seen and len(self.seen) >= MOST_ENTRIES:
+            self.add_overflow(source, rows)
+        else:
+            self.seen.setdefault(name, Seen(meaning.reason or "unmapped")).add(raw)
+            self.counts[source, name] += rows
+
+    def add_overflow(self, source: str, rows: int) -> None:
+        self.seen.setdefault(OVERFLOW, overflow())
+        self.counts[source, OVERFLOW] += rows
+
 
 def _unknown(values: Iterable[tuple[str, str, int]], meaning_of: Snapshot) -> _Unknown:
     """Collect the unknown ones of (source, raw, rows), the most frequent first as long as there is room."""
     unknown = _Unknown({}, Counter())
-    for source, raw, rows in sorted(values, key=lambda value: -value[2]):
+    for place, (source, raw, rows) in enumerate(sorted(values, key=lambda value: -value[2])):
+        if place >= MOST_READ:
+            unknown.add_overflow(source, rows)
+            continue
         meaning = meaning_of.normalize(raw, source)
         if meaning.stage is None:
-            name = identity(raw, meaning)
-            if name not in unknown.seen and len(unknown.seen) >= MOST_ENTRIES:
-                name = OVERFLOW
-            seen = unknown.seen.get(name)
-            if seen is None:
-                seen = unknown.seen[name] = overflow() if name == OVERFLOW else Seen(meaning.reason or "unmapped")
-            if name != OVERFLOW:
-                seen.add(raw)
-            unknown.counts[source, name] += rows
+            unknown.add(source, raw, meaning, rows)
     return unknown
 
 

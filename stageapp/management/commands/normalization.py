@@ -18,6 +18,7 @@ from stageapp.normalization import progress, runs, targets, verify, worker
 from stageapp.normalization.batches import Result
 from stageapp.normalization.errors import NormalizationError
 from stageapp.tasks import advance_run
+from stageapp.unknowns import records
 
 
 class Command(BaseCommand):
@@ -69,6 +70,7 @@ class Command(BaseCommand):
 
     def _plan(self, *, target: str | None, **options: Any) -> None:
         plan = plans.make_plan(target or targets.default_label(), actor=command_line_actor())
+        records.record_table(plan)
         self._print(report.plan_document(plan), report.plan_lines(plan), options)
 
     def _approve(self, *, hash: str, reason: str, **options: Any) -> None:
