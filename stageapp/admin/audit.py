@@ -6,8 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from stageapp.admin.paging import BoundedPaginator
-from stageapp.admin.screens import ReadOnlyAdmin, StockAdmin
+from stageapp.admin.screens import BoundedAdmin, StockAdmin
 from stageapp.admin.site import site
 from stageapp.models.normalization import Batch, Checkpoint, NormalizationLog, Run
 from stageapp.normalization import audit
@@ -49,7 +48,7 @@ class LogRunFilter(RunFilter):
 
 
 @admin.register(NormalizationLog, site=site)
-class NormalizationLogAdmin(ReadOnlyAdmin):
+class NormalizationLogAdmin(BoundedAdmin):
     """Every changed row with its true old and new value, newest first."""
 
     list_display = ["row_key", "shown_old", "shown_new", "run", "direction", "batch_number", "at"]
@@ -60,7 +59,6 @@ class NormalizationLogAdmin(ReadOnlyAdmin):
     ordering = ["-batch_id", "-id"]
     sortable_by = ()  # any other order would read the whole table
     list_select_related = ["batch"]
-    paginator = BoundedPaginator
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[NormalizationLog]:
         """Read through the log's only door."""
@@ -98,7 +96,7 @@ class NormalizationLogAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Batch, site=site)
-class BatchAdmin(ReadOnlyAdmin):
+class BatchAdmin(BoundedAdmin):
     """Every committed transaction of every run, newest first."""
 
     list_display = [
@@ -116,11 +114,10 @@ class BatchAdmin(ReadOnlyAdmin):
     list_filter = [RunFilter, "direction"]
     ordering = ["-id"]
     sortable_by = ()
-    paginator = BoundedPaginator
 
 
 @admin.register(Checkpoint, site=site)
-class CheckpointAdmin(ReadOnlyAdmin):
+class CheckpointAdmin(BoundedAdmin):
     """How far each run has committed."""
 
     list_display = [
@@ -137,4 +134,3 @@ class CheckpointAdmin(ReadOnlyAdmin):
     ]
     list_filter = [RunFilter, "direction", "finished"]
     ordering = ["-id"]
-    paginator = BoundedPaginator

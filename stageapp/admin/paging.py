@@ -18,8 +18,9 @@ class BoundedPaginator(StockPaginator):
     """Counts to the bound and stops, so that a page costs the same on ten rows and on ten million."""
 
     object_list: QuerySet[Any]
+    bound = BOUND
 
     @cached_property
     def count(self) -> int:
-        """Return the number of rows, at most BOUND."""
-        return self.object_list.order_by()[:BOUND].count()
+        """Return the number of rows, at most `bound`."""
+        return self.object_list.order_by()[: self.bound].count()

@@ -8,14 +8,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
 from stageapp import conf
-from stageapp.admin.paging import BoundedPaginator
 from stageapp.admin.run_operations import offered
-from stageapp.admin.screens import PageAdmin, ReadOnlyAdmin, actor, page, require
+from stageapp.admin.screens import BoundedAdmin, PageAdmin, actor, page, require
 from stageapp.admin.site import site
 from stageapp.models.normalization import Plan, PlanEntry
 from stageapp.models.vocabulary import REASONS
 from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.plan import make_plan
+from stageapp.unknowns import records
 
 SHOWN = 100  # entries of each kind on the plan's own page; all of them are one link away
 
@@ -74,6 +74,7 @@ class PlanAdmin(PageAdmin):
             return page(request, "plan_make.html", form=form, title="Make a plan", opts=self.opts)
         try:
             plan = make_plan(form.cleaned_data["target"], actor=actor(request))
+            records.record_table(plan)
         except NormalizationError as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(reverse("admin:stageapp_plan_changelist"))
@@ -81,7 +82,7 @@ class PlanAdmin(PageAdmin):
 
 
 @admin.register(PlanEntry, site=site)
-class PlanEntryAdmin(ReadOnlyAdmin):
+class PlanEntryAdmin(BoundedAdmin):
     """Every distinct value of every plan."""
 
     list_display = ["shown", "stage", "reason", "rows", "plan"]
@@ -89,7 +90,6 @@ class PlanEntryAdmin(ReadOnlyAdmin):
     list_filter = ["reason", "stage"]
     search_fields = ["raw"]
     list_select_related = ["plan"]
-    paginator = BoundedPaginator
 
     @admin.display(description="raw value", ordering="raw")
     def shown(self, entry: PlanEntry) -> str:

@@ -4,7 +4,7 @@ from django.contrib import admin
 
 from stageapp import vocabulary
 from stageapp.admin.paging import BoundedPaginator
-from stageapp.admin.screens import ReadOnlyAdmin, StockAdmin
+from stageapp.admin.screens import BoundedAdmin, StockAdmin
 from stageapp.admin.site import site
 from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
 
@@ -29,7 +29,9 @@ class PortfolioCompanyAdmin(StockAdmin):
     list_select_related = ["fund"]
     show_full_result_count = False
     sortable_by = ()
+    show_facets = admin.ShowFacets.NEVER
     paginator = BoundedPaginator
+    change_list_template = "admin/stageapp/bounded_list.html"
 
     @admin.display(description="means")
     def means(self, company: PortfolioCompany) -> str:
@@ -39,10 +41,9 @@ class PortfolioCompanyAdmin(StockAdmin):
 
 
 @admin.register(Strategy, site=site)
-class StrategyAdmin(ReadOnlyAdmin):
+class StrategyAdmin(BoundedAdmin):
     """Saved allocations, as they were sent and as they were understood."""
 
     list_display = ["name", "consumer", "unallocated", "vocabulary_version", "created_at"]
     search_fields = ["name"]
     list_select_related = ["consumer"]
-    paginator = BoundedPaginator

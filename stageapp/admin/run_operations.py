@@ -22,6 +22,11 @@ class Operation:
     done: str
     danger: bool = False
 
+    @property
+    def words(self) -> dict[str, Any]:
+        """Return what the confirm page says."""
+        return {"explanation": self.explanation, "verb": self.label, "danger": self.danger}
+
     def allowed(self, request: HttpRequest, run: Run) -> bool:
         """Tell whether this user may do it to the run as it stands."""
         return run.state in self.states and request.user.has_perm(f"stageapp.{self.permission}")

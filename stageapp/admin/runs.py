@@ -14,14 +14,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from stageapp.admin.confirm import confirmed
-from stageapp.admin.run_operations import OPERATIONS, offered
-from stageapp.admin.screens import PageAdmin, actor
+from stageapp.admin.run_operations import OPERATIONS, Operation, offered
+from stageapp.admin.screens import PageAdmin, actor, page, require
 from stageapp.admin.site import site
 from stageapp.models.normalization import ACTIVE, Run
+from stageapp.normalization import audit
 from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.progress import progress
 from stageapp.tasks import advance_run
 
+LEFT = 200  # rows listed of those that a rollback left alone
 NEWEST = 10  # batches shown on the run's own page; all of them are one link away
 
 
@@ -40,6 +42,7 @@ class RunAdmin(PageAdmin):
         wrap = self.admin_site.admin_view
         return [
             path("<int:run_id>/progress/", never_cache(self.progress_view), name="stageapp_run_progress"),
+            path("<int:run_id>/left/", wrap(self.left_view), name="stageapp_run_left"),
             path("<int:run_id>/do/<slug:name>/", wrap(self.operation_view), name="stageapp_run_do"),
             *super().get_urls(),
         ]
@@ -68,35 +71,34 @@ class RunAdmin(PageAdmin):
             answer["HX-Refresh"] = "true"  # the run has come to rest: its history is worth a new look
         return answer
 
+    @method_decorator(require_GET)
+    def left_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
+        """List the rows that a rollback left alone."""
+        run = self.found(request, str(run_id))
+        rows = audit.left_behind(run).order_by("id")[:LEFT]
+        title = f"Rows that the rollback of run {run.pk} left alone"
+        return page(request, "run_left.html", opts=self.opts, title=title, run=run, rows=rows, bound=LEFT)
+
     def operation_view(self, request: HttpRequest, run_id: int, name: str) -> HttpResponse:
         """Confirm, then carry out one operation."""
         run = self.found(request, str(run_id))
         operation = OPERATIONS.get(name)
         if operation is None:
             raise Http404(f"There is no operation {name}.")
-        if not request.user.has_perm(f"stageapp.{operation.permission}"):
-            raise PermissionDenied
+        require(request, operation.permission)
         back = reverse("admin:stageapp_run_change", args=[run.pk])
         if not operation.allowed(request, run):
             messages.error(request, f"Run {run.pk} is {run.state}: it cannot do “{operation.label}” now.")
             return HttpResponseRedirect(back)
+        perform = partial(_perform, run, operation, actor(request))
+        shown = {"title": f"{operation.label}: run {run.pk}", "opts": self.opts, "run": run}
         return confirmed(
-            request,
-            partial(_perform, run, name, actor(request)),
-            refusals=NormalizationError,
-            back=back,
-            done=operation.done,
-            title=f"{operation.label}: run {run.pk}",
-            run=run,
-            danger=operation.danger,
-            verb=operation.label,
-            opts=self.opts,
-            explanation=operation.explanation,
+            request, perform, refusals=NormalizationError, back=back, done=operation.done, **operation.words, **shown
         )
 
 
-def _perform(run: Run, name: str, who: str, reason: str) -> None:
-    OPERATIONS[name].perform(run, actor=who, reason=reason)
+def _perform(run: Run, operation: Operation, who: str, reason: str) -> None:
+    operation.perform(run, actor=who, reason=reason)
     if run.state in ACTIVE:
         # Robust: with the broker away the change stands, and the sweep finds the run.
         transaction.on_commit(lambda: advance_run.delay(run.pk), robust=True)

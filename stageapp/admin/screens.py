@@ -8,6 +8,7 @@ from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from stageapp.admin.paging import BoundedPaginator
 from stageapp.admin.site import site
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class ReadOnlyAdmin(StockAdmin):
     """A table that belongs to the system: nobody adds, changes or deletes a row here, superusers included."""
 
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # a facet counts the whole table
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse."""
@@ -66,6 +68,13 @@ class ReadOnlyAdmin(StockAdmin):
         if row is None:
             raise Http404(f"There is no {self.opts.verbose_name} {object_id}.")
         return row
+
+
+class BoundedAdmin(ReadOnlyAdmin):
+    """A read-only table of any size: a page of its list costs the same on ten rows and on ten million."""
+
+    paginator = BoundedPaginator
+    change_list_template = "admin/stageapp/bounded_list.html"
 
 
 class PageAdmin(ReadOnlyAdmin):

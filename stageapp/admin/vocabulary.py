@@ -109,3 +109,9 @@ class StageAliasAdmin(CuratedAdmin):
     readonly_fields = ["key"]
     fields = ["spelling", "stage", "reason", "source", "comment", "key", "why"]
     list_per_page = 50
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer the stages without the shortcuts that edit them: an edit needs its own reason."""
+        if db_field.name == "stage":
+            return self.formfield_for_foreignkey(db_field, request, **kwargs)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)

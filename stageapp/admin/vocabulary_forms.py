@@ -30,7 +30,10 @@ class AliasForm(CuratedForm):
     class Meta:
         model = StageAlias
         fields = ["spelling", "source", "stage", "reason", "comment"]
-        widgets = {"spelling": forms.TextInput(attrs={"class": "vTextField"})}
+        widgets = {
+            "spelling": forms.TextInput(attrs={"class": "vTextField"}),
+            "comment": forms.Textarea(attrs={"rows": 2}),
+        }
         help_texts = {
             "stage": "The one stage it means; or leave it empty and say below why it is none.",
             "source": "Empty: holds everywhere. Or the one consumer or import it holds for.",

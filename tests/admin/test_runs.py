@@ -184,3 +184,18 @@ def test_a_target_that_is_not_configured_cannot_be_planned(companies, browser_wi
     answer = browser_with("plan_run").post(reverse("admin:stageapp_plan_make"), {"target": "auth.User.email"})
     assert answer.status_code == 200
     assert not Plan.objects.exists()
+
+
+@pytest.mark.django_db
+def test_rows_that_a_rollback_leaves_alone_are_counted_and_listed(plan, companies, browser_with, settings):
+    settings.STAGE_BATCH_PAUSE_SECONDS = 0
+    run = worker.advance(runs.start(plan.run, actor="ann", reason="go"))
+    PortfolioCompany.objects.filter(pk=companies[1].pk).update(stage="series_b")
+    worker.advance(runs.request_rollback(run, actor="ann", reason="back"))
+    browser = browser_with("view_run")
+    left = reverse("admin:stageapp_run_left", args=[run.pk])
+    assert left in browser.get(page_of(run)).text
+    page = browser.get(left)
+    assert [row.row_key for row in page.context["rows"]] == [str(companies[1].pk)]
+    assert "&#x27;Seed&#x27;" in page.text
+    assert stages()[1] == "series_b"
