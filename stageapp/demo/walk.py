@@ -4,6 +4,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.client import HTTPException
+
+from django.db import DatabaseError
+from kombu.exceptions import KombuError
 
 from stageapp import conf, modes, traffic
 from stageapp.demo import sample
@@ -15,11 +19,14 @@ from stageapp.models.portfolio import Fund
 from stageapp.normalization import audit, targets, verify, worker
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs as the_runs
+from stageapp.normalization.errors import NormalizationError
 from stageapp.tasks import advance_run
 
 ACTOR = "demo"
 _COUNTS_LIMIT = 20.0  # seconds until the web processes have written their counts
 _ROWS_A_SECOND = 1000.0  # far below what a worker does
+# What the parts say when they refuse or do not answer: the step did not hold.
+_REFUSALS = (NormalizationError, modes.ModeError, DatabaseError, KombuError, OSError, HTTPException)
 
 
 @dataclass
@@ -55,6 +62,8 @@ def walk(it: Walk) -> bool:
             step(it)
     except StepFailed:
         it.report.note("The steps that follow were not taken.")
+    except _REFUSALS as error:
+        it.report.check("the step ends", expected="without an error", found=f"{type(error).__name__}: {error}")
     return it.report.verdict()
 
 

@@ -65,7 +65,8 @@ class Command(BaseCommand):
         except (ChildDied, site.PortInUse, site.NoAnswer, own_database.AlreadyRunning) as error:
             raise CommandError(str(error)) from None
         except Stopped:
-            self._say("\nStopped.")
+            if not walking:
+                self._say("\nStopped.")
             if once:
                 sys.exit(1)
         finally:
