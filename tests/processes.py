@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from django.db import connection
+
 PROJECT = Path(__file__).resolve().parents[1]
 
 _PRELUDE = """
@@ -38,6 +40,13 @@ for line in sys.stdin:
         slowest = max(slowest, time.perf_counter() - began)
     say(mode=state.mode, version=state.version, source=state.source, age=modes.age_seconds(), slowest=slowest)
 """
+
+
+def database_url() -> str:
+    """Return the URL of the test database, for a process of its own."""
+    at = connection.settings_dict
+    place = f":{at['PORT']}/{at['HOST']}" if at["HOST"].startswith("/") else f"{at['HOST']}:{at['PORT']}"
+    return f"postgres://{at['USER']}:{at['PASSWORD']}@{place}/{at['NAME']}"
 
 
 class Process:

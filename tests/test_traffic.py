@@ -5,14 +5,14 @@ import os
 import threading
 
 import pytest
-from django.db import Error, connection
+from django.db import Error
 from django.db.models import Sum
 from django.utils import timezone
 
 from stageapp import traffic
 from stageapp.models.traffic import TrafficWindow
 from stageapp.traffic import Summary
-from tests.processes import process
+from tests.processes import database_url, process
 
 NOW = 1_900_000_000
 
@@ -171,12 +171,6 @@ def test_a_forked_child_begins_anew_under_its_own_id():
 
 
 # --- at the end of a real process
-
-
-def database_url():
-    at = connection.settings_dict
-    place = f":{at['PORT']}/{at['HOST']}" if at["HOST"].startswith("/") else f"{at['HOST']}:{at['PORT']}"
-    return f"postgres://{at['USER']}:{at['PASSWORD']}@{place}/{at['NAME']}"
 
 
 LEAVE = """

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
 
 from stageapp import modes
 from stageapp.management.actor import command_line_actor
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         """Do the verb.
 
         Raises:
-            CommandError: the change is refused, or PostgreSQL does not answer.
+            CommandError: the change is refused, or PostgreSQL does not answer or lacks the tables.
         """
         try:
             if options["verb"] == "set":
@@ -43,8 +43,12 @@ class Command(BaseCommand):
             self._show(as_json=options["json"])
         except modes.ModeError as error:
             raise CommandError(str(error)) from None
-        except OperationalError as error:
-            raise CommandError(f"PostgreSQL does not answer, nothing was changed: {error}") from None
+        except OperationalError as error:  # one at COMMIT leaves open whether the change was made
+            advice = "Bring it back, then see with `manage.py mode show` what holds."
+            raise CommandError(f"PostgreSQL does not answer. {advice} It said: {error}") from None
+        except ProgrammingError as error:
+            advice = "Run `manage.py migrate` first."
+            raise CommandError(f"The database does not fit this release. {advice} It said: {error}") from None
 
     def _set(self, *, mode: str, percent: int | None, reason: str, enforce_on: datetime.date | None, **_: Any) -> None:
         modes.change(

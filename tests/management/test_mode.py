@@ -1,0 +1,130 @@
+"""`manage.py mode`: what it prints, what it refuses, and its exit codes."""
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from stageapp import modes
+from stageapp.models.modes import ModeChange
+from tests.processes import PROJECT, database_url
+
+pytestmark = pytest.mark.django_db
+
+
+def run(capsys, *arguments):
+    call_command("mode", *arguments)
+    return capsys.readouterr().out
+
+
+def refused(*arguments):
+    with pytest.raises(CommandError) as refusal:
+        call_command("mode", *arguments)
+    return str(refusal.value)
+
+
+def test_before_any_change_show_tells_the_default(capsys):
+    assert run(capsys, "show") == "warn (version 0.0)\n"
+    assert json.loads(run(capsys, "show", "--json")) == {
+        "mode": "warn", "percent": 100, "epoch": 0, "version": 0, "enforce_on": None, "source": "default",
+    }  # fmt: skip
+
+
+def test_set_changes_the_mode_and_tells_what_holds_now(capsys):
+    assert run(capsys, "set", "off", "--reason", "too noisy") == "off (version 1.1)\n"
+    row = ModeChange.objects.get()
+    assert (row.mode, row.reason, row.kind) == ("off", "too noisy", "manual")
+    assert row.actor.startswith("cli:")
+    assert run(capsys, "show") == "off (version 1.1)\n"
+
+
+def test_a_share_and_a_day_are_told(capsys):
+    printed = run(
+        capsys, "set", "enforce", "--percent", "10", "--enforce-on", "2031-05-01", "--reason", "the first tenth"
+    )
+    assert printed == "enforce for 10 % of consumers (version 1.1, enforcement announced for 2031-05-01)\n"
+    assert modes.latest().enforce_on == datetime.date(2031, 5, 1)
+
+
+def test_json_is_one_document_and_nothing_else(capsys):
+    shown = json.loads(run(capsys, "set", "enforce", "--reason", "ready", "--json"))
+    assert shown == {
+        "mode": "enforce", "percent": 100, "epoch": 1, "version": 1, "enforce_on": None, "source": "postgres",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (["enforce", "--percent", "0", "--reason", "x"], "from 1 to 100"),
+        (["enforce", "--percent", "101", "--reason", "x"], "from 1 to 100"),
+        (["warn", "--percent", "50", "--reason", "x"], "Leave percent out"),
+        (["warn", "--reason", "  "], "A reason is needed"),
+    ],
+)
+def test_what_makes_no_mode_is_refused_and_nothing_is_changed(arguments, told):
+    assert told in refused("set", *arguments)
+    assert not ModeChange.objects.exists()
+
+
+def test_without_its_tables_the_command_names_the_way_out():
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE stageapp_modechange RENAME TO elsewhere")
+    assert "Run `manage.py migrate` first." in refused("show")
+
+
+# --- as a process: exit codes and streams
+
+
+def manage(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "manage.py", "mode", *arguments], cwd=PROJECT, capture_output=True, text=True,
+        env=os.environ | {"DATABASE_URL": database_url()} | environment,
+    )  # fmt: skip
+
+
+@pytest.mark.django_db(transaction=True)
+def test_exit_code_0_and_only_the_answer_on_stdout():
+    done = manage("set", "enforce", "--reason", "ready", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["mode"] == "enforce"
+    assert modes.latest().mode == "enforce"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_exit_code_1_when_refused():
+    done = manage("set", "warn", "--percent", "10", "--reason", "x", "--json")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("CommandError: percent belongs to enforce")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["set", "warn"], ["set", "ENFORCE", "--reason", "x"],
+     ["set", "warn", "--reason", "x", "--enforce-on", "tomorrow"]],
+)  # fmt: skip
+def test_exit_code_2_when_used_wrongly(arguments):
+    done = manage(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "usage: manage.py mode" in done.stderr
+
+
+@pytest.mark.parametrize("verb", [["show"], ["set", "enforce", "--reason", "x"]])
+def test_postgres_away_is_told_with_what_to_do_and_without_a_traceback(verb):
+    done = manage(*verb, DATABASE_URL="postgres://stage:secret-word@:5432/nonexistent-folder/stage")
+    assert done.returncode == 1
+    assert "PostgreSQL does not answer. Bring it back" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "secret-word" not in done.stderr
+
+
+@pytest.mark.django_db(transaction=True)
+def test_redis_away_does_not_keep_the_mode_from_changing():
+    done = manage("set", "off", "--reason", "x", REDIS_URL="unix:///nonexistent/redis.sock?db=0")
+    assert (done.returncode, done.stdout) == (0, "off (version 1.1)\n")
+    assert modes.latest().mode == "off"

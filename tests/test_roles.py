@@ -1,0 +1,58 @@
+"""Roles and permissions after migrate."""
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.core.management import call_command
+
+from stageapp.models.permissions import PERMISSIONS, ROLES
+
+pytestmark = pytest.mark.django_db
+
+
+def codenames(group):
+    return set(Group.objects.get(name=group).permissions.values_list("codename", flat=True))
+
+
+def test_every_permission_of_the_product_exists_with_its_meaning():
+    found = Permission.objects.filter(content_type__app_label="stageapp", content_type__model="operation")
+    assert dict(found.values_list("codename", "name")) == PERMISSIONS
+
+
+def test_every_role_exists_with_its_permissions_and_the_right_to_look():
+    views = set(
+        Permission.objects.filter(content_type__app_label="stageapp", codename__startswith="view_").values_list(
+            "codename", flat=True
+        )
+    )
+    assert {"view_modechange", "view_run", "view_trafficwindow", "view_normalizationlog"} <= views
+    for name, own in ROLES.items():
+        assert codenames(name) == views | set(own)
+
+
+def test_roles_grant_only_permissions_that_exist():
+    assert {codename for own in ROLES.values() for codename in own} <= PERMISSIONS.keys()
+
+
+def test_every_permission_belongs_to_a_role():
+    assert {codename for own in ROLES.values() for codename in own} == PERMISSIONS.keys()
+
+
+def test_nobody_who_plans_also_approves_by_role():
+    assert not set(ROLES["Stage operators"]) & set(ROLES["Stage approvers"])
+
+
+def test_a_member_may_do_what_the_role_says_and_no_more():
+    user = User.objects.create_user("ana")
+    user.groups.add(Group.objects.get(name="Stage operators"))
+    assert user.has_perm("stageapp.change_mode")
+    assert not user.has_perm("stageapp.rearm")
+    assert not user.has_perm("stageapp.override_gate")
+
+
+def test_a_further_migrate_gives_back_nothing_that_a_person_took_away():
+    group = Group.objects.get(name="Stage operators")
+    group.permissions.remove(Permission.objects.get(codename="change_mode"))
+    Group.objects.filter(name="Stage viewers").delete()
+    call_command("migrate", verbosity=0)
+    assert "change_mode" not in codenames("Stage operators")
+    assert "view_run" in codenames("Stage viewers")
