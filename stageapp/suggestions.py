@@ -13,6 +13,7 @@ from stageapp.vocabulary import Meaning, Snapshot
 MINIMUM_RATIO = 74.0
 MINIMUM_MARGIN = 6.0
 MAX_KEY = 64
+_MEMO_LIMIT = 50_000  # answers remembered per snapshot
 
 # These reasons say that the value was understood and is no single stage: nothing to suggest.
 _SETTLED = frozenset({"blank", "multiple_stages", "between_stages", "not_a_stage", "exit_status"})
@@ -30,6 +31,15 @@ def suggest(raw: str, meaning: Meaning, vocabulary: Snapshot) -> tuple[str, ...]
     """Return at most one canonical stage that an unknown value may have meant; empty if nothing is close."""
     if meaning.stage is not None or meaning.reason in _SETTLED or len(raw) > reduction.LONGEST:
         return ()
+    found = vocabulary.suggested.get(raw)
+    if found is None:
+        if len(vocabulary.suggested) >= _MEMO_LIMIT:
+            vocabulary.suggested.clear()
+        found = vocabulary.suggested[raw] = _look(raw, meaning, vocabulary)
+    return found
+
+
+def _look(raw: str, meaning: Meaning, vocabulary: Snapshot) -> tuple[str, ...]:
     latin = raw.translate(_LOOK_ALIKES)
     if latin != raw and (stage := vocabulary.normalize(latin).stage):
         return (stage,)
@@ -41,10 +51,12 @@ def _closest(key: str, vocabulary: Snapshot) -> tuple[str, ...]:
         return ()
     exact = _EXACT.findall(key)
     best: dict[str, float] = defaultdict(float)
-    candidates = {k: slug for (source, k), (slug, _) in vocabulary.aliases.items() if slug and not source}
-    for candidate, ratio, _ in process.extract(key, candidates.keys(), scorer=fuzz.ratio, limit=8):
+    # What is so far below can neither be the best nor come close to it.
+    far = MINIMUM_RATIO - MINIMUM_MARGIN
+    candidates = process.extract(key, vocabulary.general.keys(), scorer=fuzz.ratio, limit=8, score_cutoff=far)
+    for candidate, ratio, _ in candidates:
         if _EXACT.findall(candidate) == exact:
-            slug = candidates[candidate]
+            slug = vocabulary.general[candidate]
             best[slug] = max(best[slug], ratio)
     ranked = sorted(best.items(), key=lambda item: -item[1])
     if not ranked or ranked[0][1] < MINIMUM_RATIO:

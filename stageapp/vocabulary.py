@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from django.db import connection, transaction
@@ -47,6 +48,12 @@ class Snapshot:
     # slug → the stage's row: what a simulation assumes of it, and its follow-on rule
     columns: dict[str, dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
     _memo: dict[tuple[str, str], Meaning] = field(default_factory=dict, compare=False, repr=False)
+    suggested: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)  # see suggestions.py
+
+    @cached_property
+    def general(self) -> dict[str, str]:
+        """Return the keys that mean a stage for everybody, and that stage."""
+        return {key: slug for (source, key), (slug, _) in self.aliases.items() if slug and not source}
 
     def normalize(self, raw: str, source: str = "") -> Meaning:
         """Return what `raw` means, first for its source, then for everybody. Never raises on any str."""
