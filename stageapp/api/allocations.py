@@ -38,10 +38,9 @@ class Allocations(Endpoint):
         """Return initial cheques, needs and reserves by stage; amounts are decimal strings."""
         sent = validated(AllocationRequest(data=request.data))
         distribution: Distribution = sent["stage_distribution"]
-        decision = self.judge(distribution.values)
-        assert self.met is not None
-        shares = distribution.shares(decision.meanings)
-        rules = rules_of(self.met.vocabulary)
+        met = self.judge(distribution.values)
+        shares = distribution.shares(met.decision.meanings)
+        rules = rules_of(met.vocabulary)
         plan = reserve_plan(sent["fund_size"], sent["reserve_ratio"], shares.stages, rules)
         return self.answer(represent(plan, sent["reserve_ratio"]), unallocated=shares.unallocated)
 

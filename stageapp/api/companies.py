@@ -16,7 +16,7 @@ from stageapp.api.distribution import MAX_STAGE_LENGTH
 from stageapp.api.endpoint import Endpoint, validated
 from stageapp.api.fields import StrictSerializer, TextField
 from stageapp.models.portfolio import Fund, PortfolioCompany
-from stageapp.validation import Decision
+from stageapp.vocabulary import Meaning
 
 ORDERINGS = [f"{sign}{name}" for name in ("id", "name", "stage", "sector", "updated_at") for sign in ("", "-")]
 MAX_STAGES = 20
@@ -46,8 +46,8 @@ class Companies(Endpoint):
         query = validated(CompaniesQuery(data=parameters(request.query_params)))
         companies = filtered(get_object_or_404(Fund, pk=pk).companies.all(), query)
         if asked := query.get("stage"):
-            decision = self.judge([("?stage", raw) for raw in asked])
-            companies = companies.filter(stage__in=spellings(companies, asked, decision))
+            met = self.judge([("?stage", raw) for raw in asked])
+            companies = companies.filter(stage__in=spellings(companies, asked, met.decision.meanings))
         pages = PageNumberPagination()
         found = pages.paginate_queryset(companies, request, view=self) or []
         page = pages.get_paginated_response([represent(company) for company in found])
@@ -70,15 +70,15 @@ def filtered(companies: QuerySet[PortfolioCompany], query: dict[str, Any]) -> Qu
     return companies.order_by(query["ordering"], "id")
 
 
-def spellings(companies: QuerySet[PortfolioCompany], asked: Sequence[str], decision: Decision) -> list[str]:
+def spellings(companies: QuerySet[PortfolioCompany], asked: Sequence[str], meanings: Sequence[Meaning]) -> list[str]:
     """Return the stored spellings that mean one of the asked stages; an unknown value stands for itself.
 
     The stored spellings are asked, not the aliases: a spelling may also be understood by a rule.
     """
-    wanted = {meaning.stage for meaning in decision.meanings if meaning.stage is not None}
+    wanted = {meaning.stage for meaning in meanings if meaning.stage is not None}
     stored = companies.order_by().values_list("stage", flat=True).distinct()
     known = [raw for raw in stored if vocabulary.normalize(raw).stage in wanted]
-    return known + [raw for raw, meaning in zip(asked, decision.meanings, strict=True) if meaning.stage is None]
+    return known + [raw for raw, meaning in zip(asked, meanings, strict=True) if meaning.stage is None]
 
 
 def represent(company: PortfolioCompany) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from stageapp import events, sightings, traffic
 from stageapp.api import validation
 from stageapp.api.authentication import caller_of
 from stageapp.api.errors import LengthRequired
-from stageapp.validation import Decision
+from stageapp.api.validation import Encounter
 
 _MALFORMED = frozenset({400, 411, 413, 415})
 
@@ -30,7 +30,7 @@ class Endpoint(APIView):
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     metadata_class = None
     caller: str = ""  # known once the request is let in
-    met: validation.Encounter | None = None
+    met: Encounter | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Check format, credentials and scope, before anything of the request is read."""
@@ -41,20 +41,20 @@ class Endpoint(APIView):
         if "HTTP_TRANSFER_ENCODING" in request.META:
             raise LengthRequired
 
-    def judge(self, values: Sequence[tuple[str, str]]) -> Decision:
+    def judge(self, values: Sequence[tuple[str, str]]) -> Encounter:
         """Decide over (pointer, raw value) pairs in the caller's effective mode.
 
         Raises:
             UnknownStages: the mode is `enforce` and a value is unknown.
         """
         try:
-            self.met = validation.meet(values, self.caller)
+            met = self.met = validation.meet(values, self.caller)
         except Exception as error:
             events.validator_failed(endpoint=self.label, error=type(error).__name__)
             raise
-        if self.met.decision.outcome == "rejected":
-            raise validation.UnknownStages(self.met)
-        return self.met.decision
+        if met.decision.outcome == "rejected":
+            raise validation.UnknownStages(met)
+        return met
 
     def answer(
         self, body: dict[str, Any], *, status: int = status.HTTP_200_OK, unallocated: float | None = None

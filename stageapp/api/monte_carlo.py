@@ -41,10 +41,9 @@ class Simulate(Endpoint):
         """Return multiples, probabilities, a histogram and rates of return."""
         sent = validated(SimulationRequest(data=request.data))
         distribution: Distribution = sent.pop("stage_distribution")
-        decision = self.judge(distribution.values)
-        assert self.met is not None
-        shares = distribution.shares(decision.meanings)
-        result = simulate(**sent, weights=shares.stages, assumptions=assumptions_of(self.met.vocabulary))
+        met = self.judge(distribution.values)
+        shares = distribution.shares(met.decision.meanings)
+        result = simulate(**sent, weights=shares.stages, assumptions=assumptions_of(met.vocabulary))
         return self.answer(result.as_dict(), unallocated=shares.unallocated)
 
 

@@ -40,14 +40,13 @@ class StrategyEndpoint(Endpoint):
 
     def understood(self, distribution: Distribution) -> dict[str, Any]:
         """Return the columns that a distribution fills; raises UnknownStages."""
-        decision = self.judge(distribution.values)
-        assert self.met is not None
-        shares = distribution.shares(decision.meanings)
+        met = self.judge(distribution.values)
+        shares = distribution.shares(met.decision.meanings)
         return {
             "raw_allocation": distribution.as_sent,
             "allocation": shares.stages,
             "unallocated": shares.unallocated,
-            "vocabulary_version": self.met.vocabulary.version,
+            "vocabulary_version": met.vocabulary.version,
         }
 
     def answer_with(self, strategy: Strategy, code: int = status.HTTP_200_OK) -> Response:

@@ -32,7 +32,8 @@ def committed_consumer(db):
         )
         yield
         cursor.execute("DELETE FROM stageapp_consumer WHERE name = 'real-server'")
-        cursor.execute("DELETE FROM stageapp_trafficwindow")  # the server wrote its counts at its end
+        for counts in ("trafficwindow", "consumersighting"):  # the server wrote them at its end
+            cursor.execute(f"DELETE FROM stageapp_{counts}")
 
 
 @pytest.fixture
