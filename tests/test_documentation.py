@@ -1,0 +1,59 @@
+"""The documents tell only of commands, files and variables that exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, get_commands, load_command_class
+from django.urls import Resolver404, resolve
+
+from tests.test_env_example import documented
+
+PROJECT = Path(__file__).resolve().parents[1]
+PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").glob("*.md"))]
+COMMAND = re.compile(r"python manage\.py ([^`\n]+)")
+LINK = re.compile(r"\]\(([^)#:]+)\)")
+ADDRESS = re.compile(r"(?:http://127\.0\.0\.1:8000|GET |POST |`)(/[a-z_][^\s`\"'?]*)")
+
+
+def found(pattern: re.Pattern[str], *pages: Path) -> list[str]:
+    return sorted({match for page in pages for match in pattern.findall(page.read_text(encoding="utf-8"))})
+
+
+def parse(line: str) -> None:
+    """Parse a command line as the command itself would; CommandError when it would not take it."""
+    name, *arguments = shlex.split(line)
+    command = load_command_class(get_commands()[name], name)
+    command.create_parser("manage.py", name).parse_args(arguments)
+
+
+@pytest.mark.parametrize("line", found(COMMAND, *PAGES))
+def test_a_command_in_the_documents_is_one_that_the_program_takes(line):
+    parse(line)
+
+
+@pytest.mark.parametrize("line", ["normalization plan --targets x", "mode set strict --reason x", "mode"])
+def test_a_command_that_does_not_exist_would_be_seen(line):
+    with pytest.raises(CommandError):
+        parse(line)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page):
+    targets = LINK.findall(page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).is_file()] == []
+
+
+@pytest.mark.parametrize("address", found(ADDRESS, PROJECT / "README.md"))
+def test_every_address_leads_somewhere(address):
+    try:
+        match = resolve(address)
+    except Resolver404:
+        pytest.fail(f"{address} leads nowhere")
+    assert match.func.__name__ != "no_such_resource"
+
+
+def test_every_variable_in_the_documents_is_a_documented_one():
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert set(re.findall(r"STAGE_[A-Z_]+", text)) - documented().keys() == set()
