@@ -56,18 +56,14 @@ class Decision:
         return "warned"
 
 
-def decide(
-    values: Sequence[tuple[str, str]], *, mode: str, vocabulary: Snapshot, source: str = ""
-) -> Decision:
+def decide(values: Sequence[tuple[str, str]], *, mode: str, vocabulary: Snapshot, source: str = "") -> Decision:
     """Decide over (JSON pointer, raw value) pairs in the effective mode of one request."""
     meanings = tuple(vocabulary.normalize(raw, source) for _, raw in values)
     unknowns = []
     retired = []
     for (pointer, raw), meaning in zip(values, meanings, strict=True):
         if meaning.stage is None:
-            unknowns.append(
-                Unknown(pointer, raw, meaning.reason or "unmapped", suggest(raw, meaning, vocabulary))
-            )
+            unknowns.append(Unknown(pointer, raw, meaning.reason or "unmapped", suggest(raw, meaning, vocabulary)))
         elif raw != meaning.stage:
             retired.append(Retired(pointer, raw, meaning.stage))
     return Decision(mode, meanings, tuple(unknowns), tuple(retired))

@@ -34,9 +34,7 @@ class ModeChange(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["epoch", "version"], name="one_mode_change_per_version"),
             models.CheckConstraint(condition=Q(percent__gte=1, percent__lte=100), name="percent_1_to_100"),
-            models.CheckConstraint(
-                condition=Q(mode="enforce") | Q(percent=100), name="percent_belongs_to_enforce"
-            ),
+            models.CheckConstraint(condition=Q(mode="enforce") | Q(percent=100), name="percent_belongs_to_enforce"),
             models.CheckConstraint(condition=~Q(reason=""), name="mode_change_has_a_reason"),
         ]
 

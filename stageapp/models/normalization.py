@@ -182,9 +182,7 @@ class Checkpoint(models.Model):
 
     class Meta:
         default_permissions = ("view",)
-        constraints = [
-            models.UniqueConstraint(fields=["run", "direction", "shard"], name="one_checkpoint_per_shard")
-        ]
+        constraints = [models.UniqueConstraint(fields=["run", "direction", "shard"], name="one_checkpoint_per_shard")]
 
     def __str__(self) -> str:
         return f"{self.direction} shard {self.shard}, sweep {self.sweep}, at {self.position or 'the start'}"
@@ -208,9 +206,7 @@ class Batch(models.Model):
         default_permissions = ("view",)
         verbose_name_plural = "batches"
         constraints = [
-            models.UniqueConstraint(
-                fields=["run", "direction", "shard", "number"], name="one_batch_per_number"
-            )
+            models.UniqueConstraint(fields=["run", "direction", "shard", "number"], name="one_batch_per_number")
         ]
 
     def __str__(self) -> str:
@@ -233,9 +229,7 @@ class NormalizationLog(models.Model):
         verbose_name = "audit entry"
         verbose_name_plural = "audit log"
         indexes = [models.Index(fields=["row_key"])]
-        constraints = [
-            models.CheckConstraint(condition=~Q(old=models.F("new")), name="an_entry_is_a_change")
-        ]
+        constraints = [models.CheckConstraint(condition=~Q(old=models.F("new")), name="an_entry_is_a_change")]
 
     def __str__(self) -> str:
         return f"row {self.row_key}: {self.old[:40]!r} → {self.new[:40]!r}"
