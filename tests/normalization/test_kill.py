@@ -24,7 +24,7 @@ def original(fill):
     def make(rows):
         sql(
             "INSERT INTO stageapp_portfoliocompany (fund_id, name, stage, sector, updated_at) "
-            "SELECT f.id, 'c', (%s::text[])[1 + (i * 7919) %% %s], '', now() "
+            "SELECT f.id, 'c', (%s::text[])[1 + (i::bigint * 7919) %% %s], '', now() "
             "FROM stageapp_fund f, generate_series(2, %s) AS i",
             SPELLINGS,
             len(SPELLINGS),
