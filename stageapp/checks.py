@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
 
-from stageapp import conf, events
+from stageapp import conf, events, network
 from stageapp.conf import DEFAULT_MODE_CEILING, MODES
 from stageapp.normalization import targets
 from stageapp.normalization.errors import TargetError
@@ -85,6 +85,21 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
         "stageapp.E009": _Range("STAGE_PLAN_MAX_AGE_HOURS", conf.plan_max_age_hours()),
     }
     return [Error(f"{it.name} is {it.value:g}.", hint=it.hint, id=code) for code, it in ranges.items() if not it.holds]
+
+
+@register(TAG)
+def check_networks(**_: Any) -> list[CheckMessage]:
+    """E010: an internal network is no network. E011: there cannot be so many proxies."""
+    hint = "Write STAGE_INTERNAL_NETWORKS in CIDR notation, several separated by commas, e.g. 10.0.0.0/8,fd00::/8."
+    messages: list[CheckMessage] = [
+        Error(f"{name!r} is no network; no client counts as inside it.", hint=hint, id="stageapp.E010")
+        for name in conf.internal_networks()
+        if network.parse(name) is None
+    ]
+    if conf.trusted_proxies() < 0:
+        said = f"STAGE_TRUSTED_PROXIES is {conf.trusted_proxies()}; 0 counts instead."
+        messages.append(Error(said, hint="Set it to how many proxies add to X-Forwarded-For.", id="stageapp.E011"))
+    return messages
 
 
 def report_ignored_mode() -> None:

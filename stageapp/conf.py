@@ -78,3 +78,13 @@ def unknown_retention_days() -> int:
 def drift_timeout_seconds() -> float:
     """Return how long one look of the drift watch may take in PostgreSQL, in seconds."""
     return float(settings.STAGE_DRIFT_TIMEOUT_SECONDS)
+
+
+def internal_networks() -> list[str]:
+    """Return the networks whose clients count as internal, in CIDR notation."""
+    return list(settings.STAGE_INTERNAL_NETWORKS)
+
+
+def trusted_proxies() -> int:
+    """Return how many proxies of ours stand before this server and extend X-Forwarded-For."""
+    return int(settings.STAGE_TRUSTED_PROXIES)

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from stageapp import drift
+from stageapp import contacts, drift
 from stageapp.models import Run
 from stageapp.models.normalization import ACTIVE
 from stageapp.normalization import runs, worker
@@ -39,5 +39,6 @@ def watch_drift() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def forget_old_sightings() -> None:
-    """Delete sightings and unknowns whose retention has passed."""
+    """Delete sightings, contacts and unknowns whose retention has passed."""
     queue.forget_old()
+    contacts.forget_old()

@@ -98,6 +98,20 @@ def test_a_number_that_makes_no_sense(settings, code, name, wrong, right, hint):
         assert found() == {}
 
 
+def test_e010_a_network_that_is_none(settings):
+    settings.STAGE_INTERNAL_NETWORKS = ["10.0.0.0/8", "10.0.0.1/8", "office"]
+    messages = [message for message in run_checks(tags=[checks.TAG]) if message.id == "stageapp.E010"]
+    assert [message.msg.partition(" is ")[0] for message in messages] == ["'10.0.0.1/8'", "'office'"]
+    assert "CIDR" in messages[0].hint
+
+
+def test_e011_a_negative_number_of_proxies(settings):
+    settings.STAGE_TRUSTED_PROXIES = -1
+    assert list(found()) == ["stageapp.E011"]
+    settings.STAGE_TRUSTED_PROXIES = 2
+    assert found() == {}
+
+
 @pytest.mark.parametrize("staleness", [0, -30])
 def test_e007_a_staleness_that_is_over_at_once(settings, staleness):
     settings.STAGE_MODE_MAX_STALENESS = staleness

@@ -11,7 +11,8 @@ LAYERS = {
     "0 raw material": [
         "config/__init__.py", "config/embedded/", "config/formats/", "stageapp/__init__.py",
         "stageapp/conf.py", "stageapp/delimited.py", "stageapp/events.py", "stageapp/metrics.py",
-        "stageapp/redis_clients.py", "stageapp/refresher.py", "stageapp/spreadsheet.py", "stageapp/sql/",
+        "stageapp/network.py", "stageapp/redis_clients.py", "stageapp/refresher.py", "stageapp/spreadsheet.py",
+        "stageapp/sql/",
         "stageapp/text/",
     ],
     "1 facts": ["stageapp/models/", "stageapp/migrations/"],
@@ -20,7 +21,8 @@ LAYERS = {
         "stageapp/traffic.py", "stageapp/vocabulary.py",
     ],
     "3 decisions": [
-        "stageapp/alias_files.py", "stageapp/backups.py", "stageapp/consumers.py", "stageapp/drift.py",
+        "stageapp/alias_files.py", "stageapp/backups.py", "stageapp/consumer_audit/", "stageapp/consumers.py",
+        "stageapp/contacts.py", "stageapp/drift.py",
         "stageapp/finance/", "stageapp/gates.py", "stageapp/sightings.py", "stageapp/unknowns/",
         "stageapp/vocabulary_versions.py",
         "stageapp/imports.py", "stageapp/normalization/", "stageapp/roles.py", "stageapp/rollout.py",

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from stageapp import events, sightings, traffic
+from stageapp import contacts, events, sightings, traffic
 from stageapp.api import validation
 from stageapp.api.authentication import caller_of
 from stageapp.api.errors import LengthRequired
@@ -31,6 +31,11 @@ class Endpoint(APIView):
     metadata_class = None
     caller: str = ""  # known once the request is let in
     met: Encounter | None = None
+
+    @classmethod
+    def resource(cls) -> str:
+        """Return the name under which it is noted who calls it."""
+        return cls.label or cls.__name__.lower()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Check format, credentials and scope, before anything of the request is read."""
@@ -70,6 +75,8 @@ class Endpoint(APIView):
         """Count the request by what it met, whatever came of it."""
         answered: Response = super().finalize_response(request, response, *args, **kwargs)
         answered.headers.setdefault("Cache-Control", "no-store")  # an answer belongs to its caller
+        if self.caller:
+            contacts.note(consumer=self.caller, endpoint=self.resource(), meta=request.META)
         if request.method in self.stage_methods:
             self._count(answered.status_code)
         return answered

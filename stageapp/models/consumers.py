@@ -1,4 +1,4 @@
-"""API callers and their tokens."""
+"""API callers, their tokens, what they send and from where."""
 
 import hashlib
 
@@ -68,3 +68,30 @@ class ConsumerSighting(models.Model):
 
     def __str__(self) -> str:
         return f"{self.consumer} {self.day} {self.endpoint} {self.key!r}: {self.outcome} {self.count}"
+
+
+class ConsumerContact(models.Model):
+    """From where one consumer calls one endpoint: with which program, from which side of the network, since when.
+
+    The program is a keyed hash of the User-Agent, empty where none was sent; neither it nor the address is kept.
+    """
+
+    NETWORKS = [(name, name) for name in ("internal", "external")]
+
+    consumer = models.CharField(max_length=200, help_text="its name, as in what it sends")
+    endpoint = models.CharField(max_length=60)
+    agent_hash = models.CharField(max_length=16, blank=True)
+    network = models.CharField(max_length=8, choices=NETWORKS)
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+    requests = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(fields=["consumer", "endpoint", "agent_hash", "network"], name="one_contact_each")
+        ]
+        indexes = [models.Index(fields=["last_seen"])]
+
+    def __str__(self) -> str:
+        return f"{self.consumer} {self.endpoint} {self.agent_hash or '–'} {self.network}: {self.requests}"
