@@ -34,6 +34,7 @@ class Preview:
     then: ModeState
     rows: tuple[Row, ...]
     total: int
+    at_most: int  # rejections, if the canary's share held every caller that sends unknown stages
 
     @property
     def direction(self) -> str:
@@ -43,15 +44,27 @@ class Preview:
         return "stricter" if self.then.strictness > self.now.strictness else "looser"
 
     @property
-    def bounds(self) -> bool:
-        """Tell whether the figures are bounds: a share of consumers meets enforce, and windows count requests."""
+    def estimated(self) -> bool:
+        """Tell whether a figure is an estimate: windows count requests, a canary holds for consumers."""
         return any(state.mode == "enforce" and state.percent < 100 for state in (self.now, self.then))
 
 
 def preview(now: ModeState, then: ModeState, traffic: Summary) -> Preview:
-    """Return what the last day's traffic would have met in either mode, as if enforced for everybody."""
+    """Return what the last day's traffic would have met in either mode."""
+    before, after = met(now, traffic), met(then, traffic)
+    rows = tuple(Row(name, before[name], after[name]) for name in ("accepted", "warned", "rejected"))
+    return Preview(now, then, rows, traffic.total, traffic.outcomes[then.mode]["rejected"])
+
+
+def met(state: ModeState, traffic: Summary) -> dict[str, int]:
+    """Return outcome → requests; for a canary as if all callers were alike."""
     outcomes = traffic.outcomes
-    rows = tuple(
-        Row(name, outcomes[now.mode][name], outcomes[then.mode][name]) for name in ("accepted", "warned", "rejected")
-    )
-    return Preview(now, then, rows, traffic.total)
+    if state.mode != "enforce":
+        return outcomes[state.mode]
+    outside, inside = outcomes["warn"], outcomes["enforce"]
+    extra = round((inside["rejected"] - outside["rejected"]) * state.percent / 100)
+    return {
+        "accepted": outside["accepted"],
+        "warned": outside["warned"] - extra,
+        "rejected": outside["rejected"] + extra,
+    }

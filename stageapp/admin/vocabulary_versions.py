@@ -53,6 +53,11 @@ def _line(part: str, kind: str, row: dict[str, Any]) -> dict[str, Any]:
         "kind": kind,
         "part": part,
         "name": shown.get("spelling") or shown.get("label") or shown.get("slug"),
-        "old": [(name, old[name]) for name in names if old.get(name) not in ("", None)],
-        "new": [(name, new[name]) for name in names if new.get(name) not in ("", None)],
+        "old": [(_called(name), old[name]) for name in names if old.get(name) not in ("", None)],
+        "new": [(_called(name), new[name]) for name in names if new.get(name) not in ("", None)],
     }
+
+
+def _called(name: str) -> str:
+    """Return a field's name without the way to it: `stage__slug` is the stage."""
+    return name.split("__")[0]

@@ -2,9 +2,11 @@
 
 import pytest
 from django.urls import reverse
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stageapp import modes, traffic
-from stageapp.admin.mode_preview import MEANINGS, preview
+from stageapp.admin.mode_preview import MEANINGS, met, preview
 from stageapp.models import ModeChange
 from stageapp.modes import ModeState
 from stageapp.traffic import Summary
@@ -120,13 +122,36 @@ def test_the_preview_counts_what_would_change():
         ("rejected", 1, 3, 2),
     ]
     assert found.direction == "stricter"
-    assert not found.bounds
+    assert not found.estimated
 
 
-def test_a_canary_makes_the_figures_bounds_and_a_lower_share_is_looser():
-    found = preview(ModeState("enforce", 50), ModeState("enforce", 10), Summary(unknown=2))
-    assert found.bounds
+def test_a_canarys_figures_are_estimates_with_a_bound_and_a_lower_share_is_looser():
+    found = preview(ModeState("enforce", 50), ModeState("enforce", 10), Summary(normalized=10, unknown=20, malformed=3))
+    assert [(row.outcome, row.now, row.then) for row in found.rows] == [
+        ("accepted", 0, 0),
+        ("warned", 20, 28),
+        ("rejected", 13, 5),
+    ]
+    assert found.estimated
+    assert found.at_most == 23
     assert found.direction == "looser"
+
+
+@given(st.builds(Summary, *[st.integers(0, 10**6)] * 4), st.sampled_from(list(MEANINGS)), st.integers(1, 100))
+def test_every_request_is_in_exactly_one_outcome_at_any_share(summary, mode, percent):
+    found = met(ModeState(mode, percent if mode == "enforce" else 100), summary)
+    assert sum(found.values()) == summary.total
+    assert min(found.values()) >= 0
+
+
+def test_at_all_consumers_the_preview_is_what_enforce_means():
+    summary = Summary(canonical=5, normalized=3, unknown=2, malformed=1)
+    for mode in MEANINGS:
+        assert met(ModeState(mode), summary) == summary.outcomes[mode]
+
+
+def test_previewing_is_closed_without_the_permission(browser_with):
+    assert browser_with(VIEW).get(PREVIEW, {"mode": "warn"}).status_code == 403
     assert preview(ModeState("warn"), ModeState("warn"), Summary()).direction == "same"
 
 

@@ -127,6 +127,7 @@ def test_renaming_a_stage_is_a_version_with_was_and_is(browser_with):
 def test_the_list_of_versions_counts_what_changed(browser_with):
     browser = browser_with(*CURATOR)
     browser.post(ADD, alias("seed"))
+    assert ("stage", "seed") in lines(newest().diff)[0]["new"]
     assert "+1" in browser.get(reverse("admin:stageapp_vocabularyversion_changelist")).text
 
 
