@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from stageapp import vocabulary
 from stageapp.admin.screens import StockAdmin, actor
 from stageapp.admin.site import site
-from stageapp.admin.vocabulary_forms import AliasForm, CuratedForm
+from stageapp.admin.vocabulary_forms import AliasForm, StageForm
 from stageapp.models.vocabulary import Stage, StageAlias
 
 
@@ -79,7 +79,7 @@ def _curates(request: HttpRequest) -> bool:
 class StageAdmin(CuratedAdmin):
     """The canonical values, and what a simulation assumes about each."""
 
-    form = CuratedForm
+    form = StageForm
     list_display = ["label", "slug", "rank", "active", "failure_rate", "distribution"]
     list_filter = ["active"]
     fieldsets = [

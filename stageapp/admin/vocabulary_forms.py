@@ -4,7 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 
-from stageapp.models.vocabulary import REASONS, StageAlias
+from stageapp.alias_rules import refusal
+from stageapp.finance.allocations import AllocationError
+from stageapp.finance.assumptions import StageAssumptions
+from stageapp.finance.multiples import AssumptionError
+from stageapp.finance.reserves import FollowOnRule
+from stageapp.models.vocabulary import StageAlias
 from stageapp.text import reduction
 
 if TYPE_CHECKING:
@@ -22,6 +27,21 @@ class CuratedForm(ModelForm):
         help_text="Kept with the new vocabulary version, under your name.",
         widget=forms.Textarea(attrs={"rows": 2}),
     )
+
+
+class StageForm(CuratedForm):
+    """Edits a stage. Its assumptions must make sense, or no simulation could be run any more."""
+
+    def clean(self) -> dict[str, Any]:
+        """Build from the columns what a simulation builds from them."""
+        values = super().clean() or self.cleaned_data
+        if not self.errors:
+            try:
+                StageAssumptions.from_columns(values)
+                FollowOnRule(values["follow_on_share"], values["follow_on_multiple"])
+            except (AssumptionError, AllocationError) as error:
+                raise forms.ValidationError(str(error)) from None
+        return values
 
 
 class AliasForm(CuratedForm):
@@ -42,13 +62,9 @@ class AliasForm(CuratedForm):
     def clean_spelling(self) -> str:
         """Refuse a spelling that no alias could ever be found by."""
         spelling: str = self.cleaned_data["spelling"]
-        reduced = reduction.reduce(spelling)
-        if reduced.final:
-            raise forms.ValidationError(
-                f"This spelling is settled before aliases are asked: {reduced.reason}, {REASONS[reduced.reason]}. "
-                "An alias for it could never take effect."
-            )
-        self.instance.key = reduced.key
+        if why_not := refusal(spelling, names_stage=bool(self.data.get("stage"))):
+            raise forms.ValidationError(f"No alias may claim this spelling: {why_not}.")
+        self.instance.key = reduction.reduce(spelling).key
         return spelling
 
     def clean(self) -> dict[str, Any]:
