@@ -34,14 +34,14 @@ return 1
 def read() -> bytes | None:
     """Return the start of what Redis holds, empty where that is nothing or no text; None if Redis is away."""
     try:
-        held: bytes = strict().getrange(KEY, 0, READ_BYTES - 1)
+        held = strict().getrange(KEY, 0, READ_BYTES - 1)
     except redis.ResponseError as error:
         events.mode_value_ignored(store="redis", why=repr(error)[:200])
         return b""
     except redis.RedisError as error:
         events.mode_store_failed(store="redis", error=repr(error))
         return None
-    return held
+    return held if isinstance(held, bytes) else held.encode()
 
 
 def write(text: str, order: tuple[int, int], *, instead_of: bytes = b"") -> None:

@@ -160,7 +160,7 @@ class _Hints:
 
     def _subscription(self) -> redis.client.PubSub:
         if self._pubsub is None:
-            self._pubsub = resilient().pubsub(ignore_subscribe_messages=True)
+            self._pubsub = resilient().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
             self._pubsub.subscribe(CHANNEL)
         return self._pubsub
 

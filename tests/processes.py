@@ -56,7 +56,7 @@ class Process:
         self.popen = subprocess.Popen(
             [sys.executable, "-c", _PRELUDE + textwrap.dedent(code)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=PROJECT,
-            env=os.environ | {"STAGE_REFRESHER": "1", "PYTHONPATH": str(PROJECT)} | environment,
+            env=os.environ | {"STAGE_REFRESHER": "1", "PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path])} | environment,
         )  # fmt: skip
         self._lines: queue.Queue[str] = queue.Queue()
         self.stderr: list[str] = []

@@ -9,7 +9,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 # Row by row from the top. A name that ends in / is a folder with all that is in it.
 LAYERS = {
     "0 raw material": [
-        "config/__init__.py", "config/embedded/", "config/formats/", "stageapp/__init__.py",
+        "config/__init__.py", "config/content_types.py", "config/embedded/", "config/formats/", "stageapp/__init__.py",
         "stageapp/conf.py", "stageapp/delimited.py", "stageapp/events.py", "stageapp/metrics.py",
         "stageapp/network.py", "stageapp/redis_clients.py", "stageapp/refresher.py", "stageapp/spreadsheet.py",
         "stageapp/sql/",

@@ -116,6 +116,7 @@ def _change_unheard(servers, changer, mode):
 
 def test_a_process_without_redis_follows_postgres(servers, changer):
     with following(servers, REDIS_URL=AWAY, **QUICK) as one:
+        one.ask()
         made = changer.ask("enforce")["version"]
         assert one.until(version(made), 10) < 3
         made = changer.ask("warn")["version"]

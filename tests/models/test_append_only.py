@@ -47,7 +47,8 @@ def execute(sql):
 
 
 def test_exactly_these_tables_carry_the_trigger():
-    assert {name for (name,) in execute(TRIGGERS)} == {model._meta.db_table for model in ROWS}
+    here = {model._meta.db_table for model in ROWS}
+    assert {name for (name,) in execute(TRIGGERS)} == here, "Add to ROWS what makes a row of a new table."
 
 
 def test_every_model_that_calls_itself_append_only_is_here():
