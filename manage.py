@@ -4,6 +4,7 @@
 import os
 import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 from config import embedded
@@ -47,7 +48,12 @@ def main() -> None:
             import config.celery  # noqa: F401, PLC0415  or else task messages go to Celery's default broker
         except embedded.EmbeddedError as error:
             sys.exit(f"{sys.argv[0]}: {error}")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:  # a setting is missing or makes no sense; the text says which
+        if "--traceback" in sys.argv:
+            raise
+        sys.exit(f"{sys.argv[0]}: {error}")
 
 
 if __name__ == "__main__":

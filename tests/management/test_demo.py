@@ -186,6 +186,26 @@ def test_a_database_of_the_users_own_is_refused(clone):
         assert "Unset both" in said
 
 
+def test_a_setting_that_is_missing_is_one_line_and_no_traceback(clone):
+    own = {"DATABASE_URL": "postgres://u:p@localhost:1/own", "REDIS_URL": "redis://localhost:1/0"}
+    code, said = clone.run("demo", **own)
+    assert (code, said.count("\n")) == (1, 1)
+    assert "Set SECRET_KEY" in said
+
+
+def test_a_walk_that_is_interrupted_ends_everything_and_has_not_passed(clone):
+    with clone.start("demo", "--once", "--rows", "500") as walk:
+        read_until(walk, "3. Warn")
+        walk.send_signal(signal.SIGTERM)
+        said = walk.stdout.read()
+    assert walk.returncode == 1
+    assert said.count("Stopped.") == 1
+    assert "PASSED" not in said
+    assert clone.processes() == []
+    if "running" in clone.servers().values():
+        assert "stage_demo_once" not in databases(clone)
+
+
 @pytest.mark.parametrize("arguments", [["--rows", "0"], ["--rows", "many"], ["--port", "70000"], ["--twice"]])
 def test_wrong_usage_is_exit_code_2(clone, arguments):
     assert clone.run("demo", *arguments)[0] == 2
