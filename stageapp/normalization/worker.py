@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, OperationalError, connection
@@ -60,7 +60,7 @@ def dry_run(run: Run, *, report: Report = lambda _: None) -> dict[str, int]:
     total = {"scanned": 0, "would_change": 0}
     cursor = Cursor()
     while not cursor.finished:
-        result = work.batch(lambda: batches.forward(run, work.target, work.pairs, work.pace.size, dry=cursor))  # noqa: B023  called at once
+        result = work.batch(partial(_dry_batch, work, cursor))
         cursor = result.cursor
         total["scanned"] += result.scanned
         total["would_change"] += result.changed
@@ -124,6 +124,10 @@ def _step(work: _Work) -> bool:
     except (LostClaim, IllegalMove):
         return True  # a person moved it meanwhile; the next step sees where
     return False
+
+
+def _dry_batch(work: _Work, cursor: Cursor) -> Result:
+    return batches.forward(work.run, work.target, work.pairs, work.pace.size, dry=cursor)
 
 
 def _look(work: _Work) -> None:

@@ -68,22 +68,24 @@ def changed(direction):
     return sum(Checkpoint.objects.filter(direction=direction).values_list("changed", flat=True))
 
 
-def kill_on_the_way(run, direction, state, command, total, kills, chance):
+def kill_on_the_way(run, direction, state, command, total, kills, chance, pace):
     """Kill the command -9 at `kills` random points; assert that each landed in the middle."""
     for number in range(1, kills + 1):
         target = total * (number - chance.random() * 0.8) / (kills + 1)
-        worker = begin(*MANAGE, *command, STAGE_BATCH_SECONDS="0.01", STAGE_BATCH_PAUSE_SECONDS="0.004")
+        worker = begin(*MANAGE, *command, **pace)
         wait_for(lambda: changed(direction) > target or worker.poll() is not None, 300)  # noqa: B023
         time.sleep(chance.random() * 0.02)
+        assert worker.poll() is None, worker.communicate()
         os.killpg(worker.pid, signal.SIGKILL)
-        assert worker.wait() == -signal.SIGKILL, worker.communicate()
         worker.communicate()
+        assert worker.returncode == -signal.SIGKILL
         wait_until_free(run)
         assert (state_of(run), 0 < changed(direction) < total) == (state, True), "the kill came too late"
         assert violations() == {}
 
 
-def killed_again_and_again(rows, kills, seed):
+def killed_again_and_again(rows, kills, pace):
+    seed = random.randrange(10**6)
     chance = random.Random(seed)
     print(f"seed {seed}")
     before = column_md5()
@@ -92,14 +94,14 @@ def killed_again_and_again(rows, kills, seed):
     run, total = plan.run, plan.rows_to_change
     planned = time.monotonic()
     forward = ["normalization", "run", "--plan", plan.hash, "--foreground", "--json"]
-    kill_on_the_way(run, "forward", "running", forward, total, kills, chance)
+    kill_on_the_way(run, "forward", "running", forward, total, kills, chance, pace)
     code, out, err = manage(*forward)
     assert (code, json.loads(out)["state"]) == (0, "done"), err
     ran = time.monotonic()
     assert changed("forward") == total
     assert violations() == {}
     back = ["normalization", "rollback", "--foreground", "--json"]
-    kill_on_the_way(run, "rollback", "rolling_back", back, total, kills, chance)
+    kill_on_the_way(run, "rollback", "rolling_back", back, total, kills, chance, pace)
     code, out, err = manage(*back)
     assert (code, json.loads(out)["state"]) == (0, "rolled_back"), err
     assert changed("rollback") == total
@@ -113,13 +115,13 @@ def killed_again_and_again(rows, kills, seed):
 
 def test_a_worker_killed_at_random_points(original):
     original(30_000)
-    killed_again_and_again(30_000, kills=3, seed=random.randrange(10**6))
+    killed_again_and_again(30_000, kills=3, pace={"STAGE_BATCH_SECONDS": "0.01", "STAGE_BATCH_PAUSE_SECONDS": "0.004"})
 
 
 @pytest.mark.full
 def test_a_worker_killed_at_random_points_of_a_million_rows(original):
     original(1_000_000)
-    killed_again_and_again(1_000_000, kills=5, seed=random.randrange(10**6))
+    killed_again_and_again(1_000_000, kills=5, pace={})
 
 
 def test_the_check_itself_finds_every_kind_of_violation(original, done):
