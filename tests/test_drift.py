@@ -1,0 +1,181 @@
+"""Drift: what is written past the API into a normalized column is found, counted, and told apart from what was left."""
+
+import datetime
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from stageapp import drift, tasks
+from stageapp.models import Fund, PortfolioCompany, UnknownCount, UnknownEntry
+from stageapp.models.drift import DriftCheck
+from stageapp.models.normalization import Run, State
+from stageapp.normalization import runs, values, worker
+from stageapp.normalization.plan import make_plan
+from stageapp.unknowns.queue import queue
+
+TARGET = "stageapp.PortfolioCompany.stage"
+WHO = {"actor": "test", "reason": "a test"}
+pytestmark = pytest.mark.django_db
+
+
+def store(*stages):
+    fund, _ = Fund.objects.get_or_create(name="First")
+    PortfolioCompany.objects.bulk_create(PortfolioCompany(fund=fund, name="a", stage=stage) for stage in stages)
+
+
+def sql(text):
+    with connection.cursor() as cursor:
+        cursor.execute(text)
+
+
+@pytest.fixture(autouse=True)
+def counted(monkeypatch):
+    """Count a table's writes by the test, for PostgreSQL counts them only when a transaction ends."""
+    counter = {"writes": 1}
+    monkeypatch.setattr(drift, "_writes", lambda target: counter["writes"])
+    return counter
+
+
+@pytest.fixture
+def normalized(settings):
+    """Return a function that stores these stages and runs a normalization to its end."""
+    settings.STAGE_BATCH_PAUSE_SECONDS = 0
+
+    def normalize(*stages):
+        store(*stages)
+        run = make_plan(TARGET, actor="test").run
+        runs.start(run, **WHO)
+        worker.advance(run)
+        assert run.state == State.DONE
+        return run
+
+    return normalize
+
+
+def test_a_column_that_no_run_has_finished_is_not_watched():
+    store("Seed", "Fondo X")
+    make_plan(TARGET, actor="test")
+    assert drift.watch() == []
+    assert drift.latest(TARGET) is None
+
+
+def test_what_the_run_left_is_no_drift(normalized):
+    normalized("Seed", "Fondo X", "Fondo X", "seed")
+    (look,) = drift.watch()
+    assert (look.known_rows, look.unknown_rows, look.spellings, look.problem) == (0, 0, [], "")
+
+
+def test_what_is_written_by_raw_sql_lands_in_the_queue_as_a_bypass(normalized):
+    normalized("Seed", "Series A", "Fondo X")
+    sql("UPDATE stageapp_portfoliocompany SET stage = 'Fondo Nuovo' WHERE stage = 'series_a'")
+    (look,) = drift.watch()
+    assert (look.known_rows, look.unknown_rows) == (0, 1)
+    found = UnknownCount.objects.get(kind="bypass")
+    assert (found.entry.key, found.place, found.count) == ("fondo nuovo", TARGET, 1)
+    assert [(e.key, e.rows) for e in queue()] == [("fondo nuovo", 1)]
+
+
+def test_a_known_spelling_is_drift_too_and_is_shown_with_its_stage(normalized):
+    normalized("Seed")
+    store("Series A", "Series A", "SEED")
+    (look,) = drift.watch()
+    assert (look.known_rows, look.unknown_rows) == (3, 0)
+    assert look.spellings == [
+        {"value": '"Series A"', "stage": "series_a", "reason": None, "rows": 2},
+        {"value": '"SEED"', "stage": "seed", "reason": None, "rows": 1},
+    ]
+    assert not UnknownEntry.objects.exists()
+
+
+def test_of_a_value_that_was_left_only_the_new_rows_count(normalized):
+    normalized("Fondo X", "Fondo X")
+    store("Fondo X", "Fondo X", "Fondo X")
+    (look,) = drift.watch()
+    assert look.unknown_rows == 3
+
+
+def test_what_was_repaired_is_gone_at_the_next_look(normalized, counted):
+    normalized("Seed")
+    store("Fondo X")
+    drift.watch()
+    PortfolioCompany.objects.filter(stage="Fondo X").update(stage="seed")
+    counted["writes"] += 1
+    (look,) = drift.watch()
+    assert look.unknown_rows == 0
+    assert not UnknownCount.objects.filter(kind="bypass").exists()
+    assert UnknownEntry.objects.filter(key="fondo x").exists()
+
+
+def test_a_table_that_was_not_written_is_not_read_again(normalized, monkeypatch):
+    normalized("Seed")
+    (first,) = drift.watch()
+    monkeypatch.setattr(drift, "distinct_values", pytest.fail)
+    (again,) = drift.watch()
+    assert again.checked_at == first.checked_at
+    assert again.looked_at > first.looked_at
+
+
+def test_after_a_write_it_is_read_again(normalized, counted):
+    normalized("Seed")
+    drift.watch()
+    store("Fondo X")
+    counted["writes"] += 1
+    assert drift.watch()[0].unknown_rows == 1
+
+
+def test_now_and_then_it_is_read_though_the_counter_says_nothing(normalized):
+    normalized("Seed")
+    drift.watch()
+    store("Fondo X")
+    DriftCheck.objects.update(checked_at=timezone.now() - datetime.timedelta(hours=1, seconds=1))
+    assert drift.watch()[0].unknown_rows == 1
+
+
+def test_a_new_run_is_compared_with_what_it_left_itself(normalized):
+    normalized("Seed")
+    store("Fondo X")
+    assert drift.watch()[0].unknown_rows == 1
+    newer = normalized("Seed")
+    (look,) = drift.watch()
+    assert (look.run, look.unknown_rows) == (newer.pk, 0)
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.ROLLED_BACK, State.ROLLING_BACK, State.FAILED])
+def test_a_column_is_not_watched_while_it_is_worked_on_or_after_it_was_rolled_back(normalized, state):
+    run = normalized("Seed")
+    drift.watch()
+    store("Fondo X")
+    Run.objects.filter(pk=run.pk).update(state=state)
+    assert drift.watch() == []
+    assert not DriftCheck.objects.exists()
+
+
+def test_a_plan_that_nobody_started_does_not_end_the_watch(normalized):
+    normalized("Seed")
+    make_plan(TARGET, actor="test")
+    assert len(drift.watch()) == 1
+
+
+def test_a_table_that_cannot_be_read_in_time_is_said_and_tried_again(normalized, settings, monkeypatch):
+    normalized("Seed")
+    settings.STAGE_DRIFT_TIMEOUT_SECONDS = 0.05
+    with monkeypatch.context() as slow:
+        slow.setattr(values, "MOST_VALUES", "(SELECT 5 FROM pg_sleep(2))")
+        (look,) = drift.watch()
+    assert "0.05 s" in look.problem
+    settings.STAGE_DRIFT_TIMEOUT_SECONDS = 5
+    assert drift.watch()[0].problem == ""
+
+
+def test_the_beat_task_watches(normalized):
+    normalized("Seed")
+    store("Fondo X")
+    tasks.watch_drift()
+    assert drift.latest(TARGET).unknown_rows == 1
+
+
+def test_null_and_deleted_rows_are_no_drift(normalized):
+    normalized("Fondo X", "Seed")
+    PortfolioCompany.objects.filter(stage="Fondo X").delete()
+    assert drift.watch()[0].unknown_rows == 0
