@@ -17,6 +17,7 @@ from django.db import connection
 
 PROJECT = Path(__file__).resolve().parents[1]
 
+_PYTHONPATH = os.pathsep.join([str(PROJECT), *sys.path])
 _PRELUDE = """
 import json, os, sys, time
 import django
@@ -56,7 +57,7 @@ class Process:
         self.popen = subprocess.Popen(
             [sys.executable, "-c", _PRELUDE + textwrap.dedent(code)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=PROJECT,
-            env=os.environ | {"STAGE_REFRESHER": "1", "PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path])} | environment,
+            env=os.environ | {"STAGE_REFRESHER": "1", "PYTHONPATH": _PYTHONPATH} | environment,
         )  # fmt: skip
         self._lines: queue.Queue[str] = queue.Queue()
         self.stderr: list[str] = []
