@@ -2,7 +2,7 @@ import datetime
 
 from stageapp import vocabulary
 from stageapp.models import Stage, StageAlias
-from stageapp.rollout import bucket
+from stageapp.rollout.canary import bucket
 
 SINCE = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 

@@ -101,6 +101,17 @@ def test_a_token_may_not_go_above_the_default_nor_announce_a_day(token, set_mode
     assert ModeChange.objects.count() == 1
 
 
+def test_a_token_may_not_withdraw_an_announced_day(token, set_mode, put):
+    set_mode("warn", enforce_on=datetime.date(2027, 1, 2))
+    assert put(token, "warn").status_code == 403
+    assert modes.latest().enforce_on == datetime.date(2027, 1, 2)
+
+
+def test_an_outdated_version_is_a_conflict_even_for_what_is_in_force(operator, set_mode, put):
+    set_mode("warn")
+    assert put(operator, "warn", expected_version=0).status_code == 409
+
+
 def test_what_is_in_force_is_not_written_again(token, operator, set_mode, put):
     set_mode("warn")
     for _ in range(2):

@@ -151,7 +151,7 @@ def test_a_caller_that_goes_away_in_mid_body_is_400(caller):
 
 
 def test_the_charset_of_a_get_does_not_decide_how_its_query_is_read(caller):
-    response = caller.generic("GET", "/api/funds/1/companies?q=a", content_type="application/json; charset=rot13")
+    response = caller.generic("GET", "/api/funds/1/companies?q=%C3%A9", content_type="application/json; charset=rot13")
     problem(response, 404, "not-found")
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from stageapp import traffic, vocabulary
 from stageapp.models import Fund, Stage, StageAlias, Strategy, TrafficWindow
-from stageapp.rollout import bucket
+from stageapp.rollout.canary import bucket
 from tests.api.calls import POSTS, SHAPES, post, senders
 
 SINCE = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
