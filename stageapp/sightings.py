@@ -105,26 +105,34 @@ os.register_at_fork(after_in_child=_begin_anew)
 def note(*, consumer: str, endpoint: str, decision: Decision) -> None:
     """Count what one request held; a value it held twice counts once. No I/O."""
     day = int(time.time()) // _DAY_SECONDS
-    held = {(name, outcome): (raw, reason) for name, outcome, raw, reason in _values(consumer, decision)}
+    held = _held(consumer, decision)
     with _process.lock:
         for (name, outcome), (raw, reason) in held.items():
             _process.add((consumer, day, endpoint, name, outcome), raw, reason)
 
 
-def _values(consumer: str, decision: Decision) -> Iterator[tuple[str, str, str, str | None]]:
-    """Yield (key, outcome, raw, reason if unknown) of every value."""
-    snapshot = vocabulary.current()
-    unknowns = iter(decision.unknowns)
-    retired = Counter(snapshot.normalize(value.value, consumer).key for value in decision.retired)
+def _held(consumer: str, decision: Decision) -> dict[tuple[str, str], tuple[str, str | None]]:
+    """Return (key, outcome) → (raw value, reason if it is unknown), once for each."""
+    held: dict[tuple[str, str], tuple[str, str | None]] = {}
+    unknowns, retired = iter(decision.unknowns), _retired_keys(consumer, decision)
     for meaning in decision.meanings:
         if meaning.stage is None:
             unknown = next(unknowns)
-            yield records.identity(unknown.value, meaning), "unknown", unknown.value, unknown.reason
-        elif retired[meaning.key] > 0:
+            name = meaning.key or records.identity(unknown.value, meaning)
+            held[name, "unknown"] = unknown.value, unknown.reason
+        elif retired and retired[meaning.key] > 0:
             retired[meaning.key] -= 1
-            yield meaning.key, "normalized", "", None
+            held[meaning.key, "normalized"] = "", None
         else:
-            yield meaning.key, "canonical", "", None
+            held[meaning.key, "canonical"] = "", None
+    return held
+
+
+def _retired_keys(consumer: str, decision: Decision) -> Counter[str] | None:
+    if not decision.retired:
+        return None
+    normalize = vocabulary.current().normalize
+    return Counter([normalize(value.value, consumer).key for value in decision.retired])
 
 
 @refresher.register

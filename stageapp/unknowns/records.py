@@ -15,7 +15,7 @@ from stageapp.models.unknowns import JUNK_PREFIX, OVERFLOW, UnknownCount, Unknow
 from stageapp.vocabulary import Meaning, Snapshot
 
 MOST_ENTRIES = 10_000  # of one recording; what comes on top is counted together
-MOST_READ = 100_000  # distinct values of one recording that are read at all; rarer ones are counted together too
+MOST_READ = 50_000  # distinct values of one recording that are read at all; rarer ones are counted together too
 _CUT = "…"
 
 # Sorted by key, so that two processes that record the same keys never wait for each other in a circle.
@@ -51,12 +51,12 @@ class Seen:
     """An unknown value as it is about to be recorded: why it is unknown, and how it was written."""
 
     reason: str
-    examples: list[str] = field(default_factory=list)
+    raws: list[str] = field(default_factory=list)
 
     def add(self, raw: str) -> None:
         """Keep one more way of writing it, as far as there is room."""
-        if len(self.examples) < UnknownEntry.MOST_EXAMPLES and (shown := example(raw)) not in self.examples:
-            self.examples.append(shown)
+        if raw not in self.raws and len(self.raws) < UnknownEntry.MOST_EXAMPLES:
+            self.raws.append(raw)
 
 
 def identity(raw: str, meaning: Meaning) -> str:
@@ -85,7 +85,7 @@ def readable(shown: str) -> str:
 
 def overflow() -> Seen:
     """Return the entry under which everything beyond the bounds is counted."""
-    return Seen("unmapped", ['"more distinct values than are kept apart"'])
+    return Seen("unmapped", ["more distinct values than are kept apart"])
 
 
 def keep(seen: Mapping[str, Seen]) -> dict[str, int]:
@@ -93,7 +93,7 @@ def keep(seen: Mapping[str, Seen]) -> dict[str, int]:
     if not seen:
         return {}
     now, keys = timezone.now(), list(seen)
-    columns = [keys, [seen[k].reason for k in keys], [json.dumps(seen[k].examples) for k in keys]]
+    columns = [keys, [seen[k].reason for k in keys], [json.dumps([example(raw) for raw in seen[k].raws]) for k in keys]]
     with connection.cursor() as cursor:
         cursor.execute(_KEEP_SQL, [now, now, *columns, UnknownEntry.MOST_EXAMPLES, UnknownEntry.MOST_EXAMPLES])
         return dict(cursor.fetchall())

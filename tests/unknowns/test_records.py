@@ -115,6 +115,6 @@ def test_beyond_what_is_read_values_are_still_counted(monkeypatch):
 
 
 def test_the_newest_reason_is_kept():
-    records.keep({"fondo x": Seen("unmapped", ['"Fondo X"'])})
-    records.keep({"fondo x": Seen("not_a_stage", ['"Fondo X"'])})
+    records.keep({"fondo x": Seen("unmapped", ["Fondo X"])})
+    records.keep({"fondo x": Seen("not_a_stage", ["Fondo X"])})
     assert UnknownEntry.objects.get().reason == "not_a_stage"
