@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -74,13 +76,31 @@ def until(holds: Callable[[], object], seconds: float = 40.0) -> None:
         time.sleep(0.1)
 
 
+@contextmanager
+def within(process: "subprocess.Popen[str]", seconds: float) -> Iterator[None]:
+    """Kill a process that says nothing more, so that reading from it ends."""
+    watchdog = threading.Timer(seconds, process.kill)
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.cancel()
+        watchdog.join()
+
+
 def read_until(process: "subprocess.Popen[str]", text: str) -> str:
     seen = ""
-    while text not in seen:
-        line = process.stdout.readline()
-        assert line, seen
-        seen += line
+    with within(process, 180):
+        while text not in seen:
+            line = process.stdout.readline()
+            assert line, seen
+            seen += line
     return seen
+
+
+def read_to_the_end(process: "subprocess.Popen[str]") -> str:
+    with within(process, 90):
+        return process.stdout.read()
 
 
 def free_port() -> int:
@@ -151,7 +171,7 @@ def test_the_site_stands_until_ctrl_c_and_then_all_of_it_ends(clone):
         assert f"Port {port} cannot be used" in refusal
 
         demo.send_signal(signal.SIGINT)
-        assert "Stopped." in demo.stdout.read()
+        assert "Stopped." in read_to_the_end(demo)
     assert demo.returncode == 0
     assert clone.processes() == []
     assert set(clone.servers().values()) == {"stopped"}  # this demo had started them
@@ -197,7 +217,7 @@ def test_a_walk_that_is_interrupted_ends_everything_and_has_not_passed(clone):
     with clone.start("demo", "--once", "--rows", "500") as walk:
         read_until(walk, "3. Warn")
         walk.send_signal(signal.SIGTERM)
-        said = walk.stdout.read()
+        said = read_to_the_end(walk)
     assert walk.returncode == 1
     assert said.count("Stopped.") == 1
     assert "PASSED" not in said
