@@ -171,19 +171,21 @@ def _why_not(found: dict[str, Any]) -> str:
 
 
 def _with_retries(work: _Work, attempt: Callable[[], _T]) -> _T:
-    """Call until it succeeds; after a fault that may pass wait, halve the batch, and begin again.
+    """Call until it succeeds; after a fault that may pass wait, and begin again with a smaller batch.
 
     Raises:
         django.db.OperationalError: it was there at every attempt.
         django.db.DatabaseError: the database refuses the data itself, which another attempt would not change.
     """
     for number in range(1, MAX_ATTEMPTS):
+        session = connection.connection
         try:
             return attempt()
         except OperationalError as error:
             events.batch_retried(run=work.run.pk, error=str(error), attempt=number, batch_rows=work.pace.size)
-            work.pace.after_fault()
             _drop_dead_connection()
+            if connection.connection is session:  # a database that was away does not mean that the batch was too large
+                work.pace.after_fault()
             time.sleep(FIRST_WAIT_SECONDS * 2 ** (number - 1))
     return attempt()
 

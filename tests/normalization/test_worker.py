@@ -286,6 +286,7 @@ def test_a_cut_connection_doubles_and_loses_nothing(started, fill, batches_of_50
     worker.advance(run, report=lambda _: held.append(claims.is_held(run)))
     assert run.state == State.DONE
     assert len(retried) == 1
+    assert min(run.batches.order_by("number").values_list("scanned", flat=True)[:3]) == 50, "no smaller for a cut"
     assert held
     assert all(held), "a batch was written on a new connection without the claim"
     assert_i1(run, before)
