@@ -1,8 +1,10 @@
 """Drift: what is written past the API into a normalized column is found, counted, and told apart from what was left."""
 
 import datetime
+import json
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
@@ -10,12 +12,13 @@ from stageapp import drift, tasks
 from stageapp.models import Fund, PortfolioCompany, UnknownCount, UnknownEntry
 from stageapp.models.drift import DriftCheck
 from stageapp.models.normalization import Run, State
-from stageapp.normalization import runs, values, worker
+from stageapp.normalization import runs, targets, values, worker
 from stageapp.normalization.plan import make_plan
 from stageapp.unknowns.queue import queue
 
 TARGET = "stageapp.PortfolioCompany.stage"
 WHO = {"actor": "test", "reason": "a test"}
+REAL_WRITES = drift._writes
 pytestmark = pytest.mark.django_db
 
 
@@ -173,6 +176,45 @@ def test_the_beat_task_watches(normalized):
     store("Fondo X")
     tasks.watch_drift()
     assert drift.latest(TARGET).unknown_rows == 1
+
+
+def test_the_status_of_the_run_shows_it(normalized, capsys):
+    run = normalized("Seed")
+    store("Series A", "Fondo X", "Fondo X")
+    drift.watch()
+    call_command("normalization", "status", str(run.pk))
+    out = capsys.readouterr().out
+    assert "3 rows hold something else than a stage again" in out
+    assert '"Series A" → series_a' in out
+    assert "1 of them are known spellings" in out
+    assert "2 of them are unknown" in out
+    call_command("normalization", "status", str(run.pk), "--json")
+    told = json.loads(capsys.readouterr().out)["drift"]
+    assert (told["known_rows"], told["unknown_rows"]) == (1, 2)
+
+
+def test_the_status_of_an_older_run_says_nothing_of_it(normalized, capsys):
+    older = normalized("Seed")
+    normalized("Seed")
+    drift.watch()
+    call_command("normalization", "status", str(older.pk), "--json")
+    assert json.loads(capsys.readouterr().out)["drift"] is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_postgresqls_own_counter_grows_with_inserts_and_updates_that_are_committed():
+    target = targets.resolve(TARGET)
+
+    def writes():
+        sql("SELECT pg_stat_force_next_flush()")
+        return REAL_WRITES(target)
+
+    before = writes()
+    assert writes() == before
+    store("Seed", "Seed")
+    assert writes() == before + 2
+    PortfolioCompany.objects.update(stage="seed")
+    assert writes() == before + 4
 
 
 def test_null_and_deleted_rows_are_no_drift(normalized):

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from stageapp import drift
+from stageapp.models.drift import DriftCheck
 from stageapp.models.normalization import Plan, PlanEntry, Run
 from stageapp.normalization.progress import Progress
 
@@ -77,6 +79,7 @@ def run_document(run: Run, at: Progress) -> dict[str, Any]:
         "worker": run.worker,
         "last_error": run.last_error,
         "verification": run.verification,
+        "drift": _drift_document(_drift(run)),
     }
 
 
@@ -93,6 +96,38 @@ def run_lines(run: Run, at: Progress) -> list[str]:
         lines.append(f"Last error: {run.last_error}")
     if run.verification:
         lines += verification_lines(run.verification)
+    return [*lines, *_drift_lines(_drift(run))]
+
+
+def _drift(run: Run) -> DriftCheck | None:
+    """Return what was found in the run's target since it was done."""
+    look = drift.latest(run.target)
+    return look if look is not None and look.run == run.pk else None
+
+
+def _drift_document(look: DriftCheck | None) -> dict[str, Any] | None:
+    if look is None:
+        return None
+    return {
+        "checked_at": look.checked_at, "known_rows": look.known_rows, "unknown_rows": look.unknown_rows,
+        "spellings": look.spellings, "problem": look.problem,
+    }  # fmt: skip
+
+
+def _drift_lines(look: DriftCheck | None) -> list[str]:
+    if look is None:
+        return []
+    if look.problem:
+        return [f"Drift watch: {look.problem}"]
+    rows = look.known_rows + look.unknown_rows
+    lines = [
+        f"Drift since: {rows:,} rows hold something else than a stage again ({look.checked_at:%Y-%m-%d %H:%M} UTC)."
+    ]
+    lines += [f"{s['rows']:>12,}  {s['value']} → {s['stage'] or s['reason']}" for s in look.spellings[:_SHOWN]]
+    if look.known_rows:
+        lines.append(f"{look.known_rows:,} of them are known spellings: a new plan and run normalize them.")
+    if look.unknown_rows:
+        lines.append(f"{look.unknown_rows:,} of them are unknown: see `unknowns list`.")
     return lines
 
 
