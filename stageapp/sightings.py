@@ -34,6 +34,9 @@ SELECT * FROM unnest(%s::text[], %s::date[], %s::text[], %s::text[], %s::text[],
 ON CONFLICT (consumer, day, endpoint, key, outcome) DO UPDATE SET count = stored.count + EXCLUDED.count
 """
 
+# The thread that flushes also reads the mode: it must not wait long for somebody who holds a row.
+_WAIT_SQL = "SET LOCAL lock_timeout = '1s'"
+
 
 class _Process:
     """This process's counts since the last flush; a forked child begins its own."""
@@ -147,6 +150,7 @@ def flush() -> None:
         return
     try:
         with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_WAIT_SQL)
             cursor.execute(_ADD_SQL, [list(column) for column in zip(*_rows(counts), strict=True)])
             records.keep(unknown)
     except Error:

@@ -2,9 +2,10 @@
 
 import datetime
 import threading
+import time
 
 import pytest
-from django.db import Error
+from django.db import Error, connection, transaction
 from django.db.models import Sum
 
 from stageapp import sightings, vocabulary
@@ -177,6 +178,33 @@ def test_threads_lose_nothing():
         thread.join()
     sightings.flush()
     assert stored("key", "count") == [("fondo x", 2000)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_somebody_holds_is_not_waited_for_and_nothing_is_lost():
+    note("Fondo X")
+    sightings.flush()
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with transaction.atomic():
+            list(UnknownEntry.stored.select_for_update())
+            held.set()
+            done.wait(20)
+        connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(10)
+    note("Fondo X")
+    began = time.monotonic()
+    with pytest.raises(Error):
+        sightings.flush()
+    assert time.monotonic() - began < 5
+    done.set()
+    holder.join()
+    sightings.flush()
+    assert stored("key", "count") == [("fondo x", 2)]
 
 
 SEND = """
