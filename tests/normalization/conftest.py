@@ -1,6 +1,7 @@
 """A database whose commits are real, so that threads and other processes see what a test does."""
 
 import threading
+from functools import partial
 from importlib import import_module
 
 import pytest
@@ -8,11 +9,12 @@ from django.apps import apps
 from django.conf import settings
 from django.db import connection
 
-from stageapp import vocabulary
+from stageapp import events, vocabulary
 from stageapp.models import Fund, PortfolioCompany, StageAlias
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, worker
+from stageapp.normalization.pacing import Pace
 from tests.normalization.evidence import LABEL, ME, sql
 
 _EMPTIED = (
@@ -129,3 +131,17 @@ def alias(engine):
     sql(
         "SET stageapp.prune = 'on'; DELETE FROM stageapp_vocabularyversion WHERE actor = 'tester'; RESET stageapp.prune"
     )
+
+
+@pytest.fixture
+def retried(monkeypatch):
+    """Collect what was logged of every retry."""
+    seen = []
+    monkeypatch.setattr(events, "batch_retried", lambda **fields: seen.append(fields))
+    return seen
+
+
+@pytest.fixture
+def batches_of_50(monkeypatch):
+    """Begin with batches of 50 rows."""
+    monkeypatch.setattr(worker, "Pace", partial(Pace, size=50))

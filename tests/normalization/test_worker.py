@@ -2,16 +2,13 @@
 
 import threading
 import time
-from functools import partial
 
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 
-from stageapp import events
 from stageapp.models import Batch, PortfolioCompany, Run
 from stageapp.models.normalization import State
 from stageapp.normalization import audit, batches, claims, runs, worker
-from stageapp.normalization.pacing import Pace
 from tests.normalization.evidence import ME, assert_i1, column, log_of, sql
 
 
@@ -19,14 +16,6 @@ from tests.normalization.evidence import ME, assert_i1, column, log_of, sql
 def _short_waits(monkeypatch):
     monkeypatch.setattr(worker, "FIRST_WAIT_SECONDS", 0.005)
     monkeypatch.setattr(batches, "_TIMEOUTS", "SET LOCAL lock_timeout = '60ms'; SET LOCAL statement_timeout = '30s'")
-
-
-@pytest.fixture
-def retried(monkeypatch):
-    """Collect what was logged of every retry."""
-    seen = []
-    monkeypatch.setattr(events, "batch_retried", lambda **fields: seen.append(fields))
-    return seen
 
 
 @pytest.fixture
@@ -65,12 +54,6 @@ def hold(elsewhere):
         assert locked.wait(5)
 
     return lock
-
-
-@pytest.fixture
-def batches_of_50(monkeypatch):
-    """Begin with batches of 50 rows."""
-    monkeypatch.setattr(worker, "Pace", partial(Pace, size=50))
 
 
 def update(key, **columns):
