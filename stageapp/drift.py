@@ -20,6 +20,7 @@ from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.targets import Target
 from stageapp.normalization.values import distinct_values
 from stageapp.unknowns import records
+from stageapp.unknowns.examples import example
 from stageapp.vocabulary import Snapshot
 
 # PostgreSQL's counters are a hint: a crash sets them back. So the rows are read now and then without one.
@@ -118,7 +119,7 @@ def _found(label: str, run: Run, drifted: list[Drifted], writes: int, now: datet
 
 def _shown(value: Drifted) -> dict[str, Any]:
     return {
-        "value": records.example(value.value), "stage": value.stage, "reason": value.reason, "rows": value.rows,
+        "value": example(value.value), "stage": value.stage, "reason": value.reason, "rows": value.rows,
     }  # fmt: skip
 
 

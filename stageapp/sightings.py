@@ -18,6 +18,7 @@ from stageapp import conf, vocabulary
 from stageapp.models.unknowns import OVERFLOW
 from stageapp.refresher import refresher
 from stageapp.unknowns import records
+from stageapp.unknowns.examples import identity
 from stageapp.unknowns.records import Seen
 from stageapp.validation import Decision
 
@@ -121,7 +122,7 @@ def _held(consumer: str, decision: Decision) -> dict[tuple[str, str], tuple[str,
     for meaning in decision.meanings:
         if meaning.stage is None:
             unknown = next(unknowns)
-            name = meaning.key or records.identity(unknown.value, meaning)
+            name = meaning.key or identity(unknown.value, meaning)
             held[name, "unknown"] = unknown.value, unknown.reason
         elif retired and retired[meaning.key] > 0:
             retired[meaning.key] -= 1

@@ -7,7 +7,7 @@ from stageapp.models import Run
 from stageapp.models.normalization import ACTIVE
 from stageapp.normalization import runs, worker
 from stageapp.normalization.errors import RunBusy
-from stageapp.unknowns import queue
+from stageapp.unknowns.retention import forget_old
 
 # Far below the broker's visibility timeout (300 s), so that a message is never delivered twice for being slow.
 BUDGET_SECONDS = 20.0
@@ -40,5 +40,5 @@ def watch_drift() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def forget_old_sightings() -> None:
     """Delete sightings, contacts and unknowns whose retention has passed."""
-    queue.forget_old()
+    forget_old()
     contacts.forget_old()

@@ -15,7 +15,7 @@ from stageapp.alias_rules import refusal
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import REASONS, Stage, StageAlias, VocabularyVersion
 from stageapp.text import reduction
-from stageapp.unknowns.records import readable
+from stageapp.unknowns.examples import readable
 
 
 class DecisionRefused(Exception):
@@ -57,29 +57,8 @@ def ignore(entries: Collection[UnknownEntry], *, actor: str, reason: str) -> int
     Raises:
         DecisionRefused: the reason is empty, or nothing is chosen.
     """
-    _check(entries, reason)
-    return _note(entries, actor, reason, ignored=True, version=None)
-
-
-def undo(entries: Collection[UnknownEntry], *, actor: str, reason: str) -> VocabularyVersion | None:
-    """Take the newest decision about each entry back: its value means again what it meant before.
-
-    Returns the new vocabulary version; None for values that were ignored.
-
-    Raises:
-        DecisionRefused: nothing was decided about one of them here, or its alias was changed since.
-    """
-    _check(entries, reason)
-    with transaction.atomic():
-        chosen = list(UnknownEntry.stored.select_for_update().filter(pk__in=[entry.pk for entry in entries]))
-        with vocabulary.change(actor=actor, reason=reason) as made:
-            for entry in chosen:
-                if entry.version is not None:
-                    _take_back(entry, entry.version)
-                elif not entry.ignored:
-                    raise DecisionRefused(f"Nothing was decided in the queue about {entry}. Look at its aliases.")
-        _note(chosen, actor, reason, ignored=False, version=None)
-    return made()
+    check(entries, reason)
+    return note(entries, actor, reason, ignored=True, version=None)
 
 
 def credit(keys: Collection[str], version: VocabularyVersion) -> None:
@@ -108,7 +87,7 @@ def spelling_of(entry: UnknownEntry) -> str:
 def _claim(
     entries: Collection[UnknownEntry], meaning: dict[str, Any], source: str, actor: str, reason: str
 ) -> VocabularyVersion | None:
-    _check(entries, reason)
+    check(entries, reason)
     refused = [f"{e}: {why}" for e in entries if (why := why_not(e, names_stage=meaning["stage"] is not None))]
     if refused:
         raise DecisionRefused("; ".join(refused))
@@ -119,7 +98,7 @@ def _claim(
                     source=source, key=entry.key, defaults=meaning, create_defaults={**meaning, **_texts(entry, reason)}
                 )
         version = made()
-        _note(entries, actor, reason, ignored=False, version=version)
+        note(entries, actor, reason, ignored=False, version=version)
     return version
 
 
@@ -127,35 +106,15 @@ def _texts(entry: UnknownEntry, reason: str) -> dict[str, str]:
     return {"spelling": spelling_of(entry), "comment": reason.strip()}
 
 
-def _take_back(entry: UnknownEntry, version: VocabularyVersion) -> None:
-    """Bring the aliases of this entry back to what they were before a version."""
-    diff = version.diff["aliases"]
-    mine = [{"old": None, "new": row} for row in diff["added"] if row["key"] == entry.key]
-    mine += [change for change in diff["changed"] if change["new"]["key"] == entry.key]
-    for change in mine:
-        new, old = change["new"], change["old"]
-        alias = StageAlias.objects.select_related("stage").filter(source=new["source"], key=new["key"]).first()
-        if alias is None or (alias.stage.slug if alias.stage else None, alias.reason) != _meaning(new):
-            raise DecisionRefused(f"The alias of {entry} was changed since. Look at it in the vocabulary.")
-        if old is None:
-            alias.delete()
-        else:
-            slug, alias.reason = _meaning(old)
-            alias.stage = Stage.objects.get(slug=slug) if slug else None
-            alias.save(update_fields=["stage", "reason"])
-
-
-def _meaning(row: dict[str, Any]) -> tuple[str | None, str]:
-    return row["stage__slug"], row["reason"]
-
-
-def _note(entries: Collection[UnknownEntry], actor: str, reason: str, **decision: Any) -> int:
+def note(entries: Collection[UnknownEntry], actor: str, reason: str, **decision: Any) -> int:
+    """Record who decided, and why; return the number of entries."""
     return UnknownEntry.stored.filter(pk__in=[entry.pk for entry in entries]).update(
         decided_by=actor[:200], decided_at=timezone.now(), decided_why=reason.strip(), **decision
     )
 
 
-def _check(entries: Collection[UnknownEntry], reason: str) -> None:
+def check(entries: Collection[UnknownEntry], reason: str) -> None:
+    """Raise DecisionRefused where nothing is chosen or no reason is given."""
     if not entries:
         raise DecisionRefused("Nothing is chosen. `unknowns list` shows what there is.")
     if not reason.strip():

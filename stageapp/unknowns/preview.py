@@ -15,7 +15,7 @@ from stageapp.normalization import targets
 from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.values import distinct_values
 from stageapp.unknowns.decisions import why_not
-from stageapp.unknowns.records import identity
+from stageapp.unknowns.examples import identity
 from stageapp.vocabulary import Snapshot, load
 
 SHOWN_VALUES = 20

@@ -1,6 +1,5 @@
 """Record unknown values where they were seen. Recording decides nothing."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,12 +10,12 @@ from django.utils import timezone
 
 from stageapp import vocabulary
 from stageapp.models.normalization import Plan
-from stageapp.models.unknowns import JUNK_PREFIX, OVERFLOW, UnknownCount, UnknownEntry
+from stageapp.models.unknowns import OVERFLOW, UnknownCount, UnknownEntry
+from stageapp.unknowns.examples import example, identity
 from stageapp.vocabulary import Meaning, Snapshot
 
 MOST_ENTRIES = 10_000  # of one recording; what comes on top is counted together
 MOST_READ = 50_000  # distinct values of one recording that are read at all; rarer ones are counted together too
-_CUT = "…"
 
 # Sorted by key, so that two processes that record the same keys never wait for each other in a circle.
 _KEEP_SQL = """
@@ -57,30 +56,6 @@ class Seen:
         """Keep one more way of writing it, as far as there is room."""
         if raw not in self.raws and len(self.raws) < UnknownEntry.MOST_EXAMPLES:
             self.raws.append(raw)
-
-
-def identity(raw: str, meaning: Meaning) -> str:
-    """Return what tells this unknown from others: its key, or a digest of a value that has none."""
-    if meaning.key or meaning.reason == "blank":
-        return meaning.key
-    return JUNK_PREFIX + hashlib.sha256(json.dumps(raw).encode("ascii")).hexdigest()
-
-
-def example(raw: str) -> str:
-    """Return `raw` as an ASCII JSON string; one that is too long is cut and ends in "…" after the quotation mark."""
-    longest = UnknownEntry.LONGEST_EXAMPLE
-    begin = raw[:longest]
-    if len(begin) == len(raw) and len(whole := json.dumps(raw)) <= longest:
-        return whole
-    while len(cut := json.dumps(begin) + _CUT) > longest:
-        begin = begin[: len(begin) * 9 // 10]
-    return cut
-
-
-def readable(shown: str) -> str:
-    """Return the value behind an example; of one that was cut, its beginning."""
-    value: str = json.loads(shown.removesuffix(_CUT))
-    return value
 
 
 def overflow() -> Seen:

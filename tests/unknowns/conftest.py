@@ -9,7 +9,7 @@ from stageapp import sightings, vocabulary
 from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.portfolio import Fund, PortfolioCompany
 from stageapp.models.unknowns import UnknownEntry
-from stageapp.unknowns import records
+from stageapp.unknowns import examples, records
 from stageapp.validation import decide
 
 TARGET = "stageapp.PortfolioCompany.stage"
@@ -64,4 +64,4 @@ def sent(db):
 
 def find(raw):
     """Return the entry of a raw value."""
-    return UnknownEntry.objects.get(key=records.identity(raw, vocabulary.load().normalize(raw)))
+    return UnknownEntry.objects.get(key=examples.identity(raw, vocabulary.load().normalize(raw)))

@@ -138,45 +138,6 @@ def test_wrong_words_are_refused_with_the_right_ones(entry):
     assert not VocabularyVersion.objects.filter(actor="petra").exists()
 
 
-@pytest.mark.parametrize("decide", [lambda e: decisions.map_to(e, "seed", **WHO), lambda e: decisions.ignore(e, **WHO)])
-def test_undo_opens_the_entry_and_the_value_means_what_it_meant(entry, decide):
-    decide([entry("Fondo X")])
-    decisions.undo([find("Fondo X")], actor="paul", reason="it was not")
-    found = find("Fondo X")
-    assert (found.state, meaning("Fondo X")) == ("open", "unmapped")
-    assert (found.decided_by, found.decided_why) == ("paul", "it was not")
-
-
-def test_undo_of_a_second_decision_brings_the_first_meaning_back(entry):
-    decisions.declare([entry("Fondo X")], "not_a_stage", **WHO)
-    decisions.map_to([find("Fondo X")], "seed", **WHO)
-    assert meaning("Fondo X") == "seed"
-    decisions.undo([find("Fondo X")], **WHO)
-    assert meaning("Fondo X") == "not_a_stage"
-
-
-def test_undo_of_one_entry_leaves_the_others_of_its_version(entry):
-    entry("Fondo X", "Fondo Y")
-    decisions.map_to(UnknownEntry.objects.all(), "seed", **WHO)
-    decisions.undo([find("Fondo X")], **WHO)
-    assert (meaning("Fondo X"), meaning("Fondo Y")) == ("unmapped", "seed")
-
-
-def test_undo_does_not_overwrite_what_another_hand_changed_since(entry):
-    decisions.map_to([entry("Fondo X")], "seed", **WHO)
-    with vocabulary.change(**WHO):
-        StageAlias.objects.filter(key="fondo x").update(stage=Stage.objects.get(slug="growth"))
-    with pytest.raises(DecisionRefused, match="changed since"):
-        decisions.undo([find("Fondo X")], **WHO)
-    assert meaning("Fondo X") == "growth"
-
-
-def test_what_was_never_decided_cannot_be_undone(entry):
-    chosen = entry("Fondo X")
-    with pytest.raises(DecisionRefused, match="Nothing was decided"):
-        decisions.undo([chosen], **WHO)
-
-
 def test_a_suggestion_is_never_applied_by_itself(entry):
     chosen = entry("Sereis B")
     assert meaning("Sereis B") == chosen.reason

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stageapp import vocabulary
 from stageapp.models.unknowns import OVERFLOW, UnknownCount, UnknownEntry
 from stageapp.normalization.plan import make_plan
-from stageapp.unknowns import records
+from stageapp.unknowns import examples, records
 from stageapp.unknowns.records import Seen
 from tests.unknowns.conftest import TARGET, find
 
@@ -25,18 +25,6 @@ def counts(kind):
     return sorted(rows)
 
 
-@given(ANY)
-@example("\x00\ud800")
-@example("\udfff" * 100)
-@example("é" * 300)
-@example("x" * 512)
-def test_an_example_is_short_ascii_and_reads_back_byte_for_byte_or_says_that_it_was_cut(raw):
-    shown = records.example(raw)
-    assert shown.isascii() or shown.endswith("…")
-    assert len(shown) <= UnknownEntry.LONGEST_EXAMPLE
-    assert records.readable(shown) == raw if shown.endswith('"') else raw.startswith(records.readable(shown))
-
-
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ANY, min_size=1, max_size=6))
 @example(["\x00", "\ud800", '"\\'])
@@ -45,8 +33,8 @@ def test_whatever_is_unknown_is_stored_as_it_was_written(raws):
     meaning_of = vocabulary.load()
     for raw in raws:
         if meaning_of.normalize(raw).stage is None:
-            found = UnknownEntry.objects.get(key=records.identity(raw, meaning_of.normalize(raw)))
-            assert records.example(raw) in found.examples or len(found.examples) == UnknownEntry.MOST_EXAMPLES
+            found = UnknownEntry.objects.get(key=examples.identity(raw, meaning_of.normalize(raw)))
+            assert examples.example(raw) in found.examples or len(found.examples) == UnknownEntry.MOST_EXAMPLES
 
 
 def test_spellings_of_one_key_are_one_entry_with_the_first_five_as_examples():

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
 
 from stageapp.suggestions import suggest
 from stageapp.vocabulary import Snapshot, load
@@ -57,6 +57,8 @@ class Command(BaseCommand):
             answer_all(sys.stdin.fileno(), sys.stdout.fileno(), Answers(load(), source))
         except BadLine as error:
             raise CommandError(str(error)) from None
+        except ProgrammingError as error:
+            raise CommandError(f"The database is not up to date; run `manage.py migrate` first: {error}") from None
         except OperationalError as error:
             raise CommandError(f"PostgreSQL does not answer, so there is no vocabulary to read: {error}") from None
         except BrokenPipeError:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
 
 from stageapp.management import unknowns_report as report
 from stageapp.management.actor import command_line_actor
@@ -17,6 +17,7 @@ from stageapp.unknowns import decisions, files
 from stageapp.unknowns.decisions import DecisionRefused
 from stageapp.unknowns.preview import preview
 from stageapp.unknowns.queue import STATES, queue
+from stageapp.unknowns.undo import undo
 
 
 class Command(BaseCommand):
@@ -59,6 +60,8 @@ class Command(BaseCommand):
             getattr(self, f"_{verb}")(**options)
         except DecisionRefused as error:
             raise CommandError(str(error)) from None
+        except ProgrammingError as error:
+            raise CommandError(f"The database is not up to date; run `manage.py migrate` first: {error}") from None
         except OperationalError as error:
             raise CommandError(f"PostgreSQL does not answer, nothing was changed: {error}") from None
 
@@ -104,7 +107,7 @@ class Command(BaseCommand):
         self._tell(len(entries), version, options)
 
     def _undo(self, *, number: list[int], reason: str, **options: Any) -> None:
-        version = decisions.undo(entries_of(number), actor=command_line_actor(), reason=reason)
+        version = undo(entries_of(number), actor=command_line_actor(), reason=reason)
         self._tell(len(number), version, options)
 
     def _tell(self, count: int, version: VocabularyVersion | None, options: dict[str, Any]) -> None:

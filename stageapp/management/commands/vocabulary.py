@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
 
 from stageapp import alias_files, vocabulary_versions
 from stageapp.alias_files import FileRefused
@@ -62,6 +62,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}.") from None
+        except ProgrammingError as error:
+            raise CommandError(f"The database is not up to date; run `manage.py migrate` first: {error}") from None
         except OperationalError as error:
             raise CommandError(f"PostgreSQL does not answer, nothing was changed: {error}") from None
 
