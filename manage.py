@@ -26,12 +26,14 @@ COMMANDS_WITHOUT_SERVERS = frozenset(
         "version",
     ]
 )
+# These options make a command do without the servers that it needs otherwise.
+WITHOUT_SERVERS = frozenset(["--shipped-vocabulary"])
 HELP = frozenset(["-h", "--help", "--version"])
 
 
 def needs_servers(arguments: list[str]) -> bool:
     """Tell whether the command line (without the program's name) talks to PostgreSQL or Redis."""
-    if not arguments or HELP.intersection(arguments) or "DJANGO_AUTO_COMPLETE" in os.environ:
+    if not arguments or (HELP | WITHOUT_SERVERS).intersection(arguments) or "DJANGO_AUTO_COMPLETE" in os.environ:
         return False
     if arguments[0] == "check":
         return any(argument.startswith("--database") for argument in arguments)

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from stageapp import events
 from stageapp.models.vocabulary import Stage, StageAlias, VocabularyVersion
 from stageapp.refresher import refresher
-from stageapp.text import reduction
+from stageapp.text import defaults, reduction
 
 _MEMO_LIMIT = 50_000  # distinct raw values remembered per snapshot; beyond it the memory starts anew
 _CHANGE_LOCK = 7_306_002  # advisory lock: one new version at a time
@@ -101,6 +101,18 @@ def load() -> Snapshot:
             (source, key): (slug, reason) for source, key, slug, reason in aliases if slug is None or slug in active
         },
         columns=active,
+    )
+
+
+def shipped() -> Snapshot:
+    """Return the vocabulary that a new installation begins with; needs no database. Its version is 0."""
+    stages = defaults.stages()
+    spellings = [(stage.slug, stage.slug) for stage in stages] + [(stage.label, stage.slug) for stage in stages]
+    spellings += [(alias.spelling, alias.stage) for alias in defaults.aliases()]
+    return Snapshot(
+        version=0,
+        labels={stage.slug: stage.label for stage in stages},
+        aliases={("", reduction.reduce(spelling).key): (slug, "") for spelling, slug in reversed(spellings)},
     )
 
 

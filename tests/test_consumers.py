@@ -98,7 +98,7 @@ def test_the_command_refuses_a_taken_name_in_words():
         call_command("consumers", "token", "--name", "reporting", "--scope", "read")
 
 
-@pytest.mark.parametrize("arguments", [[], ["token"], ["token", "--name", "x", "--scope", "root"]])
+@pytest.mark.parametrize("arguments", [["tokens"], ["token"], ["token", "--name", "x", "--scope", "root"]])
 def test_wrong_usage_is_told_as_such(arguments):
     with pytest.raises(CommandError):
         call_command("consumers", *arguments)

@@ -1,29 +1,54 @@
-"""Make tokens for API consumers."""
+"""`manage.py consumers`: who still sends what, from the counts, an access log or source code; tokens."""
 
 import argparse
-from typing import Any
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
 
+from stageapp.api.resources import resource_of
+from stageapp.consumer_audit import access_log, callers, files
 from stageapp.consumers import ConsumerError, create
+from stageapp.management import code_report
+from stageapp.management import consumers_report as report
 from stageapp.models.consumers import Consumer
+from stageapp.vocabulary import Snapshot
+
+_EXAMPLES = """\
+consumers                                   what every consumer calls and still sends
+consumers --csv audit.csv                   the same as a table
+consumers --access-log access.log.gz        the same from a web server's log; - reads standard input
+consumers --code src tests                  stage literals in source code; exit 1 when there are any (a CI guard)
+consumers token --name reporting --scope read --scope write
+"""
 
 
 class Command(BaseCommand):
-    """Make tokens for API consumers."""
+    """Audit the consumers, or make a token for one."""
 
-    help = "Make tokens for API consumers. A token is shown once; only its SHA-256 is stored."
+    help = "The consumer audit: who calls what and what they still send. Also makes tokens."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the subcommands."""
-        subcommands = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
-        token = subcommands.add_parser(
-            "token",
-            help="create a consumer and print its token as the last line",
-            description="Create a consumer and print its token as the last line of the output.",
-            epilog="Example: manage.py consumers token --name reporting --scope read --scope write",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        """Declare the audit's options and the subcommand."""
+        parser.epilog, parser.formatter_class = _EXAMPLES, argparse.RawDescriptionHelpFormatter
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--access-log", metavar="FILE", help="audit a web server's log: common, combined, JSON; gzip")
+        what.add_argument("--code", nargs="+", metavar="PATH", help="list stage literals in source files and folders")
+        form = parser.add_mutually_exclusive_group()
+        form.add_argument("--json", action="store_true", help="one JSON document on stdout")
+        form.add_argument("--csv", metavar="FILE", help="a table; - writes it to stdout")
+        parser.add_argument("--days", type=_days, default=callers.DAYS, help="how far back; default: %(default)s")
+        code_report.add_arguments(parser)
+        verbs = parser.add_subparsers(dest="subcommand", metavar="token")
+        self._add_token(verbs.add_parser("token", help="create a consumer and print its token as the last line"))
+
+    def _add_token(self, token: argparse.ArgumentParser) -> None:
+        token.description = "Create a consumer and print its token as the last line of the output."
         token.add_argument("--name", required=True, help="who calls; unique")
         token.add_argument(
             "--scope",
@@ -34,10 +59,87 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Create the consumer."""
+        """Audit, or create the consumer.
+
+        Raises:
+            CommandError: it is refused, a file cannot be read or written, the database does not answer, or the
+                source code has stage literals.
+        """
         try:
-            consumer, token = create(options["name"], options["scope"])
+            if options["subcommand"] == "token":
+                self._token(options["name"], options["scope"])
+            elif options["code"]:
+                self._code(options)
+            elif options["access_log"]:
+                self._access_log(options)
+            else:
+                self._audit(options)
+        except OperationalError as error:
+            raise CommandError(f"PostgreSQL does not answer: {error}") from None
+
+    def _token(self, name: str, scopes: Sequence[str]) -> None:
+        try:
+            consumer, token = create(name, scopes)
         except ConsumerError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Consumer {consumer.name} may {', '.join(consumer.scopes)}. The token is shown only now:")
         self.stdout.write(token)
+
+    def _audit(self, options: dict[str, Any]) -> None:
+        found, days = callers.audit(days=options["days"]), options["days"]
+        if options["csv"]:
+            with self._table(options["csv"]) as file:
+                files.export_audit(file, found)
+        else:
+            self._print(report.audit_document(found, days), report.audit_lines(found, days), options)
+
+    def _access_log(self, options: dict[str, Any]) -> None:
+        vocabulary = code_report.vocabulary_of(options)
+        found = self._read_log(options["access_log"], vocabulary)
+        if options["csv"]:
+            with self._table(options["csv"]) as file:
+                files.export_log(file, found, vocabulary)
+            self.stderr.write("\n".join(report.log_summary(found)))
+        else:
+            self._print(report.log_document(found, vocabulary), report.log_lines(found, vocabulary), options)
+
+    def _read_log(self, name: str, vocabulary: Snapshot) -> access_log.LogAudit:
+        try:
+            with open(sys.stdin.fileno() if name == "-" else name, "rb", closefd=name != "-") as source:
+                return access_log.read_log(source, resource_of, vocabulary)
+        except OSError as error:
+            raise CommandError(f"{name} cannot be read: {error.strerror or error}.") from None
+
+    def _code(self, options: dict[str, Any]) -> None:
+        if options["csv"]:
+            raise CommandError("--code knows --json, not --csv.", returncode=2)
+        found = code_report.scan(options)
+        self._print(code_report.document(found), code_report.lines(found), options)
+        if found.literals:
+            raise CommandError(code_report.verdict(found))
+
+    @contextmanager
+    def _table(self, name: str) -> Iterator[TextIO]:
+        if name == "-":
+            yield self.stdout  # type: ignore[misc]
+            return
+        try:
+            with Path(name).open("w", encoding="utf-8", newline="") as file:
+                yield file
+        except OSError as error:
+            raise CommandError(f"{name} cannot be written: {error.strerror or error}.") from None
+        self.stderr.write(f"Written to {name}.")
+
+    def _print(self, document: dict[str, Any], lines: Sequence[str], options: dict[str, Any]) -> None:
+        self.stdout.write(json.dumps(document, default=str) if options["json"] else "\n".join(lines))
+
+
+def _days(text: str) -> int:
+    """Return a number of days.
+
+    Raises:
+        ArgumentTypeError: it is no number from 1 to 3650.
+    """
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 3650:
+        raise argparse.ArgumentTypeError("give a number of days from 1 to 3650")
+    return int(text)

@@ -1,0 +1,134 @@
+"""The consumer audit as lines for a terminal and as JSON documents."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from stageapp.consumer_audit.access_log import LogAudit, still_sends
+from stageapp.consumer_audit.callers import Caller, SentValue
+from stageapp.vocabulary import Snapshot
+
+_SHOWN = 20  # values of one caller that a terminal gets; --json and --csv have them all
+_CLIENTS = 50  # clients of a log that a terminal gets
+NO_BODIES = "A log holds no bodies: what is sent by POST, PUT or PATCH is not in it. `manage.py consumers` shows that."
+
+
+def audit_document(callers: Sequence[Caller], days: int) -> dict[str, Any]:
+    """Return the audit for JSON."""
+    return {"days": days, "consumers": [_caller_document(caller) for caller in callers]}
+
+
+def _caller_document(caller: Caller) -> dict[str, Any]:
+    return {
+        "name": caller.name, "status": caller.status, "scopes": caller.scopes, "last_seen": caller.last_seen,
+        "endpoints": caller.endpoints, "networks": caller.networks, "agents": caller.agents,
+        "stages_sent": caller.values, "unknown_sent": caller.unknown, "unknown_share": caller.unknown_share,
+        "still_sends": [vars(value) for value in caller.still_sends],
+        "contacts": [
+            {
+                "endpoint": c.endpoint, "agent": c.agent_hash, "network": c.network, "requests": c.requests,
+                "first_seen": c.first_seen, "last_seen": c.last_seen,
+            }
+            for c in caller.contacts
+        ],
+    }  # fmt: skip
+
+
+def audit_lines(callers: Sequence[Caller], days: int) -> list[str]:
+    """Return the audit for a terminal."""
+    if not callers:
+        return ["There are no consumers. `manage.py consumers token --name NAME --scope read` makes one."]
+    lines = [line for caller in callers for line in [*_caller_lines(caller), ""]]
+    sending = sum(bool(caller.still_sends) for caller in callers)
+    return [*lines, f"{len(callers)} callers, {sending} of them sent something not canonical in the last {days} days."]
+
+
+def _caller_lines(caller: Caller) -> list[str]:
+    seen = f"last seen {caller.last_seen:%Y-%m-%d %H:%M:%S} UTC" if caller.last_seen else "never seen"
+    lines = [f"{_printable(caller.name)} ({_list([caller.status, *caller.scopes])}), {seen}"]
+    if caller.contacts:
+        agents = [agent or "none" for agent in caller.agents]
+        lines.append(f"  calls {_counts(caller.endpoints)}; from {_list(caller.networks)}; agents {_list(agents)}")
+    lines.append(f"  {_share(caller.unknown, caller.values)}")
+    return lines + _value_lines(caller.still_sends)
+
+
+def _share(unknown: int, values: int) -> str:
+    if not values:
+        return "sent no stage"
+    return f"sent {values:,} stages, {unknown:,} of them unknown ({100 * unknown / values:.1f} %)"
+
+
+def _value_lines(values: Sequence[SentValue]) -> list[str]:
+    lines = []
+    for value in values[:_SHOWN]:
+        last = f", last {value.last_sent:%Y-%m-%d}" if value.last_sent else ""
+        shown = value.examples[0] if value.examples else _printable(value.value)
+        lines.append(f"  {value.requests:>10,}  {shown:<32} {_advice(value)} ({_list(value.endpoints)}{last})")
+    if len(values) > _SHOWN:
+        lines.append(f"  … and {len(values) - _SHOWN} more; --json and --csv list them all")
+    return lines
+
+
+def _advice(value: SentValue) -> str:
+    if value.send:
+        return f"→ send {value.send}"
+    meant = f", maybe {_list(value.suggestions)}" if value.suggestions else ""
+    return f"unknown: {value.reason or 'unmapped'}{meant}"
+
+
+def log_document(audit: LogAudit, vocabulary: Snapshot) -> dict[str, Any]:
+    """Return a log's audit for JSON."""
+    return {
+        "lines": audit.lines, "formats": dict(audit.formats), "other_requests": audit.others,
+        "malformed": audit.malformed, "ended_early": audit.ended_early, "note": NO_BODIES,
+        "malformed_examples": [
+            {"line": line, "why": why, "begins": begins} for line, why, begins in audit.malformed_examples
+        ],
+        "clients": [
+            {
+                "name": c.name, "network": c.network, "requests": c.requests, "requests_with_body": c.bodies,
+                "last_seen": c.last_seen, "agents": c.agents, "endpoints": dict(c.endpoints),
+                "stages_sent": c.stages, "unknown_sent": c.unknown, "unknown_share": c.unknown_share,
+                "still_sends": [vars(value) for value in still_sends(c, vocabulary)],
+            }
+            for c in audit.clients.values()
+        ],
+    }  # fmt: skip
+
+
+def log_lines(audit: LogAudit, vocabulary: Snapshot) -> list[str]:
+    """Return a log's audit for a terminal, the clients with the most requests first."""
+    clients = sorted(audit.clients.values(), key=lambda client: (-client.requests, client.name))
+    lines = []
+    for client in clients[:_CLIENTS]:
+        seen = f", last seen {client.last_seen:%Y-%m-%d %H:%M:%S} UTC" if client.last_seen else ""
+        lines.append(f"{_printable(client.name)} ({client.network}){seen}")
+        agents = [agent or "none" for agent in client.agents]
+        lines.append(f"  calls {_counts(client.endpoints)}; agents {_list(agents)}")
+        lines.append(
+            f"  {_share(client.unknown, client.stages)} in query strings; {client.bodies:,} requests with a body"
+        )
+        lines += [*_value_lines(still_sends(client, vocabulary)), ""]
+    if len(clients) > _CLIENTS:
+        lines += [f"… and {len(clients) - _CLIENTS} more clients; --json and --csv list them all", ""]
+    return lines + log_summary(audit)
+
+
+def log_summary(audit: LogAudit) -> list[str]:
+    """Return what could be read of a log, and what not."""
+    read = f"{audit.lines:,} lines ({_counts(audit.formats)})" if audit.formats else f"{audit.lines:,} lines"
+    lines = [f"{read}, {audit.others:,} requests to other paths, {audit.malformed:,} malformed lines."]
+    lines += [f"  line {number}: {why}: {begins!a}" for number, why, begins in audit.malformed_examples]
+    return [*lines, *filter(None, [audit.ended_early]), NO_BODIES]
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return _list(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _list(words: Iterable[str]) -> str:
+    return ", ".join(words)
+
+
+def _printable(raw: str) -> str:
+    return raw if raw.isprintable() and raw else ascii(raw)
