@@ -3,6 +3,8 @@
 Everything is read at call time, so that a test may override a setting.
 """
 
+from urllib.parse import parse_qsl
+
 from django.conf import settings
 
 MODES = ("off", "warn", "enforce")
@@ -37,7 +39,13 @@ def refresher_enabled() -> bool:
 
 def targets() -> list[str]:
     """Return the columns that may be normalized, each as `app.Model.field`."""
-    return list(settings.STAGE_TARGETS)
+    return [entry.partition("?")[0] for entry in settings.STAGE_TARGETS]
+
+
+def target_options(label: str) -> dict[str, str]:
+    """Return what STAGE_TARGETS says of a target behind its `?`, e.g. `app.Model.field?source=origin`."""
+    entry = next(entry for entry in settings.STAGE_TARGETS if entry.partition("?")[0] == label)
+    return dict(parse_qsl(entry.partition("?")[2], keep_blank_values=True))
 
 
 def batch_seconds() -> float:
@@ -88,3 +96,13 @@ def internal_networks() -> list[str]:
 def trusted_proxies() -> int:
     """Return how many proxies of ours stand before this server and extend X-Forwarded-For."""
     return int(settings.STAGE_TRUSTED_PROXIES)
+
+
+def traffic_retention_days() -> int:
+    """Return how long hourly counts of traffic are kept, in days."""
+    return int(settings.STAGE_TRAFFIC_RETENTION_DAYS)
+
+
+def two_person_rule() -> bool:
+    """Tell whether enforcing and running each take a second person."""
+    return bool(settings.STAGE_TWO_PERSON_RULE)

@@ -54,7 +54,7 @@ def plan_lines(plan: Plan) -> list[str]:
 def _table(title: str, entries: list[PlanEntry], meaning: Any) -> list[str]:
     if not entries:
         return []
-    lines = [f"{e.rows:>12,}  {_printable(e.raw):<44} → {meaning(e)}" for e in entries[:_SHOWN]]
+    lines = [f"{e.rows:>12,}  {_raw(e):<44} → {meaning(e)}" for e in entries[:_SHOWN]]
     if len(entries) > _SHOWN:
         lines.append(f"{'':>12}  … and {len(entries) - _SHOWN} more; --json lists them all")
     return [title, *lines, ""]
@@ -139,6 +139,10 @@ def verification_lines(found: dict[str, Any]) -> list[str]:
         f"{found['rows_as_written']:,} rows as written, {found['rows_changed_since']:,} changed since, "
         f"{found['rows_deleted_since']:,} deleted since, {found['rows_left']:,} left with a planned spelling.",
     ]
+
+
+def _raw(entry: PlanEntry) -> str:
+    return _printable(entry.raw) + (f" from {_printable(entry.source)}" if entry.source else "")
 
 
 def _printable(raw: str) -> str:

@@ -1,6 +1,6 @@
 """The audit log's only door: every change of a row goes in through `write`, and comes out through `entries`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from stageapp.models.normalization import Batch, Direction, NormalizationLog, Run
+from stageapp.normalization.plan import Change
 from stageapp.normalization.targets import Target
 
 # Both write statements lock the rows in key order, compare with the value they are about to replace, and record
@@ -51,20 +52,22 @@ def next_batch_id() -> int:
         return int(cursor.fetchone()[0])
 
 
-def write_map(target: Target, pairs: list[tuple[str, str]], *, batch_id: int, after: str, up_to: str) -> int:
-    """Change every row in the key range (after, up_to] whose value is an old one; return how many.
+def write_map(target: Target, changes: Sequence[Change], *, batch_id: int, after: str, up_to: str) -> int:
+    """Change every row in the key range (after, up_to] whose source and value are in the map; return how many.
 
     `after` is empty for the table's start. Must run inside the batch's transaction.
     """
+    same_source = f" AND {target.source('t')} = w.source" if target.source_column else ""
     lower = f"t.{target.key} > %s::{target.key_type} AND " if after else ""
     sql = _WRITE_SQL.format(
-        wanted="SELECT * FROM unnest(%s::text[], %s::text[]) AS pair(old, new)",
-        match=f"{lower}t.{target.key} <= %s::{target.key_type} AND t.{target.column} = w.old",
+        wanted="SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]) AS change(source, old, new)",
+        match=f"{lower}t.{target.key} <= %s::{target.key_type} AND t.{target.column} = w.old{same_source}",
         key=target.key, table=target.table, column=target.column,
     )  # fmt: skip
     bounds = [after, up_to] if after else [up_to]
+    columns = [[change[i] for change in changes] for i in range(3)]
     with connection.cursor() as cursor:
-        cursor.execute(sql, [[old for old, _ in pairs], [new for _, new in pairs], *bounds, batch_id])
+        cursor.execute(sql, [*columns, *bounds, batch_id])
         return int(cursor.rowcount)
 
 

@@ -1,12 +1,14 @@
 """One batch is one short transaction: rows, audit entries and checkpoint commit together or not at all."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from django.db import connection, transaction
 
 from stageapp.models.normalization import Batch, Checkpoint, Direction, Run, State
 from stageapp.normalization import audit, runs
+from stageapp.normalization.plan import Change
 from stageapp.normalization.targets import Target
 
 MAX_SWEEPS = 20  # against a writer that dirties rows faster than the sweep finds them; verify reports what is left
@@ -44,7 +46,7 @@ class LostClaim(Exception):
 def forward(
     run: Run,
     target: Target,
-    pairs: list[tuple[str, str]],
+    changes: Sequence[Change],
     size: int,
     *,
     worker: str = "",
@@ -60,12 +62,12 @@ def forward(
     with transaction.atomic():
         _bound_waits()
         cursor = dry or _claim(run, State.RUNNING, Direction.FORWARD, worker)
-        count, last = _window(target, pairs, cursor, size)
+        count, last = _window(target, changes, cursor, size)
         if not count:
             result = Result(_next_sweep(cursor, dry=dry is not None))
         else:
             batch_id = audit.next_batch_id()
-            changed = audit.write_map(target, pairs, batch_id=batch_id, after=cursor.position, up_to=last)
+            changed = audit.write_map(target, changes, batch_id=batch_id, after=cursor.position, up_to=last)
             after = replace(
                 cursor,
                 position=last,
@@ -124,7 +126,7 @@ def _claim(run: Run, state: State, direction: Direction, worker: str) -> Cursor:
     return Cursor(saved.sweep, saved.position, saved.batches + 1, saved.changed_in_sweep, saved.finished)
 
 
-def _window(target: Target, pairs: list[tuple[str, str]], cursor: Cursor, size: int) -> tuple[int, str]:
+def _window(target: Target, changes: Sequence[Change], cursor: Cursor, size: int) -> tuple[int, str]:
     """Return how many rows the next batch looks at, and the last key among them.
 
     The main pass walks all rows; a later sweep walks only those that still hold an old value.
@@ -135,8 +137,9 @@ def _window(target: Target, pairs: list[tuple[str, str]], cursor: Cursor, size: 
         conditions.append(f"{target.key} > %s::{target.key_type}")
         parameters.append(cursor.position)
     if cursor.sweep:
-        conditions.append(f"{target.column} = ANY(%s)")
-        parameters.append([old for old, _ in pairs])
+        condition, olds = target.holds_any([(change.source, change.old) for change in changes])
+        conditions.append(condition)
+        parameters += olds
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     with connection.cursor() as sql:
         sql.execute(

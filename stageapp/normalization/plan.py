@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from django.db import connection, transaction
 
@@ -12,6 +13,14 @@ from stageapp.normalization import targets
 from stageapp.normalization.errors import PlanNotFound
 
 _MIN_PREFIX = 8
+
+
+class Change(NamedTuple):
+    """One line of the frozen map. `source` is empty where the target declares no source column."""
+
+    source: str
+    old: str
+    new: str
 
 
 def make_plan(label: str, *, actor: str) -> Plan:
@@ -26,12 +35,12 @@ def make_plan(label: str, *, actor: str) -> Plan:
     with transaction.atomic():
         meaning_of = vocabulary.load()
         counts = _distinct_values(target)
-        entries = [_entry(raw, rows, meaning_of) for raw, rows in counts if raw is not None]
+        entries = [_entry(source, raw, rows, meaning_of) for source, raw, rows in counts if raw is not None]
         plan = Plan.objects.create(
             target=label,
             vocabulary_version=meaning_of.version,
             hash=plan_hash(label, meaning_of.version, entries),
-            rows_total=sum(rows for _, rows in counts),
+            rows_total=sum(rows for _, _, rows in counts),
             rows_to_change=sum(entry.rows for entry in entries if _is_change(entry)),
             rows_unknown=sum(entry.rows for entry in entries if not entry.stage),
             actor=actor,
@@ -61,10 +70,10 @@ def find_plan(hash_or_prefix: str) -> Plan:
     return Plan.objects.filter(hash=hashes[0]).select_related("run").order_by("-id")[0]
 
 
-def changes(plan: Plan) -> list[tuple[str, str]]:
-    """Return the frozen (old, new) pairs, in the order of their hash."""
-    pairs = plan.entries.exclude(stage="").values_list("raw", "stage")
-    return sorted((old, new) for old, new in pairs if old != new)
+def changes(plan: Plan) -> list[Change]:
+    """Return the frozen map, in the order of its hash."""
+    lines = plan.entries.exclude(stage="").values_list("source", "raw", "stage")
+    return sorted(Change(source, old, new) for source, old, new in lines if old != new)
 
 
 def plan_hash(label: str, version: int, entries: Iterable[PlanEntry]) -> str:
@@ -78,12 +87,15 @@ def _is_change(entry: PlanEntry) -> bool:
     return bool(entry.stage) and entry.stage != entry.raw
 
 
-def _distinct_values(target: targets.Target) -> list[tuple[str | None, int]]:
+def _distinct_values(target: targets.Target) -> list[tuple[str, str | None, int]]:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {target.column}, count(*) FROM {target.table} GROUP BY 1 ORDER BY 2 DESC, 1")
+        cursor.execute(
+            f"SELECT {target.source()}, {target.column}, count(*) FROM {target.table} "
+            "GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
+        )
         return list(cursor.fetchall())
 
 
-def _entry(raw: str, rows: int, meaning_of: vocabulary.Snapshot) -> PlanEntry:
-    meaning = meaning_of.normalize(raw)
-    return PlanEntry(raw=raw, stage=meaning.stage or "", reason=meaning.reason or "", rows=rows)
+def _entry(source: str, raw: str, rows: int, meaning_of: vocabulary.Snapshot) -> PlanEntry:
+    meaning = meaning_of.normalize(raw, source)
+    return PlanEntry(source=source, raw=raw, stage=meaning.stage or "", reason=meaning.reason or "", rows=rows)

@@ -1,5 +1,6 @@
 """Targets: the columns that may be normalized."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -25,13 +26,28 @@ class Target:
     column: str
     key: str
     key_type: str
+    source_column: str = ""  # empty where the target declares none
+
+    def source(self, table: str = "") -> str:
+        """Return the SQL of a row's source; every row of a target without a source column has the empty one."""
+        prefix = f"{table}." if table else ""
+        return f"coalesce({prefix}{self.source_column}, '')" if self.source_column else "''"
+
+    def holds_any(self, olds: Sequence[tuple[str, str]]) -> tuple[str, list[list[str]]]:
+        """Return the SQL condition (and its parameters) that a row still holds one of these (source, value) pairs."""
+        values = [value for _, value in olds]
+        if not self.source_column:
+            return f"{self.column} = ANY(%s)", [values]
+        pairs = "SELECT * FROM unnest(%s::text[], %s::text[])"
+        return f"({self.source()}, {self.column}) IN ({pairs})", [[source for source, _ in olds], values]
 
 
 def resolve(label: str) -> Target:
     """Return the target of a configured `app.Model.field`.
 
     Raises:
-        TargetError: it is not in STAGE_TARGETS, does not exist, is no text, or its key is not keyset-friendly.
+        TargetError: it is not in STAGE_TARGETS, does not exist, is no text, its key is not keyset-friendly, or its
+            source is no text column of the same table.
     """
     if label not in conf.targets():
         raise TargetError(
@@ -47,6 +63,7 @@ def resolve(label: str) -> Target:
         column=quote(str(field.column)),
         key=quote(str(key.column)),
         key_type=str(key.rel_db_type(connection)),
+        source_column=_source_of(label, model),
     )
 
 
@@ -72,6 +89,21 @@ def _field_of(label: str) -> tuple[type[models.Model], AnyField]:
     if not isinstance(field, models.CharField | models.TextField):
         raise TargetError(f"{label} is a {type(field).__name__}; only text columns can be normalized.")
     return field.model, field  # an inherited field stands in its parent's table
+
+
+def _source_of(label: str, model: type[models.Model]) -> str:
+    options = conf.target_options(label)
+    if unknown := set(options) - {"source"}:
+        raise TargetError(f"STAGE_TARGETS gives {label} the option {min(unknown)}; the only one is source=FIELD.")
+    if not options:
+        return ""
+    try:
+        field = model._meta.get_field(options["source"])
+    except FieldDoesNotExist:
+        raise TargetError(f"STAGE_TARGETS names the source {options['source']}; {label} has no such field.") from None
+    if not isinstance(field, models.CharField | models.TextField) or field.model is not model:
+        raise TargetError(f"The source field {options['source']} of {label} must be a text column of the same table.")
+    return connection.ops.quote_name(str(field.column))
 
 
 def _primary_key(model: type[models.Model]) -> AnyField:

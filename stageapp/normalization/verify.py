@@ -64,9 +64,9 @@ def verify(run: Run) -> dict[str, Any]:
 
 
 def _rows_left(run: Run, target: Target) -> int:
-    olds = [old for old, _ in plans.changes(run.plan)]
+    condition, olds = target.holds_any([(change.source, change.old) for change in plans.changes(run.plan)])
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM {target.table} WHERE {target.column} = ANY(%s)", [olds])
+        cursor.execute(f"SELECT count(*) FROM {target.table} WHERE {condition}", olds)
         return int(cursor.fetchone()[0])
 
 

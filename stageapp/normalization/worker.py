@@ -88,7 +88,7 @@ class _Work:
         return targets.resolve(self.run.target)
 
     @cached_property
-    def pairs(self) -> list[tuple[str, str]]:
+    def changes(self) -> list[plans.Change]:
         return plans.changes(self.run.plan)
 
     def batch(self, write: Callable[[], Result]) -> Result:
@@ -127,7 +127,7 @@ def _step(work: _Work) -> bool:
 
 
 def _dry_batch(work: _Work, cursor: Cursor) -> Result:
-    return batches.forward(work.run, work.target, work.pairs, work.pace.size, dry=cursor)
+    return batches.forward(work.run, work.target, work.changes, work.pace.size, dry=cursor)
 
 
 def _look(work: _Work) -> None:
@@ -137,7 +137,7 @@ def _look(work: _Work) -> None:
 
 def _forward(work: _Work) -> bool:
     run = work.run
-    result = work.held(lambda: batches.forward(run, work.target, work.pairs, work.pace.size, worker=name()))
+    result = work.held(lambda: batches.forward(run, work.target, work.changes, work.pace.size, worker=name()))
     if result.cursor.finished:
         runs.move(run, State.VERIFYING, actor=name(), reason="the sweep found nothing more to change")
     return True

@@ -39,7 +39,7 @@ def test_plan_run_rollback(fill, stages, before_run, after_run):
     run = worker.advance(runs.start(plan.run, **ME))
     assert run.state == State.DONE, run.last_error
     assert_i1(run, original)
-    map_ = dict(plans.changes(plan))
+    map_ = {old: new for _, old, new in plans.changes(plan)}
     assert column() == {key: map_.get(stage, stage) for key, stage in original.items()}
     touched = edit(ids, after_run)
     edited = column()

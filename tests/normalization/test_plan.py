@@ -39,7 +39,7 @@ def test_counts_are_exact(fill):
 
 def test_a_canonical_value_is_no_change(fill):
     fill("seed", "Seed")
-    assert plans.changes(make_plan(LABEL, actor="tester")) == [("Seed", "seed")]
+    assert plans.changes(make_plan(LABEL, actor="tester")) == [("", "Seed", "seed")]
 
 
 def test_unknown_values_are_kept_with_their_reason(fill):

@@ -6,6 +6,8 @@ import pytest
 from django.apps import apps
 from django.db import DataError, connection, models
 
+from stageapp import vocabulary
+from stageapp.models import Stage, StageAlias
 from stageapp.models.normalization import State
 from stageapp.normalization import audit, runs, targets, worker
 from stageapp.normalization import plan as plans
@@ -96,3 +98,77 @@ def test_names_are_quoted(foreign):
     target = targets.resolve(FOREIGN)
     assert (target.table, target.key, target.column) == ('"host Deals"', '"Deal Id"', '"order"')
     assert target.key_type == "uuid"
+
+
+@pytest.fixture
+def deals(engine, settings):
+    """Make a table whose column `source` says where a row came from, and declare it so."""
+
+    class SourcedDeal(models.Model):
+        stage = models.TextField()
+        source = models.TextField(null=True)  # noqa: DJ001  a host's column may be NULL
+
+        class Meta:
+            app_label = "stageapp"
+            db_table = "sourced deals"
+
+    settings.STAGE_TARGETS = [f"{SOURCED}?source=source"]
+    try:
+        with connection.schema_editor() as editor:
+            editor.create_model(SourcedDeal)
+        yield SourcedDeal
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(SourcedDeal)
+        del apps.all_models["stageapp"]["sourceddeal"]
+        apps.clear_cache()
+
+
+SOURCED = "stageapp.SourcedDeal.stage"
+
+
+@pytest.fixture
+def bare_a_of_desk():
+    """Let a bare A mean Series A for one source alone."""
+    stage = Stage.objects.get(slug="series_a")
+    with vocabulary.change(actor="tester", reason="the desk writes round codes"):
+        alias = StageAlias.objects.create(spelling="A", key="a", source="desk", stage=stage)
+    yield
+    with vocabulary.change(actor="tester", reason="the test is over"):
+        alias.delete()
+
+
+def test_an_alias_of_one_source_changes_the_rows_of_that_source_alone(deals, bare_a_of_desk):
+    rows = [("A", "desk"), ("A", "press"), ("A", None), ("Seed ", "desk"), ("Seed ", "press"), ("seed", None)]
+    deals.objects.bulk_create(deals(stage=stage, source=source) for stage, source in rows * 50)
+    plan = plans.make_plan(SOURCED, actor="tester")
+    assert plans.changes(plan) == [
+        ("desk", "A", "series_a"),
+        ("desk", "Seed ", "seed"),
+        ("press", "Seed ", "seed"),
+    ]
+    assert (plan.rows_total, plan.rows_to_change, plan.rows_unknown) == (300, 150, 100)
+    run = worker.advance(runs.start(plan.run, **ME))
+    assert run.state == State.DONE, run.last_error
+    assert set(deals.objects.values_list("stage", "source")) == {
+        ("series_a", "desk"), ("A", "press"), ("A", None), ("seed", "desk"), ("seed", "press"), ("seed", None),
+    }  # fmt: skip
+    assert worker.advance(runs.request_rollback(run, **ME)).state == State.ROLLED_BACK
+    assert sorted(deals.objects.values_list("stage", "source"), key=str) == sorted(rows * 50, key=str)
+
+
+def test_the_sweep_looks_at_source_and_value_together(deals, bare_a_of_desk):
+    deals.objects.bulk_create(deals(stage="A", source=source) for source in ("desk", "press"))
+    run = runs.start(plans.make_plan(SOURCED, actor="tester").run, **ME)
+    condition, parameters = targets.resolve(SOURCED).holds_any([(c.source, c.old) for c in plans.changes(run.plan)])
+    assert sql(f'SELECT source FROM "sourced deals" WHERE {condition}', *parameters) == [("desk",)]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [("source=nowhere", "no such field"), ("source=id", "must be a text column"), ("filter=x", "the only one is")],
+)
+def test_a_source_that_cannot_be_used_is_refused_by_name(settings, options, says):
+    settings.STAGE_TARGETS = [f"stageapp.PortfolioCompany.stage?{options}"]
+    with pytest.raises(TargetError, match=says):
+        targets.resolve("stageapp.PortfolioCompany.stage")
