@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from config.embedded import broker_url
+from config.headers import CONTENT_SECURITY_POLICY
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -63,12 +64,17 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "csp",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "rest_framework",
     "django_htmx",
 ]
 
 MIDDLEWARE = [
+    "config.headers.ProtectiveHeaders",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -165,6 +171,9 @@ SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0 if DEBUG else 3600)
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("STAGE_MAX_BODY_BYTES", default=262_144)
+# A file is read in memory or not at all: what is larger is dropped as it arrives, and nothing goes to a disk.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -175,6 +184,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["stageapp.api.parsing.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "stageapp.api.problems.problem_response",
+    "DEFAULT_SCHEMA_CLASS": "stageapp.api.openapi.operations.EndpointSchema",
     "URL_FORMAT_OVERRIDE": None,  # ?format= is no parameter of ours
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
     "PAGE_SIZE": 100,
@@ -204,6 +214,9 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": env.float("STAGE_DRIFT_SECONDS", default=60.0),
     },
     "forget-old-sightings": {"task": "stageapp.tasks.forget_old_sightings", "schedule": 3600.0},
+    "roll-up-traffic": {"task": "stageapp.tasks.roll_up_traffic", "schedule": 600.0},
+    "guard-enforcement": {"task": "stageapp.tasks.guard_enforcement", "schedule": 5.0},
+    "take-planned-steps": {"task": "stageapp.tasks.take_planned_steps", "schedule": 60.0},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(BASE_DIR / ".local" / "celerybeat-schedule")
 
@@ -223,7 +236,37 @@ STAGE_INTERNAL_NETWORKS = env.list(
     default=["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7"],
 )
 STAGE_TRUSTED_PROXIES = env.int("STAGE_TRUSTED_PROXIES", default=0)
+STAGE_THROTTLE_PER_MINUTE = env.float("STAGE_THROTTLE_PER_MINUTE", default=3000.0)
+STAGE_THROTTLE_ANONYMOUS_PER_MINUTE = env.float("STAGE_THROTTLE_ANONYMOUS_PER_MINUTE", default=300.0)
 STAGE_DRIFT_TIMEOUT_SECONDS = env.float("STAGE_DRIFT_TIMEOUT_SECONDS", default=5.0)
+STAGE_TWO_PERSON_RULE = env.bool("STAGE_TWO_PERSON_RULE", default=False)
+STAGE_TRAFFIC_RETENTION_DAYS = env.int("STAGE_TRAFFIC_RETENTION_DAYS", default=35)
+STAGE_GATES = {
+    "unknown_percent": env.float("STAGE_GATE_UNKNOWN_PERCENT", default=0.5),
+    "hour_unknown_percent": env.float("STAGE_GATE_HOUR_UNKNOWN_PERCENT", default=1.0),
+    "warn_days": env.int("STAGE_GATE_WARN_DAYS", default=7),
+    "warn_max_days": env.int("STAGE_GATE_WARN_MAX_DAYS", default=30),
+    "day_sample": env.int("STAGE_GATE_DAY_SAMPLE", default=200),
+    "hour_sample": env.int("STAGE_GATE_HOUR_SAMPLE", default=100),
+    "green_minutes": env.int("STAGE_GATE_GREEN_MINUTES", default=30),
+    "slow_percent": env.float("STAGE_GATE_SLOW_PERCENT", default=1.0),
+    "error_percent": env.float("STAGE_GATE_ERROR_PERCENT", default=0.1),
+    "minute_sample": env.int("STAGE_GATE_MINUTE_SAMPLE", default=10),
+    "canary_hours": env.float("STAGE_GATE_CANARY_HOURS", default=2.0),
+    "half_hours": env.float("STAGE_GATE_HALF_HOURS", default=4.0),
+    "done_hours": env.float("STAGE_GATE_DONE_HOURS", default=24.0),
+    "audit_days": env.float("STAGE_GATE_AUDIT_DAYS", default=7.0),
+    "backup_hours": env.float("STAGE_GATE_BACKUP_HOURS", default=1.0),
+}
+STAGE_GUARD = {
+    "enabled": env.bool("STAGE_GUARD", default=True),
+    "percent": env.float("STAGE_GUARD_PERCENT", default=5.0),
+    "minutes": env.int("STAGE_GUARD_MINUTES", default=5),
+    "sample": env.int("STAGE_GUARD_SAMPLE", default=50),
+    "fast_percent": env.float("STAGE_GUARD_FAST_PERCENT", default=20.0),
+    "fast_seconds": env.int("STAGE_GUARD_FAST_SECONDS", default=30),
+    "fast_sample": env.int("STAGE_GUARD_FAST_SAMPLE", default=20),
+}
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 structlog.configure(

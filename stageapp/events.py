@@ -66,3 +66,38 @@ def drift_found(*, target: str, known_rows: int, unknown_rows: int, values: int)
 def drift_watch_failed(*, target: str, error: str) -> None:
     """Record that the drift watch could not read a target; it is looked at again the next time."""
     _log.error("drift_watch_failed", target=target, error=error)
+
+
+def traffic_lost(*, requests: int) -> None:
+    """Record that counts were given up because PostgreSQL did not take them for hours."""
+    _log.error("traffic_lost", requests=requests)
+
+
+def traffic_rolled_up(*, windows: int) -> None:
+    """Record that windows older than a day have become hours."""
+    _log.info("traffic_rolled_up", windows=windows)
+
+
+def gates_overridden(*, actor: str, mode: str, percent: int, gates: list[str], reason: str) -> None:
+    """Record that a person moved forward past gates that do not pass; never sampled."""
+    _log.warning("gates_overridden", actor=actor, mode=mode, percent=percent, gates=gates, reason=reason)
+
+
+def glass_broken(*, actor: str, what: str, reason: str) -> None:
+    """Record, loudly, that one person did alone what takes two."""
+    _log.error("glass_broken", actor=actor, what=what, reason=reason)
+
+
+def mode_downgraded(*, actor: str, reason: str) -> None:
+    """Record, loudly, that `enforce` was taken back without a person; only one with `rearm` raises the mode again."""
+    _log.error("mode_downgraded", actor=actor, reason=reason)
+
+
+def step_cancelled(*, percent: int, why: str) -> None:
+    """Record that a planned step will not be taken."""
+    _log.warning("step_cancelled", percent=percent, why=why)
+
+
+def consumer_pinned(*, consumer: str, place: str, actor: str, reason: str) -> None:
+    """Record that a person put a consumer into the canary, kept it out, or set it free."""
+    _log.info("consumer_pinned", consumer=consumer, place=place, actor=actor, reason=reason)

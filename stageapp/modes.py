@@ -218,7 +218,7 @@ def change(
         ModeError: the values make no mode, or the actor or the reason is empty.
         VersionConflict: `expected_version` is not the newest.
     """
-    _check(mode, percent, reason)
+    check(mode, percent, reason)
     if not actor.strip():
         raise ModeError("An actor is needed: say who changes the mode.")
     with transaction.atomic():
@@ -236,7 +236,8 @@ def change(
     return row
 
 
-def _check(mode: str, percent: int, reason: str) -> None:
+def check(mode: str, percent: int, reason: str) -> None:
+    """Hold that the values make a mode and that a reason is given; raises ModeError."""
     if mode not in STRICTNESS:
         raise ModeError(f"{mode!r} is not a mode. Use off, warn or enforce.")
     if not 1 <= percent <= 100:
@@ -299,4 +300,4 @@ def _check_numbers(state: ModeState) -> None:
         raise ModeError("percent, epoch and version must be whole numbers.")
     if min(state.epoch, state.version) < 0:
         raise ModeError("epoch and version must not be negative.")
-    _check(state.mode, state.percent, reason="as it stands")
+    check(state.mode, state.percent, reason="as it stands")

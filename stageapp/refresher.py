@@ -38,6 +38,11 @@ class Refresher:
         self._jobs.append(job)
         return job
 
+    def register_first(self, job: Job) -> Job:
+        """Add a job that talks to PostgreSQL and runs before all others; usable as a decorator."""
+        self._jobs.insert(0, job)
+        return job
+
     def register_fallback(self, job: Job) -> Job:
         """Add a job that does without PostgreSQL; it runs after the others, or when they take too long."""
         self._fallbacks.append(job)

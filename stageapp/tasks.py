@@ -1,12 +1,14 @@
 """Celery's edge: a message is only a nudge; all state is in PostgreSQL."""
 
 from celery import shared_task
+from django.utils import timezone
 
-from stageapp import contacts, drift
+from stageapp import contacts, drift, traffic_history
 from stageapp.models import Run
 from stageapp.models.normalization import ACTIVE
 from stageapp.normalization import runs, worker
 from stageapp.normalization.errors import RunBusy
+from stageapp.rollout import guard, schedule
 from stageapp.unknowns.retention import forget_old
 
 # Far below the broker's visibility timeout (300 s), so that a message is never delivered twice for being slow.
@@ -42,3 +44,22 @@ def forget_old_sightings() -> None:
     """Delete sightings, contacts and unknowns whose retention has passed."""
     forget_old()
     contacts.forget_old()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def roll_up_traffic() -> None:
+    """Make hours of old windows, and delete hours whose retention has passed."""
+    traffic_history.roll_up(timezone.now())
+    traffic_history.forget_old(timezone.now())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def guard_enforcement() -> None:
+    """Take enforce back when too many requests are refused."""
+    guard.watch()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def take_planned_steps() -> None:
+    """Enlarge the enforced share as planned, while the gates pass."""
+    schedule.take_next()

@@ -9,17 +9,24 @@ import os
 import threading
 import time
 import uuid
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
 from django.db import Error
 from django.db.models import Sum
 from django.utils import timezone
 
+from stageapp import events
 from stageapp.models.traffic import TrafficWindow
 from stageapp.refresher import refresher
 
 WINDOW_SECONDS = 10
 _KEEP_WINDOWS = 3  # an older window takes no more counts; it is dropped here once it is written
+# What PostgreSQL did not take for so long is given up: memory stays bounded, and as windows become hours only a
+# day later, none is ever written again after that.
+GIVE_UP_SECONDS = 6 * 3600
+_MOST_REASONS = 16  # twice as many as there are; whatever else comes is counted as one
 
 _Key = tuple[int, str, str, str]  # window start (epoch seconds), endpoint, mode, verdict
 
@@ -30,6 +37,12 @@ class _Counts:
     rejects: int = 0
     errors: int = 0
     slow: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add_reasons(self, reasons: Collection[str]) -> None:
+        for reason in reasons:
+            known = reason in self.reasons or len(self.reasons) < _MOST_REASONS
+            self.reasons[reason if known else "other"] += 1
 
 
 class _Process:
@@ -54,9 +67,16 @@ os.register_at_fork(after_in_child=_begin_anew)
 
 
 def count(
-    *, endpoint: str, mode: str, verdict: str, rejected: bool = False, error: bool = False, slow: bool = False
+    *,
+    endpoint: str,
+    mode: str,
+    verdict: str,
+    rejected: bool = False,
+    error: bool = False,
+    slow: bool = False,
+    reasons: Collection[str] = frozenset(),
 ) -> None:
-    """Count one request; no I/O."""
+    """Count one request; no I/O. `reasons` are the distinct ones of its unknown values."""
     start = int(time.time()) // WINDOW_SECONDS * WINDOW_SECONDS
     key = (start, endpoint, mode, verdict)
     with _process.lock:
@@ -65,6 +85,7 @@ def count(
         counts.rejects += rejected
         counts.errors += error
         counts.slow += slow
+        counts.add_reasons(reasons)
         _process.dirty.add(key)
 
 
@@ -83,13 +104,21 @@ def flush() -> None:
             rows,
             update_conflicts=True,
             unique_fields=["process", "started_at", "endpoint", "mode", "verdict"],
-            update_fields=["requests", "rejects", "errors", "slow"],
+            update_fields=["requests", "rejects", "errors", "slow", "reasons"],
         )
     except Error:
-        with _process.lock:
-            _process.dirty |= dirty
+        _keep_for_the_next(dirty)
         raise
     _drop_written()
+
+
+def _keep_for_the_next(dirty: set[_Key]) -> None:
+    too_old = {key for key in dirty if key[0] < time.time() - GIVE_UP_SECONDS}
+    with _process.lock:
+        _process.dirty |= dirty - too_old
+        lost = sum(_process.counts.pop(key).requests for key in too_old)
+    if lost:
+        events.traffic_lost(requests=lost)
 
 
 def _row(key: _Key, counts: _Counts) -> TrafficWindow:
@@ -104,6 +133,7 @@ def _row(key: _Key, counts: _Counts) -> TrafficWindow:
         rejects=counts.rejects,
         errors=counts.errors,
         slow=counts.slow,
+        reasons=dict(counts.reasons),
     )
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from stageapp import modes, vocabulary
 from stageapp.models.consumers import Consumer
+from stageapp.rollout import canary
 
 
 @pytest.fixture(autouse=True)
@@ -12,9 +13,11 @@ def _nothing_remembered(settings):
     settings.WHITENOISE_AUTOREFRESH = True  # static files have not been collected
     modes.forget()
     vocabulary.forget()
+    canary.forget()
     yield
     modes.forget()
     vocabulary.forget()
+    canary.forget()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The forms of the mode page: choose, then confirm with a reason."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
@@ -44,8 +45,25 @@ class ModeChangeForm(ModeForm):
         widget=forms.Textarea(attrs={"rows": 3}),
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Carry the choice along unseen."""
+    override = forms.CharField(
+        required=False,
+        max_length=2000,
+        label="Reason for moving past the gates",
+        help_text="The gates above do not pass. Kept in the history, under your name.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    break_glass = forms.CharField(
+        required=False,
+        max_length=2000,
+        label="Break the glass: reason for enforcing without a second person",
+        help_text="Leave it empty to propose the change to somebody else. Loud in the log and in the history.",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+    def __init__(self, *args: Any, asks: Collection[str] = (), **kwargs: Any) -> None:
+        """Carry the choice along unseen; `asks` are the exceptional reasons that this change and user call for."""
         super().__init__(*args, **kwargs)
+        for name in {"override", "break_glass"} - set(asks):
+            del self.fields[name]
         for name in ("mode", "percent", "enforce_on"):
             self.fields[name].widget = forms.HiddenInput()

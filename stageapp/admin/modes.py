@@ -12,9 +12,14 @@ from stageapp import modes, traffic
 from stageapp.admin import charts
 from stageapp.admin.mode_forms import ModeChangeForm, ModeForm
 from stageapp.admin.mode_preview import MEANINGS, preview
-from stageapp.admin.screens import ReadOnlyAdmin, actor, page, require
+from stageapp.admin.screens import ReadOnlyAdmin, page, require
 from stageapp.admin.site import site
 from stageapp.models.modes import ModeChange
+from stageapp.people import person_of
+from stageapp.rollout import proposals
+from stageapp.rollout.changes import Wish, change_mode
+from stageapp.rollout.preview import Outcome, look_ahead
+from stageapp.rollout.refusals import SecondPersonNeeded
 
 PAGE = "admin:stageapp_modechange_changelist"
 
@@ -24,7 +29,7 @@ class ModeChangeAdmin(ReadOnlyAdmin):
     """The history of the mode, under the mode itself."""
 
     change_list_template = "admin/stageapp/mode.html"
-    list_display = ["version", "shown", "created_at", "actor", "kind", "reason"]
+    list_display = ["version", "shown", "created_at", "actor", "kind", "reason", "override_reason"]
     list_display_links = None
     sortable_by = ()
     search_fields = ["actor", "reason"]
@@ -58,11 +63,15 @@ class ModeChangeAdmin(ReadOnlyAdmin):
     def set_view(self, request: HttpRequest) -> HttpResponse:
         """Change the mode."""
         require(request, "change_mode")
-        form = ModeChangeForm(request.POST)
+        form = ModeChangeForm(request.POST, asks=("override", "break_glass"))
         if not form.is_valid():
             return _preview(request, ModeForm(request.POST), form)
+        expected, wish = form.cleaned_data.pop("expected_version"), Wish(**form.cleaned_data)
         try:
-            modes.change(actor=actor(request), **form.cleaned_data)
+            change_mode(person_of(request.user), wish, expected_version=expected)
+        except SecondPersonNeeded:
+            made = proposals.propose(person_of(request.user), wish)
+            messages.warning(request, f"The two-person rule is on: proposal {made.pk} waits for somebody else.")
         except modes.VersionConflict as conflict:
             messages.error(request, f"{conflict} {_who_was_it()}")
         except modes.ModeError as refusal:
@@ -95,8 +104,16 @@ def _preview(request: HttpRequest, chosen: ModeForm, confirm: ModeChangeForm | N
         then = modes.ModeState(**chosen.cleaned_data)
         context["preview"] = preview(now, then, traffic.summary())
         context["meaning"] = MEANINGS[then.mode]
-        context["confirm"] = confirm or ModeChangeForm(initial={**chosen.cleaned_data, "expected_version": now.version})
+        ahead = look_ahead(person_of(request.user), now, then)
+        initial = {**chosen.cleaned_data, "expected_version": now.version}
+        context["ahead"] = ahead
+        context["confirm"] = confirm or ModeChangeForm(initial=initial, asks=_asks(ahead))
     return page(request, "mode_preview.html", **context)
+
+
+def _asks(ahead: Outcome) -> list[str]:
+    asked = {"override": ahead.may_override, "break_glass": ahead.may_break_glass}
+    return [name for name, asks in asked.items() if asks]
 
 
 def _who_was_it() -> str:

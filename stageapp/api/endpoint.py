@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from rest_framework import serializers, status
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from stageapp import contacts, events, sightings, traffic
-from stageapp.api import validation
+from stageapp.api import throttles, validation
 from stageapp.api.authentication import caller_of
 from stageapp.api.errors import LengthRequired
+from stageapp.api.queries import NoQuery, read_query
 from stageapp.api.validation import Encounter
 
 _MALFORMED = frozenset({400, 411, 413, 415})
@@ -21,15 +23,17 @@ class Endpoint(APIView):
     """A resource of the API.
 
     `label` is its name in the traffic windows, `scopes` the scope each method needs, `stage_methods` the
-    methods whose bodies or parameters hold stages.
+    methods whose bodies or parameters hold stages, `queries` what a method's query string may hold.
     """
 
     label: ClassVar[str] = ""
     scopes: ClassVar[Mapping[str, str]] = {}
     stage_methods: ClassVar[frozenset[str]] = frozenset()
+    queries: ClassVar[Mapping[str, type[serializers.BaseSerializer[Any]]]] = {}
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     metadata_class = None
     caller: str = ""  # known once the request is let in
+    query: Mapping[str, Any] = {}
     met: Encounter | None = None
 
     @classmethod
@@ -38,13 +42,27 @@ class Endpoint(APIView):
         return cls.label or cls.__name__.lower()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Check format, credentials and scope, before anything of the request is read."""
+        """Check format, credentials, frequency, scope and query, before the body is read."""
         # The charset of a Content-Type must not decide how the query string is read.
         request._request.encoding = "utf-8"
         super().initial(request, *args, **kwargs)
         self.caller = caller_of(request)
         if "HTTP_TRANSFER_ENCODING" in request.META:
             raise LengthRequired
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        self.query = read_query(self.queries.get(method, NoQuery), request.query_params)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Learn who calls, and refuse who calls too often."""
+        try:
+            super().perform_authentication(request)
+        except AuthenticationFailed:
+            throttles.admit_stranger(request.META)
+            raise
+        if request.user.is_authenticated:
+            throttles.admit(caller_of(request))
+        else:
+            throttles.admit_stranger(request.META)
 
     def judge(self, values: Sequence[tuple[str, str]]) -> Encounter:
         """Decide over (pointer, raw value) pairs in the caller's effective mode.
@@ -87,7 +105,7 @@ class Endpoint(APIView):
             decision, rejected = met.decision, met.decision.outcome == "rejected"
             traffic.count(
                 endpoint=self.label, mode=decision.mode, verdict=decision.verdict,
-                rejected=rejected, error=failed, slow=met.slow,
+                rejected=rejected, error=failed, slow=met.slow, reasons={u.reason for u in decision.unknowns},
             )  # fmt: skip
             sightings.note(consumer=self.caller, endpoint=self.label, decision=decision)
         elif failed or code in _MALFORMED:

@@ -12,7 +12,11 @@ from stageapp.api.authentication import caller_of, is_consumer
 from stageapp.api.endpoint import Endpoint, validated
 from stageapp.api.errors import Problem
 from stageapp.api.fields import IntegerField, StrictSerializer, TextField
+from stageapp.gates.verdicts import Gate
 from stageapp.modes import ModeError, ModeState, VersionConflict
+from stageapp.people import Person, person_of
+from stageapp.rollout.changes import Wish, change_mode
+from stageapp.rollout.refusals import GatesHold, Latched, OverrideNotPermitted, SecondPersonNeeded
 
 _PERMISSION = "stageapp.change_mode"
 
@@ -25,6 +29,7 @@ class ModeRequest(StrictSerializer):
     reason = TextField(max_length=2000)
     enforce_on = serializers.DateField(default=None, allow_null=True, input_formats=["%Y-%m-%d"])
     expected_version = IntegerField(min_value=0, required=False)
+    override_reason = TextField(max_length=2000, default="", allow_blank=True)
 
 
 class NotLowered(Problem):
@@ -45,6 +50,32 @@ class ModeConflict(Problem):
     """The mode is not at the version the caller expects."""
 
     status_code, default_code, title = 409, "version_conflict", "The mode has changed meanwhile"
+
+
+class HeldBack(Problem):
+    """Gates that the change needs do not pass."""
+
+    status_code, default_code, title = 409, "gates_hold", "Gates hold the change back"
+
+    def __init__(self, detail: str, gates: tuple[Gate, ...]) -> None:
+        super().__init__(detail)
+        self.gates = gates
+
+    def members(self) -> dict[str, Any]:
+        """Return the gates that do not pass."""
+        return {"gates": [gate.document() for gate in self.gates]}
+
+
+class SecondPerson(Problem):
+    """The two-person rule is on."""
+
+    status_code, default_code, title = 409, "second_person_needed", "A second person is needed"
+
+
+class MayNotRaise(Problem):
+    """The user may not go past gates, or raise the mode after a downgrade."""
+
+    status_code, default_code, title = 403, "mode_not_raised", "The user may not raise the mode"
 
 
 class ModeRefused(Problem):
@@ -74,7 +105,7 @@ class Mode(Endpoint):
         if not _is_in_force(sent, newest):
             if is_consumer(request):
                 refuse_unless_lower(sent, newest)
-            _change(sent, actor=caller_of(request), expected=expected)
+            _change(sent, _person(request), expected)
         return Response(represent(modes.latest()))
 
 
@@ -89,11 +120,23 @@ def _is_in_force(sent: dict[str, Any], newest: ModeState) -> bool:
     return newest.version > 0 and all(sent[name] == getattr(newest, name) for name in ("mode", "percent", "enforce_on"))
 
 
-def _change(sent: dict[str, Any], *, actor: str, expected: int) -> None:
+def _person(request: Request) -> Person:
+    name = caller_of(request)
+    return Person(name) if is_consumer(request) else person_of(request.user, name)
+
+
+def _change(sent: dict[str, Any], person: Person, expected: int) -> None:
+    override = sent.pop("override_reason")
     try:
-        modes.change(**sent, actor=actor, expected_version=expected)
+        change_mode(person, Wish(**sent, override=override), expected_version=expected)
     except VersionConflict as error:
         raise ModeConflict(str(error)) from error
+    except GatesHold as error:
+        raise HeldBack(str(error), error.gates) from error
+    except SecondPersonNeeded as error:
+        raise SecondPerson(str(error)) from error
+    except (Latched, OverrideNotPermitted) as error:
+        raise MayNotRaise(str(error)) from error
     except ModeError as error:
         raise ModeRefused(str(error)) from error
 

@@ -16,7 +16,7 @@ from stageapp import modes, vocabulary
 from stageapp.api.errors import Problem
 from stageapp.api.pointers import place
 from stageapp.modes import ModeState
-from stageapp.rollout import effective_mode
+from stageapp.rollout.canary import effective_mode
 from stageapp.validation import Decision, decide
 from stageapp.vocabulary import Snapshot
 

@@ -20,6 +20,8 @@ from stageapp.normalization import audit, targets, verify, worker
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs as the_runs
 from stageapp.normalization.errors import NormalizationError
+from stageapp.people import EVERYTHING, Person
+from stageapp.rollout.changes import Wish, change_mode
 from stageapp.tasks import advance_run
 
 ACTOR = "demo"
@@ -51,7 +53,7 @@ class Walk:
 
     def set_mode(self, mode: str, *, override: str = "") -> None:
         """Change the mode and wait as long as the slowest process may take to follow."""
-        modes.change(mode=mode, actor=ACTOR, reason="demo", override_reason=override)
+        change_mode(Person(ACTOR, EVERYTHING), Wish(mode, "demo", override=override))
         self.wait(lambda: False, conf.refresh_seconds() + 1)
 
 

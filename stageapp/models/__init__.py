@@ -14,7 +14,8 @@ from stageapp.models.normalization import (
 )
 from stageapp.models.permissions import Operation
 from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
-from stageapp.models.traffic import TrafficWindow
+from stageapp.models.rollout import ConsumerAudit, ConsumerPin, ModeProposal, PlannedStep, WarnPeriod
+from stageapp.models.traffic import TrafficHour, TrafficWindow
 from stageapp.models.unknowns import UnknownCount, UnknownEntry
 from stageapp.models.vocabulary import (
     FoldingCharacter,
@@ -29,17 +30,21 @@ __all__ = [
     "Batch",
     "Checkpoint",
     "Consumer",
+    "ConsumerAudit",
     "ConsumerContact",
+    "ConsumerPin",
     "ConsumerSighting",
     "DriftCheck",
     "FoldingCharacter",
     "FoldingRange",
     "Fund",
     "ModeChange",
+    "ModeProposal",
     "NormalizationLog",
     "Operation",
     "Plan",
     "PlanEntry",
+    "PlannedStep",
     "PortfolioCompany",
     "Run",
     "RunMove",
@@ -47,8 +52,10 @@ __all__ = [
     "StageAlias",
     "Strategy",
     "TextRule",
+    "TrafficHour",
     "TrafficWindow",
     "UnknownCount",
     "UnknownEntry",
     "VocabularyVersion",
+    "WarnPeriod",
 ]

@@ -23,3 +23,7 @@ class IllegalMove(NormalizationError):
 
 class RunBusy(NormalizationError):
     """Another run of the target is unfinished, or another worker holds this run."""
+
+
+class SecondApproverNeeded(NormalizationError):
+    """The two-person rule is on, and whoever made the plan cannot approve it."""

@@ -9,9 +9,14 @@ from django.utils import timezone
 from stageapp import conf, events, vocabulary
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Checkpoint, Direction, Run, RunMove, State
 from stageapp.normalization import claims
-from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy
+from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy, SecondApproverNeeded
+from stageapp.people import same_person
 
 FORGOTTEN_AFTER = datetime.timedelta(seconds=30)
+_NOT_ALONE = (
+    "The two-person rule is on, and {planner} made the plan: somebody else has to approve it before it starts. "
+    "In an emergency: `normalization approve HASH --break-glass --reason TEXT`."
+)
 
 
 def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
@@ -58,9 +63,22 @@ def _stamps(run: Run, new: State) -> dict[str, object]:
     return {}
 
 
-def approve(run: Run, *, actor: str, reason: str) -> Run:
-    """Approve a planned run."""
-    return move(run, State.APPROVED, actor=actor, reason=reason)
+def approve(run: Run, *, actor: str, reason: str, break_glass: bool = False) -> Run:
+    """Approve a planned run; with the two-person rule only somebody else than its planner may.
+
+    `break_glass` sets the rule aside, loudly.
+
+    Raises:
+        SecondApproverNeeded: the rule is on, and the planner approves.
+        IllegalMove: the run is not planned any more.
+    """
+    alone = conf.two_person_rule() and same_person(run.plan.actor, actor)
+    if alone and not break_glass:
+        raise SecondApproverNeeded(_NOT_ALONE.format(planner=run.plan.actor))
+    approved = move(run, State.APPROVED, actor=actor, reason=f"BREAK-GLASS: {reason}" if alone else reason)
+    if alone:
+        events.glass_broken(actor=actor, what=f"run {run.pk}", reason=reason)
+    return approved
 
 
 def start(run: Run, *, actor: str, reason: str) -> Run:
@@ -70,9 +88,12 @@ def start(run: Run, *, actor: str, reason: str) -> Run:
         PlanRefused: at the first start, the plan is too old or its vocabulary version is not the current one.
         IllegalMove: the run is over.
         RunBusy: another run of the target is unfinished.
+        SecondApproverNeeded: the two-person rule is on, and nobody has approved it.
     """
     if run.state == State.PLANNED:
         _check_plan(run)
+        if conf.two_person_rule():
+            raise SecondApproverNeeded(_NOT_ALONE.format(planner=run.plan.actor))
         approve(run, actor=actor, reason=reason)
     if run.state == State.APPROVED:
         _check_plan(run)

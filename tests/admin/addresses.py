@@ -7,9 +7,11 @@ from django.contrib.auth.models import Group, User
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 
-from stageapp import consumers, modes, vocabulary
+from stageapp import consumers, modes, sightings, vocabulary
 from stageapp.admin.run_operations import OPERATIONS
-from stageapp.models import Batch, Checkpoint, NormalizationLog, Stage, Strategy, TrafficWindow
+from stageapp.models import Batch, Checkpoint, ModeProposal, NormalizationLog, Stage, Strategy, TrafficWindow
+
+HOSTILE = "<b>Fondo</b> <script>alert(5)</script>"
 
 
 def one_of_each(plan):
@@ -21,6 +23,7 @@ def one_of_each(plan):
     NormalizationLog.objects.create(batch=batch, row_key="7", old="<b>Seed</b>", new="seed")
     Checkpoint.objects.create(run=run, direction="forward", position="7", scanned=7, changed=1, batches=1)
     modes.change(mode="warn", actor="ann", reason="<script>alert(2)</script>")
+    ModeProposal.objects.create(actor="ann", reason="<b>now</b>", percent=10, epoch=1, version=1)
     TrafficWindow.objects.create(
         process="6d1e2c1e-6d4e-4b4e-9f0a-1d2c3b4a5f60", started_at=timezone.now(), endpoint="e", mode="warn",
         verdict="canonical", requests=3,
@@ -31,6 +34,15 @@ def one_of_each(plan):
     )
     with vocabulary.change(actor="ann", reason="<script>alert(3)</script>"):
         Stage.objects.filter(slug="seed").update(label="<u>Seed</u>")
+    records.record_import("<b>file</b>", {HOSTILE: 3}, source="<i>partner</i>")
+    sent = decide([("/0", HOSTILE)], mode="warn", vocabulary=vocabulary.load(), source="<i>partner</i>")
+    sightings.note(consumer="<i>partner</i>", endpoint="e", decision=sent)
+    sightings.flush()
+    DriftCheck.objects.create(
+        target="stageapp.PortfolioCompany.stage", run=run.pk, checked_at=timezone.now(), looked_at=timezone.now(),
+        writes=1, unknown_rows=2, problem="<script>alert(4)</script>",
+        spellings=[{"value": records.example(HOSTILE), "stage": None, "reason": "unmapped", "rows": 2}],
+    )  # fmt: skip
     Group.objects.create(name="<b>group</b>")
     User.objects.create_user("<b>user</b>")
 

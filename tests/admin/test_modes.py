@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stageapp import modes, traffic
 from stageapp.admin.mode_preview import MEANINGS, met, preview
-from stageapp.models import ModeChange
+from stageapp.models import ModeChange, ModeProposal
 from stageapp.modes import ModeState
 from stageapp.traffic import Summary
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 PAGE = reverse("admin:stageapp_modechange_changelist")
 PREVIEW = reverse("admin:stageapp_modechange_preview")
 SET = reverse("admin:stageapp_modechange_set")
-VIEW, CHANGE = "view_modechange", "change_mode"
+VIEW, CHANGE, OVERRIDE = "view_modechange", "change_mode", "override_gate"
 
 
 def choice(**more):
@@ -63,7 +63,7 @@ def test_only_who_may_change_it_is_offered_the_form(browser_with):
 
 def test_the_preview_changes_nothing_and_carries_the_version_seen(browser_with):
     modes.change(mode="warn", actor="ann", reason="begin")
-    page = browser_with(CHANGE).get(PREVIEW, {"mode": "enforce", "percent": "10"})
+    page = browser_with(CHANGE, OVERRIDE).get(PREVIEW, {"mode": "enforce", "percent": "10"})
     assert page.context["confirm"].initial["expected_version"] == 1
     assert 'name="expected_version" value="1"' in page.text
     assert modes.latest().mode == "warn"
@@ -76,8 +76,8 @@ def test_a_preview_without_a_valid_choice_asks_again(browser_with):
 
 
 def test_a_confirmed_change_is_made_under_the_users_name(browser_with):
-    browser = browser_with(VIEW, CHANGE, name="olga")
-    answer = browser.post(SET, choice(), follow=True)
+    browser = browser_with(VIEW, CHANGE, OVERRIDE, name="olga")
+    answer = browser.post(SET, choice(override="a test"), follow=True)
     made = ModeChange.objects.get()
     assert (made.mode, made.percent, made.actor, made.reason) == ("enforce", 10, "olga", "the partners are ready")
     assert "The mode is changed" in answer.text
@@ -157,3 +157,59 @@ def test_previewing_is_closed_without_the_permission(browser_with):
 
 def test_every_mode_is_explained():
     assert set(MEANINGS) == {mode for mode, _ in ModeChange.MODES}
+
+
+def test_the_preview_shows_the_gates_and_asks_who_may_for_an_override(browser_with):
+    page = browser_with(CHANGE, OVERRIDE, name="olga").get(PREVIEW, {"mode": "enforce", "percent": "10"})
+    assert [gate.name for gate in page.context["ahead"].gates] == ["run_complete", "consumers_audited", "warn_exit"]
+    assert "The stored rows are normalized and verified" in page.text
+    assert 'name="override"' in page.text
+    assert 'name="break_glass"' not in page.text
+
+
+def test_who_may_not_go_past_gates_is_not_offered_the_change(browser_with):
+    browser = browser_with(VIEW, CHANGE)
+    page = browser.get(PREVIEW, {"mode": "enforce", "percent": "10"})
+    assert "This step is held back" in page.text
+    assert f'action="{SET}"' not in page.text
+    answer = browser.post(SET, choice(override="I would"), follow=True)
+    assert "override_gate" in str(next(iter(answer.context["messages"])))
+    assert not ModeChange.objects.exists()
+
+
+def test_to_lower_the_mode_no_gate_is_asked(browser_with):
+    modes.change(mode="enforce", actor="ann", reason="all of it")
+    browser = browser_with(VIEW, CHANGE)
+    assert browser.get(PREVIEW, {"mode": "off"}).context["ahead"].gates == ()
+    browser.post(SET, choice(mode="off", percent="", expected_version="1"))
+    assert modes.latest().mode == "off"
+
+
+def test_with_the_two_person_rule_a_confirmation_proposes_and_another_approves(browser_with, settings):
+    settings.STAGE_TWO_PERSON_RULE = True
+    view = "view_modeproposal"
+    olga = browser_with(VIEW, CHANGE, OVERRIDE, view, name="olga")
+    ben = browser_with(VIEW, CHANGE, OVERRIDE, view, name="ben")
+    olga.post(SET, choice(override="a test"))
+    proposal = ModeProposal.objects.get()
+    assert (proposal.actor, proposal.percent, proposal.status) == ("olga", 10, "open")
+    assert not ModeChange.objects.exists()
+    approve = reverse("admin:stageapp_modeproposal_approve", args=[proposal.pk])
+    page = reverse("admin:stageapp_modeproposal_change", args=[proposal.pk])
+    assert approve not in olga.get(page).text
+    assert approve in ben.get(page).text
+    olga.post(approve, {"reason": "I want it"})
+    assert not ModeChange.objects.exists()
+    ben.post(approve, {"reason": "looks good"})
+    made = ModeChange.objects.get()
+    assert (made.mode, made.percent, made.actor) == ("enforce", 10, "olga")
+    assert "Approved by ben" in made.reason
+    assert made.override_reason.startswith("a test [past")
+
+
+def test_breaking_the_glass_is_offered_to_who_may_and_shows_in_the_history(browser_with, settings):
+    settings.STAGE_TWO_PERSON_RULE = True
+    browser = browser_with(VIEW, CHANGE, OVERRIDE)
+    assert 'name="break_glass"' in browser.get(PREVIEW, {"mode": "enforce", "percent": "10"}).text
+    page = browser.post(SET, choice(override="a test", break_glass="nobody else is awake"), follow=True)
+    assert "BREAK-GLASS: nobody else is awake" in page.text

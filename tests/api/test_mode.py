@@ -119,8 +119,41 @@ def test_what_is_in_force_is_not_written_again(token, operator, set_mode, put):
     assert ModeChange.objects.count() == 1
 
 
-def test_an_operator_with_the_permission_may_raise_it(operator, put):
-    response = put(operator, "enforce", percent=10, enforce_on="2027-01-01")
+def test_gates_hold_an_operator_back_and_are_told(operator, put):
+    response = put(operator, "enforce", percent=10)
+    assert (response.status_code, response.json()["type"]) == (409, "/problems/gates-hold")
+    held = {gate["name"]: gate["verdict"] for gate in response.json()["gates"]}
+    assert held == {"run_complete": "no_data", "consumers_audited": "no_data", "warn_exit": "no_data"}
+    assert not ModeChange.objects.exists()
+
+
+def test_going_past_gates_takes_a_permission_of_its_own(operator, put):
+    response = put(operator, "enforce", percent=10, override_reason="a test")
+    assert (response.status_code, response.json()["type"]) == (403, "/problems/mode-not-raised")
+    assert not ModeChange.objects.exists()
+
+
+def test_with_the_two_person_rule_nobody_enforces_alone(operator, put, settings):
+    settings.STAGE_TWO_PERSON_RULE = True
+    response = put(operator, "enforce", percent=10, override_reason="a test")
+    assert (response.status_code, response.json()["type"]) == (409, "/problems/second-person-needed")
+
+
+def test_after_a_downgrade_only_who_may_rearm_raises_the_mode(operator, put, set_mode):
+    set_mode("enforce", 10)
+    set_mode("warn", kind="downgrade")
+    assert put(operator, "enforce", percent=10).json()["type"] == "/problems/mode-not-raised"
+    give("olga", "rearm", "override_gate")
+    assert put(operator, "enforce", percent=10, override_reason="a test").status_code == 200
+
+
+def give(name, *codenames):
+    User.objects.get(username=name).user_permissions.add(*Permission.objects.filter(codename__in=codenames))
+
+
+def test_an_operator_with_the_permissions_may_raise_it(operator, put):
+    give("olga", "override_gate")
+    response = put(operator, "enforce", percent=10, enforce_on="2027-01-01", override_reason="a test")
     assert response.status_code == 200
     newest = ModeChange.objects.get()
     assert (newest.mode, newest.percent, newest.actor) == ("enforce", 10, "session:olga")

@@ -45,14 +45,15 @@ def test_set_changes_the_mode_and_tells_what_holds_now(capsys):
 
 def test_a_share_and_a_day_are_told(capsys):
     printed = run(
-        capsys, "set", "enforce", "--percent", "10", "--enforce-on", "2031-05-01", "--reason", "the first tenth"
-    )
+        capsys, "set", "enforce", "--percent", "10", "--enforce-on", "2031-05-01", "--reason", "the first tenth",
+        "--override-gates", "a test",
+    )  # fmt: skip
     assert printed == "enforce for 10 % of consumers (version 1.1, enforcement announced for 2031-05-01)\n"
     assert modes.latest().enforce_on == datetime.date(2031, 5, 1)
 
 
 def test_json_is_one_document_and_nothing_else(capsys):
-    shown = json.loads(run(capsys, "set", "enforce", "--reason", "ready", "--json"))
+    shown = json.loads(run(capsys, "set", "enforce", "--reason", "ready", "--override-gates", "a test", "--json"))
     assert shown == {
         "mode": "enforce", "percent": 100, "epoch": 1, "version": 1, "enforce_on": None, "source": "postgres",
     }  # fmt: skip
@@ -90,10 +91,10 @@ def manage(*arguments, **environment):
 
 @pytest.mark.django_db(transaction=True)
 def test_exit_code_0_and_only_the_answer_on_stdout():
-    done = manage("set", "enforce", "--reason", "ready", "--json")
+    done = manage("set", "off", "--reason", "ready", "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout)["mode"] == "enforce"
-    assert modes.latest().mode == "enforce"
+    assert json.loads(done.stdout)["mode"] == "off"
+    assert modes.latest().mode == "off"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -128,3 +129,31 @@ def test_redis_away_does_not_keep_the_mode_from_changing():
     done = manage("set", "off", "--reason", "x", REDIS_URL="unix:///nonexistent/redis.sock?db=0")
     assert (done.returncode, done.stdout) == (0, "off (version 1.1)\n")
     assert modes.latest().mode == "off"
+
+
+def test_gates_hold_a_forward_move_and_it_is_told_which_and_what_to_do():
+    said = refused("set", "enforce", "--percent", "10", "--reason", "let us see")
+    assert "run_complete (no_data: stageapp.PortfolioCompany.stage no data, needed done and verified)" in said
+    assert "warn_exit" in said
+    assert "override_gate" in said
+    assert not ModeChange.objects.exists()
+
+
+def test_going_past_gates_is_kept_with_the_gates_it_went_past(capsys):
+    run(capsys, "set", "enforce", "--percent", "10", "--reason", "let us see", "--override-gates", "the board wants it")
+    assert ModeChange.objects.get().override_reason == (
+        "the board wants it [past run_complete (no_data), consumers_audited (no_data), warn_exit (no_data)]"
+    )
+
+
+def test_an_override_that_was_not_needed_is_not_kept(capsys):
+    run(capsys, "set", "warn", "--reason", "begin", "--override-gates", "to be sure")
+    assert ModeChange.objects.get().override_reason == ""
+
+
+def test_the_two_person_rule_needs_somebody_else_or_a_broken_glass(capsys, settings):
+    settings.STAGE_TWO_PERSON_RULE = True
+    enforce = ("set", "enforce", "--percent", "10", "--reason", "now", "--override-gates", "a test")
+    assert "two-person rule" in refused(*enforce)
+    run(capsys, *enforce, "--break-glass", "the only one awake")
+    assert ModeChange.objects.get().override_reason.startswith("BREAK-GLASS: the only one awake\n")

@@ -9,7 +9,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
 from stageapp import modes
-from stageapp.management.actor import command_line_actor
+from stageapp.management.actor import command_line_person
+from stageapp.rollout.changes import Wish, change_mode
 
 
 class Command(BaseCommand):
@@ -28,6 +29,12 @@ class Command(BaseCommand):
         change.add_argument("--reason", required=True, help="why; kept in the history")
         change.add_argument(
             "--enforce-on", type=_day, metavar="DATE", help="announced first day of enforcement, YYYY-MM-DD"
+        )
+        change.add_argument(
+            "--override-gates", metavar="REASON", default="", help="go past gates that do not pass; kept in the history"
+        )
+        change.add_argument(
+            "--break-glass", metavar="REASON", default="", help="enforce without the second person; loud in the log"
         )
         change.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
@@ -50,14 +57,12 @@ class Command(BaseCommand):
             advice = "Run `manage.py migrate` first."
             raise CommandError(f"The database does not fit this release. {advice} It said: {error}") from None
 
-    def _set(self, *, mode: str, percent: int | None, reason: str, enforce_on: datetime.date | None, **_: Any) -> None:
-        modes.change(
-            mode=mode,
-            percent=100 if percent is None else percent,
-            enforce_on=enforce_on,
-            actor=command_line_actor(),
-            reason=reason,
-        )
+    def _set(self, *, mode: str, percent: int | None, reason: str, **more: Any) -> None:
+        wish = Wish(
+            mode, reason, 100 if percent is None else percent, more["enforce_on"],
+            override=more["override_gates"], break_glass=more["break_glass"],
+        )  # fmt: skip
+        change_mode(command_line_person(), wish)
 
     def _show(self, *, as_json: bool) -> None:
         state = modes.latest()

@@ -37,6 +37,7 @@ class Command(BaseCommand):
         run.add_argument("--foreground", action="store_true", help="work here instead of in a Celery worker")
         approve = verbs.add_parser("approve", help="approve a plan")
         approve.add_argument("hash", metavar="HASH")
+        approve.add_argument("--break-glass", action="store_true", help="approve one's own plan; loud in the log")
         for name, text in _RUN_VERBS.items():
             verb = verbs.add_parser(name, help=text)
             verb.add_argument("run", nargs="?", type=int, help="the run's number; the newest one if left out")
@@ -73,8 +74,9 @@ class Command(BaseCommand):
         records.record_table(plan)
         self._print(report.plan_document(plan), report.plan_lines(plan), options)
 
-    def _approve(self, *, hash: str, reason: str, **options: Any) -> None:
-        run = runs.approve(plans.find_plan(hash).run, actor=command_line_actor(), reason=reason)
+    def _approve(self, *, hash: str, reason: str, break_glass: bool, **options: Any) -> None:
+        run = plans.find_plan(hash).run
+        runs.approve(run, actor=command_line_actor(), reason=reason, break_glass=break_glass)
         self._show(run, options)
 
     def _run(self, *, plan: str, reason: str, dry_run: bool, foreground: bool, **options: Any) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stageapp.modes import ModeState
-from stageapp.rollout import BUCKETS, bucket, effective_mode
+from stageapp.rollout.canary import BUCKETS, bucket, effective_mode
 
 # Recorded once; a change of one throws consumers out of a running canary.
 RECORDED = {"alpha": 53, "token:7": 35, "": 57, "Séries": 31, "\ud800": 96}

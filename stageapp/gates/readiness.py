@@ -1,0 +1,66 @@
+"""The gates that ask what people and runs have done: runs, audit of consumers, backup, rehearsal."""
+
+import datetime
+
+from stageapp.gates.measurements import Measurements, RunFact
+from stageapp.gates.verdicts import Condition, Gate, Verdict, passes_if
+from stageapp.thresholds import GateThresholds
+
+_NOT_BUILT = "no backup has been made; this part is not built yet"
+
+
+def run_complete(found: Measurements, wanted: GateThresholds) -> Gate:
+    """Judge whether the newest run of every target is done and verified."""
+    conditions = tuple(_run(run) for run in found.runs)
+    none = Condition("targets", "one or more", 0, Verdict.NO_DATA, "STAGE_TARGETS names no column")
+    return Gate("run_complete", "The stored rows are normalized and verified", conditions or (none,))
+
+
+def _run(run: RunFact) -> Condition:
+    threshold = "done and verified"
+    if run.number is None:
+        return Condition(run.target, threshold, None, Verdict.NO_DATA, "no run has begun; plan one")
+    verified = "verified" if run.verified else "not verified"
+    good = run.state == "done" and run.verified
+    return Condition(run.target, threshold, f"{run.state}, {verified}", passes_if(good), f"run {run.number}")
+
+
+def consumers_audited(found: Measurements, wanted: GateThresholds) -> Gate:
+    """Judge whether a person has lately put their name to an audit of who still sends what."""
+    threshold = f"at most {wanted.audit_days:g} days ago"
+    evidence = {"still_send_unknown": list(found.still_unknown)}
+    if found.audit is None:
+        condition = Condition(
+            "audit", threshold, None, Verdict.NO_DATA, "nobody has recorded an audit of the consumers"
+        )
+    else:
+        days = (found.now - found.audit.at) / datetime.timedelta(days=1)
+        why = f"by {found.audit.actor} on {found.audit.at:%F %H:%M} UTC, in days"
+        condition = Condition("audit", threshold, days, passes_if(days <= wanted.audit_days), why)
+    return Gate("consumers_audited", "The consumers are audited", (condition,), evidence)
+
+
+def verified_backup(found: Measurements, wanted: GateThresholds) -> Gate:
+    """Judge whether a backup was verified lately."""
+    threshold = f"verified at most {wanted.backup_hours:g} h ago"
+    at = found.backup.verified_at if found.backup else None
+    return Gate("verified_backup", "There is a verified backup", (_age("backup", threshold, at, found, wanted),))
+
+
+def rehearsal(found: Measurements, wanted: GateThresholds) -> Gate:
+    """Judge whether the restore of a backup was rehearsed with success."""
+    at = found.backup.rehearsed_at if found.backup else None
+    if at is None:
+        condition = Condition("rehearsal", "passed", None, Verdict.NO_DATA, _NOT_BUILT)
+    else:
+        condition = Condition("rehearsal", "passed", f"{at:%F %H:%M} UTC", Verdict.PASS)
+    return Gate("rehearsal", "The restore was rehearsed", (condition,))
+
+
+def _age(
+    name: str, threshold: str, at: datetime.datetime | None, found: Measurements, wanted: GateThresholds
+) -> Condition:
+    if at is None:
+        return Condition(name, threshold, None, Verdict.NO_DATA, _NOT_BUILT)
+    hours = (found.now - at) / datetime.timedelta(hours=1)
+    return Condition(name, threshold, hours, passes_if(hours <= wanted.backup_hours), "in hours")

@@ -1,0 +1,67 @@
+"""Gather what the gates judge from PostgreSQL."""
+
+import datetime
+
+from django.db.models import Max
+
+from stageapp import conf, mode_history, thresholds
+from stageapp.gates.measurements import DAY, AuditFact, Measurements, RunFact
+from stageapp.models.consumers import ConsumerSighting
+from stageapp.models.normalization import Run
+from stageapp.models.rollout import ConsumerAudit
+from stageapp.rollout.canary import pins
+from stageapp.thresholds import GateThresholds
+from stageapp.traffic_history import Step, history
+
+_MOST_NAMES = 100  # consumers named as evidence
+
+
+def read(now: datetime.datetime) -> Measurements:
+    """Return everything the gates ask for, as it stands.
+
+    Raises:
+        django.db.DatabaseError: PostgreSQL does not answer.
+    """
+    wanted = thresholds.gates()
+    today = Step.DAY.floor(now)
+    week = today - DAY * wanted.warn_days
+    return Measurements(
+        now=now,
+        mode=mode_history.read(),
+        days=history(Step.DAY, week, today),
+        hours=history(Step.HOUR, week, now),
+        minutes=history(Step.MINUTE, _first_minute(now, wanted), now, mode="enforce"),
+        done_sample=_enforced_lately(now, wanted),
+        pinned_out=[consumer for consumer, place in pins().items() if place == "out"],
+        runs=[_newest_run(label) for label in conf.targets()],
+        audit=_audit(),
+        still_unknown=_who_sends_unknown(week.date()),
+    )
+
+
+def _first_minute(now: datetime.datetime, wanted: GateThresholds) -> datetime.datetime:
+    return Step.MINUTE.floor(now) - Step.MINUTE.length * (wanted.green_minutes + 2)
+
+
+def _enforced_lately(now: datetime.datetime, wanted: GateThresholds) -> int:
+    since = now - datetime.timedelta(hours=wanted.done_hours)
+    return sum(slot.judged for slot in history(Step.HOUR, since, now, mode="enforce"))
+
+
+def _newest_run(label: str) -> RunFact:
+    """Return the newest run that has begun; a plan that nobody has started says nothing about the rows."""
+    run = Run.objects.filter(target=label, started_at__isnull=False).order_by("-started_at").first()
+    if run is None:
+        return RunFact(label)
+    return RunFact(label, run.pk, run.state, bool(run.verification and run.verification.get("ok")))
+
+
+def _audit() -> AuditFact | None:
+    audit = ConsumerAudit.objects.first()
+    return AuditFact(audit.actor, audit.created_at) if audit else None
+
+
+def _who_sends_unknown(since: datetime.date) -> list[str]:
+    sent = ConsumerSighting.objects.filter(day__gte=since, outcome="unknown")
+    newest_first = sent.values("consumer").annotate(last=Max("day")).order_by("-last", "consumer")
+    return list(newest_first.values_list("consumer", flat=True)[:_MOST_NAMES])

@@ -1,0 +1,135 @@
+"""`manage.py rollout`: what people decide about the rollout beside the mode: marks, pins, steps, proposals."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
+
+from stageapp import modes
+from stageapp.management.actor import command_line_person
+from stageapp.models.rollout import ConsumerPin, ModeProposal
+from stageapp.rollout import canary, marks, proposals, schedule
+from stageapp.rollout.changes import Wish, cancel_steps
+
+_VERBS = {
+    "warn-period": "begin a new warn period: its days count from now",
+    "audited": "put your name to an audit of who still sends what",
+    "pin": "put a consumer into the canary, keep it out, or set it free",
+    "members": "who is in the canary, with the share of yesterday's values",
+    "plan": "plan larger shares, taken by beat after their dwell while the gates pass",
+    "approve-plan": "approve planned steps (two-person rule)",
+    "cancel-plan": "cancel planned steps",
+    "propose": "propose to enforce (two-person rule)",
+    "proposals": "show open proposals and planned steps",
+    "approve": "approve somebody else's proposal, which changes the mode",
+    "withdraw": "withdraw a proposal",
+}
+_WITH_REASON = ("warn-period", "audited", "pin", "plan", "propose")
+
+
+class Command(BaseCommand):
+    """Decide about the rollout."""
+
+    help = "Warn periods, audits, pins, planned steps and proposals."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare one sub-command for each verb."""
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        for name, text in _VERBS.items():
+            verb = verbs.add_parser(name, help=text)
+            verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
+            if name in _WITH_REASON:
+                verb.add_argument("--reason", required=True, help="why; kept in the history")
+        pin = verbs.choices["pin"]
+        pin.add_argument("consumer")
+        pin.add_argument("place", choices=[place for place, _ in ConsumerPin.PLACES])
+        verbs.choices["members"].add_argument("--percent", type=int, help="as this share would place them")
+        verbs.choices["plan"].add_argument("percents", nargs="*", type=int, help="rising; 50 100 if left out")
+        verbs.choices["propose"].add_argument("percent", type=int)
+        verbs.choices["propose"].add_argument("--override-gates", metavar="REASON", default="")
+        for name in ("approve", "withdraw"):
+            verbs.choices[name].add_argument("number", type=int)
+
+    def handle(self, *args: Any, verb: str, **options: Any) -> None:
+        """Do the verb.
+
+        Raises:
+            CommandError: it is refused, or PostgreSQL does not answer.
+        """
+        act: Callable[..., tuple[Any, list[str]]] = getattr(self, f"_{verb.replace('-', '_')}")
+        try:
+            document, lines = act(**options)
+        except modes.ModeError as error:
+            raise CommandError(str(error)) from None
+        except OperationalError as error:
+            raise CommandError(f"PostgreSQL does not answer: {error}") from None
+        self.stdout.write(json.dumps(document, default=str) if options["json"] else "\n".join(lines))
+
+    def _warn_period(self, *, reason: str, **_: Any) -> tuple[Any, list[str]]:
+        made = marks.begin_warn_period(command_line_person(), reason)
+        return {"began": made.created_at}, ["A new warn period has begun."]
+
+    def _audited(self, *, reason: str, **_: Any) -> tuple[Any, list[str]]:
+        made = marks.record_audit(command_line_person(), reason)
+        return {"audited": made.created_at, "actor": made.actor}, [f"Recorded under the name {made.actor}."]
+
+    def _pin(self, *, consumer: str, place: str, reason: str, **_: Any) -> tuple[Any, list[str]]:
+        made = canary.pin(consumer, place, person=command_line_person(), reason=reason)
+        return {"consumer": made.consumer, "place": made.place}, [f"{consumer!r} is pinned: {place}."]
+
+    def _members(self, *, percent: int | None, **_: Any) -> tuple[Any, list[str]]:
+        newest = modes.latest()
+        share_of = newest.percent if newest.mode == "enforce" else 10
+        found = canary.members(percent if percent is not None else share_of)
+        share = canary.canary_share(found)
+        lines = [_member_line(member) for member in found] or ["No consumer is known yet."]
+        total = "no values were sent yesterday" if share is None else f"{100 * share:.1f} % of yesterday's values"
+        return {"share": share, "members": [asdict(member) for member in found]}, [*lines, f"Enforced: {total}."]
+
+    def _plan(self, *, percents: list[int], reason: str, **_: Any) -> tuple[Any, list[str]]:
+        schedule.plan_steps(command_line_person(), reason, percents or schedule.STEPS)
+        return self._proposals()
+
+    def _approve_plan(self, **_: Any) -> tuple[Any, list[str]]:
+        schedule.approve_steps(command_line_person())
+        return self._proposals()
+
+    def _cancel_plan(self, **_: Any) -> tuple[Any, list[str]]:
+        count = cancel_steps(f"cancelled by {command_line_person().name}")
+        return {"cancelled": count}, [f"{count} planned steps are cancelled."]
+
+    def _propose(self, *, percent: int, reason: str, override_gates: str, **_: Any) -> tuple[Any, list[str]]:
+        made = proposals.propose(command_line_person(), Wish("enforce", reason, percent, override=override_gates))
+        return {"proposal": made.pk}, [f"Proposal {made.pk}: {made}. Somebody else approves it."]
+
+    def _proposals(self, **_: Any) -> tuple[Any, list[str]]:
+        open_ones, steps = proposals.waiting(), schedule.planned()
+        document = {
+            "proposals": [{"number": it.pk, "percent": it.percent, "actor": it.actor} for it in open_ones],
+            "steps": [{"percent": it.percent, "status": it.status, "actor": it.actor} for it in steps],
+        }
+        return document, [f"{it.pk}: {it}" for it in open_ones] + [str(it) for it in steps] or ["Nothing waits."]
+
+    def _approve(self, *, number: int, **_: Any) -> tuple[Any, list[str]]:
+        row = proposals.approve(_proposal(number), command_line_person())
+        return {"mode": row.mode, "percent": row.percent, "version": row.version}, [f"Approved: {row}."]
+
+    def _withdraw(self, *, number: int, **_: Any) -> tuple[Any, list[str]]:
+        proposals.withdraw(_proposal(number), command_line_person())
+        return {"withdrawn": number}, [f"Proposal {number} is withdrawn."]
+
+
+def _proposal(number: int) -> ModeProposal:
+    found = ModeProposal.objects.filter(pk=number).first()
+    if found is None:
+        raise proposals.ProposalError(f"There is no proposal {number}. `manage.py rollout proposals` shows them.")
+    return found
+
+
+def _member_line(member: canary.Member) -> str:
+    where = "enforce" if member.enforced else "warn   "
+    pinned = f", pinned {member.pin}" if member.pin else ""
+    return f"{where} {100 * member.share:5.1f} %  {member.consumer} (bucket {member.bucket}{pinned})"

@@ -1,0 +1,141 @@
+"""The canary: which consumers meet `enforce` while it holds for a share of them only.
+
+A request reads a variable; the refresher keeps the pins in it up to date.
+"""
+
+import datetime
+import hashlib
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from stageapp import events, fast_copy
+from stageapp.models.consumers import Consumer, ConsumerSighting
+from stageapp.models.rollout import ConsumerPin
+from stageapp.modes import ModeError, ModeState
+from stageapp.people import Person
+from stageapp.refresher import refresher
+
+BUCKETS = 100
+_PLACES = [place for place, _ in ConsumerPin.PLACES]
+
+
+class _Local:
+    """The pins as this process knows them; None before the first reading."""
+
+    pins: dict[str, str] | None = None
+
+
+def bucket(consumer: str) -> int:
+    """Return the consumer's bucket, 0 to 99: the same in every process and for ever.
+
+    Because a percentage takes the buckets below it, who is in at 10 % is in at 50 %.
+    """
+    digest = hashlib.sha256(b"stage-canary:" + consumer.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") % BUCKETS
+
+
+def effective_mode(state: ModeState, consumer: str) -> str:
+    """Return what this consumer's request gets: outside the enforced share, `enforce` is `warn`. No I/O."""
+    if state.mode != "enforce" or is_member(consumer, state.percent, (_Local.pins or {}).get(consumer)):
+        return state.mode
+    return "warn"
+
+
+def is_member(consumer: str, percent: int, pin: str | None) -> bool:
+    """Tell whether a consumer is in the enforced share: by its pin, or else by its bucket."""
+    return pin == "in" if pin else bucket(consumer) < percent
+
+
+@refresher.register_first
+def refresh() -> None:
+    """Read the pins again; before the mode, so that no process enforces without knowing whom it must spare.
+
+    Raises:
+        django.db.Error: PostgreSQL does not answer; the pins known so far hold.
+    """
+    _Local.pins = pins()
+
+
+def forget() -> None:
+    """Forget what this process knows; for tests."""
+    _Local.pins = None
+
+
+def pins() -> dict[str, str]:
+    """Return where each pinned consumer is, `in` or `out`, from PostgreSQL."""
+    newest = ConsumerPin.objects.order_by("consumer", "-id").distinct("consumer").values_list("consumer", "place")
+    return {consumer: place for consumer, place in newest if place != "free"}
+
+
+def pin(consumer: str, place: str, *, person: Person, reason: str) -> ConsumerPin:
+    """Put a consumer into the canary (`in`), keep it out (`out`) or let its bucket decide (`free`).
+
+    Raises:
+        ModeError: there is no such place, or the consumer or the reason is empty.
+    """
+    if place not in _PLACES:
+        raise ModeError(f"{place!r} is no place for a pin. Use in, out or free.")
+    if not consumer.strip() or not reason.strip():
+        raise ModeError("A pin needs a consumer and a reason: say whom and why.")
+    with transaction.atomic():
+        made = ConsumerPin.objects.create(consumer=consumer, place=place, actor=person.name, reason=reason.strip())
+        transaction.on_commit(lambda: _announce(made))
+    return made
+
+
+def _announce(made: ConsumerPin) -> None:
+    events.consumer_pinned(consumer=made.consumer, place=made.place, actor=made.actor, reason=made.reason)
+    refresh()
+    fast_copy.hint()
+
+
+@dataclass(frozen=True)
+class Member:
+    """A consumer, its place, and its traffic of one day: how many values it sent, and the share of all values."""
+
+    consumer: str
+    bucket: int
+    pin: str
+    enforced: bool
+    values: int
+    share: float
+    unknown: int
+
+
+def members(percent: int, day: datetime.date | None = None) -> list[Member]:
+    """Return every consumer that may call or has called, busiest first, as `percent` would place it.
+
+    `day` (UTC) is yesterday if left out. Sessions that called stand beside the consumers with a token.
+    """
+    sent = _sent(day or timezone.now().date() - datetime.timedelta(days=1))
+    everybody = set(Consumer.objects.filter(revoked_at=None).values_list("name", flat=True)) | sent.keys()
+    total = sum(values for values, _ in sent.values())
+    held = pins()
+    found = [
+        Member(
+            name, bucket(name), held.get(name, ""), is_member(name, percent, held.get(name)),
+            values := sent.get(name, (0, 0))[0], values / total if total else 0.0, sent.get(name, (0, 0))[1],
+        )
+        for name in everybody
+    ]  # fmt: skip
+    return sorted(found, key=lambda member: (-member.values, member.consumer))
+
+
+def _sent(day: datetime.date) -> dict[str, tuple[int, int]]:
+    """Return consumer → (values, unknown ones) of one day."""
+    found: dict[str, tuple[int, int]] = {}
+    rows = ConsumerSighting.objects.filter(day=day).values_list("consumer", "outcome").annotate(total=Sum("count"))
+    for consumer, outcome, total in rows:
+        values, unknown = found.get(consumer, (0, 0))
+        found[consumer] = (values + total, unknown + (total if outcome == "unknown" else 0))
+    return found
+
+
+def canary_share(found: list[Member]) -> float | None:
+    """Return the share of the day's values that the enforced consumers sent; None where nobody sent any."""
+    if not any(member.values for member in found):
+        return None
+    return sum(member.share for member in found if member.enforced)

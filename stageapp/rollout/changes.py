@@ -1,0 +1,154 @@
+"""Change the mode as the rules of the rollout allow it; admin, API, command line and beat all come here."""
+
+import datetime
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+
+from stageapp import conf, events, mode_history, modes
+from stageapp.gates.judging import judge_now
+from stageapp.gates.verdicts import Gate
+from stageapp.models.modes import ModeChange
+from stageapp.models.rollout import PlannedStep
+from stageapp.modes import ModeError, ModeState, VersionConflict
+from stageapp.people import Person
+from stageapp.rollout import moves
+from stageapp.rollout.refusals import GatesHold, Latched, OverrideNotPermitted, SecondPersonNeeded
+
+BREAK_GLASS = "BREAK-GLASS: "
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What somebody asks for. `override` and `break_glass` are reasons for going past gates or without a second."""
+
+    mode: str
+    reason: str
+    percent: int = 100
+    enforce_on: datetime.date | None = None
+    override: str = ""
+    break_glass: str = ""
+
+    @property
+    def state(self) -> ModeState:
+        """Return the mode it asks for."""
+        return ModeState(self.mode, self.percent, enforce_on=self.enforce_on)
+
+
+def change_mode(
+    person: Person,
+    wish: Wish,
+    *,
+    expected_version: int | None = None,
+    kind: str = "manual",
+    approved_by: str = "",
+    now: datetime.datetime | None = None,
+) -> ModeChange:
+    """Change the mode if its gates pass or the person may go past them; lowering it is never held back.
+
+    Raises:
+        GatesHold: gates do not pass, and no override reason is given.
+        OverrideNotPermitted: the person may not go past gates, or break the glass.
+        Latched: an automatic downgrade stands, and the person may not raise the mode again.
+        SecondPersonNeeded: the two-person rule is on, and nobody else has approved.
+        VersionConflict: the mode is not at `expected_version`, or changed meanwhile.
+        ModeError: the values make no mode, or the reason is empty.
+    """
+    modes.check(wish.mode, wish.percent, wish.reason)
+    newest = modes.latest()
+    if expected_version is not None and expected_version != newest.version:
+        raise VersionConflict(newest.version, expected_version)
+    overridden: list[Gate] = []
+    if wish.state.strictness > newest.strictness:
+        overridden = _allow_raise(person, wish, newest, approved_by, now or timezone.now())
+    with transaction.atomic():
+        row = modes.change(
+            mode=wish.mode, percent=wish.percent, enforce_on=wish.enforce_on, actor=person.name,
+            reason=wish.reason + (f"\nApproved by {approved_by}." if approved_by else ""),
+            expected_version=newest.version, kind=kind, override_reason=_recorded(wish, overridden),
+        )  # fmt: skip
+        if kind != "scheduled":
+            cancel_steps(f"{person.name} changed the mode to {row.mode} {row.percent} % ({kind})")
+        transaction.on_commit(lambda: _tell(person, wish, overridden))
+    return row
+
+
+def _allow_raise(person: Person, wish: Wish, newest: ModeState, approved_by: str, now: datetime.datetime) -> list[Gate]:
+    """Return the gates that the person goes past; raises what holds the change back."""
+    if not moves.may_raise(mode_history.read(), person.may):
+        raise Latched
+    if wish.break_glass.strip() and "override_gate" not in person.may:
+        raise OverrideNotPermitted
+    alone = not (approved_by or wish.break_glass.strip())
+    if wish.mode == "enforce" and conf.two_person_rule() and alone:
+        raise SecondPersonNeeded
+    return _pass_gates(person, wish, newest, now)
+
+
+def _pass_gates(person: Person, wish: Wish, newest: ModeState, now: datetime.datetime) -> list[Gate]:
+    names = moves.needed(newest, wish.state)
+    if not names:
+        return []
+    gates = judge_now(now)
+    holding = [gates[name] for name in names if not gates[name].passes]
+    if not holding:
+        return []
+    if not wish.override.strip():
+        raise GatesHold(holding)
+    if "override_gate" not in person.may:
+        raise OverrideNotPermitted
+    return holding
+
+
+def _recorded(wish: Wish, overridden: list[Gate]) -> str:
+    """Return what the history keeps of rules that were set aside; a reason that was not needed is not kept."""
+    parts = []
+    if conf.two_person_rule() and wish.break_glass.strip():
+        parts.append(f"{BREAK_GLASS}{wish.break_glass.strip()}")
+    if overridden:
+        past = ", ".join(f"{gate.name} ({gate.verdict.value})" for gate in overridden)
+        parts.append(f"{wish.override.strip()} [past {past}]")
+    return "\n".join(parts)
+
+
+def _tell(person: Person, wish: Wish, overridden: list[Gate]) -> None:
+    if conf.two_person_rule() and wish.break_glass.strip():
+        what = f"{wish.mode} {wish.percent} %"
+        events.glass_broken(actor=person.name, what=what, reason=wish.break_glass.strip())
+    if overridden:
+        names = [gate.name for gate in overridden]
+        events.gates_overridden(
+            actor=person.name, mode=wish.mode, percent=wish.percent, gates=names, reason=wish.override.strip()
+        )
+
+
+def cancel_steps(why: str) -> int:
+    """Cancel every planned step that waits; return how many."""
+    waiting = PlannedStep.objects.filter(status__in=("waiting", "proposed"))
+    percents = list(waiting.values_list("percent", flat=True))
+    cancelled = waiting.update(status="cancelled", ended_at=timezone.now(), ended_why=why)
+    for percent in percents:
+        events.step_cancelled(percent=percent, why=why)
+    return cancelled
+
+
+def downgrade(*, actor: str, reason: str) -> ModeChange | None:
+    """Take `enforce` back to `warn` without a person, and latch it; None where nothing is enforced.
+
+    Never makes the mode stricter. Somebody who changes the mode at the same time is not undone: it is looked at
+    again what holds then.
+    """
+    for _ in range(_ATTEMPTS):
+        newest = modes.latest()
+        if newest.mode != "enforce":
+            return None
+        wish = Wish("warn", reason, enforce_on=newest.enforce_on)
+        try:
+            row = change_mode(Person(actor), wish, expected_version=newest.version, kind="downgrade")
+        except VersionConflict:
+            continue
+        events.mode_downgraded(actor=actor, reason=reason)
+        return row
+    raise ModeError("The mode changes all the time; it was not taken back. Try again.")

@@ -1,0 +1,127 @@
+"""The moves between modes: one table, with what each move needs. Moving back is always allowed at once."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stageapp.gates.canary import CANARY_PERCENT, HALF_PERCENT
+from stageapp.gates.verdicts import Gate
+from stageapp.mode_history import ModeHistory
+from stageapp.modes import ModeState
+
+
+class Phase(enum.IntEnum):
+    """The phases of a rollout, in their order."""
+
+    OFF = 0
+    WARN = 1
+    CANARY = 2
+    HALF = 3
+    FULL = 4
+
+    @property
+    def label(self) -> str:
+        """Return its name for people."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    Phase.OFF: "off",
+    Phase.WARN: "warn",
+    Phase.CANARY: f"enforce up to {CANARY_PERCENT} %",
+    Phase.HALF: f"enforce up to {HALF_PERCENT} %",
+    Phase.FULL: f"enforce above {HALF_PERCENT} %",
+}
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """How a phase is entered: why from below, past which gates, and why one may come back to it from above."""
+
+    mode: str
+    percent: int
+    forward: str
+    gates: tuple[str, ...]
+    back: str
+
+
+ARROWS: dict[Phase, Arrow] = {
+    Phase.OFF: Arrow(
+        "off", 100, "", (), "stop telling callers anything: the answers themselves are in doubt",
+    ),
+    Phase.WARN: Arrow(
+        "warn", 100, "callers are told what enforcement would refuse; nothing is refused, so nothing is asked", (),
+        "stop refusing: too much is refused, or something failed",
+    ),
+    Phase.CANARY: Arrow(
+        "enforce", CANARY_PERCENT,
+        "callers had their days to change, the stored rows are normalized, and a person knows who still calls how",
+        ("run_complete", "consumers_audited", "warn_exit"),
+        "refuse to fewer callers while something is looked at",
+    ),
+    Phase.HALF: Arrow(
+        "enforce", HALF_PERCENT, "the canary was long enough, and lately nothing but green", ("canary_10",),
+        "refuse to fewer callers while something is looked at",
+    ),
+    Phase.FULL: Arrow(
+        "enforce", 100, "half of the callers were enough for long enough, and lately nothing but green",
+        ("canary_50",), "",
+    ),
+}  # fmt: skip
+
+# These hold back no change of mode: the first two are for a run, the last says that the rollout has ended.
+FOR_A_RUN = ("verified_backup", "rehearsal")
+FOR_THE_END = ("done",)
+
+
+def phase_of(mode: str, percent: int) -> Phase:
+    """Return the phase of a mode and the percentage that belongs to enforce."""
+    if mode != "enforce":
+        return Phase[mode.upper()]
+    if percent <= CANARY_PERCENT:
+        return Phase.CANARY
+    return Phase.HALF if percent <= HALF_PERCENT else Phase.FULL
+
+
+def needed(now: ModeState, then: ModeState) -> tuple[str, ...]:
+    """Return the gates that a change has to pass: none to move back, else those of every phase that it enters.
+
+    A larger share within one phase asks for the gates of that phase again.
+    """
+    if then.strictness <= now.strictness:
+        return ()
+    first, last = phase_of(now.mode, now.percent), phase_of(then.mode, then.percent)
+    entered = [phase for phase in Phase if first < phase <= last] or [last]
+    return tuple(name for phase in entered for name in ARROWS[phase].gates)
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """The next step of a rollout and the gates it needs, as they stand."""
+
+    text: str
+    gates: tuple[Gate, ...]
+    mode: str = ""  # empty where the next step is no change of mode
+    percent: int = 100
+
+    @property
+    def holding(self) -> tuple[Gate, ...]:
+        """Return the gates that do not pass."""
+        return tuple(gate for gate in self.gates if not gate.passes)
+
+
+def next_step(now: ModeState, gates: Mapping[str, Gate]) -> NextStep | None:
+    """Return what comes next, or None when the rollout is done."""
+    phase = phase_of(now.mode, now.percent)
+    if phase == Phase.FULL and now.percent == 100:
+        end = NextStep("leave it enforced until the rollout is done", tuple(gates[name] for name in FOR_THE_END))
+        return end if end.holding else None
+    target = phase if phase == Phase.FULL else Phase(phase + 1)
+    arrow = ARROWS[target]
+    share = f" at {arrow.percent} %" if arrow.mode == "enforce" else ""
+    return NextStep(f"{arrow.mode}{share}", tuple(gates[name] for name in arrow.gates), arrow.mode, arrow.percent)
+
+
+def may_raise(history: ModeHistory, may: frozenset[str]) -> bool:
+    """Tell whether somebody with these permissions may raise the mode: after a downgrade it takes `rearm`."""
+    return not history.latched or "rearm" in may

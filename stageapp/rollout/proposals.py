@@ -1,0 +1,88 @@
+"""The two-person rule: one person proposes to enforce, another approves."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from stageapp import modes
+from stageapp.models.modes import ModeChange
+from stageapp.models.rollout import ModeProposal
+from stageapp.modes import ModeError, ModeState
+from stageapp.people import Person, same_person
+from stageapp.rollout.changes import Wish, change_mode
+from stageapp.rollout.refusals import SecondPersonNeeded
+
+
+class ProposalError(ModeError):
+    """A proposal that cannot be made or approved; the text says what to do."""
+
+
+def propose(person: Person, wish: Wish) -> ModeProposal:
+    """Propose to enforce, for another person to approve. The gates are asked when it is approved.
+
+    Raises:
+        ModeError: the values make no mode, the reason is empty, or it is not stricter than the mode in force.
+    """
+    modes.check(wish.mode, wish.percent, wish.reason)
+    newest = modes.latest()
+    if wish.mode != "enforce" or wish.state.strictness <= newest.strictness:
+        raise ProposalError("Only enforcing, or a larger share of it, takes a second person. Change the mode itself.")
+    return ModeProposal.objects.create(
+        actor=person.name, reason=wish.reason.strip(), percent=wish.percent, enforce_on=wish.enforce_on,
+        override_reason=wish.override.strip(), epoch=newest.epoch, version=newest.version,
+    )  # fmt: skip
+
+
+def approve(proposal: ModeProposal, person: Person, reason: str = "") -> ModeChange:
+    """Approve another person's proposal, which changes the mode now.
+
+    A proposal that goes past gates needs an approver with the permission override_gate.
+
+    Raises:
+        SecondPersonNeeded: the approver is the one who proposed it.
+        ProposalError: it is not open any more, or the mode has changed since it was made.
+        ModeError: the change is refused, see `change_mode`.
+    """
+    if same_person(proposal.actor, person.name):
+        raise SecondPersonNeeded("Whoever proposed it cannot approve it")
+    newest = modes.latest()
+    if proposal.status == "open" and newest.order != (proposal.epoch, proposal.version):
+        _end(proposal, "outdated", f"the mode is at version {newest.version} by now")
+    if proposal.status != "open":
+        raise ProposalError(f"The proposal is {proposal.status} ({proposal.ended_why}). Propose it again.")
+    proposer = Person(proposal.actor, person.may)
+    with transaction.atomic():
+        _end(proposal, "approved", f"approved by {person.name}: {reason}".rstrip(": "), approved_by=person.name)
+        return change_mode(proposer, _wish(proposal), expected_version=proposal.version, approved_by=person.name)
+
+
+def withdraw(proposal: ModeProposal, person: Person, reason: str = "") -> None:
+    """Withdraw an open proposal, one's own or another's.
+
+    Raises:
+        ProposalError: it is not open any more.
+    """
+    _end(proposal, "withdrawn", f"withdrawn by {person.name}: {reason}".rstrip(": "))
+
+
+def waiting() -> list[ModeProposal]:
+    """Return the open proposals that still fit the mode in force, newest first."""
+    newest = modes.latest()
+    return list(ModeProposal.objects.filter(status="open", epoch=newest.epoch, version=newest.version))
+
+
+def in_words(proposal: ModeProposal) -> ModeState:
+    """Return the mode that a proposal asks for."""
+    return _wish(proposal).state
+
+
+def _wish(proposal: ModeProposal) -> Wish:
+    return Wish("enforce", proposal.reason, proposal.percent, proposal.enforce_on, proposal.override_reason)
+
+
+def _end(proposal: ModeProposal, status: str, why: str, approved_by: str = "") -> None:
+    ended = ModeProposal.objects.filter(pk=proposal.pk, status="open").update(
+        status=status, ended_at=timezone.now(), ended_why=why, approved_by=approved_by
+    )
+    proposal.refresh_from_db()
+    if not ended:
+        raise ProposalError(f"The proposal is {proposal.status} ({proposal.ended_why}). Propose it again.")

@@ -1,0 +1,111 @@
+"""Planned steps: beat enlarges the share by itself, after the dwell and only while the gates pass.
+
+Any change of mode that is not a planned step (by a person, by the guard) cancels what is still planned.
+"""
+
+import datetime
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.utils import timezone
+
+from stageapp import conf, modes
+from stageapp.models.modes import ModeChange
+from stageapp.models.rollout import PlannedStep
+from stageapp.modes import ModeError, ModeState, VersionConflict
+from stageapp.people import Person, same_person
+from stageapp.rollout.changes import Wish, cancel_steps, change_mode
+from stageapp.rollout.refusals import GatesHold, Latched, SecondPersonNeeded
+
+STEPS = (50, 100)
+
+
+class ScheduleError(ModeError):
+    """Steps that cannot be planned; the text says what to do."""
+
+
+def plan_steps(person: Person, reason: str, percents: Sequence[int] = STEPS) -> list[PlannedStep]:
+    """Plan larger shares, in this order; steps planned before are cancelled.
+
+    With the two-person rule they wait for another person's approval.
+
+    Raises:
+        ScheduleError: nothing is enforced yet, or the percentages do not rise.
+        ModeError: the reason is empty.
+    """
+    newest = modes.latest()
+    rising = [newest.percent, *percents]
+    if newest.mode != "enforce" or newest.percent == 100:
+        raise ScheduleError("Steps enlarge the share of enforce. The first share is set by a person: `mode set`.")
+    if not percents or rising != sorted(set(rising)) or rising[-1] > 100:
+        raise ScheduleError(f"Give percentages that rise, above {newest.percent} and at most 100.")
+    modes.check("enforce", rising[-1], reason)
+    with transaction.atomic():
+        cancel_steps(f"{person.name} planned other steps")
+        return [
+            PlannedStep.objects.create(
+                actor=person.name, reason=reason.strip(), percent=percent, epoch=newest.epoch, version=newest.version,
+                status="proposed" if conf.two_person_rule() else "waiting",
+            )
+            for percent in percents
+        ]  # fmt: skip
+
+
+def approve_steps(person: Person) -> int:
+    """Approve the steps that another person proposed; return how many.
+
+    Raises:
+        SecondPersonNeeded: the approver is the one who planned them.
+        ScheduleError: no step waits for approval.
+    """
+    proposed = PlannedStep.objects.filter(status="proposed")
+    if any(same_person(step.actor, person.name) for step in proposed):
+        raise SecondPersonNeeded("Whoever planned the steps cannot approve them")
+    approved = proposed.update(status="waiting", approved_by=person.name)
+    if not approved:
+        raise ScheduleError("No planned step waits for an approval.")
+    return approved
+
+
+def planned() -> list[PlannedStep]:
+    """Return the steps that are still to come, in their order."""
+    return list(PlannedStep.objects.filter(status__in=("proposed", "waiting")))
+
+
+def take_next(now: datetime.datetime | None = None) -> ModeChange | None:
+    """Take the next planned step if its gates pass; return the change that was made.
+
+    Gates that do not pass keep it waiting. A change of mode that was no step of this plan cancels the plan.
+    """
+    step = PlannedStep.objects.filter(status="waiting").first()
+    if step is None:
+        return None
+    newest = modes.latest()
+    if not _still_fits(step, newest):
+        cancel_steps(f"the mode is {newest.mode} {newest.percent} % by a change that was not planned")
+        return None
+    try:
+        with transaction.atomic():
+            row = change_mode(
+                Person(f"planned by {step.actor}"[:200]), Wish("enforce", step.reason, step.percent, newest.enforce_on),
+                expected_version=newest.version, kind="scheduled", approved_by=step.approved_by, now=now,
+            )  # fmt: skip
+            _advance(step, row)
+    except (GatesHold, VersionConflict):
+        return None
+    except (Latched, SecondPersonNeeded) as refusal:
+        cancel_steps(str(refusal))
+        return None
+    return row
+
+
+def _still_fits(step: PlannedStep, newest: ModeState) -> bool:
+    return newest.mode == "enforce" and newest.order == (step.epoch, step.version) and newest.percent < step.percent
+
+
+def _advance(step: PlannedStep, row: ModeChange) -> None:
+    """Close the step, and let the following ones build on the change that it made."""
+    PlannedStep.objects.filter(pk=step.pk, status="waiting").update(
+        status="done", ended_at=timezone.now(), ended_why=f"version {row.epoch}.{row.version}"
+    )
+    PlannedStep.objects.filter(status="waiting", pk__gt=step.pk).update(epoch=row.epoch, version=row.version)

@@ -1,0 +1,79 @@
+"""The gates that ask what people and runs have done."""
+
+import pytest
+
+from stageapp.gates import readiness
+from stageapp.gates.judging import RULES, judge
+from stageapp.gates.measurements import AuditFact, BackupFact, Measurements, RunFact
+from stageapp.gates.verdicts import Condition, Gate, Verdict
+from stageapp.mode_history import ModeHistory
+from stageapp.rollout.moves import ARROWS, FOR_A_RUN, FOR_THE_END
+from stageapp.thresholds import gates
+from tests.gates.measured import DAY, HOUR, MINUTE, NOW, judged
+
+DONE = RunFact("a.B.c", 1, "done", True)
+
+
+@pytest.mark.parametrize(
+    "runs, verdict",
+    [
+        ([DONE], "pass"),
+        ([RunFact("a.B.c", 1, "done", False)], "fail"),
+        ([RunFact("a.B.c", 1, "running", False)], "fail"),
+        ([RunFact("a.B.c", 1, "rolled_back", True)], "fail"),
+        ([RunFact("a.B.c")], "no_data"),
+        ([DONE, RunFact("d.E.f")], "no_data"),
+        ([RunFact("d.E.f"), RunFact("a.B.c", 1, "failed", False)], "fail"),
+        ([], "no_data"),
+    ],
+)
+def test_the_newest_run_of_every_target_has_to_be_done_and_verified(runs, verdict):
+    assert judged(readiness.run_complete, runs=runs).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    "ago, verdict", [(7 * DAY, "pass"), (7 * DAY + MINUTE, "fail"), (MINUTE, "pass"), (None, "no_data")]
+)
+def test_the_audit_of_consumers_has_to_be_fresh(ago, verdict):
+    audit = AuditFact("ann", NOW - ago) if ago else None
+    gate = judged(readiness.consumers_audited, audit=audit, still_unknown=["late"])
+    assert gate.verdict == verdict
+    assert gate.evidence == {"still_send_unknown": ["late"]}
+
+
+@pytest.mark.parametrize("ago, verdict", [(HOUR, "pass"), (HOUR + MINUTE, "fail"), (None, "no_data")])
+def test_the_backup_has_to_be_verified_within_an_hour(ago, verdict):
+    backup = BackupFact(verified_at=NOW - ago) if ago else None
+    assert judged(readiness.verified_backup, backup=backup).verdict == verdict
+
+
+@pytest.mark.parametrize("backup, verdict", [(None, "no_data"), (BackupFact(NOW), "no_data")])
+def test_what_is_not_built_says_so_and_never_passes(backup, verdict):
+    gate = judged(readiness.rehearsal, backup=backup)
+    assert gate.verdict == verdict
+    assert gate.deciding.why == "no backup has been made; this part is not built yet"
+    assert judged(readiness.rehearsal).verdict == "pass"
+
+
+def test_with_nothing_measured_no_gate_passes():
+    found = judge(Measurements(now=NOW, mode=ModeHistory()), gates())
+    assert found.keys() == RULES.keys()
+    # `done` has nobody pinned out, and no time at 100 % either.
+    assert {gate.verdict for gate in found.values()} == {Verdict.NO_DATA}
+
+
+def test_every_gate_holds_something_back():
+    used = {name for arrow in ARROWS.values() for name in arrow.gates}
+    assert used | {*FOR_A_RUN, *FOR_THE_END} == RULES.keys()
+
+
+@pytest.mark.parametrize(
+    "verdicts, verdict",
+    [("pp", "pass"), ("pn", "no_data"), ("nf", "fail"), ("fp", "fail"), ("n", "no_data")],
+)
+def test_a_gate_is_as_good_as_the_worst_of_its_conditions(verdicts, verdict):
+    meaning = {"p": Verdict.PASS, "f": Verdict.FAIL, "n": Verdict.NO_DATA}
+    gate = Gate("g", "G", tuple(Condition(letter, "1", 1, meaning[letter]) for letter in verdicts))
+    assert gate.verdict == verdict
+    assert gate.passes == (verdict == "pass")
+    assert gate.document()["verdict"] == verdict
