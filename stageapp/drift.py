@@ -35,6 +35,7 @@ _NOT_BEGUN = (State.PLANNED, State.APPROVED)
 class Drifted:
     """A value that is not canonical, in more rows than the run left of it."""
 
+    source: str
     value: str
     rows: int
     stage: str | None
@@ -95,13 +96,19 @@ def _unchanged(before: DriftCheck, run: Run, writes: int, now: datetime.datetime
 def _drifted(target: Target, run: Run, meaning_of: Snapshot) -> list[Drifted]:
     """Return the values that are in more rows than the run left of them."""
     held = distinct_values(target, besides=list(meaning_of.labels), seconds=conf.drift_timeout_seconds())
-    left = dict(run.plan.entries.filter(stage="", raw__in=[raw for raw, _ in held]).values_list("raw", "rows"))
-    more = [(raw, rows - left.get(raw, 0)) for raw, rows in held]
-    return [Drifted(raw, rows, (m := meaning_of.normalize(raw)).stage, m.reason) for raw, rows in more if rows > 0]
+    entries = run.plan.entries.filter(stage="", raw__in=[raw for _, raw, _ in held])
+    left = {(source, raw): rows for source, raw, rows in entries.values_list("source", "raw", "rows")}
+    more = [(source, raw, rows - left.get((source, raw), 0)) for source, raw, rows in held]
+    return [_read(source, raw, rows, meaning_of) for source, raw, rows in more if rows > 0]
+
+
+def _read(source: str, raw: str, rows: int, meaning_of: Snapshot) -> Drifted:
+    meaning = meaning_of.normalize(raw, source)
+    return Drifted(source, raw, rows, meaning.stage, meaning.reason)
 
 
 def _found(label: str, run: Run, drifted: list[Drifted], writes: int, now: datetime.datetime) -> DriftCheck:
-    unknown = {value.value: value.rows for value in drifted if value.stage is None}
+    unknown = [(value.source, value.value, value.rows) for value in drifted if value.stage is None]
     known_rows = sum(value.rows for value in drifted if value.stage is not None)
     drifted.sort(key=lambda value: -value.rows)
     with transaction.atomic():
@@ -109,7 +116,7 @@ def _found(label: str, run: Run, drifted: list[Drifted], writes: int, now: datet
         look = _store(
             label,
             run=run.pk, checked_at=now, looked_at=now, writes=writes, problem="",
-            known_rows=known_rows, unknown_rows=sum(unknown.values()),
+            known_rows=known_rows, unknown_rows=sum(rows for _, _, rows in unknown),
             spellings=[_shown(value) for value in drifted[:SHOWN_VALUES]],
         )  # fmt: skip
     if drifted:

@@ -8,10 +8,11 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from stageapp import drift, tasks
+from stageapp import conf, drift, tasks
 from stageapp.models import Fund, PortfolioCompany, UnknownCount, UnknownEntry
 from stageapp.models.drift import DriftCheck
 from stageapp.models.normalization import Run, State
+from stageapp.models.vocabulary import Stage, StageAlias
 from stageapp.normalization import runs, targets, values, worker
 from stageapp.normalization.plan import make_plan
 from stageapp.unknowns.queue import queue
@@ -215,6 +216,22 @@ def test_postgresqls_own_counter_grows_with_inserts_and_updates_that_are_committ
     assert writes() == before + 2
     PortfolioCompany.objects.update(stage="seed")
     assert writes() == before + 4
+
+
+def test_a_spelling_is_read_by_its_rows_source(normalized, settings):
+    settings.STAGE_TARGETS = [f"{TARGET}?source=sector"]
+    alias = StageAlias(spelling="A", key="a", source="desk", stage=Stage.objects.get(slug="series_a"))
+    alias.save()
+    store("Seed", "A", "A")
+    PortfolioCompany.objects.filter(pk=PortfolioCompany.objects.last().pk).update(sector="desk")
+    run = make_plan(conf.targets()[0], actor="test").run
+    runs.start(run, **WHO)
+    worker.advance(run)
+    store("A", "A", "A")
+    PortfolioCompany.objects.filter(pk=PortfolioCompany.objects.last().pk).update(sector="desk")
+    (look,) = drift.watch()
+    assert (look.known_rows, look.unknown_rows) == (1, 2)
+    assert UnknownCount.objects.get(kind="bypass").source == ""
 
 
 def test_null_and_deleted_rows_are_no_drift(normalized):

@@ -15,15 +15,15 @@ class TooSlow(NormalizationError):
     """The table could not be read within its time limit."""
 
 
-def distinct_values(target: Target, *, besides: Sequence[str] = (), seconds: float) -> list[tuple[str, int]]:
-    """Return (value, rows) of the values besides these and NULL, the most frequent first, at most MOST_VALUES.
+def distinct_values(target: Target, *, besides: Sequence[str] = (), seconds: float) -> list[tuple[str, str, int]]:
+    """Return (source, value, rows) besides these values and NULL, the most frequent first, at most MOST_VALUES.
 
     Raises:
         TooSlow: PostgreSQL needs longer than `seconds`, or waits for a lock so long.
     """
     sql = (
-        f"SELECT {target.column}, count(*) FROM {target.table} WHERE {target.column} <> ALL(%s) "
-        f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MOST_VALUES}"
+        f"SELECT {target.source()}, {target.column}, count(*) FROM {target.table} WHERE {target.column} <> ALL(%s) "
+        f"GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT {MOST_VALUES}"
     )
     try:
         with transaction.atomic(), connection.cursor() as cursor:

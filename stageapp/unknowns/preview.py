@@ -47,7 +47,7 @@ def preview(entries: Collection[UnknownEntry], *, stage: str = "", code: str = "
     """Return what mapping to `stage`, declaring with `code`, or ignoring (neither given) would touch now.
 
     Rows change only by a later run, and only where the values come to mean a stage. A decision for one source
-    touches that consumer's requests, and no target's rows, unless the target says where a row comes from.
+    touches that consumer's requests, and of a target only the rows that it says are from there.
     """
     found = Preview(changes_rows=bool(stage))
     keys = {entry.key for entry in entries}
@@ -55,8 +55,7 @@ def preview(entries: Collection[UnknownEntry], *, stage: str = "", code: str = "
         why = [(str(entry), why_not(entry, names_stage=bool(stage))) for entry in entries]
         found.refused = [(name, text) for name, text in why if text]
     found.requests = _yesterday(keys, source)
-    if not source:
-        _count_rows(found, keys, load())
+    _count_rows(found, keys, source, load())
     return found
 
 
@@ -68,7 +67,7 @@ def _yesterday(keys: set[str], source: str) -> dict[str, int]:
     return dict(sent.values_list("consumer").annotate(total=Sum("count")).order_by("-total"))
 
 
-def _count_rows(found: Preview, keys: set[str], meaning_of: Snapshot) -> None:
+def _count_rows(found: Preview, keys: set[str], source: str, meaning_of: Snapshot) -> None:
     values: Counter[str] = Counter()
     for label in conf.targets():
         try:
@@ -78,7 +77,10 @@ def _count_rows(found: Preview, keys: set[str], meaning_of: Snapshot) -> None:
         except NormalizationError as problem:
             found.problems.append(str(problem))
             continue
-        mine = {raw: rows for raw, rows in held if identity(raw, meaning_of.normalize(raw)) in keys}
-        found.rows[label] = sum(mine.values())
+        mine = Counter[str]()
+        for row_source, raw, rows in held:
+            if source in ("", row_source) and identity(raw, meaning_of.normalize(raw)) in keys:
+                mine[raw] += rows
+        found.rows[label] = mine.total()
         values.update(mine)
     found.values = values.most_common(SHOWN_VALUES)

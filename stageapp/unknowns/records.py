@@ -92,9 +92,9 @@ def record_table(plan: Plan) -> int:
     return sum(unknown.counts.values())
 
 
-def record_bypass(target: str, counts: Mapping[str, int]) -> int:
-    """Record unknown values that came back into a normalized column, in the place of an earlier look's."""
-    unknown = _unknown((("", raw, rows) for raw, rows in counts.items()), vocabulary.load())
+def record_bypass(target: str, values: Iterable[tuple[str, str, int]]) -> int:
+    """Record (source, raw value, rows) that came back into a normalized column, in the place of an earlier look's."""
+    unknown = _unknown(values, vocabulary.load())
     _record("bypass", target, unknown)
     return sum(unknown.counts.values())
 

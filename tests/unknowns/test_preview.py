@@ -52,7 +52,7 @@ def test_a_decision_for_one_consumer_touches_that_consumer_alone(stored, sent):
     sent("Fondo X", consumer="alpha", days_ago=1)
     sent("Fondo X", consumer="beta", days_ago=1)
     found = preview([find("Fondo X")], stage="seed", source="beta")
-    assert (found.rows, found.requests) == ({}, {"beta": 1})
+    assert (found.rows, found.requests) == ({TARGET: 0}, {"beta": 1})
 
 
 def test_it_says_what_would_be_refused(entry):

@@ -82,10 +82,10 @@ def test_a_plan_says_what_the_table_holds_and_the_next_plan_replaces_it(stored):
 
 
 def test_a_value_that_left_the_table_is_no_longer_counted_there():
-    records.record_bypass(TARGET, {"Fondo X": 2, "Fondo Y": 1})
-    records.record_bypass(TARGET, {"Fondo Y": 4})
+    records.record_bypass(TARGET, [("", "Fondo X", 2), ("", "Fondo Y", 1)])
+    records.record_bypass(TARGET, [("", "Fondo Y", 4)])
     assert counts("bypass") == [("fondo y", TARGET, "", 4)]
-    records.record_bypass(TARGET, {})
+    records.record_bypass(TARGET, [])
     assert counts("bypass") == []
     assert UnknownEntry.objects.count() == 2
 
