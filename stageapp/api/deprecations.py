@@ -1,5 +1,7 @@
 """GET /api/deprecations: which spellings are retired, since and until when, and what to send instead."""
 
+from typing import Any
+
 from django.db.models import F
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -8,6 +10,7 @@ from stageapp import modes, vocabulary
 from stageapp.api import validation
 from stageapp.api.authentication import caller_of
 from stageapp.api.endpoint import Endpoint
+from stageapp.consumer_audit.callers import DAYS, SentValue, sent_values
 from stageapp.models.vocabulary import StageAlias
 
 
@@ -20,6 +23,7 @@ class Deprecations(Endpoint):
         """Return the mode, its dates, and every spelling that is understood but is not the stage itself.
 
         Other spellings that the text rules reduce to one of these (case, blanks, hyphens) are retired too.
+        `you_sent` is what the caller itself sent of late that is not a stage; a request takes a few seconds to get in.
         """
         state, caller = modes.current(), caller_of(request)
         return Response(
@@ -31,6 +35,7 @@ class Deprecations(Endpoint):
                 "until": state.enforce_on,
                 "valid_stages": list(vocabulary.current().labels),
                 "retired": retired(caller),
+                "you_sent": you_sent(caller),
             }
         )
 
@@ -42,3 +47,27 @@ def retired(source: str) -> list[dict[str, str]]:
     aliases = aliases.exclude(spelling=F("stage__slug")).order_by("stage__rank", "source", "spelling")
     found |= dict(aliases.values_list("spelling", "stage__slug"))
     return [{"spelling": spelling, "send": stage} for spelling, stage in found.items()]
+
+
+def you_sent(caller: str) -> dict[str, Any]:
+    """Return what the caller sent in the last days that is not canonical: what to send instead, or why it is unknown.
+
+    A value is what the text rules leave of it, so that one entry stands for all ways of writing it. No other
+    caller's spellings are in it.
+    """
+    sent = [value for _, value in sent_values(days=DAYS, names=[caller])]
+    return {
+        "days": DAYS,
+        "retired": [
+            {"value": value.value, "send": value.send, **_uses(value)} for value in sent if value.send is not None
+        ],
+        "unknown": [
+            {"value": value.value, "reason": value.reason, "suggestions": value.suggestions, **_uses(value)}
+            for value in sent
+            if value.send is None
+        ],
+    }
+
+
+def _uses(value: SentValue) -> dict[str, Any]:
+    return {"requests": value.requests, "endpoints": value.endpoints, "last_sent": value.last_sent}

@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from django.db.models import Max, Q, QuerySet, Sum
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Max, OuterRef, Q, QuerySet, Subquery, Sum
 from django.utils import timezone
 
 from stageapp.models.consumers import Consumer, ConsumerContact, ConsumerSighting
@@ -93,6 +94,23 @@ def audit(*, days: int = DAYS, names: Collection[str] | None = None) -> list[Cal
         )
         for name in sorted({*consumers, *contacts, *totals})
     ]  # fmt: skip
+
+
+def with_figures(consumers: QuerySet[Consumer]) -> QuerySet[Consumer]:
+    """Add to consumers what a list of them shows, in one query.
+
+    These are `last_seen`, `endpoints`, `networks`, and of the last days `stages_sent` and `unknown_sent`.
+    """
+    contacts = ConsumerContact.objects.filter(consumer=OuterRef("name")).order_by()
+    since = timezone.now().date() - datetime.timedelta(days=DAYS)
+    sent = ConsumerSighting.objects.filter(consumer=OuterRef("name"), day__gt=since).order_by().values("consumer")
+    return consumers.annotate(
+        last_seen=Subquery(contacts.values("consumer").annotate(found=Max("last_seen")).values("found")),
+        endpoints=ArraySubquery(contacts.order_by("endpoint").values("endpoint").distinct()),
+        networks=ArraySubquery(contacts.order_by("network").values("network").distinct()),
+        stages_sent=Subquery(sent.annotate(found=Sum("count")).values("found")),
+        unknown_sent=Subquery(sent.filter(outcome="unknown").annotate(found=Sum("count")).values("found")),
+    )
 
 
 def status_of(consumer: Consumer | None, name: str) -> str:

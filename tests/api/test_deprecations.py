@@ -1,8 +1,12 @@
 import datetime
 
-from stageapp import vocabulary
-from stageapp.models import Stage, StageAlias
+import pytest
+from django.utils import timezone
+
+from stageapp import sightings, vocabulary
+from stageapp.models import ConsumerSighting, Stage, StageAlias
 from stageapp.rollout.canary import bucket
+from tests.api.calls import post
 
 SINCE = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 
@@ -32,3 +36,52 @@ def test_tells_a_caller_its_own_aliases_and_mode(client_of, consumer, consumer_n
     found = client_of(consumer_named(other, "read")).get("/api/deprecations").json()
     assert zulu not in found["retired"]
     assert (found["mode"], found["effective_mode"]) == ("enforce", "warn")
+
+
+@pytest.fixture
+def sent(client_of, consumer, in_mode):
+    """Make requests of a caller, write what was counted, and return what the API tells the caller of it."""
+    in_mode("warn")
+    sightings._process.take()
+
+    def tell(client=None):
+        sightings.flush()
+        return (client or client_of(consumer)).get("/api/deprecations").json()["you_sent"]
+
+    client = client_of(consumer)
+    post(client, "monte_carlo", {"Series A": 0.5, "Seires B": 0.25, "seed": 0.25})
+    post(client, "strategies", {"series-a": 1})
+    return tell
+
+
+def test_tells_a_caller_what_it_sent_and_what_to_send_instead(sent):
+    today = str(timezone.now().date())
+    assert sent() == {
+        "days": 7,
+        "retired": [
+            {"value": "series a", "send": "series_a", "requests": 2, "endpoints": ["monte_carlo", "strategies"],
+             "last_sent": today},
+        ],
+        "unknown": [
+            {"value": "seires b", "reason": "unmapped", "suggestions": ["series_b"], "requests": 1,
+             "endpoints": ["monte_carlo"], "last_sent": today},
+        ],
+    }  # fmt: skip
+
+
+def test_tells_a_caller_nothing_of_what_others_sent(sent, client_of, consumer_named):
+    sightings.flush()
+    assert sent(client_of(consumer_named("beta", "read"))) == {"days": 7, "retired": [], "unknown": []}
+
+
+def test_what_was_sent_more_than_a_week_ago_is_not_told(sent):
+    sightings.flush()
+    ConsumerSighting.objects.update(day=timezone.now().date() - datetime.timedelta(days=7))
+    assert sent() == {"days": 7, "retired": [], "unknown": []}
+
+
+def test_a_session_is_told_what_it_sent_itself(sent, client_of, django_user_model, client):
+    sightings.flush()
+    client.defaults.pop("HTTP_AUTHORIZATION")
+    client.force_login(django_user_model.objects.create_user("ann", is_staff=True))
+    assert sent(client)["retired"] == []

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from stageapp.consumer_audit.code import scan, stage_literals
 from stageapp.consumer_audit.source_tree import SourceFile
-from stageapp.vocabulary import shipped
+from stageapp.vocabulary import load, shipped
 
 VOCABULARY = shipped()
 FAMILIES = ["python", "c", "mixed", "markup", "hash", "sql", "json", "yaml", "settings", "table"]
@@ -206,3 +206,9 @@ def test_long_lines_without_an_end_are_read_in_linear_time():
     for family in FAMILIES:
         for piece in ("'", "stage", "\\", "<", "a ", "/*", "stage = ", ": a"):
             assert found(piece * 50_000, family) == []
+
+
+@pytest.mark.django_db
+def test_the_shipped_vocabulary_is_what_a_new_installation_begins_with():
+    stored = load()
+    assert (VOCABULARY.labels, VOCABULARY.aliases) == (stored.labels, stored.aliases)
