@@ -29,6 +29,10 @@ SELECT (SELECT max(number) FROM stageapp_vocabularyversion),
 """
 
 
+class ChangedMeanwhile(Exception):
+    """The vocabulary is another one than the person had looked at; nothing has changed. The text says who it was."""
+
+
 @dataclass(frozen=True)
 class Meaning:
     """What a raw value means: a stage, or unknown for a reason. `key` is the value without formatting."""
@@ -154,8 +158,7 @@ def change(*, actor: str, reason: str) -> Iterator[Callable[[], VocabularyVersio
         raise ValueError("A change of the vocabulary needs an actor and a reason: say who and why.")
     made: list[VocabularyVersion] = []
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHANGE_LOCK])
+        _wait_for_turn()
         before = snapshot_document()
         yield lambda: made[0] if made else None
         after = snapshot_document()
@@ -165,6 +168,29 @@ def change(*, actor: str, reason: str) -> Iterator[Callable[[], VocabularyVersio
             )
             made.append(version)
             transaction.on_commit(lambda: _announce(version))
+
+
+@contextmanager
+def unchanged_since(number: int) -> Iterator[None]:
+    """Hold the vocabulary at the version that a person has looked at, for the changes made inside the block.
+
+    Raises:
+        ChangedMeanwhile: there is a newer version.
+    """
+    with transaction.atomic():
+        _wait_for_turn()
+        newest = VocabularyVersion.objects.defer("snapshot", "diff").first()
+        if newest is not None and newest.number != number:
+            raise ChangedMeanwhile(
+                f"{newest.actor} made vocabulary version {newest.number} after you looked: {newest.reason} "
+                "Nothing was changed by you. Look again, and decide again."
+            )
+        yield
+
+
+def _wait_for_turn() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHANGE_LOCK])
 
 
 def _announce(version: VocabularyVersion) -> None:

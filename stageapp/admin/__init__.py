@@ -3,11 +3,15 @@
 from stageapp.admin import (
     audit,
     consumers,
+    drift,
     modes,
     plans,
     portfolio,
+    proposals,
     runs,
+    sightings,
     traffic,
+    unknowns,
     vocabulary,
     vocabulary_versions,
 )
@@ -15,11 +19,15 @@ from stageapp.admin import (
 __all__ = [
     "audit",
     "consumers",
+    "drift",
     "modes",
     "plans",
     "portfolio",
+    "proposals",
     "runs",
+    "sightings",
     "traffic",
+    "unknowns",
     "vocabulary",
     "vocabulary_versions",
 ]

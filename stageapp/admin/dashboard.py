@@ -6,10 +6,17 @@ from django.http import HttpRequest
 
 from stageapp import modes, traffic
 from stageapp.admin import charts, next_step
+from stageapp.admin.raw_text import first_example, visible_example
+from stageapp.models.drift import DriftCheck
 from stageapp.models.modes import ModeChange
 from stageapp.models.normalization import Run
+from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import Stage, StageAlias, VocabularyVersion
 from stageapp.normalization.progress import progress
+from stageapp.unknowns.queue import queue
+
+SHOWN_UNKNOWNS = 5
+SHOWN_DRIFT = 5
 
 
 def panels(request: HttpRequest) -> dict[str, Any]:
@@ -42,10 +49,28 @@ def _vocabulary() -> dict[str, Any]:
     }
 
 
+def _unknowns() -> dict[str, Any]:
+    return {
+        "open": UnknownEntry.objects.in_state("open").count(),
+        "first": [(entry, first_example(entry)) for entry in queue("open")[:SHOWN_UNKNOWNS]],
+    }
+
+
+def _drift() -> dict[str, Any]:
+    return {"checks": [{"check": check, "values": drifted(check)[:SHOWN_DRIFT]} for check in DriftCheck.objects.all()]}
+
+
+def drifted(check: DriftCheck) -> list[dict[str, Any]]:
+    """Return the values that came back into a normalized column, as a person reads them."""
+    return [{**found, "value": visible_example(found["value"])} for found in check.spellings]
+
+
 # Panel → the model whose view permission opens it, and what builds it.
 _PANELS = {
     "mode": ("modechange", _mode),
     "traffic": ("trafficwindow", _traffic),
     "run": ("run", _run),
+    "unknowns": ("unknownentry", _unknowns),
+    "drift": ("driftcheck", _drift),
     "vocabulary": ("vocabularyversion", _vocabulary),
 }

@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from stageapp.admin.paging import BoundedPaginator
-from stageapp.admin.site import site
+from stageapp.admin.site import NAMES, site
 
 if TYPE_CHECKING:
     StockAdmin = admin.ModelAdmin[Any]
@@ -42,6 +42,11 @@ class ReadOnlyAdmin(StockAdmin):
 
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # a facet counts the whole table
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list under the name that it has in the navigation."""
+        title = NAMES.get(self.opts.object_name or "", self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, "subtitle": None, **(extra_context or {})})
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse."""

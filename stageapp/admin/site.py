@@ -8,14 +8,20 @@ from django.template.response import TemplateResponse
 
 from stageapp.admin import dashboard
 
-# Section → models. A model that is named nowhere stays in the section of its application.
+# Section → model → its name there. A model that is named nowhere stays in the section of its application.
 SECTIONS = {
-    "Rollout": ("ModeChange", "TrafficWindow"),
-    "Normalization": ("Plan", "PlanEntry", "Run", "Batch", "Checkpoint", "NormalizationLog"),
-    "Vocabulary": ("Stage", "StageAlias", "VocabularyVersion"),
-    "Callers": ("Consumer",),
-    "Portfolio": ("PortfolioCompany", "Fund", "Strategy"),
-}
+    "Rollout": {"ModeChange": "Mode", "ModeProposal": "Proposals", "TrafficWindow": "Traffic"},
+    "Vocabulary": {
+        "UnknownEntry": "Unknown values", "Stage": "Stages", "StageAlias": "Aliases", "VocabularyVersion": "Versions",
+    },
+    "Normalization": {
+        "Plan": "Plans", "PlanEntry": "Planned values", "Run": "Runs", "Batch": "Batches",
+        "Checkpoint": "Checkpoints", "NormalizationLog": "Audit log", "DriftCheck": "Drift",
+    },
+    "Callers": {"Consumer": "Consumers", "ConsumerSighting": "What they send"},
+    "Portfolio": {"PortfolioCompany": "Companies", "Fund": "Funds", "Strategy": "Strategies"},
+}  # fmt: skip
+NAMES = {model: name for names in SECTIONS.values() for model, name in names.items()}
 
 
 class StageAdminSite(AdminSite):
@@ -45,7 +51,7 @@ def _sections(app: Any) -> list[Any]:
         return [app]
     models = {model["object_name"]: model for model in app["models"]}
     parts = [
-        {**app, "name": title, "models": [models.pop(name) for name in names if name in models]}
+        {**app, "name": title, "models": [{**models.pop(m), "name": name} for m, name in names.items() if m in models]}
         for title, names in SECTIONS.items()
     ]
     return [part for part in [*parts, {**app, "models": list(models.values())}] if part["models"]]

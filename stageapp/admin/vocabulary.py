@@ -6,10 +6,14 @@ from django.contrib import admin, messages
 from django.db import IntegrityError
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path
 
-from stageapp import vocabulary
+from stageapp import alias_files, vocabulary
+from stageapp.admin.alias_import import apply_view, import_view
+from stageapp.admin.curation import curates
 from stageapp.admin.screens import StockAdmin, actor
 from stageapp.admin.site import site
+from stageapp.admin.spreadsheets import download
 from stageapp.admin.vocabulary_forms import AliasForm, StageForm
 from stageapp.models.vocabulary import Stage, StageAlias
 
@@ -22,19 +26,19 @@ class CuratedAdmin(StockAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Allow curators and viewers."""
-        return _curates(request) or super().has_view_permission(request, obj)
+        return curates(request) or super().has_view_permission(request, obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Allow curators."""
-        return _curates(request)
+        return curates(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Allow curators."""
-        return _curates(request)
+        return curates(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Allow curators."""
-        return _curates(request)
+        return curates(request)
 
     def changeform_view(
         self,
@@ -71,10 +75,6 @@ class CuratedAdmin(StockAdmin):
             obj.delete()
 
 
-def _curates(request: HttpRequest) -> bool:
-    return request.user.has_perm("stageapp.curate_vocabulary")
-
-
 @admin.register(Stage, site=site)
 class StageAdmin(CuratedAdmin):
     """The canonical values, and what a simulation assumes about each."""
@@ -102,6 +102,7 @@ class StageAliasAdmin(CuratedAdmin):
     """What a raw spelling means."""
 
     form = AliasForm
+    change_list_template = "admin/stageapp/alias_list.html"
     list_display = ["spelling", "stage", "reason", "source", "key", "comment"]
     list_filter = ["stage", "reason"]
     search_fields = ["spelling", "key", "comment"]
@@ -109,6 +110,20 @@ class StageAliasAdmin(CuratedAdmin):
     readonly_fields = ["key"]
     fields = ["spelling", "stage", "reason", "source", "comment", "key", "why"]
     list_per_page = 50
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the export, and the import with its difference."""
+        wrap = self.admin_site.admin_view
+        return [
+            path("export/", wrap(self.export_view), name="stageapp_stagealias_export"),
+            path("import/", wrap(import_view), name="stageapp_stagealias_import"),
+            path("import/apply/", wrap(apply_view), name="stageapp_stagealias_apply"),
+            *super().get_urls(),
+        ]
+
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with all aliases as a file."""
+        return download(request, self, "aliases", alias_files.export_aliases)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Offer the stages without the shortcuts that edit them: an edit needs its own reason."""

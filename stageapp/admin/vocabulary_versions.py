@@ -1,15 +1,21 @@
-"""Vocabulary versions: who changed what, and why."""
+"""Vocabulary versions: who changed what, and why; how it was, and how to bring it back."""
 
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_GET, require_POST
 
-from stageapp.admin.screens import PageAdmin
+from stageapp import vocabulary, vocabulary_versions
+from stageapp.admin.curation import CurationForm, carried_out, curates
+from stageapp.admin.screens import PageAdmin, page, require
 from stageapp.admin.site import site
 from stageapp.models.vocabulary import VocabularyVersion
 
+SHOWN = 500  # entries of one page
 SIGNS = {"added": "+", "removed": "−", "changed": "~"}
 
 
@@ -20,6 +26,55 @@ class VocabularyVersionAdmin(PageAdmin):
     page_template = "vocabulary_version.html"
     list_display = ["number", "created_at", "actor", "reason", "changes"]
     search_fields = ["actor", "reason"]
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the vocabulary as it was, the comparison with today, and the way back."""
+        wrap = self.admin_site.admin_view
+        name = "stageapp_vocabularyversion_{}".format
+        return [
+            path("<int:number>/vocabulary/", wrap(self.vocabulary_view), name=name("vocabulary")),
+            path("<int:number>/compare/", wrap(self.compare_view), name=name("compare")),
+            path("<int:number>/restore/", wrap(self.restore_view), name=name("restore")),
+            *super().get_urls(),
+        ]
+
+    @method_decorator(require_GET)
+    def vocabulary_view(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Show stages and aliases as they were; `q` looks for a part of a spelling, a key or a source."""
+        version = self.found(request, str(number))
+        term = request.GET.get("q", "").strip()
+        aliases = [alias for alias in version.snapshot.get("aliases", []) if _holds(alias, term.lower())]
+        context = {
+            "title": f"The vocabulary of version {number}", "opts": self.opts, "version": version, "term": term,
+            "stages": version.snapshot.get("stages", []), "aliases": aliases[:SHOWN], "aliases_total": len(aliases),
+        }  # fmt: skip
+        return page(request, "vocabulary_then.html", **context)
+
+    @method_decorator(require_GET)
+    def compare_view(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Show what restoring a version would change, and ask why."""
+        return self._compared(request, self.found(request, str(number)), CurationForm())
+
+    @method_decorator(require_POST)
+    def restore_view(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Bring a version back, as a new one."""
+        require(request, "curate_vocabulary")
+        version = self.found(request, str(number))
+        form = CurationForm(request.POST)
+        refusal = vocabulary_versions.NoSuchVersion
+        if form.is_valid() and carried_out(
+            request, vocabulary_versions.restore, refusal, number=number, **form.answers
+        ):
+            return HttpResponseRedirect(reverse("admin:stageapp_vocabularyversion_changelist"))
+        return self._compared(request, version, CurationForm.again(form))
+
+    def _compared(self, request: HttpRequest, version: VocabularyVersion, form: CurationForm) -> HttpResponse:
+        found = lines(vocabulary_versions.difference_from_now(version.number))
+        context = {
+            "title": f"Version {version.number} and today", "opts": self.opts, "version": version, "form": form,
+            "lines": found[:SHOWN], "lines_total": len(found), "curates": curates(request),
+        }  # fmt: skip
+        return page(request, "vocabulary_compare.html", **context)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[VocabularyVersion]:
         """Leave the snapshots where they are: each holds the whole vocabulary."""
@@ -35,7 +90,15 @@ class VocabularyVersionAdmin(PageAdmin):
 
     def page_context(self, request: HttpRequest, row: VocabularyVersion) -> dict[str, Any]:
         """Return the version and its diff, line by line."""
-        return {"title": f"Vocabulary version {row.number}", "version": row, "lines": lines(row.diff)}
+        found = lines(row.diff)
+        return {
+            "title": f"Vocabulary version {row.number}", "version": row, "lines": found[:SHOWN],
+            "lines_total": len(found), "newest": row.number == vocabulary.newest_version(),
+        }  # fmt: skip
+
+
+def _holds(alias: dict[str, Any], term: str) -> bool:
+    return any(term in str(alias[name]).lower() for name in ("spelling", "key", "source", "stage__slug", "reason"))
 
 
 def lines(diff: dict[str, Any]) -> list[dict[str, Any]]:

@@ -9,7 +9,19 @@ from django.utils import timezone
 
 from stageapp import consumers, modes, sightings, vocabulary
 from stageapp.admin.run_operations import OPERATIONS
-from stageapp.models import Batch, Checkpoint, ModeProposal, NormalizationLog, Stage, Strategy, TrafficWindow
+from stageapp.models import (
+    Batch,
+    Checkpoint,
+    DriftCheck,
+    ModeProposal,
+    NormalizationLog,
+    Stage,
+    Strategy,
+    TrafficWindow,
+)
+from stageapp.unknowns import records
+from stageapp.unknowns.examples import example
+from stageapp.validation import decide
 
 HOSTILE = "<b>Fondo</b> <script>alert(5)</script>"
 
@@ -41,7 +53,7 @@ def one_of_each(plan):
     DriftCheck.objects.create(
         target="stageapp.PortfolioCompany.stage", run=run.pk, checked_at=timezone.now(), looked_at=timezone.now(),
         writes=1, unknown_rows=2, problem="<script>alert(4)</script>",
-        spellings=[{"value": records.example(HOSTILE), "stage": None, "reason": "unmapped", "rows": 2}],
+        spellings=[{"value": example(HOSTILE), "stage": None, "reason": "unmapped", "rows": 2}],
     )  # fmt: skip
     Group.objects.create(name="<b>group</b>")
     User.objects.create_user("<b>user</b>")
