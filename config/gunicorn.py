@@ -3,13 +3,20 @@
 Threads, as with one request per process two slow callers would block everybody.
 """
 
+import os
 from typing import Any
 
-worker_class = "gthread"
-workers = 2
+worker_class = "config.deadlines.DeadlineWorker"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = 8
-timeout = 30
-graceful_timeout = 10
+timeout = 30  # of a process that does not answer its master
+graceful_timeout = 20
+keepalive = 5
+max_requests = 20_000  # a new process now and then, so that no leak grows for ever
+max_requests_jitter = 2_000
+limit_request_line = 4094
+limit_request_fields = 60
+limit_request_field_size = 8190
 control_socket_disable = True
 
 

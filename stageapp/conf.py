@@ -98,6 +98,16 @@ def trusted_proxies() -> int:
     return int(settings.STAGE_TRUSTED_PROXIES)
 
 
+def throttle_per_minute() -> float:
+    """Return how many requests a minute each caller may make to one process; 0 is no limit."""
+    return float(settings.STAGE_THROTTLE_PER_MINUTE)
+
+
+def throttle_anonymous_per_minute() -> float:
+    """Return the same for each address that calls without good credentials."""
+    return float(settings.STAGE_THROTTLE_ANONYMOUS_PER_MINUTE)
+
+
 def traffic_retention_days() -> int:
     """Return how long hourly counts of traffic are kept, in days."""
     return int(settings.STAGE_TRAFFIC_RETENTION_DAYS)

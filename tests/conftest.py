@@ -3,6 +3,7 @@
 import pytest
 
 from stageapp import modes, vocabulary
+from stageapp.api import throttles
 from stageapp.models.consumers import Consumer
 from stageapp.rollout import canary
 
@@ -14,6 +15,7 @@ def _nothing_remembered(settings):
     modes.forget()
     vocabulary.forget()
     canary.forget()
+    throttles.forget()
     yield
     modes.forget()
     vocabulary.forget()

@@ -1,10 +1,9 @@
 """GET /api/funds/{id}/companies: a fund's companies, filtered by what their stored stage means."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import QueryDict
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
 from rest_framework.pagination import PageNumberPagination
@@ -13,8 +12,9 @@ from rest_framework.response import Response
 
 from stageapp import vocabulary
 from stageapp.api.distribution import MAX_STAGE_LENGTH
-from stageapp.api.endpoint import Endpoint, validated
-from stageapp.api.fields import StrictSerializer, TextField
+from stageapp.api.endpoint import Endpoint
+from stageapp.api.fields import TextField
+from stageapp.api.queries import PageQuery
 from stageapp.models.portfolio import Fund, PortfolioCompany
 from stageapp.vocabulary import Meaning
 
@@ -22,7 +22,7 @@ ORDERINGS = [f"{sign}{name}" for name in ("id", "name", "stage", "sector", "upda
 MAX_STAGES = 20
 
 
-class CompaniesQuery(StrictSerializer):
+class CompaniesQuery(PageQuery):
     """The query string; `stage` may be given several times and then means any of them."""
 
     stage = serializers.ListField(
@@ -31,7 +31,6 @@ class CompaniesQuery(StrictSerializer):
     sector = TextField(max_length=200, required=False)
     q = TextField(max_length=200, required=False)
     ordering = serializers.ChoiceField(ORDERINGS, default="id")
-    page = serializers.RegexField(r"^[0-9]{1,9}\Z", required=False)
 
 
 class Companies(Endpoint):
@@ -40,12 +39,12 @@ class Companies(Endpoint):
     label = "companies"
     scopes = {"GET": "read"}
     stage_methods = frozenset({"GET", "HEAD"})
+    queries = {"GET": CompaniesQuery}
 
     def get(self, request: Request, pk: int) -> Response:
         """Return one page of companies."""
-        query = validated(CompaniesQuery(data=parameters(request.query_params)))
-        companies = filtered(get_object_or_404(Fund, pk=pk).companies.all(), query)
-        if asked := query.get("stage"):
+        companies = filtered(get_object_or_404(Fund, pk=pk).companies.all(), self.query)
+        if asked := self.query.get("stage"):
             met = self.judge([("?stage", raw) for raw in asked])
             companies = companies.filter(stage__in=spellings(companies, asked, met.decision.meanings))
         pages = PageNumberPagination()
@@ -54,14 +53,7 @@ class Companies(Endpoint):
         return self.answer(dict(page.data))
 
 
-def parameters(query: QueryDict) -> dict[str, Any]:
-    """Return the parameters, refusing any but `stage` that is given twice."""
-    if repeated := [name for name, values in query.lists() if len(values) > 1 and name != "stage"]:
-        raise serializers.ValidationError({name: ["Give this parameter once."] for name in repeated})
-    return {name: values if name == "stage" else values[0] for name, values in query.lists()}
-
-
-def filtered(companies: QuerySet[PortfolioCompany], query: dict[str, Any]) -> QuerySet[PortfolioCompany]:
+def filtered(companies: QuerySet[PortfolioCompany], query: Mapping[str, Any]) -> QuerySet[PortfolioCompany]:
     """Return the companies by sector and text, in the order asked for; equal ones by id."""
     if "sector" in query:
         companies = companies.filter(sector__iexact=query["sector"])

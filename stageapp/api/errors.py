@@ -2,7 +2,11 @@
 
 from typing import Any
 
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ValidationError
+
+
+class InvalidQuery(ValidationError):
+    """The query string is not valid; the places in `detail` are parameters, whatever the method."""
 
 
 class Problem(APIException):
@@ -24,6 +28,13 @@ class BadRequest(Problem):
 
     status_code, default_code, title = 400, "bad_request", "The request cannot be read"
     default_detail = "The request cannot be read; send it again, complete and well formed."
+
+
+class RequestTimeout(Problem):
+    """The body did not arrive in the time a server waits for one."""
+
+    status_code, default_code, title = 408, "request_timeout", "The request took too long to arrive"
+    default_detail = "The body did not arrive in time; send it again, at once."
 
 
 class LengthRequired(Problem):

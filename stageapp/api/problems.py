@@ -14,7 +14,15 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
 
-from stageapp.api.errors import BadRequest, BodyTooLarge, Problem, ServerError, Unavailable
+from stageapp.api.errors import (
+    BadRequest,
+    BodyTooLarge,
+    InvalidQuery,
+    Problem,
+    RequestTimeout,
+    ServerError,
+    Unavailable,
+)
 from stageapp.api.pointers import QUERY, escape, place
 
 CONTENT_TYPE = "application/problem+json"
@@ -53,8 +61,7 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
     """Answer any exception of a view; the API's exception handler."""
     set_rollback()
     found = _recognise(error)
-    request = context.get("request")
-    root = QUERY if request is not None and request.method in ("GET", "HEAD") else "/"
+    root = QUERY if isinstance(found, InvalidQuery) else "/"
     return Response(_document_of(found, root), found.status_code, headers=_headers(found), content_type=CONTENT_TYPE)
 
 
@@ -68,6 +75,8 @@ def _recognise(error: Exception) -> APIException:
             return exceptions.PermissionDenied()
         case RequestDataTooBig():
             return BodyTooLarge()
+        case UnreadablePostError() if isinstance(error.__cause__, TimeoutError):
+            return RequestTimeout()
         case SuspiciousOperation() | MultiPartParserError() | UnreadablePostError():
             return BadRequest()
         case OperationalError() | InterfaceError():

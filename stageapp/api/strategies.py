@@ -13,6 +13,7 @@ from stageapp.api.authentication import scopes_of
 from stageapp.api.distribution import Distribution, DistributionField
 from stageapp.api.endpoint import Endpoint, validated
 from stageapp.api.fields import StrictSerializer, TextField
+from stageapp.api.queries import PageQuery
 from stageapp.models.consumers import Consumer
 from stageapp.models.portfolio import Strategy
 
@@ -59,6 +60,7 @@ class Strategies(StrategyEndpoint):
 
     scopes = {"GET": "read", "POST": "write"}
     stage_methods = frozenset({"POST"})
+    queries = {"GET": PageQuery}
 
     def get(self, request: Request) -> Response:
         """List, newest first, in pages."""

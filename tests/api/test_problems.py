@@ -73,8 +73,24 @@ def test_an_answer_is_not_kept_by_a_cache(caller):
     assert caller.get(PATH)["Cache-Control"] == "no-store"
 
 
-def test_the_format_parameter_selects_nothing(caller):
-    assert caller.get("/api/stages?format=xml").status_code == 200
+QUERYLESS = {
+    "GET": ["/api/stages", "/api/deprecations", "/api/portfolio/strategies/1"],
+    "POST": ["/api/allocations", "/api/monte-carlo/simulate", "/api/portfolio/strategies", "/api/stages/normalize"],
+    "PUT": ["/api/portfolio/strategies/1"],
+    "PATCH": ["/api/portfolio/strategies/1"],
+    "DELETE": ["/api/portfolio/strategies/1"],
+}
+
+
+@pytest.mark.parametrize("method, path", [(method, path) for method in QUERYLESS for path in QUERYLESS[method]])
+def test_a_query_parameter_that_an_endpoint_does_not_know_is_refused(method, path, caller):
+    found = problem(caller.generic(method, f"{path}?format=xml", b"{}", JSON), 400, "invalid-request")
+    assert [(e["parameter"], e["code"]) for e in found["errors"]] == [("format", "unknown_field")]
+
+
+def test_a_query_parameter_is_given_once(caller):
+    found = problem(caller.get("/api/portfolio/strategies?page=1&page=1"), 400, "invalid-request")
+    assert [e["parameter"] for e in found["errors"]] == ["page"]
 
 
 def test_unknown_fields_are_refused_by_name(caller):

@@ -47,7 +47,7 @@ def test_lists_the_newest_first_in_pages(caller):
     assert [found["name"] for found in first["results"][:2]] == ["102", "101"]
     assert len(caller.get(PATH, {"page": 2}).json()["results"]) == 3
     assert caller.get(PATH, {"page": 3}).status_code == 404
-    assert caller.get(PATH, {"page": "x" * 5000}).status_code == 404
+    assert caller.get(PATH, {"page": "x" * 5000}).status_code == 400
 
 
 def test_replaces_the_whole(caller):

@@ -1,0 +1,76 @@
+"""A gthread worker whose clients have to send a whole request, and take a whole answer, in bounded time.
+
+Gunicorn's own time limits are per read: a client that sends one byte now and then holds a thread for ever. Here the
+socket itself knows until when a request may arrive.
+"""
+
+import errno
+import os
+import socket
+import time
+from typing import Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+READ_SECONDS = float(os.environ.get("STAGE_READ_SECONDS", "10"))
+WRITE_SECONDS = 30.0
+TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+class DeadlineSocket(socket.socket):
+    """A connection on which all reading has to end by a deadline."""
+
+    deadline = float("inf")
+    expired = False
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Return what arrives; raises TimeoutError at the deadline, however much has arrived before."""
+        rest, usual = self.deadline - time.monotonic(), self.gettimeout()
+        try:
+            self.settimeout(max(0.001, rest if usual is None else min(rest, usual)))
+            return super().recv(size, flags)
+        except TimeoutError as error:
+            self.expired = True
+            # As if the client had gone: gunicorn logs no traceback for this number.
+            raise TimeoutError(errno.ECONNRESET, "the request took too long to arrive") from error
+        finally:
+            self.settimeout(usual)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all of it; raises TimeoutError when the client does not take it in time."""
+        usual = self.gettimeout()
+        try:
+            self.settimeout(WRITE_SECONDS)
+            super().sendall(data, flags)
+        except TimeoutError as error:
+            raise TimeoutError(errno.EPIPE, "the client took too long to read") from error
+        finally:
+            self.settimeout(usual)
+
+
+class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Threads that no client can hold for longer than its request may take to arrive."""
+
+    def handle(self, conn: TConn) -> Any:
+        """Read and answer one request; a thread begins with it, so the time in the queue does not count."""
+        if not isinstance(conn.sock, DeadlineSocket):
+            conn.sock = DeadlineSocket(fileno=conn.sock.detach())
+        conn.sock.deadline = time.monotonic() + READ_SECONDS
+        conn.answering = False
+        outcome = super().handle(conn)
+        if conn.sock.expired and not conn.answering:
+            _say_so(conn.sock)
+        conn.sock.deadline = float("inf")  # what closing the connection reads has limits of its own
+        return outcome
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """Hand the request to the application, which answers 408 itself if the body is late."""
+        conn.answering = True
+        return super().handle_request(req, conn)
+
+
+def _say_so(connection: DeadlineSocket) -> None:
+    try:
+        connection.sendall(TIMED_OUT)
+    except OSError:
+        pass

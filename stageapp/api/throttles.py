@@ -1,0 +1,52 @@
+"""How often a caller may come: a bucket per consumer or operator, and one per address for everybody else.
+
+The buckets are this process's own (a request waits on no store), so with N processes a caller may come up to N times
+as often. Who comes with good credentials never shares a bucket with anybody, wherever it calls from.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework.exceptions import Throttled
+
+from stageapp import conf, network
+from stageapp.token_buckets import TokenBuckets
+
+MAX_KEYS = 10_000
+IPV6_PREFIX = 64  # one customer has that many addresses
+
+_callers = TokenBuckets(MAX_KEYS)
+_strangers = TokenBuckets(MAX_KEYS)
+
+
+def admit(caller: str) -> None:
+    """Count a request of an authenticated caller; raises Throttled when it comes too often."""
+    _admit(_callers, caller, conf.throttle_per_minute())
+
+
+def admit_stranger(meta: Mapping[str, Any]) -> None:
+    """Count a request without good credentials by its address; `meta` is WSGI's. Raises Throttled."""
+    _admit(_strangers, neighbourhood(network.client_address(meta)), conf.throttle_anonymous_per_minute())
+
+
+def neighbourhood(address: str) -> str:
+    """Return what shares a bucket: an IPv4 address, or the /64 network of an IPv6 one."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
+        return str(ipaddress.ip_network((int(found) >> 64 << 64, IPV6_PREFIX)))
+    return str(getattr(found, "ipv4_mapped", None) or found)
+
+
+def forget() -> None:
+    """Forget who came how often."""
+    _callers.forget()
+    _strangers.forget()
+
+
+def _admit(buckets: TokenBuckets, key: str, per_minute: float) -> None:
+    if per_minute > 0 and (wait := buckets.take(key, per_minute)):
+        raise Throttled(wait)
