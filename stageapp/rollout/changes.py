@@ -10,10 +10,9 @@ from stageapp import conf, events, mode_history, modes
 from stageapp.gates.judging import judge_now
 from stageapp.gates.verdicts import Gate
 from stageapp.models.modes import ModeChange
-from stageapp.models.rollout import PlannedStep
 from stageapp.modes import ModeError, ModeState, VersionConflict
 from stageapp.people import Person
-from stageapp.rollout import moves
+from stageapp.rollout import moves, steps
 from stageapp.rollout.refusals import GatesHold, Latched, OverrideNotPermitted, SecondPersonNeeded
 
 BREAK_GLASS = "BREAK-GLASS: "
@@ -70,7 +69,7 @@ def change_mode(
             expected_version=newest.version, kind=kind, override_reason=_recorded(wish, overridden),
         )  # fmt: skip
         if kind != "scheduled":
-            cancel_steps(f"{person.name} changed the mode to {row.mode} {row.percent} % ({kind})")
+            steps.cancel(f"{person.name} changed the mode to {row.mode} {row.percent} % ({kind})")
         transaction.on_commit(lambda: _tell(person, wish, overridden))
     return row
 
@@ -122,16 +121,6 @@ def _tell(person: Person, wish: Wish, overridden: list[Gate]) -> None:
         events.gates_overridden(
             actor=person.name, mode=wish.mode, percent=wish.percent, gates=names, reason=wish.override.strip()
         )
-
-
-def cancel_steps(why: str) -> int:
-    """Cancel every planned step that waits; return how many."""
-    waiting = PlannedStep.objects.filter(status__in=("waiting", "proposed"))
-    percents = list(waiting.values_list("percent", flat=True))
-    cancelled = waiting.update(status="cancelled", ended_at=timezone.now(), ended_why=why)
-    for percent in percents:
-        events.step_cancelled(percent=percent, why=why)
-    return cancelled
 
 
 def downgrade(*, actor: str, reason: str) -> ModeChange | None:

@@ -7,14 +7,14 @@ import datetime
 from collections.abc import Sequence
 
 from django.db import transaction
-from django.utils import timezone
 
 from stageapp import conf, modes
 from stageapp.models.modes import ModeChange
 from stageapp.models.rollout import PlannedStep
 from stageapp.modes import ModeError, ModeState, VersionConflict
 from stageapp.people import Person, same_person
-from stageapp.rollout.changes import Wish, cancel_steps, change_mode
+from stageapp.rollout import steps
+from stageapp.rollout.changes import Wish, change_mode
 from stageapp.rollout.refusals import GatesHold, Latched, SecondPersonNeeded
 
 STEPS = (50, 100)
@@ -41,7 +41,7 @@ def plan_steps(person: Person, reason: str, percents: Sequence[int] = STEPS) -> 
         raise ScheduleError(f"Give percentages that rise, above {newest.percent} and at most 100.")
     modes.check("enforce", rising[-1], reason)
     with transaction.atomic():
-        cancel_steps(f"{person.name} planned other steps")
+        steps.cancel(f"{person.name} planned other steps")
         return [
             PlannedStep.objects.create(
                 actor=person.name, reason=reason.strip(), percent=percent, epoch=newest.epoch, version=newest.version,
@@ -58,18 +58,13 @@ def approve_steps(person: Person) -> int:
         SecondPersonNeeded: the approver is the one who planned them.
         ScheduleError: no step waits for approval.
     """
-    proposed = PlannedStep.objects.filter(status="proposed")
+    proposed = [step for step in steps.to_come() if step.status == "proposed"]
     if any(same_person(step.actor, person.name) for step in proposed):
         raise SecondPersonNeeded("Whoever planned the steps cannot approve them")
-    approved = proposed.update(status="waiting", approved_by=person.name)
+    approved = steps.approve(person.name)
     if not approved:
         raise ScheduleError("No planned step waits for an approval.")
     return approved
-
-
-def planned() -> list[PlannedStep]:
-    """Return the steps that are still to come, in their order."""
-    return list(PlannedStep.objects.filter(status__in=("proposed", "waiting")))
 
 
 def take_next(now: datetime.datetime | None = None) -> ModeChange | None:
@@ -77,12 +72,12 @@ def take_next(now: datetime.datetime | None = None) -> ModeChange | None:
 
     Gates that do not pass keep it waiting. A change of mode that was no step of this plan cancels the plan.
     """
-    step = PlannedStep.objects.filter(status="waiting").first()
+    step = steps.next_waiting()
     if step is None:
         return None
     newest = modes.latest()
     if not _still_fits(step, newest):
-        cancel_steps(f"the mode is {newest.mode} {newest.percent} % by a change that was not planned")
+        steps.cancel(f"the mode is {newest.mode} {newest.percent} % by a change that was not planned")
         return None
     try:
         with transaction.atomic():
@@ -90,22 +85,14 @@ def take_next(now: datetime.datetime | None = None) -> ModeChange | None:
                 Person(f"planned by {step.actor}"[:200]), Wish("enforce", step.reason, step.percent, newest.enforce_on),
                 expected_version=newest.version, kind="scheduled", approved_by=step.approved_by, now=now,
             )  # fmt: skip
-            _advance(step, row)
+            steps.finish(step, row)
     except (GatesHold, VersionConflict):
         return None
     except (Latched, SecondPersonNeeded) as refusal:
-        cancel_steps(str(refusal))
+        steps.cancel(str(refusal))
         return None
     return row
 
 
 def _still_fits(step: PlannedStep, newest: ModeState) -> bool:
     return newest.mode == "enforce" and newest.order == (step.epoch, step.version) and newest.percent < step.percent
-
-
-def _advance(step: PlannedStep, row: ModeChange) -> None:
-    """Close the step, and let the following ones build on the change that it made."""
-    PlannedStep.objects.filter(pk=step.pk, status="waiting").update(
-        status="done", ended_at=timezone.now(), ended_why=f"version {row.epoch}.{row.version}"
-    )
-    PlannedStep.objects.filter(status="waiting", pk__gt=step.pk).update(epoch=row.epoch, version=row.version)

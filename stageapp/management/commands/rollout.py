@@ -11,8 +11,8 @@ from django.db import OperationalError
 from stageapp import modes
 from stageapp.management.actor import command_line_person
 from stageapp.models.rollout import ConsumerPin, ModeProposal
-from stageapp.rollout import canary, marks, proposals, schedule
-from stageapp.rollout.changes import Wish, cancel_steps
+from stageapp.rollout import canary, marks, proposals, schedule, steps
+from stageapp.rollout.changes import Wish
 
 _VERBS = {
     "warn-period": "begin a new warn period: its days count from now",
@@ -98,7 +98,7 @@ class Command(BaseCommand):
         return self._proposals()
 
     def _cancel_plan(self, **_: Any) -> tuple[Any, list[str]]:
-        count = cancel_steps(f"cancelled by {command_line_person().name}")
+        count = steps.cancel(f"cancelled by {command_line_person().name}")
         return {"cancelled": count}, [f"{count} planned steps are cancelled."]
 
     def _propose(self, *, percent: int, reason: str, override_gates: str, **_: Any) -> tuple[Any, list[str]]:
@@ -106,12 +106,12 @@ class Command(BaseCommand):
         return {"proposal": made.pk}, [f"Proposal {made.pk}: {made}. Somebody else approves it."]
 
     def _proposals(self, **_: Any) -> tuple[Any, list[str]]:
-        open_ones, steps = proposals.waiting(), schedule.planned()
+        open_ones, planned = proposals.waiting(), steps.to_come()
         document = {
             "proposals": [{"number": it.pk, "percent": it.percent, "actor": it.actor} for it in open_ones],
-            "steps": [{"percent": it.percent, "status": it.status, "actor": it.actor} for it in steps],
+            "steps": [{"percent": it.percent, "status": it.status, "actor": it.actor} for it in planned],
         }
-        return document, [f"{it.pk}: {it}" for it in open_ones] + [str(it) for it in steps] or ["Nothing waits."]
+        return document, [f"{it.pk}: {it}" for it in open_ones] + [str(it) for it in planned] or ["Nothing waits."]
 
     def _approve(self, *, number: int, **_: Any) -> tuple[Any, list[str]]:
         row = proposals.approve(_proposal(number), command_line_person())

@@ -1,0 +1,51 @@
+"""Planned steps as they are kept: what is still to come, and the only writer of their status."""
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from stageapp import events
+from stageapp.models.modes import ModeChange
+from stageapp.models.rollout import PlannedStep
+
+_OPEN = ("proposed", "waiting")
+# Status → what may follow. Done and cancelled are the end.
+MOVES = {
+    "waiting": _OPEN[:1],  # another person has approved
+    "done": _OPEN[1:],  # beat took the step
+    "cancelled": _OPEN,  # somebody changed the mode, or planned other steps, or does not want them
+}
+
+
+def to_come() -> list[PlannedStep]:
+    """Return the steps that are still to come, in their order."""
+    return list(PlannedStep.objects.filter(status__in=_OPEN))
+
+
+def next_waiting() -> PlannedStep | None:
+    """Return the step that beat takes next, or None."""
+    return PlannedStep.objects.filter(status="waiting").first()
+
+
+def cancel(why: str) -> int:
+    """Cancel every step that is still to come; return how many."""
+    percents = [step.percent for step in to_come()]
+    cancelled = _move(PlannedStep.objects.all(), "cancelled", ended_at=timezone.now(), ended_why=why)
+    for percent in percents:
+        events.step_cancelled(percent=percent, why=why)
+    return cancelled
+
+
+def approve(by: str) -> int:
+    """Let the proposed steps wait for their gates; return how many."""
+    return _move(PlannedStep.objects.all(), "waiting", approved_by=by)
+
+
+def finish(step: PlannedStep, row: ModeChange) -> None:
+    """Close a step, and let those after it build on the change that it made."""
+    why = f"version {row.epoch}.{row.version}"
+    _move(PlannedStep.objects.filter(pk=step.pk), "done", ended_at=timezone.now(), ended_why=why)
+    PlannedStep.objects.filter(status="waiting").update(epoch=row.epoch, version=row.version)
+
+
+def _move(chosen: QuerySet[PlannedStep], status: str, **fields: object) -> int:
+    return chosen.filter(status__in=MOVES[status]).update(status=status, **fields)

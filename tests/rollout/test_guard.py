@@ -1,0 +1,153 @@
+"""The guard: both rules on both sides, and what never triggers it."""
+
+import pytest
+
+from stageapp import modes, traffic
+from stageapp.people import Person
+from stageapp.rollout import guard
+from stageapp.rollout.refusals import Latched
+from tests.rollout.conftest import ask
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def enforcing(set_mode, clock):
+    set_mode("enforce", 10)
+    clock.move(minutes=1)
+
+
+@pytest.fixture
+def settle(clock):
+    """Return a function that lets the newest window become whole."""
+    return lambda: clock.move(seconds=16)
+
+
+def minutes(clock, arrive, rejects, count=5, requests=100):
+    for _ in range(count):
+        arrive(requests, unknown=rejects)
+        clock.move(minutes=1)
+
+
+@pytest.mark.parametrize("rejects, mode", [(5, "enforce"), (6, "warn")])
+def test_more_than_five_percent_for_five_minutes(rejects, mode, enforcing, clock, arrive, settle):
+    minutes(clock, arrive, rejects)
+    settle()
+    made = guard.watch()
+    assert modes.latest().mode == mode
+    assert (made is None) == (mode == "enforce")
+
+
+def test_the_downgrade_says_why_and_latches(enforcing, clock, arrive, settle):
+    minutes(clock, arrive, 6)
+    settle()
+    made = guard.watch()
+    assert (made.kind, made.actor) == ("downgrade", "guard")
+    assert "slow rule" in made.reason
+    assert "30 of 500" in made.reason
+    with pytest.raises(Latched):
+        ask("enforce", 10, person=Person("plain", frozenset({"override_gate"})), override="again")
+    assert guard.watch() is None
+
+
+def test_one_good_minute_among_the_five_breaks_the_slow_rule(enforcing, clock, arrive, settle):
+    minutes(clock, arrive, 10, count=2)
+    minutes(clock, arrive, 5, count=1)
+    minutes(clock, arrive, 10, count=2)
+    settle()
+    assert guard.watch() is None
+
+
+def test_four_minutes_are_not_five(enforcing, clock, arrive, settle):
+    clock.move(minutes=5)
+    minutes(clock, arrive, 10, count=4)
+    settle()
+    assert guard.watch() is None
+
+
+@pytest.mark.parametrize("requests, mode", [(9, "enforce"), (10, "warn")])
+def test_the_slow_rule_needs_fifty_requests(requests, mode, enforcing, clock, arrive, settle):
+    minutes(clock, arrive, 1, requests=requests)
+    settle()
+    guard.watch()
+    assert modes.latest().mode == mode
+
+
+def seconds(clock, arrive, rejects, count=3, requests=50):
+    for _ in range(count):
+        arrive(requests, unknown=rejects)
+        clock.move(seconds=10)
+
+
+@pytest.mark.parametrize("rejects, mode", [(10, "enforce"), (11, "warn")])
+def test_more_than_twenty_percent_for_thirty_seconds(rejects, mode, enforcing, clock, arrive, settle):
+    seconds(clock, arrive, rejects)
+    settle()
+    guard.watch()
+    assert modes.latest().mode == mode
+
+
+@pytest.mark.parametrize("requests, mode", [(6, "enforce"), (7, "warn")])
+def test_the_fast_rule_needs_twenty_requests(requests, mode, enforcing, clock, arrive, settle):
+    seconds(clock, arrive, requests, requests=requests)
+    settle()
+    guard.watch()
+    assert modes.latest().mode == mode
+
+
+def test_a_burst_of_twenty_seconds_is_too_short(enforcing, clock, arrive, settle):
+    seconds(clock, arrive, 50, count=2)
+    settle()
+    assert guard.watch() is None
+
+
+def test_it_sees_a_burst_within_a_minute_when_it_looks_every_five_seconds(enforcing, clock, arrive):
+    began = clock.now
+    while guard.watch() is None:
+        arrive(10, unknown=10)
+        clock.move(seconds=5)
+        assert (clock.now - began).total_seconds() < 120
+    assert (clock.now - began).total_seconds() <= 60
+
+
+def test_what_was_not_enforced_does_not_count(enforcing, clock, arrive, settle):
+    for _ in range(6):
+        arrive(100, mode="warn", unknown=100)
+        arrive(5)
+        clock.move(minutes=1)
+    settle()
+    assert guard.watch() is None
+
+
+def test_malformed_requests_do_not_count_as_warn_refuses_them_too(enforcing, clock, settle):
+    for _ in range(6):
+        for _ in range(100):
+            traffic.count(endpoint="simulate", mode="enforce", verdict="malformed", rejected=True)
+        traffic.flush()
+        clock.move(minutes=1)
+    settle()
+    assert guard.watch() is None
+
+
+def test_refusals_before_the_newest_change_do_not_undo_it(enforcing, clock, arrive, settle, set_mode):
+    minutes(clock, arrive, 50)
+    set_mode("warn", kind="downgrade")
+    set_mode("enforce", 10)
+    settle()
+    assert guard.watch() is None
+
+
+def test_without_traffic_nothing_happens(enforcing, settle):
+    settle()
+    assert guard.watch() is None
+
+
+def test_it_can_be_turned_off(enforcing, clock, arrive, settle, settings):
+    settings.STAGE_GUARD = {**settings.STAGE_GUARD, "enabled": False}
+    minutes(clock, arrive, 50)
+    settle()
+    assert guard.watch() is None
+
+
+def test_before_any_change_of_mode_it_has_nothing_to_take_back():
+    assert guard.watch() is None
