@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from django.db import migrations
 
@@ -33,7 +34,7 @@ def load_vocabulary(apps, schema_editor):
     spellings = [(s.slug, s.slug, "its slug") for s in defaults.stages()]
     spellings += [(s.label, s.slug, "its label") for s in defaults.stages()]
     spellings += [(a.spelling, a.stage, a.comment) for a in defaults.aliases()]
-    by_key = {}
+    by_key: dict[str, tuple[str, str, str]] = {}
     for spelling, slug, comment in spellings:
         by_key.setdefault(reduction.reduce(spelling).key, (spelling, slug, comment))
     alias.objects.bulk_create(
@@ -44,7 +45,7 @@ def load_vocabulary(apps, schema_editor):
     version.objects.create(actor="migration", reason="the default vocabulary", snapshot=_document(stage, alias))
 
 
-def _assumptions():
+def _assumptions() -> dict[str, dict[str, Any]]:
     with _ASSUMPTIONS.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     return {
@@ -57,7 +58,7 @@ def _assumptions():
     }
 
 
-def _document(stage, alias):
+def _document(stage: Any, alias: Any) -> dict[str, Any]:
     return {
         "stages": list(stage.objects.order_by("rank").values("slug", "label", "rank", "active")),
         "aliases": list(
