@@ -1,19 +1,25 @@
-"""Consumers: who may call the API. The token is on the page that makes it, once, and nowhere else."""
+"""Consumers: who may call the API, and what they still send. A token is on the page that makes it, once."""
 
+import datetime
 from functools import partial
+from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
 
 from stageapp import consumers
 from stageapp.admin.confirm import confirmed
-from stageapp.admin.screens import ReadOnlyAdmin, page, require
+from stageapp.admin.screens import PageAdmin, page, require
 from stageapp.admin.site import site
+from stageapp.admin.spreadsheets import download
+from stageapp.consumer_audit.callers import DAYS, audit, status_of, with_figures
+from stageapp.consumer_audit.files import export_audit
 from stageapp.models.consumers import Consumer
 
 
@@ -31,26 +37,60 @@ class ConsumerForm(forms.Form):
 
 
 @admin.register(Consumer, site=site)
-class ConsumerAdmin(ReadOnlyAdmin):
-    """Callers and the state of their tokens."""
+class ConsumerAdmin(PageAdmin):
+    """The consumer audit: callers, their tokens, and what they still send."""
 
+    page_template = "consumer.html"
     change_list_template = "admin/stageapp/consumer_list.html"
-    change_form_template = "admin/stageapp/consumer.html"
-    list_display = ["name", "scopes", "status", "created_at", "expires_at", "revoked_at"]
+    list_display = ["name", "status", "last_seen", "endpoints", "networks", "unknown_share", "expires_at"]
     search_fields = ["name"]
-    readonly_fields = ["name", "scopes", "status", "created_at", "expires_at", "revoked_at"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Consumer]:
+        """Add when and where each consumer was seen, and how much of what it sends is unknown."""
+        return with_figures(super().get_queryset(request))
 
     @admin.display(description="token")
     def status(self, consumer: Consumer) -> str:
         """Return whether the token still works."""
-        if consumer.revoked_at:
-            return "revoked"
-        return "expired" if consumer.expires_at and consumer.expires_at <= timezone.now() else "valid"
+        return status_of(consumer, consumer.name)
+
+    @admin.display(description="last seen", ordering="last_seen")
+    def last_seen(self, consumer: Any) -> datetime.datetime | None:
+        """Return when it called last."""
+        found: datetime.datetime | None = consumer.last_seen
+        return found
+
+    @admin.display(description="endpoints")
+    def endpoints(self, consumer: Any) -> str:
+        """Return what it calls."""
+        return ", ".join(consumer.endpoints)
+
+    @admin.display(description="network")
+    def networks(self, consumer: Any) -> str:
+        """Return from which side of the network it calls."""
+        return ", ".join(consumer.networks)
+
+    @admin.display(description=f"unknown, {DAYS} days")
+    def unknown_share(self, consumer: Any) -> str | None:
+        """Return the share of unknowns among the stages it sent."""
+        sent = consumer.stages_sent
+        return f"{100 * (consumer.unknown_sent or 0) / sent:.1f} % of {sent:,}" if sent else None
+
+    def page_context(self, request: HttpRequest, row: Consumer) -> dict[str, Any]:
+        """Return the consumer, where it calls from, and what it still sends."""
+        (caller,) = audit(names=[row.name])
+        return {"title": row.name, "consumer": row, "caller": caller, "days": DAYS}
+
+    @method_decorator(require_GET)
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the whole audit as CSV; sessions and former consumers are in it too."""
+        return download(request, self, "consumers", lambda file: export_audit(file, audit()))
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the pages that create and revoke."""
+        """Add the export, and the pages that create and revoke."""
         wrap = self.admin_site.admin_view
         return [
+            path("export/", wrap(self.export_view), name="stageapp_consumer_export"),
             path("create/", wrap(self.create_view), name="stageapp_consumer_create"),
             path("<int:consumer_id>/revoke/", wrap(self.revoke_view), name="stageapp_consumer_revoke"),
             *super().get_urls(),

@@ -1,10 +1,15 @@
 """Consumers in the admin: the token is on one page only."""
 
+import csv
+import io
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
+from stageapp import contacts, sightings
 from stageapp.models import Consumer
+from tests.api.calls import post
 
 pytestmark = pytest.mark.django_db
 
@@ -69,3 +74,61 @@ def test_a_viewer_sees_consumers_and_neither_creates_nor_revokes(browser_with, c
     revoke = reverse("admin:stageapp_consumer_revoke", args=[consumer.pk])
     assert browser.post(revoke, {"reason": "x"}).status_code == 403
     assert Consumer.objects.get().revoked_at is None
+
+
+@pytest.fixture
+def audited(client_of, consumer):
+    """Make requests of a consumer, and write what was counted."""
+    contacts._process.take()
+    sightings._process.take()
+    client = client_of(consumer)
+    post(client, "monte_carlo", {"Series A": 0.5, "<b>Seires B</b>": 0.25, "seed": 0.25})
+    client.get("/api/stages", REMOTE_ADDR="8.8.8.8", HTTP_USER_AGENT="<i>reporter</i>")
+    contacts.flush()
+    sightings.flush()
+    return consumer
+
+
+def test_the_list_is_the_audit_of_all_consumers(browser_with, audited, consumer_named):
+    consumer_named("silent", "read")
+    text = browser_with("view_consumer").get(reverse("admin:stageapp_consumer_changelist")).text
+    assert "monte_carlo, stages" in text
+    assert "external, internal" in text
+    assert "33.3 % of 3" in text
+    assert text.count("% of") == 1  # the silent one has none
+    assert reverse("admin:stageapp_consumer_export") in text
+
+
+def test_the_list_takes_as_many_queries_for_many_consumers(
+    browser_with, audited, consumer_named, django_assert_max_num_queries
+):
+    for number in range(30):
+        consumer_named(f"more {number}", "read")
+    browser = browser_with("view_consumer")
+    with django_assert_max_num_queries(8):
+        assert browser.get(reverse("admin:stageapp_consumer_changelist")).status_code == 200
+
+
+def test_the_list_can_be_ordered_by_when_a_consumer_was_seen(browser_with, audited):
+    url = reverse("admin:stageapp_consumer_changelist")
+    assert "alpha" in browser_with("view_consumer").get(url, {"o": "-3"}).text
+
+
+def test_a_consumers_page_says_what_to_send_instead_and_where_it_calls_from(browser_with, audited):
+    text = browser_with("view_consumer").get(reverse("admin:stageapp_consumer_change", args=[audited.pk])).text
+    assert "<code>series_a</code>" in text
+    assert "&lt;b&gt;Seires B&lt;/b&gt;" in text
+    assert contacts.agent_hash("<i>reporter</i>") in text
+    assert "reporter" not in text
+    assert "8.8.8.8" not in text
+    assert "external" in text
+
+
+def test_the_audit_is_exported_for_those_who_may_see_it(browser_with, audited):
+    answer = browser_with("view_consumer").get(reverse("admin:stageapp_consumer_export"))
+    assert answer["content-type"].startswith("text/csv")
+    assert "attachment" in answer["content-disposition"]
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert {row["send_instead"] for row in rows} == {"series_a", ""}
+    assert {row["consumer"] for row in rows} == {"alpha"}
+    assert browser_with(name="other").get(reverse("admin:stageapp_consumer_export")).status_code == 403
