@@ -3,13 +3,14 @@
 import datetime
 import os
 import threading
+import time
 
 import pytest
 from django.db import Error
 from django.db.models import Sum
 from django.utils import timezone
 
-from stageapp import traffic
+from stageapp import events, traffic
 from stageapp.models.traffic import TrafficWindow
 from stageapp.traffic import Summary
 from tests.processes import database_url, process
@@ -41,6 +42,10 @@ def count(times=1, endpoint="simulate", mode="warn", verdict="canonical", **flag
 
 def stored(name="requests", **only):
     return TrafficWindow.objects.filter(**only).aggregate(sum=Sum(name))["sum"] or 0
+
+
+def refuse(*_, **__):
+    raise Error("PostgreSQL is away")
 
 
 def test_counting_does_no_io(django_assert_num_queries, db):
@@ -112,9 +117,6 @@ def test_an_old_window_is_dropped_from_memory_only_after_it_is_written(clock):
 
 @pytest.mark.django_db
 def test_a_flush_that_fails_keeps_its_counts_for_the_next_one(monkeypatch):
-    def refuse(*_, **__):
-        raise Error("PostgreSQL is away")
-
     count(3)
     with monkeypatch.context() as patch:
         patch.setattr(TrafficWindow.objects, "bulk_create", refuse)
@@ -126,6 +128,40 @@ def test_a_flush_that_fails_keeps_its_counts_for_the_next_one(monkeypatch):
     assert stored() == 0
     traffic.flush()
     assert stored() == 5
+
+
+@pytest.mark.django_db
+def test_unknown_requests_are_counted_by_reason_within_a_bound():
+    count(3, verdict="unknown", reasons={"junk", "blank"})
+    count(2, verdict="unknown", reasons={"junk"})
+    for number in range(100):
+        count(verdict="unknown", reasons={f"reason {number}"})
+    traffic.flush()
+    found = TrafficWindow.objects.get().reasons
+    assert (found["junk"], found["blank"]) == (5, 3)
+    assert len(found) == traffic._MOST_REASONS + 1
+    assert found["other"] == 100 - (traffic._MOST_REASONS - 2)
+
+
+@pytest.mark.django_db
+def test_what_postgres_does_not_take_for_hours_is_given_up_loudly_and_memory_stays_bounded(clock, monkeypatch):
+    lost = []
+    monkeypatch.setattr(events, "traffic_lost", lambda **fields: lost.append(fields["requests"]))
+    count(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(TrafficWindow.objects, "bulk_create", refuse)
+        clock.now += traffic.GIVE_UP_SECONDS - 10
+        count(2)
+        with pytest.raises(Error):
+            traffic.flush()
+        assert lost == []
+        clock.now += 20
+        with pytest.raises(Error):
+            traffic.flush()
+    assert lost == [3]
+    assert len(traffic._process.counts) == 1
+    traffic.flush()
+    assert stored() == 2
 
 
 @pytest.mark.django_db
@@ -195,6 +231,33 @@ def test_a_process_that_ends_writes_its_last_counts(then):
     with process(LEAVE.format(then=then), DATABASE_URL=database_url()) as leaving:
         leaving.end()
     assert stored(endpoint="leaving") == 7
+
+
+COUNT_ON = """
+modes.current()
+counted = 0
+for line in sys.stdin:
+    for _ in range(int(line)):
+        traffic.count(endpoint="killed", mode="warn", verdict="unknown", reasons=["junk"])
+        counted += 1
+    say(counted=counted)
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_process_loses_at_most_what_it_counted_since_its_last_flush():
+    with process(COUNT_ON, DATABASE_URL=database_url(), STAGE_REFRESH_SECONDS="0.5") as doomed:
+        doomed.ask("1000")
+        deadline = time.monotonic() + 20
+        while stored(endpoint="killed") < 1000:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert doomed.ask("70")["counted"] == 1070
+        doomed.popen.kill()
+        doomed.popen.wait()
+    assert stored(endpoint="killed") in range(1000, 1071)
+    reasons = TrafficWindow.objects.filter(endpoint="killed").values_list("reasons", flat=True)
+    assert sum(window["junk"] for window in reasons) == stored(endpoint="killed")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,11 +1,19 @@
 """The canary: sticky buckets, true shares, and nobody thrown out by a larger percentage."""
 
+import datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stageapp import modes
+from stageapp.models.consumers import ConsumerSighting
+from stageapp.models.rollout import ConsumerPin
 from stageapp.modes import ModeState
-from stageapp.rollout.canary import BUCKETS, bucket, effective_mode
+from stageapp.people import Person
+from stageapp.refresher import refresher
+from stageapp.rollout import canary
+from stageapp.rollout.canary import BUCKETS, bucket, canary_share, effective_mode, members, pin
 
 # Recorded once; a change of one throws consumers out of a running canary.
 RECORDED = {"alpha": 53, "token:7": 35, "": 57, "Séries": 31, "\ud800": 96}
@@ -55,3 +63,116 @@ def test_every_name_has_one_bucket(consumer):
 
 def test_the_buckets_are_the_same_in_every_release():
     assert {name: bucket(name) for name in RECORDED} == RECORDED
+
+
+# --- pins
+
+ANN = Person("ann")
+IN_BUCKET, OUT_OF_BUCKET = "token:7", "alpha"  # buckets 35 and 53
+
+
+def pinned(consumer, place):
+    pin(consumer, place, person=ANN, reason="a test")
+    canary.refresh()
+
+
+@pytest.mark.django_db
+def test_a_pin_wins_over_the_bucket():
+    state = ModeState("enforce", 50)
+    assert [effective_mode(state, name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == ["enforce", "warn"]
+    pinned(IN_BUCKET, "out")
+    pinned(OUT_OF_BUCKET, "in")
+    assert [effective_mode(state, name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == ["warn", "enforce"]
+    pinned(IN_BUCKET, "free")
+    pinned(OUT_OF_BUCKET, "free")
+    assert [effective_mode(state, name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == ["enforce", "warn"]
+
+
+@pytest.mark.django_db
+def test_who_is_pinned_out_stays_out_at_a_hundred_percent():
+    pinned("alpha", "out")
+    assert effective_mode(ModeState("enforce", 100), "alpha") == "warn"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("mode", ["off", "warn"])
+def test_a_pin_never_makes_off_or_warn_stricter(mode):
+    pinned("alpha", "in")
+    assert effective_mode(ModeState(mode), "alpha") == mode
+
+
+@pytest.mark.django_db
+def test_a_request_reads_pins_without_any_io(django_assert_num_queries):
+    pinned("alpha", "in")
+    with django_assert_num_queries(0):
+        for _ in range(1000):
+            effective_mode(ModeState("enforce", 10), "alpha")
+
+
+@pytest.mark.django_db
+def test_a_process_knows_the_pins_before_it_knows_that_anything_is_enforced(in_mode):
+    jobs = refresher._jobs
+    assert jobs.index(canary.refresh) < jobs.index(modes.refresh)
+
+
+@pytest.mark.django_db
+def test_every_pin_is_kept_with_who_and_why():
+    for place in ("in", "out", "free"):
+        pin("alpha", place, person=ANN, reason=f"because {place}")
+    rows = ConsumerPin.objects.values_list("consumer", "place", "actor", "reason")
+    assert list(rows) == [("alpha", place, "ann", f"because {place}") for place in ("free", "out", "in")]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("consumer, place, reason", [("a", "up", "why"), ("", "in", "why"), ("a", "in", " ")])
+def test_a_pin_that_says_nothing_is_refused(consumer, place, reason):
+    with pytest.raises(modes.ModeError):
+        pin(consumer, place, person=ANN, reason=reason)
+
+
+# --- members
+
+
+def sent(consumer, count, outcome="canonical", days_ago=1, clock=None):
+    ConsumerSighting.objects.create(
+        consumer=consumer, day=clock.now.date() - datetime.timedelta(days=days_ago), endpoint="simulate",
+        key=f"{outcome} {days_ago}", outcome=outcome, count=count,
+    )  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_members_come_with_their_share_of_yesterday_busiest_first(clock, consumer_named):
+    consumer_named("silent", "read")
+    sent("alpha", 60, clock=clock)
+    sent("alpha", 15, "unknown", clock=clock)
+    sent("session:ann", 25, clock=clock)
+    sent("alpha", 1000, days_ago=2, clock=clock)
+    found = members(60)
+    assert [(m.consumer, m.values, m.share, m.unknown) for m in found] == [
+        ("alpha", 75, 0.75, 15), ("session:ann", 25, 0.25, 0), ("silent", 0, 0.0, 0),
+    ]  # fmt: skip
+    assert [m.enforced for m in found] == [bucket(m.consumer) < 60 for m in found]
+
+
+@pytest.mark.django_db
+def test_the_share_of_the_canary_is_that_of_its_members_pins_included(clock):
+    sent("alpha", 75, clock=clock)
+    sent("token:7", 25, clock=clock)
+    assert canary_share(members(40)) == 0.25
+    assert canary_share(members(10)) == 0
+    pinned("alpha", "in")
+    assert canary_share(members(10)) == 0.75
+
+
+@pytest.mark.django_db
+def test_without_traffic_the_share_is_not_known(consumer_named):
+    consumer_named("silent", "read")
+    assert canary_share(members(100)) is None
+
+
+@pytest.mark.django_db
+def test_a_revoked_consumer_is_no_member_unless_it_has_called(clock, consumer_named):
+    consumer_named("gone", "read", revoked_at=clock.now)
+    assert members(100) == []
+    sent("gone", 1, clock=clock)
+    assert [member.consumer for member in members(100)] == ["gone"]
