@@ -111,6 +111,24 @@ def test_each_language_is_read_by_its_own_rules_and_the_place_is_exact(family, t
     assert [(line, column) for line, column, _, _ in found(text, family)] == [place]
 
 
+@pytest.mark.parametrize(
+    "family, text",
+    [
+        ("python", 'f"Series A {x}"'),
+        ("python", '"raised a Series A in May, and a Series B in June"'),
+        ("python", "# 'Series A'\nx = 1  # stage: 'Series A'"),
+        ("c", "// stage = 'Series A'\n/* stage = 'Series A' */"),
+        ("markup", "<p>They raised a Series A in May.</p><!-- <b>Series A</b> -->"),
+        ("yaml", "# stage: Series A\ntext: They raised a Series A in May"),
+        ("json", '{"text": "They raised a Series A in May"}'),
+        ("sql", "-- stage = 'Series A'\nSELECT series_a FROM seed"),
+        ("table", "name,note\nAcme,Series A\n"),
+    ],
+)
+def test_prose_comments_and_data_are_not_literals(family, text):
+    assert found(text, family) == []
+
+
 def test_a_stage_column_makes_its_cells_stages_and_other_columns_stay_data():
     table = "company;Stage;note\nAcme;Seed;Series B\nBolt;Growht;x\n"
     assert [(it[0], it[2], it[3]) for it in found(table, "table")] == [(2, "Seed", "seed"), (3, "Growht", ("growth",))]
