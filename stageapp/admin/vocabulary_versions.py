@@ -109,7 +109,7 @@ def lines(diff: dict[str, Any]) -> list[dict[str, Any]]:
 def _line(part: str, kind: str, row: dict[str, Any]) -> dict[str, Any]:
     old = row["old"] if kind == "changed" else row if kind == "removed" else {}
     new = row["new"] if kind == "changed" else row if kind == "added" else {}
-    names = [name for name in new or old if old.get(name) != new.get(name) or kind != "changed"]
+    names = [name for name in sorted(new or old) if old.get(name) != new.get(name) or kind != "changed"]
     shown = new or old
     return {
         "sign": SIGNS[kind],

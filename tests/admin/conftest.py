@@ -6,6 +6,9 @@ from django.test import Client
 
 from stageapp.models import Fund, PortfolioCompany
 from stageapp.normalization.plan import make_plan
+from tests.unknowns.conftest import _no_counts, entry, sent, stored
+
+__all__ = ["_no_counts", "entry", "sent", "stored"]
 
 TARGET = "stageapp.PortfolioCompany.stage"
 
