@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
 
-from stageapp import conf, events, network
+from stageapp import conf, events, network, thresholds
 from stageapp.conf import DEFAULT_MODE_CEILING, MODES
 from stageapp.normalization import targets
 from stageapp.normalization.errors import TargetError
@@ -100,6 +100,13 @@ def check_networks(**_: Any) -> list[CheckMessage]:
         said = f"STAGE_TRUSTED_PROXIES is {conf.trusted_proxies()}; 0 counts instead."
         messages.append(Error(said, hint="Set it to how many proxies add to X-Forwarded-For.", id="stageapp.E011"))
     return messages
+
+
+@register(TAG)
+def check_thresholds(**_: Any) -> list[CheckMessage]:
+    """E020: a threshold of the gates or the guard makes no sense."""
+    hint = ".env.example tells the defaults of STAGE_GATE_… and STAGE_GUARD_…."
+    return [Error(said, hint=hint, id="stageapp.E020") for said in thresholds.nonsense()]
 
 
 def report_ignored_mode() -> None:

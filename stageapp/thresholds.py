@@ -1,5 +1,7 @@
 """The numbers that gates and guard hold against what was measured; percentages are of requests."""
 
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -48,6 +50,26 @@ def gates() -> GateThresholds:
 def guard() -> GuardThresholds:
     """Return the guard's thresholds."""
     return GuardThresholds(**settings.STAGE_GUARD)
+
+
+def nonsense() -> list[str]:
+    """Return what is wrong with the thresholds as they are set, one sentence each, with the names to look for."""
+    found = [*_nonsense_of(settings.STAGE_GATES, "STAGE_GATE"), *_nonsense_of(settings.STAGE_GUARD, "STAGE_GUARD")]
+    if guard().fast_seconds % 10:
+        found.append(f"STAGE_GUARD_FAST_SECONDS is {guard().fast_seconds}; take a multiple of 10.")
+    if gates().warn_max_days <= gates().warn_days:
+        found.append("STAGE_GATE_WARN_MAX_DAYS leaves no time for the days of STAGE_GATE_WARN_DAYS; take more.")
+    if gates().warn_days >= settings.STAGE_TRAFFIC_RETENTION_DAYS:
+        found.append("STAGE_TRAFFIC_RETENTION_DAYS forgets days that STAGE_GATE_WARN_DAYS asks for; keep more.")
+    return found
+
+
+def _nonsense_of(values: Mapping[str, float], prefix: str) -> Iterator[str]:
+    for name, value in values.items():
+        most = 100 if "percent" in name else math.inf
+        if name != "enabled" and not (0 < value <= most and math.isfinite(value)):
+            bound = ", at most 100" if most == 100 else ""
+            yield f"{prefix}_{name.upper()} is {value:g}; take more than 0{bound}."
 
 
 def share(percent: float) -> Fraction:

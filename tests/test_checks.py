@@ -135,3 +135,28 @@ def test_a_process_logs_it_once_at_start_and_the_check_command_refuses_it():
     assert done.returncode == 1
     assert done.stderr.count('"event": "setting_ignored"') == 1
     assert "stageapp.E001" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "setting, name, value, said",
+    [
+        ("STAGE_GATES", "unknown_percent", 0, "STAGE_GATE_UNKNOWN_PERCENT is 0"),
+        ("STAGE_GATES", "slow_percent", 101, "STAGE_GATE_SLOW_PERCENT is 101; take more than 0, at most 100"),
+        ("STAGE_GATES", "minute_sample", -1, "STAGE_GATE_MINUTE_SAMPLE is -1"),
+        ("STAGE_GATES", "done_hours", float("nan"), "STAGE_GATE_DONE_HOURS is nan"),
+        ("STAGE_GATES", "warn_max_days", 7, "leaves no time"),
+        ("STAGE_GATES", "warn_days", 35, "STAGE_TRAFFIC_RETENTION_DAYS forgets days"),
+        ("STAGE_GUARD", "fast_seconds", 25, "take a multiple"),
+        ("STAGE_GUARD", "percent", float("inf"), "STAGE_GUARD_PERCENT is inf"),
+    ],
+)
+def test_e020_a_threshold_that_makes_no_sense(settings, setting, name, value, said):
+    setattr(settings, setting, {**getattr(settings, setting), name: value})
+    messages = run_checks(tags=[checks.TAG])
+    assert {message.id for message in messages} == {"stageapp.E020"}
+    assert any(said in message.msg for message in messages)
+
+
+def test_a_guard_that_is_off_is_right(settings):
+    settings.STAGE_GUARD = {**settings.STAGE_GUARD, "enabled": False}
+    assert found() == {}
