@@ -101,3 +101,14 @@ def step_cancelled(*, percent: int, why: str) -> None:
 def consumer_pinned(*, consumer: str, place: str, actor: str, reason: str) -> None:
     """Record that a person put a consumer into the canary, kept it out, or set it free."""
     _log.info("consumer_pinned", consumer=consumer, place=place, actor=actor, reason=reason)
+
+
+def mode_went_back(*, known: str, stored: str, followed: bool) -> None:
+    """Record, loudly, that PostgreSQL stores an older version than it told before; a stricter one is not followed."""
+    advice = "" if followed else "Look at the stored mode, then restart the servers to follow it."
+    _log.error("mode_went_back", known=known, stored=stored, followed=followed, advice=advice)
+
+
+def connection_cut(*, job: str, seconds: float) -> None:
+    """Record that PostgreSQL neither answered nor hung up, and that the refresher's connection was cut."""
+    _log.error("connection_cut", job=job, seconds=seconds)

@@ -110,21 +110,36 @@ def age_seconds() -> float | None:
     return time.monotonic() - known[1] if known else None
 
 
-def adopt(reading: ModeState) -> None:
-    """Take one reading of a store into account.
+def adopt(reading: ModeState, asked_at: float = 0.0) -> None:
+    """Take one reading of a store into account; `asked_at` is when it was asked for, by the monotonic clock.
 
-    PostgreSQL decides, unless the reading is older than what it told before (a late answer). Redis alone may
+    PostgreSQL decides, unless it was asked before it told something newer (a late answer). Redis alone may
     confirm what is known, or bring a newer mode that is not stricter than the last one PostgreSQL told.
     """
     with _local.lock:
         now = time.monotonic()
         if reading.source == "postgres":
-            if _local.authorised and reading.order < _local.authorised[0].order:
+            if _local.authorised and reading.order < _local.authorised[0].order and not _went_back(reading, asked_at):
                 return
             _local.authorised = (reading, now)
         elif not _is_credible(reading):
             return
         _local.known = (reading, now)
+
+
+def _went_back(reading: ModeState, asked_at: float) -> bool:
+    """Tell whether to follow PostgreSQL to an older version than it told before.
+
+    Where it is no late answer, the database itself is older now: restored, or failed over, without a new epoch.
+    Then a looser mode holds, as the mode is never stricter than the one stored; a stricter one waits for a person.
+    """
+    assert _local.authorised is not None
+    known, told_at = _local.authorised
+    if asked_at <= told_at:
+        return False
+    followed = reading.strictness <= known.strictness
+    events.mode_went_back(known=str(known), stored=str(reading), followed=followed)
+    return followed
 
 
 def _is_credible(reading: ModeState) -> bool:
@@ -157,8 +172,9 @@ def refresh() -> None:
         django.db.Error: PostgreSQL does not answer.
     """
     held = fast_copy.read()  # before the truth: a writer publishes after its commit, so it holds no more than that
+    asked_at = time.monotonic()
     truth = latest()
-    adopt(truth)
+    adopt(truth, asked_at)
     if held is not None:
         copy = parse_fast_copy(held) if held else None
         if copy is None or not copy.agrees_with(truth):

@@ -10,13 +10,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import redis
 from django.db import connection
 
 from stageapp import conf, events
 from stageapp.redis_clients import resilient
+from stageapp.watchdog import Watchdog
 
 CHANNEL = "stage:hint"
 POSTGRES_SECONDS = 1.0  # how long a round waits for PostgreSQL before it does without
@@ -85,6 +86,7 @@ class _Threads:
     def __init__(self, jobs: list[Job], fallbacks: list[Job]) -> None:
         self._jobs, self._fallbacks = jobs, fallbacks
         self._stop, self._wake, self._answered = threading.Event(), threading.Event(), threading.Event()
+        self._watchdog = Watchdog()
         self._jobs_thread = threading.Thread(target=self._work, name="stage-refresher-jobs", daemon=True)
         self._rounds_thread = threading.Thread(target=self._rounds, name="stage-refresher", daemon=True)
         self._jobs_thread.start()
@@ -97,14 +99,16 @@ class _Threads:
             thread.join(self._STOP_SECONDS)
 
     def _work(self) -> None:
+        self._watchdog.watch_this_thread()
         stopping = False
         while not stopping:
             self._wake.wait()
             self._wake.clear()
             stopping = self._stop.is_set()  # read before the jobs: they run once more after it is set
-            _run(self._jobs)
+            _run(self._jobs, self._watchdog)
             self._answered.set()
         connection.close()
+        self._watchdog.close()
 
     def _rounds(self) -> None:
         hints = _Hints()
@@ -113,18 +117,25 @@ class _Threads:
             self._wake.set()
             self._answered.wait(POSTGRES_SECONDS)
             _run(self._fallbacks)
+            self._watchdog.look()
             hints.wait(conf.refresh_seconds(), self._stop)
         hints.close()
 
 
-def _run(jobs: list[Job]) -> None:
+def _run(jobs: list[Job], watchdog: Watchdog | None = None) -> None:
     """Run every job; one that raises is logged and does not keep the others from running."""
     for job in jobs:
         try:
-            job()
+            with watchdog.watching(name_of(job)) if watchdog else nullcontext():
+                job()
         except Exception as error:
-            events.refresh_job_failed(job=job.__qualname__, error=repr(error))
+            events.refresh_job_failed(job=name_of(job), error=repr(error))
             connection.close()  # a broken connection is not healed by itself outside of requests
+
+
+def name_of(job: Job) -> str:
+    """Return what the log calls a job; any callable may be one."""
+    return getattr(job, "__qualname__", type(job).__qualname__)
 
 
 class _Hints:

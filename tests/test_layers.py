@@ -13,12 +13,13 @@ LAYERS = {
         "stageapp/conf.py", "stageapp/delimited.py", "stageapp/events.py", "stageapp/metrics.py",
         "stageapp/network.py", "stageapp/redis_clients.py", "stageapp/refresher.py", "stageapp/spreadsheet.py",
         "stageapp/sql/",
-        "stageapp/text/", "stageapp/thresholds.py",
+        "stageapp/text/", "stageapp/thresholds.py", "stageapp/watchdog.py",
     ],
     "1 facts": ["stageapp/models/", "stageapp/migrations/"],
     "2 meaning": [
         "stageapp/alias_rules.py", "stageapp/fast_copy.py", "stageapp/modes.py", "stageapp/suggestions.py",
-        "stageapp/mode_history.py", "stageapp/people.py", "stageapp/traffic.py", "stageapp/traffic_history.py",
+        "stageapp/mode_history.py", "stageapp/people.py", "stageapp/processes.py", "stageapp/traffic.py",
+        "stageapp/traffic_history.py",
         "stageapp/vocabulary.py",
     ],
     "3 decisions": [
@@ -32,10 +33,11 @@ LAYERS = {
     ],
     "4 edges": [
         "stageapp/admin/", "stageapp/api/", "stageapp/demo/", "stageapp/management/", "stageapp/tasks.py",
+        "stageapp/workers.py",
     ],
     "5 wiring": [
-        "manage.py", "config/asgi.py", "config/celery.py", "config/gunicorn.py", "config/settings.py", "config/urls.py",
-        "config/wsgi.py", "stageapp/apps.py", "stageapp/checks.py",
+        "manage.py", "config/asgi.py", "config/celery.py", "config/gunicorn.py", "config/serving.py",
+        "config/settings.py", "config/urls.py", "config/wsgi.py", "stageapp/apps.py", "stageapp/checks.py",
     ],
 }  # fmt: skip
 

@@ -1,21 +1,13 @@
 """The mode across real processes: hints, lost hints, and stores that are away or hang."""
 
 import json
-import os
-import signal
 import time
-from contextlib import contextmanager
 
 import pytest
-from redis import Redis
 
-from config import embedded
-from config.embedded import location
-from config.embedded.postgres import Postgres
-from config.embedded.redis import EmbeddedRedis
 from stageapp import fast_copy
-from tests.config.embedded.conftest import discard
 from tests.processes import process
+from tests.servers import running
 
 CHANGE = """
 for line in sys.stdin:
@@ -28,48 +20,10 @@ AWAY = "unix:///nonexistent/redis.sock?db=0"
 QUICK = {"STAGE_REFRESH_SECONDS": "0.2"}
 
 
-class Servers:
-    """A PostgreSQL and a Redis of this test's own, that may be stopped and killed."""
-
-    def __init__(self, root):
-        services = embedded.provide(root, durable=False)
-        self.environment = {"DATABASE_URL": services.database_url, "REDIS_URL": services.redis_url}
-        found = location.find(root.resolve())
-        self.postgres, self.redis = Postgres(found, durable=False), EmbeddedRedis(found)
-
-    @property
-    def client(self):
-        return Redis.from_url(self.environment["REDIS_URL"])
-
-    @contextmanager
-    def hanging(self, *servers):
-        """Stop every process of these servers, as a hang does, for the block."""
-        pids = [each.pid for server in servers for each in server._processes()]
-        try:
-            for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
-            yield
-        finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
-
-
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory):
-    """Start servers with the product's tables; the session's own ones stay untouched."""
-    names = ["DATABASE_URL", "REDIS_URL", "STAGE_EMBEDDED"]
-    root = tmp_path_factory.mktemp("servers")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in names:
-            patch.delenv(name, raising=False)
-        servers = Servers(root)
-    with process(
-        "from django.core.management import call_command\ncall_command('migrate', verbosity=0)\nsay(done=True)",
-        **servers.environment,
-    ) as migration:
-        migration.hear(60)
-    yield servers
-    discard(root)
+    with running(tmp_path_factory.mktemp("servers")) as servers:
+        yield servers
 
 
 @pytest.fixture(scope="module")

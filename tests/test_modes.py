@@ -175,6 +175,47 @@ def test_postgres_decides_and_redis_alone_is_never_stricter(readings, mode, vers
     assert (modes.current().mode, modes.current().version) == (mode, version)
 
 
+@pytest.mark.parametrize(
+    "mode, percent, in_force, followed",
+    [("off", 100, "off", True), ("enforce", 10, "enforce", True), ("enforce", 100, "enforce", False)],
+)
+def test_a_database_that_went_back_is_followed_only_where_it_is_not_stricter(
+    clock, monkeypatch, mode, percent, in_force, followed
+):
+    logged = []
+    monkeypatch.setattr(events, "mode_went_back", lambda **fields: logged.append(fields["followed"]))
+    modes.adopt(told("postgres", "enforce", 7, percent=50))
+    clock.now += 5
+    modes.adopt(told("postgres", mode, 3, percent=percent), asked_at=clock.now - 1)
+    assert (modes.current().mode, modes.current().version) == (in_force, 3 if followed else 7)
+    assert logged == [followed]
+    clock.now += 28  # what is not followed does not confirm either
+    assert modes.current().source == ("postgres" if followed else "last_known")
+
+
+def test_an_answer_to_an_older_question_is_late_and_changes_nothing(clock, monkeypatch):
+    monkeypatch.setattr(events, "mode_went_back", None)
+    asked_at = clock.now
+    clock.now += 1
+    modes.adopt(told("postgres", "warn", 7), asked_at=clock.now)
+    clock.now += 1
+    modes.adopt(told("postgres", "off", 6), asked_at=asked_at)
+    assert (modes.current().mode, modes.current().version) == ("warn", 7)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_a_restore_without_a_new_epoch_a_looser_mode_holds_at_the_next_reading():
+    change("off")
+    change("enforce")
+    modes.refresh()
+    assert modes.current().mode == "enforce"
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE stageapp_modechange")
+    change("off")
+    modes.refresh()
+    assert (modes.current().mode, modes.current().version, in_redis().mode) == ("off", 1, "off")
+
+
 def test_redis_alone_does_not_enlarge_the_enforced_share():
     modes.adopt(told("postgres", "enforce", 1, percent=10))
     modes.adopt(told("redis", "enforce", 2, percent=50))
