@@ -11,4 +11,8 @@ embedded.provide()  # the settings read the URLs that this sets
 
 from config import celery  # noqa: E402, F401  or else task messages go to Celery's default broker
 
-application = get_asgi_application()
+_django = get_asgi_application()
+
+from config.serving import serving_asgi  # noqa: E402  models exist only now
+
+application = serving_asgi(_django)

@@ -22,6 +22,6 @@ control_socket_disable = True
 
 def post_worker_init(worker: Any) -> None:
     """Let a new worker know the mode before its first request: until a store answers it knows only the default."""
-    from stageapp import modes  # noqa: PLC0415  gunicorn reads this file before Django is loaded
+    from stageapp import processes  # noqa: PLC0415  gunicorn reads this file before Django is loaded
 
-    modes.await_first_answer()
+    processes.serve_as("web")

@@ -12,4 +12,8 @@ embedded.provide()  # the settings read the URLs that this sets
 
 from config import celery  # noqa: E402, F401  or else task messages go to Celery's default broker
 
-application = readable_content_type(get_wsgi_application())
+_django = get_wsgi_application()
+
+from config.serving import serving  # noqa: E402  models exist only now
+
+application = readable_content_type(serving(_django))

@@ -8,7 +8,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_GET, require_POST
 
-from stageapp import modes, traffic
+from stageapp import modes, processes, traffic
 from stageapp.admin import charts
 from stageapp.admin.mode_forms import ModeChangeForm, ModeForm
 from stageapp.admin.mode_preview import MEANINGS, preview
@@ -91,6 +91,7 @@ def mode_context() -> dict[str, Any]:
         "meaning": MEANINGS[state.mode],
         "here": modes.current(),
         "age": modes.age_seconds(),
+        "processes": processes.seen(),
         "traffic": arrived,
         "bars": charts.bars(arrived.outcomes),
         "form": ModeForm(initial={"mode": state.mode, "percent": state.percent if state.percent < 100 else None}),

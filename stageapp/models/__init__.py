@@ -14,6 +14,7 @@ from stageapp.models.normalization import (
 )
 from stageapp.models.permissions import Operation
 from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
+from stageapp.models.processes import ServerProcess
 from stageapp.models.rollout import ConsumerAudit, ConsumerPin, ModeProposal, PlannedStep, WarnPeriod
 from stageapp.models.traffic import TrafficHour, TrafficWindow
 from stageapp.models.unknowns import UnknownCount, UnknownEntry
@@ -48,6 +49,7 @@ __all__ = [
     "PortfolioCompany",
     "Run",
     "RunMove",
+    "ServerProcess",
     "Stage",
     "StageAlias",
     "Strategy",

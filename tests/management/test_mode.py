@@ -32,6 +32,7 @@ def test_before_any_change_show_tells_the_default(capsys):
     assert run(capsys, "show") == "warn (version 0.0)\n"
     assert json.loads(run(capsys, "show", "--json")) == {
         "mode": "warn", "percent": 100, "epoch": 0, "version": 0, "enforce_on": None, "source": "default",
+        "processes": [],
     }  # fmt: skip
 
 
@@ -56,6 +57,7 @@ def test_json_is_one_document_and_nothing_else(capsys):
     shown = json.loads(run(capsys, "set", "enforce", "--reason", "ready", "--override-gates", "a test", "--json"))
     assert shown == {
         "mode": "enforce", "percent": 100, "epoch": 1, "version": 1, "enforce_on": None, "source": "postgres",
+        "processes": [],
     }  # fmt: skip
 
 

@@ -8,9 +8,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
-from stageapp import modes
+from stageapp import modes, processes
 from stageapp.management.actor import command_line_person
 from stageapp.rollout.changes import Wish, change_mode
+
+_LONGEST_WAIT = 3600
 
 
 class Command(BaseCommand):
@@ -36,13 +38,18 @@ class Command(BaseCommand):
         change.add_argument(
             "--break-glass", metavar="REASON", default="", help="enforce without the second person; loud in the log"
         )
+        change.add_argument(
+            "--wait", type=_seconds, nargs="?", const=10.0, metavar="SECONDS",
+            help="return when every process follows; exit 1, with those that do not, after so long (10)",
+        )  # fmt: skip
         change.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do the verb.
 
         Raises:
-            CommandError: the change is refused, or PostgreSQL does not answer or lacks the tables.
+            CommandError: the change is refused, not all processes follow in time, or PostgreSQL does not answer
+                or lacks the tables.
         """
         try:
             if options["verb"] == "set":
@@ -62,10 +69,24 @@ class Command(BaseCommand):
             mode, reason, 100 if percent is None else percent, more["enforce_on"],
             override=more["override_gates"], break_glass=more["break_glass"],
         )  # fmt: skip
-        change_mode(command_line_person(), wish)
+        row = change_mode(command_line_person(), wish)
+        if more["wait"] is not None:
+            self._wait((row.epoch, row.version), more["wait"])
+
+    def _wait(self, order: tuple[int, int], seconds: float) -> None:
+        found = processes.await_agreement(order, seconds)
+        if found.stale:
+            self.stderr.write(f"Stale, not waited for: {', '.join(map(str, found.stale))}")
+        if found.behind:
+            behind = ", ".join(map(str, found.behind))
+            raise CommandError(
+                f"The mode is set (version {order[0]}.{order[1]}), but after {seconds:g} s these do not follow: "
+                f"{behind}. They follow within 5 s of reaching PostgreSQL; `manage.py mode show` tells where each is."
+            )
+        self.stderr.write(f"{len(found.following)} processes follow version {order[0]}.{order[1]}.")
 
     def _show(self, *, as_json: bool) -> None:
-        state = modes.latest()
+        state, found = modes.latest(), processes.seen()
         shown = {
             "mode": state.mode,
             "percent": state.percent,
@@ -73,6 +94,7 @@ class Command(BaseCommand):
             "version": state.version,
             "enforce_on": state.enforce_on.isoformat() if state.enforce_on else None,
             "source": state.source if state.version else "default",
+            "processes": [one.document() for one in found],
         }
         if as_json:
             self.stdout.write(json.dumps(shown))
@@ -80,6 +102,8 @@ class Command(BaseCommand):
         share = f" for {state.percent} % of consumers" if state.mode == "enforce" else ""
         announced = f", enforcement announced for {state.enforce_on}" if state.enforce_on else ""
         self.stdout.write(f"{state.mode}{share} (version {state.epoch}.{state.version}{announced})")
+        for one in found:
+            self.stdout.write(f"  {one}: {one.mode}, {'live' if one.live else f'silent for {one.silent_for:.0f} s'}")
 
 
 def _day(text: str) -> datetime.date:
@@ -87,3 +111,13 @@ def _day(text: str) -> datetime.date:
         return datetime.date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date; write it as YYYY-MM-DD") from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time to wait; write seconds, from 0 to {_LONGEST_WAIT}")
+    return seconds
