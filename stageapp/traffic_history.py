@@ -6,7 +6,8 @@ Everything that decides by counts (gates, guard) asks `history`; what it tells a
 import datetime
 import enum
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 
 from django.db import connection
 from django.db.models import Min
@@ -49,6 +50,11 @@ class Slot:
     errors: int = 0
     slow: int = 0
 
+    def __add__(self, other: "Slot") -> "Slot":
+        """Return both as one slot, which starts where this one does."""
+        mine, others = astuple(self), astuple(other)
+        return Slot(self.started_at, *(one + two for one, two in zip(mine[1:], others[1:], strict=True)))
+
 
 _HISTORY_SQL = """
 SELECT to_timestamp(floor(extract(epoch FROM started_at) / %(step)s) * %(step)s) AS slot, sum(requests),
@@ -74,6 +80,15 @@ def history(step: Step, since: datetime.datetime, until: datetime.datetime, *, m
     with connection.cursor() as cursor:
         cursor.execute(sql, {"step": step.value, "since": since, "until": until, "mode": mode})
         return [Slot(slot, *map(int, counts)) for slot, *counts in cursor.fetchall()]
+
+
+def by_day(hours: Iterable[Slot]) -> list[Slot]:
+    """Return the days (UTC) that these hours make, oldest first."""
+    days: dict[datetime.datetime, Slot] = {}
+    for hour in hours:
+        day = Step.DAY.floor(hour.started_at)
+        days[day] = days.get(day, Slot(day)) + hour
+    return sorted(days.values(), key=lambda slot: slot.started_at)
 
 
 _REASONS_SQL = """

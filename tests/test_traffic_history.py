@@ -10,7 +10,7 @@ from django.db.models import Sum
 
 from stageapp import traffic_history
 from stageapp.models.traffic import TrafficHour, TrafficWindow
-from stageapp.traffic_history import Slot, Step, history, reasons, roll_up
+from stageapp.traffic_history import Slot, Step, by_day, history, reasons, roll_up
 
 NOW = datetime.datetime(2030, 6, 15, 12, 34, 56, tzinfo=datetime.UTC)
 DAY, HOUR = datetime.timedelta(days=1), datetime.timedelta(hours=1)
@@ -67,6 +67,14 @@ def test_the_same_windows_by_every_step(step, expected):
     for seconds, requests in ((0, 1), (10, 2), (60, 3), (3600, 4)):
         window(NOON + datetime.timedelta(seconds=seconds), requests)
     assert rows(step) == [(NOON + datetime.timedelta(seconds=seconds), requests) for seconds, requests in expected]
+
+
+@pytest.mark.django_db
+def test_days_made_of_hours_are_the_days():
+    for hours in range(60):
+        window(NOW - hours * HOUR, hours, verdict="unknown" if hours % 3 else "canonical", errors=1, slow=2)
+    bounds = (Step.DAY.floor(NOW - 3 * DAY), NOW)
+    assert by_day(history(Step.HOUR, *bounds)) == history(Step.DAY, *bounds)
 
 
 @pytest.mark.django_db

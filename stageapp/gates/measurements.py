@@ -41,7 +41,8 @@ class Measurements:
     """Everything the gates ask for, at one moment.
 
     `days` and `hours` count requests in every mode: the shadow verdict does not depend on it. `minutes` count
-    those that met enforce alone, and `done_sample` is their number in the last hours that `done` looks at.
+    those that met enforce alone, and `done_sample` is their number in the last hours that `done` looks at, while
+    enforce holds for everybody.
     """
 
     now: datetime.datetime

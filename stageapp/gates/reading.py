@@ -11,7 +11,7 @@ from stageapp.models.normalization import Run
 from stageapp.models.rollout import ConsumerAudit
 from stageapp.rollout.canary import pins
 from stageapp.thresholds import GateThresholds
-from stageapp.traffic_history import Step, history
+from stageapp.traffic_history import Step, by_day, history
 
 _MOST_NAMES = 100  # consumers named as evidence
 
@@ -23,15 +23,17 @@ def read(now: datetime.datetime) -> Measurements:
         django.db.DatabaseError: PostgreSQL does not answer.
     """
     wanted = thresholds.gates()
+    mode = mode_history.read()
     today = Step.DAY.floor(now)
     week = today - DAY * wanted.warn_days
+    hours = history(Step.HOUR, week, now)
     return Measurements(
         now=now,
-        mode=mode_history.read(),
-        days=history(Step.DAY, week, today),
-        hours=history(Step.HOUR, week, now),
+        mode=mode,
+        days=by_day(hour for hour in hours if hour.started_at < today),
+        hours=hours,
         minutes=history(Step.MINUTE, _first_minute(now, wanted), now, mode="enforce"),
-        done_sample=_enforced_lately(now, wanted),
+        done_sample=_enforced_lately(now, wanted) if mode.enforced_since(100) else 0,
         pinned_out=[consumer for consumer, place in pins().items() if place == "out"],
         runs=[_newest_run(label) for label in conf.targets()],
         audit=_audit(),

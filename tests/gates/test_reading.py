@@ -76,6 +76,10 @@ def test_minutes_and_the_last_day_are_those_that_met_enforce(now):
     window(now - HOUR / 30, 5, mode="enforce")
     window(now - HOUR / 30, 7, mode="warn")
     window(now - 5 * HOUR, 3, mode="enforce")
+    for mode, percent in (("warn", 100), ("enforce", 50)):
+        modes.change(mode=mode, percent=percent, actor="ann", reason="a test")
+        assert reading.read(now).done_sample == 0
+    modes.change(mode="enforce", actor="ann", reason="a test")
     found = reading.read(now)
     assert sum(slot.requests for slot in found.minutes) == 5
     assert found.done_sample == 8
