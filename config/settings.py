@@ -214,9 +214,10 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": env.float("STAGE_DRIFT_SECONDS", default=60.0),
     },
     "forget-old-sightings": {"task": "stageapp.tasks.forget_old_sightings", "schedule": 3600.0},
-    "roll-up-traffic": {"task": "stageapp.tasks.roll_up_traffic", "schedule": 600.0},
-    "guard-enforcement": {"task": "stageapp.tasks.guard_enforcement", "schedule": 5.0},
-    "take-planned-steps": {"task": "stageapp.tasks.take_planned_steps", "schedule": 60.0},
+    # A message that no worker took in time is dropped: the next one says the same.
+    "roll-up-traffic": {"task": "stageapp.tasks.roll_up_traffic", "schedule": 600.0, "options": {"expires": 600}},
+    "guard-enforcement": {"task": "stageapp.tasks.guard_enforcement", "schedule": 5.0, "options": {"expires": 30}},
+    "take-planned-steps": {"task": "stageapp.tasks.take_planned_steps", "schedule": 60.0, "options": {"expires": 60}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(BASE_DIR / ".local" / "celerybeat-schedule")
 
