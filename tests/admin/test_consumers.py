@@ -1,14 +1,16 @@
 """Consumers in the admin: the token is on one page only."""
 
 import csv
+import datetime
 import io
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
+from django.utils import timezone
 
 from stageapp import contacts, sightings
-from stageapp.models import Consumer
+from stageapp.models import Consumer, ConsumerSighting
 from tests.api.calls import post
 
 pytestmark = pytest.mark.django_db
@@ -132,3 +134,8 @@ def test_the_audit_is_exported_for_those_who_may_see_it(browser_with, audited):
     assert {row["send_instead"] for row in rows} == {"series_a", ""}
     assert {row["consumer"] for row in rows} == {"alpha"}
     assert browser_with(name="other").get(reverse("admin:stageapp_consumer_export")).status_code == 403
+
+
+def test_the_list_counts_seven_days(browser_with, audited):
+    ConsumerSighting.objects.update(day=timezone.now().date() - datetime.timedelta(days=7))
+    assert "% of" not in browser_with("view_consumer").get(reverse("admin:stageapp_consumer_changelist")).text

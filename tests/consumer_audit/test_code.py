@@ -230,3 +230,13 @@ def test_long_lines_without_an_end_are_read_in_linear_time():
 def test_the_shipped_vocabulary_is_what_a_new_installation_begins_with():
     stored = load()
     assert (VOCABULARY.labels, VOCABULARY.aliases) == (stored.labels, stored.aliases)
+
+
+def test_english_beside_a_stage_is_no_misspelt_stage():
+    assert [it[2] for it in found('x = ["Series A", "send", "need"]')] == ["Series A"]
+
+
+def test_a_silenced_line_is_counted_and_not_listed(tmp_path):
+    (tmp_path / "a.py").write_text("x = 'Series A'  # stages: ignore\ny = 'Series B'\n")
+    audit = scan([str(tmp_path)], VOCABULARY)
+    assert ([it.literal for it in audit.literals], audit.ignored) == (["Series B"], 1)

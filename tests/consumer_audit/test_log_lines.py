@@ -101,3 +101,7 @@ def test_any_json_is_read_or_refused(document):
         assert parse(json.dumps(document)).address
     except Malformed:
         return
+
+
+def test_a_time_west_of_greenwich_is_later_in_utc():
+    assert moment("22/Nov/2026:08:00:07 -0500") == WHEN
