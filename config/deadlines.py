@@ -4,6 +4,7 @@ Gunicorn's own time limits are per read: a client that sends one byte now and th
 socket itself knows until when a request may arrive.
 """
 
+import contextlib
 import errno
 import os
 import socket
@@ -70,7 +71,5 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
 
 
 def _say_so(connection: DeadlineSocket) -> None:
-    try:
+    with contextlib.suppress(OSError):
         connection.sendall(TIMED_OUT)
-    except OSError:
-        pass

@@ -46,7 +46,7 @@ class Endpoint(APIView):
         # The charset of a Content-Type must not decide how the query string is read.
         request._request.encoding = "utf-8"
         super().initial(request, *args, **kwargs)
-        self.caller = caller_of(request)
+        self.caller = caller_of(request) if request.user.is_authenticated else ""
         if "HTTP_TRANSFER_ENCODING" in request.META:
             raise LengthRequired
         method = "GET" if request.method == "HEAD" else str(request.method)

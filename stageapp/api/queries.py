@@ -32,6 +32,6 @@ def read_query(kind: type[serializers.BaseSerializer[Any]], sent: QueryDict) -> 
         raise InvalidQuery({name: ["Give this parameter once."] for name in repeated})
     checked = kind(data={name: values if name in several else values[0] for name, values in sent.lists()})
     if not checked.is_valid():
-        raise InvalidQuery(checked.errors)
+        raise InvalidQuery(dict(checked.errors))
     found: dict[str, Any] = checked.validated_data
     return found

@@ -9,6 +9,8 @@ from stageapp.api.fallbacks import no_such_resource
 from stageapp.api.health import healthz, readyz
 from stageapp.api.mode import Mode
 from stageapp.api.monte_carlo import Simulate
+from stageapp.api.openapi.pages import Schema, docs
+from stageapp.api.problem_pages import problem_index, problem_page
 from stageapp.api.stages import Normalize, Stages
 from stageapp.api.strategies import OneStrategy, Strategies
 
@@ -23,6 +25,10 @@ urlpatterns = [
     path("api/stages", Stages.as_view()),
     path("api/stages/normalize", Normalize.as_view()),
     path("api/deprecations", Deprecations.as_view()),
+    path("api/schema/", Schema.as_view(), name="schema"),
+    path("api/docs/", docs, name="docs"),
+    path("problems/", problem_index, name="problems"),
+    path("problems/<slug:slug>", problem_page, name="problem"),
     path("_ops/stage-validation/mode", Mode.as_view()),
     re_path(r"^(?:api|_ops)/", no_such_resource),
 ]

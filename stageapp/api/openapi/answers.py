@@ -1,0 +1,173 @@
+"""The bodies of answers, for the document: the views build them as plain dictionaries."""
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.serializers import (
+    BooleanField,
+    CharField,
+    ChoiceField,
+    DateField,
+    DateTimeField,
+    DictField,
+    FloatField,
+    IntegerField,
+    ListField,
+)
+
+from stageapp import conf
+from stageapp.models.vocabulary import REASON_CHOICES
+from stageapp.modes import STRICTNESS
+
+VERDICTS = ["canonical", "normalized", "unknown"]
+MODE_SOURCES = ["default", "postgres", "redis", "last_known"]
+
+
+class Body(serializers.Serializer[Any]):
+    """A JSON object of an answer."""
+
+
+def texts(**options: Any) -> ListField:
+    """Return the field of a list of strings."""
+    return ListField(child=CharField(), **options)
+
+
+def share(**options: Any) -> FloatField:
+    """Return the field of a part of one whole."""
+    return FloatField(min_value=0, max_value=1, **options)
+
+
+class UnknownValue(Body):
+    """A value that names no stage, and where in the request it stands."""
+
+    pointer = CharField(required=False, allow_blank=True, help_text="JSON pointer (RFC 6901) into the body")
+    parameter = CharField(required=False, help_text="or the query parameter")
+    value = CharField(allow_blank=True)
+    reason = ChoiceField(REASON_CHOICES)
+    suggestions = texts(max_length=1)
+
+
+class RetiredValue(Body):
+    """A value that is understood; send `stage` instead."""
+
+    pointer = CharField(required=False, allow_blank=True, help_text="JSON pointer (RFC 6901) into the body")
+    parameter = CharField(required=False, help_text="or the query parameter")
+    value = CharField(allow_blank=True)
+    stage = CharField()
+
+
+class StageValidation(Body):
+    """What the validator found; absent in the mode `off`."""
+
+    mode = ChoiceField(conf.MODES)
+    verdict = ChoiceField(VERDICTS)
+    would_reject = BooleanField(help_text="whether `enforce` would refuse the request")
+    enforce_on = DateField(allow_null=True, help_text="the announced day, once there is one")
+    vocabulary_version = IntegerField()
+    unknown = UnknownValue(many=True)
+    retired = RetiredValue(many=True)
+    unallocated = share(required=False, help_text="the share of the weight that unknown stages hold")
+
+
+class Judged(Body):
+    """The answer of an endpoint that takes stages."""
+
+    stage_validation = StageValidation(required=False)
+
+
+class Stage(Body):
+    """One canonical stage."""
+
+    stage = CharField()
+    label = CharField()  # type: ignore[assignment]  # a field has a label too
+
+
+class StageList(Body):
+    """The vocabulary."""
+
+    vocabulary_version = IntegerField()
+    stages = Stage(many=True)
+
+
+class NormalizedValue(Body):
+    """What one value means."""
+
+    value = CharField(allow_blank=True)
+    stage = CharField(allow_null=True)
+    reason = ChoiceField(REASON_CHOICES, allow_null=True)
+    suggestions = texts(max_length=1)
+
+
+class NormalizedValues(Body):
+    """What the values mean, in their order."""
+
+    vocabulary_version = IntegerField()
+    results = NormalizedValue(many=True)
+
+
+class RetiredSpelling(Body):
+    """A spelling that is understood, and what to send instead."""
+
+    spelling = CharField()
+    send = CharField()
+
+
+class Sent(Body):
+    """How often the caller sent a value."""
+
+    value = CharField(allow_blank=True)
+    requests = IntegerField()
+    endpoints = texts()
+    last_sent = DateField(allow_null=True)
+
+
+class SentRetired(Sent):
+    """A retired spelling that the caller sent."""
+
+    send = CharField()
+
+
+class SentUnknown(Sent):
+    """An unknown value that the caller sent."""
+
+    reason = ChoiceField(REASON_CHOICES, allow_null=True)
+    suggestions = texts()
+
+
+class YouSent(Body):
+    """What the caller sent of late that is no canonical stage."""
+
+    days = IntegerField()
+    retired = SentRetired(many=True)
+    unknown = SentUnknown(many=True)
+
+
+class DeprecationNotice(Body):
+    """What to stop sending, and until when."""
+
+    mode = ChoiceField(conf.MODES)
+    percent = IntegerField(min_value=1, max_value=100)
+    effective_mode = ChoiceField(conf.MODES, help_text="what the caller's own requests get")
+    since = DateTimeField(allow_null=True)
+    until = DateField(allow_null=True)
+    valid_stages = texts()
+    retired = RetiredSpelling(many=True)
+    you_sent = YouSent()
+
+
+class ModeInForce(Body):
+    """The mode as this process knows it."""
+
+    mode = ChoiceField(list(STRICTNESS))
+    percent = IntegerField(min_value=1, max_value=100)
+    epoch = IntegerField()
+    version = IntegerField()
+    enforce_on = DateField(allow_null=True)
+    source = ChoiceField(MODE_SOURCES, help_text="who confirmed it last")  # type: ignore[assignment]  # as above
+    since = DateTimeField(allow_null=True, help_text="when callers began to be warned")
+    age = FloatField(allow_null=True, help_text="seconds since a store last confirmed it")
+
+
+def shares() -> DictField:
+    """Return the field of a map from canonical stage to share."""
+    return DictField(child=share())

@@ -1,0 +1,121 @@
+"""How the API's own fields look in the document: with bounds that are true, and nothing beyond what is named."""
+
+from typing import Any
+
+from drf_spectacular.extensions import (
+    OpenApiAuthenticationExtension,
+    OpenApiSerializerExtension,
+    OpenApiSerializerFieldExtension,
+)
+from drf_spectacular.openapi import AutoSchema
+
+from stageapp.api.distribution import MAX_ENTRIES, MAX_STAGE_LENGTH
+from stageapp.finance.allocations import MAX_TOTAL
+
+Schema = dict[str, Any]
+NO_NUL = "^[^\\x00]*$"
+AMOUNT = r"^(?:[0-9]{1,15}(?:\.[0-9]{1,2}0{0,10})?|10{15}(?:\.0{1,12})?)$"
+MAX_WEIGHT = 101  # all together make 1 or 100, within 1 %
+
+STAGE: Schema = {"type": "string", "maxLength": MAX_STAGE_LENGTH, "pattern": NO_NUL}
+WEIGHT: Schema = {"type": "number", "minimum": 0, "maximum": MAX_WEIGHT}
+ENTRY: Schema = {
+    "type": "object",
+    "properties": {"stage": STAGE, "weight": WEIGHT},
+    "required": ["stage", "weight"],
+    "additionalProperties": False,
+}
+DISTRIBUTION: Schema = {
+    "description": "Weights by stage, in either shape. Together they make 1 or 100, within 1 %; two spellings of one "
+    "stage add up, and the weight of an unknown stays unallocated.",
+    "oneOf": [
+        {"title": "List", "type": "array", "items": ENTRY, "minItems": 1, "maxItems": MAX_ENTRIES},
+        {
+            "title": "Object",
+            "type": "object",
+            "additionalProperties": WEIGHT,
+            "propertyNames": {"maxLength": MAX_STAGE_LENGTH, "pattern": NO_NUL},
+            "minProperties": 1,
+            "maxProperties": MAX_ENTRIES,
+        },
+    ],
+}
+MONEY: Schema = {
+    "description": "An amount with at most two decimals: a decimal string, exact at any size, or a number.",
+    "oneOf": [
+        {"type": "string", "pattern": AMOUNT},
+        {"type": "number", "minimum": 0, "maximum": int(MAX_TOTAL), "multipleOf": 0.01},
+    ],
+}
+
+
+class DistributionSchema(OpenApiSerializerFieldExtension):
+    """Both shapes of a distribution."""
+
+    target_class = "stageapp.api.distribution.DistributionField"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> Schema:
+        """Return the schema."""
+        return DISTRIBUTION
+
+
+class MoneySchema(OpenApiSerializerFieldExtension):
+    """An amount: a string when it comes out, either when it goes in."""
+
+    target_class = "stageapp.api.fields.MoneyField"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> Schema:
+        """Return the schema."""
+        return MONEY
+
+
+class TextSchema(OpenApiSerializerFieldExtension):
+    """A string without NUL, which PostgreSQL cannot hold."""
+
+    target_class = "stageapp.api.fields.TextField"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> Schema:
+        """Return the schema."""
+        usual = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
+        return {**usual, "pattern": NO_NUL}
+
+
+class StrictSchema(OpenApiSerializerExtension):
+    """An object that takes no other fields."""
+
+    target_class = "stageapp.api.fields.StrictSerializer"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: str) -> Schema:
+        """Return the schema."""
+        usual = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        return {**usual, "additionalProperties": False}
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    """The token of a consumer."""
+
+    target_class = "stageapp.api.authentication.ConsumerTokenAuthentication"
+    name = "consumerToken"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> Schema:
+        """Return the scheme."""
+        return {
+            "type": "apiKey", "in": "header", "name": "Authorization",
+            "description": "`Token` and a blank before the token; `manage.py consumers token` makes one.",
+        }  # fmt: skip
+
+
+class SessionScheme(OpenApiAuthenticationExtension):
+    """The session of an operator."""
+
+    target_class = "rest_framework.authentication.SessionAuthentication"
+    name = "operatorSession"
+    priority = 1  # before the library's own
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> Schema:
+        """Return the scheme."""
+        return {
+            "type": "apiKey", "in": "cookie", "name": "sessionid",
+            "description": "An operator's admin session; writing takes the header X-CSRFToken too.",
+        }  # fmt: skip

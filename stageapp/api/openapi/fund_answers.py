@@ -1,0 +1,144 @@
+"""The bodies of answers about funds: simulations, allocations, strategies, companies."""
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework.serializers import (
+    CharField,
+    DateTimeField,
+    DictField,
+    FloatField,
+    IntegerField,
+    ListField,
+    URLField,
+)
+
+from stageapp.api.openapi.answers import Body, Judged, share, shares
+
+CENTS = r"^-?[0-9]+\.[0-9]{2}$"
+
+
+@extend_schema_field({"type": "string", "pattern": CENTS})
+class Cents(CharField):
+    """An amount with two decimals."""
+
+
+class Histogram(Body):
+    """Counts of runs between neighbouring edges."""
+
+    edges = ListField(child=FloatField())
+    counts = ListField(child=IntegerField(min_value=0))
+
+
+class PeriodRates(Body):
+    """Yearly rates if everything came back after so many years."""
+
+    years = IntegerField()
+    p25 = FloatField()
+    p50 = FloatField()
+    p75 = FloatField()
+
+
+class StageOutcome(Body):
+    """One stage: its simulated mean multiple beside the closed form."""
+
+    stage = CharField()
+    weight = share()
+    companies = IntegerField(min_value=1)
+    mean_multiple = FloatField()
+    standard_error = FloatField(allow_null=True)
+    expected_multiple = FloatField()
+    holding_years = FloatField()
+    expected_irr = FloatField()
+
+
+class Simulation(Judged):
+    """A fund's simulated outcome: multiples of its size, yearly rates."""
+
+    fund_size = FloatField()
+    runs = IntegerField()
+    seed = IntegerField()
+    unallocated = share(help_text="held as cash")
+    mean = FloatField()
+    standard_error = FloatField(allow_null=True)
+    expected = FloatField(help_text="the mean's closed form")
+    percentiles = DictField(child=FloatField(), help_text="p5 … p95")
+    probability_1x = share()
+    probability_3x = share()
+    histogram = Histogram()
+    irr = DictField(child=FloatField(), help_text="p5 … p95")
+    irr_by_holding_period = PeriodRates(many=True)
+    stages = StageOutcome(many=True)
+
+
+class StagePlan(Body):
+    """One stage's money."""
+
+    stage = CharField()
+    initial = Cents()
+    need = Cents()
+    reserve = Cents()
+
+
+class Allocation(Judged):
+    """A fund's cheques and reserves; initials, reserves, surplus and unallocated make fund_size exactly."""
+
+    fund_size = Cents()
+    reserve_ratio = share()
+    stages = StagePlan(many=True)
+    surplus = Cents()
+    unallocated_initial = Cents()
+    unallocated_reserve = Cents()
+    coverage = share(allow_null=True, help_text="reserve by need; null where nothing is needed")
+
+
+class SentEntry(Body):
+    """A stage and its weight as they were sent."""
+
+    stage = CharField(allow_blank=True)
+    weight = FloatField()
+
+
+class StoredStrategy(Body):
+    """A strategy as it was sent, and as it was understood when it was saved."""
+
+    id = IntegerField()
+    name = CharField()
+    stage_allocation = shares()
+    unallocated = share()
+    as_sent = SentEntry(many=True)
+    vocabulary_version = IntegerField()
+    created_at = DateTimeField()
+
+
+class SavedStrategy(StoredStrategy, Judged):
+    """One strategy, with what the validator found."""
+
+
+class Company(Body):
+    """A company: its stage as stored, and what that means."""
+
+    id = IntegerField()
+    name = CharField()
+    stage = CharField(allow_blank=True)
+    canonical_stage = CharField(allow_null=True)
+    sector = CharField(allow_blank=True)
+    updated_at = DateTimeField()
+
+
+class Page(Body):
+    """One page of a list."""
+
+    count = IntegerField(min_value=0)
+    next = URLField(allow_null=True)
+    previous = URLField(allow_null=True)
+
+
+class CompanyPage(Page, Judged):
+    """Companies, with what the validator found about the filter."""
+
+    results = Company(many=True)
+
+
+class StrategyPage(Page):
+    """Strategies, the newest first."""
+
+    results = StoredStrategy(many=True)

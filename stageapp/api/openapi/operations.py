@@ -1,0 +1,73 @@
+"""What each operation takes and answers, and how the document's part for it is made.
+
+What an endpoint already declares (scopes, query strings, which methods take stages) is read from it.
+"""
+
+from inspect import getdoc
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+
+from stageapp.api.openapi import headers, problems
+from stageapp.api.openapi.fields import Schema
+from stageapp.api.openapi.table import OPERATIONS, Operation
+
+
+class EndpointSchema(AutoSchema):
+    """Makes the part of one operation."""
+
+    view: Any  # an Endpoint; the library knows only of views
+
+    @property
+    def operation(self) -> Operation:
+        """Return the table's entry; KeyError names an endpoint that is missing there."""
+        return OPERATIONS[type(self.view), self.method]
+
+    @property
+    def takes_stages(self) -> bool:
+        """Tell whether the method's body or parameters hold stages."""
+        return self.method in self.view.stage_methods
+
+    def get_operation_id(self) -> str:
+        """Return its name."""
+        return self.operation.name
+
+    def get_tags(self) -> list[str]:
+        """Return its group."""
+        return [self.operation.group]
+
+    def get_description(self) -> str:  # type: ignore[override]  # as the library does it
+        """Return the method's own first words, and what it takes to call it."""
+        scope = self.view.scopes[self.method]
+        return f"{super().get_description()}\n\nNeeds the scope `{scope}`."
+
+    def get_auth(self) -> list[Any]:
+        """Return the schemes; every operation of the table asks for one of them."""
+        return [auth for auth in super().get_auth() if auth]
+
+    def get_request_serializer(self) -> Any:
+        """Return what the body is."""
+        return self.operation.body
+
+    def get_response_serializers(self) -> Any:
+        """Return what the answer is, by status."""
+        answer = self.operation.answer
+        told = getdoc(answer) if answer else "Done; there is nothing to tell."
+        return {self.operation.status: OpenApiResponse(answer, str(told))}
+
+    def get_override_parameters(self) -> list[Any]:
+        """Return the query string, and the headers of the answer."""
+        query = self.view.queries.get(self.method)
+        return ([query] if query else []) + (headers.parameters(self.operation.status) if self.takes_stages else [])
+
+    def get_examples(self) -> list[OpenApiExample]:
+        """Return examples of the body, one per shape."""
+        return [OpenApiExample(name, value=value, request_only=True) for name, value in self.operation.examples.items()]
+
+    def _get_response_bodies(self, direction: Any = "response") -> Schema:
+        statuses = {*problems.EVERYWHERE, *self.operation.refusals}
+        if self.operation.body:
+            statuses.update(problems.WITH_A_BODY)
+        refusals = {str(code): problems.reference(code, stages=self.takes_stages) for code in sorted(statuses)}
+        return {**super()._get_response_bodies(direction), **refusals}

@@ -1,0 +1,114 @@
+"""The answers that refuse, for the document: one response per status, with every type it may have."""
+
+from typing import Any
+
+from stageapp.api.openapi.fields import Schema
+from stageapp.api.problem_types import ProblemType, problem_types
+from stageapp.api.problems import CONTENT_TYPE, MAX_ERRORS, TITLES
+
+NAMES = {
+    400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 405: "MethodNotAllowed",
+    406: "NotAcceptable", 408: "RequestTimeout", 409: "Conflict", 411: "LengthRequired", 413: "BodyTooLarge",
+    415: "UnsupportedMediaType", 429: "TooManyRequests", 500: "ServerError", 503: "Unavailable",
+}  # fmt: skip
+EVERYWHERE = (400, 401, 403, 406, 429, 500, 503)
+WITH_A_BODY = (408, 411, 413, 415)
+RETRY_AFTER: Schema = {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 0}}
+HEADERS: dict[int, dict[str, Schema]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    429: {"Retry-After": RETRY_AFTER},
+    503: {"Retry-After": RETRY_AFTER},
+}
+PLACE: Schema = {
+    "pointer": {"type": "string", "description": "JSON pointer (RFC 6901) into the body"},
+    "parameter": {"type": "string", "description": "or the query parameter"},
+}
+PROBLEM: Schema = {
+    "description": "A problem document (RFC 9457). `type` is stable, and leads to a page for people.",
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "pattern": "^/problems/[a-z-]+$"},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string"},
+    },
+    "required": ["type", "title", "status", "detail"],
+}
+INVALID_REQUEST: Schema = {
+    "allOf": [{"$ref": "#/components/schemas/Problem"}],
+    "type": "object",
+    "properties": {
+        "type": {"const": "/problems/invalid-request"},
+        "errors": {
+            "type": "array",
+            "maxItems": MAX_ERRORS,
+            "items": {
+                "type": "object",
+                "properties": {**PLACE, "code": {"type": "string"}, "detail": {"type": "string"}},
+                "required": ["code", "detail"],
+            },
+        },
+    },
+    "required": ["errors"],
+}
+UNKNOWN_STAGE: Schema = {
+    "allOf": [{"$ref": "#/components/schemas/Problem"}],
+    "type": "object",
+    "properties": {
+        "type": {"const": "/problems/unknown-stage"},
+        "errors": {"type": "array", "items": {"$ref": "#/components/schemas/UnknownValue"}},
+        "valid_stages": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["errors", "valid_stages"],
+}
+WITH_ERRORS = {"invalid-request": "InvalidRequest", "unknown-stage": "UnknownStage"}
+SCHEMAS = {"Problem": PROBLEM, "InvalidRequest": INVALID_REQUEST, "UnknownStage": UNKNOWN_STAGE}
+
+
+def reference(status: int, *, stages: bool = False) -> Schema:
+    """Return the reference to the response of a status; with `stages`, an unknown one may be the reason."""
+    return {"$ref": f"#/components/responses/{NAMES[status]}{'OrUnknownStage' if stages and status == 400 else ''}"}
+
+
+def responses(stage_headers: dict[str, Schema]) -> dict[str, Schema]:
+    """Return every response that refuses, by name."""
+    found = {name: _response(status, exclude="unknown-stage") for status, name in NAMES.items()}
+    found["BadRequestOrUnknownStage"] = {**_response(400), "headers": stage_headers}
+    return found
+
+
+def _response(status: int, exclude: str = "") -> Schema:
+    kinds = [kind for kind in problem_types().values() if kind.status == status and kind.slug != exclude]
+    plain = [kind for kind in kinds if kind.slug not in WITH_ERRORS]
+    named = [WITH_ERRORS[it.slug] for it in kinds if it.slug in WITH_ERRORS]
+    schemas: list[Schema] = [{"$ref": f"#/components/schemas/{name}"} for name in named]
+    if plain:
+        types = [f"/problems/{it.slug}" for it in plain]
+        narrowed = {"type": "object", "properties": {"type": {"enum": types}, "status": {"const": status}}}
+        schemas.append({"allOf": [{"$ref": "#/components/schemas/Problem"}, narrowed]})
+    content = {
+        "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas},
+        "examples": {it.slug: {"value": _example(it)} for it in kinds},
+    }
+    response = {"description": "; ".join(it.title for it in kinds), "content": {CONTENT_TYPE: content}}
+    return response | ({"headers": HEADERS[status]} if status in HEADERS else {})
+
+
+def _example(kind: ProblemType) -> dict[str, Any]:
+    example = {"type": f"/problems/{kind.slug}", "title": kind.title, "status": kind.status, "detail": kind.meaning}
+    return example | _MEMBERS.get(kind.slug, {})
+
+
+_MEMBERS: dict[str, dict[str, Any]] = {
+    "invalid-request": {
+        "title": TITLES["invalid"],
+        "errors": [{"pointer": "/runs", "code": "min_value", "detail": "Send 1 or more."}],
+    },
+    "unknown-stage": {
+        "errors": [
+            {"pointer": "/stage_distribution/0/stage", "value": "Seires A", "reason": "unmapped",
+             "suggestions": ["series_a"]}
+        ],
+        "valid_stages": ["pre_seed", "seed", "series_a"],
+    },
+}  # fmt: skip

@@ -1,0 +1,80 @@
+"""Every operation of the API: its name, its group, what it takes and what it answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rest_framework.serializers import BaseSerializer
+
+from stageapp.api.allocations import AllocationRequest, Allocations
+from stageapp.api.companies import Companies
+from stageapp.api.deprecations import Deprecations
+from stageapp.api.endpoint import Endpoint
+from stageapp.api.mode import Mode, ModeRequest
+from stageapp.api.monte_carlo import Simulate, SimulationRequest
+from stageapp.api.openapi import answers, fund_answers
+from stageapp.api.stages import Normalize, NormalizeRequest, Stages
+from stageapp.api.strategies import OneStrategy, Strategies, StrategyRequest
+
+Kind = type[BaseSerializer[Any]]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one endpoint. `refusals` are statuses beyond those that every operation may have."""
+
+    name: str
+    group: str
+    answer: Kind | None
+    body: Kind | None = None
+    status: int = 200
+    refusals: tuple[int, ...] = ()
+    examples: Mapping[str, Any] = field(default_factory=dict)
+
+
+def both_shapes(field_name: str, /, **more: Any) -> dict[str, Any]:
+    """Return an example of a body for each shape of a distribution."""
+    entries = {"Seed": 40, "Series A": 60}
+    return {
+        "list": {field_name: [{"stage": stage, "weight": weight} for stage, weight in entries.items()], **more},
+        "object": {field_name: entries, **more},
+    }
+
+
+_SIMULATION = both_shapes("stage_distribution", fund_size=50_000_000, runs=1000, seed=7)
+_ALLOCATION = both_shapes("stage_distribution", fund_size="2500000.00", reserve_ratio=0.4)
+_STRATEGY = both_shapes("stage_allocation", name="Early")
+_ONE: dict[str, Any] = {"group": "strategies", "refusals": (404,)}
+
+OPERATIONS: dict[tuple[type[Endpoint], str], Operation] = {
+    (Simulate, "POST"): Operation(
+        "simulate", "funds", fund_answers.Simulation, SimulationRequest, examples=_SIMULATION
+    ),
+    (Allocations, "POST"): Operation(
+        "allocate", "funds", fund_answers.Allocation, AllocationRequest, examples=_ALLOCATION
+    ),
+    (Companies, "GET"): Operation("list_companies", "funds", fund_answers.CompanyPage, refusals=(404,)),
+    (Strategies, "GET"): Operation("list_strategies", "strategies", fund_answers.StrategyPage, refusals=(404,)),
+    (Strategies, "POST"): Operation(
+        "save_strategy", "strategies", fund_answers.SavedStrategy, StrategyRequest, 201, examples=_STRATEGY
+    ),
+    (OneStrategy, "GET"): Operation("get_strategy", answer=fund_answers.SavedStrategy, **_ONE),
+    (OneStrategy, "PUT"): Operation(
+        "replace_strategy", answer=fund_answers.SavedStrategy, body=StrategyRequest, examples=_STRATEGY, **_ONE
+    ),
+    (OneStrategy, "PATCH"): Operation(
+        "change_strategy", answer=fund_answers.SavedStrategy, body=StrategyRequest, examples=_STRATEGY, **_ONE
+    ),
+    (OneStrategy, "DELETE"): Operation("delete_strategy", answer=None, status=204, **_ONE),
+    (Stages, "GET"): Operation("list_stages", "stages", answers.StageList),
+    (Normalize, "POST"): Operation(
+        "normalize", "stages", answers.NormalizedValues, NormalizeRequest,
+        examples={"values": {"values": ["Series-A ", "Venture Debt"]}},
+    ),
+    (Deprecations, "GET"): Operation("list_deprecations", "stages", answers.DeprecationNotice),
+    (Mode, "GET"): Operation("get_mode", "operations", answers.ModeInForce),
+    (Mode, "PUT"): Operation(
+        "change_mode", "operations", answers.ModeInForce, ModeRequest, refusals=(409,),
+        examples={"lower": {"mode": "warn", "reason": "callers report refusals", "expected_version": 3}},
+    ),
+}  # fmt: skip

@@ -1,0 +1,77 @@
+"""Every type of problem the API can answer with, and what it means to whoever meets it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rest_framework import exceptions
+from rest_framework.exceptions import APIException
+
+from stageapp.api.errors import Problem
+from stageapp.api.problems import TITLES
+
+FRAMEWORK: tuple[type[APIException], ...] = (
+    exceptions.ParseError, exceptions.AuthenticationFailed, exceptions.NotAuthenticated, exceptions.PermissionDenied,
+    exceptions.NotFound, exceptions.MethodNotAllowed, exceptions.NotAcceptable, exceptions.UnsupportedMediaType,
+    exceptions.Throttled,
+)  # fmt: skip
+
+# What it means and what to do, for a person who followed the `type` of an answer.
+MEANINGS = {
+    "authentication-failed": "The token is unknown, expired or revoked. Ask the operators for a new one.",
+    "bad-request": "The request was cut short or is no proper HTTP. Send it again, complete.",
+    "body-too-large": "The body is longer than the server takes. Send fewer values at once.",
+    "gates-hold": "Conditions that a stricter mode needs are not met; `gates` names each with its threshold and value. "
+    "Wait until they pass, or let a person who may override them give a reason.",
+    "invalid-request": "The request is JSON, but not one this endpoint takes. Each entry of `errors` names a place: a "
+    "JSON pointer into the body, or a query parameter. Correct those; nothing was done.",
+    "length-required": "The body came in chunks. Send it with a Content-Length.",
+    "method-not-allowed": "The address exists, but not with this method. The Allow header names those it has.",
+    "mode-not-lowered": "A token may only lower the validation mode. A person raises it, in the admin or by "
+    "`manage.py mode set`.",
+    "mode-not-raised": "The user may not raise the mode here: it was lowered automatically, or gates stand against it.",
+    "mode-refused": "The values make no mode, or not one that may follow the present one; the detail says why.",
+    "not-acceptable": "The answer is JSON; let the Accept header allow application/json.",
+    "not-authenticated": "Send `Authorization: Token …`. The operators make tokens with `manage.py consumers token`.",
+    "not-found": "There is nothing at this address that you may see, or the page is beyond the last one.",
+    "parse-error": "The body is no JSON, or JSON that readers understand differently: nested too deeply, a key twice, "
+    "NaN, an integer beyond 2**53, a NUL or half of a surrogate pair.",
+    "permission-denied": "The token lacks the scope this method needs, or the session its CSRF token.",
+    "request-timeout": "The request took longer to arrive than the server waits. Send it at once.",
+    "second-person-needed": "Two people are needed for this change. It waits for the second one in the admin.",
+    "server-error": "Something failed that is no fault of the request. It is logged; try again later.",
+    "throttled": "You come too often. Wait as many seconds as Retry-After says.",
+    "unavailable": "The database does not answer, or a stored value is not usable. Try again soon.",
+    "unknown-stage": "The request names something that is no stage, and the mode is `enforce`. Each entry of `errors` "
+    "has the value, the reason and suggestions; `valid_stages` is what may be sent. GET /api/stages lists them too.",
+    "unsupported-media-type": "Send application/json in UTF-8, not compressed.",
+    "version-conflict": "Somebody changed the mode since you looked. Look again, and decide again.",
+}
+
+
+@dataclass(frozen=True)
+class ProblemType:
+    """One type: the last part of its URI, its status, its title, and what it means."""
+
+    slug: str
+    status: int
+    title: str
+    meaning: str
+
+
+def problem_types() -> dict[str, ProblemType]:
+    """Return the types by slug: the framework's, and every subclass of Problem that is loaded."""
+    found = [ProblemType("invalid-request", 400, TITLES["invalid"], MEANINGS["invalid-request"])]
+    found += [_type(kind, TITLES[kind.default_code]) for kind in FRAMEWORK]
+    found += [_type(kind, kind.title) for kind in _subclasses(Problem)]
+    return {it.slug: it for it in sorted(found, key=lambda it: it.slug)}
+
+
+def _type(kind: type[APIException], title: str) -> ProblemType:
+    slug = str(kind.default_code).replace("_", "-")
+    return ProblemType(slug, kind.status_code, title, MEANINGS.get(slug, str(kind.__doc__)))
+
+
+def _subclasses(kind: type[Problem]) -> Iterator[type[Problem]]:
+    for inner in kind.__subclasses__():
+        yield inner
+        yield from _subclasses(inner)
