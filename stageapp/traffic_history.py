@@ -16,8 +16,8 @@ from stageapp import conf, events
 from stageapp.models.traffic import TrafficHour, TrafficWindow
 
 KEEP_WINDOWS = datetime.timedelta(days=1)
-# A request is counted in the window in which it ends and written by the next flush: after this a window is whole.
 SETTLED = datetime.timedelta(seconds=15)
+_WRITING = 5.0  # seconds that a flush may take
 
 
 class Step(enum.IntEnum):
@@ -54,6 +54,11 @@ class Slot:
         """Return both as one slot, which starts where this one does."""
         mine, others = astuple(self), astuple(other)
         return Slot(self.started_at, *(one + two for one, two in zip(mine[1:], others[1:], strict=True)))
+
+
+def settled() -> datetime.timedelta:
+    """Return after what time a window is whole: a request counts where it ends, and the next flush writes it."""
+    return max(SETTLED, datetime.timedelta(seconds=conf.refresh_seconds() + _WRITING))
 
 
 _HISTORY_SQL = """

@@ -56,6 +56,7 @@ class Measurements:
     audit: AuditFact | None = None
     still_unknown: Sequence[str] = ()
     backup: BackupFact | None = None
+    settled: datetime.timedelta = SETTLED
 
     def last_days(self, count: int) -> list[datetime.datetime]:
         """Return the starts of the last whole days (UTC), oldest first."""
@@ -64,5 +65,5 @@ class Measurements:
 
     def last_minutes(self, count: int) -> list[datetime.datetime]:
         """Return the starts of the last whole minutes whose counts are all in, oldest first."""
-        end = Step.MINUTE.floor(self.now - SETTLED)
+        end = Step.MINUTE.floor(self.now - self.settled)
         return [end - Step.MINUTE.length * back for back in range(count, 0, -1)]

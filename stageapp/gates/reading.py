@@ -11,7 +11,7 @@ from stageapp.models.normalization import Run
 from stageapp.models.rollout import ConsumerAudit
 from stageapp.rollout.canary import pins
 from stageapp.thresholds import GateThresholds
-from stageapp.traffic_history import Step, by_day, history
+from stageapp.traffic_history import Step, by_day, history, settled
 
 _MOST_NAMES = 100  # consumers named as evidence
 
@@ -38,6 +38,7 @@ def read(now: datetime.datetime) -> Measurements:
         runs=[_newest_run(label) for label in conf.targets()],
         audit=_audit(),
         still_unknown=_who_sends_unknown(week.date()),
+        settled=settled(),
     )
 
 

@@ -10,7 +10,7 @@ from stageapp import mode_history, thresholds
 from stageapp.models.modes import ModeChange
 from stageapp.rollout.changes import downgrade
 from stageapp.thresholds import GuardThresholds, share
-from stageapp.traffic_history import SETTLED, Slot, Step, history
+from stageapp.traffic_history import Slot, Step, history, settled
 
 ACTOR = "guard"
 
@@ -27,7 +27,7 @@ class Rule:
 
     def since(self, now: datetime.datetime) -> datetime.datetime:
         """Return the start of the first slot it looks at; the last is the newest whose counts are all in."""
-        return self.step.floor(now - SETTLED) - self.step.length * self.slots
+        return self.step.floor(now - settled()) - self.step.length * self.slots
 
     def broken_by(self, found: Sequence[Slot], since: datetime.datetime) -> bool:
         """Tell whether what arrived breaks it. A slot without requests tells nothing, except the first.

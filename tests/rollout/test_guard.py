@@ -137,6 +137,15 @@ def test_refusals_before_the_newest_change_do_not_undo_it(enforcing, clock, arri
     assert guard.watch() is None
 
 
+def test_windows_that_processes_have_not_written_yet_are_waited_for(enforcing, clock, arrive, settings):
+    settings.STAGE_REFRESH_SECONDS = 25.0
+    seconds(clock, arrive, 50)
+    clock.move(seconds=29)
+    assert guard.watch() is None
+    clock.move(seconds=1)
+    assert guard.watch().kind == "downgrade"
+
+
 def test_without_traffic_nothing_happens(enforcing, settle):
     settle()
     assert guard.watch() is None
