@@ -34,7 +34,15 @@ def actor(request: HttpRequest) -> str:
 
 def page(request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
     """Answer with a page of our own inside the admin's frame."""
-    return TemplateResponse(request, f"admin/stageapp/{template}", {**site.each_context(request), **context})
+    name = name_of(context["opts"]) if "opts" in context else ""
+    return TemplateResponse(
+        request, f"admin/stageapp/{template}", {**site.each_context(request), "section": name, **context}
+    )
+
+
+def name_of(opts: Any) -> str:
+    """Return the name that a model has in the navigation."""
+    return NAMES.get(opts.object_name) or str(opts.verbose_name_plural).capitalize()
 
 
 class ReadOnlyAdmin(StockAdmin):
@@ -45,8 +53,8 @@ class ReadOnlyAdmin(StockAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list under the name that it has in the navigation."""
-        title = NAMES.get(self.opts.object_name or "", self.opts.verbose_name_plural)
-        return super().changelist_view(request, {"title": title, "subtitle": None, **(extra_context or {})})
+        title = {"title": name_of(self.opts), "subtitle": None}
+        return super().changelist_view(request, {**title, **(extra_context or {})})
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse."""

@@ -17,12 +17,10 @@ class ConsumerSightingAdmin(BoundedAdmin):
     """Counts; the values behind them are in the queue of unknown values."""
 
     list_display = ["day", "consumer", "endpoint", "shown", "outcome", "count"]
-    list_display_links = None
     list_filter = ["outcome", "day"]
     ordering = ["-pk"]
     sortable_by = ()
     search_fields = ["consumer", "key"]
-    search_help_text = "A consumer's whole name, or a whole value; formatting does not matter."
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

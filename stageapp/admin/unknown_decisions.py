@@ -17,7 +17,7 @@ from stageapp.admin.unknown_forms import DECISIONS, ChoiceForm, Decision, offere
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.unknowns.decisions import DecisionRefused, why_not
 from stageapp.unknowns.preview import preview
-from stageapp.unknowns.queue import queue
+from stageapp.unknowns.queue import TRAFFIC_DAYS, queue
 
 QUEUE = "admin:stageapp_unknownentry_changelist"
 MOST = 200  # entries of one decision; more of them are a case for the CSV file
@@ -102,7 +102,7 @@ def _preview(
     found = preview(entries, **values)
     others = _decidable(entries, values) if found.refused else []
     context = {
-        **_frame(entries, decision.label),
+        **_frame(entries, "Preview the decision"),
         "decision": decision, "name": name, "values": values, "choice": form, "form": confirm, "preview": found,
         "stage": vocabulary.current().labels.get(values.get("stage", "")),
         "held": [(visible(raw), rows) for raw, rows in found.values],
@@ -118,5 +118,6 @@ def _decidable(entries: list[UnknownEntry], values: dict[str, str]) -> list[Unkn
 def _frame(entries: list[UnknownEntry], title: str) -> dict[str, Any]:
     return {
         "title": title, "opts": UnknownEntry._meta, "entries": entries, "numbers": numbers(entries),
+        "days": TRAFFIC_DAYS,
         "rows": [{"entry": entry, "value": first_example(entry)} for entry in entries],
     }  # fmt: skip

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.unknowns import UnknownCount
+from stageapp.models.vocabulary import REASONS
 from stageapp.unknowns.queue import STATES
 
 KINDS = {
@@ -43,6 +44,21 @@ class StateFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Keep the entries in the state."""
         return queryset if self.state == "all" else queryset.filter(Q(("state", self.state)))
+
+
+class ReasonFilter(admin.SimpleListFilter):
+    """Why a value is unknown."""
+
+    title = "reason"
+    parameter_name = "reason"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer every reason, by its short name."""
+        return [(reason, reason.replace("_", " ")) for reason in REASONS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the entries of this reason."""
+        return queryset.filter(reason=self.value()) if self.value() in REASONS else queryset
 
 
 class KindFilter(admin.SimpleListFilter):

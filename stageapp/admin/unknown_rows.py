@@ -13,7 +13,7 @@ from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.unknowns import UnknownCount, UnknownEntry
 from stageapp.unknowns.queue import suggestions
 
-SHOWN_PLACES = 3
+SHOWN_PLACES = 2
 
 Where = tuple[str, int]  # who or what brought it, and how often
 

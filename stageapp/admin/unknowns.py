@@ -17,7 +17,7 @@ from stageapp.admin.screens import BoundedAdmin, PageAdmin
 from stageapp.admin.site import site
 from stageapp.admin.spreadsheets import download
 from stageapp.admin.unknown_decisions import MOST, choices, confirm_view, decide_view
-from stageapp.admin.unknown_filters import KINDS, KindFilter, StateFilter
+from stageapp.admin.unknown_filters import KINDS, KindFilter, ReasonFilter, StateFilter
 from stageapp.admin.unknown_rows import SHOWN_PLACES, QueueList
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import REASONS, Stage, StageAlias
@@ -34,23 +34,11 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
 
     page_template = "unknown.html"
     change_list_template = "admin/stageapp/unknown_list.html"
-    list_display = [
-        "value",
-        "because",
-        "state",
-        "suggestion",
-        "rows",
-        "imported",
-        "requests",
-        "seen_in",
-        "first",
-        "last",
-    ]
-    list_filter = [StateFilter, "reason", KindFilter]
+    list_display = ["value", "because", "suggestion", "rows", "requests", "seen_in", "seen"]
+    list_filter = [StateFilter, ReasonFilter, KindFilter]
     list_per_page = 50
     list_max_show_all = MOST
     search_fields = ["key"]
-    search_help_text = "Part of the value; formatting does not matter."
     actions = ["decide"]
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -131,33 +119,27 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
 
     @admin.display(description="value")
     def value(self, entry: UnknownEntry) -> SafeString:
-        """Return the value as it was first written."""
-        return format_html('<code class="sn-raw">{}</code>', first_example(entry))
+        """Return the value as it was first written, and its state where it is not open."""
+        shown = format_html('<code class="sn-raw">{}</code>', first_example(entry))
+        return (
+            shown if entry.state == "open" else format_html('{} <span class="sn-state">{}</span>', shown, entry.state)
+        )
 
     @admin.display(description="because it is", ordering="reason")
     def because(self, entry: UnknownEntry) -> str:
         """Return why it is unknown."""
         return entry.reason.replace("_", " ")
 
-    @admin.display(description="state", ordering="state")
-    def state(self, entry: UnknownEntry) -> SafeString:
-        """Return the state, as a word with a colour."""
-        return format_html('<span class="sn-state sn-state-{}">{}</span>', entry.state, entry.state)
-
     @admin.display(description="suggestion")
     def suggestion(self, entry: Any) -> str:
         """Return what it may have meant."""
         return ", ".join(entry.suggested) or "–"
 
-    @admin.display(description="rows stored", ordering="rows")
+    @admin.display(description="rows", ordering="rows")
     def rows(self, entry: UnknownEntry) -> str:
-        """Return the rows of targets that hold it."""
-        return f"{entry.rows:,}"
-
-    @admin.display(description="rows imported", ordering="imported")
-    def imported(self, entry: UnknownEntry) -> str:
-        """Return the rows of imports that held it."""
-        return f"{entry.imported:,}"
+        """Return the rows of targets that hold it, and those of imports that held it."""
+        imported = f"{entry.imported:,} imported" if entry.imported else ""
+        return ", ".join(filter(None, [f"{entry.rows:,}" if entry.rows else "", imported])) or "0"
 
     @admin.display(description=f"requests, {TRAFFIC_DAYS} days", ordering="requests")
     def requests(self, entry: UnknownEntry) -> str:
@@ -172,15 +154,10 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
         more = len(entry.where) - SHOWN_PLACES
         return format_html("{} and {} more", shown, more) if more > 0 else shown
 
-    @admin.display(description="first seen", ordering="first_seen")
-    def first(self, entry: UnknownEntry) -> str:
-        """Return the day, in UTC."""
-        return f"{entry.first_seen:%Y-%m-%d}"
-
-    @admin.display(description="last seen", ordering="last_seen")
-    def last(self, entry: UnknownEntry) -> str:
-        """Return the minute, in UTC."""
-        return f"{entry.last_seen:%Y-%m-%d %H:%M}"
+    @admin.display(description="first and last seen", ordering="last_seen")
+    def seen(self, entry: UnknownEntry) -> str:
+        """Return the day and the minute, in UTC."""
+        return f"{entry.first_seen:%Y-%m-%d} to {entry.last_seen:%Y-%m-%d %H:%M}"
 
 
 def described(stage: Stage) -> dict[str, Any]:
