@@ -172,6 +172,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0 if DEBUG else 3600)
 X_FRAME_OPTIONS = "DENY"
+STAGE_READ_SECONDS = env.float("STAGE_READ_SECONDS", default=10.0)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("STAGE_MAX_BODY_BYTES", default=262_144)
 # A file is read in memory or not at all: what is larger is dropped as it arrives, and nothing goes to a disk.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
@@ -280,6 +281,17 @@ STAGE_GUARD = {
     "fast_seconds": env.int("STAGE_GUARD_FAST_SECONDS", default=30),
     "fast_sample": env.int("STAGE_GUARD_FAST_SAMPLE", default=20),
 }
+
+# Backups. With the embedded servers they go under .local/ and are signed with a key made from SECRET_KEY.
+STAGE_BACKUP_DIR = env.str("STAGE_BACKUP_DIR", default=str(BASE_DIR / ".local" / "backups") if EMBEDDED else "")
+STAGE_BACKUP_KEY = env.str("STAGE_BACKUP_KEY", default="")
+STAGE_BACKUP_MINUTES = env.float("STAGE_BACKUP_MINUTES", default=0.0)
+STAGE_BACKUP_KEEP = env.int("STAGE_BACKUP_KEEP", default=48)
+STAGE_BACKUP_ADAPTER = env.str("STAGE_BACKUP_ADAPTER", default="")
+STAGE_BACKUP_ADAPTER_SECONDS = env.float("STAGE_BACKUP_ADAPTER_SECONDS", default=7200.0)
+STAGE_REQUIRE_BACKUP = env.bool("STAGE_REQUIRE_BACKUP", default=_HAS_OWN_DATABASE)
+STAGE_POSTGRES_PROGRAMS = env.str("STAGE_POSTGRES_PROGRAMS", default="")
+REHEARSAL_DATABASE_URL = env.str("REHEARSAL_DATABASE_URL", default="")
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 structlog.configure(

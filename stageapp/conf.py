@@ -6,6 +6,7 @@ Everything is read at call time, so that a test may override a setting.
 from urllib.parse import parse_qsl
 
 from django.conf import settings
+from django.utils.crypto import salted_hmac
 
 MODES = ("off", "warn", "enforce")
 DEFAULT_MODE_CEILING = "warn"
@@ -116,3 +117,53 @@ def traffic_retention_days() -> int:
 def two_person_rule() -> bool:
     """Tell whether enforcing and running each take a second person."""
     return bool(settings.STAGE_TWO_PERSON_RULE)
+
+
+def backup_folder() -> str:
+    """Return the folder of the backups; empty if none is set."""
+    return str(settings.STAGE_BACKUP_DIR)
+
+
+def backup_keys() -> list[str]:
+    """Return the keys of the backups' signatures, the one that signs first.
+
+    With the embedded servers and no key of one's own it is made from SECRET_KEY.
+    """
+    if keys := str(settings.STAGE_BACKUP_KEY).split():
+        return keys
+    return [salted_hmac("stageapp.backups", "key", algorithm="sha256").hexdigest()] if embedded() else []
+
+
+def backup_minutes() -> float:
+    """Return how often beat makes, verifies and (where due) rehearses a backup, in minutes; 0 is never."""
+    return float(settings.STAGE_BACKUP_MINUTES)
+
+
+def backups_kept() -> int:
+    """Return how many backups `prune` keeps."""
+    return int(settings.STAGE_BACKUP_KEEP)
+
+
+def backup_adapter() -> str:
+    """Return the command line of another backup system's adapter; empty without one."""
+    return str(settings.STAGE_BACKUP_ADAPTER)
+
+
+def backup_adapter_seconds() -> float:
+    """Return how long the adapter may take, in seconds."""
+    return float(settings.STAGE_BACKUP_ADAPTER_SECONDS)
+
+
+def backup_required() -> bool:
+    """Tell whether a run needs a verified backup and a passed rehearsal."""
+    return bool(settings.STAGE_REQUIRE_BACKUP)
+
+
+def postgres_programs() -> str:
+    """Return the folder of pg_dump and pg_restore; empty for the ones that come along."""
+    return str(settings.STAGE_POSTGRES_PROGRAMS)
+
+
+def rehearsal_database() -> str:
+    """Return where restores are rehearsed: a URL, `embedded`, or empty for the live server."""
+    return str(settings.REHEARSAL_DATABASE_URL)

@@ -112,3 +112,24 @@ def mode_went_back(*, known: str, stored: str, followed: bool) -> None:
 def connection_cut(*, job: str, seconds: float) -> None:
     """Record that PostgreSQL neither answered nor hung up, and that the refresher's connection was cut."""
     _log.error("connection_cut", job=job, seconds=seconds)
+
+
+def backup_created(*, name: str, bytes: int, actor: str, reason: str) -> None:
+    """Record a new backup."""
+    _log.info("backup_created", name=name, bytes=bytes, actor=actor, reason=reason)
+
+
+def backup_checked(*, kind: str, name: str, passed: bool, seconds: float, failures: str, actor: str) -> None:
+    """Record the verdict of a verification or a rehearsal; a bad one loudly."""
+    say = _log.info if passed else _log.error
+    say("backup_checked", kind=kind, name=name, passed=passed, seconds=seconds, failures=failures, actor=actor)
+
+
+def backup_restored(*, name: str, database: str, seconds: float, actor: str, reason: str) -> None:
+    """Record a restore into a new database; never sampled."""
+    _log.warning("backup_restored", name=name, database=database, seconds=seconds, actor=actor, reason=reason)
+
+
+def backups_pruned(*, names: list[str], actor: str, reason: str) -> None:
+    """Record which backups were removed."""
+    _log.info("backups_pruned", names=names, actor=actor, reason=reason)

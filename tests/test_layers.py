@@ -23,7 +23,7 @@ LAYERS = {
         "stageapp/vocabulary.py",
     ],
     "3 decisions": [
-        "stageapp/alias_files.py", "stageapp/backups.py", "stageapp/consumer_audit/", "stageapp/consumers.py",
+        "stageapp/alias_files.py", "stageapp/backups/", "stageapp/consumer_audit/", "stageapp/consumers.py",
         "stageapp/contacts.py", "stageapp/drift.py",
         "stageapp/finance/", "stageapp/gates/", "stageapp/sightings.py", "stageapp/unknowns/",
         "stageapp/vocabulary_versions.py",

@@ -4,18 +4,20 @@ Entry points call `provide()` before Django loads its settings; importing the se
 """
 
 import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import environ
 
-from config.embedded import programs
+from config.embedded import programs, throwaway
 from config.embedded.location import EmbeddedError, Location, find, locked, prepare
 from config.embedded.postgres import DEFAULT_VERSION, Postgres
 from config.embedded.redis import EmbeddedRedis, broker_url
 from config.embedded.server import Server
 
 __all__ = [
+    "POSTGRES_VERSIONS",
     "EmbeddedError",
     "ServerStatus",
     "Services",
@@ -25,10 +27,12 @@ __all__ = [
     "provided",
     "status",
     "stop",
+    "throw_away",
 ]
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEFAULT_ROOT = PROJECT / ".local"
+POSTGRES_VERSIONS = tuple(sorted(programs.POSTGRES_FOLDERS))
 _provided: "Services | None" = None
 
 
@@ -111,6 +115,11 @@ def client_programs(postgres_version: int | None = None) -> Path:
         EmbeddedError: when the wheel that brings them is not installed.
     """
     return programs.postgres_programs(postgres_version or _postgres_version())
+
+
+def throw_away(version: int) -> AbstractContextManager[str]:
+    """Start an empty PostgreSQL of a major version for one task, yield its URL, and remove it afterwards."""
+    return throwaway.throw_away((DEFAULT_ROOT / "rehearsal").resolve(), version)
 
 
 def _ensure(location: Location, missing: list[str], version: int, durable: bool) -> Services:

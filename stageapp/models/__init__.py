@@ -1,5 +1,6 @@
 """The facts: one file per part of the product."""
 
+from stageapp.models.backups import Backup, BackupCheck, BackupJob
 from stageapp.models.consumers import Consumer, ConsumerContact, ConsumerSighting
 from stageapp.models.drift import DriftCheck
 from stageapp.models.modes import ModeChange
@@ -28,6 +29,9 @@ from stageapp.models.vocabulary import (
 )
 
 __all__ = [
+    "Backup",
+    "BackupCheck",
+    "BackupJob",
     "Batch",
     "Checkpoint",
     "Consumer",

@@ -1,0 +1,93 @@
+"""The hook for those who have a backup system: a command of theirs that tells the same facts as JSON.
+
+STAGE_BACKUP_ADAPTER is run with one more word, `create`, `list`, `verify NAME` or `rehearse NAME`, and answers one
+JSON document on stdout: an object (for `list` an array of objects) with these names.
+
+    name      what the other system calls the backup
+    taken_at  ISO 8601 with an offset: every change up to then is in it
+    bytes     its size
+    passed    verify and rehearse: true or false
+    said      verify and rehearse: one sentence, for people
+    seconds   rehearse: how long a restore took
+"""
+
+import datetime
+import json
+import shlex
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+from stageapp import conf
+from stageapp.backups.errors import BackupError
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the adapter says of a backup."""
+
+    name: str
+    taken_at: datetime.datetime
+    bytes: int
+    passed: bool | None = None
+    said: str = ""
+    seconds: float | None = None
+
+
+def ask(verb: str, name: str = "") -> Facts:
+    """Run the adapter for one backup and return its answer.
+
+    Raises:
+        BackupError: it fails, takes too long, or answers something else; the text says what.
+    """
+    facts = _facts(_run(verb, name))
+    if name and facts.name != name:
+        raise BackupError(f"The backup adapter was asked of {name} and answered of {facts.name}.")
+    if verb in ("verify", "rehearse") and facts.passed is None:
+        raise BackupError(f"The backup adapter did not say whether {verb} passed: `passed` is missing.")
+    return facts
+
+
+def listed() -> list[Facts]:
+    """Return the backups that the adapter knows; raises BackupError as `ask`."""
+    found = _run("list")
+    if not isinstance(found, list):
+        raise BackupError("The backup adapter has to answer `list` with a JSON array.")
+    return [_facts(one) for one in found]
+
+
+def _run(*words: str) -> Any:
+    command = [*shlex.split(conf.backup_adapter()), *filter(None, words)]
+    try:
+        done = subprocess.run(  # noqa: S603  the words are the operator's own; no shell reads them
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=conf.backup_adapter_seconds(), check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BackupError(f"The backup adapter could not do its work: {error}.") from None
+    if done.returncode:
+        tail = done.stderr.decode(errors="replace").strip()[-1000:]
+        raise BackupError(f"The backup adapter failed ({done.returncode}): {tail}")
+    try:
+        return json.loads(done.stdout)
+    except ValueError as error:
+        raise BackupError(f"The backup adapter answered no JSON: {error}.") from None
+
+
+def _facts(found: Any) -> Facts:
+    try:
+        facts = Facts(**found | {"taken_at": datetime.datetime.fromisoformat(found["taken_at"])})
+        _check(facts)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise BackupError(f"The backup adapter's answer is not as documented: {error!r}.") from None
+    return facts
+
+
+def _check(facts: Facts) -> None:
+    if not isinstance(facts.name, str) or not facts.name or len(facts.name) > 200:
+        raise ValueError("name must be a text of 1 to 200 characters")
+    if facts.taken_at.tzinfo is None:
+        raise ValueError("taken_at needs an offset")
+    if type(facts.bytes) is not int or facts.bytes < 0 or type(facts.passed) not in (bool, type(None)):
+        raise ValueError("bytes must be a whole number, and passed true or false")
+    if not isinstance(facts.said, str) or type(facts.seconds) not in (int, float, type(None)):
+        raise ValueError("said must be a text, and seconds a number")

@@ -1,0 +1,130 @@
+"""Make a backup: the dump and its manifest from one snapshot, under a temporary name until both are on the disk."""
+
+import contextlib
+import datetime
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import psycopg
+
+from stageapp import conf
+from stageapp.backups import folder, libpq, manifest, programs
+from stageapp.backups.contents import Session, measure
+from stageapp.backups.errors import BackupError
+from stageapp.backups.manifest import Manifest
+from stageapp.backups.reports import Report, silent
+from stageapp.normalization.targets import Target, resolve
+
+_CHUNK = 1 << 20
+# gzip is the compression that every build has. Its check sums make a restore of damaged data fail, and an
+# uncompressed dump would restore it silently.
+_OPTIONS = ["--format=custom", "--compress=3", "--no-password", "--lock-wait-timeout=60000"]
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    id: str
+    taken_at: datetime.datetime
+    database: str
+    database_bytes: int
+    server_version: int
+
+
+def create(report: Report = silent) -> Manifest:
+    """Make a backup of the database and return its manifest.
+
+    Raises:
+        BackupError: it was refused or has failed (a full disk, no key, a program that fails); nothing of it stays.
+        BackupBusy: another process makes one.
+    """
+    manifest.check_keys()
+    targets = [resolve(label) for label in conf.targets()]
+    with folder.locked(), _told_plainly():
+        name = folder.new_name(f"stage-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}")
+        with folder.unfinished(name) as place:
+            made = _dump(name, place, targets, report)
+            folder.write_whole(place / folder.MANIFEST, manifest.dump(made))
+    return made
+
+
+@contextlib.contextmanager
+def _told_plainly() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise BackupError(f"PostgreSQL does not answer, or refuses: {error}. Nothing was kept.") from None
+    except OSError as error:
+        free = shutil.disk_usage(folder.path()).free
+        raise BackupError(
+            f"The backup could not be written: {error.strerror or error}; {free / 1e6:,.0f} MB are free in "
+            f"{folder.path()}. Nothing of it was kept."
+        ) from None
+
+
+def _dump(name: str, place: Path, targets: list[Target], report: Report) -> Manifest:
+    server = libpq.live()
+    with libpq.connect(server) as session, session.transaction(), ThreadPoolExecutor(1) as beside:
+        snapshot = _take_snapshot(session)
+        program = programs.path_of("pg_dump", snapshot.server_version)
+        # The session is the thread's alone from here; its transaction keeps the snapshot until both are done.
+        measured = beside.submit(measure, session, targets, report)
+        try:
+            size, sha256 = _write(
+                place / folder.DUMP, [program, *_OPTIONS, f"--snapshot={snapshot.id}"], server, report
+            )
+        except BaseException:
+            session.cancel()
+            raise
+        contents = measured.result()
+    return Manifest(
+        format=manifest.FORMAT, name=name, taken_at=snapshot.taken_at, ended_at=datetime.datetime.now(datetime.UTC),
+        bytes=size, sha256=sha256, database=snapshot.database, database_bytes=snapshot.database_bytes,
+        server_version=snapshot.server_version, dump_version=_version(program), contents=contents,
+    )  # fmt: skip
+
+
+def _take_snapshot(session: Session) -> _Snapshot:
+    session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    row = session.execute(
+        "SELECT pg_export_snapshot(), now(), current_database(), pg_database_size(current_database()), "
+        "current_setting('server_version_num')::int"
+    ).fetchall()[0]
+    return _Snapshot(row[0], row[1].astimezone(datetime.UTC), *row[2:])
+
+
+def _write(target: Path, command: list[str], server: libpq.Parameters, report: Report) -> tuple[int, str]:
+    """Write what pg_dump prints to the file, and to the disk; return its size and its sha256."""
+    with folder.create(target) as file:
+        with programs.running(command, server, stdout=subprocess.PIPE) as process:
+            written = _copy(_pipe(process), file, report)
+        folder.flush(file)
+    return written
+
+
+def _copy(source: IO[bytes], file: IO[bytes], report: Report) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    while chunk := source.read(_CHUNK):
+        digest.update(chunk)
+        rest = memoryview(chunk)
+        while rest:  # a write without a buffer may take a part
+            rest = rest[file.write(rest) :]
+        size += len(chunk)
+        report("dump", size, 0)
+    return size, digest.hexdigest()
+
+
+def _pipe(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    if process.stdout is None:
+        raise BackupError("The program has no output to read.")
+    return process.stdout
+
+
+def _version(program: str) -> str:
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+    return done.stdout.strip()

@@ -1,0 +1,62 @@
+"""What there is to show before a run: a verified backup and how old its data is, and a rehearsal that counts."""
+
+import datetime
+from dataclasses import dataclass
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from stageapp.backups import contents, folder, libpq
+from stageapp.models.backups import Backup, BackupCheck
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The newest backup whose last verification passed, and the newest rehearsal passed with the schema of today."""
+
+    verified: str = ""
+    taken_at: datetime.datetime | None = None
+    rehearsed: str = ""
+    rehearsed_at: datetime.datetime | None = None
+    rto_seconds: float | None = None
+    schema_changed: bool = False  # a rehearsal passed, but the schema has changed since
+
+
+def read() -> Evidence:
+    """Return the evidence as it stands; a backup that is not in its folder any more is none.
+
+    Raises:
+        django.db.DatabaseError, psycopg.Error: PostgreSQL does not answer.
+    """
+    verified = next((backup for backup in _verified() if _there(backup)), None)
+    rehearsals = BackupCheck.objects.filter(kind="rehearse", passed=True, backup__isnull=False)
+    same_schema = rehearsals.filter(backup__schema=schema_now()).select_related("backup").first()
+    return Evidence(
+        verified=verified.name if verified else "",
+        taken_at=verified.taken_at if verified else None,
+        rehearsed=same_schema.name if same_schema else "",
+        rehearsed_at=same_schema.created_at if same_schema else None,
+        rto_seconds=same_schema.seconds if same_schema else None,
+        schema_changed=same_schema is None and rehearsals.exists(),
+    )
+
+
+def verified_names() -> list[str]:
+    """Return the backups whose last verification passed, newest first."""
+    return [backup.name for backup in _verified()]
+
+
+def schema_now() -> str:
+    """Return the sha256 of the live schema, as manifests hold it."""
+    with libpq.connect(libpq.live()) as session:
+        return contents.schema_of(session)
+
+
+def _verified() -> QuerySet[Backup]:
+    checks = BackupCheck.objects.filter(backup=OuterRef("pk"), kind="verify")
+    newer_failure = checks.filter(passed=False, pk__gt=OuterRef("checks__pk"))
+    passed = Backup.objects.filter(removed_at=None, checks__kind="verify", checks__passed=True)
+    return passed.exclude(Exists(newer_failure)).distinct()
+
+
+def _there(backup: Backup) -> bool:
+    return backup.origin != "own" or folder.holds(backup.name, backup.bytes)

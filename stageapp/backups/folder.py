@@ -1,0 +1,206 @@
+"""The folder of backups. A backup is a folder of its own in it, which gets its name only when it is whole.
+
+Names are single words; everything is opened relative to an open folder and without following links, once, and then
+used by its handle. So no name leads out, and what was verified is what is restored.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from stageapp import conf
+from stageapp.backups.errors import BackupBusy, BackupError, NoSuchBackup
+
+DUMP, MANIFEST = "database.dump", "manifest.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
+_UNFINISHED, _REMOVED = ".unfinished-", ".removed-"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in its place would keep us waiting
+
+
+def path() -> Path:
+    """Return the folder of all backups, made at the first call.
+
+    Raises:
+        BackupError: it cannot be made, or everybody may write there.
+    """
+    chosen = Path(conf.backup_folder())
+    if not conf.backup_folder():
+        raise BackupError("Set STAGE_BACKUP_DIR to the folder for backups: on another disk than the database.")
+    try:
+        chosen.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if chosen.stat().st_mode & stat.S_IWOTH:
+            raise BackupError(f"Everybody may write to {chosen}: chmod o-w it, and look at what is in it.")
+    except OSError as error:
+        raise BackupError(f"{chosen} cannot be used for backups: {error.strerror}. Set STAGE_BACKUP_DIR.") from None
+    return chosen
+
+
+def names() -> list[str]:
+    """Return the backups that are there, newest name first; a plain .sql file with a .sha256 beside it is one too."""
+    with os.scandir(path()) as entries:
+        found = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+    plain = [name for name in found if name.endswith(".sql") and f"{name}.sha256" in found]
+    ours = [name for name, is_folder in found.items() if is_folder and _NAME.fullmatch(name)]
+    return sorted([*ours, *plain], reverse=True)
+
+
+def new_name(prefix: str) -> str:
+    """Return a name that no backup has yet."""
+    return f"{prefix}-{secrets.token_hex(3)}"
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Be the only one who makes or removes backups, and clear away what a killed process left.
+
+    Raises:
+        BackupBusy: another process is at it.
+    """
+    root = path()
+    with (root / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BackupBusy("Another process makes or removes backups here. Wait until it has ended.") from None
+        for leftover in root.iterdir():
+            if leftover.name.startswith((_UNFINISHED, _REMOVED)) and not leftover.is_symlink():
+                shutil.rmtree(leftover)
+        yield
+
+
+@contextmanager
+def unfinished(name: str) -> Iterator[Path]:
+    """Make a folder under another name, and give it its own when the block has filled it; the lock must be held.
+
+    The rename is the moment at which the backup begins to exist: files and folders are on the disk by then.
+    """
+    root = path()
+    folder = root / f"{_UNFINISHED}{name}"
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+        sync(folder)
+        folder.rename(root / name)
+        sync(root)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def remove(name: str) -> None:
+    """Remove a backup; the lock must be held. Killed in between, it is gone all the same.
+
+    Raises:
+        NoSuchBackup: there is none of this name.
+    """
+    _check(name)
+    gone = path() / f"{_REMOVED}{name}"
+    try:
+        (path() / name).rename(gone)
+    except FileNotFoundError:
+        raise NoSuchBackup(_missing(name)) from None
+    sync(path())
+    shutil.rmtree(gone)
+
+
+@contextmanager
+def opened(name: str, *files: str) -> Iterator[list[BinaryIO]]:
+    """Open files of a backup for reading; without `files`, the plain .sql file of this name and its .sha256.
+
+    Raises:
+        NoSuchBackup: there is none of this name, or the name is no single word.
+        BackupError: a file is missing, no regular file, a link, or may not be read.
+    """
+    _check(name)
+    with _folder_handle(path()) as root:
+        if files:
+            with _folder_handle(name, root) as folder, _all_opened(folder, files) as handles:
+                yield handles
+        else:
+            with _all_opened(root, (name, f"{name}.sha256")) as handles:
+                yield handles
+
+
+def holds(name: str, size: int) -> bool:
+    """Tell whether the backup is there with a dump of this many bytes; cheap, and no verification."""
+    with suppress(BackupError), opened(name, DUMP) as (file,):
+        return os.fstat(file.fileno()).st_size == size
+    return False
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Write a file for its owner alone, and wait until it is on the disk."""
+    with create(target) as file:
+        file.write(data)
+        flush(file)
+
+
+def create(target: Path) -> IO[bytes]:
+    """Open a file that does not exist yet, for its owner alone and without a buffer."""
+    return os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb", buffering=0)
+
+
+def flush(file: IO[bytes]) -> None:
+    """Wait until a file is on the disk."""
+    os.fsync(file.fileno())
+
+
+def sync(folder: Path) -> None:
+    """Wait until a folder's names are on the disk."""
+    with _folder_handle(folder) as handle:
+        os.fsync(handle)
+
+
+def _check(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise NoSuchBackup(f"{name!r} is no name of a backup: it is one word, as `backup list` shows it, and no path.")
+
+
+def _missing(name: str) -> str:
+    return f"There is no backup {name!r} in {path()}. `manage.py backup list` shows them."
+
+
+@contextmanager
+def _folder_handle(name: str | Path, parent: int | None = None) -> Iterator[int]:
+    try:
+        handle = os.open(name, _FOLDER if parent is not None else _FOLDER & ~os.O_NOFOLLOW, dir_fd=parent)
+    except OSError as error:
+        if parent is None:
+            raise
+        raise NoSuchBackup(f"{_missing(str(name))} ({error.strerror})") from None
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _all_opened(folder: int, files: tuple[str, ...]) -> Iterator[list[BinaryIO]]:
+    handles: list[BinaryIO] = []
+    try:
+        for name in files:
+            handles.append(_opened(folder, name))
+        yield handles
+    finally:
+        for handle in handles:
+            handle.close()
+
+
+def _opened(folder: int, name: str) -> BinaryIO:
+    try:
+        file = os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb", buffering=0)
+    except OSError as error:
+        raise BackupError(f"{name} cannot be read: {error.strerror}.") from None
+    mode = os.fstat(file.fileno()).st_mode
+    if not stat.S_ISREG(mode) or not mode & stat.S_IRUSR:
+        file.close()
+        raise BackupError(f"{name} is no readable file ({stat.filemode(mode)}).")
+    return file

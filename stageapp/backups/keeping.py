@@ -1,0 +1,169 @@
+"""What edges call: each verb with its record of who, why and what came of it; by our own means or by the adapter."""
+
+import datetime
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Max
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from stageapp import conf, events
+from stageapp.backups import adapter, evidence, folder, records
+from stageapp.backups import create as creating
+from stageapp.backups import rehearse as rehearsing
+from stageapp.backups import restore as restoring
+from stageapp.backups import verify as verifying
+from stageapp.backups.adapter import Facts
+from stageapp.backups.errors import BackupError, NoSuchBackup
+from stageapp.backups.reports import Report, silent
+from stageapp.backups.restore import Restored
+from stageapp.backups.verify import Finding, Verdict
+from stageapp.models.backups import Backup, BackupCheck
+
+_KINDS = ("verify", "rehearse")
+_ADAPTER_HAS_IT = "STAGE_BACKUP_ADAPTER is set: {verb} backups by the means of that backup system."
+
+
+@dataclass(frozen=True)
+class Known:
+    """A backup as a list shows it: its record, whether it is there, and the newest verdicts."""
+
+    name: str
+    present: bool
+    backup: Backup | None = None
+    verified: BackupCheck | None = None
+    rehearsed: BackupCheck | None = None
+
+
+def create(*, actor: str, reason: str, report: Report = silent) -> Backup:
+    """Make a backup and record it.
+
+    Raises:
+        BackupError: nothing was made.
+    """
+    if conf.backup_adapter():
+        backup = _note_facts(adapter.ask("create"), actor=actor, reason=reason)
+    else:
+        backup = records.note(creating.create(report), actor=actor, reason=reason)
+    events.backup_created(name=backup.name, bytes=backup.bytes, actor=actor, reason=reason)
+    return backup
+
+
+def verify(
+    name: str | None, *, actor: str, reason: str, max_age: datetime.timedelta | None = None, report: Report = silent
+) -> Verdict:
+    """Verify a backup, the newest if none is named, and record the verdict.
+
+    Age belongs to the moment and not to the backup: a record says only whether it is whole and ours.
+
+    Raises:
+        NoSuchBackup: there is none (of this name).
+    """
+    chosen = name or newest()
+    verdict = _asked("verify", chosen) if conf.backup_adapter() else verifying.verify(chosen, report=report)
+    records.note_check("verify", verdict, actor=actor, reason=reason)
+    return verifying.aged(verdict, max_age)
+
+
+def rehearse(name: str | None, *, actor: str, reason: str, report: Report = silent) -> Verdict:
+    """Rehearse the restore of a backup, the newest if none is named, and record the verdict.
+
+    Raises:
+        BackupError: nothing was restored.
+    """
+    chosen = name or newest()
+    verdict = _asked("rehearse", chosen) if conf.backup_adapter() else rehearsing.rehearse(chosen, report)
+    records.note_check("rehearse", verdict, actor=actor, reason=reason)
+    return verdict
+
+
+def restore(name: str | None, database: str | None, *, actor: str, reason: str, report: Report = silent) -> Restored:
+    """Restore a backup, the newest if none is named, into a new database; the live one is not touched.
+
+    Raises:
+        BackupError: it was refused or has failed; nothing stays.
+    """
+    if conf.backup_adapter():
+        raise BackupError(_ADAPTER_HAS_IT.format(verb="restore"))
+    done = restoring.restore(name or newest(), database, actor=actor, reason=reason, report=report)
+    events.backup_restored(name=done.name, database=done.database, seconds=done.seconds, actor=actor, reason=reason)
+    return done
+
+
+def prune(keep: int | None, *, actor: str, reason: str) -> list[str]:
+    """Remove all but the newest backups, and never the last verified one; return the names of those removed.
+
+    The one to stay is verified once more before anything goes.
+
+    Raises:
+        BackupError: no backup verifies; nothing was removed.
+    """
+    if conf.backup_adapter():
+        raise BackupError(_ADAPTER_HAS_IT.format(verb="remove"))
+    count = conf.backups_kept() if keep is None else keep
+    with folder.locked():
+        ours = [name for name in folder.names() if not name.endswith(".sql")]
+        superfluous = ours[max(count, 1) :]
+        if not superfluous:
+            return []
+        spared = _still_good(ours, actor)
+        removed = [name for name in superfluous if name != spared]
+        for name in removed:
+            folder.remove(name)
+            Backup.objects.filter(name=name).update(removed_at=Now(), removed_why=f"{actor}: {reason}")
+    events.backups_pruned(names=removed, actor=actor, reason=reason)
+    return removed
+
+
+def newest() -> str:
+    """Return the name of the newest backup; raises NoSuchBackup."""
+    names = [facts.name for facts in _adapter_list()] if conf.backup_adapter() else folder.names()
+    ours = [name for name in names if not name.endswith(".sql")]
+    if not ours:
+        raise NoSuchBackup("There is no backup yet. Make one: `manage.py backup create`.")
+    return ours[0]
+
+
+def known() -> list[Known]:
+    """Return every backup that is there or on record, the newest first."""
+    there = [facts.name for facts in _adapter_list()] if conf.backup_adapter() else folder.names()
+    if not records.possible():
+        return [Known(name, present=True) for name in there]
+    rows = {backup.name: backup for backup in Backup.objects.filter(removed_at=None)}
+    names = [*there, *(name for name in rows if name not in there)]
+    return [Known(name, name in there, rows.get(name), *map(records.last_check, [name] * 2, _KINDS)) for name in names]
+
+
+def _still_good(ours: list[str], actor: str) -> str:
+    for name in [name for name in evidence.verified_names() if name in ours]:
+        verdict = verifying.verify(name)
+        records.note_check("verify", verdict, actor=actor, reason="before older backups are removed")
+        if verdict.passed:
+            return name
+    raise BackupError("No backup here verifies, so none is removed. Make a new one and verify it.")
+
+
+def _adapter_list() -> list[Facts]:
+    return sorted(adapter.listed(), key=lambda facts: facts.taken_at, reverse=True)
+
+
+def _asked(verb: str, name: str) -> Verdict:
+    facts = adapter.ask(verb, name)
+    _note_facts(facts, actor="adapter", reason="told by the backup adapter")
+    finding = Finding("adapter", bool(facts.passed), facts.said)
+    return Verdict(name, (finding,), facts.seconds or 0.0, data_age=timezone.now() - facts.taken_at)
+
+
+def _note_facts(facts: Facts, *, actor: str, reason: str) -> Backup:
+    """Record another system's backup. Its schema is today's if no migration has been applied since it was taken."""
+    migrated: Any = MigrationRecorder.Migration.objects.aggregate(last=Max("applied"))["last"]
+    same = migrated is None or migrated < facts.taken_at
+    return Backup.objects.get_or_create(
+        name=facts.name,
+        defaults={
+            "origin": "adapter", "taken_at": facts.taken_at, "ended_at": timezone.now(), "bytes": facts.bytes,
+            "schema": evidence.schema_now() if same else "", "actor": actor, "reason": reason,
+        },
+    )[0]  # fmt: skip

@@ -1,0 +1,135 @@
+"""The manifest: what a backup says of itself, signed, so that nobody can say it in our place."""
+
+import dataclasses
+import datetime
+import hashlib
+import hmac
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from stageapp import conf
+from stageapp.backups.contents import AuditFacts, Contents, StageFacts, TableFacts
+from stageapp.backups.errors import BackupError, BadManifest
+
+FORMAT = 1
+MIN_KEY_LENGTH = 32
+MAX_BYTES = 16_000_000
+_HEX64 = re.compile(r"[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The facts of one backup. `taken_at` is the time of its snapshot: what changed later is not in it."""
+
+    format: int
+    name: str
+    taken_at: datetime.datetime
+    ended_at: datetime.datetime
+    bytes: int
+    sha256: str
+    database: str
+    database_bytes: int
+    server_version: int
+    dump_version: str
+    contents: Contents
+
+
+def dump(manifest: Manifest) -> bytes:
+    """Return the manifest as signed JSON.
+
+    Raises:
+        BackupError: there is no key to sign with.
+    """
+    body = dataclasses.asdict(manifest)
+    return json.dumps({"manifest": body, "signature": _signatures(body)[0]}, indent=1, default=_text).encode()
+
+
+def load(data: bytes, name: str) -> Manifest:
+    """Return the manifest of the backup of this name.
+
+    Raises:
+        BadManifest: it is no JSON of ours, was changed, or belongs to another backup.
+    """
+    document = _parse(data)
+    if not isinstance(document, dict) or set(document) != {"manifest", "signature"}:
+        raise BadManifest("The manifest is not one of ours.")
+    _check_signature(document["manifest"], document["signature"])
+    try:
+        manifest = _read(document["manifest"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadManifest(f"The manifest is signed, but says something else than expected: {error!r}.") from None
+    if manifest.name != name:
+        raise BadManifest(f"The manifest belongs to {manifest.name}, not to {name}.")
+    if manifest.format != FORMAT or not _HEX64.match(manifest.sha256):
+        raise BadManifest(f"The manifest has format {manifest.format}; this version reads {FORMAT}.")
+    return manifest
+
+
+def check_keys() -> None:
+    """Hold that there is a key to sign with; raises BackupError."""
+    _keys()
+
+
+def _check_signature(body: Any, signature: Any) -> None:
+    given = signature if isinstance(signature, str) and _HEX64.match(signature) else ""
+    agreed = [hmac.compare_digest(given, expected) for expected in _signatures(body)]  # all, so in constant time
+    if not any(agreed):
+        raise BadManifest(
+            "The manifest's signature is not right: the manifest was changed, or signed with another STAGE_BACKUP_KEY."
+        )
+
+
+def _signatures(body: Any) -> list[str]:
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), default=_text).encode()
+    return [hmac.new(key, text, hashlib.sha256).hexdigest() for key in _keys()]
+
+
+def _keys() -> list[bytes]:
+    """Return the keys: the first signs, each may have signed."""
+    keys = conf.backup_keys()
+    if not keys or min(map(len, keys)) < MIN_KEY_LENGTH:
+        raise BackupError(
+            f"Set STAGE_BACKUP_KEY to {MIN_KEY_LENGTH} random characters or more (openssl rand -hex 32), and keep a "
+            "copy of it apart from the backups: it signs their manifests."
+        )
+    return [key.encode() for key in keys]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    raise TypeError(f"{value!r} has no place in a manifest")
+
+
+def _parse(data: bytes) -> Any:
+    try:
+        return json.loads(data.decode("ascii"), object_pairs_hook=_without_doubles, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise BadManifest(f"The manifest cannot be read: {str(error)[:200]}.") from None
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands in it twice")
+    return found
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is no number of ours")
+
+
+def _read(body: dict[str, Any]) -> Manifest:
+    inner = body["contents"]
+    contents = inner | {
+        "tables": {name: TableFacts(**facts) for name, facts in inner["tables"].items()},
+        "stages": {
+            name: StageFacts(**facts | {"counts": tuple((value, count) for value, count in facts["counts"])})
+            for name, facts in inner["stages"].items()
+        },
+        "audit": {name: AuditFacts(**facts) for name, facts in inner["audit"].items()},
+    }
+    times = {name: datetime.datetime.fromisoformat(body[name]) for name in ("taken_at", "ended_at")}
+    return Manifest(**body | times | {"contents": Contents(**contents)})

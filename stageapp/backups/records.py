@@ -1,0 +1,51 @@
+"""What PostgreSQL keeps of backups: who made them, and every verdict. On the bad day there may be no such tables."""
+
+import dataclasses
+
+from django.db import connection
+
+from stageapp import events
+from stageapp.backups.manifest import Manifest
+from stageapp.backups.verify import Verdict
+from stageapp.models.backups import Backup, BackupCheck
+
+
+def note(found: Manifest, *, actor: str, reason: str) -> Backup:
+    """Record a backup of ours, once; return its row, which is not stored where the tables are missing."""
+    facts = {
+        "taken_at": found.taken_at, "ended_at": found.ended_at, "bytes": found.bytes, "sha256": found.sha256,
+        "rows": found.contents.rows, "schema": found.contents.schema, "server_version": found.server_version,
+        "vocabulary_version": found.contents.vocabulary_version, "actor": actor, "reason": reason,
+    }  # fmt: skip
+    if not possible():
+        return Backup(name=found.name, **facts)
+    return Backup.objects.get_or_create(name=found.name, defaults=facts)[0]
+
+
+def note_check(kind: str, verdict: Verdict, *, actor: str, reason: str) -> None:
+    """Record a verdict, with what it was about."""
+    events.backup_checked(
+        kind=kind, name=verdict.name, passed=verdict.passed, seconds=verdict.seconds, failures=verdict.failures,
+        actor=actor,
+    )  # fmt: skip
+    if not possible():
+        return
+    if verdict.manifest is not None:
+        backup: Backup | None = note(verdict.manifest, actor=actor, reason=f"found by: {reason}")
+    else:
+        backup = Backup.objects.filter(name=verdict.name).first()
+    BackupCheck.objects.create(
+        backup=backup, name=verdict.name[:200], kind=kind, passed=verdict.passed, seconds=verdict.seconds,
+        data_age_seconds=verdict.data_age.total_seconds() if verdict.data_age is not None else None,
+        findings=[dataclasses.asdict(finding) for finding in verdict.findings], actor=actor, reason=reason,
+    )  # fmt: skip
+
+
+def last_check(name: str, kind: str) -> BackupCheck | None:
+    """Return the newest verdict on a backup."""
+    return BackupCheck.objects.filter(name=name, kind=kind).first()
+
+
+def possible() -> bool:
+    """Tell whether the database has our tables; an empty one, to restore beside, has none."""
+    return Backup._meta.db_table in connection.introspection.table_names()

@@ -1,0 +1,113 @@
+"""Restore a backup for real: to rehearse it in a database that is dropped again, or to keep it on the bad day."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import environ
+import psycopg
+from django.utils import timezone
+
+from config import embedded
+from stageapp import conf
+from stageapp.backups import comparing, disposable, folder, libpq, manifest, programs
+from stageapp.backups.disposable import Disposable
+from stageapp.backups.errors import BackupError, BadManifest
+from stageapp.backups.manifest import Manifest
+from stageapp.backups.reports import Report, silent
+from stageapp.backups.verify import Finding, Verdict, check_file
+
+_EMBEDDED = "embedded"
+_JOBS = 2
+_OPTIONS = ["--exit-on-error", f"--jobs={_JOBS}", "--no-owner", "--no-privileges", "--no-password"]
+
+
+def rehearse(name: str, report: Report = silent) -> Verdict:
+    """Restore a backup into a disposable database, compare it with the manifest, drop it, and return the verdict.
+
+    Its `seconds` are the measured time to restore (RTO), from the first byte read to the last comparison; its
+    `data_age` is what would have been lost (RPO).
+
+    Raises:
+        NoSuchBackup: there is none of this name.
+        BackupBusy, TargetRefused: nothing was restored.
+    """
+    began, asked_at = time.monotonic(), timezone.now()
+    manifest.check_keys()
+    try:
+        with opened(name) as (found, dump):
+            findings = check_file(found, dump, report)
+            if all(finding.passed for finding in findings):
+                with _server(found) as server, disposable.database(server) as target:
+                    findings += fill(target, found, dump, report)
+                    seconds = time.monotonic() - began  # a restore would end here: nothing has to be dropped then
+            else:
+                seconds = time.monotonic() - began
+    except BadManifest as error:
+        return Verdict(name, (Finding("manifest", False, str(error)),), time.monotonic() - began)
+    return Verdict(name, tuple(findings), seconds, found, asked_at - found.taken_at)
+
+
+@contextmanager
+def opened(name: str) -> Iterator[tuple[Manifest, BinaryIO]]:
+    """Open a backup's manifest and dump; raises as `folder.opened` and `manifest.load`."""
+    if name.endswith(".sql"):
+        raise BackupError("A plain .sql file has no manifest to compare with: it can be verified, not rehearsed.")
+    with folder.opened(name, folder.MANIFEST, folder.DUMP) as (described, dump):
+        yield manifest.load(described.read(manifest.MAX_BYTES), name), dump
+
+
+def fill(target: Disposable, found: Manifest, dump: BinaryIO, report: Report) -> list[Finding]:
+    """Restore an open dump into an empty, marked database, and compare; a restore that fails is a finding.
+
+    Raises:
+        TargetRefused: the database is live, not empty, or not marked; nothing was written.
+    """
+    target.check()
+    try:
+        with libpq.connect(target.parameters) as session:
+            program = programs.path_of("pg_restore", session.info.server_version)
+            # By our handle, so that it is the very file that was verified, whatever its name leads to by now.
+            command = [program, *_OPTIONS, f"--dbname={target.name}", f"/dev/fd/{dump.fileno()}"]
+            programs.run(
+                command, target.parameters, keep=[dump.fileno()], tick=lambda: _tell(session, found, report)
+            )  # fmt: skip
+        _analyze(target)
+        return [
+            Finding("restore", True, f"pg_restore with {_JOBS} jobs"),
+            *comparing.compare(target.parameters, found, report),
+        ]
+    except (BackupError, psycopg.Error) as error:
+        return [Finding("restore", False, str(error))]
+
+
+def _analyze(target: Disposable) -> None:
+    with libpq.connect(target.parameters) as session:
+        session.execute("ANALYZE")
+
+
+def _tell(session: psycopg.Connection[tuple[object, ...]], found: Manifest, report: Report) -> None:
+    size = session.execute("SELECT pg_database_size(current_database())").fetchall()[0][0]
+    report("restore", min(int(str(size)), found.database_bytes), found.database_bytes)
+
+
+@contextmanager
+def _server(found: Manifest) -> Iterator[libpq.Parameters]:
+    """Yield the server to rehearse on: the live one, the one of REHEARSAL_DATABASE_URL, or a throw-away one."""
+    chosen = conf.rehearsal_database()
+    if chosen == _EMBEDDED:
+        with embedded.throw_away(_embedded_version(found)) as url:
+            yield libpq.of_settings(environ.Env.db_url_config(url))
+    else:
+        yield libpq.of_settings(environ.Env.db_url_config(chosen)) if chosen else libpq.live()
+
+
+def _embedded_version(found: Manifest) -> int:
+    fitting = [major for major in sorted(embedded.POSTGRES_VERSIONS) if major >= found.server_version // 10_000]
+    if not fitting:
+        raise BackupError(
+            f"The backup is of PostgreSQL {found.server_version // 10_000}, newer than the embedded ones: set "
+            "REHEARSAL_DATABASE_URL to a server of that version."
+        )
+    return fitting[0]

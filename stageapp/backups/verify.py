@@ -1,0 +1,154 @@
+"""Verify a backup without a database: in constant memory, by one open handle, and never by a file's name or date."""
+
+import dataclasses
+import datetime
+import hashlib
+import os
+import re
+import time
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from django.utils import timezone
+
+from stageapp.backups import folder, manifest, programs
+from stageapp.backups.errors import BackupError, NoSuchBackup
+from stageapp.backups.manifest import Manifest
+from stageapp.backups.reports import Report, silent
+
+_CHUNK = 1 << 20
+_CLOCKS_DIFFER = datetime.timedelta(seconds=60)  # between the database's machine and ours
+_SUM_LINE = re.compile(rb"([0-9a-fA-F]{64})(?: [ *](\S+))?\s*")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    check: str
+    passed: bool
+    said: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a verification or a rehearsal found. `manifest` is None where it cannot be believed, or there is none."""
+
+    name: str
+    findings: tuple[Finding, ...]
+    seconds: float
+    manifest: Manifest | None = None
+    data_age: datetime.timedelta | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether every check passed; a verdict without checks is none."""
+        return bool(self.findings) and all(finding.passed for finding in self.findings)
+
+    @property
+    def failures(self) -> str:
+        """Return what failed, for people."""
+        return "; ".join(f"{finding.check}: {finding.said}" for finding in self.findings if not finding.passed)
+
+    def document(self) -> dict[str, Any]:
+        """Return the verdict for JSON."""
+        return {
+            "name": self.name,
+            "passed": self.passed,
+            "seconds": round(self.seconds, 3),
+            "taken_at": self.manifest.taken_at.isoformat() if self.manifest else None,
+            "data_age_seconds": round(self.data_age.total_seconds(), 1) if self.data_age is not None else None,
+            "findings": [dataclasses.asdict(finding) for finding in self.findings],
+        }
+
+
+def verify(name: str, report: Report = silent) -> Verdict:
+    """Return whether the backup is whole and ours, and how old its data is.
+
+    Raises:
+        NoSuchBackup: there is none of this name, or the name is no single word.
+        BackupError: there is no key to check the signature with.
+    """
+    manifest.check_keys()
+    began = time.monotonic()
+    if name.endswith(".sql"):
+        return _verify_plain(name, began, report)
+    try:
+        with folder.opened(name, folder.MANIFEST, folder.DUMP) as (described, dump):
+            found = manifest.load(described.read(manifest.MAX_BYTES), name)
+            findings = [Finding("manifest", True, "signed, and of this backup"), *check_file(found, dump, report)]
+    except NoSuchBackup:
+        raise
+    except BackupError as error:
+        return Verdict(name, (Finding("manifest", False, str(error)),), time.monotonic() - began)
+    age = timezone.now() - found.taken_at
+    if age < -_CLOCKS_DIFFER:
+        findings.append(Finding("clock", False, f"its data is of {_minutes(-age)} from now: a clock was set wrong"))
+    return Verdict(name, tuple(findings), time.monotonic() - began, found, age)
+
+
+def aged(verdict: Verdict, most: datetime.timedelta | None) -> Verdict:
+    """Add to a verdict whether the data is no older than `most`; None allows every age, and says it."""
+    if verdict.data_age is None:
+        finding = Finding("age", most is None, "it tells no time of its own")
+    elif most is None or verdict.data_age <= most:
+        finding = Finding("age", True, f"its data is of {_minutes(verdict.data_age)} ago")
+    else:
+        said = f"its data is of {_minutes(verdict.data_age)} ago, more than {_minutes(most)}"
+        finding = Finding("age", False, said)
+    return dataclasses.replace(verdict, findings=(*verdict.findings, finding))
+
+
+def check_file(found: Manifest, dump: BinaryIO, report: Report) -> list[Finding]:
+    """Hold an open dump against its manifest: size, sha256, and whether pg_restore can read its contents."""
+    size = os.fstat(dump.fileno()).st_size
+    if size != found.bytes:
+        return [Finding("size", False, f"{size:,} bytes instead of {found.bytes:,}")]
+    findings = [Finding("size", True, f"{size:,} bytes"), _same_sum(dump, size, found.sha256, report)]
+    return [*findings, _listing(found, dump)] if findings[-1].passed else findings
+
+
+def _same_sum(file: BinaryIO, size: int, expected: str, report: Report) -> Finding:
+    found = sha256_of(file, size, report)
+    said = f"sha256 {found[:12]}…" if found == expected else f"sha256 is {found}, not {expected}"
+    return Finding("sha256", found == expected, said)
+
+
+def sha256_of(file: BinaryIO, size: int, report: Report = silent) -> str:
+    """Return the sha256 of an open file, read from its start through one buffer."""
+    digest, buffer, done = hashlib.sha256(), memoryview(bytearray(_CHUNK)), 0
+    file.seek(0)
+    while count := file.readinto(buffer):  # type: ignore[attr-defined]
+        digest.update(buffer[:count])
+        done += count
+        report("verify", done, size)
+    return digest.hexdigest()
+
+
+def _listing(found: Manifest, dump: BinaryIO) -> Finding:
+    """Let pg_restore read the table of contents: cheap, and no proof by itself."""
+    try:
+        program = programs.path_of("pg_restore", found.server_version)
+        programs.run([program, "--list", f"/dev/fd/{dump.fileno()}"], {}, keep=[dump.fileno()])
+    except BackupError as error:
+        return Finding("listing", False, str(error))
+    return Finding("listing", True, "pg_restore reads its table of contents")
+
+
+def _minutes(age: datetime.timedelta) -> str:
+    return f"{age.total_seconds() / 60:,.1f} minutes"
+
+
+def _verify_plain(name: str, began: float, report: Report) -> Verdict:
+    """Verify a plain .sql file by the .sha256 beside it, as `sha256sum` writes it; it tells no time of its own."""
+    try:
+        with folder.opened(name) as (file, described):
+            line = _SUM_LINE.fullmatch(described.read(1000))
+            if line is None or (line[2] or name.encode()).removeprefix(b"./") != name.encode():
+                raise BackupError(f"{name}.sha256 holds no sha256 of {name}. Write it with: sha256sum {name}")
+            size = os.fstat(file.fileno()).st_size
+            findings = [_same_sum(file, size, line[1].decode().lower(), report)]
+            findings += [Finding("size", size > 0, f"{size:,} bytes")]
+    except BackupError as error:
+        findings = [Finding("sha256", False, str(error))]
+    return Verdict(name, tuple(findings), time.monotonic() - began)

@@ -1,0 +1,107 @@
+"""How the backup command shows things: bars on stderr, lines for people."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.utils import timezone
+from tqdm import tqdm
+
+from stageapp.backups.keeping import Known
+from stageapp.backups.reports import Report, silent
+from stageapp.backups.verify import Verdict
+from stageapp.models.backups import Backup, BackupCheck
+
+_UNITS = {"measure": "table"}
+
+
+@contextmanager
+def bars(*, quiet: bool) -> Iterator[Report]:
+    """Show one bar for each phase on stderr, with rate and time left; none with --json."""
+    if quiet:
+        yield silent
+        return
+    shown: dict[str, Any] = {}
+    every = 0.5 if sys.stderr.isatty() else 10.0
+
+    def report(phase: str, done: int, whole: int) -> None:
+        bar = shown.get(phase)
+        if bar is None:
+            unit = _UNITS.get(phase, "B")
+            bar = shown[phase] = tqdm(
+                desc=phase, total=whole or None, unit=unit, unit_scale=unit == "B", file=sys.stderr,
+                mininterval=every, position=len(shown),
+            )  # fmt: skip
+        bar.update(done - bar.n)
+
+    try:
+        yield report
+    finally:
+        for bar in shown.values():
+            bar.close()
+
+
+def backup_document(backup: Backup) -> dict[str, Any]:
+    """Return a backup's facts for JSON."""
+    names = ("name", "origin", "taken_at", "ended_at", "bytes", "sha256", "rows", "schema", "vocabulary_version",
+             "server_version")  # fmt: skip
+    return {name: getattr(backup, name) for name in names}
+
+
+def backup_lines(backup: Backup) -> list[str]:
+    """Return a backup's facts for people."""
+    seconds = (backup.ended_at - backup.taken_at).total_seconds()
+    rows = "" if backup.rows is None else f", {backup.rows:,} rows"
+    return [
+        f"{backup.name}: {backup.bytes / 1e6:,.1f} MB{rows}, of {backup.taken_at:%F %T} UTC, made in {seconds:.1f} s.",
+        "Next: manage.py backup verify, then manage.py backup rehearse",
+    ]
+
+
+def verdict_lines(verdict: Verdict) -> list[str]:
+    """Return every finding of a verdict for people."""
+    marks = {True: "ok    ", False: "FAILED"}
+    lines = [f"  {marks[finding.passed]} {finding.check}: {finding.said}" for finding in verdict.findings]
+    return [f"{verdict.name}: {'good' if verdict.passed else 'NOT GOOD'} ({verdict.seconds:.1f} s)", *lines]
+
+
+def rehearsal_lines(verdict: Verdict) -> list[str]:
+    """Return the findings of a rehearsal and what it measured."""
+    age = "unknown" if verdict.data_age is None else f"{verdict.data_age.total_seconds() / 60:,.1f} minutes"
+    return [*verdict_lines(verdict), f"  time to restore (RTO): {verdict.seconds:.1f} s; age of the data (RPO): {age}"]
+
+
+def known_document(known: Known) -> dict[str, Any]:
+    """Return a line of the list for JSON."""
+    facts = backup_document(known.backup) if known.backup else {"name": known.name}
+    age = (timezone.now() - known.backup.taken_at).total_seconds() if known.backup else None
+    checks = {"verified": _check(known.verified), "rehearsed": _check(known.rehearsed)}
+    return facts | checks | {"present": known.present, "age_seconds": age}
+
+
+def known_lines(known: list[Known]) -> list[str]:
+    """Return the list for people."""
+    if not known:
+        return ["There is no backup yet. Make one: manage.py backup create"]
+    return [
+        f"{one.name}  {_size(one)}  {_verdict('verified', one.verified)}, {_verdict('rehearsed', one.rehearsed)}"
+        f"{'' if one.present else '  MISSING'}"
+        for one in known
+    ]
+
+
+def _size(known: Known) -> str:
+    return f"{known.backup.bytes / 1e6:,.1f} MB" if known.backup else "not on record"
+
+
+def _verdict(word: str, check: BackupCheck | None) -> str:
+    if check is None:
+        return f"not {word}"
+    return f"{word} in {check.seconds:.1f} s" if check.passed else f"FAILED to be {word}"
+
+
+def _check(check: BackupCheck | None) -> dict[str, Any] | None:
+    if check is None:
+        return None
+    return {"passed": check.passed, "at": check.created_at, "seconds": check.seconds, "actor": check.actor}
