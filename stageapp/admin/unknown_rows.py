@@ -42,7 +42,7 @@ def where(entries: Sequence[UnknownEntry]) -> dict[str, list[Where]]:
         sent.values_list("key", "consumer").annotate(total=Sum("count")),
     ]
     for key, *names, total in (row for group in groups for row in group):
-        found[key].append((" ".join(filter(None, names)), total))
+        found[key].append((" ".join(dict.fromkeys(filter(None, names))), total))
     for places in found.values():
         places.sort(key=lambda place: -place[1])
     return found

@@ -4,6 +4,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from stageapp import traffic
 from stageapp.models import Fund, PortfolioCompany
 from stageapp.normalization.plan import make_plan
 from tests.unknowns.conftest import _no_counts, entry, sent, stored
@@ -11,6 +12,14 @@ from tests.unknowns.conftest import _no_counts, entry, sent, stored
 __all__ = ["_no_counts", "entry", "sent", "stored"]
 
 TARGET = "stageapp.PortfolioCompany.stage"
+
+
+@pytest.fixture(autouse=True)
+def _no_traffic():
+    """Let no test find what another one's requests left in this process's windows."""
+    traffic._begin_anew()
+    yield
+    traffic._begin_anew()
 
 
 @pytest.fixture
