@@ -231,6 +231,7 @@ CELERY_BEAT_SCHEDULE = {
     "roll-up-traffic": {"task": "stageapp.tasks.roll_up_traffic", "schedule": 600.0, "options": {"expires": 600}},
     "guard-enforcement": {"task": "stageapp.tasks.guard_enforcement", "schedule": 5.0, "options": {"expires": 30}},
     "take-planned-steps": {"task": "stageapp.tasks.take_planned_steps", "schedule": 60.0, "options": {"expires": 60}},
+    "keep-backups": {"task": "stageapp.tasks.keep_backups", "schedule": 60.0, "options": {"expires": 60}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(BASE_DIR / ".local" / "celerybeat-schedule")
 

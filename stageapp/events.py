@@ -83,6 +83,11 @@ def gates_overridden(*, actor: str, mode: str, percent: int, gates: list[str], r
     _log.warning("gates_overridden", actor=actor, mode=mode, percent=percent, gates=gates, reason=reason)
 
 
+def run_without_backup(*, run: int, actor: str, gates: list[str], reason: str) -> None:
+    """Record, loudly, that a run starts without a verified backup or a rehearsed restore."""
+    _log.error("run_without_backup", run=run, actor=actor, gates=gates, reason=reason)
+
+
 def glass_broken(*, actor: str, what: str, reason: str) -> None:
     """Record, loudly, that one person did alone what takes two."""
     _log.error("glass_broken", actor=actor, what=what, reason=reason)

@@ -4,6 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from stageapp import contacts, drift, traffic_history
+from stageapp.backups import jobs
 from stageapp.models import Run
 from stageapp.models.normalization import ACTIVE
 from stageapp.normalization import runs, worker
@@ -63,3 +64,17 @@ def guard_enforcement() -> None:
 def take_planned_steps() -> None:
     """Enlarge the enforced share as planned, while the gates pass."""
     schedule.take_next()
+
+
+@shared_task(acks_late=False)  # type: ignore[untyped-decorator]
+def work_on_backup(job_id: int) -> None:
+    """Do one job with backups. It may take longer than the visibility timeout, so the message is taken at once."""
+    jobs.work(job_id)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def keep_backups() -> None:
+    """Request the scheduled backup when it is due, and nudge every job that waits."""
+    jobs.due()
+    for job_id in jobs.waiting():
+        work_on_backup.delay(job_id)

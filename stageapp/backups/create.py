@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -15,7 +15,7 @@ import psycopg
 
 from stageapp import conf
 from stageapp.backups import folder, libpq, manifest, programs
-from stageapp.backups.contents import Session, measure
+from stageapp.backups.contents import Contents, Session, measure
 from stageapp.backups.errors import BackupError
 from stageapp.backups.manifest import Manifest
 from stageapp.backups.reports import Report, silent
@@ -73,7 +73,8 @@ def _dump(name: str, place: Path, targets: list[Target], report: Report) -> Mani
         snapshot = _take_snapshot(session)
         program = programs.path_of("pg_dump", snapshot.server_version)
         # The session is the thread's alone from here; its transaction keeps the snapshot until both are done.
-        measured = beside.submit(measure, session, targets, report)
+        tables = [(0, 0)]
+        measured = beside.submit(measure, session, targets, lambda _, done, whole: tables.append((done, whole)))
         try:
             size, sha256 = _write(
                 place / folder.DUMP, [program, *_OPTIONS, f"--snapshot={snapshot.id}"], server, report
@@ -81,12 +82,18 @@ def _dump(name: str, place: Path, targets: list[Target], report: Report) -> Mani
         except BaseException:
             session.cancel()
             raise
+        while not _ended(measured):
+            report("measure", *tables[-1])
         contents = measured.result()
     return Manifest(
         format=manifest.FORMAT, name=name, taken_at=snapshot.taken_at, ended_at=datetime.datetime.now(datetime.UTC),
         bytes=size, sha256=sha256, database=snapshot.database, database_bytes=snapshot.database_bytes,
         server_version=snapshot.server_version, dump_version=_version(program), contents=contents,
     )  # fmt: skip
+
+
+def _ended(measured: Future[Contents]) -> bool:
+    return bool(wait([measured], timeout=1.0).done)
 
 
 def _take_snapshot(session: Session) -> _Snapshot:

@@ -19,7 +19,3 @@ class BackupBusy(BackupError):
 
 class TargetRefused(BackupError):
     """The database is live, not empty, or not marked as disposable."""
-
-
-class BackupNeeded(BackupError):
-    """A run on a real target needs a verified backup and a passed rehearsal first."""

@@ -3,9 +3,10 @@
 import datetime
 from dataclasses import dataclass
 
+from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
-from stageapp.backups import contents, folder, libpq
+from stageapp.backups import contents, folder
 from stageapp.models.backups import Backup, BackupCheck
 
 
@@ -25,18 +26,19 @@ def read() -> Evidence:
     """Return the evidence as it stands; a backup that is not in its folder any more is none.
 
     Raises:
-        django.db.DatabaseError, psycopg.Error: PostgreSQL does not answer.
+        django.db.DatabaseError: PostgreSQL does not answer.
     """
     verified = next((backup for backup in _verified() if _there(backup)), None)
     rehearsals = BackupCheck.objects.filter(kind="rehearse", passed=True, backup__isnull=False)
-    same_schema = rehearsals.filter(backup__schema=schema_now()).select_related("backup").first()
+    any_passed = rehearsals.exists()
+    same_schema = rehearsals.filter(backup__schema=schema_now()).first() if any_passed else None
     return Evidence(
         verified=verified.name if verified else "",
         taken_at=verified.taken_at if verified else None,
         rehearsed=same_schema.name if same_schema else "",
         rehearsed_at=same_schema.created_at if same_schema else None,
         rto_seconds=same_schema.seconds if same_schema else None,
-        schema_changed=same_schema is None and rehearsals.exists(),
+        schema_changed=same_schema is None and any_passed,
     )
 
 
@@ -47,8 +49,9 @@ def verified_names() -> list[str]:
 
 def schema_now() -> str:
     """Return the sha256 of the live schema, as manifests hold it."""
-    with libpq.connect(libpq.live()) as session:
-        return contents.schema_of(session)
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        return contents.schema_of(connection.connection)
 
 
 def _verified() -> QuerySet[Backup]:

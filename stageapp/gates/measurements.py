@@ -30,10 +30,11 @@ class AuditFact:
 
 @dataclass(frozen=True)
 class BackupFact:
-    """The newest backup: when it was verified, and when its restore was rehearsed with success."""
+    """The newest verified backup, by the time of its data, and the newest rehearsal passed with today's schema."""
 
-    verified_at: datetime.datetime | None = None
+    taken_at: datetime.datetime | None = None
     rehearsed_at: datetime.datetime | None = None
+    schema_changed: bool = False  # a rehearsal passed, but the schema has changed since
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from stageapp.gates.measurements import Measurements, RunFact
 from stageapp.gates.verdicts import Condition, Gate, Verdict, passes_if
 from stageapp.thresholds import GateThresholds
 
-_NOT_BUILT = "no backup has been made; this part is not built yet"
+_NO_BACKUP = "no backup is verified: `manage.py backup create`, then `manage.py backup verify`"
+_NO_REHEARSAL = "no restore was rehearsed: `manage.py backup rehearse`"
+_SCHEMA_CHANGED = "the schema has changed since the last rehearsal: `manage.py backup rehearse` a new backup"
 
 
 def run_complete(found: Measurements, wanted: GateThresholds) -> Gate:
@@ -41,19 +43,21 @@ def consumers_audited(found: Measurements, wanted: GateThresholds) -> Gate:
 
 
 def verified_backup(found: Measurements, wanted: GateThresholds) -> Gate:
-    """Judge whether a backup was verified lately."""
-    threshold = f"verified at most {wanted.backup_hours:g} h ago"
-    at = found.backup.verified_at if found.backup else None
+    """Judge whether there is a verified backup whose data is new enough."""
+    threshold = f"verified, of at most {wanted.backup_hours:g} h ago"
+    at = found.backup.taken_at if found.backup else None
     return Gate("verified_backup", "There is a verified backup", (_age("backup", threshold, at, found, wanted),))
 
 
 def rehearsal(found: Measurements, wanted: GateThresholds) -> Gate:
-    """Judge whether the restore of a backup was rehearsed with success."""
-    at = found.backup.rehearsed_at if found.backup else None
-    if at is None:
-        condition = Condition("rehearsal", "passed", None, Verdict.NO_DATA, _NOT_BUILT)
+    """Judge whether the restore of a backup was rehearsed with success since the last change of the schema."""
+    threshold, at = "passed since the last change of the schema", found.backup.rehearsed_at if found.backup else None
+    if at is not None:
+        condition = Condition("rehearsal", threshold, f"{at:%F %H:%M} UTC", Verdict.PASS)
+    elif found.backup and found.backup.schema_changed:
+        condition = Condition("rehearsal", threshold, "schema changed", Verdict.FAIL, _SCHEMA_CHANGED)
     else:
-        condition = Condition("rehearsal", "passed", f"{at:%F %H:%M} UTC", Verdict.PASS)
+        condition = Condition("rehearsal", threshold, None, Verdict.NO_DATA, _NO_REHEARSAL)
     return Gate("rehearsal", "The restore was rehearsed", (condition,))
 
 
@@ -61,6 +65,6 @@ def _age(
     name: str, threshold: str, at: datetime.datetime | None, found: Measurements, wanted: GateThresholds
 ) -> Condition:
     if at is None:
-        return Condition(name, threshold, None, Verdict.NO_DATA, _NOT_BUILT)
+        return Condition(name, threshold, None, Verdict.NO_DATA, _NO_BACKUP)
     hours = (found.now - at) / datetime.timedelta(hours=1)
     return Condition(name, threshold, hours, passes_if(hours <= wanted.backup_hours), "in hours")

@@ -5,7 +5,8 @@ import datetime
 from django.db.models import Max
 
 from stageapp import conf, mode_history, thresholds
-from stageapp.gates.measurements import DAY, AuditFact, Measurements, RunFact
+from stageapp.backups import evidence
+from stageapp.gates.measurements import DAY, AuditFact, BackupFact, Measurements, RunFact
 from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.normalization import Run
 from stageapp.models.rollout import ConsumerAudit
@@ -37,9 +38,16 @@ def read(now: datetime.datetime) -> Measurements:
         pinned_out=[consumer for consumer, place in pins().items() if place == "out"],
         runs=[_newest_run(label) for label in conf.targets()],
         audit=_audit(),
+        backup=backup_fact(),
         still_unknown=_who_sends_unknown(week.date()),
         settled=settled(),
     )
+
+
+def backup_fact() -> BackupFact:
+    """Return what is known of backups."""
+    found = evidence.read()
+    return BackupFact(found.taken_at, found.rehearsed_at, found.schema_changed)
 
 
 def _first_minute(now: datetime.datetime, wanted: GateThresholds) -> datetime.datetime:

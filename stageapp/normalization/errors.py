@@ -25,5 +25,9 @@ class RunBusy(NormalizationError):
     """Another run of the target is unfinished, or another worker holds this run."""
 
 
+class BackupNeeded(NormalizationError):
+    """A run on a real target needs a verified backup and a rehearsed restore first."""
+
+
 class SecondApproverNeeded(NormalizationError):
     """The two-person rule is on, and whoever made the plan cannot approve it."""

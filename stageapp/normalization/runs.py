@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from stageapp import conf, events, vocabulary
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Checkpoint, Direction, Run, RunMove, State
-from stageapp.normalization import claims
+from stageapp.normalization import claims, safety
 from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy, SecondApproverNeeded
 from stageapp.people import same_person
 
@@ -81,22 +81,26 @@ def approve(run: Run, *, actor: str, reason: str, break_glass: bool = False) -> 
     return approved
 
 
-def start(run: Run, *, actor: str, reason: str) -> Run:
+def start(run: Run, *, actor: str, reason: str, override: str = "") -> Run:
     """Make the run ready for a worker: start it, or go on with an interrupted, paused or failed one.
 
+    `override` is the written reason of somebody who may start it without a backup; it is kept in the history.
+
     Raises:
+        BackupNeeded: at the first start, there is no verified backup that is new enough, or no rehearsal that counts.
         PlanRefused: at the first start, the plan is too old or its vocabulary version is not the current one.
         IllegalMove: the run is over.
         RunBusy: another run of the target is unfinished.
         SecondApproverNeeded: the two-person rule is on, and nobody has approved it.
     """
-    if run.state == State.PLANNED:
+    if run.state in (State.PLANNED, State.APPROVED):
         _check_plan(run)
+        reason = "; ".join(filter(None, [safety.hold(run, actor=actor, override=override), reason]))
+    if run.state == State.PLANNED:
         if conf.two_person_rule():
             raise SecondApproverNeeded(_NOT_ALONE.format(planner=run.plan.actor))
         approve(run, actor=actor, reason=reason)
     if run.state == State.APPROVED:
-        _check_plan(run)
         return move(run, State.RUNNING, actor=actor, reason=reason)
     if run.state in (State.RUNNING, State.VERIFYING):
         return run

@@ -42,16 +42,23 @@ def test_the_audit_of_consumers_has_to_be_fresh(ago, verdict):
 
 
 @pytest.mark.parametrize("ago, verdict", [(HOUR, "pass"), (HOUR + MINUTE, "fail"), (None, "no_data")])
-def test_the_backup_has_to_be_verified_within_an_hour(ago, verdict):
-    backup = BackupFact(verified_at=NOW - ago) if ago else None
+def test_the_data_of_the_verified_backup_is_at_most_an_hour_old(ago, verdict):
+    backup = BackupFact(taken_at=NOW - ago) if ago else None
     assert judged(readiness.verified_backup, backup=backup).verdict == verdict
 
 
-@pytest.mark.parametrize("backup, verdict", [(None, "no_data"), (BackupFact(NOW), "no_data")])
-def test_what_is_not_built_says_so_and_never_passes(backup, verdict):
+@pytest.mark.parametrize(
+    "backup, verdict, why",
+    [
+        (None, "no_data", "no restore was rehearsed"),
+        (BackupFact(NOW), "no_data", "no restore was rehearsed"),
+        (BackupFact(NOW, schema_changed=True), "fail", "the schema has changed"),
+    ],
+)
+def test_a_rehearsal_has_to_have_passed_with_the_schema_of_today(backup, verdict, why):
     gate = judged(readiness.rehearsal, backup=backup)
     assert gate.verdict == verdict
-    assert gate.deciding.why == "no backup has been made; this part is not built yet"
+    assert gate.deciding.why.startswith(why)
     assert judged(readiness.rehearsal).verdict == "pass"
 
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from stageapp import modes, thresholds
 from stageapp.gates import reading
-from stageapp.gates.measurements import RunFact
+from stageapp.gates.measurements import BackupFact, RunFact
 from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.normalization import Run
 from stageapp.models.portfolio import Fund, PortfolioCompany
@@ -40,7 +40,7 @@ def planned(settings):
 def test_before_anything_happened_there_is_nothing(now):
     found = reading.read(now)
     assert (list(found.days), list(found.minutes), found.done_sample, found.audit, found.backup) == (
-        [], [], 0, None, None,
+        [], [], 0, None, BackupFact(),
     )  # fmt: skip
     assert found.runs == [RunFact(TARGET)]
     assert found.mode.changes == ()

@@ -35,6 +35,9 @@ class Command(BaseCommand):
         run.add_argument("--plan", required=True, metavar="HASH", help="as `normalization plan` printed it")
         run.add_argument("--dry-run", action="store_true", help="do everything, roll every batch back")
         run.add_argument("--foreground", action="store_true", help="work here instead of in a Celery worker")
+        run.add_argument(
+            "--override-gates", metavar="REASON", default="", help="start without a proven backup; kept in the history"
+        )
         approve = verbs.add_parser("approve", help="approve a plan")
         approve.add_argument("hash", metavar="HASH")
         approve.add_argument("--break-glass", action="store_true", help="approve one's own plan; loud in the log")
@@ -79,12 +82,14 @@ class Command(BaseCommand):
         runs.approve(run, actor=command_line_actor(), reason=reason, break_glass=break_glass)
         self._show(run, options)
 
-    def _run(self, *, plan: str, reason: str, dry_run: bool, foreground: bool, **options: Any) -> None:
+    def _run(
+        self, *, plan: str, reason: str, dry_run: bool, foreground: bool, override_gates: str, **options: Any
+    ) -> None:
         run = plans.find_plan(plan).run
         if dry_run:
             self._dry_run(run, options)
             return
-        runs.start(run, actor=command_line_actor(), reason=reason)
+        runs.start(run, actor=command_line_actor(), reason=reason, override=override_gates)
         self._work(run, options, foreground=foreground)
 
     def _rollback(self, *, run: int | None, reason: str, foreground: bool, **options: Any) -> None:
