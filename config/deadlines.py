@@ -6,14 +6,13 @@ socket itself knows until when a request may arrive.
 
 import contextlib
 import errno
-import os
 import socket
 import time
 from typing import Any
 
+from django.conf import settings
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-READ_SECONDS = float(os.environ.get("STAGE_READ_SECONDS", "10"))
 WRITE_SECONDS = 30.0
 TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -56,7 +55,7 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         """Read and answer one request; a thread begins with it, so the time in the queue does not count."""
         if not isinstance(conn.sock, DeadlineSocket):
             conn.sock = DeadlineSocket(fileno=conn.sock.detach())
-        conn.sock.deadline = time.monotonic() + READ_SECONDS
+        conn.sock.deadline = time.monotonic() + settings.STAGE_READ_SECONDS
         conn.answering = False
         outcome = super().handle(conn)
         if conn.sock.expired and not conn.answering:

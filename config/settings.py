@@ -171,6 +171,9 @@ CONTENT_SECURITY_POLICY = headers.CONTENT_SECURITY_POLICY
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0 if DEBUG else 3600)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=False)
+# Both would speak for other hosts of the domain, which are not ours to decide about.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 X_FRAME_OPTIONS = "DENY"
 STAGE_READ_SECONDS = env.float("STAGE_READ_SECONDS", default=10.0)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("STAGE_MAX_BODY_BYTES", default=262_144)

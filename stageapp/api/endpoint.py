@@ -50,7 +50,8 @@ class Endpoint(APIView):
         if "HTTP_TRANSFER_ENCODING" in request.META:
             raise LengthRequired
         method = "GET" if request.method == "HEAD" else str(request.method)
-        self.query = read_query(self.queries.get(method, NoQuery), request.query_params)
+        if method in self.allowed_methods:  # else 405 follows
+            self.query = read_query(self.queries.get(method, NoQuery), request.query_params)
 
     def perform_authentication(self, request: Request) -> None:
         """Learn who calls, and refuse who calls too often."""

@@ -36,11 +36,11 @@ class NumberField(serializers.FloatField):
 
 
 class IntegerField(serializers.IntegerField):
-    """A JSON number without a fraction."""
+    """A JSON number without a fraction; to JSON, 1.0 is the same number as 1."""
 
     def to_internal_value(self, data: Any) -> int:
         """Return the number."""
-        if type(data) is not int:
+        if type(data) not in (int, float) or data != int(data):
             self.fail("invalid")
         return int(data)
 

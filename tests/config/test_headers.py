@@ -15,11 +15,17 @@ def answer(request, client, db):
 
 def test_nothing_is_loaded_from_elsewhere_and_nobody_frames_us(answer):
     policy = dict(part.strip().split(" ", 1) for part in answer["Content-Security-Policy"].split(";"))
+    assert policy.pop("img-src", "'self' data:") == "'self' data:"  # the icons of Swagger UI alone
     assert policy == {
         "default-src": "'self'", "object-src": "'none'", "base-uri": "'none'", "form-action": "'self'",
         "frame-ancestors": "'none'",
     }  # fmt: skip
     assert answer["X-Frame-Options"] == "DENY"
+
+
+def test_only_the_docs_may_hold_images_in_their_style_sheet(client, db):
+    found = {path for path in PAGES[:-1] if "img-src" in client.get(path)["Content-Security-Policy"]}
+    assert found == {"/api/docs/"}
 
 
 def test_the_other_protections_are_there(answer):

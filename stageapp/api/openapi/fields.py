@@ -77,7 +77,7 @@ class TextSchema(OpenApiSerializerFieldExtension):
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> Schema:
         """Return the schema."""
         usual = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
-        return {**usual, "pattern": NO_NUL}
+        return {**({} if self.target.allow_blank else {"minLength": 1}), **usual, "pattern": NO_NUL}
 
 
 class StrictSchema(OpenApiSerializerExtension):

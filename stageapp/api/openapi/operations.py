@@ -67,6 +67,8 @@ class EndpointSchema(AutoSchema):
 
     def _get_response_bodies(self, direction: Any = "response") -> Schema:
         statuses = {*problems.EVERYWHERE, *self.operation.refusals}
+        if self.method in self.view.queries:
+            statuses.add(414)
         if self.operation.body:
             statuses.update(problems.WITH_A_BODY)
         refusals = {str(code): problems.reference(code, stages=self.takes_stages) for code in sorted(statuses)}

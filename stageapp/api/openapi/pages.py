@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from csp.constants import SELF
+from csp.decorators import csp_update
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -26,6 +28,7 @@ class Schema(Endpoint):
 
 
 @require_safe
+@csp_update({"img-src": [SELF, "data:"]})  # the icons of Swagger UI's own style sheet
 def docs(request: HttpRequest) -> HttpResponse:
     """Show the document with Swagger UI, from our own server."""
     return render(request, "api/docs.html")

@@ -9,7 +9,7 @@ from stageapp.api.problems import CONTENT_TYPE, MAX_ERRORS, TITLES
 NAMES = {
     400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 405: "MethodNotAllowed",
     406: "NotAcceptable", 408: "RequestTimeout", 409: "Conflict", 411: "LengthRequired", 413: "BodyTooLarge",
-    415: "UnsupportedMediaType", 429: "TooManyRequests", 500: "ServerError", 503: "Unavailable",
+    414: "URITooLong", 415: "UnsupportedMediaType", 429: "TooManyRequests", 500: "ServerError", 503: "Unavailable",
 }  # fmt: skip
 EVERYWHERE = (400, 401, 403, 406, 429, 500, 503)
 WITH_A_BODY = (408, 411, 413, 415)
@@ -65,6 +65,9 @@ WITH_ERRORS = {"invalid-request": "InvalidRequest", "unknown-stage": "UnknownSta
 SCHEMAS = {"Problem": PROBLEM, "InvalidRequest": INVALID_REQUEST, "UnknownStage": UNKNOWN_STAGE}
 
 
+TOO_LONG: Schema = {"description": "The address is longer than 8190 bytes; the server itself says so, not in JSON."}
+
+
 def reference(status: int, *, stages: bool = False) -> Schema:
     """Return the reference to the response of a status; with `stages`, an unknown one may be the reason."""
     return {"$ref": f"#/components/responses/{NAMES[status]}{'OrUnknownStage' if stages and status == 400 else ''}"}
@@ -72,7 +75,8 @@ def reference(status: int, *, stages: bool = False) -> Schema:
 
 def responses(stage_headers: dict[str, Schema]) -> dict[str, Schema]:
     """Return every response that refuses, by name."""
-    found = {name: _response(status, exclude="unknown-stage") for status, name in NAMES.items()}
+    found = {name: _response(status, exclude="unknown-stage") for status, name in NAMES.items() if status != 414}
+    found["URITooLong"] = TOO_LONG
     found["BadRequestOrUnknownStage"] = {**_response(400), "headers": stage_headers}
     return found
 
