@@ -33,6 +33,7 @@ _Key = tuple[int, str, str, str]  # window start (epoch seconds), endpoint, mode
 
 @dataclass
 class _Counts:
+    process: uuid.UUID
     requests: int = 0
     rejects: int = 0
     errors: int = 0
@@ -53,6 +54,14 @@ class _Process:
         self.lock = threading.Lock()
         self.counts: dict[_Key, _Counts] = {}
         self.dirty: set[_Key] = set()
+        self.dropped_until = 0  # windows that began earlier may be written and no longer known here
+
+    def counts_of(self, key: _Key) -> _Counts:
+        """Return the counts of a window, new ones under this id; the lock must be held."""
+        if key[0] < self.dropped_until and key not in self.counts:
+            # The clock was set back. Under the same id this would overwrite what the window held before.
+            self.id, self.dropped_until = uuid.uuid4(), 0
+        return self.counts.setdefault(key, _Counts(self.id))
 
 
 _process = _Process()
@@ -80,7 +89,7 @@ def count(
     start = int(time.time()) // WINDOW_SECONDS * WINDOW_SECONDS
     key = (start, endpoint, mode, verdict)
     with _process.lock:
-        counts = _process.counts.setdefault(key, _Counts())
+        counts = _process.counts_of(key)
         counts.requests += 1
         counts.rejects += rejected
         counts.errors += error
@@ -124,7 +133,7 @@ def _keep_for_the_next(dirty: set[_Key]) -> None:
 def _row(key: _Key, counts: _Counts) -> TrafficWindow:
     start, endpoint, mode, verdict = key
     return TrafficWindow(
-        process=_process.id,
+        process=counts.process,
         started_at=datetime.datetime.fromtimestamp(start, datetime.UTC),
         endpoint=endpoint,
         mode=mode,
@@ -142,6 +151,7 @@ def _drop_written() -> None:
     with _process.lock:
         for key in [key for key in _process.counts if key[0] < oldest and key not in _process.dirty]:
             del _process.counts[key]
+            _process.dropped_until = max(_process.dropped_until, key[0] + WINDOW_SECONDS)
 
 
 @dataclass(frozen=True)
