@@ -2,7 +2,7 @@
 
 import pytest
 
-from stageapp import modes, vocabulary
+from stageapp import contacts, modes, sightings, traffic, vocabulary
 from stageapp.api import throttles
 from stageapp.models.consumers import Consumer
 from stageapp.rollout import canary
@@ -12,14 +12,16 @@ from stageapp.rollout import canary
 def _nothing_remembered(settings):
     settings.STAGE_REFRESHER = False
     settings.WHITENOISE_AUTOREFRESH = True  # static files have not been collected
-    modes.forget()
-    vocabulary.forget()
-    canary.forget()
-    throttles.forget()
+    _forget()
     yield
-    modes.forget()
-    vocabulary.forget()
-    canary.forget()
+    _forget()
+
+
+def _forget():
+    for store in (modes, vocabulary, canary, throttles):
+        store.forget()
+    for counted in (traffic, sightings, contacts):  # what another test's requests left in memory
+        counted._begin_anew()
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def test_an_event_is_one_line_with_its_name_and_all_its_fields(event):
     [line] = lines
     assert line.pop("event") == event.__name__
     assert line.pop("log_level") in {"info", "warning", "error"}
-    assert line == fields
+    assert line | fields == line  # it may say more, such as what to do
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)

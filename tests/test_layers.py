@@ -9,11 +9,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 # Row by row from the top. A name that ends in / is a folder with all that is in it.
 LAYERS = {
     "0 raw material": [
-        "config/__init__.py", "config/content_types.py", "config/embedded/", "config/formats/", "stageapp/__init__.py",
+        "config/__init__.py", "config/content_types.py", "config/deadlines.py", "config/headers.py", "config/embedded/", "config/formats/", "stageapp/__init__.py",
         "stageapp/conf.py", "stageapp/delimited.py", "stageapp/events.py", "stageapp/metrics.py",
         "stageapp/network.py", "stageapp/redis_clients.py", "stageapp/refresher.py", "stageapp/spreadsheet.py",
-        "stageapp/sql/",
-        "stageapp/text/", "stageapp/thresholds.py", "stageapp/watchdog.py",
+        "stageapp/sql/", "stageapp/text/", "stageapp/thresholds.py", "stageapp/token_buckets.py", "stageapp/watchdog.py",
     ],
     "1 facts": ["stageapp/models/", "stageapp/migrations/"],
     "2 meaning": [
@@ -25,11 +24,9 @@ LAYERS = {
     "3 decisions": [
         "stageapp/alias_files.py", "stageapp/backups/", "stageapp/consumer_audit/", "stageapp/consumers.py",
         "stageapp/contacts.py", "stageapp/drift.py",
-        "stageapp/finance/", "stageapp/gates/", "stageapp/sightings.py", "stageapp/unknowns/",
-        "stageapp/vocabulary_versions.py",
-        "stageapp/imports.py", "stageapp/normalization/", "stageapp/roles.py", "stageapp/rollout/",
-        "stageapp/sightings.py", "stageapp/unknowns/",
-        "stageapp/validation.py",
+        "stageapp/finance/", "stageapp/gates/", "stageapp/vocabulary_versions.py", "stageapp/imports.py",
+        "stageapp/normalization/", "stageapp/roles.py", "stageapp/rollout/", "stageapp/sightings.py",
+        "stageapp/unknowns/", "stageapp/validation.py",
     ],
     "4 edges": [
         "stageapp/admin/", "stageapp/api/", "stageapp/demo/", "stageapp/management/", "stageapp/tasks.py",

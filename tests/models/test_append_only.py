@@ -4,7 +4,20 @@ import pytest
 from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 
-from stageapp.models import Batch, ModeChange, NormalizationLog, Plan, PlanEntry, Run, RunMove, VocabularyVersion
+from stageapp.models import (
+    BackupCheck,
+    Batch,
+    ConsumerAudit,
+    ConsumerPin,
+    ModeChange,
+    NormalizationLog,
+    Plan,
+    PlanEntry,
+    Run,
+    RunMove,
+    VocabularyVersion,
+    WarnPeriod,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +44,12 @@ ROWS = {
     PlanEntry: lambda: PlanEntry.objects.create(plan=a_run().plan, raw="Seed", stage="seed", rows=1),
     RunMove: lambda: RunMove.objects.create(run=a_run(), new_state="planned", actor="test", reason="a test"),
     Batch: a_batch,
+    WarnPeriod: lambda: WarnPeriod.objects.create(actor="test", reason="a test"),
+    ConsumerAudit: lambda: ConsumerAudit.objects.create(actor="test", reason="a test"),
+    ConsumerPin: lambda: ConsumerPin.objects.create(consumer="alpha", place="in", actor="test", reason="a test"),
+    BackupCheck: lambda: BackupCheck.objects.create(
+        name="a backup", kind="verify", passed=True, seconds=0, actor="test", reason="a test"
+    ),
     NormalizationLog: lambda: NormalizationLog.objects.create(batch=a_batch(), row_key="1", old="Seed", new="seed"),
 }
 MODELS = pytest.mark.parametrize("model", ROWS, ids=lambda model: model.__name__)
