@@ -43,7 +43,7 @@ def dump(manifest: Manifest) -> bytes:
         BackupError: there is no key to sign with.
     """
     body = dataclasses.asdict(manifest)
-    return json.dumps({"manifest": body, "signature": _signatures(body)[0]}, indent=1, default=_text).encode()
+    return _written({"manifest": body, "signature": _signatures(body)[0]})
 
 
 def load(data: bytes, name: str) -> Manifest:
@@ -56,14 +56,14 @@ def load(data: bytes, name: str) -> Manifest:
     if not isinstance(document, dict) or set(document) != {"manifest", "signature"}:
         raise BadManifest("The manifest is not one of ours.")
     _check_signature(document["manifest"], document["signature"])
+    if _written(document) != data:
+        raise BadManifest("The manifest was written anew by somebody: it is not byte for byte as we write it.")
     try:
         manifest = _read(document["manifest"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadManifest(f"The manifest is signed, but says something else than expected: {error!r}.") from None
     if manifest.name != name:
         raise BadManifest(f"The manifest belongs to {manifest.name}, not to {name}.")
-    if manifest.format != FORMAT or not _HEX64.match(manifest.sha256):
-        raise BadManifest(f"The manifest has format {manifest.format}; this version reads {FORMAT}.")
     return manifest
 
 
@@ -97,6 +97,10 @@ def _keys() -> list[bytes]:
     return [key.encode() for key in keys]
 
 
+def _written(document: Any) -> bytes:
+    return json.dumps(document, indent=1, default=_text).encode()
+
+
 def _text(value: Any) -> str:
     if isinstance(value, datetime.datetime):
         return value.isoformat()
@@ -122,6 +126,8 @@ def _refuse(word: str) -> Any:
 
 
 def _read(body: dict[str, Any]) -> Manifest:
+    if body["format"] != FORMAT:
+        raise ValueError(f"format {body['format']}; this version reads {FORMAT}")
     inner = body["contents"]
     contents = inner | {
         "tables": {name: TableFacts(**facts) for name, facts in inner["tables"].items()},
@@ -132,4 +138,6 @@ def _read(body: dict[str, Any]) -> Manifest:
         "audit": {name: AuditFacts(**facts) for name, facts in inner["audit"].items()},
     }
     times = {name: datetime.datetime.fromisoformat(body[name]) for name in ("taken_at", "ended_at")}
+    if not _HEX64.match(body["sha256"]) or None in (time.tzinfo for time in times.values()):
+        raise ValueError("its sha256 or a time is none")
     return Manifest(**body | times | {"contents": Contents(**contents)})
