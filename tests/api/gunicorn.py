@@ -17,10 +17,10 @@ PRODUCTION = {
 
 
 @contextlib.contextmanager
-def serving(log: Path, *options: str, **environment: str) -> Iterator[int]:
+def serving(log: Path, *, application: str = "config.wsgi", **environment: str) -> Iterator[int]:
     """Start a server with one process and yield its port; at its end it must have logged no traceback."""
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "-c", "python:config.gunicorn", "-w", "1", *options, "config.wsgi"]
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:config.gunicorn", "-w", "1", application]
     with log.open("w") as output:
         process = subprocess.Popen(
             [*command, "-b", f"127.0.0.1:{port}"], cwd=PROJECT, env=os.environ | PRODUCTION | environment,
