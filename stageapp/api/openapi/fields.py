@@ -10,6 +10,7 @@ from drf_spectacular.extensions import (
 from drf_spectacular.openapi import AutoSchema
 
 from stageapp.api.distribution import MAX_ENTRIES, MAX_STAGE_LENGTH
+from stageapp.api.parsing import MAX_INTEGER
 from stageapp.finance.allocations import MAX_TOTAL
 
 Schema = dict[str, Any]
@@ -78,6 +79,17 @@ class TextSchema(OpenApiSerializerFieldExtension):
         """Return the schema."""
         usual = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
         return {**({} if self.target.allow_blank else {"minLength": 1}), **usual, "pattern": NO_NUL}
+
+
+class IntegerSchema(OpenApiSerializerFieldExtension):
+    """An integer that every JSON reader keeps exact."""
+
+    target_class = "stageapp.api.fields.IntegerField"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> Schema:
+        """Return the schema."""
+        usual = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
+        return {"maximum": MAX_INTEGER, **usual}
 
 
 class StrictSchema(OpenApiSerializerExtension):

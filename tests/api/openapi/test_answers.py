@@ -117,3 +117,12 @@ def test_amounts_are_bounded_as_told(amount, fits, caller):
         validator = jsonschema.Draft202012Validator(described("AllocationRequest"))
         assert validator.is_valid(body) is fits
     assert (caller.post("/api/allocations", body, content_type=JSON).status_code == 200) is fits
+
+
+@pytest.mark.parametrize(
+    "seed, fits", [(2**53 - 1, True), (2**53, False), (7.0, True), (7.5, False), (-1, False), ("7", False)]
+)
+def test_integers_are_bounded_as_told(seed, fits, caller):
+    body = {"stage_distribution": {"seed": 1}, "seed": seed, "runs": 1}
+    assert jsonschema.Draft202012Validator(described("SimulationRequest")).is_valid(body) is fits
+    assert (caller.post("/api/monte-carlo/simulate", body, content_type=JSON).status_code == 200) is fits
