@@ -46,7 +46,7 @@ def create(report: Report = silent) -> Manifest:
     manifest.check_keys()
     targets = [resolve(label) for label in conf.targets()]
     with folder.locked(), _told_plainly():
-        name = folder.new_name(f"stage-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}")
+        name = folder.new_name(f"stage-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S.%fZ}")
         with folder.unfinished(name) as place:
             made = _dump(name, place, targets, report)
             folder.write_whole(place / folder.MANIFEST, manifest.dump(made))

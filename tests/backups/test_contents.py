@@ -55,11 +55,13 @@ def test_every_change_of_a_row_changes_the_md5(measured, change):
     assert measured().tables[TABLE].md5 != before.tables[TABLE].md5
 
 
-def test_a_row_twice_is_not_a_row_never(measured):
-    before = measured().tables[TABLE]
-    sql("INSERT INTO stageapp_portfoliocompany (fund_id, name, stage, sector, updated_at) "
-        "SELECT fund_id, 'x', 'y', '', '2026-01-01' FROM stageapp_portfoliocompany, generate_series(1, 2) LIMIT 2")  # fmt: skip
-    assert measured().tables[TABLE].md5 != before.md5
+def test_a_row_twice_is_not_a_row_never(session):
+    def summed(*values):
+        session.execute("TRUNCATE odd")
+        session.cursor().executemany("INSERT INTO odd VALUES (%s)", [[value] for value in values])
+        return contents._table_facts(session, psycopg.sql.Identifier("odd")).md5
+
+    assert len({summed("a"), summed("a", "b", "b"), summed("a", "c", "c"), summed("a", "b")}) == 4
 
 
 def test_the_md5_does_not_depend_on_the_sessions_settings(measured):

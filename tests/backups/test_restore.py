@@ -1,0 +1,145 @@
+"""On the bad day a backup comes back beside the live database, with the mode no stricter than it was."""
+
+import dataclasses
+
+import pytest
+
+from stageapp import fast_copy, modes
+from stageapp.backups import create, libpq, manifest, restore
+from stageapp.backups.errors import BackupError, TargetRefused
+from stageapp.models import ModeChange
+from tests.backups.damage import MANIFEST
+from tests.backups.databases import drop, live_fingerprint, rehearsal_databases
+from tests.normalization.evidence import ME, sql
+
+NEW = "stage_restored_by_a_test"
+
+
+@pytest.fixture
+def history(backups):
+    """Return a function that sets modes, one after another; the history and the fast copy are emptied."""
+    _forget_modes()
+    yield lambda *wanted: [modes.change(mode=mode, percent=percent, **ME) for mode, percent in wanted]
+    _forget_modes()
+
+
+def _forget_modes():
+    sql("TRUNCATE stageapp_modechange")
+    fast_copy.write('{"mode": "off"}', (0, 0), instead_of=fast_copy.read() or b"")
+
+
+@pytest.fixture
+def restored(history):
+    """Return a function that restores the newest backup into a database that is dropped afterwards."""
+    drop(NEW)
+    yield lambda name: restore.restore(name, NEW, **ME)
+    drop(NEW)
+
+
+def modes_in(database):
+    with libpq.connect(libpq.live() | {"dbname": database}) as session:
+        rows = "SELECT epoch, version, mode, percent, kind FROM stageapp_modechange ORDER BY epoch, version"
+        return session.execute(rows).fetchall()
+
+
+def test_the_rows_come_back_beside_the_live_database(backups, restored):
+    name = create.create().name
+    sql("DELETE FROM stageapp_portfoliocompany WHERE stage = 'seed'")
+    before = live_fingerprint()
+    done = restored(name)
+    assert live_fingerprint() == before
+    assert (done.name, done.database) == (name, NEW)
+    with libpq.connect(libpq.live() | {"dbname": NEW}) as session:
+        assert session.execute("SELECT count(*) FROM stageapp_portfoliocompany").fetchall() == [(200,)]
+    comment = sql("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", NEW)[0][0]
+    assert comment == f"restored from {name} by tester"
+    assert rehearsal_databases() == []
+
+
+@pytest.mark.parametrize(
+    "before, after, expected",
+    [
+        ([("warn", 100)], [], ("warn", 100, "manual")),
+        ([("enforce", 50)], [("warn", 100)], ("warn", 100, "downgrade")),  # taken back since the backup was made
+        ([("enforce", 50)], [("enforce", 10)], ("enforce", 10, "downgrade")),
+        ([("warn", 100)], [("enforce", 10)], ("warn", 100, "manual")),
+        ([("off", 100)], [], ("off", 100, "manual")),
+    ],
+)  # fmt: skip
+def test_a_new_epoch_begins_with_the_less_strict_mode(history, restored, before, after, expected):
+    history(*before)
+    name = create.create().name
+    history(*after)
+    done = restored(name)
+    newest = modes_in(NEW)[-1]
+    assert newest == (2, len(before) + len(after) + 1, *expected)
+    assert (done.mode.epoch, done.mode.mode) == (2, expected[0])
+
+
+def test_a_process_that_knew_the_live_mode_follows_the_restored_one(history, restored):
+    history(("warn", 100))
+    name = create.create().name
+    history(*[("enforce", 10)] * 3)
+    modes.adopt(modes.latest())
+    done = restored(name)
+    modes.adopt(dataclasses.replace(done.mode, source="postgres"))
+    assert modes.current().mode == "warn"
+
+
+def test_with_the_live_mode_unknown_it_is_at_most_warn(history, restored):
+    history(("enforce", 100))
+    name = create.create().name
+    sql("ALTER TABLE stageapp_modechange RENAME TO lost")  # as on an empty machine
+    _no_fast_copy()
+    try:
+        done = restored(name)
+    finally:
+        sql("ALTER TABLE lost RENAME TO stageapp_modechange")
+    assert (done.mode.mode, done.mode.epoch) == ("warn", 2)
+
+
+def _no_fast_copy():
+    fast_copy.write("no mode", (0, 0), instead_of=fast_copy.read() or b"")
+
+
+def test_a_second_restore_of_an_old_backup_begins_a_newer_epoch_still(history, restored):
+    history(("warn", 100))
+    name = create.create().name
+    modes.adopt(restored(name).mode)
+    ModeChange.objects.create(epoch=2, version=2, mode="warn", **ME)  # it was restored once since
+    drop(NEW)
+    assert restored(name).mode.epoch == 3
+
+
+@pytest.mark.parametrize("name", ["live", NEW])
+def test_a_database_that_is_there_is_never_restored_over(made, restored, name):
+    target = libpq.live()["dbname"] if name == "live" else name
+    if name == NEW:
+        sql(f'CREATE DATABASE "{NEW}"')
+    before = live_fingerprint()
+    with pytest.raises(TargetRefused, match="already"):
+        restore.restore(made.name, target, **ME)
+    assert live_fingerprint() == before
+
+
+@pytest.mark.parametrize("name", ["a b", " ", "A", "x;y", "1a", "x" * 64, '"'])
+def test_a_name_that_needs_quotes_is_refused(made, name):
+    with pytest.raises(TargetRefused, match="no name"):
+        restore.restore(made.name, name, **ME)
+
+
+def test_what_is_restored_but_not_equal_does_not_stay(made, backups, restored):
+    other = dataclasses.replace(made, contents=dataclasses.replace(made.contents, vocabulary_version=77))
+    (backups / made.name / MANIFEST).write_bytes(manifest.dump(other))
+    with pytest.raises(BackupError, match="nothing of it stays: vocabulary"):
+        restored(made.name)
+    assert sql("SELECT count(*) FROM pg_database WHERE datname = %s", NEW) == [(0,)]
+    assert rehearsal_databases() == []
+
+
+def test_the_steps_name_every_statement(made, restored):
+    done = restored(made.name)
+    text = "\n".join(done.steps())
+    assert all(statement in text for statement in done.statements())
+    assert libpq.live()["password"] not in text
+    assert done.document()["switch_over"] == done.statements()
