@@ -23,22 +23,24 @@ class ReasonForm(forms.Form):
 
 def confirmed(
     request: HttpRequest,
-    perform: Callable[[str], object],
+    perform: Callable[..., object],
     *,
     refusals: type[Exception],
     back: str,
     done: str,
+    form: forms.Form | None = None,
     **context: Any,
 ) -> HttpResponse:
     """Ask for a reason on GET; on POST perform with it, and go `back` with what came of it.
 
-    `refusals` is the named error of the domain function; its text is shown to the user.
+    `form` asks for more than the reason; `perform` takes its answers by name. `refusals` is the named error of the
+    domain function; its text is shown to the user.
     """
-    form = ReasonForm(request.POST or None)
+    form = form or ReasonForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
         return page(request, "confirm.html", form=form, back=back, **context)
     try:
-        perform(form.cleaned_data["reason"])
+        perform(**form.cleaned_data)
     except refusals as refusal:
         messages.error(request, str(refusal))
     else:

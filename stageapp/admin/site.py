@@ -1,10 +1,13 @@
 """The admin site: the dashboard on its first page, and the screens in the order of the work."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import path, reverse
 
 from stageapp.admin import dashboard
 
@@ -24,14 +27,42 @@ SECTIONS = {
 NAMES = {model: name for names in SECTIONS.values() for model, name in names.items()}
 
 
+@dataclass(frozen=True)
+class OwnPage:
+    """A page that belongs to no single table. With a label it stands first in its section, for who may see it."""
+
+    address: str
+    name: str
+    view: Callable[..., HttpResponse]
+    section: str = ""
+    label: str = ""
+    permission: str = ""
+
+    @property
+    def link(self) -> dict[str, Any]:
+        """Return it as Django's list of screens wants it."""
+        url = reverse(f"admin:{self.name}")
+        return {"name": self.label, "object_name": self.name, "admin_url": url, "add_url": None, "view_only": True}
+
+
 class StageAdminSite(AdminSite):
-    """Stock Django admin with a dashboard and named sections."""
+    """Stock Django admin with a dashboard, named sections and pages of our own."""
 
     site_header = "Stage normalization"
     site_title = "Stage normalization"
     index_title = "Overview"
     site_url = None
     index_template = "admin/stageapp/index.html"
+
+    def __init__(self, name: str = "admin") -> None:
+        """Begin without pages of our own; the screens add theirs."""
+        super().__init__(name)
+        self.pages: list[OwnPage] = []
+
+    def get_urls(self) -> list[Any]:
+        """Add the pages of our own."""
+        ours = [path(page.address, self.admin_view(page.view), name=page.name) for page in self.pages]
+        return [*ours, *super().get_urls()]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the dashboard above the screens."""
@@ -43,7 +74,11 @@ class StageAdminSite(AdminSite):
         if app_label:
             return apps
         apps.sort(key=lambda app: app["app_label"] != "stageapp")
-        return [section for app in apps for section in _sections(app)]
+        sections = [section for app in apps for section in _sections(app)]
+        for page in self.pages:
+            if page.label and request.user.has_perm(f"stageapp.{page.permission}"):
+                next(part["models"] for part in sections if part["name"] == page.section).insert(0, page.link)
+        return sections
 
 
 def _sections(app: Any) -> list[Any]:

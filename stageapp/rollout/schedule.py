@@ -51,8 +51,8 @@ def plan_steps(person: Person, reason: str, percents: Sequence[int] = STEPS) -> 
         ]  # fmt: skip
 
 
-def approve_steps(person: Person) -> int:
-    """Approve the steps that another person proposed; return how many.
+def approve_steps(person: Person, reason: str = "") -> int:
+    """Approve the steps that another person proposed; return how many. `reason` is kept with theirs.
 
     Raises:
         SecondPersonNeeded: the approver is the one who planned them.
@@ -61,7 +61,7 @@ def approve_steps(person: Person) -> int:
     proposed = [step for step in steps.to_come() if step.status == "proposed"]
     if any(same_person(step.actor, person.name) for step in proposed):
         raise SecondPersonNeeded("Whoever planned the steps cannot approve them")
-    approved = steps.approve(person.name)
+    approved = steps.approve(person.name, reason)
     if not approved:
         raise ScheduleError("No planned step waits for an approval.")
     return approved

@@ -1,6 +1,7 @@
 """Planned steps as they are kept: what is still to come, and the only writer of their status."""
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Concat
 from django.utils import timezone
 
 from stageapp import events
@@ -35,9 +36,10 @@ def cancel(why: str) -> int:
     return cancelled
 
 
-def approve(by: str) -> int:
+def approve(by: str, why: str = "") -> int:
     """Let the proposed steps wait for their gates; return how many."""
-    return _move(PlannedStep.objects.all(), "waiting", approved_by=by)
+    added = f"\n{by}: {why.strip()}" if why.strip() else ""
+    return _move(PlannedStep.objects.all(), "waiting", approved_by=by, reason=Concat("reason", Value(added)))
 
 
 def finish(step: PlannedStep, row: ModeChange) -> None:

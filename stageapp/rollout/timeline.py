@@ -1,0 +1,55 @@
+"""What people and machines have decided about the rollout, in one line of time: who, when, what, why."""
+
+import datetime
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Model
+
+from stageapp.models.modes import ModeChange
+from stageapp.models.rollout import ConsumerAudit, ConsumerPin, ModeProposal, PlannedStep, WarnPeriod
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One decision. `past` holds the reason for going past rules, empty where none was set aside."""
+
+    at: datetime.datetime
+    what: str
+    actor: str
+    reason: str
+    kind: str = ""
+    past: str = ""
+
+
+def entries(limit: int, models: Collection[str] | None = None) -> list[Entry]:
+    """Return the newest decisions, newest first; only those kept in these models (lower case) if they are given."""
+    chosen = [model for model in _WHAT if models is None or model._meta.model_name in models]
+    found = [_entry(model, row) for model in chosen for row in model._default_manager.order_by("-pk")[:limit]]
+    return sorted(found, key=lambda entry: entry.at, reverse=True)[:limit]
+
+
+def _entry(model: type[Model], row: Any) -> Entry:
+    kind = row.kind if isinstance(row, ModeChange) else ""
+    past = getattr(row, "override_reason", "")
+    return Entry(row.created_at, _WHAT[model](row), row.actor, row.reason, kind, past)
+
+
+def _mode(row: ModeChange) -> str:
+    return f"enforce {row.percent} %" if row.mode == "enforce" else row.mode
+
+
+def _ending(row: PlannedStep | ModeProposal) -> str:
+    ended = f": {row.ended_why}" if row.ended_why else ""
+    return f"enforce {row.percent} % ({row.get_status_display()}{ended})"
+
+
+_WHAT: dict[type[Model], Callable[[Any], str]] = {
+    ModeChange: lambda row: f"Mode: {_mode(row)}",
+    WarnPeriod: lambda row: "New warn period",
+    ConsumerAudit: lambda row: "Consumers audited",
+    ConsumerPin: lambda row: f"Pin: {row.consumer} {row.place}",
+    PlannedStep: lambda row: f"Planned step: {_ending(row)}",
+    ModeProposal: lambda row: f"Proposal: {_ending(row)}",
+}
