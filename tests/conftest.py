@@ -1,11 +1,20 @@
 """What every test starts with: no refresher, nothing remembered of mode and vocabulary."""
 
 import pytest
+from django.apps import apps
+from django.db.models.signals import post_migrate
 
 from stageapp import contacts, modes, sightings, traffic, vocabulary
 from stageapp.api import throttles
 from stageapp.models.consumers import Consumer
 from stageapp.rollout import canary
+from tests import shipped_vocabulary
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _vocabulary_outlives_a_flush():
+    """A transactional test ends by emptying every table, and Django then sends post_migrate, as after migrating."""
+    post_migrate.connect(shipped_vocabulary.ensure, sender=apps.get_app_config("stageapp"))
 
 
 @pytest.fixture(autouse=True)

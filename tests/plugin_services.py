@@ -56,14 +56,15 @@ def _provide(config: pytest.Config) -> None:
         in_use.close()
     else:
         config.stash[IN_USE] = in_use
-    if services is not None and services.redis_url:
-        os.environ["REDIS_URL"] = _with_number(services.redis_url, redis_number(suffix))
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")  # pytest-django names each worker's database by itself
+    if os.environ.get("REDIS_URL", "").startswith("unix:"):
+        os.environ["REDIS_URL"] = _with_number(os.environ["REDIS_URL"], redis_number(suffix + worker))
     if suffix:
         os.environ["STAGE_TEST_DATABASE_NAME"] = f"test_stage_{suffix.lower()}"
 
 
 def redis_number(suffix: str) -> int:
-    """Return 1 without a suffix, else one of 2 to 63; single letters and digits never share one."""
+    """Return 1 without a suffix, else one of 2 to 63; single letters and digits, and workers, never share one."""
     return 2 + int(suffix, 36) % 62 if suffix else 1
 
 

@@ -2,19 +2,18 @@
 
 import threading
 from functools import partial
-from importlib import import_module
 
 import pytest
-from django.apps import apps
 from django.conf import settings
 from django.db import connection
 
 from stageapp import events, vocabulary
-from stageapp.models import Fund, PortfolioCompany, StageAlias
+from stageapp.models import Fund, PortfolioCompany
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, worker
 from stageapp.normalization.pacing import Pace
+from tests import shipped_vocabulary
 from tests.normalization.evidence import LABEL, ME, sql
 
 _EMPTIED = (
@@ -32,7 +31,7 @@ def transactional_db(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         assert connection.settings_dict["NAME"] == settings.DATABASES["default"]["TEST"]["NAME"]
         _empty()
-        _ensure_vocabulary()
+        shipped_vocabulary.ensure()
         yield
         _empty()
         connection.close()
@@ -47,13 +46,6 @@ def engine(transactional_db, settings):
 def _empty():
     with connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {', '.join('stageapp_' + name for name in _EMPTIED)} RESTART IDENTITY CASCADE")
-
-
-def _ensure_vocabulary():
-    if not StageAlias.objects.exists():  # a transactional test of another file has flushed it
-        migration = import_module("stageapp.migrations.0002_vocabulary")
-        migration.load_text_tables(apps, None)
-        migration.load_vocabulary(apps, None)
 
 
 @pytest.fixture
