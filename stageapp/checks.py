@@ -4,9 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
 from stageapp import conf, events, network, thresholds
+from stageapp.backups.manifest import MIN_KEY_LENGTH
 from stageapp.conf import DEFAULT_MODE_CEILING, MODES
 from stageapp.normalization import targets
 from stageapp.normalization.errors import TargetError
@@ -107,6 +108,23 @@ def check_thresholds(**_: Any) -> list[CheckMessage]:
     """E020: a threshold of the gates or the guard makes no sense."""
     hint = ".env.example tells the defaults of STAGE_GATE_… and STAGE_GUARD_…."
     return [Error(said, hint=hint, id="stageapp.E020") for said in thresholds.nonsense()]
+
+
+@register(TAG)
+def check_backups(**_: Any) -> list[CheckMessage]:
+    """E012: a key is too short to sign backups with. W013: runs need a backup, and nobody can make one."""
+    messages: list[CheckMessage] = []
+    if any(len(key) < MIN_KEY_LENGTH for key in conf.backup_keys()):
+        said = (
+            f"A key in STAGE_BACKUP_KEY is shorter than {MIN_KEY_LENGTH} characters; no backup is signed or accepted."
+        )
+        messages.append(Error(said, hint="Make one with: openssl rand -hex 32", id="stageapp.E012"))
+    can_make = conf.backup_adapter() or (conf.backup_folder() and conf.backup_keys())
+    if conf.backup_required() and not can_make:
+        said = "Runs need a verified backup, and STAGE_BACKUP_DIR or STAGE_BACKUP_KEY is not set."
+        hint = "Set both, or STAGE_BACKUP_ADAPTER to that of your backup system, or STAGE_REQUIRE_BACKUP=0."
+        messages.append(Warning(said, hint=hint, id="stageapp.W013"))
+    return messages
 
 
 def report_ignored_mode() -> None:

@@ -160,3 +160,20 @@ def test_e020_a_threshold_that_makes_no_sense(settings, setting, name, value, sa
 def test_a_guard_that_is_off_is_right(settings):
     settings.STAGE_GUARD = {**settings.STAGE_GUARD, "enabled": False}
     assert found() == {}
+
+
+@pytest.mark.parametrize("key", ["short", "k" * 32 + " short"])
+def test_e012_a_key_too_short_to_sign_backups(settings, key):
+    settings.STAGE_BACKUP_KEY = key
+    assert list(found()) == ["stageapp.E012"]
+
+
+@pytest.mark.parametrize("missing", ["STAGE_BACKUP_DIR", "STAGE_BACKUP_KEY"])
+def test_w013_runs_that_need_a_backup_that_nobody_can_make(settings, missing):
+    settings.STAGE_REQUIRE_BACKUP, settings.EMBEDDED = True, False
+    settings.STAGE_BACKUP_DIR, settings.STAGE_BACKUP_KEY = "/var/backups/stage", "k" * 32
+    assert found() == {}
+    setattr(settings, missing, "")
+    assert list(found()) == ["stageapp.W013"]
+    settings.STAGE_BACKUP_ADAPTER = "/usr/local/bin/adapter"
+    assert found() == {}

@@ -6,7 +6,8 @@ from stageapp.backups import create, keeping
 from stageapp.models import Fund, PortfolioCompany
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, worker
-from tests.normalization.conftest import _empty, _ensure_vocabulary
+from tests import shipped_vocabulary
+from tests.normalization.conftest import _empty
 from tests.normalization.evidence import LABEL, ME, sql
 
 STAGES = ["Seed ", "seed", "series-a", "nobody knows", "SEED", "S\u00e9ries B", "Pre Seed", "growth", "x\ny", "\u00a0"]
@@ -17,7 +18,7 @@ def transactional_db(django_db_setup, django_db_blocker):
     """Open the test database without a surrounding transaction: pg_dump has a session of its own."""
     with django_db_blocker.unblock():
         _empty_all()
-        _ensure_vocabulary()
+        shipped_vocabulary.ensure()
         yield
         _empty_all()
 

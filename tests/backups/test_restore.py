@@ -1,6 +1,7 @@
 """On the bad day a backup comes back beside the live database, with the mode no stricter than it was."""
 
 import dataclasses
+import os
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.backups.damage import MANIFEST
 from tests.backups.databases import drop, live_fingerprint, rehearsal_databases
 from tests.normalization.evidence import ME, sql
 
-NEW = "stage_restored_by_a_test"
+NEW = f"stage_restored_{os.getpid()}"  # several sessions may share the server
 
 
 @pytest.fixture

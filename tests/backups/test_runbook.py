@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.normalization.evidence import database_url, sql
 PROJECT = Path(__file__).resolve().parents[2]
 RUNBOOK = PROJECT / "docs" / "runbooks" / "restore.md"
 BLOCK = re.compile(r"```sh ?(\w*)\n(.*?)```", re.DOTALL)
-EMPTY = "stage_empty_machine"
+EMPTY = f"stage_empty_{os.getpid()}"  # several sessions may share the server
 
 
 @pytest.fixture
@@ -28,7 +29,8 @@ def machine(backups, tmp_path):
     yield os.environ | {
         "DATABASE_URL": database_url().rpartition("/")[0] + f"/{EMPTY}", "STAGE_EMBEDDED": "0", "DEBUG": "0",
         "REDIS_URL": os.environ["REDIS_URL"], "SECRET_KEY": "s" * 50, "STAGE_BACKUP_DIR": str(backups),
-        "STAGE_BACKUP_KEY": "k" * 32, "PGPASSWORD": _password(), "PYTHONWARNINGS": "ignore",
+        "STAGE_BACKUP_KEY": "k" * 32, "PGPASSWORD": _password(),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONWARNINGS": "ignore",
     }  # fmt: skip
     _drop_all()
 
