@@ -117,6 +117,7 @@ def action_view(request: HttpRequest, name: str) -> HttpResponse:
         done=action.done,
         form=action.form(request.POST or None, initial=action.initial(request, state)),
         title=action.label,
+        parent="Rollout",
         explanation=action.explain(request, state),
         verb=action.label,
     )

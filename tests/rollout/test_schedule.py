@@ -141,3 +141,10 @@ def test_a_plan_from_before_the_two_person_rule_is_cancelled(canary, clock, gree
 def test_nothing_waits_for_an_approval(canary):
     with pytest.raises(ScheduleError, match="No planned step"):
         schedule.approve_steps(BEN)
+
+
+def test_why_steps_were_approved_is_kept_with_why_they_were_planned(canary, settings):
+    settings.STAGE_TWO_PERSON_RULE = True
+    schedule.plan_steps(ANN, "green only")
+    schedule.approve_steps(BEN, " I looked ")
+    assert set(PlannedStep.objects.values_list("reason", flat=True)) == {"green only\nben: I looked"}
