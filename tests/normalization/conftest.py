@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection
 
 from stageapp import events, vocabulary
-from stageapp.models import Fund, PortfolioCompany
+from stageapp.models import Fund, PortfolioCompany, StageAlias
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, worker
