@@ -157,7 +157,15 @@ def _make(session: Session, name: str, comment: str) -> None:
 
 
 def _drop(session: Session, name: str) -> None:
-    session.execute(_sql("DROP DATABASE IF EXISTS {} WITH (FORCE)", name))
+    """Drop a database and end our sessions in it: a killed rehearsal's pg_restore may still work there.
+
+    Not WITH (FORCE), which an autovacuum worker in the database makes fail; a plain DROP ends that one itself.
+    """
+    session.execute(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s AND usename = current_user",
+        [name],
+    )
+    session.execute(_sql("DROP DATABASE IF EXISTS {}", name))
 
 
 def _sql(text: str, *parts: str | sql.Composable) -> sql.Composed:

@@ -22,7 +22,6 @@ from stageapp.backups.restore import Restored
 from stageapp.backups.verify import Finding, Verdict
 from stageapp.models.backups import Backup, BackupCheck
 
-_KINDS = ("verify", "rehearse")
 _ADAPTER_HAS_IT = "STAGE_BACKUP_ADAPTER is set: {verb} backups by the means of that backup system."
 
 
@@ -133,7 +132,11 @@ def known() -> list[Known]:
         return [Known(name, present=True) for name in there]
     rows = {backup.name: backup for backup in Backup.objects.filter(removed_at=None)}
     names = [*there, *(name for name in rows if name not in there)]
-    return [Known(name, name in there, rows.get(name), *map(records.last_check, [name] * 2, _KINDS)) for name in names]
+    checks = records.last_checks(names)
+    return [
+        Known(name, name in there, rows.get(name), checks.get((name, "verify")), checks.get((name, "rehearse")))
+        for name in names
+    ]
 
 
 def _still_good(ours: list[str], actor: str) -> str:

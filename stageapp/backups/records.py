@@ -41,9 +41,10 @@ def note_check(kind: str, verdict: Verdict, *, actor: str, reason: str) -> None:
     )  # fmt: skip
 
 
-def last_check(name: str, kind: str) -> BackupCheck | None:
-    """Return the newest verdict on a backup."""
-    return BackupCheck.objects.filter(name=name, kind=kind).first()
+def last_checks(names: list[str]) -> dict[tuple[str, str], BackupCheck]:
+    """Return the newest verdict on each backup by (name, kind)."""
+    newest = BackupCheck.objects.filter(name__in=names).order_by("name", "kind", "-id").distinct("name", "kind")
+    return {(check.name, check.kind): check for check in newest}
 
 
 def possible() -> bool:

@@ -73,6 +73,7 @@ def fill(target: Disposable, found: Manifest, dump: BinaryIO, report: Report) ->
             programs.run(
                 command, target.parameters, keep=[dump.fileno()], tick=lambda: _tell(session, found, report)
             )  # fmt: skip
+        report("restore", found.database_bytes, found.database_bytes)
         _analyze(target)
         return [
             Finding("restore", True, f"pg_restore with {_JOBS} jobs"),

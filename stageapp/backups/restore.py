@@ -61,7 +61,7 @@ class Restored:
         before = f"{self.live[:40]}_before_{timezone.now():%Y%m%d_%H%M%S}"
         return [
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('{self.live}', "
-            f"'{self.database}') AND pid <> pg_backend_pid()",
+            f"'{self.database}') AND pid <> pg_backend_pid() AND pg_has_role(usesysid, 'MEMBER')",
             f'ALTER DATABASE "{self.live}" RENAME TO "{before}"',
             f'ALTER DATABASE "{self.database}" RENAME TO "{self.live}"',
         ]

@@ -22,24 +22,32 @@ def bars(*, quiet: bool) -> Iterator[Report]:
     if quiet:
         yield silent
         return
-    shown: dict[str, Any] = {}
-    every = 0.5 if sys.stderr.isatty() else 10.0
-
-    def report(phase: str, done: int, whole: int) -> None:
-        bar = shown.get(phase)
-        if bar is None:
-            unit = _UNITS.get(phase, "B")
-            bar = shown[phase] = tqdm(
-                desc=phase, total=whole or None, unit=unit, unit_scale=unit == "B", file=sys.stderr,
-                mininterval=every, position=len(shown),
-            )  # fmt: skip
-        bar.update(done - bar.n)
-
+    current = _Bar()
     try:
-        yield report
+        yield current.report
     finally:
-        for bar in shown.values():
-            bar.close()
+        current.close()
+
+
+class _Bar:
+    """The bar of the phase that is under way; the next phase gets one of its own."""
+
+    def __init__(self) -> None:
+        self._phase, self._bar = "", tqdm(disable=True)
+
+    def report(self, phase: str, done: int, whole: int) -> None:
+        """Show how far the phase is; a `Report`."""
+        if phase != self._phase:
+            self.close()
+            unit, every = _UNITS.get(phase, "B"), 0.5 if sys.stderr.isatty() else 10.0
+            self._phase, self._bar = phase, tqdm(
+                desc=phase, total=whole or None, unit=unit, unit_scale=unit == "B", file=sys.stderr, mininterval=every
+            )  # fmt: skip
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """End the bar where it stands."""
+        self._bar.close()
 
 
 def backup_document(backup: Backup) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Look at the server's databases, and at what is left behind."""
 
+from stageapp.backups import disposable, libpq
 from tests.normalization.evidence import sql
 
 
@@ -13,8 +14,10 @@ def rehearsal_databases():
 
 
 def drop(*names):
+    """Drop databases as the product does: an autovacuum worker in one is no obstacle."""
     for name in names:
-        sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        with libpq.connect(libpq.live()) as session:
+            disposable._drop(session, name)
 
 
 def live_fingerprint():

@@ -14,12 +14,13 @@ from django.utils import timezone
 from stageapp.backups import create, keeping, manifest, verify
 from stageapp.backups.errors import BackupError, NoSuchBackup
 from tests.backups.damage import DUMP, MANIFEST, Damage, copy
-from tests.normalization.evidence import ME
+from tests.normalization.evidence import ME, sql
 
 
 @pytest.fixture
 def pair(made, backups, tmp_path):
     """Return the folders of a backup, of another one, and of a copy of the first."""
+    sql("UPDATE stageapp_portfoliocompany SET name = name || '!'")  # else both dumps of one second are the same
     other = create.create()
     spare = tmp_path / "spare"
     shutil.copytree(backups / made.name, spare)

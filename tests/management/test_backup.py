@@ -86,3 +86,11 @@ def test_prune_says_what_went(kept):  # noqa: F811
     newer = keeping.create(**ME)
     keeping.verify(newer.name, **ME)
     assert document("prune", "--keep", "1") == {"removed": [kept.name]}
+
+
+def test_each_phase_has_a_bar_of_its_own(kept, capfd):  # noqa: F811
+    backup("rehearse")
+    shown = capfd.readouterr().err
+    assert [phase in shown for phase in ("verify: 100%", "restore:", "measure: 100%")] == [True] * 3
+    document("verify")
+    assert "%" not in capfd.readouterr().err
