@@ -13,13 +13,16 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 
 import redis
+from django.conf import settings
 from django.db import connection
+from redis.connection import parse_url
 
 from stageapp import conf, events
 from stageapp.redis_clients import resilient
 from stageapp.watchdog import Watchdog
 
-CHANNEL = "stage:hint"
+# A channel of its own for each database number: pub/sub knows no numbers, and another one's hints are not ours.
+CHANNEL = f"stage:hint:{parse_url(settings.REDIS_URL).get('db', 0)}"  # type: ignore[no-untyped-call]
 POSTGRES_SECONDS = 1.0  # how long a round waits for PostgreSQL before it does without
 
 Job = Callable[[], None]

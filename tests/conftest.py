@@ -11,6 +11,18 @@ from stageapp.rollout import canary
 from tests import shipped_vocabulary
 
 
+# Files of long tests, in real processes: begun first, so that no worker is left alone with one at the end.
+LONG = ("schemathesis/", "management/test_demo", "browser/", "faults/", "test_mode_processes", "normalization/test_kill",
+        "config/test_deadlines", "rollout/test_forty_days", "normalization/test_restart")  # fmt: skip
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Bring the long files to the front, in the order of LONG; all else stays as it is."""
+    place = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: min((place[name] for name in LONG if name in item.nodeid), default=len(LONG)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _vocabulary_outlives_a_flush():
     """A transactional test ends by emptying every table, and Django then sends post_migrate, as after migrating."""

@@ -9,10 +9,12 @@ PROJECT = Path(__file__).resolve().parents[1]
 # Row by row from the top. A name that ends in / is a folder with all that is in it.
 LAYERS = {
     "0 raw material": [
-        "config/__init__.py", "config/content_types.py", "config/deadlines.py", "config/headers.py", "config/embedded/", "config/formats/", "stageapp/__init__.py",
+        "config/__init__.py", "config/content_types.py", "config/deadlines.py", "config/embedded/", "config/formats/",
+        "config/headers.py", "stageapp/__init__.py",
         "stageapp/conf.py", "stageapp/delimited.py", "stageapp/events.py", "stageapp/metrics.py",
         "stageapp/network.py", "stageapp/redis_clients.py", "stageapp/refresher.py", "stageapp/spreadsheet.py",
-        "stageapp/sql/", "stageapp/text/", "stageapp/thresholds.py", "stageapp/token_buckets.py", "stageapp/watchdog.py",
+        "stageapp/sql/", "stageapp/text/", "stageapp/thresholds.py", "stageapp/token_buckets.py",
+        "stageapp/watchdog.py",
     ],
     "1 facts": ["stageapp/models/", "stageapp/migrations/"],
     "2 meaning": [

@@ -73,7 +73,10 @@ def project(tmp_path) -> Iterator[Path]:
 
 def session(project: Path, report: Path, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
     report.mkdir(exist_ok=True)
-    ours = [*VARIABLES, "STAGE_TEST_SUFFIX", "STAGE_TEST_DATABASE_NAME", "DJANGO_SETTINGS_MODULE", "PYTHONPATH"]
+    ours = [
+        *VARIABLES, "STAGE_TEST_SUFFIX", "STAGE_TEST_DATABASE_NAME", "DJANGO_SETTINGS_MODULE", "PYTHONPATH",
+        "PYTEST_XDIST_WORKER",
+    ]  # fmt: skip
     clean = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.Popen(
         [shutil.which("pytest", path=Path(sys.executable).parent), "-q", *arguments],

@@ -125,9 +125,7 @@ def _chunks(runs: int, size: int) -> Iterator[int]:
         yield min(size, runs - start)
 
 
-def _stage_outcome(
-    assumptions: StageAssumptions, share: float, companies: int, multiples: Floats
-) -> StageOutcome:
+def _stage_outcome(assumptions: StageAssumptions, share: float, companies: int, multiples: Floats) -> StageOutcome:
     expected = expected_multiple(assumptions)
     return StageOutcome(
         stage=assumptions.slug,

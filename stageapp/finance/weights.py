@@ -90,9 +90,7 @@ def _total(sums: _Sums) -> float:
         return total
     if total == 0:
         raise WeightsError("zero_sum", "All weights are zero; give at least one stage a weight.")
-    raise WeightsError(
-        "wrong_sum", f"The weights add up to {total:.6g}; they must add up to 1 or to 100 (within 1 %)."
-    )
+    raise WeightsError("wrong_sum", f"The weights add up to {total:.6g}; they must add up to 1 or to 100 (within 1 %).")
 
 
 def _rescale(sums: _Sums, total: float) -> dict[tuple[bool, str], float]:

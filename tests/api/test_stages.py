@@ -1,6 +1,6 @@
 import pytest
 
-from stageapp import traffic
+from stageapp import traffic, vocabulary
 from stageapp.models import Stage, StageAlias, TrafficWindow
 from tests.api.calls import JSON
 
@@ -18,7 +18,7 @@ def test_lists_the_stages_from_the_earliest_to_the_latest(caller):
     found = caller.get("/api/stages").json()
     assert [s["stage"] for s in found["stages"]] == list(Stage.objects.order_by("rank").values_list("slug", flat=True))
     assert found["stages"][0] == {"stage": "pre_seed", "label": "Pre-Seed"}
-    assert found["vocabulary_version"] == 1
+    assert found["vocabulary_version"] == vocabulary.newest_version()
 
 
 @pytest.mark.parametrize("mode", ["off", "warn", "enforce"])

@@ -112,10 +112,10 @@ def test_a_second_restore_of_an_old_backup_begins_a_newer_epoch_still(history, r
     assert restored(name).mode.epoch == 3
 
 
-@pytest.mark.parametrize("name", ["live", NEW])
+@pytest.mark.parametrize("name", ["live", "another"])
 def test_a_database_that_is_there_is_never_restored_over(made, restored, name):
-    target = libpq.live()["dbname"] if name == "live" else name
-    if name == NEW:
+    target = libpq.live()["dbname"] if name == "live" else NEW
+    if name == "another":
         sql(f'CREATE DATABASE "{NEW}"')
     before = live_fingerprint()
     with pytest.raises(TargetRefused, match="already"):

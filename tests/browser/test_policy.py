@@ -11,9 +11,9 @@ from django.urls import path
 from pytest_django.live_server_helper import LiveServer
 
 from config import urls as product
+from tests import shipped_vocabulary
 from tests.admin.addresses import addresses, one_of_each
 from tests.admin.conftest import companies, plan, stored  # noqa: F401  fixtures
-from tests.normalization.conftest import _ensure_vocabulary
 from tests.processes import PROJECT
 
 DOCS = "/api/docs/"
@@ -44,7 +44,7 @@ def look(site, browser, paths, clicks=CLICKS):
 @pytest.fixture
 def site(transactional_db, _nothing_remembered):
     """Serve the product from this process, once the settings are those of a test."""
-    _ensure_vocabulary()
+    shipped_vocabulary.ensure()
     server = LiveServer("127.0.0.1")
     yield server
     server.stop()

@@ -78,7 +78,7 @@ def test_others_are_served_while_some_drip_and_all_are_after_the_deadline(server
     for _ in range(10):
         began = time.monotonic()
         assert get(server, "/api/stages")[0] == 200
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < SECONDS / 2  # and not after a slow one's deadline
     for each in slow:
         each.join()
     assert [answer[9:12] for answer in answers] == [b"408"] * len(slow)
@@ -117,6 +117,6 @@ def test_the_deadline_holds_over_many_reads_and_the_usual_timeout_stays():
         began = time.monotonic()
         with pytest.raises(TimeoutError):
             connection.recv(1)
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < SECONDS / 2  # and not after a slow one's deadline
         assert connection.expired
         assert connection.gettimeout() == 9

@@ -55,9 +55,7 @@ def test_decimal_weights_are_taken_as_they_are_written():
     }
 
 
-@pytest.mark.parametrize(
-    "total", ["-0.01", "NaN", "Infinity", "1e16", "0.001", "1E-999999999", "1E+999999999"]
-)
+@pytest.mark.parametrize("total", ["-0.01", "NaN", "Infinity", "1e16", "0.001", "1E-999999999", "1E+999999999"])
 def test_what_is_no_amount_in_cents_is_refused(total):
     with pytest.raises(AllocationError, match="An amount must"):
         allocate(Decimal(total), {"a": 1.0})

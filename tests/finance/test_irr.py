@@ -6,9 +6,7 @@ from hypothesis import strategies as st
 from stageapp.finance.irr import annual_rate, pooled_rates
 
 
-@pytest.mark.parametrize(
-    "multiple, years, rate", [(2, 1, 1), (1.21, 2, 0.1), (1, 7, 0), (0, 5, -1), (0.25, 2, -0.5)]
-)
+@pytest.mark.parametrize("multiple, years, rate", [(2, 1, 1), (1.21, 2, 0.1), (1, 7, 0), (0, 5, -1), (0.25, 2, -0.5)])
 def test_a_multiple_over_years_is_a_yearly_rate(multiple, years, rate):
     assert annual_rate(multiple, years) == pytest.approx(rate)
 

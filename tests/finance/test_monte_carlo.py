@@ -53,8 +53,7 @@ def test_stages_with_the_same_assumptions_are_drawn_independently(assumptions):
 
 def test_the_first_runs_of_a_longer_simulation_are_the_shorter_one(assumptions):
     short, long = (
-        monte_carlo._stage_multiples(assumptions["growth"], companies=3, runs=runs, seed=5)
-        for runs in (100, 30_000)
+        monte_carlo._stage_multiples(assumptions["growth"], companies=3, runs=runs, seed=5) for runs in (100, 30_000)
     )
     assert np.array_equal(short, long[:100])
 

@@ -64,7 +64,7 @@ def test_the_lines_for_people_tell_what_was_measured_and_what_is_needed(run, set
     assert "Phase: enforce up to 10 %, since " in printed
     assert "FAIL    canary_10: Enforcement may grow beyond 10 %  <- needed next" in printed
     assert "needed at least 2 h at 10 %" in printed
-    assert "no backup has been made; this part is not built yet" in printed
+    assert "NO DATA verified_backup" in printed
     assert "canary_10" in refusal
 
 

@@ -34,9 +34,7 @@ class Command(BaseCommand):
     def status(self, root: Path) -> tuple[dict[str, Any], list[str]]:
         """Return every known server's state, as data and as lines."""
         servers = embedded.status(root)
-        lines = [
-            f"{server.name}: {server.state}{_pid(server.pid)}, data in {server.data}" for server in servers
-        ]
+        lines = [f"{server.name}: {server.state}{_pid(server.pid)}, data in {server.data}" for server in servers]
         return (
             {"root": str(root), "servers": [asdict(server) for server in servers]},
             lines or [f"No embedded server has been started under {root}."],
