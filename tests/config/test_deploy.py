@@ -19,7 +19,7 @@ PRODUCTION = {
     "DATABASE_URL": "postgres://stage:secret@db.example.org:5432/stage", "REDIS_URL": "redis://cache.example.org:6379/0",
     "SECRET_KEY": "".join(chr(33 + (n * 37) % 90) for n in range(64)), "ALLOWED_HOSTS": "stages.example.org",
     "SECURE_HSTS_SECONDS": "31536000", "STAGE_TRUSTED_PROXIES": "1",
-    "STAGE_BACKUP_DIR": "/var/backups/stage", "STAGE_BACKUP_KEY": "a key of the backups, of 32 characters and more",
+    "STAGE_BACKUP_DIR": "/var/backups/stage", "STAGE_BACKUP_KEY": "k" * 32,
 }  # fmt: skip
 
 
