@@ -4,6 +4,7 @@ import threading
 from functools import partial
 
 import pytest
+from django.apps import apps
 from django.conf import settings
 from django.db import connection
 
@@ -16,9 +17,7 @@ from stageapp.normalization.pacing import Pace
 from tests import shipped_vocabulary
 from tests.normalization.evidence import LABEL, ME, sql
 
-_EMPTIED = (
-    "normalizationlog", "batch", "checkpoint", "runmove", "run", "planentry", "plan", "portfoliocompany", "fund",
-)  # fmt: skip
+_KEPT = {"stage", "stagealias", "vocabularyversion", "foldingcharacter", "foldingrange", "textrule"}
 
 
 @pytest.fixture
@@ -44,8 +43,12 @@ def engine(transactional_db, settings):
 
 
 def _empty():
+    models = [model for model in apps.get_app_config("stageapp").get_models() if model._meta.managed]
+    tables = [model._meta.db_table for model in models if model._meta.model_name not in _KEPT]
+    existing = set(connection.introspection.table_names())
+    names = ", ".join(connection.ops.quote_name(table) for table in tables if table in existing)
     with connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {', '.join('stageapp_' + name for name in _EMPTIED)} RESTART IDENTITY CASCADE")
+        cursor.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
 
 
 @pytest.fixture

@@ -20,6 +20,11 @@ VARIABLES = ["DATABASE_URL", "REDIS_URL", "STAGE_EMBEDDED", "STAGE_EMBEDDED_POST
 PROJECT = Path(__file__).resolve().parents[3]
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as another user")
+# The child that becomes another user has to read the programs of this environment.
+as_root_with_an_open_environment = pytest.mark.skipif(
+    os.geteuid() != 0 or any(folder.stat().st_mode & 0o005 != 0o005 for folder in Path(psycopg.__file__).parents),
+    reason="only root runs servers as another user, who must be able to read this environment (chmod 755)",
+)
 as_ordinary_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 
 

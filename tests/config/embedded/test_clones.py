@@ -20,6 +20,7 @@ from tests.config.embedded.conftest import (
     PROJECT,
     as_ordinary_user,
     as_root,
+    as_root_with_an_open_environment,
     ask,
     discard,
     postgres_at,
@@ -94,7 +95,7 @@ def check(seen: dict[str, Any], home: Path, uid: int) -> None:
     assert seen["started"] == seen["stopped"] == ["postgres18", "redis"]
 
 
-@as_root
+@as_root_with_an_open_environment
 def test_an_ordinary_user_keeps_everything_under_a_private_home(private_home):
     for path in (private_home, *private_home.rglob("*")):
         os.chown(path, ORDINARY, ORDINARY)
@@ -104,7 +105,7 @@ def test_an_ordinary_user_keeps_everything_under_a_private_home(private_home):
     assert {path.lstat().st_uid for path in private_home.rglob("*")} == {ORDINARY}
 
 
-@as_root
+@as_root_with_an_open_environment
 def test_root_is_told_that_the_servers_belong_to_another_user(private_home):
     root = private_home / DEEP / ".local"
     for path in (private_home, *private_home.rglob("*")):
