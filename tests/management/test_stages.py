@@ -174,6 +174,7 @@ def test_an_answer_comes_before_the_next_line_is_written():
 
 
 @pytest.mark.django_db
+@pytest.mark.full  # a time on a clock: for a machine that does nothing else
 def test_ten_thousand_values_a_second_are_answered():
     known = ["Series A", "seed ", "Pre Seed", "Série B", "Angel", "Series C, D", "n/a", "Late Stage", "5M EUR"]
     values = [known[number % 9] if number % 5 else f"Fondo {number} X" for number in range(100_000)]
