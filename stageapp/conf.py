@@ -59,6 +59,11 @@ def batch_pause_seconds() -> float:
     return float(settings.STAGE_BATCH_PAUSE_SECONDS)
 
 
+def single_transaction_rows() -> int:
+    """Return how many rows a table may have for a run in one transaction."""
+    return int(settings.STAGE_SINGLE_TRANSACTION_ROWS)
+
+
 def plan_max_age_hours() -> float:
     """Return how old a plan may be when its run first starts, in hours."""
     return float(settings.STAGE_PLAN_MAX_AGE_HOURS)

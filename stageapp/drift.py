@@ -95,7 +95,7 @@ def _unchanged(before: DriftCheck, run: Run, writes: int, now: datetime.datetime
 
 def _drifted(target: Target, run: Run, meaning_of: Snapshot) -> list[Drifted]:
     """Return the values that are in more rows than the run left of them."""
-    held = distinct_values(target, besides=list(meaning_of.labels), seconds=conf.drift_timeout_seconds())
+    held = distinct_values(target, besides=target.canonical(meaning_of.labels), seconds=conf.drift_timeout_seconds())
     entries = run.plan.entries.filter(stage="", raw__in=[raw for _, raw, _ in held])
     left = {(source, raw): rows for source, raw, rows in entries.values_list("source", "raw", "rows")}
     more = [(source, raw, rows - left.get((source, raw), 0)) for source, raw, rows in held]

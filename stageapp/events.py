@@ -53,6 +53,16 @@ def batch_retried(*, run: int, error: str, attempt: int, batch_rows: int) -> Non
     _log.warning("batch_retried", run=run, error=error, attempt=attempt, batch_rows=batch_rows)
 
 
+def workers_drained(*, draining: bool, actor: str, reason: str) -> None:
+    """Record that Celery's workers shall take up no run, or may again."""
+    _log.warning("workers_drained", draining=draining, actor=actor, reason=reason)
+
+
+def row_quarantined(*, run: int, shard: int, error: str) -> None:
+    """Record that the database refuses to change one row, which is left as it is and listed."""
+    _log.error("row_quarantined", run=run, shard=shard, error=error)
+
+
 def validator_failed(*, endpoint: str, error: str) -> None:
     """Record an exception inside the validator; the caller gets a 5xx problem without detail."""
     _log.error("validator_failed", endpoint=endpoint, error=error)

@@ -7,7 +7,7 @@ from stageapp import contacts, drift, traffic_history
 from stageapp.backups import jobs
 from stageapp.models import Run
 from stageapp.models.normalization import ACTIVE
-from stageapp.normalization import runs, worker
+from stageapp.normalization import drain, runs, worker
 from stageapp.normalization.errors import RunBusy
 from stageapp.rollout import guard, schedule
 from stageapp.unknowns.retention import forget_old
@@ -19,12 +19,20 @@ BUDGET_SECONDS = 20.0
 @shared_task  # type: ignore[untyped-decorator]
 def advance_run(run_id: int) -> None:
     """Work on a run for a while, and ask for more where there is more."""
+    if drain.draining():
+        return  # beat nudges again when workers may take up runs
     try:
-        run = worker.advance(Run.objects.get(pk=run_id), budget_seconds=BUDGET_SECONDS)
+        run = worker.advance(Run.objects.get(pk=run_id), budget_seconds=BUDGET_SECONDS, stop=drain.draining)
     except RunBusy:
-        return  # another worker holds it and goes on
+        return  # other workers hold it and go on
     if run.state in ACTIVE:
         advance_run.delay(run_id)
+
+
+def nudge(run: Run) -> None:
+    """Ask for as many workers as the run may have."""
+    for _ in range(run.shards):
+        advance_run.delay(run.pk)
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.signals import connection_created
 
 from stageapp import events
@@ -27,8 +27,9 @@ class Watchdog:
     next connection has it terminated first: it dies before it reads on, or it holds its locks and so comes first.
     """
 
-    def __init__(self) -> None:
-        self._name = f"stage-refresher {uuid.uuid4().hex[:12]}"  # application_name: a pid alone may be anybody's
+    def __init__(self, called: str = "stage-refresher", *, hung_seconds: float | None = None) -> None:
+        self._hung_seconds = hung_seconds
+        self._name = f"{called} {uuid.uuid4().hex[:12]}"  # application_name: a pid alone may be anybody's
         self._thread = 0
         self._job: tuple[str, float] | None = None
         self._line: socket.socket | None = None  # a handle of our own: a number may name another file by now
@@ -39,6 +40,8 @@ class Watchdog:
         """Learn of every connection this thread makes from now on."""
         self._thread = threading.get_ident()
         connection_created.connect(self._connected, dispatch_uid=self._name)
+        if connections[DEFAULT_DB_ALIAS].connection is not None:
+            self._connected(connection=connections[DEFAULT_DB_ALIAS])
 
     @contextmanager
     def watching(self, job: str) -> Iterator[None]:
@@ -52,7 +55,8 @@ class Watchdog:
     def look(self) -> None:
         """Cut the thread's connection if its job takes too long."""
         job, line = self._job, self._line
-        if job is None or line is None or (took := time.monotonic() - job[1]) < HUNG_SECONDS:
+        bound = HUNG_SECONDS if self._hung_seconds is None else self._hung_seconds
+        if job is None or line is None or (took := time.monotonic() - job[1]) < bound:
             return
         self._left_behind.append(self._backend)
         self._line = None

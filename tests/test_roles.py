@@ -24,7 +24,7 @@ def test_every_role_exists_with_its_permissions_and_the_right_to_look():
             "codename", flat=True
         )
     )
-    assert {"view_modechange", "view_run", "view_trafficwindow", "view_normalizationlog"} <= views
+    assert {"view_modechange", "view_run", "view_trafficwindow", "view_auditentry"} <= views
     for name, own in ROLES.items():
         assert codenames(name) == views | set(own)
 

@@ -8,7 +8,8 @@ from django.http import HttpRequest
 
 from stageapp.admin.screens import BoundedAdmin, StockAdmin
 from stageapp.admin.site import site
-from stageapp.models.normalization import Batch, Checkpoint, NormalizationLog, Run
+from stageapp.models.batches import AuditEntry, Batch, Checkpoint, QuarantinedRow
+from stageapp.models.normalization import Run
 from stageapp.normalization import audit
 
 NEWEST_RUNS = 20
@@ -47,50 +48,61 @@ class LogRunFilter(RunFilter):
         return queryset.filter(batch__in=Batch.objects.filter(run=run))
 
 
-@admin.register(NormalizationLog, site=site)
-class NormalizationLogAdmin(BoundedAdmin):
+@admin.register(AuditEntry, site=site)
+class AuditEntryAdmin(BoundedAdmin):
     """Every changed row with its true old and new value, newest first."""
 
     list_display = ["row_key", "shown_old", "shown_new", "run", "direction", "batch_number", "at"]
     list_display_links = None
     list_filter = [LogRunFilter]
-    search_fields = ["row_key__exact"]
+    search_fields = ["row_key"]
     search_help_text = "The row's primary key, in full."
-    ordering = ["-batch_id", "-id"]
+    ordering = ["-block_id", "place"]
     sortable_by = ()  # any other order would read the whole table
     list_select_related = ["batch"]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[NormalizationLog]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
         """Read through the log's only door."""
         return audit.log().order_by(*self.ordering)
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
+    ) -> tuple[QuerySet[AuditEntry], bool]:
+        """Find one row's entries by the batches' ranges of keys; the view itself has no index."""
+        if not search_term.strip():
+            return queryset, False
+        found = audit.of_row(search_term)
+        return queryset.filter(
+            pk__in=[entry.pk for entry in found], block__in=[entry.block_id for entry in found]
+        ), False
+
     @admin.display(description="old value")
-    def shown_old(self, entry: NormalizationLog) -> str:
+    def shown_old(self, entry: AuditEntry) -> str:
         """Return the value so that spaces and line ends can be seen."""
         return repr(entry.old)
 
     @admin.display(description="new value")
-    def shown_new(self, entry: NormalizationLog) -> str:
+    def shown_new(self, entry: AuditEntry) -> str:
         """Return the value so that spaces and line ends can be seen."""
         return repr(entry.new)
 
     @admin.display(description="run")
-    def run(self, entry: NormalizationLog) -> int:
+    def run(self, entry: AuditEntry) -> int:
         """Return the run."""
         return entry.batch.run_id
 
     @admin.display(description="direction")
-    def direction(self, entry: NormalizationLog) -> str:
+    def direction(self, entry: AuditEntry) -> str:
         """Return forward or rollback."""
         return entry.batch.direction
 
     @admin.display(description="batch")
-    def batch_number(self, entry: NormalizationLog) -> int:
+    def batch_number(self, entry: AuditEntry) -> int:
         """Return the batch's number in its run."""
         return entry.batch.number
 
     @admin.display(description="committed at")
-    def at(self, entry: NormalizationLog) -> Any:
+    def at(self, entry: AuditEntry) -> Any:
         """Return when the batch committed."""
         return entry.batch.committed_at
 
@@ -103,6 +115,7 @@ class BatchAdmin(BoundedAdmin):
         "id",
         "run_id",
         "direction",
+        "shard",
         "sweep",
         "number",
         "last_key",
@@ -123,7 +136,9 @@ class CheckpointAdmin(BoundedAdmin):
     list_display = [
         "run_id",
         "direction",
+        "round",
         "shard",
+        "holder",
         "sweep",
         "position",
         "scanned",
@@ -134,3 +149,13 @@ class CheckpointAdmin(BoundedAdmin):
     ]
     list_filter = [RunFilter, "direction", "finished"]
     ordering = ["-id"]
+
+
+@admin.register(QuarantinedRow, site=site)
+class QuarantinedRowAdmin(BoundedAdmin):
+    """Rows that the database refused to change, with what it said."""
+
+    list_display = ["run_id", "row_key", "value", "error", "created_at"]
+    list_filter = [RunFilter]
+    ordering = ["-id"]
+    sortable_by = ()

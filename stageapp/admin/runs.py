@@ -18,10 +18,10 @@ from stageapp.admin.run_operations import OPERATIONS, Operation, offered
 from stageapp.admin.screens import PageAdmin, actor, page, require
 from stageapp.admin.site import site
 from stageapp.models.normalization import ACTIVE, Run
-from stageapp.normalization import audit
+from stageapp.normalization import audit, targets
 from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.progress import progress
-from stageapp.tasks import advance_run
+from stageapp.tasks import nudge
 
 LEFT = 200  # rows listed of those that a rollback left alone
 NEWEST = 10  # batches shown on the run's own page; all of them are one link away
@@ -53,7 +53,7 @@ class RunAdmin(PageAdmin):
             **_live(request, row),
             "title": f"Run {row.pk}",
             "moves": row.moves.order_by("-id"),
-            "checkpoints": row.checkpoints.order_by("direction", "shard"),
+            "checkpoints": row.checkpoints.order_by("round", "direction", "shard"),
             "batches": row.batches.order_by("-id")[:NEWEST],
         }
 
@@ -75,7 +75,7 @@ class RunAdmin(PageAdmin):
     def left_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """List the rows that a rollback left alone."""
         run = self.found(request, str(run_id))
-        rows = audit.left_behind(run).order_by("id")[:LEFT]
+        rows = audit.left_behind(run, targets.resolve(run.target), limit=LEFT)
         title = f"Rows that the rollback of run {run.pk} left alone"
         return page(request, "run_left.html", opts=self.opts, title=title, run=run, rows=rows, bound=LEFT)
 
@@ -101,7 +101,7 @@ def _perform(run: Run, operation: Operation, who: str, reason: str) -> None:
     operation.perform(run, actor=who, reason=reason)
     if run.state in ACTIVE:
         # Robust: with the broker away the change stands, and the sweep finds the run.
-        transaction.on_commit(lambda: advance_run.delay(run.pk), robust=True)
+        transaction.on_commit(lambda: nudge(run), robust=True)
 
 
 def _live(request: HttpRequest, run: Run) -> dict[str, Any]:

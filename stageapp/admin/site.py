@@ -19,7 +19,7 @@ SECTIONS = {
     },
     "Normalization": {
         "Plan": "Plans", "PlanEntry": "Planned values", "Run": "Runs", "Batch": "Batches",
-        "Checkpoint": "Checkpoints", "NormalizationLog": "Audit log", "DriftCheck": "Drift",
+        "Checkpoint": "Checkpoints", "AuditEntry": "Audit log", "QuarantinedRow": "Quarantine", "DriftCheck": "Drift",
     },
     "Callers": {"Consumer": "Consumers", "ConsumerSighting": "What they send"},
     "Portfolio": {"PortfolioCompany": "Companies", "Fund": "Funds", "Strategy": "Strategies"},

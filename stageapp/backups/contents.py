@@ -73,16 +73,18 @@ SELECT line FROM (
 # changes is not their number of entries (there must be none).
 _AUDIT = """
 WITH newest AS (
-    SELECT DISTINCT ON (l.row_key) l.row_key, l.new
-      FROM stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id JOIN stageapp_run r ON r.id = b.run_id
-     WHERE r.target = %s ORDER BY l.row_key, l.id DESC
+    SELECT DISTINCT ON (u.k) u.k, l.new
+      FROM stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id
+      JOIN stageapp_run r ON r.id = b.run_id, unnest(l.{array}) AS u(k)
+     WHERE r.target = %s ORDER BY u.k, l.id DESC
 )
 SELECT count(*), count(*) FILTER (WHERE t.{column} = n.new)
-  FROM newest n LEFT JOIN {table} t ON t.{key} = n.row_key::{key_type}
+  FROM newest n LEFT JOIN {table} t ON t.{key} = n.k
 """
 _BATCHES_OFF = """
 SELECT count(*) FROM stageapp_batch b
-  LEFT JOIN (SELECT batch_id, count(*) AS entries FROM stageapp_normalizationlog GROUP BY 1) l ON l.batch_id = b.id
+  LEFT JOIN (SELECT batch_id, sum(coalesce(cardinality(keys), cardinality(uuids))) AS entries
+               FROM stageapp_normalizationlog GROUP BY 1) l ON l.batch_id = b.id
  WHERE b.changed <> coalesce(l.entries, 0)
 """
 
@@ -175,7 +177,7 @@ def _stage_facts(session: Session, target: Target) -> StageFacts:
 def _audit_facts(session: Session, target: Target) -> AuditFacts:
     query = sql.SQL(_AUDIT).format(
         column=_quoted(target.column), table=_quoted(target.table), key=_quoted(target.key),
-        key_type=_quoted(target.key_type),
+        array=_quoted(target.array),
     )  # fmt: skip
     return AuditFacts(*session.execute(query, [target.label]).fetchall()[0])
 

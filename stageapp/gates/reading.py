@@ -64,7 +64,8 @@ def _newest_run(label: str) -> RunFact:
     run = Run.objects.filter(target=label, started_at__isnull=False).order_by("-started_at").first()
     if run is None:
         return RunFact(label)
-    return RunFact(label, run.pk, run.state, bool(run.verification and run.verification.get("ok")))
+    found = run.verification or {}
+    return RunFact(label, run.pk, run.state, bool(found.get("ok")) and not found.get("quarantined"))
 
 
 def _audit() -> AuditFact | None:

@@ -1,12 +1,15 @@
 """Plans and runs as lines for a terminal and as JSON documents."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from stageapp import drift
 from stageapp.models.drift import DriftCheck
 from stageapp.models.normalization import Plan, PlanEntry, Run
+from stageapp.normalization.audit import Entry
 from stageapp.normalization.progress import Progress
 
+_QUARANTINE_SHOWN = 10
 _SHOWN = 60  # entries of each kind that a terminal gets; --json has them all
 
 
@@ -75,8 +78,12 @@ def run_document(run: Run, at: Progress) -> dict[str, Any]:
         "sweep": at.sweep,
         "rate": at.rate,
         "eta_seconds": at.eta_seconds,
-        "heartbeat_at": run.heartbeat_at,
-        "worker": run.worker,
+        "rows_quarantined": at.quarantined,
+        "shards": run.shards,
+        "shards_done": at.shards_done,
+        "heartbeat_at": at.heartbeat_at,
+        "workers": at.workers,
+        "stuck": at.stuck,
         "last_error": run.last_error,
         "verification": run.verification,
         "drift": _drift_document(_drift(run)),
@@ -90,6 +97,15 @@ def run_lines(run: Run, at: Progress) -> list[str]:
         f"Run {run.pk} of {run.target} (plan {run.plan.hash[:12]}): {run.state}",
         f"{at.direction}: {at.scanned:,} of {at.total:,} rows ({at.percent:.1f} %), {at.changed:,} changed{eta}",
     ]
+    if at.shards > 1:
+        lines.append(f"{at.shards_done} of {at.shards} shards are done; at most {run.shards} workers at once.")
+    if at.workers:
+        lines.append(f"Worked on by {', '.join(at.workers)}, last heartbeat {at.heartbeat_at:%H:%M:%S} UTC.")
+    if at.stuck:
+        lines.append("No worker has been heard of for 5 minutes. Look at it; `normalization pause --force` frees it.")
+    if at.quarantined:
+        lines.append(f"{at.quarantined:,} rows are in quarantine: the database refuses to change them.")
+        lines += [f"  row {row.row_key}: {row.error}" for row in run.quarantine.all()[:_QUARANTINE_SHOWN]]
     if at.skipped:
         lines.append(f"{at.skipped:,} rows were changed by others since and left as they are.")
     if run.last_error:
@@ -131,13 +147,46 @@ def _drift_lines(look: DriftCheck | None) -> list[str]:
     return lines
 
 
+def history_document(entries: Iterable[Entry]) -> dict[str, Any]:
+    """Return what happened to one row for JSON."""
+    return {"entries": [vars(entry) for entry in entries]}
+
+
+def history_lines(entries: Iterable[Entry]) -> list[str]:
+    """Return what happened to one row for a terminal."""
+    lines = [
+        f"{e.at:%Y-%m-%d %H:%M:%S} UTC  run {e.run}, batch {e.batch}, {e.direction}: {_printable(e.old)} → "
+        f"{_printable(e.new)}"
+        for e in entries
+    ]
+    return lines or ["The audit log has nothing of this row."]
+
+
+def rollback_lines(run: Run, pairs: list[dict[str, Any]]) -> list[str]:
+    """Return what a rollback would do for a terminal."""
+    rows, left = sum(pair["rows"] for pair in pairs), sum(pair["changed_since"] for pair in pairs)
+    lines = [
+        f"{pair['rows']:>12,}  {_printable(pair['new'])} → {_printable(pair['old'])}"
+        + (f"  ({pair['changed_since']:,} changed since stay)" if pair["changed_since"] else "")
+        for pair in pairs[:_SHOWN]
+    ]
+    return [
+        f"Rolling back run {run.pk} would give {rows:,} rows their old value back, and leave "
+        f"{left:,} that changed since.",
+        *lines,
+        "Nothing has changed. Leave --dry-run out to do it.",
+    ]
+
+
 def verification_lines(found: dict[str, Any]) -> list[str]:
     """Return a verification for a terminal."""
     verdict = "agree" if found["ok"] else "DISAGREE"
     return [
         f"Verified: rows and audit log {verdict}: {found['entries']:,} entries, "
         f"{found['rows_as_written']:,} rows as written, {found['rows_changed_since']:,} changed since, "
-        f"{found['rows_deleted_since']:,} deleted since, {found['rows_left']:,} left with a planned spelling.",
+        f"{found['rows_deleted_since']:,} deleted since, {found['rows_left']:,} left with a planned spelling, "
+        f"{found.get('quarantined', 0):,} in quarantine.",
+        *(f"  row {d['row']}: written {d['written']!r}, now {d['now']!r}" for d in found.get("different", [])[:_SHOWN]),
     ]
 
 

@@ -1,18 +1,11 @@
 """The facts: one file per part of the product."""
 
 from stageapp.models.backups import Backup, BackupCheck, BackupJob
+from stageapp.models.batches import AuditEntry, Batch, Checkpoint, NormalizationLog, QuarantinedRow
 from stageapp.models.consumers import Consumer, ConsumerContact, ConsumerSighting
 from stageapp.models.drift import DriftCheck
 from stageapp.models.modes import ModeChange
-from stageapp.models.normalization import (
-    Batch,
-    Checkpoint,
-    NormalizationLog,
-    Plan,
-    PlanEntry,
-    Run,
-    RunMove,
-)
+from stageapp.models.normalization import Plan, PlanEntry, RollbackPlan, Run, RunMove, WorkerDrain
 from stageapp.models.permissions import Operation
 from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
 from stageapp.models.processes import ServerProcess
@@ -29,6 +22,7 @@ from stageapp.models.vocabulary import (
 )
 
 __all__ = [
+    "AuditEntry",
     "Backup",
     "BackupCheck",
     "BackupJob",
@@ -51,6 +45,8 @@ __all__ = [
     "PlanEntry",
     "PlannedStep",
     "PortfolioCompany",
+    "QuarantinedRow",
+    "RollbackPlan",
     "Run",
     "RunMove",
     "ServerProcess",
@@ -64,4 +60,5 @@ __all__ = [
     "UnknownEntry",
     "VocabularyVersion",
     "WarnPeriod",
+    "WorkerDrain",
 ]

@@ -1,6 +1,6 @@
-"""Plans, runs, checkpoints, batches and the audit log.
+"""Plans, runs and what people decided about them.
 
-Plan, entries, moves, batches and the log are append-only; a trigger in the database holds that.
+Plan, entries, moves and rollback plans are append-only; a trigger in the database holds that.
 """
 
 from django.db import models
@@ -35,8 +35,8 @@ MOVES: dict[State, dict[State, str]] = {
     },
     State.RUNNING: {
         State.PAUSING: "a person asks; the batch in hand is finished first",
-        State.VERIFYING: "the sweep found nothing more to change",
-        State.FAILED: "a batch failed beyond its retries; the checkpoint stands",
+        State.VERIFYING: "no row matches the plan any more",
+        State.FAILED: "a batch failed beyond its retries, or too many rows are in quarantine; the checkpoint stands",
         State.CANCELLED: "a person stops for good; what changed stays, and can be rolled back",
     },
     State.PAUSING: {
@@ -62,7 +62,11 @@ MOVES: dict[State, dict[State, str]] = {
         State.ROLLING_BACK: "undo what has been done so far",
     },
     State.CANCELLED: {State.ROLLING_BACK: "undo what had been done before the cancellation"},
-    State.ROLLING_BACK: {State.ROLLED_BACK: "every audit entry is undone or listed as changed since"},
+    State.ROLLING_BACK: {
+        State.ROLLED_BACK: "every audit entry is undone or listed as changed since",
+        State.DONE: "some batches or one value are undone; the rest of the run stands",
+        State.CANCELLED: "the same, of a run that had been cancelled",
+    },
     State.ROLLED_BACK: {},
 }
 
@@ -81,6 +85,7 @@ class Plan(models.Model):
     rows_total = models.BigIntegerField()
     rows_to_change = models.BigIntegerField()
     rows_unknown = models.BigIntegerField()
+    estimated_seconds = models.FloatField(null=True, blank=True, help_text="of a run, from a timed sample; no pauses")
     actor = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -98,6 +103,7 @@ class PlanEntry(models.Model):
     source = models.CharField(max_length=200, blank=True, default="")
     raw = models.TextField()
     stage = models.CharField(max_length=40, blank=True, default="")
+    stored = models.TextField(blank=True, default="", help_text="what a run writes: the stage's slug or its label")
     reason = models.CharField(max_length=20, blank=True, default="")
     rows = models.BigIntegerField()
 
@@ -120,8 +126,10 @@ class Run(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
-    heartbeat_at = models.DateTimeField(null=True, blank=True)
-    worker = models.CharField(max_length=200, blank=True, default="")
+    shards = models.PositiveSmallIntegerField(default=1, help_text="how many workers may work on it at once")
+    batch_seconds = models.FloatField(null=True, blank=True, help_text="time target of a batch; empty: the setting")
+    pause_seconds = models.FloatField(null=True, blank=True, help_text="rest between batches; empty: the setting")
+    sweeps_left = models.PositiveSmallIntegerField(default=20, help_text="sweeps until verify reports what is left")
     last_error = models.TextField(blank=True, default="")
     verification = models.JSONField(null=True, blank=True)
 
@@ -155,81 +163,41 @@ class RunMove(models.Model):
         return f"{self.old_state} → {self.new_state}"
 
 
-class Direction(models.TextChoices):
-    """Which way a batch writes."""
+class RollbackPlan(models.Model):
+    """One request to undo a run or a part of it, with what it would undo when it was asked for. Append-only.
 
-    FORWARD = "forward"
-    ROLLBACK = "rollback"
-
-
-class Checkpoint(models.Model):
-    """How far one shard of a run has committed in one direction; written in the batch's own transaction."""
-
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="checkpoints")
-    direction = models.CharField(max_length=10, choices=Direction.choices)
-    shard = models.PositiveSmallIntegerField(default=0)
-    sweep = models.PositiveSmallIntegerField(default=0, help_text="0 is the main pass; later ones find latecomers")
-    position = models.TextField(
-        blank=True, default="", help_text="forward: the last key committed; rollback: the last batch undone"
-    )
-    batches = models.PositiveIntegerField(default=0)
-    scanned = models.BigIntegerField(default=0)
-    changed = models.BigIntegerField(default=0)
-    skipped = models.BigIntegerField(default=0, help_text="rows changed by others since, left as they are")
-    changed_in_sweep = models.BooleanField(default=False)
-    finished = models.BooleanField(default=False)
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        default_permissions = ("view",)
-        constraints = [models.UniqueConstraint(fields=["run", "direction", "shard"], name="one_checkpoint_per_shard")]
-
-    def __str__(self) -> str:
-        return f"{self.direction} shard {self.shard}, sweep {self.sweep}, at {self.position or 'the start'}"
-
-
-class Batch(models.Model):
-    """One committed transaction of a run. Append-only."""
-
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="batches")
-    direction = models.CharField(max_length=10, choices=Direction.choices)
-    shard = models.PositiveSmallIntegerField(default=0)
-    sweep = models.PositiveSmallIntegerField(default=0)
-    number = models.PositiveIntegerField()
-    last_key = models.TextField(help_text="the checkpoint this batch committed")
-    scanned = models.IntegerField()
-    changed = models.IntegerField()
-    seconds = models.FloatField()
-    committed_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        default_permissions = ("view",)
-        verbose_name_plural = "batches"
-        constraints = [
-            models.UniqueConstraint(fields=["run", "direction", "shard", "number"], name="one_batch_per_number")
-        ]
-
-    def __str__(self) -> str:
-        return f"batch {self.number} ({self.direction}) of run {self.run_id}"
-
-
-class NormalizationLog(models.Model):
-    """The audit log: one changed row with its true old and new value. Append-only.
-
-    Read and written through `normalization.audit` alone, so that its storage may change.
+    `scope` is {} for everything, {"batches": [first id, last id]} or {"value": the old value}.
     """
 
-    batch = models.ForeignKey(Batch, on_delete=models.PROTECT, related_name="log")
-    row_key = models.TextField(help_text="the row's primary key, as text")
-    old = models.TextField()
-    new = models.TextField()
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="rollbacks")
+    round = models.PositiveSmallIntegerField(help_text="1 is the first rollback of its run")
+    scope = models.JSONField(default=dict, blank=True)
+    from_state = models.CharField(max_length=20, help_text="where the run was, and goes back to after a part")
+    rows = models.BigIntegerField(help_text="audit entries in its scope that were not undone yet")
+    actor = models.CharField(max_length=200)
+    reason = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         default_permissions = ("view",)
-        verbose_name = "audit entry"
-        verbose_name_plural = "audit log"
-        indexes = [models.Index(fields=["row_key"])]
-        constraints = [models.CheckConstraint(condition=~Q(old=models.F("new")), name="an_entry_is_a_change")]
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["run", "round"], name="one_rollback_per_round")]
 
     def __str__(self) -> str:
-        return f"row {self.row_key}: {self.old[:40]!r} → {self.new[:40]!r}"
+        return f"rollback {self.round} of run {self.run_id}"
+
+
+class WorkerDrain(models.Model):
+    """Whether Celery's workers may take up runs; the newest row counts. Append-only."""
+
+    draining = models.BooleanField()
+    actor = models.CharField(max_length=200)
+    reason = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        default_permissions = ("view",)
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return "workers take up no run" if self.draining else "workers take up runs"

@@ -29,5 +29,9 @@ class BackupNeeded(NormalizationError):
     """A run on a real target needs a verified backup and a rehearsed restore first."""
 
 
+class TooManyQuarantined(NormalizationError):
+    """More rows than may be are refused by the database; the run stops."""
+
+
 class SecondApproverNeeded(NormalizationError):
     """The two-person rule is on, and whoever made the plan cannot approve it."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 SMALLEST = 50
 LARGEST = 20_000
+LARGEST_SWEEP = 200_000
 GROWTH = 1.2
 
 
@@ -13,13 +14,14 @@ class Pace:
 
     target_seconds: float
     size: int = 2000
+    largest: int = LARGEST
 
     def after(self, seconds: float, rows: int) -> None:
         """Learn from a batch that committed."""
         if rows < self.size or seconds <= 0:
             return  # a short batch at the end of a pass says nothing
         factor = min(GROWTH, self.target_seconds / seconds)
-        self.size = max(SMALLEST, min(LARGEST, int(self.size * factor)))
+        self.size = max(SMALLEST, min(self.largest, int(self.size * factor)))
 
     def after_fault(self) -> None:
         """Halve after a batch that failed."""

@@ -35,12 +35,12 @@ def make_plan(label: str, *, actor: str) -> Plan:
     with transaction.atomic():
         meaning_of = vocabulary.load()
         counts = _distinct_values(target)
-        entries = [_entry(source, raw, rows, meaning_of) for source, raw, rows in counts if raw is not None]
+        entries = [_entry(target, found, meaning_of) for found in counts if found.raw is not None]
         plan = Plan.objects.create(
             target=label,
             vocabulary_version=meaning_of.version,
             hash=plan_hash(label, meaning_of.version, entries),
-            rows_total=sum(rows for _, _, rows in counts),
+            rows_total=sum(found.rows for found in counts),
             rows_to_change=sum(entry.rows for entry in entries if _is_change(entry)),
             rows_unknown=sum(entry.rows for entry in entries if not entry.stage),
             actor=actor,
@@ -72,30 +72,42 @@ def find_plan(hash_or_prefix: str) -> Plan:
 
 def changes(plan: Plan) -> list[Change]:
     """Return the frozen map, in the order of its hash."""
-    lines = plan.entries.exclude(stage="").values_list("source", "raw", "stage")
+    lines = plan.entries.exclude(stage="").values_list("source", "raw", "stored")
     return sorted(Change(source, old, new) for source, old, new in lines if old != new)
 
 
 def plan_hash(label: str, version: int, entries: Iterable[PlanEntry]) -> str:
     """Return the SHA-256 (hex) over target, vocabulary version and map; row counts are not in it."""
-    pairs = sorted([entry.source, entry.raw, entry.stage] for entry in entries if _is_change(entry))
+    pairs = sorted([entry.source, entry.raw, entry.stored] for entry in entries if _is_change(entry))
     document = json.dumps([label, version, pairs], ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(document.encode("ascii")).hexdigest()
 
 
 def _is_change(entry: PlanEntry) -> bool:
-    return bool(entry.stage) and entry.stage != entry.raw
+    return bool(entry.stage) and entry.stored != entry.raw
 
 
-def _distinct_values(target: targets.Target) -> list[tuple[str, str | None, int]]:
+class _Found(NamedTuple):
+    """One distinct value of the column as it stands."""
+
+    source: str
+    raw: str | None
+    rows: int
+
+
+def _distinct_values(target: targets.Target) -> list[_Found]:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {target.source()}, {target.column}, count(*) FROM {target.table} "
+            f"SELECT {target.source()}, {target.column}, count(*) FROM {target.table} WHERE {target.rows} "
             "GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
         )
-        return list(cursor.fetchall())
+        return [_Found(*row) for row in cursor.fetchall()]
 
 
-def _entry(source: str, raw: str, rows: int, meaning_of: vocabulary.Snapshot) -> PlanEntry:
-    meaning = meaning_of.normalize(raw, source)
-    return PlanEntry(source=source, raw=raw, stage=meaning.stage or "", reason=meaning.reason or "", rows=rows)
+def _entry(target: targets.Target, found: _Found, meaning_of: vocabulary.Snapshot) -> PlanEntry:
+    raw = found.raw or ""
+    meaning = meaning_of.normalize(raw, found.source)
+    return PlanEntry(
+        source=found.source, raw=raw, stage=meaning.stage or "", reason=meaning.reason or "", rows=found.rows,
+        stored=target.stored(meaning.stage, meaning_of.labels) if meaning.stage else "",
+    )  # fmt: skip

@@ -3,20 +3,21 @@
 import datetime
 from dataclasses import dataclass
 
-from django.db.models import Sum
+from django.db.models import Max, Sum
 from django.utils import timezone
 
-from stageapp.models.normalization import Direction, Run, State
-from stageapp.normalization import runs
+from stageapp.models.batches import Direction
+from stageapp.models.normalization import Run, State
+from stageapp.normalization import claims, rollbacks, runs
 
 _RATE_OVER = datetime.timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Rows are of the direction the run is going; `rate` is rows scanned a second over the last 30 s.
+    """Rows are of the direction the run is going, over all shards; `rate` is rows scanned a second over the last 30 s.
 
-    `eta_seconds` is None while the rate is unknown or the run stands still.
+    `eta_seconds` is None while the rate is unknown or the run stands still. `workers` are those that hold a shard.
     """
 
     direction: str
@@ -24,7 +25,13 @@ class Progress:
     total: int
     changed: int
     skipped: int
+    quarantined: int
     sweep: int
+    shards: int
+    shards_done: int
+    workers: list[str]
+    heartbeat_at: datetime.datetime | None
+    stuck: bool
     rate: float | None
     eta_seconds: float | None
 
@@ -36,34 +43,40 @@ class Progress:
 
 def progress(run: Run) -> Progress:
     """Return the progress of a run in any state."""
-    direction = _direction(run)
-    at = runs.checkpoint(run, direction)
-    total = _total(run, direction)
-    scanned = min(at.scanned, total) if at else 0
-    rate = _rate(run, direction)
-    moving = run.state in (State.RUNNING, State.ROLLING_BACK, State.PAUSING)
+    direction, round_, total = _going(run)
+    shards = run.checkpoints.filter(direction=direction, round=round_)
+    at = shards.aggregate(
+        scanned=Sum("scanned"), changed=Sum("changed"), skipped=Sum("skipped"), quarantined=Sum("quarantined"),
+        sweep=Max("sweep"),
+    )  # fmt: skip
+    number, done = shards.count(), shards.filter(finished=True).count()
+    finished = (bool(number) and done == number) or bool(at["sweep"])
+    scanned = total if finished else min(at["scanned"] or 0, total)
+    rate = _rate(run, direction) if run.state in (State.RUNNING, State.ROLLING_BACK, State.PAUSING) else None
     return Progress(
         direction=direction,
-        scanned=total if at and at.finished else scanned,
+        scanned=scanned,
         total=total,
-        changed=at.changed if at else 0,
-        skipped=at.skipped if at else 0,
-        sweep=at.sweep if at else 0,
-        rate=rate if moving else None,
-        eta_seconds=(total - scanned) / rate if moving and rate else None,
+        changed=at["changed"] or 0,
+        skipped=at["skipped"] or 0,
+        quarantined=at["quarantined"] or 0,
+        sweep=at["sweep"] or 0,
+        shards=number,
+        shards_done=done,
+        workers=sorted(set(claims.held(run))),
+        heartbeat_at=claims.last_heartbeat(run),
+        stuck=runs.is_stuck(run),
+        rate=rate,
+        eta_seconds=(total - scanned) / rate if rate else None,
     )
 
 
-def _direction(run: Run) -> Direction:
-    back = run.state in (State.ROLLING_BACK, State.ROLLED_BACK)
-    return Direction.ROLLBACK if back else Direction.FORWARD
-
-
-def _total(run: Run, direction: Direction) -> int:
-    if direction == Direction.FORWARD:
-        return run.plan.rows_total
-    at = runs.checkpoint(run, Direction.FORWARD)
-    return at.changed if at else 0
+def _going(run: Run) -> tuple[Direction, int, int]:
+    """Return the direction, its round, and how many rows it has to look at."""
+    if run.state in (State.ROLLING_BACK, State.ROLLED_BACK) and run.rollbacks.exists():
+        plan = rollbacks.newest(run)
+        return Direction.ROLLBACK, plan.round, plan.rows
+    return Direction.FORWARD, 0, run.plan.rows_total
 
 
 def _rate(run: Run, direction: Direction) -> float | None:

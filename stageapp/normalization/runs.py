@@ -2,17 +2,21 @@
 
 import datetime
 from contextlib import suppress
+from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.models import Sum
 from django.utils import timezone
 
 from stageapp import conf, events, vocabulary
-from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Checkpoint, Direction, Run, RunMove, State
-from stageapp.normalization import claims, safety
+from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Run, RunMove, State
+from stageapp.normalization import claims, rollbacks, safety, shards, targets
 from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy, SecondApproverNeeded
 from stageapp.people import same_person
 
 FORGOTTEN_AFTER = datetime.timedelta(seconds=30)
+STUCK_AFTER = datetime.timedelta(minutes=5)
+SWEEPS = 20  # against a writer that dirties rows faster than the sweeps find them; verify reports what is left
 _NOT_ALONE = (
     "The two-person rule is on, and {planner} made the plan: somebody else has to approve it before it starts. "
     "In an emergency: `normalization approve HASH --break-glass --reason TEXT`."
@@ -34,6 +38,7 @@ def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
         raise IllegalMove(f"Run {run.pk} is {old}; from there it can go to {allowed}, not to {new}.")
     try:
         with transaction.atomic():
+            _wait_for_batches(run)
             if Run.objects.filter(pk=run.pk, state=old).update(state=new, **_stamps(run, new)) != 1:
                 raise IllegalMove(f"Run {run.pk} is not {old} any more: somebody moved it first. Look again.")
             RunMove.objects.create(run=run, old_state=old, new_state=new, actor=actor, reason=reason.strip())
@@ -42,6 +47,23 @@ def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
     run.refresh_from_db()
     events.run_moved(run=run.pk, old=old, new=new, actor=actor, reason=reason)
     return run
+
+
+def _wait_for_batches(run: Run) -> None:
+    """Wait until no batch of the run is in hand; those that come later see what is decided now.
+
+    Raises:
+        RunBusy: a batch does not end.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', '10s', true)")
+        try:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [claims.MOVE_LOCK, run.pk])
+        except OperationalError:
+            raise RunBusy(
+                f"A batch of run {run.pk} has not ended for 10 s: its worker or its PostgreSQL session hangs. "
+                "Try again; after 5 minutes without a heartbeat the run can be paused by force."
+            ) from None
 
 
 def _busy(run: Run) -> str:
@@ -53,13 +75,15 @@ def _busy(run: Run) -> str:
 def _stamps(run: Run, new: State) -> dict[str, object]:
     now = timezone.now()
     if new == State.RUNNING and run.started_at is None:
-        return {"started_at": now, "heartbeat_at": None}
+        return {"started_at": now}
     if new in (State.DONE, State.ROLLED_BACK):
         return {"finished_at": now, "last_error": ""}
     if new == State.CANCELLED:
         return {"finished_at": now}
-    if new in (State.RUNNING, State.ROLLING_BACK):
-        return {"heartbeat_at": None, "last_error": ""}
+    if new == State.RUNNING:
+        return {"last_error": "", "sweeps_left": SWEEPS}
+    if new == State.ROLLING_BACK:
+        return {"last_error": ""}
     return {}
 
 
@@ -81,9 +105,10 @@ def approve(run: Run, *, actor: str, reason: str, break_glass: bool = False) -> 
     return approved
 
 
-def start(run: Run, *, actor: str, reason: str, override: str = "") -> Run:
-    """Make the run ready for a worker: start it, or go on with an interrupted, paused or failed one.
+def start(run: Run, *, actor: str, reason: str, override: str = "", workers: int | None = None) -> Run:
+    """Make the run ready for workers: start it, or go on with an interrupted, paused or failed one.
 
+    `workers` is how many may work on it at once, each on a shard of its own; without it, as before.
     `override` is the written reason of somebody who may start it without a backup; it is kept in the history.
 
     Raises:
@@ -101,7 +126,14 @@ def start(run: Run, *, actor: str, reason: str, override: str = "") -> Run:
             raise SecondApproverNeeded(_NOT_ALONE.format(planner=run.plan.actor))
         approve(run, actor=actor, reason=reason)
     if run.state == State.APPROVED:
-        return move(run, State.RUNNING, actor=actor, reason=reason)
+        with transaction.atomic():
+            if workers is not None:
+                Run.objects.filter(pk=run.pk).update(shards=workers)
+            move(run, State.RUNNING, actor=actor, reason=reason)
+            shards.divide(run, targets.resolve(run.target))
+        return run
+    if workers is not None and workers != run.shards:
+        tune(run, workers=workers, actor=actor, reason=reason)
     if run.state in (State.RUNNING, State.VERIFYING):
         return run
     return resume(run, actor=actor, reason=reason)
@@ -149,16 +181,105 @@ def cancel(run: Run, *, actor: str, reason: str) -> Run:
     return move(run, State.CANCELLED, actor=actor, reason=reason)
 
 
-def request_rollback(run: Run, *, actor: str, reason: str) -> Run:
-    """Make the run ready for a worker to undo it; one that is being rolled back already goes on.
+def force_pause(run: Run, *, actor: str, reason: str) -> Run:
+    """Pause a run whose workers neither work nor answer: take their shards, end their sessions.
 
     Raises:
-        IllegalMove: nothing has run yet, or the run is in a worker's hands (pause it first).
+        IllegalMove: the run is not running, or it had a heartbeat in the last 5 minutes.
+        RunBusy: a session does not end.
+    """
+    if not is_stuck(run) or run.state not in (State.RUNNING, State.PAUSING):
+        raise IllegalMove(
+            f"Run {run.pk} is {run.state} and not stuck: pause it, and its worker ends the batch in hand."
+        )
+    try:
+        claims.revoke(run)
+    except OperationalError as error:
+        raise RunBusy(f"A session of run {run.pk} does not end: {error}") from None
+    if run.state == State.RUNNING:
+        move(run, State.PAUSING, actor=actor, reason=f"by force: {reason}")
+    return move(run, State.PAUSED, actor=actor, reason=f"by force: {reason}")
+
+
+def is_stuck(run: Run) -> bool:
+    """Tell whether a worker should be at the run, and none has been heard of for 5 minutes."""
+    if run.state not in ACTIVE:
+        return False
+    moved = run.moves.order_by("-id").values_list("created_at", flat=True).first() or run.created_at
+    heard = max(filter(None, [claims.last_heartbeat(run), moved]))
+    return timezone.now() - heard > STUCK_AFTER
+
+
+def tune(
+    run: Run,
+    *,
+    workers: int | None = None,
+    batch_seconds: float | None = None,
+    pause_seconds: float | None = None,
+    actor: str,
+    reason: str,
+) -> Run:
+    """Change how hard a run works, also while it is running; what was changed is kept in its history.
+
+    Raises:
+        IllegalMove: a value makes no sense, the reason is empty, or the run is over.
+    """
+    wanted = {"shards": workers, "batch_seconds": batch_seconds, "pause_seconds": pause_seconds}
+    changed = {name: value for name, value in wanted.items() if value is not None and value != getattr(run, name)}
+    _check_tuning(run, changed, reason)
+    said = ", ".join(f"{name} {getattr(run, name)} → {value}" for name, value in changed.items())
+    if changed:
+        with transaction.atomic():
+            Run.objects.filter(pk=run.pk).update(**changed)
+            RunMove.objects.create(
+                run=run, old_state=run.state, new_state=run.state, actor=actor, reason=f"{said}: {reason}"
+            )
+            run.refresh_from_db()
+            if "shards" in changed and run.state in (State.RUNNING, State.PAUSING, State.PAUSED):
+                shards.divide(run, targets.resolve(run.target))
+        events.run_moved(run=run.pk, old=run.state, new=run.state, actor=actor, reason=f"{said}: {reason}")
+    return run
+
+
+def _check_tuning(run: Run, changed: dict[str, Any], reason: str) -> None:
+    ranges = {"shards": (1, 32), "batch_seconds": (0.005, 0.25), "pause_seconds": (0.0, 60.0)}
+    for name, value in changed.items():
+        least, most = ranges[name]
+        if not least <= value <= most:
+            raise IllegalMove(f"{name} has to be from {least:g} to {most:g}, not {value}.")
+    if not reason.strip():
+        raise IllegalMove("A reason is needed: say why, for whoever reads the history.")
+    if run.state in (State.DONE, State.CANCELLED, State.ROLLED_BACK):
+        raise IllegalMove(f"Run {run.pk} is {run.state}; there is nothing to tune.")
+
+
+def request_rollback(run: Run, *, actor: str, reason: str, scope: dict[str, Any] | None = None) -> Run:
+    """Make the run, or a part of it, ready for workers to undo it; one that is being rolled back already goes on.
+
+    `scope` is as in `RollbackPlan`; a part can be undone of a run that is done or cancelled.
+
+    Raises:
+        IllegalMove: nothing has run yet, the run is in a worker's hands (pause it first), or the scope is none.
         RunBusy: another run of the target is unfinished.
     """
-    if run.state == State.ROLLING_BACK:
+    if run.state == State.ROLLING_BACK and not scope:
         return run
-    return move(run, State.ROLLING_BACK, actor=actor, reason=reason)
+    if scope and run.state not in (State.DONE, State.CANCELLED):
+        raise IllegalMove(f"Run {run.pk} is {run.state}; a part can be undone once it is done or cancelled.")
+    before = run.state
+    with transaction.atomic():
+        move(run, State.ROLLING_BACK, actor=actor, reason=reason)
+        plan = rollbacks.make(run, scope or {}, from_state=before, actor=actor, reason=reason)
+        shards.divide_rollback(run, plan)
+    return run
+
+
+def end_rollback(run: Run, *, actor: str) -> Run:
+    """Record that everything in the rollback's scope is undone or listed."""
+    plan = rollbacks.newest(run)
+    counts = rollbacks.counts(run, plan)
+    reason = f"{counts['undone']} rows undone; {counts['skipped']} rows changed since were left"
+    return move(run, State(plan.from_state) if plan.scope else State.ROLLED_BACK, actor=actor, reason=reason)
 
 
 def fail(run: Run, error: str, *, actor: str) -> None:
@@ -172,12 +293,10 @@ def fail(run: Run, error: str, *, actor: str) -> None:
         move(run, State.FAILED, actor=actor, reason=error[:500])
 
 
-def beat(run: Run, state: State, worker: str) -> bool:
-    """Claim one batch: inside its transaction, hold the run in this state and say who works on it.
-
-    Returns False when the run is in another state by now; then nothing may be written.
-    """
-    return Run.objects.filter(pk=run.pk, state=state).update(heartbeat_at=timezone.now(), worker=worker[:200]) == 1
+def quarantine_share(run: Run) -> tuple[int, int]:
+    """Return how many rows of a run are in quarantine, and how many it has looked at."""
+    found = run.checkpoints.aggregate(quarantined=Sum("quarantined"), scanned=Sum("scanned"))
+    return found["quarantined"] or 0, found["scanned"] or 0
 
 
 def newest_to_roll_back() -> Run | None:
@@ -187,12 +306,16 @@ def newest_to_roll_back() -> Run | None:
 
 
 def forgotten() -> list[Run]:
-    """Return the runs that should be worked on and have had no heartbeat for a while."""
+    """Return the runs that lack workers, each as often as it lacks one: a message or a worker was lost."""
     stale = timezone.now() - FORGOTTEN_AFTER
-    candidates = Run.objects.filter(state__in=ACTIVE)
-    return [run for run in candidates if run.heartbeat_at is None or run.heartbeat_at < stale]
+    return [run for run in Run.objects.filter(state__in=ACTIVE) for _ in range(_lacking(run, stale))]
 
 
-def checkpoint(run: Run, direction: Direction) -> Checkpoint | None:
-    """Return how far the run has committed in one direction, or None before its first batch."""
-    return run.checkpoints.filter(direction=direction).first()
+def _lacking(run: Run, stale: datetime.datetime) -> int:
+    heard = claims.last_heartbeat(run)
+    if heard is not None and heard > stale and run.state != State.RUNNING:
+        return 0
+    unheard = [beat for beat in shards.open_heartbeats(run) if beat is None or beat < stale]
+    if not unheard:  # every shard is done, and nobody has said so
+        return int(heard is None or heard < stale)
+    return max(0, min(len(unheard), run.shards - len(claims.held(run))))

@@ -1,6 +1,6 @@
 """Targets: the columns that may be normalized."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -15,6 +15,12 @@ AnyField: TypeAlias = "models.Field[Any, Any]"
 
 # Keyset batches need a key that is ordered and unique: an integer of any size, or a UUID.
 _KEY_FIELDS = (models.IntegerField, models.UUIDField)
+_TEXT = (models.CharField, models.TextField)
+_TIME = (models.DateTimeField,)
+
+
+_OPTIONS = {"source", "where", "form", "touch"}
+_FORMS = ("slug", "label")
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,36 @@ class Target:
     key: str
     key_type: str
     source_column: str = ""  # empty where the target declares none
+    where: str = ""  # SQL of the rows that belong to the target; empty: all
+    form: str = "slug"  # what is stored of a stage
+    touched: str = ""  # the column that a change sets to the time; empty: none
+
+    @property
+    def array(self) -> str:
+        """Return the audit log's column for keys of this kind."""
+        return "uuids" if self.key_type == "uuid" else "keys"
+
+    @property
+    def stored_key(self) -> str:
+        """Return the type in which the audit log keeps a key."""
+        return "uuid" if self.key_type == "uuid" else "bigint"
+
+    @property
+    def rows(self) -> str:
+        """Return the SQL condition of the rows that belong to the target."""
+        return f"({self.where})" if self.where else "true"
+
+    def value(self, table: str) -> str:
+        """Return the SQL of a row's value, compared byte by byte whatever the column's collation says is equal."""
+        return f'{table}.{self.column}::text COLLATE "C"'
+
+    def stored(self, slug: str, labels: Mapping[str, str]) -> str:
+        """Return what a row holds of a stage."""
+        return labels[slug] if self.form == "label" else slug
+
+    def canonical(self, labels: Mapping[str, str]) -> list[str]:
+        """Return all that a normalized row may hold."""
+        return [self.stored(slug, labels) for slug in labels]
 
     def source(self, table: str = "") -> str:
         """Return the SQL of a row's source; every row of a target without a source column has the empty one."""
@@ -37,17 +73,20 @@ class Target:
         """Return the SQL condition (and its parameters) that a row still holds one of these (source, value) pairs."""
         values = [value for _, value in olds]
         if not self.source_column:
-            return f"{self.column} = ANY(%s)", [values]
+            return f"{self.rows} AND {self.column} = ANY(%s)", [values]
         pairs = "SELECT * FROM unnest(%s::text[], %s::text[])"
-        return f"({self.source()}, {self.column}) IN ({pairs})", [[source for source, _ in olds], values]
+        return f"{self.rows} AND ({self.source()}, {self.column}) IN ({pairs})", [
+            [source for source, _ in olds],
+            values,
+        ]
 
 
 def resolve(label: str) -> Target:
     """Return the target of a configured `app.Model.field`.
 
     Raises:
-        TargetError: it is not in STAGE_TARGETS, does not exist, is no text, its key is not keyset-friendly, or its
-            source is no text column of the same table.
+        TargetError: it is not in STAGE_TARGETS, does not exist, is no text, its key is not keyset-friendly, or one of
+            its options makes no sense.
     """
     if label not in conf.targets():
         raise TargetError(
@@ -63,7 +102,7 @@ def resolve(label: str) -> Target:
         column=quote(str(field.column)),
         key=quote(str(key.column)),
         key_type=str(key.rel_db_type(connection)),
-        source_column=_source_of(label, model),
+        **_options(label, model),
     )
 
 
@@ -86,23 +125,37 @@ def _field_of(label: str) -> tuple[type[models.Model], AnyField]:
         field = model._meta.get_field(field_name)
     except (ValueError, LookupError, FieldDoesNotExist) as error:
         raise TargetError(f"STAGE_TARGETS names {label}, which is no app.Model.field: {error}") from None
-    if not isinstance(field, models.CharField | models.TextField):
+    if not isinstance(field, _TEXT):
         raise TargetError(f"{label} is a {type(field).__name__}; only text columns can be normalized.")
     return field.model, field  # an inherited field stands in its parent's table
 
 
-def _source_of(label: str, model: type[models.Model]) -> str:
+def _options(label: str, model: type[models.Model]) -> dict[str, str]:
     options = conf.target_options(label)
-    if unknown := set(options) - {"source"}:
-        raise TargetError(f"STAGE_TARGETS gives {label} the option {min(unknown)}; the only one is source=FIELD.")
-    if not options:
+    if unknown := set(options) - _OPTIONS:
+        known = ", ".join(sorted(_OPTIONS))
+        raise TargetError(f"STAGE_TARGETS gives {label} the option {min(unknown)}; there are {known}.")
+    form = options.get("form", "slug")
+    if form not in _FORMS:
+        raise TargetError(f"STAGE_TARGETS gives {label} the form {form}; it is slug or label.")
+    return {
+        "source_column": _column(label, model, options.get("source"), _TEXT, "text"),
+        "touched": _column(label, model, options.get("touch"), _TIME, "date-time"),
+        "where": options.get("where", ""),
+        "form": form,
+    }
+
+
+def _column(label: str, model: type[models.Model], name: str | None, kinds: Any, called: str) -> str:
+    """Return the quoted column of another field of the same table; empty where the option is not given."""
+    if name is None:
         return ""
     try:
-        field = model._meta.get_field(options["source"])
+        field = model._meta.get_field(name)
     except FieldDoesNotExist:
-        raise TargetError(f"STAGE_TARGETS names the source {options['source']}; {label} has no such field.") from None
-    if not isinstance(field, models.CharField | models.TextField) or field.model is not model:
-        raise TargetError(f"The source field {options['source']} of {label} must be a text column of the same table.")
+        raise TargetError(f"STAGE_TARGETS names the field {name}; {label} has no such field beside it.") from None
+    if not isinstance(field, kinds) or field.model is not model:
+        raise TargetError(f"The field {name}, named for {label}, must be a {called} column of the same table.")
     return connection.ops.quote_name(str(field.column))
 
 

@@ -22,7 +22,8 @@ def distinct_values(target: Target, *, besides: Sequence[str] = (), seconds: flo
         TooSlow: PostgreSQL needs longer than `seconds`, or waits for a lock so long.
     """
     sql = (
-        f"SELECT {target.source()}, {target.column}, count(*) FROM {target.table} WHERE {target.column} <> ALL(%s) "
+        f"SELECT {target.source()}, {target.column}, count(*) FROM {target.table} "
+        f"WHERE {target.rows} AND {target.column} <> ALL(%s) "
         f"GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT {MOST_VALUES}"
     )
     try:
@@ -43,5 +44,7 @@ def distinct_values(target: Target, *, besides: Sequence[str] = (), seconds: flo
 def holds(target: Target, value: str) -> bool:
     """Tell whether any row of the target has exactly this value."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT EXISTS (SELECT FROM {target.table} WHERE {target.column} = %s)", [value])
+        cursor.execute(
+            f"SELECT EXISTS (SELECT FROM {target.table} WHERE {target.rows} AND {target.column} = %s)", [value]
+        )
         return bool(cursor.fetchone()[0])

@@ -3,50 +3,81 @@
 Foreground commands and Celery tasks both come here.
 """
 
-import os
-import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, transaction
 
-from stageapp import conf, events
-from stageapp.models.normalization import Direction, Run, State
-from stageapp.normalization import batches, runs, targets, verify
-from stageapp.normalization import plan as plans
+from stageapp import conf
+from stageapp.models.batches import Direction
+from stageapp.models.normalization import Run, State
+from stageapp.normalization import attempts, batches, claims, rollbacks, runs, shards, verify
+from stageapp.normalization.attempts import Report, Work
 from stageapp.normalization.batches import Cursor, LostClaim, Result
-from stageapp.normalization.claims import Claim
-from stageapp.normalization.errors import IllegalMove
-from stageapp.normalization.pacing import Pace
+from stageapp.normalization.claims import name
+from stageapp.normalization.errors import IllegalMove, NormalizationError, RunBusy, TooManyQuarantined
 
-MAX_ATTEMPTS = 6
-FIRST_WAIT_SECONDS = 0.2  # doubled with each attempt
+__all__ = ["advance", "dry_run", "name", "run_at_once"]
 
-_T = TypeVar("_T")
-Report = Callable[[Result], None]
+Stop = Callable[[], bool]
 
 
-def advance(run: Run, *, budget_seconds: float | None = None, report: Report = lambda _: None) -> Run:
-    """Work on the run until nothing is left to do, or for about `budget_seconds`; return it as it stands.
+def advance(
+    run: Run,
+    *,
+    budget_seconds: float | None = None,
+    report: Report = lambda _: None,
+    stop: Stop = lambda: False,
+) -> Run:
+    """Work on one shard of the run after the other until nothing is left to do, or for about `budget_seconds`.
+
+    Returns the run as it stands. `stop` is asked between batches.
 
     Raises:
-        RunBusy: another worker holds the run.
+        RunBusy: other workers hold all there is to do.
+        TooManyQuarantined: the database refuses more rows than may be.
         django.db.DatabaseError: a batch failed beyond its retries, or the database stayed away through them.
     """
-    work = _Work(run, report)
+    work = Work(run, report)
     deadline = time.monotonic() + budget_seconds if budget_seconds is not None else None
-    try:
-        while _step(work) and (deadline is None or time.monotonic() < deadline):
-            time.sleep(conf.batch_pause_seconds())
-    except DatabaseError as error:
-        _give_up(run, error)
-        raise
-    finally:
-        work.claim.release()
+    with work.watched():
+        try:
+            while _step(work) and not stop() and (deadline is None or time.monotonic() < deadline):
+                work.rest()
+        except (DatabaseError, TooManyQuarantined) as error:
+            attempts.give_up(work, error)
+            raise
+        finally:
+            work.let_go()
+    return run
+
+
+def run_at_once(run: Run, *, actor: str, reason: str, override: str = "", report: Report = lambda _: None) -> Run:
+    """Start the run and do all of it in one transaction, or nothing. For tables that are small.
+
+    Raises:
+        NormalizationError: as `runs.start`; or the table has more rows than STAGE_SINGLE_TRANSACTION_ROWS, the run has
+            begun in batches, or its verification found something.
+        django.db.DatabaseError: it failed; nothing stays.
+    """
+    most = conf.single_transaction_rows()
+    if run.plan.rows_total > most:
+        raise NormalizationError(
+            f"{run.plan.rows_total:,} rows are too many for one transaction: its locks would hold up writers. "
+            f"STAGE_SINGLE_TRANSACTION_ROWS allows {most:,}; leave --single-transaction out."
+        )
+    if run.state not in (State.PLANNED, State.APPROVED):
+        raise NormalizationError(f"Run {run.pk} is {run.state}: it has begun in batches; go on with it as it began.")
+    work = Work(run, report, whole=True)
+    with transaction.atomic():
+        runs.start(run, actor=actor, reason=reason, override=override, workers=1)
+        while _step(work):
+            pass
+        work.let_go()
+        if run.state != State.DONE:
+            raise NormalizationError(f"Nothing was kept: {run.last_error}")
     return run
 
 
@@ -56,61 +87,20 @@ def dry_run(run: Run, *, report: Report = lambda _: None) -> dict[str, int]:
     Raises:
         django.db.DatabaseError: a batch failed beyond its retries.
     """
-    work = _Work(run, report)
+    work = Work(run, report)
     total = {"scanned": 0, "would_change": 0}
     cursor = Cursor()
     while not cursor.finished:
-        result = work.batch(partial(_dry_batch, work, cursor))
+        result = work.batch(partial(batches.dry, run.pk, work.target, work.changes, cursor))
         cursor = result.cursor
         total["scanned"] += result.scanned
         total["would_change"] += result.changed
     return total
 
 
-def name() -> str:
-    """Return what a run shows as its worker."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-@dataclass
-class _Work:
-    """A run in a worker's hands. Target and map are read once: a plan is frozen."""
-
-    run: Run
-    report: Report
-
-    def __post_init__(self) -> None:
-        self.claim = Claim(self.run)
-        self.pace = Pace(conf.batch_seconds())
-
-    @cached_property
-    def target(self) -> targets.Target:
-        return targets.resolve(self.run.target)
-
-    @cached_property
-    def changes(self) -> list[plans.Change]:
-        return plans.changes(self.run.plan)
-
-    def batch(self, write: Callable[[], Result]) -> Result:
-        """Commit one batch, learn its size from it, and report it."""
-        result = _with_retries(self, write)
-        self.pace.after(result.seconds, result.scanned)
-        self.report(result)
-        return result
-
-    def held(self, write: Callable[[], Result]) -> Result:
-        """Commit one batch under the claim; a retry on a new connection takes the claim anew."""
-
-        def attempt() -> Result:
-            self.claim.hold()
-            return write()
-
-        return self.batch(attempt)
-
-
-def _step(work: _Work) -> bool:
+def _step(work: Work) -> bool:
     """Do one thing the run's state asks for; return whether there may be more to do."""
-    _with_retries(work, lambda: _look(work))
+    work.look()
     try:
         match State(work.run.state):
             case State.RUNNING:
@@ -118,45 +108,96 @@ def _step(work: _Work) -> bool:
             case State.ROLLING_BACK:
                 return _backward(work)
             case State.PAUSING:
-                runs.move(work.run, State.PAUSED, actor=name(), reason="the batch in hand is done")
+                _pause(work)
             case State.VERIFYING:
-                _verify(work.run)
+                _verify(work)
     except (LostClaim, IllegalMove):
-        return True  # a person moved it meanwhile; the next step sees where
+        work.let_go()
+        return True  # a person moved it meanwhile, or another worker was faster; the next step sees where
     return False
 
 
-def _dry_batch(work: _Work, cursor: Cursor) -> Result:
-    return batches.forward(work.run, work.target, work.changes, work.pace.size, dry=cursor)
-
-
-def _look(work: _Work) -> None:
-    work.claim.hold()
-    work.run.refresh_from_db()
-
-
-def _forward(work: _Work) -> bool:
-    run = work.run
-    result = work.held(lambda: batches.forward(run, work.target, work.changes, work.pace.size, worker=name()))
+def _forward(work: Work) -> bool:
+    if not work.take(Direction.FORWARD):
+        return _close(work)
+    result = work.batch(partial(_write, work), work.skip_row)
     if result.cursor.finished:
-        runs.move(run, State.VERIFYING, actor=name(), reason="the sweep found nothing more to change")
+        work.let_go()
     return True
 
 
-def _backward(work: _Work) -> bool:
+def _close(work: Work) -> bool:
+    """End the run's writing when no row matches the plan any more; else begin another sweep.
+
+    Raises:
+        RunBusy: other workers are not done yet, and this one has nothing to do.
+    """
     run = work.run
-    if not work.held(lambda: batches.rollback(run, work.target, worker=name())).cursor.finished:
+    if shards.unfinished(run, Direction.FORWARD):
+        return _leave(work)
+    shards.divide(run, work.target)  # nothing to divide, unless the run began with an older release
+    if run.sweeps_left and verify.rows_left(run, work.target):
+        with transaction.atomic():
+            if Run.objects.filter(pk=run.pk, sweeps_left=run.sweeps_left).update(sweeps_left=run.sweeps_left - 1):
+                shards.reopen(run)
         return True
-    skipped = run.checkpoints.get(direction=Direction.ROLLBACK).skipped
-    runs.move(run, State.ROLLED_BACK, actor=name(), reason=f"undone; {skipped} rows changed since were left")
-    return False
+    why = "no row matches the plan any more" if run.sweeps_left else "the last sweep is over"
+    runs.move(run, State.VERIFYING, actor=name(), reason=why)
+    return True
 
 
-def _verify(run: Run) -> None:
+def _backward(work: Work) -> bool:
+    plan = rollbacks.newest(work.run)
+    if not work.take(Direction.ROLLBACK, round=plan.round):
+        if shards.unfinished(work.run, Direction.ROLLBACK, round=plan.round):
+            return _leave(work)
+        runs.end_rollback(work.run, actor=name())
+        return False
+    write = partial(_undo, work, plan.scope, again=plan.round > 1)
+    if work.batch(write).cursor.finished:
+        work.let_go()
+    return True
+
+
+def _write(work: Work, limits: batches.Limits) -> Result:
+    assert work.lease is not None
+    return batches.forward(work.lease, work.target, work.changes, limits)
+
+
+def _undo(work: Work, scope: dict[str, Any], limits: batches.Limits, *, again: bool) -> Result:
+    assert work.lease is not None
+    return batches.rollback(work.lease, work.target, scope, limits, again=again)
+
+
+def _leave(work: Work) -> bool:
+    """Leave the rest to the workers that hold it.
+
+    Raises:
+        RunBusy: this worker has done nothing.
+    """
+    if work.batches:
+        return False
+    held = ", ".join(sorted(set(claims.held(work.run)))) or "a worker whose lease has not ended yet"
+    raise RunBusy(f"Other workers hold run {work.run.pk}: {held}. `normalization status` shows how far they are.")
+
+
+def _pause(work: Work) -> None:
+    work.let_go()
+    if not claims.is_held(work.run):
+        runs.move(work.run, State.PAUSED, actor=name(), reason="the batches in hand are done")
+
+
+def _verify(work: Work) -> None:
+    run = work.run
+    run.checkpoints.get_or_create(direction=Direction.VERIFY, defaults={"run": run})
+    if not work.take(Direction.VERIFY):
+        raise RunBusy(f"Another worker verifies run {run.pk}.")
     run.verification = verify.verify(run)
     run.save(update_fields=["verification"])
     if run.verification["ok"]:
-        runs.move(run, State.DONE, actor=name(), reason="rows and audit log agree")
+        quarantined = run.verification["quarantined"]
+        apart = f"; {quarantined} rows are in quarantine" if quarantined else ""
+        runs.move(run, State.DONE, actor=name(), reason=f"rows and audit log agree{apart}")
     else:
         runs.fail(run, _why_not(run.verification), actor=name())
 
@@ -168,36 +209,3 @@ def _why_not(found: dict[str, Any]) -> str:
         f"The audit log has {found['entries']} entries, the batches say {found['changed_by_batches']}. "
         "Do not run anything further on this target until that is understood."
     )
-
-
-def _with_retries(work: _Work, attempt: Callable[[], _T]) -> _T:
-    """Call until it succeeds; after a fault that may pass wait, and begin again with a smaller batch.
-
-    Raises:
-        django.db.OperationalError: it was there at every attempt.
-        django.db.DatabaseError: the database refuses the data itself, which another attempt would not change.
-    """
-    for number in range(1, MAX_ATTEMPTS):
-        session = connection.connection
-        try:
-            return attempt()
-        except OperationalError as error:
-            events.batch_retried(run=work.run.pk, error=str(error), attempt=number, batch_rows=work.pace.size)
-            _drop_dead_connection()
-            if connection.connection is session:  # a database that was away does not mean that the batch was too large
-                work.pace.after_fault()
-            time.sleep(FIRST_WAIT_SECONDS * 2 ** (number - 1))
-    return attempt()
-
-
-def _drop_dead_connection() -> None:
-    session = connection.connection
-    if session is None or session.broken or session.closed:
-        connection.close()
-
-
-def _give_up(run: Run, error: DatabaseError) -> None:
-    """Record the failure, unless the database is away: then whoever finds the run forgotten goes on."""
-    with suppress(DatabaseError, IllegalMove):
-        _drop_dead_connection()
-        runs.fail(run, f"gave up: {error}".strip(), actor=name())

@@ -71,8 +71,9 @@ def _count_rows(found: Preview, keys: set[str], source: str, meaning_of: Snapsho
     values: Counter[str] = Counter()
     for label in conf.targets():
         try:
+            target = targets.resolve(label)
             held = distinct_values(
-                targets.resolve(label), besides=list(meaning_of.labels), seconds=conf.drift_timeout_seconds()
+                target, besides=target.canonical(meaning_of.labels), seconds=conf.drift_timeout_seconds()
             )
         except NormalizationError as problem:
             found.problems.append(str(problem))

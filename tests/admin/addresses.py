@@ -15,6 +15,7 @@ from stageapp.models import (
     DriftCheck,
     ModeProposal,
     NormalizationLog,
+    QuarantinedRow,
     Stage,
     Strategy,
     TrafficWindow,
@@ -32,7 +33,8 @@ def one_of_each(plan):
     batch = Batch.objects.create(
         run=run, direction="forward", number=1, last_key="7", scanned=7, changed=1, seconds=0.01
     )
-    NormalizationLog.objects.create(batch=batch, row_key="7", old="<b>Seed</b>", new="seed")
+    NormalizationLog.objects.create(batch=batch, keys=[7], old="<b>Seed</b>", new="seed")
+    QuarantinedRow.objects.create(run=run, direction="forward", row_key="7", value="<b>Seed</b>", error="<i>no</i>")
     Checkpoint.objects.create(run=run, direction="forward", position="7", scanned=7, changed=1, batches=1)
     modes.change(mode="warn", actor="ann", reason="<script>alert(2)</script>")
     ModeProposal.objects.create(actor="ann", reason="<b>now</b>", percent=10, epoch=1, version=1)

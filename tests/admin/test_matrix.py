@@ -15,7 +15,8 @@ FOR_STRANGERS = {"login"}
 # What no superuser may do: the tables belong to the system.
 SYSTEM_OWNED = [
     "modechange", "modeproposal", "trafficwindow", "plan", "planentry", "run", "batch", "checkpoint",
-    "normalizationlog", "vocabularyversion", "consumer", "strategy", "unknownentry", "driftcheck", "consumersighting",
+    "auditentry", "quarantinedrow", "vocabularyversion", "consumer", "strategy", "unknownentry", "driftcheck",
+    "consumersighting",
 ]  # fmt: skip
 CLOSED_TO_ALL = {f"stageapp_{model}_{what}" for model in SYSTEM_OWNED for what in ("add", "delete")}
 

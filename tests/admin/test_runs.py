@@ -10,7 +10,7 @@ from stageapp.models.normalization import MOVES, State
 from stageapp.normalization import runs, worker
 from tests.admin.conftest import TARGET
 
-OPERATOR = ["view_plan", "view_run", "view_normalizationlog", "plan_run", "operate_run", "rollback_run"]
+OPERATOR = ["view_plan", "view_run", "view_auditentry", "plan_run", "operate_run", "rollback_run"]
 
 
 def do(run, name):
@@ -66,7 +66,7 @@ def test_an_operator_plans_starts_and_rolls_back(companies, browser_with, nudges
     done = browser.get(page_of(run))
     assert "rows and audit log agree" in done.text
     assert "looked at with the team" in done.text
-    log = browser.get(reverse("admin:stageapp_normalizationlog_changelist"), {"run": run.pk})
+    log = browser.get(reverse("admin:stageapp_auditentry_changelist"), {"run": run.pk})
     assert "&#x27;Series-A &#x27;" in log.text
 
     post(browser, do(run, "rollback"), {"reason": "wrong fund"})

@@ -86,8 +86,8 @@ def test_the_audit_log_and_the_rows_agree_until_somebody_changes_one(measured):
     sql("UPDATE stageapp_portfoliocompany SET stage = 'mine' WHERE stage = 'series_b'")
     assert measured().audit[LABEL] == contents.AuditFacts(100, 80)
     assert measured().batches_off == 0
-    sql("INSERT INTO stageapp_normalizationlog (batch_id, row_key, old, new) "
-        "SELECT batch_id, row_key, old, new FROM stageapp_normalizationlog LIMIT 1")  # fmt: skip
+    sql("INSERT INTO stageapp_normalizationlog (batch_id, keys, old, new) "
+        "SELECT batch_id, keys, old, new FROM stageapp_normalizationlog LIMIT 1")  # fmt: skip
     assert measured().batches_off == 1
 
 

@@ -13,10 +13,13 @@ from stageapp.models import (
     NormalizationLog,
     Plan,
     PlanEntry,
+    QuarantinedRow,
+    RollbackPlan,
     Run,
     RunMove,
     VocabularyVersion,
     WarnPeriod,
+    WorkerDrain,
 )
 
 pytestmark = pytest.mark.django_db
@@ -50,7 +53,12 @@ ROWS = {
     BackupCheck: lambda: BackupCheck.objects.create(
         name="a backup", kind="verify", passed=True, seconds=0, actor="test", reason="a test"
     ),
-    NormalizationLog: lambda: NormalizationLog.objects.create(batch=a_batch(), row_key="1", old="Seed", new="seed"),
+    NormalizationLog: lambda: NormalizationLog.objects.create(batch=a_batch(), keys=[1], old="Seed", new="seed"),
+    RollbackPlan: lambda: RollbackPlan.objects.create(
+        run=a_run(), round=1, from_state="done", rows=1, actor="test", reason="a test"
+    ),
+    WorkerDrain: lambda: WorkerDrain.objects.create(draining=True, actor="test", reason="a test"),
+    QuarantinedRow: lambda: QuarantinedRow.objects.create(run=a_run(), direction="forward", row_key="1", error="no"),
 }
 MODELS = pytest.mark.parametrize("model", ROWS, ids=lambda model: model.__name__)
 TRIGGERS = """

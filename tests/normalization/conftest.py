@@ -11,8 +11,8 @@ from django.db import connection
 from stageapp import events, vocabulary
 from stageapp.models import Fund, PortfolioCompany, StageAlias
 from stageapp.models.normalization import State
+from stageapp.normalization import attempts, runs, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization import runs, worker
 from stageapp.normalization.pacing import Pace
 from tests import shipped_vocabulary
 from tests.normalization.evidence import LABEL, ME, sql
@@ -139,4 +139,4 @@ def retried(monkeypatch):
 @pytest.fixture
 def batches_of_50(monkeypatch):
     """Begin with batches of 50 rows."""
-    monkeypatch.setattr(worker, "Pace", partial(Pace, size=50))
+    monkeypatch.setattr(attempts, "Pace", partial(Pace, size=50))

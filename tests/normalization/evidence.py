@@ -32,8 +32,8 @@ def log_of(run, direction="forward"):
     return [
         (int(key), old, new)
         for key, old, new in sql(
-            "SELECT row_key, old, new FROM stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id "
-            "WHERE b.run_id = %s AND b.direction = %s ORDER BY l.id",
+            "SELECT row_key, old, new FROM stageapp_auditentry l JOIN stageapp_batch b ON b.id = l.batch_id "
+            "WHERE b.run_id = %s AND b.direction = %s ORDER BY b.id, row_key::bigint",
             run.pk,
             direction,
         )

@@ -3,19 +3,20 @@
 import pytest
 from django.db import OperationalError, connection
 
-from stageapp.models import Batch, Checkpoint
+from stageapp.models import Batch, Checkpoint, Run
+from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import audit, batches, runs, worker
+from stageapp.normalization import audit, batches, claims, runs, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization.batches import Cursor, LostClaim
+from stageapp.normalization.batches import Cursor, Limits, LostClaim
 from stageapp.normalization.targets import resolve
 from tests.normalization.evidence import LABEL, ME, assert_i1, column, log_of, sql
 
 MESSY = ["Seed ", "seed", "series-a", "nobody knows", "SEED", "Series B"]
 WRITES = [(batches, "_claim"), (batches, "_window"), (audit, "next_batch_id"), (audit, "write_map"),
-          (batches, "_record"), (batches, "_save")]  # fmt: skip
+          (batches, "_save")]  # fmt: skip
 UNDO_WRITES = [(audit, "write_undo") if name == "write_map" else (where, name) for where, name in WRITES]
-UNDO_WRITES[1] = (batches, "_newest_before")
+UNDO_WRITES[1] = (batches, "_next_undone")
 
 
 class Fault(Exception):
@@ -31,12 +32,28 @@ def failing_after(real):
 
 
 def one_batch(run, size=2):
-    return batches.forward(run, resolve(LABEL), plans.changes(run.plan), size, worker="tester")
+    lease = claims.take(run, Direction.FORWARD)
+    if lease is None:
+        raise LostClaim
+    try:
+        return batches.forward(lease, resolve(LABEL), plans.changes(run.plan), Limits(size))
+    finally:
+        claims.release(lease)
+
+
+def undo_one_batch(run):
+    lease = claims.take(run, Direction.ROLLBACK, round=1)
+    try:
+        return batches.rollback(lease, resolve(LABEL), {}, Limits(1000), again=False)
+    finally:
+        claims.release(lease)
 
 
 def state_of_everything():
-    tables = ("portfoliocompany", "normalizationlog", "batch", "checkpoint", "run", "runmove")
-    return [sql(f"SELECT t::text FROM stageapp_{table} t ORDER BY 1") for table in tables]
+    tables = ("portfoliocompany", "normalizationlog", "batch", "run", "runmove")
+    rows = [sql(f"SELECT t::text FROM stageapp_{table} t ORDER BY 1") for table in tables]
+    places = "SELECT run_id, direction, sweep, position, batches, scanned, changed, finished FROM stageapp_checkpoint"
+    return [*rows, sql(f"{places} ORDER BY id")]  # besides the lease, which was given back
 
 
 def test_a_batch_changes_its_rows_logs_them_and_moves_the_checkpoint(started, fill):
@@ -81,7 +98,7 @@ def test_a_fault_at_any_statement_of_a_rollback_leaves_everything_as_it_was(done
     before = state_of_everything()
     monkeypatch.setattr(where, name, failing_after(getattr(where, name)))
     with pytest.raises(Fault):
-        batches.rollback(run, resolve(LABEL), worker="tester")
+        undo_one_batch(run)
     assert state_of_everything() == before
 
 
@@ -125,7 +142,7 @@ def test_the_position_is_the_databases_not_the_workers(started, fill):
 def test_a_dry_batch_leaves_no_trace(started):
     run = started(*MESSY)
     before = state_of_everything()
-    result = batches.forward(run, resolve(LABEL), plans.changes(run.plan), 3, dry=Cursor())
+    result = batches.dry(run.pk, resolve(LABEL), plans.changes(run.plan), Cursor(), Limits(3))
     assert (result.scanned, result.changed) == (3, 2)
     assert state_of_everything() == before
 
@@ -136,7 +153,7 @@ def test_a_dry_run_leaves_no_trace_and_counts_like_the_run(started):
     dry = worker.dry_run(run)
     assert state_of_everything() == before
     worker.advance(run)
-    saved = Checkpoint.objects.get()
+    saved = Checkpoint.objects.get(direction=Direction.FORWARD)
     assert dry == {"scanned": 3000, "would_change": saved.changed} == {"scanned": 3000, "would_change": 2000}
 
 
@@ -162,7 +179,8 @@ def test_a_sweep_finds_rows_that_came_behind_the_cursor(started, fill):
 
 def test_sweeps_end_although_a_writer_dirties_every_row_again(started, monkeypatch):
     run = started("Seed", "seed")
-    monkeypatch.setattr(batches, "MAX_SWEEPS", 3)
+    monkeypatch.setattr(runs, "SWEEPS", 3)
+    Run.objects.update(sweeps_left=3)
     real = batches._save
 
     def dirty_again(*args):
@@ -173,13 +191,12 @@ def test_sweeps_end_although_a_writer_dirties_every_row_again(started, monkeypat
     worker.advance(run)
     assert run.state == State.FAILED
     assert "2 rows hold spellings of the plan again" in run.last_error
-    assert Checkpoint.objects.get().sweep == 3
+    assert Checkpoint.objects.get(direction=Direction.FORWARD).sweep == 3
 
 
 def test_a_run_that_failed_its_verification_sweeps_the_whole_table_again(started, monkeypatch, fill):
     ids = fill("Seed", "SEED", "seed")
     run = started()
-    monkeypatch.setattr(batches, "MAX_SWEEPS", 1)
     one_batch(run, size=3)
     sql("UPDATE stageapp_portfoliocompany SET stage = 'Seed' WHERE id = %s", ids[2])
     while not one_batch(run).cursor.finished:

@@ -82,13 +82,13 @@ def test_a_run_survives_two_crashes_of_postgresql(server):
     assert worker.returncode == 0, err
     assert json.loads(out)["state"] == "done"
     assert err.count("batch_retried") >= 2
-    assert ask(server, "SELECT count(*), count(DISTINCT row_key) FROM stageapp_normalizationlog") == (
+    assert ask(server, "SELECT count(*), count(DISTINCT row_key) FROM stageapp_auditentry") == (
         plan["rows_to_change"],
         plan["rows_to_change"],
     )
     assert ask(
         server,
         "SELECT count(*) FROM original o FULL JOIN stageapp_portfoliocompany c USING (id) "
-        "LEFT JOIN stageapp_normalizationlog l ON l.row_key = o.id::text "
+        "LEFT JOIN stageapp_auditentry l ON l.row_key = o.id::text "
         "WHERE c.stage IS DISTINCT FROM coalesce(l.new, o.stage) OR l.old <> o.stage",
     ) == (0,)

@@ -10,10 +10,10 @@ from django.utils import timezone
 
 import stageapp
 from stageapp.models import Run, RunMove
+from stageapp.models.batches import Checkpoint, Direction
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, State
+from stageapp.normalization import claims, runs, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization import runs, worker
-from stageapp.normalization.claims import Claim
 from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy
 from tests.normalization.evidence import LABEL, ME, column, sql
 
@@ -104,7 +104,7 @@ def test_of_two_who_found_the_same_run_the_second_is_told(planned):
 
 def test_one_worker_holds_a_run(started, elsewhere):
     run = started("Seed")
-    Claim(run).hold()
+    lease = claims.take(run, Direction.FORWARD)
     caught = []
 
     def second_worker():
@@ -116,6 +116,7 @@ def test_one_worker_holds_a_run(started, elsewhere):
     elsewhere(second_worker).join()
     assert len(caught) == 1
     assert list(column().values()) == ["Seed"]
+    claims.release(lease)
     assert worker.advance(run).state == State.DONE
 
 
@@ -195,8 +196,9 @@ def test_a_run_that_no_worker_holds_pauses_at_once(planned):
 
 def test_a_run_in_a_workers_hands_is_pausing_until_its_batch_is_done(started, elsewhere):
     run = started("Seed")
-    Claim(run).hold()
+    lease = claims.take(run, Direction.FORWARD)
     assert runs.pause(run, **ME).state == State.PAUSING
+    claims.release(lease)
     assert worker.advance(run).state == State.PAUSED
 
 
@@ -229,10 +231,23 @@ def test_a_run_is_forgotten_when_it_is_active_and_silent(planned):
     now = timezone.now()
     stale, fresh = now - datetime.timedelta(seconds=31), now - datetime.timedelta(seconds=20)
     run = planned()
+    for direction in Direction:
+        Checkpoint.objects.create(run=run, direction=direction)
     for state in State:
-        Run.objects.update(state=state, heartbeat_at=stale)
+        Run.objects.update(state=state)
+        Checkpoint.objects.update(heartbeat_at=stale)
         assert (run in runs.forgotten()) == (state in ACTIVE)
-        Run.objects.update(heartbeat_at=fresh)
+        Checkpoint.objects.update(heartbeat_at=fresh)
         assert runs.forgotten() == []
-    Run.objects.update(state=State.RUNNING, heartbeat_at=None)
+    Run.objects.update(state=State.RUNNING)
+    Checkpoint.objects.update(heartbeat_at=None)
     assert runs.forgotten() == [run]
+
+
+def test_a_run_lacks_as_many_workers_as_it_has_silent_shards(planned):
+    run = planned(State.RUNNING, shards=3)
+    for shard in range(4):
+        Checkpoint.objects.create(run=run, direction=Direction.FORWARD, shard=shard, finished=shard == 0)
+    assert runs.forgotten() == [run] * 3
+    assert claims.take(run, Direction.FORWARD)
+    assert runs.forgotten() == [run] * 2

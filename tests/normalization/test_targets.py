@@ -1,17 +1,19 @@
 """A column of somebody else's model: UUID keys, its own names, words that SQL reserves."""
 
 import uuid
+from functools import partial
 
 import pytest
 from django.apps import apps
-from django.db import DataError, connection, models
+from django.db import connection, models
 
 from stageapp import vocabulary
 from stageapp.models import Stage, StageAlias
 from stageapp.models.normalization import State
-from stageapp.normalization import audit, runs, targets, worker
+from stageapp.normalization import attempts, audit, runs, targets, worker
 from stageapp.normalization import plan as plans
 from stageapp.normalization.errors import TargetError
+from stageapp.normalization.pacing import Pace
 from tests.normalization.evidence import ME, sql
 
 FOREIGN = "stageapp.ForeignDeal.round_name"
@@ -64,20 +66,23 @@ def test_a_foreign_column_is_planned_run_and_rolled_back(foreign):
 def test_small_batches_over_uuid_keys_miss_no_row(foreign, monkeypatch):
     foreign.objects.bulk_create(foreign(round_name="Seed") for _ in range(500))
     run = runs.start(plans.make_plan(FOREIGN, actor="tester").run, **ME)
-    monkeypatch.setattr(worker, "Pace", lambda _: type("Pace", (), {"size": 7, "after": lambda *_: None})())
+    monkeypatch.setattr(attempts, "Pace", partial(Pace, size=7))
+    monkeypatch.setattr(Pace, "after", lambda *_: None)
     worker.advance(run)
     assert set(column_of(foreign).values()) == {"seed"}
     assert run.batches.count() == 72
 
 
-def test_a_value_that_does_not_fit_the_column_fails_the_run_and_says_so(foreign):
+def test_a_value_that_does_not_fit_the_column_goes_into_quarantine(foreign):
     sql('ALTER TABLE "host Deals" ALTER "order" TYPE varchar(7)')
-    foreign.objects.create(round_name="SeriesA")
+    poison = foreign.objects.create(round_name="SeriesA")
+    fine = foreign.objects.create(round_name="Seed")
     run = runs.start(plans.make_plan(FOREIGN, actor="tester").run, **ME)
-    with pytest.raises(DataError, match="too long"):
-        worker.advance(run)
-    assert run.state == State.FAILED
-    assert "too long" in run.last_error
+    assert worker.advance(run).state == State.DONE
+    apart = run.quarantine.get()
+    assert (apart.row_key, apart.value, run.verification["quarantined"]) == (str(poison.pk), "SeriesA", 1)
+    assert "too long" in apart.error
+    assert column_of(foreign) == {poison.pk: "SeriesA", fine.pk: "seed"}
 
 
 def test_two_targets_may_run_at_once(foreign, started):
@@ -166,7 +171,11 @@ def test_the_sweep_looks_at_source_and_value_together(deals, bare_a_of_desk):
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [("source=nowhere", "no such field"), ("source=id", "must be a text column"), ("filter=x", "the only one is")],
+    [
+        ("source=nowhere", "no such field"),
+        ("source=id", "must be a text column"),
+        ("filter=x", "the option filter; there are form, source, touch, where"),
+    ],
 )
 def test_a_source_that_cannot_be_used_is_refused_by_name(settings, options, says):
     settings.STAGE_TARGETS = [f"stageapp.PortfolioCompany.stage?{options}"]

@@ -21,6 +21,7 @@ def test_a_run_that_is_right_is_found_right(done):
         "rows_as_written": 3,
         "rows_changed_since": 0,
         "rows_deleted_since": 0,
+        "quarantined": 0,
         "pairs": [
             {"old": "Seed", "new": "seed", "rows": 2, "as_written": 2, "changed_since": 0, "deleted_since": 0},
             {"old": "series-a", "new": "series_a", "rows": 1, "as_written": 1, "changed_since": 0, "deleted_since": 0},
@@ -42,8 +43,8 @@ def test_a_missing_entry_is_found(done):
 def test_an_entry_too_many_is_found(done):
     run = done("Seed")
     sql(
-        "INSERT INTO stageapp_normalizationlog (batch_id, row_key, old, new) "
-        "SELECT batch_id, row_key, 'a', 'b' FROM stageapp_normalizationlog"
+        "INSERT INTO stageapp_normalizationlog (batch_id, keys, old, new) "
+        "SELECT batch_id, keys, 'a', 'b' FROM stageapp_normalizationlog"
     )
     assert verify(run)["ok"] is False
 

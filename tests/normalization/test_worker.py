@@ -4,18 +4,19 @@ import threading
 import time
 
 import pytest
-from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
+from django.db import OperationalError, connection, transaction
 
-from stageapp.models import Batch, PortfolioCompany, Run
+from stageapp.models import Batch, PortfolioCompany, QuarantinedRow, Run
 from stageapp.models.normalization import State
-from stageapp.normalization import audit, batches, claims, runs, worker
+from stageapp.normalization import attempts, audit, batches, claims, runs, worker
+from stageapp.normalization.errors import TooManyQuarantined
 from tests.normalization.evidence import ME, assert_i1, column, log_of, sql
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
-    monkeypatch.setattr(worker, "FIRST_WAIT_SECONDS", 0.005)
-    monkeypatch.setattr(batches, "_TIMEOUTS", "SET LOCAL lock_timeout = '60ms'; SET LOCAL statement_timeout = '30s'")
+    monkeypatch.setattr(attempts, "FIRST_WAIT_SECONDS", 0.005)
+    monkeypatch.setattr(batches, "LOCK_TIMEOUT_MS", 60)
 
 
 @pytest.fixture
@@ -90,7 +91,8 @@ def test_a_row_edited_between_window_and_write_is_left_alone(started, fill, else
 def test_a_row_whose_edit_commits_while_the_batch_waits_for_it(
     started, fill, elsewhere, before_write, monkeypatch, what, stage, logged
 ):
-    monkeypatch.setattr(batches, "_TIMEOUTS", "SET LOCAL lock_timeout = '5s'")
+    monkeypatch.setattr(batches, "LOCK_TIMEOUT_MS", 5000)
+    monkeypatch.setattr(attempts, "CAP_SECONDS", 20)
     ids = fill("Seed", "SEED", "series-a")
     run = started()
     written = threading.Event()
@@ -183,7 +185,8 @@ def test_a_row_held_for_good_fails_the_run_which_goes_on_later(started, fill, ho
 def test_a_deadlock_with_a_writer_in_reverse_order_costs_one_retry(
     started, fill, elsewhere, retried, before_write, monkeypatch
 ):
-    monkeypatch.setattr(batches, "_TIMEOUTS", "SET LOCAL lock_timeout = '5s'")
+    monkeypatch.setattr(batches, "LOCK_TIMEOUT_MS", 5000)
+    monkeypatch.setattr(attempts, "CAP_SECONDS", 20)
     ids = fill(*["Seed"] * 50)
     run = started()
     finished = []
@@ -291,30 +294,53 @@ def _terminate_own_session():
     sql("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
-def test_a_refusal_by_the_data_fails_the_run_at_once_and_says_why(started, fill, retried):
-    fill("Seed", "series-a")
+@pytest.fixture
+def refusing():
+    """Let the database refuse rows that would become series_a."""
+    sql("ALTER TABLE stageapp_portfoliocompany ADD CONSTRAINT no_series_a CHECK (stage <> 'series_a') NOT VALID")
+    yield
+    sql("ALTER TABLE stageapp_portfoliocompany DROP CONSTRAINT no_series_a")
+
+
+def test_a_poison_row_goes_into_quarantine_and_the_rest_finishes(started, fill, refusing, retried):
+    ids = fill(*["Seed"] * 300, "series-a", *["Series B"] * 300)
+    run = started()
+    before = column()
+    worker.advance(run)
+    assert (run.state, retried) == (State.DONE, [])
+    apart = QuarantinedRow.objects.get()
+    assert (int(apart.row_key), apart.value, apart.run_id) == (ids[300], "series-a", run.pk)
+    assert "no_series_a" in apart.error
+    assert_i1(run, before)
+    assert column() == {key: "series-a" if key == ids[300] else column()[key] for key in ids}
+    assert (run.verification["ok"], run.verification["rows_left"], run.verification["quarantined"]) == (True, 0, 1)
+    assert "1 rows are in quarantine" in run.moves.last().reason
+
+
+def test_too_many_poison_rows_stop_the_run_which_goes_on_once_the_cause_is_gone(started, fill, refusing):
+    fill(*["series-a"] * 40, "Seed")
+    run = started()
+    with pytest.raises(TooManyQuarantined, match="no fault of single rows"):
+        worker.advance(run)
+    assert (run.state, run.quarantine.count()) == (State.FAILED, attempts.QUARANTINE_FREE + 1)
+    assert "no_series_a" in run.last_error
+
+
+def test_a_row_whose_trigger_never_ends_goes_into_quarantine(started, fill, monkeypatch):
+    ids = fill("Seed", "SEED", "Series B")
+    monkeypatch.setattr(attempts, "CAP_SECONDS", 0.1)
+    monkeypatch.setattr(attempts, "LAST_CAP_SECONDS", 0.2)
     sql(
-        "ALTER TABLE stageapp_portfoliocompany ADD CONSTRAINT no_series_a CHECK (stage <> 'series_a') NOT VALID;"
-        "CREATE FUNCTION grumble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'never'; END $$"
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN IF NEW.id = {ids[1]} THEN PERFORM pg_sleep(60); END IF; RETURN NEW; END $$;"
+        "CREATE TRIGGER dawdle BEFORE UPDATE ON stageapp_portfoliocompany FOR EACH ROW EXECUTE FUNCTION dawdle()"
     )
     try:
-        run = started()
-        with pytest.raises(IntegrityError, match="no_series_a"):
-            worker.advance(run)
-        assert (run.state, retried) == (State.FAILED, [])
-        assert "no_series_a" in run.last_error
-        sql(
-            "ALTER TABLE stageapp_portfoliocompany DROP CONSTRAINT no_series_a; CREATE TRIGGER grumble BEFORE UPDATE "
-            "ON stageapp_portfoliocompany FOR EACH ROW EXECUTE FUNCTION grumble()"
-        )
-        with pytest.raises(DatabaseError, match="never"):
-            worker.advance(runs.start(run, **ME))
-        assert "never" in Run.objects.get().last_error
-        assert list(column().values()) == ["Seed", "series-a"]
+        run = worker.advance(started())
+        assert (run.state, list(column().values())) == (State.DONE, ["seed", "SEED", "series_b"])
+        assert "statement timeout" in run.quarantine.get().error
     finally:
-        sql(
-            "ALTER TABLE stageapp_portfoliocompany DROP CONSTRAINT IF EXISTS no_series_a; DROP FUNCTION grumble CASCADE"
-        )
+        sql("DROP FUNCTION dawdle CASCADE")
 
 
 def test_a_worker_out_of_time_leaves_the_run_for_the_next(started, fill, batches_of_50):

@@ -13,11 +13,11 @@ from tqdm import tqdm
 from stageapp.management import normalization_report as report
 from stageapp.management.actor import command_line_actor
 from stageapp.models.normalization import Run, State
+from stageapp.normalization import audit, crew, drain, progress, rollbacks, runs, targets, verify, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization import progress, runs, targets, verify, worker
 from stageapp.normalization.batches import Result
 from stageapp.normalization.errors import NormalizationError
-from stageapp.tasks import advance_run
+from stageapp.tasks import nudge
 from stageapp.unknowns import records
 
 
@@ -34,7 +34,11 @@ class Command(BaseCommand):
         run = verbs.add_parser("run", help="run a plan, or go on with an interrupted one")
         run.add_argument("--plan", required=True, metavar="HASH", help="as `normalization plan` printed it")
         run.add_argument("--dry-run", action="store_true", help="do everything, roll every batch back")
-        run.add_argument("--foreground", action="store_true", help="work here instead of in a Celery worker")
+        run.add_argument("--foreground", action="store_true", help="work here instead of in Celery workers")
+        run.add_argument("--shards", type=int, metavar="N", help="so many workers at once, each on a range of the keys")
+        run.add_argument(
+            "--single-transaction", action="store_true", help="all or nothing, here; for tables of few rows"
+        )
         run.add_argument(
             "--override-gates", metavar="REASON", default="", help="start without a proven backup; kept in the history"
         )
@@ -44,11 +48,16 @@ class Command(BaseCommand):
         for name, text in _RUN_VERBS.items():
             verb = verbs.add_parser(name, help=text)
             verb.add_argument("run", nargs="?", type=int, help="the run's number; the newest one if left out")
-            if name == "rollback":
-                verb.add_argument("--foreground", action="store_true", help="work here, not in a worker")
+            if more := _RUN_OPTIONS.get(name):
+                more(verb)
+        history = verbs.add_parser("history", help="what happened to one row, when, by which run")
+        history.add_argument("row", metavar="KEY", help="the row's primary key")
+        history.add_argument("--target", default="", help="app.Model.field; all targets if left out")
+        workers = verbs.add_parser("workers", help="let Celery's workers take up no run, or work again")
+        workers.add_argument("what", choices=["drain", "work", "show"])
         for name, verb in verbs.choices.items():
             verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
-            if name not in ("plan", "status", "verify"):
+            if name not in ("plan", "status", "verify", "history"):
                 verb.add_argument("--reason", default="from the command line", help="why; kept in the history")
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
@@ -82,22 +91,46 @@ class Command(BaseCommand):
         runs.approve(run, actor=command_line_actor(), reason=reason, break_glass=break_glass)
         self._show(run, options)
 
-    def _run(
-        self, *, plan: str, reason: str, dry_run: bool, foreground: bool, override_gates: str, **options: Any
-    ) -> None:
+    def _run(self, *, plan: str, reason: str, override_gates: str, **options: Any) -> None:
         run = plans.find_plan(plan).run
-        if dry_run:
+        if options["dry_run"]:
             self._dry_run(run, options)
             return
-        runs.start(run, actor=command_line_actor(), reason=reason, override=override_gates)
-        self._work(run, options, foreground=foreground)
+        me = command_line_actor()
+        if options["single_transaction"]:
+            worker.run_at_once(run, actor=me, reason=reason, override=override_gates)
+            self._show(run, options)
+            return
+        runs.start(run, actor=me, reason=reason, override=override_gates, workers=options["shards"])
+        self._work(run, options, foreground=options["foreground"])
 
-    def _rollback(self, *, run: int | None, reason: str, foreground: bool, **options: Any) -> None:
+    def _rollback(self, *, run: int | None, reason: str, **options: Any) -> None:
         chosen = _run_of(run) if run else runs.newest_to_roll_back()
         if chosen is None:
             raise NormalizationError("There is no finished run to roll back.")
-        runs.request_rollback(chosen, actor=command_line_actor(), reason=reason)
-        self._work(chosen, options, foreground=foreground)
+        scope = _scope(options)
+        if options["dry_run"]:
+            pairs = rollbacks.preview(chosen, targets.resolve(chosen.target), scope)
+            self._print({"run": chosen.pk, "pairs": pairs}, report.rollback_lines(chosen, pairs), options)
+            return
+        runs.request_rollback(chosen, actor=command_line_actor(), reason=reason, scope=scope)
+        ended = (State.DONE, State.CANCELLED) if scope else (State.ROLLED_BACK,)
+        self._work(chosen, options, foreground=options["foreground"], ended=ended)
+
+    def _history(self, *, row: str, target: str, **options: Any) -> None:
+        entries = list(audit.entries(row_key=row, target=target))
+        self._print(report.history_document(entries), report.history_lines(entries), options)
+
+    def _workers(self, *, what: str, reason: str, **options: Any) -> None:
+        if what != "show":
+            drain.switch(draining=what == "drain", actor=command_line_actor(), reason=reason)
+        draining = drain.draining()
+        said = "take up no run: `normalization workers work` ends that" if draining else "take up runs"
+        self._print({"draining": draining}, [f"Celery's workers {said}."], options)
+
+    def _tune(self, *, run: int | None, reason: str, **options: Any) -> None:
+        wanted = {name: options[name] for name in ("workers", "batch_seconds", "pause_seconds")}
+        self._show(runs.tune(_run_of(run), actor=command_line_actor(), reason=reason, **wanted), options)
 
     def _status(self, *, run: int | None, **options: Any) -> None:
         if run is None and not Run.objects.exists():
@@ -106,13 +139,14 @@ class Command(BaseCommand):
         self._show(_run_of(run), options)
 
     def _verify(self, *, run: int | None, **options: Any) -> None:
-        found = verify.verify(_run_of(run))
+        found = verify.verify(_run_of(run), full=options["full"])
         self._print(found, report.verification_lines(found), options)
         if not found["ok"]:
             raise CommandError("Rows and audit log disagree; see above.")
 
-    def _pause(self, *, run: int | None, reason: str, **options: Any) -> None:
-        self._show(runs.pause(_run_of(run), actor=command_line_actor(), reason=reason), options)
+    def _pause(self, *, run: int | None, reason: str, force: bool, **options: Any) -> None:
+        pause = runs.force_pause if force else runs.pause
+        self._show(pause(_run_of(run), actor=command_line_actor(), reason=reason), options)
 
     def _resume(self, *, run: int | None, reason: str, **options: Any) -> None:
         chosen = runs.resume(_run_of(run), actor=command_line_actor(), reason=reason)
@@ -121,25 +155,27 @@ class Command(BaseCommand):
     def _cancel(self, *, run: int | None, reason: str, **options: Any) -> None:
         self._show(runs.cancel(_run_of(run), actor=command_line_actor(), reason=reason), options)
 
-    def _work(self, run: Run, options: dict[str, Any], *, foreground: bool) -> None:
+    def _work(
+        self, run: Run, options: dict[str, Any], *, foreground: bool, ended: tuple[State, ...] = (State.DONE,)
+    ) -> None:
         if foreground:
             self._work_here(run, options)
         else:
             self._nudge(run)
         self._show(run, options)
-        if foreground and run.state not in (State.DONE, State.ROLLED_BACK):
+        if foreground and run.state not in ended:
             raise CommandError(f"Run {run.pk} is {run.state}. {run.last_error}".strip())
 
     def _work_here(self, run: Run, options: dict[str, Any]) -> None:
         try:
             with _bar(run, quiet=options["json"]) as advance_bar:
-                worker.advance(run, report=advance_bar)
+                crew.advance(run, report=advance_bar)
         except KeyboardInterrupt:
             raise CommandError(f"Interrupted. {_after_interrupt(run)}") from None
 
     def _nudge(self, run: Run) -> None:
         try:
-            advance_run.delay(run.pk)
+            nudge(run)
         except (BrokerError, OSError) as error:
             self.stderr.write(
                 f"The broker does not answer ({error}); the run waits in PostgreSQL and the next sweep of the beat "
@@ -164,10 +200,49 @@ _RUN_VERBS = {
     "status": "show a run, its progress and ETA",
     "pause": "stop after the batch in hand",
     "resume": "go on from the checkpoint",
+    "tune": "change how hard a run works, also while it is running",
     "cancel": "stop for good; what changed stays",
     "verify": "compare rows and audit log; exit 1 if they disagree",
     "rollback": "undo a run from the audit log; the newest finished one if no number is given",
 }
+
+
+def _rollback_options(verb: CommandParser) -> None:
+    verb.add_argument("--foreground", action="store_true", help="work here, not in Celery workers")
+    verb.add_argument("--dry-run", action="store_true", help="show what it would do")
+    part = verb.add_mutually_exclusive_group()
+    part.add_argument("--batches", metavar="FIRST-LAST", help="only these batches, by their ids")
+    part.add_argument("--value", help="only rows that held exactly this value")
+
+
+def _tune_options(verb: CommandParser) -> None:
+    verb.add_argument("--workers", "--shards", type=int, metavar="N", help="how many may work at once")
+    verb.add_argument("--batch-seconds", type=float, metavar="S", help="time that a batch aims at, at most 0.25")
+    verb.add_argument("--pause-seconds", type=float, metavar="S", help="rest between two batches")
+
+
+_RUN_OPTIONS: dict[str, Callable[[CommandParser], object]] = {
+    "rollback": _rollback_options,
+    "tune": _tune_options,
+    "verify": lambda verb: verb.add_argument("--full", action="store_true", help="list the rows that changed since"),
+    "pause": lambda verb: verb.add_argument("--force", action="store_true", help="of a run that is stuck"),
+}
+
+
+def _scope(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a run that is to be undone.
+
+    Raises:
+        NormalizationError: the batches are no range.
+    """
+    if options["value"] is not None:
+        return {"value": options["value"]}
+    if options["batches"] is None:
+        return {}
+    first, _, last = options["batches"].partition("-")
+    if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+        raise NormalizationError(f"--batches takes FIRST-LAST, as in 120-140, not {options['batches']!r}.")
+    return {"batches": [int(first), int(last)]}
 
 
 def _after_interrupt(run: Run) -> str:

@@ -1,0 +1,206 @@
+"""A worker's hold on a run: which shard it has, how large its batches are, and what it does after a fault."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+from django.db import DatabaseError, DataError, IntegrityError, InternalError, OperationalError, connection
+from psycopg.errors import QueryCanceled
+
+from stageapp import conf, events
+from stageapp.models.batches import Direction
+from stageapp.models.normalization import Run
+from stageapp.normalization import batches, claims, runs, targets
+from stageapp.normalization import plan as plans
+from stageapp.normalization.batches import CAP_SECONDS, LAST_CAP_SECONDS, Limits, Result
+from stageapp.normalization.claims import Lease, name
+from stageapp.normalization.errors import IllegalMove, TooManyQuarantined
+from stageapp.normalization.pacing import LARGEST_SWEEP, Pace
+from stageapp.watchdog import Watchdog
+
+MAX_ATTEMPTS = 8
+FIRST_WAIT_SECONDS = 0.2  # doubled with each attempt: the last one comes after 25 s
+HUNG_SECONDS = 20.0  # a batch's statements end by themselves long before; only a session that is stopped does not
+QUARANTINE_FREE = 10  # so many rows may be in quarantine whatever their share
+QUARANTINE_SHARE = 0.01
+
+# The database refuses what is in a row; another attempt would not change that, a smaller batch finds which row.
+_OF_THE_DATA = (IntegrityError, DataError, InternalError)
+
+_T = TypeVar("_T")
+Report = Callable[[Result], None]
+
+
+@dataclass
+class Work:
+    """A run in a worker's hands. Target and map are read once: a plan is frozen."""
+
+    run: Run
+    report: Report
+    whole: bool = False  # everything in one transaction: no smaller batch, no second attempt
+    lease: Lease | None = None
+    batches: int = 0
+    _narrowed: int = 0  # the batch size while a poison row is looked for
+    _paces: dict[bool, Pace] = field(default_factory=dict)
+
+    @cached_property
+    def target(self) -> targets.Target:
+        """Return the run's target."""
+        return targets.resolve(self.run.target)
+
+    @cached_property
+    def changes(self) -> list[plans.Change]:
+        """Return the plan's map."""
+        return plans.changes(self.run.plan)
+
+    @property
+    def pace(self) -> Pace:
+        """Return the pace of the pass in hand: a sweep looks at many rows and changes few."""
+        sweeping = bool(self.lease and self.lease.sweep)
+        if sweeping not in self._paces:
+            self._paces[sweeping] = (
+                Pace(self._batch_seconds, largest=LARGEST_SWEEP) if sweeping else Pace(self._batch_seconds)
+            )
+        pace = self._paces[sweeping]
+        pace.target_seconds = self._batch_seconds
+        return pace
+
+    @property
+    def _batch_seconds(self) -> float:
+        return self.run.batch_seconds or conf.batch_seconds()
+
+    def rest(self) -> None:
+        """Wait between two batches."""
+        time.sleep(conf.batch_pause_seconds() if self.run.pause_seconds is None else self.run.pause_seconds)
+
+    def look(self) -> None:
+        """Read the run as the database has it."""
+        self._attempt(self.run.refresh_from_db)
+
+    def take(self, direction: Direction, *, round: int = 0) -> bool:
+        """Hold a shard: the one in hand, or a new one; False if there is none to be had."""
+        if self.lease is None:
+            self.lease = self._attempt(lambda: claims.take(self.run, direction, round=round))
+        return self.lease is not None
+
+    def let_go(self) -> None:
+        """Give the shard in hand back."""
+        lease, self.lease = self.lease, None
+        if lease is not None:
+            with suppress(DatabaseError):  # without a connection the lease ends by itself
+                claims.release(lease)
+
+    def batch(self, write: Callable[[Limits], Result], skip_row: Callable[[str], Result] | None = None) -> Result:
+        """Commit one batch, learn its size from it, and report it; step over a row that no batch can change."""
+        size = self._narrowed or self.pace.size
+        try:
+            with self._watchdog.watching("batch"):
+                result = self._attempt(lambda: write(self._limits(self._narrowed or self.pace.size)))
+        except DatabaseError as error:
+            result = self._after_refusal(error, size, skip_row)
+        else:
+            self._learn(result)
+        self.batches += 1
+        self.report(result)
+        return result
+
+    def skip_row(self, error: str) -> Result:
+        """Put the next row into quarantine.
+
+        Raises:
+            TooManyQuarantined: it is one too many; then something else is wrong than a row.
+        """
+        assert self.lease is not None
+        result = batches.skip_row(self.lease, self.target, self.changes, error)
+        events.row_quarantined(run=self.run.pk, shard=self.lease.shard, error=error)
+        quarantined, scanned = runs.quarantine_share(self.run)
+        if quarantined > max(QUARANTINE_FREE, QUARANTINE_SHARE * scanned):
+            raise TooManyQuarantined(
+                f"{quarantined} of {scanned} rows could not be changed: that is no fault of single rows. The last: "
+                f"{error}"
+            )
+        return result
+
+    def _limits(self, size: int) -> Limits:
+        if self.whole:
+            return Limits(2**31 - 1, cap_seconds=0)
+        return Limits(size, CAP_SECONDS if size > 1 else LAST_CAP_SECONDS)
+
+    def _learn(self, result: Result) -> None:
+        if self._narrowed:
+            self._narrowed = 2 * self._narrowed if 2 * self._narrowed < self.pace.size else 0
+        else:
+            self.pace.after(result.seconds, result.scanned)
+
+    def _after_refusal(self, error: DatabaseError, size: int, skip_row: Callable[[str], Result] | None) -> Result:
+        """Halve the batch until the row that is refused stands alone, then step over it."""
+        narrowable = isinstance(error, _OF_THE_DATA) or isinstance(error.__cause__, QueryCanceled)
+        if self.whole or (skip_row is None and size == 1) or not narrowable or self.lease is None:
+            raise error
+        if size > 1:
+            self._narrowed = size // 2
+            return Result(batches.Cursor())
+        assert skip_row is not None
+        self._narrowed = 1
+        return skip_row(str(error).strip())
+
+    def _attempt(self, attempt: Callable[[], _T]) -> _T:
+        """Call until it succeeds; after a fault that may pass wait, and begin again with a smaller batch.
+
+        Raises:
+            django.db.OperationalError: it was there at every attempt, or a statement took too long.
+            django.db.DatabaseError: the database refuses the data itself.
+        """
+        for number in range(1, 1 if self.whole else MAX_ATTEMPTS):
+            session = connection.connection
+            try:
+                return attempt()
+            except OperationalError as error:
+                if isinstance(error.__cause__, QueryCanceled):
+                    raise
+                events.batch_retried(run=self.run.pk, error=str(error), attempt=number, batch_rows=self.pace.size)
+                _drop_dead_connection()
+                if connection.connection is session:  # a database that was away does not mean a batch too large
+                    self.pace.after_fault()
+                time.sleep(FIRST_WAIT_SECONDS * 2 ** (number - 1))
+        return attempt()
+
+    @cached_property
+    def _watchdog(self) -> Watchdog:
+        return Watchdog("stage-worker", hung_seconds=HUNG_SECONDS)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Let a second thread cut the connection of a batch that PostgreSQL neither ends nor answers."""
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(1.0):
+                self._watchdog.look()
+
+        self._watchdog.watch_this_thread()
+        thread = threading.Thread(target=look, name="stage-batch-watchdog", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            self._watchdog.close()
+
+
+def give_up(work: Work, error: Exception) -> None:
+    """Record the failure, unless the database is away: then whoever finds the run forgotten goes on."""
+    with suppress(DatabaseError, IllegalMove):
+        _drop_dead_connection()
+        runs.fail(work.run, f"gave up: {error}".strip(), actor=name())
+
+
+def _drop_dead_connection() -> None:
+    session = connection.connection
+    if session is None or session.broken or session.closed:
+        connection.close()

@@ -1,0 +1,27 @@
+"""Drain: Celery's workers end the batch in hand and take up no run until they may again.
+
+A state in PostgreSQL, read between batches: a command to the workers alone would be forgotten by one that restarts.
+"""
+
+from stageapp import events
+from stageapp.models.normalization import WorkerDrain
+from stageapp.normalization.errors import IllegalMove
+
+
+def draining() -> bool:
+    """Tell whether workers should take up no run."""
+    newest = WorkerDrain.objects.order_by("-id").values_list("draining", flat=True).first()
+    return bool(newest)
+
+
+def switch(*, draining: bool, actor: str, reason: str) -> WorkerDrain:
+    """Drain the workers, or let them work again.
+
+    Raises:
+        IllegalMove: the reason is empty.
+    """
+    if not reason.strip():
+        raise IllegalMove("A reason is needed: say why, for whoever reads the history.")
+    row = WorkerDrain.objects.create(draining=draining, actor=actor, reason=reason.strip())
+    events.workers_drained(draining=draining, actor=actor, reason=reason)
+    return row

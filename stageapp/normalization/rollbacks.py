@@ -1,0 +1,83 @@
+"""Rollbacks: what of a run is to be undone, how much that is, and what became of it."""
+
+from typing import Any
+
+from django.db import connection
+from django.db.models import Sum
+
+from stageapp.models.batches import Direction
+from stageapp.models.normalization import RollbackPlan, Run
+from stageapp.normalization.errors import IllegalMove
+from stageapp.normalization.targets import Target
+
+_IN_SCOPE = """
+  FROM stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id
+ WHERE b.run_id = %(run)s AND b.direction = '{direction}' AND {batch} BETWEEN %(first)s AND %(last)s
+   AND (%(value)s::text IS NULL OR l.{given_back} = %(value)s COLLATE "C")
+"""
+_COUNT = "(SELECT coalesce(sum(coalesce(cardinality(l.keys), cardinality(l.uuids))), 0)"
+_ROWS_SQL = (
+    f"SELECT {_COUNT}{_IN_SCOPE.format(direction='forward', batch='b.id', given_back='old')})"
+    f" - {_COUNT}{_IN_SCOPE.format(direction='rollback', batch='b.undoes_id', given_back='new')})"
+)
+
+_PREVIEW_SQL = """
+SELECT l.old, l.new, count(*), count(*) FILTER (WHERE {value} = l.new)
+  FROM stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id, unnest(l.{array}) AS u(k)
+  LEFT JOIN {table} t ON t.{key} = u.k
+ WHERE b.run_id = %(run)s AND b.direction = 'forward' AND b.id BETWEEN %(first)s AND %(last)s
+   AND (%(value)s::text IS NULL OR l.old = %(value)s COLLATE "C")
+   AND NOT EXISTS (SELECT FROM stageapp_batch d JOIN stageapp_normalizationlog dl ON dl.batch_id = d.id
+                    WHERE d.undoes_id = b.id AND u.k = ANY(dl.{array}))
+ GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
+"""
+
+
+def make(run: Run, scope: dict[str, Any], *, from_state: str, actor: str, reason: str) -> RollbackPlan:
+    """Store what is to be undone.
+
+    Raises:
+        IllegalMove: nothing of the run is in the scope.
+    """
+    rows = rows_in(run, scope)
+    if scope and not rows:
+        raise IllegalMove(f"Run {run.pk} has nothing left to undo there; `normalization rollback --dry-run` shows it.")
+    number = run.rollbacks.count() + 1
+    return RollbackPlan.objects.create(
+        run=run, round=number, scope=scope, from_state=from_state, rows=rows, actor=actor, reason=reason
+    )
+
+
+def newest(run: Run) -> RollbackPlan:
+    """Return the rollback that was asked for last."""
+    return run.rollbacks.order_by("-round")[0]
+
+
+def rows_in(run: Run, scope: dict[str, Any]) -> int:
+    """Return how many changes of the scope are not undone yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ROWS_SQL, _parameters(run, scope))
+        return int(cursor.fetchone()[0])
+
+
+def counts(run: Run, plan: RollbackPlan) -> dict[str, int]:
+    """Return how many rows a rollback has undone, and how many it left because they changed since."""
+    shards = run.checkpoints.filter(direction=Direction.ROLLBACK, round=plan.round)
+    found = shards.aggregate(undone=Sum("changed"), skipped=Sum("skipped"))
+    return {name: number or 0 for name, number in found.items()}
+
+
+def preview(run: Run, target: Target, scope: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a rollback would do: by (old, new) the rows it would undo, and those it would leave."""
+    sql = _PREVIEW_SQL.format(value=target.value("t"), array=target.array, table=target.table, key=target.key)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, _parameters(run, scope))
+        return [
+            {"old": old, "new": new, "rows": undone, "changed_since": rows - undone}
+            for old, new, rows, undone in cursor.fetchall()
+        ]
+
+
+def _parameters(run: Run, scope: dict[str, Any]) -> dict[str, Any]:
+    first, last = scope.get("batches", (0, 2**62))
+    return {"run": run.pk, "first": first, "last": last, "value": scope.get("value")}

@@ -1,0 +1,112 @@
+"""Shards: disjoint ranges of keys with about as many rows each, so that several workers get on beside each other."""
+
+import datetime
+
+from django.db import connection
+
+from stageapp.models.batches import Batch, Checkpoint, Direction
+from stageapp.models.normalization import RollbackPlan, Run, State
+from stageapp.normalization import audit
+from stageapp.normalization.audit import Bounds
+from stageapp.normalization.targets import Target
+
+SMALLEST = 2_000  # rows; a range with fewer is not divided
+
+
+def divide(run: Run, target: Target) -> None:
+    """Divide what the main pass has not seen yet until there are as many shards as the run may have workers."""
+    if not run.checkpoints.filter(direction=Direction.FORWARD).exists():
+        Checkpoint.objects.create(run=run, direction=Direction.FORWARD)
+        if run.shards > 1:
+            _divide_evenly(run, target)
+        return
+    while run.checkpoints.filter(direction=Direction.FORWARD, finished=False).count() < run.shards:
+        if not _halve_the_largest(run, target):
+            return
+
+
+def reopen(run: Run) -> None:
+    """Begin another sweep: every shard walks its range again."""
+    run.checkpoints.filter(direction=Direction.FORWARD, finished=True).update(
+        sweep=_newest_sweep(run) + 1, position="", finished=False
+    )
+
+
+def divide_rollback(run: Run, plan: RollbackPlan) -> None:
+    """Divide what the run changed into shards of about as many entries each."""
+    batches = Batch.objects.filter(run=run, direction=Direction.FORWARD, sweep=0, changed__gt=0)
+    ends = sorted((audit.order(key), key, changed) for key, changed in batches.values_list("last_key", "changed"))
+    total, seen = sum(changed for _, _, changed in ends), 0
+    edges: list[str] = []
+    for _, key, changed in ends[:-1]:
+        seen += changed
+        if len(edges) + 1 < run.shards and seen >= total * (len(edges) + 1) / run.shards:
+            edges.append(key)
+    _create(run, Direction.ROLLBACK, edges, round=plan.round)
+
+
+def unfinished(run: Run, direction: Direction, *, round: int = 0) -> bool:
+    """Tell whether any shard is not done yet."""
+    return run.checkpoints.filter(direction=direction, round=round, finished=False).exists()
+
+
+def open_heartbeats(run: Run) -> list[datetime.datetime | None]:
+    """Return when each shard that is not done was last heard of."""
+    direction = {State.ROLLING_BACK: Direction.ROLLBACK, State.VERIFYING: Direction.VERIFY}.get(
+        State(run.state), Direction.FORWARD
+    )
+    open_ones = run.checkpoints.filter(direction=direction, finished=False)
+    return list(open_ones.values_list("heartbeat_at", flat=True))
+
+
+def _divide_evenly(run: Run, target: Target) -> None:
+    whole = Checkpoint.objects.get(run=run, direction=Direction.FORWARD)
+    rows = _count(target, Bounds())
+    number = min(run.shards, max(1, rows // SMALLEST))
+    edges = [_key_at(target, Bounds(), rows * part // number - 1) for part in range(1, number)]
+    whole.delete()
+    _create(run, Direction.FORWARD, edges)
+
+
+def _create(run: Run, direction: Direction, edges: list[str], *, round: int = 0) -> None:
+    for shard, (lower, upper) in enumerate(zip(["", *edges], [*edges, ""], strict=True)):
+        Checkpoint.objects.create(run=run, direction=direction, round=round, shard=shard, lower=lower, upper=upper)
+
+
+def _halve_the_largest(run: Run, target: Target) -> bool:
+    """Give the second half of the largest range that the main pass is in to a new shard."""
+    walking = run.checkpoints.select_for_update().filter(direction=Direction.FORWARD, finished=False, sweep=0)
+    rests = [(_count(target, rest), rest, shard) for shard in walking for rest in [_rest(shard)]]
+    rows, rest, shard = max(rests, key=lambda found: found[0], default=(0, Bounds(), None))
+    if shard is None or rows < 2 * SMALLEST:
+        return False
+    middle = _key_at(target, rest, rows // 2 - 1)
+    newest = max(run.checkpoints.filter(direction=Direction.FORWARD).values_list("shard", flat=True))
+    Checkpoint.objects.create(run=run, direction=Direction.FORWARD, shard=newest + 1, lower=middle, upper=shard.upper)
+    run.checkpoints.filter(pk=shard.pk).update(upper=middle)
+    return True
+
+
+def _rest(shard: Checkpoint) -> Bounds:
+    return Bounds(shard.position or shard.lower, shard.upper)
+
+
+def _count(target: Target, bounds: Bounds) -> int:
+    where, ends = bounds.sql(target.key, target.key_type)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {target.table} WHERE {where}", ends)
+        return int(cursor.fetchone()[0])
+
+
+def _key_at(target: Target, bounds: Bounds, offset: int) -> str:
+    where, ends = bounds.sql(target.key, target.key_type)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {target.key}::text FROM {target.table} WHERE {where} ORDER BY {target.key} OFFSET %s LIMIT 1",
+            [*ends, offset],
+        )
+        return str(cursor.fetchone()[0])
+
+
+def _newest_sweep(run: Run) -> int:
+    return max(run.checkpoints.filter(direction=Direction.FORWARD).values_list("sweep", flat=True), default=0)
