@@ -135,7 +135,8 @@ def _close(work: Work) -> bool:
     run = work.run
     if shards.unfinished(run, Direction.FORWARD):
         return _leave(work)
-    shards.divide(run, work.target)  # nothing to divide, unless the run began with an older release
+    if _divide_what_an_older_release_began(work):
+        return True
     if run.sweeps_left and verify.rows_left(run, work.target):
         with transaction.atomic():
             if Run.objects.filter(pk=run.pk, sweeps_left=run.sweeps_left).update(sweeps_left=run.sweeps_left - 1):
@@ -143,6 +144,17 @@ def _close(work: Work) -> bool:
         return True
     why = "no row matches the plan any more" if run.sweeps_left else "the last sweep is over"
     runs.move(run, State.VERIFYING, actor=name(), reason=why)
+    return True
+
+
+def _divide_what_an_older_release_began(work: Work) -> bool:
+    """Give a run without any shard its shards; return whether it had none."""
+    run = work.run
+    with transaction.atomic():
+        Run.objects.select_for_update().get(pk=run.pk)  # one worker divides
+        if run.checkpoints.filter(direction=Direction.FORWARD).exists():
+            return False
+        shards.divide(run, work.target)
     return True
 
 
