@@ -4,7 +4,7 @@ import datetime
 from dataclasses import dataclass
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from stageapp.backups import contents, folder
 from stageapp.models.backups import Backup, BackupCheck
@@ -55,10 +55,9 @@ def schema_now() -> str:
 
 
 def _verified() -> QuerySet[Backup]:
-    checks = BackupCheck.objects.filter(backup=OuterRef("pk"), kind="verify")
-    newer_failure = checks.filter(passed=False, pk__gt=OuterRef("checks__pk"))
-    passed = Backup.objects.filter(removed_at=None, checks__kind="verify", checks__passed=True)
-    return passed.exclude(Exists(newer_failure)).distinct()
+    checks = BackupCheck.objects.filter(backup=OuterRef("pk"), kind="verify").order_by("-pk")
+    last = Backup.objects.annotate(last_passed=Subquery(checks.values("passed")[:1]))
+    return last.filter(removed_at=None, last_passed=True)
 
 
 def _there(backup: Backup) -> bool:

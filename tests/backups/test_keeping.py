@@ -130,6 +130,26 @@ def test_evidence_is_the_newest_verified_backup_and_a_rehearsal_with_todays_sche
     assert evidence.read().verified == ""
 
 
+def flip(backups, name):
+    """Damage one bit: the size stays."""
+    path = backups / name / DUMP
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_only_the_last_verdict_on_a_backup_counts(kept, backups):
+    keeping.verify(None, **ME)
+    flip(backups, kept.name)
+    assert not keeping.verify(None, **ME).passed
+    assert (evidence.read().verified, evidence.verified_names()) == ("", [])
+    assert not keeping.verify(None, **ME).passed
+    flip(backups, kept.name)  # back as it was
+    keeping.verify(None, **ME)
+    keeping.rehearse(None, **ME)
+    assert evidence.read().verified == kept.name
+
+
 def test_a_backup_that_was_removed_by_hand_is_no_evidence(kept, backups):
     keeping.verify(None, **ME)
     shutil.rmtree(backups / kept.name)
