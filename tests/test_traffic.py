@@ -7,7 +7,8 @@ import time
 
 import pytest
 from django.db import Error
-from django.db.models import Sum
+from django.db.models import F, Sum
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from stageapp import events, traffic
@@ -331,3 +332,34 @@ def test_what_was_not_written_before_the_clock_was_set_back_is_written_after_it(
     count(2)
     traffic.flush()
     assert stored() == 10
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("wrong", [-3600, -300, 45, 7200])
+def test_windows_are_of_the_clock_of_postgres_whatever_that_of_the_process_says(clock, monkeypatch, wrong):
+    clock.now = time.time() + wrong
+    traffic.learn_the_time()
+    count(3)
+    traffic.flush()
+    told = TrafficWindow.objects.annotate(age=Now() - F("started_at")).values_list("age", flat=True)
+    assert [datetime.timedelta(seconds=-1) <= age <= datetime.timedelta(seconds=30) for age in told] == [True]
+    monkeypatch.setattr(timezone, "now", lambda: datetime.datetime.fromtimestamp(clock.now, datetime.UTC))
+    assert abs(traffic.now().timestamp() - time.time()) < 5
+
+
+@pytest.mark.django_db
+def test_an_answer_that_took_long_teaches_no_time(clock, monkeypatch):
+    monkeypatch.setattr(clock, "time", iter([NOW, NOW + 1.5]).__next__)
+    traffic.learn_the_time()
+    assert traffic._process.ahead == 0
+
+
+@pytest.mark.django_db
+def test_whatever_a_flush_fails_with_its_counts_stay(monkeypatch):
+    count(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(TrafficWindow.objects, "bulk_create", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            traffic.flush()
+    traffic.flush()
+    assert stored() == 3

@@ -1,11 +1,14 @@
 """How PostgreSQL's own library and programs are told where to connect: never on a command line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from django.db import connection
 from psycopg import pq
+
+from stageapp.backups.errors import BackupError
 
 Parameters = dict[str, str]
 
@@ -13,6 +16,15 @@ _NAMES = {"HOST": "host", "PORT": "port", "USER": "user", "PASSWORD": "password"
 _OPTIONS = {option.keyword.decode(): option for option in pq.Conninfo.get_defaults()}
 # A dump or a restore may take longer than any limit that was set for requests.
 _NO_LIMITS = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = 0"
+
+
+@contextmanager
+def told_plainly(what_holds: str) -> Iterator[None]:
+    """Tell of a server that does not answer, or refuses, as a BackupError that ends with what holds now."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise BackupError(f"PostgreSQL does not answer, or refuses: {error}. {what_holds}") from None
 
 
 def live() -> Parameters:

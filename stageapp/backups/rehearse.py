@@ -36,7 +36,7 @@ def rehearse(name: str, report: Report = silent) -> Verdict:
     began, asked_at = time.monotonic(), timezone.now()
     manifest.check_keys()
     try:
-        with opened(name) as (found, dump):
+        with libpq.told_plainly("Nothing was rehearsed."), opened(name) as (found, dump):
             findings = check_file(found, dump, report)
             if all(finding.passed for finding in findings):
                 with _server(found) as server, disposable.database(server) as target:

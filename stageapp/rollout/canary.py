@@ -38,10 +38,14 @@ def bucket(consumer: str) -> int:
 
 
 def effective_mode(state: ModeState, consumer: str) -> str:
-    """Return what this consumer's request gets: outside the enforced share, `enforce` is `warn`. No I/O."""
-    if state.mode != "enforce" or is_member(consumer, state.percent, (_Local.pins or {}).get(consumer)):
+    """Return what this consumer's request gets: outside the enforced share, `enforce` is `warn`. No I/O.
+
+    Before the pins have been read nobody is in the share: it is not known whom to spare.
+    """
+    if state.mode != "enforce":
         return state.mode
-    return "warn"
+    pins = _Local.pins
+    return "enforce" if pins is not None and is_member(consumer, state.percent, pins.get(consumer)) else "warn"
 
 
 def is_member(consumer: str, percent: int, pin: str | None) -> bool:

@@ -115,6 +115,28 @@ def test_a_process_knows_the_pins_before_it_knows_that_anything_is_enforced(in_m
     assert jobs.index(canary.refresh) < jobs.index(modes.refresh)
 
 
+def test_before_the_pins_have_been_read_nobody_is_refused():
+    canary.forget()
+    assert {effective_mode(ModeState("enforce", 100), name) for name in CONSUMERS[:100]} == {"warn"}
+
+
+@pytest.mark.django_db
+def test_a_process_that_could_not_read_the_pins_spares_everybody_until_it_can(set_mode, monkeypatch):
+    """Its first round reads the mode, but fails to read whom to spare."""
+    pin(IN_BUCKET, "out", person=ANN, reason="a test")
+    set_mode("enforce", 100)
+    modes.forget()
+    canary.forget()
+    with monkeypatch.context() as patch:
+        patch.setattr(canary, "pins", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            canary.refresh()
+        modes.refresh()
+        assert [effective_mode(modes.current(), name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == ["warn", "warn"]
+    canary.refresh()
+    assert [effective_mode(modes.current(), name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == ["warn", "enforce"]
+
+
 @pytest.mark.django_db
 def test_every_pin_is_kept_with_who_and_why():
     for place in ("in", "out", "free"):

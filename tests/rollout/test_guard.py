@@ -146,6 +146,18 @@ def test_windows_that_processes_have_not_written_yet_are_waited_for(enforcing, c
     assert guard.watch().kind == "downgrade"
 
 
+@pytest.mark.parametrize("ahead", [-300, 40, 3600])
+def test_a_machine_whose_clock_is_wrong_hides_no_refusals(ahead, enforcing, clock, arrive, settle, monkeypatch):
+    """Both have learned how far PostgreSQL's clock is ahead: the caller's server, and the worker that watches."""
+    clock.move(hours=2)
+    monkeypatch.setattr(traffic._process, "ahead", ahead)
+    seconds(clock, arrive, 50)
+    clock.move(seconds=ahead)  # the worker's machine is right
+    monkeypatch.setattr(traffic._process, "ahead", 0.0)
+    settle()
+    assert guard.watch().kind == "downgrade"
+
+
 def test_without_traffic_nothing_happens(enforcing, settle):
     settle()
     assert guard.watch() is None
