@@ -32,7 +32,8 @@ def test_time_in_warn_is_what_adding_minute_by_minute_gives(found, began):
     changes, now = found
     history = ModeHistory(changes, None if began is None else START + began * MINUTE)
     period = history.warn_period()
-    spans = zip(changes, [*(change.at for change in changes[1:]), now], strict=True)
+    ends = [*(change.at for change in changes[1:]), now][: len(changes)]
+    spans = zip(changes, ends, strict=True)
     in_warn = [(max(change.at, period or now), end) for change, end in spans if change.mode == "warn"]
     expected = sum((max(end - start, 0 * MINUTE) for start, end in in_warn), 0 * MINUTE)
     assert history.time_in_warn(now) == expected
