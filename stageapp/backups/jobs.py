@@ -15,7 +15,6 @@ from stageapp.models.backups import BackupCheck, BackupJob
 _SAVE_EVERY = 1.0  # seconds
 # A phase may be silent for long (one huge table is one step); a dead worker is noticed after this.
 _DEAD_AFTER = datetime.timedelta(minutes=30)
-_AGAIN_AFTER = datetime.timedelta(minutes=5)  # where the last one failed
 _REHEARSE_EVERY = datetime.timedelta(hours=24)
 _ACTIVE = Q(state__in=["waiting", "working"])
 
@@ -42,15 +41,12 @@ def work(job_id: int) -> None:
 
 
 def due() -> BackupJob | None:
-    """Request the scheduled backup if it is switched on and time for it; sooner where the last one failed."""
+    """Request the scheduled backup if it is time for it and it is switched on."""
     minutes = conf.backup_minutes()
     if not minutes or BackupJob.objects.filter(_ACTIVE, verb="scheduled").exists():
         return None
-    last = BackupJob.objects.filter(verb="scheduled").first()
-    rest = datetime.timedelta(minutes=minutes)
-    if last is not None and last.state == "failed":
-        rest = min(rest, _AGAIN_AFTER)
-    if last is not None and last.created_at > timezone.now() - rest:
+    since = timezone.now() - datetime.timedelta(minutes=minutes)
+    if BackupJob.objects.filter(verb="scheduled", created_at__gt=since).exists():
         return None
     return request("scheduled", actor="beat", reason=f"every {minutes:g} minutes")
 

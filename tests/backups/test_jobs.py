@@ -87,14 +87,6 @@ def test_beat_asks_for_a_backup_when_it_is_due_and_switched_on(transactional_db,
     assert jobs.due() is not None
 
 
-@pytest.mark.parametrize("state, minutes, due", [("failed", 4, False), ("failed", 6, True), ("done", 6, False)])
-def test_a_scheduled_backup_that_failed_is_tried_again_soon(transactional_db, settings, state, minutes, due):
-    settings.STAGE_BACKUP_MINUTES = 50.0
-    jobs.due()
-    BackupJob.objects.update(state=state, created_at=timezone.now() - datetime.timedelta(minutes=minutes))
-    assert (jobs.due() is not None) is due
-
-
 def test_a_job_whose_worker_died_is_ended_and_waiting_ones_are_nudged(transactional_db):
     long_ago = timezone.now() - datetime.timedelta(minutes=31)
     dead, alive, waits = (jobs.request("verify", **ME) for _ in range(3))
