@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import environ
 import psycopg
 from django.db import connection
 from psycopg import pq
@@ -37,6 +38,23 @@ def of_settings(settings: Mapping[str, Any]) -> Parameters:
     given = {word: settings.get(name) for name, word in _NAMES.items()}
     options = {word: value for word, value in settings.get("OPTIONS", {}).items() if word in _OPTIONS}
     return {word: str(value) for word, value in (given | options).items() if value not in (None, "")}
+
+
+def of_url(url: str) -> Parameters:
+    """Return libpq's parameters for a URL; what is none would lead libpq to whatever server is nearest.
+
+    Raises:
+        BackupError: it is no URL of a PostgreSQL database.
+    """
+    try:
+        if not url.startswith(("postgres://", "postgresql://")):
+            raise ValueError("it does not begin with postgres://")
+        settings = environ.Env.db_url_config(url)
+        if not settings["NAME"]:
+            raise ValueError("it does not end with the name of a database")
+    except ValueError as error:
+        raise BackupError(f"This is no URL of a PostgreSQL database: {error}.") from None
+    return of_settings(settings)
 
 
 def environment(parameters: Parameters) -> dict[str, str]:

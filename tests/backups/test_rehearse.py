@@ -193,6 +193,12 @@ def test_a_server_that_is_not_there_is_told(made, settings):
     assert "secret" not in str(told.value)
 
 
+def test_a_place_that_is_none_is_told_and_no_other_is_taken(made, settings):
+    settings.REHEARSAL_DATABASE_URL = "embeded"
+    with pytest.raises(BackupError, match="no URL of a PostgreSQL database"):
+        rehearse.rehearse(made.name)
+
+
 def test_a_restored_database_sorts_as_the_live_one(backups):
     provider = "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = %s"
     name = f"stage_builtin_{os.getpid()}"

@@ -41,7 +41,7 @@ class Reads:
         self._client.connection_pool.disconnect()
 
     def _go_on(self) -> None:
-        while not self._over.wait(0.2):
+        while not self._over.wait(0.5):
             self.once()
 
     def _read(self, key: str, value: bytes) -> None:

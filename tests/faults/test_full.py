@@ -50,10 +50,12 @@ def test_a_redis_that_misbehaves_for_long_costs_no_request_anything(
     fleet.registered(4)
     fleet.agreed(fleet.set("enforce"))
     Load(port, rate=50, seconds=5).wait()  # every thread has its connection to PostgreSQL
-    before = Load(port, rate=50, seconds=SECONDS).wait()
-    with Reads(servers) as reads, AWAY[fault](servers, proxy):
-        during = Load(port, rate=50, seconds=SECONDS).wait()
-        took = fleet.agreed(fleet.set("warn"))
+    with Reads(servers) as reads:
+        before = Load(port, rate=50, seconds=SECONDS).wait()
+        assert (reads.errors, reads.good > 0) == (0, True)
+        with AWAY[fault](servers, proxy):
+            during = Load(port, rate=50, seconds=SECONDS).wait()
+            took = fleet.agreed(fleet.set("warn"))
     healed = fleet.agreed(fleet.set("off"))
     figure(f"{fault}, baseline", before)
     figure(f"{fault} for {SECONDS:g} s", during)
