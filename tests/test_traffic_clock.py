@@ -48,7 +48,7 @@ def test_what_was_not_written_before_the_clock_was_set_back_is_written_after_it(
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("wrong", [-3600, -300, 45, 7200])
-def test_windows_are_of_the_clock_of_postgres_whatever_that_of_the_process_says(clock, monkeypatch, wrong):  # noqa: F811
+def test_windows_are_of_the_clock_of_postgres_whatever_the_process_says(clock, monkeypatch, wrong):  # noqa: F811
     clock.now = time.time() + wrong
     traffic.learn_the_time()
     count(3)

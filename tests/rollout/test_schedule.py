@@ -91,6 +91,13 @@ def test_any_other_change_cancels_what_is_planned(disturb, canary, clock, green)
     assert steps.to_come() == []
 
 
+def test_a_change_cancels_at_once_and_says_whose_it_was(canary):
+    schedule.plan_steps(ANN, "green only")
+    ask("enforce", 5, person=BEN)
+    ended = set(PlannedStep.objects.values_list("status", "ended_why"))
+    assert ended == {("cancelled", "ben changed the mode to enforce 5 % (manual)")}
+
+
 def test_planning_anew_replaces_what_was_planned(canary):
     schedule.plan_steps(ANN, "first")
     schedule.plan_steps(BEN, "second", [20, 40])
