@@ -127,6 +127,16 @@ def test_windows_become_hours_when_their_hour_is_a_day_old():
 
 
 @pytest.mark.django_db
+def test_a_window_belongs_to_the_hour_in_which_it_begins():
+    first = NOON - 2 * DAY
+    for seconds, requests in ((0, 1), (3590, 2), (3600, 4)):
+        window(first + datetime.timedelta(seconds=seconds), requests)
+    roll_up(NOW)
+    found = TrafficHour.objects.order_by("started_at").values_list("started_at", "requests")
+    assert list(found) == [(first, 3), (first + HOUR, 4)]
+
+
+@pytest.mark.django_db
 def test_hours_and_days_read_the_same_before_and_after():
     for hours in range(60):
         window(NOW - hours * HOUR, hours + 1, verdict="unknown" if hours % 3 else "canonical", slow=1)

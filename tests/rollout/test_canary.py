@@ -14,6 +14,7 @@ from stageapp.people import Person
 from stageapp.refresher import refresher
 from stageapp.rollout import canary
 from stageapp.rollout.canary import BUCKETS, bucket, canary_share, effective_mode, members, pin
+from stageapp.rollout.refusals import OverrideNotPermitted
 
 # Recorded once; a change of one throws consumers out of a running canary.
 RECORDED = {"alpha": 53, "token:7": 35, "": 57, "Séries": 31, "\ud800": 96}
@@ -150,6 +151,23 @@ def test_every_pin_is_kept_with_who_and_why():
 def test_a_pin_that_says_nothing_is_refused(consumer, place, reason):
     with pytest.raises(modes.ModeError):
         pin(consumer, place, person=ANN, reason=reason)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "place, rule, may, pins", [
+        ("in", True, frozenset(), False), ("in", True, frozenset({"override_gate"}), True),
+        ("in", False, frozenset(), True), ("out", True, frozenset(), True), ("free", True, frozenset(), True),
+    ],
+)  # fmt: skip
+def test_with_the_two_person_rule_nobody_enforces_alone_by_pins(settings, place, rule, may, pins):
+    settings.STAGE_TWO_PERSON_RULE = rule
+    if pins:
+        assert pin("alpha", place, person=Person("ann", may), reason="why").place == place
+    else:
+        with pytest.raises(OverrideNotPermitted):
+            pin("alpha", place, person=Person("ann", may), reason="why")
+        assert not ConsumerPin.objects.exists()
 
 
 # --- members
