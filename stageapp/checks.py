@@ -7,7 +7,10 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from stageapp import conf, events, network, thresholds
+from stageapp.backups import libpq
+from stageapp.backups.errors import BackupError
 from stageapp.backups.manifest import MIN_KEY_LENGTH
+from stageapp.backups.rehearse import EMBEDDED
 from stageapp.conf import DEFAULT_MODE_CEILING, MODES
 from stageapp.normalization import targets
 from stageapp.normalization.errors import TargetError
@@ -125,6 +128,20 @@ def check_backups(**_: Any) -> list[CheckMessage]:
         hint = "Set both, or STAGE_BACKUP_ADAPTER to that of your backup system, or STAGE_REQUIRE_BACKUP=0."
         messages.append(Warning(said, hint=hint, id="stageapp.W013"))
     return messages
+
+
+@register(TAG)
+def check_rehearsal(**_: Any) -> list[CheckMessage]:
+    """E014: nobody can rehearse there."""
+    if (chosen := conf.rehearsal_database()) in ("", EMBEDDED):
+        return []
+    try:
+        libpq.of_url(chosen)
+    except BackupError as error:
+        said = f"REHEARSAL_DATABASE_URL cannot be used. {error}"
+        hint = "Set it to the URL of a server, to `embedded`, or leave it out for the live server."
+        return [Error(said, hint=hint, id="stageapp.E014")]
+    return []
 
 
 def report_ignored_mode() -> None:

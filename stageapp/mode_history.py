@@ -1,8 +1,8 @@
 """What the history of the mode says: since when it is as it is, how long callers were warned, whether it is latched."""
 
 import datetime
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 from stageapp.models.modes import ModeChange
 from stageapp.models.rollout import WarnPeriod
@@ -94,4 +94,10 @@ def read() -> ModeHistory:
     """Return the history as PostgreSQL holds it."""
     rows = ModeChange.objects.order_by("epoch", "version").values_list("mode", "percent", "kind", "created_at")
     began = WarnPeriod.objects.values_list("created_at", flat=True).first()
-    return ModeHistory(tuple(Change(*row) for row in rows), began)
+    return ModeHistory(tuple(_in_order([Change(*row) for row in rows])), began)
+
+
+def _in_order(changes: list[Change]) -> list[Change]:
+    """Let no change seem to come before its forerunner: a machine whose clock is behind may have written it."""
+    times = accumulate((change.at for change in changes), max)
+    return [replace(change, at=at) for change, at in zip(changes, times, strict=True)]

@@ -19,6 +19,7 @@ from stageapp.models.modes import ModeChange
 from stageapp.refresher import POSTGRES_SECONDS, refresher
 
 STRICTNESS = {"off": 0, "warn": 1, "enforce": 2}
+_MOST_EPOCHS = 1_000_000  # one for each restored database; more is a forgery, which a restore must not build upon
 _CHANGE_LOCK = 7_306_001  # advisory lock: one writer of ModeChange at a time
 
 
@@ -114,7 +115,7 @@ def adopt(reading: ModeState, asked_at: float = 0.0) -> None:
     """Take one reading of a store into account; `asked_at` is when it was asked for, by the monotonic clock.
 
     PostgreSQL decides, unless it was asked before it told something newer (a late answer). Redis alone may
-    confirm what is known, or bring a newer mode that is not stricter than the last one PostgreSQL told.
+    confirm what is known, or bring a newer mode that is not stricter than that.
     """
     with _local.lock:
         now = time.monotonic()
@@ -143,12 +144,12 @@ def _went_back(reading: ModeState, asked_at: float) -> bool:
 
 
 def _is_credible(reading: ModeState) -> bool:
-    if _local.known is not None:
-        state = _local.known[0]
-        if reading.order < state.order or (reading.order == state.order and not reading.agrees_with(state)):
-            return False
-    ceiling = _local.authorised[0] if _local.authorised else ModeState(conf.default_mode())
-    return reading.strictness <= ceiling.strictness
+    known = _local.known[0] if _local.known else ModeState(conf.default_mode())
+    if _local.known and (
+        reading.order < known.order or (reading.order == known.order and not reading.agrees_with(known))
+    ):
+        return False
+    return reading.strictness <= known.strictness  # what PostgreSQL told last, or looser where Redis said so since
 
 
 def forget() -> None:
@@ -314,6 +315,6 @@ def parse_fast_copy(held: bytes) -> ModeState | None:
 def _check_numbers(state: ModeState) -> None:
     if any(type(number) is not int for number in (state.percent, state.epoch, state.version)):
         raise ModeError("percent, epoch and version must be whole numbers.")
-    if min(state.epoch, state.version) < 0:
-        raise ModeError("epoch and version must not be negative.")
+    if min(state.epoch, state.version) < 0 or state.epoch > _MOST_EPOCHS or state.version >= 2**62:
+        raise ModeError("epoch and version must not be negative, nor larger than anybody can have made them.")
     check(state.mode, state.percent, reason="as it stands")

@@ -17,13 +17,18 @@ from typing import Any
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
-from stageapp import modes
+from stageapp import conf, modes
 from stageapp.models.processes import ServerProcess
 from stageapp.refresher import refresher
 
-LIVE_SECONDS = 15.0  # three rounds and the time to write; who is silent for longer is stale
+_LEAST_LIVE_SECONDS = 15.0
 KEPT_SECONDS = 120.0  # so long a stale process is shown
 _TOLD = ["mode", "percent", "epoch", "version", "source", "age", "heartbeat_at"]
+
+
+def live_seconds() -> float:
+    """Return how long a live process may be silent: three rounds and the time to write."""
+    return max(_LEAST_LIVE_SECONDS, 3 * conf.refresh_seconds() + 3)
 
 
 class _Me:
@@ -115,7 +120,7 @@ class Seen:
     @property
     def live(self) -> bool:
         """Tell whether its heartbeat is fresh."""
-        return self.silent_for <= LIVE_SECONDS
+        return self.silent_for <= live_seconds()
 
     def document(self) -> dict[str, Any]:
         """Return it for JSON."""

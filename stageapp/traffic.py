@@ -1,7 +1,8 @@
 """Count what arrives, in 10-second windows.
 
 A request adds to a dictionary. The refresher, the one thread that calls `flush`, writes this process's absolute
-counts under its own id every few seconds and at exit: no hot row, and writing twice changes nothing.
+counts under its own id every few seconds and at exit: no hot row, and writing twice changes nothing. Windows are of
+PostgreSQL's clock, so that those of several machines lie beside each other, whatever their own clocks say.
 """
 
 import datetime
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from django.db import Error
+from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -26,6 +27,7 @@ _KEEP_WINDOWS = 3  # an older window takes no more counts; it is dropped here on
 # What PostgreSQL did not take for so long is given up: memory stays bounded, and as windows become hours only a
 # day later, none is ever written again after that.
 GIVE_UP_SECONDS = 6 * 3600
+_SURE_SECONDS = 1.0
 _MOST_REASONS = 16  # twice as many as there are; whatever else comes is counted as one
 
 _Key = tuple[int, str, str, str]  # window start (epoch seconds), endpoint, mode, verdict
@@ -54,6 +56,7 @@ class _Process:
         self.lock = threading.Lock()
         self.counts: dict[_Key, _Counts] = {}
         self.dirty: set[_Key] = set()
+        self.ahead = 0.0  # seconds that PostgreSQL's clock is ahead of ours
         self.dropped_until = 0  # windows that began earlier may be written and no longer known here
 
     def counts_of(self, key: _Key) -> _Counts:
@@ -75,6 +78,31 @@ def _begin_anew() -> None:
 os.register_at_fork(after_in_child=_begin_anew)
 
 
+def now() -> datetime.datetime:
+    """Return the time by PostgreSQL's clock, as far as this process has learned it; no I/O."""
+    return timezone.now() + datetime.timedelta(seconds=_process.ahead)
+
+
+@refresher.register
+def learn_the_time() -> None:
+    """Learn how far PostgreSQL's clock is ahead; an answer that took long, or a clock that jumped, teaches nothing.
+
+    Raises:
+        django.db.Error: PostgreSQL does not answer.
+    """
+    asked_at = time.time()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
+        told = cursor.fetchone()[0]
+    answered_at = time.time()
+    if 0 <= answered_at - asked_at <= _SURE_SECONDS:
+        _process.ahead = told - (asked_at + answered_at) / 2
+
+
+def _seconds() -> float:
+    return time.time() + _process.ahead
+
+
 def count(
     *,
     endpoint: str,
@@ -86,7 +114,7 @@ def count(
     reasons: Collection[str] = frozenset(),
 ) -> None:
     """Count one request; no I/O. `reasons` are the distinct ones of its unknown values."""
-    start = int(time.time()) // WINDOW_SECONDS * WINDOW_SECONDS
+    start = int(_seconds()) // WINDOW_SECONDS * WINDOW_SECONDS
     key = (start, endpoint, mode, verdict)
     with _process.lock:
         counts = _process.counts_of(key)
@@ -115,14 +143,14 @@ def flush() -> None:
             unique_fields=["process", "started_at", "endpoint", "mode", "verdict"],
             update_fields=["requests", "rejects", "errors", "slow", "reasons"],
         )
-    except Error:
+    except Exception:  # whatever it is: these counts are in no other place
         _keep_for_the_next(dirty)
         raise
     _drop_written()
 
 
 def _keep_for_the_next(dirty: set[_Key]) -> None:
-    too_old = {key for key in dirty if key[0] < time.time() - GIVE_UP_SECONDS}
+    too_old = {key for key in dirty if key[0] < _seconds() - GIVE_UP_SECONDS}
     with _process.lock:
         _process.dirty |= dirty - too_old
         lost = sum(_process.counts.pop(key).requests for key in too_old)
@@ -147,7 +175,7 @@ def _row(key: _Key, counts: _Counts) -> TrafficWindow:
 
 
 def _drop_written() -> None:
-    oldest = int(time.time()) - _KEEP_WINDOWS * WINDOW_SECONDS
+    oldest = int(_seconds()) - _KEEP_WINDOWS * WINDOW_SECONDS
     with _process.lock:
         for key in [key for key in _process.counts if key[0] < oldest and key not in _process.dirty]:
             del _process.counts[key]

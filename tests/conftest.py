@@ -42,6 +42,7 @@ def _nothing_remembered(settings):
 def _forget():
     for store in (modes, vocabulary, canary, throttles):
         store.forget()
+    canary._Local.pins = {}  # read, and nobody is pinned
     for counted in (traffic, sightings, contacts):  # what another test's requests left in memory
         counted._begin_anew()
 

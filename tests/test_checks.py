@@ -177,3 +177,18 @@ def test_w013_runs_that_need_a_backup_that_nobody_can_make(settings, missing):
     assert list(found()) == ["stageapp.W013"]
     settings.STAGE_BACKUP_ADAPTER = "/usr/local/bin/adapter"
     assert found() == {}
+
+
+@pytest.mark.parametrize(
+    "url, code",
+    [
+        ("", None), ("embedded", None), ("postgres://user:secret@db:5432/stage", None), ("embeded", "stageapp.E014"),
+        ("mysql://user:secret@db/stage", "stageapp.E014"), ("postgres://user:secret@db:port/x", "stageapp.E014"),
+        ("postgres://user:secret@db", "stageapp.E014"),
+    ],
+)  # fmt: skip
+def test_e014_a_place_for_rehearsals_that_is_none(settings, url, code):
+    settings.REHEARSAL_DATABASE_URL = url
+    messages = found()
+    assert list(messages) == [code] * bool(code)
+    assert "secret" not in str(messages)

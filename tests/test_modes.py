@@ -2,10 +2,14 @@
 
 import datetime
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import patch
 
 import pytest
 from django.db import connection, transaction
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stageapp import events, fast_copy, modes
 from stageapp.models.modes import ModeChange
@@ -162,7 +166,8 @@ def test_of_two_changes_on_the_same_version_exactly_one_wins_a_hundred_times():
         ([("postgres", "enforce", 3), ("redis", "off", 3)], "enforce", 3),
         ([("postgres", "enforce", 3), ("redis", "off", 10**9)], "off", 10**9),
         ([("postgres", "enforce", 3), ("redis", "off", 10**9), ("postgres", "enforce", 3)], "enforce", 3),
-        ([("postgres", "enforce", 3), ("redis", "warn", 5), ("redis", "enforce", 6)], "enforce", 6),
+        ([("postgres", "enforce", 3), ("redis", "warn", 5), ("redis", "enforce", 6)], "warn", 5),
+        ([("redis", "off", 3), ("redis", "warn", 4)], "off", 3),
         ([("postgres", "warn", 3), ("redis", "enforce", 10**9), ("postgres", "warn", 3)], "warn", 3),
         ([("redis", "enforce", 3)], "warn", 0),
         ([("redis", "off", 3)], "off", 3),
@@ -214,6 +219,29 @@ def test_after_a_restore_without_a_new_epoch_a_looser_mode_holds_at_the_next_rea
     change("off")
     modes.refresh()
     assert (modes.current().mode, modes.current().version, in_redis().mode) == ("off", 1, "off")
+
+
+STORES, MODES = st.sampled_from(["postgres", "redis"]), st.sampled_from(["off", "warn", "enforce"])
+READING = st.tuples(STORES, MODES, st.integers(1, 100), st.integers(1, 3), st.integers(0, 9), st.booleans())
+
+
+@given(readings=st.lists(READING, max_size=12))
+def test_whatever_is_read_the_mode_is_never_stricter_than_postgres_last_told(readings):
+    """I3, for every order of answers: late ones, forged ones, and databases that went back."""
+    modes.forget()
+    told_by_postgres = ModeState("warn")
+    for source, mode, percent, epoch, version, late in readings:
+        percent = percent if mode == "enforce" else 100
+        reading, before = told(source, mode, version, percent, epoch), modes.current()
+        asked_at = 0.0 if late else time.monotonic()
+        with patch.object(events, "mode_went_back", lambda **_: None):
+            modes.adopt(reading, asked_at)
+        if source == "postgres" and modes.current() == reading:
+            told_by_postgres = reading
+        assert modes.current().strictness <= told_by_postgres.strictness
+        if source == "redis":
+            assert modes.current().strictness <= before.strictness
+    modes.forget()
 
 
 def test_redis_alone_does_not_enlarge_the_enforced_share():

@@ -170,3 +170,9 @@ def test_show_lists_the_processes(capsys):
     assert 40 <= shown["silent_for"] < 45
     mode("show")
     assert "worker far:7 (version 1.3): warn, silent for 40 s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seconds, live", [(4.0, 15.0), (20.0, 63.0)])
+def test_who_is_told_to_re_read_seldom_is_not_stale_in_between(settings, seconds, live):
+    settings.STAGE_REFRESH_SECONDS = seconds
+    assert processes.live_seconds() == live

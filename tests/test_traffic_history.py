@@ -100,6 +100,18 @@ def test_unknown_requests_are_known_by_reason_before_and_after_the_roll_up():
     assert TrafficHour.objects.get().reasons == {"junk": 3, "blank": 1}
 
 
+@pytest.mark.django_db
+def test_a_day_is_one_of_utc_wherever_the_server_stands_and_whenever_its_clocks_are_changed(settings):
+    """On 10 March 2030 New York sets its clocks forward, and its day has 23 hours."""
+    settings.TIME_ZONE = "America/New_York"
+    first = datetime.datetime(2030, 3, 9, tzinfo=datetime.UTC)
+    for hours in range(3 * 24):
+        window(first + hours * HOUR)
+    expected = [(first + days * DAY, 24) for days in range(3)]
+    for found in (history(Step.DAY, first, first + 3 * DAY), by_day(history(Step.HOUR, first, first + 3 * DAY))):
+        assert [(slot.started_at, slot.requests) for slot in found] == expected
+
+
 # --- roll-up
 
 
@@ -112,6 +124,16 @@ def test_windows_become_hours_when_their_hour_is_a_day_old():
     assert list(TrafficWindow.objects.all()) == [kept]
     found = TrafficHour.objects.order_by("verdict").values_list("started_at", "verdict", "requests")
     assert list(found) == [(NOON - DAY - HOUR, "canonical", 2), (NOON - DAY - HOUR, "unknown", 3)]
+
+
+@pytest.mark.django_db
+def test_a_window_belongs_to_the_hour_in_which_it_begins():
+    first = NOON - 2 * DAY
+    for seconds, requests in ((0, 1), (3590, 2), (3600, 4)):
+        window(first + datetime.timedelta(seconds=seconds), requests)
+    roll_up(NOW)
+    found = TrafficHour.objects.order_by("started_at").values_list("started_at", "requests")
+    assert list(found) == [(first, 3), (first + HOUR, 4)]
 
 
 @pytest.mark.django_db

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from stageapp import traffic
 from stageapp.admin import rollout_actions
 from stageapp.admin.mode_preview import MEANINGS
 from stageapp.admin.raw_text import visible, visible_example
@@ -36,7 +36,7 @@ _BACKEND = "django.contrib.auth.backends.ModelBackend"
 def rollout_view(request: HttpRequest) -> HttpResponse:
     """Show the rollout."""
     require(request, "view_modechange")
-    now = timezone.now()
+    now = traffic.now()
     found = outlook(now)
     context = {
         "title": "Rollout", "found": found, "state": found.state, "meaning": MEANINGS[found.state.mode], "now": now,

@@ -3,7 +3,7 @@
 STAGE_BACKUP_ADAPTER is run with one more word, `create`, `list`, `verify NAME` or `rehearse NAME`, and answers one
 JSON document on stdout: an object (for `list` an array of objects) with these names.
 
-    name      what the other system calls the backup
+    name      what the other system calls the backup; one name is one state of the data
     taken_at  ISO 8601 with an offset: every change up to then is in it
     bytes     its size
     passed    verify and rehearse: true or false

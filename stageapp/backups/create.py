@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import psycopg
-
 from stageapp import conf
 from stageapp.backups import folder, libpq, manifest, programs
 from stageapp.backups.contents import Contents, Session, measure
@@ -56,9 +54,8 @@ def create(report: Report = silent) -> Manifest:
 @contextlib.contextmanager
 def _told_plainly() -> Iterator[None]:
     try:
-        yield
-    except psycopg.Error as error:
-        raise BackupError(f"PostgreSQL does not answer, or refuses: {error}. Nothing was kept.") from None
+        with libpq.told_plainly("Nothing was kept."):
+            yield
     except OSError as error:
         free = shutil.disk_usage(folder.path()).free
         raise BackupError(

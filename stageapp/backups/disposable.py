@@ -144,7 +144,8 @@ def _is_empty(server: libpq.Parameters, name: str) -> bool:
 def _make(session: Session, name: str, comment: str) -> None:
     encoding, collate, ctype, provider, locale = _row(session, _LOCALE)
     words = [("ENCODING", encoding), ("LC_COLLATE", collate), ("LC_CTYPE", ctype)]
-    words += [("LOCALE_PROVIDER", "icu"), ("ICU_LOCALE", locale)] if provider == "i" else []
+    words += {"i": [("LOCALE_PROVIDER", "icu"), ("ICU_LOCALE", locale)],
+              "b": [("LOCALE_PROVIDER", "builtin"), ("BUILTIN_LOCALE", locale)]}.get(str(provider), [])  # fmt: skip
     options = sql.SQL(" ").join(sql.SQL(f"{word} = {{}}").format(sql.Literal(value)) for word, value in words)
     try:
         session.execute(_sql("CREATE DATABASE {} TEMPLATE template0 {}", name, options))

@@ -4,7 +4,7 @@ import datetime
 from dataclasses import dataclass
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from stageapp.backups import contents, folder
 from stageapp.models.backups import Backup, BackupCheck
@@ -20,6 +20,7 @@ class Evidence:
     rehearsed_at: datetime.datetime | None = None
     rto_seconds: float | None = None
     schema_changed: bool = False  # a rehearsal passed, but the schema has changed since
+    rehearsal_failed: bool = False  # the newest one; what passed before proves nothing any more
 
 
 def read() -> Evidence:
@@ -29,8 +30,10 @@ def read() -> Evidence:
         django.db.DatabaseError: PostgreSQL does not answer.
     """
     verified = next((backup for backup in _verified() if _there(backup)), None)
+    newest = BackupCheck.objects.filter(kind="rehearse").first()
+    failed = newest is not None and not newest.passed
     rehearsals = BackupCheck.objects.filter(kind="rehearse", passed=True, backup__isnull=False)
-    any_passed = rehearsals.exists()
+    any_passed = not failed and rehearsals.exists()
     same_schema = rehearsals.filter(backup__schema=schema_now()).first() if any_passed else None
     return Evidence(
         verified=verified.name if verified else "",
@@ -39,6 +42,7 @@ def read() -> Evidence:
         rehearsed_at=same_schema.created_at if same_schema else None,
         rto_seconds=same_schema.seconds if same_schema else None,
         schema_changed=same_schema is None and any_passed,
+        rehearsal_failed=failed,
     )
 
 
@@ -55,10 +59,9 @@ def schema_now() -> str:
 
 
 def _verified() -> QuerySet[Backup]:
-    checks = BackupCheck.objects.filter(backup=OuterRef("pk"), kind="verify")
-    newer_failure = checks.filter(passed=False, pk__gt=OuterRef("checks__pk"))
-    passed = Backup.objects.filter(removed_at=None, checks__kind="verify", checks__passed=True)
-    return passed.exclude(Exists(newer_failure)).distinct()
+    checks = BackupCheck.objects.filter(backup=OuterRef("pk"), kind="verify").order_by("-pk")
+    last = Backup.objects.annotate(last_passed=Subquery(checks.values("passed")[:1]))
+    return last.filter(removed_at=None, last_passed=True)
 
 
 def _there(backup: Backup) -> bool:

@@ -20,6 +20,7 @@ from stageapp.backups.errors import BackupBusy, BackupError, NoSuchBackup
 
 DUMP, MANIFEST = "database.dump", "manifest.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
+_OWN_NAME = re.compile(r"stage-[0-9]{8}T[0-9]{6}(\.[0-9]{6})?Z-[0-9a-f]{6}")
 _UNFINISHED, _REMOVED = ".unfinished-", ".removed-"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in its place would keep us waiting
@@ -48,8 +49,17 @@ def names() -> list[str]:
     with os.scandir(path()) as entries:
         found = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
     plain = [name for name in found if name.endswith(".sql") and f"{name}.sha256" in found]
-    ours = [name for name, is_folder in found.items() if is_folder and _NAME.fullmatch(name)]
+    ours = [name for name, is_folder in found.items() if is_folder and _NAME.fullmatch(name) and _has_files(name)]
     return sorted([*ours, *plain], reverse=True)
+
+
+def own_names() -> list[str]:
+    """Return the backups that bear a name as we give it, newest first; whatever else lies there is not ours."""
+    return [name for name in names() if _OWN_NAME.fullmatch(name)]
+
+
+def _has_files(name: str) -> bool:
+    return any(os.path.lexists(path() / name / file) for file in (DUMP, MANIFEST))
 
 
 def new_name(prefix: str) -> str:
@@ -65,15 +75,27 @@ def locked() -> Iterator[None]:
         BackupBusy: another process is at it.
     """
     root = path()
-    with (root / ".lock").open("a") as lock:
+    with _told_whose(root), (root / ".lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BackupBusy("Another process makes or removes backups here. Wait until it has ended.") from None
         for leftover in root.iterdir():
-            if leftover.name.startswith((_UNFINISHED, _REMOVED)) and not leftover.is_symlink():
+            if leftover.name.startswith((_UNFINISHED, _REMOVED)) and leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover)
         yield
+
+
+@contextmanager
+def _told_whose(root: Path) -> Iterator[None]:
+    """Say what to do where another user has made backups here: nobody finds that in an errno."""
+    try:
+        yield
+    except PermissionError as error:
+        raise BackupError(
+            f"{error.filename or root} may not be written: {error.strerror}. Make backups as one user, and let that "
+            f"user own {root} and all that is in it."
+        ) from None
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def prune(keep: int | None, *, actor: str, reason: str) -> list[str]:
         raise BackupError(_ADAPTER_HAS_IT.format(verb="remove"))
     count = conf.backups_kept() if keep is None else keep
     with folder.locked():
-        ours = [name for name in folder.names() if not name.endswith(".sql")]
+        ours = folder.own_names()
         superfluous = ours[max(count, 1) :]
         if not superfluous:
             return []
@@ -118,8 +118,7 @@ def prune(keep: int | None, *, actor: str, reason: str) -> list[str]:
 
 def newest() -> str:
     """Return the name of the newest backup; raises NoSuchBackup."""
-    names = [facts.name for facts in _adapter_list()] if conf.backup_adapter() else folder.names()
-    ours = [name for name in names if not name.endswith(".sql")]
+    ours = [facts.name for facts in _adapter_list()] if conf.backup_adapter() else folder.own_names()
     if not ours:
         raise NoSuchBackup("There is no backup yet. Make one: `manage.py backup create`.")
     return ours[0]
@@ -155,18 +154,29 @@ def _adapter_list() -> list[Facts]:
 def _asked(verb: str, name: str) -> Verdict:
     facts = adapter.ask(verb, name)
     _note_facts(facts, actor="adapter", reason="told by the backup adapter")
-    finding = Finding("adapter", bool(facts.passed), facts.said)
-    return Verdict(name, (finding,), facts.seconds or 0.0, data_age=timezone.now() - facts.taken_at)
+    age = timezone.now() - facts.taken_at
+    findings = (Finding("adapter", bool(facts.passed), facts.said), *verifying.of_the_future(age))
+    return Verdict(name, findings, facts.seconds or 0.0, data_age=age)
 
 
 def _note_facts(facts: Facts, *, actor: str, reason: str) -> Backup:
-    """Record another system's backup. Its schema is today's if no migration has been applied since it was taken."""
+    """Record another system's backup. Its schema is today's if no migration has been applied since it was taken.
+
+    Raises:
+        BackupError: another time is on record under this name; verdicts on one would count for the other.
+    """
     migrated: Any = MigrationRecorder.Migration.objects.aggregate(last=Max("applied"))["last"]
     same = migrated is None or migrated < facts.taken_at
-    return Backup.objects.get_or_create(
+    backup, _ = Backup.objects.get_or_create(
         name=facts.name,
         defaults={
             "origin": "adapter", "taken_at": facts.taken_at, "ended_at": timezone.now(), "bytes": facts.bytes,
             "schema": evidence.schema_now() if same else "", "actor": actor, "reason": reason,
         },
-    )[0]  # fmt: skip
+    )  # fmt: skip
+    if backup.taken_at != facts.taken_at:
+        raise BackupError(
+            f"The backup adapter says that {facts.name} is of {facts.taken_at:%F %T %z}; on record it is of "
+            f"{backup.taken_at:%F %T %z}. Another state of the data needs another name."
+        )
+    return backup

@@ -1,11 +1,15 @@
 """How PostgreSQL's own library and programs are told where to connect: never on a command line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import environ
 import psycopg
 from django.db import connection
 from psycopg import pq
+
+from stageapp.backups.errors import BackupError
 
 Parameters = dict[str, str]
 
@@ -13,6 +17,15 @@ _NAMES = {"HOST": "host", "PORT": "port", "USER": "user", "PASSWORD": "password"
 _OPTIONS = {option.keyword.decode(): option for option in pq.Conninfo.get_defaults()}
 # A dump or a restore may take longer than any limit that was set for requests.
 _NO_LIMITS = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = 0"
+
+
+@contextmanager
+def told_plainly(what_holds: str) -> Iterator[None]:
+    """Tell of a server that does not answer, or refuses, as a BackupError that ends with what holds now."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise BackupError(f"PostgreSQL does not answer, or refuses: {error}. {what_holds}") from None
 
 
 def live() -> Parameters:
@@ -25,6 +38,23 @@ def of_settings(settings: Mapping[str, Any]) -> Parameters:
     given = {word: settings.get(name) for name, word in _NAMES.items()}
     options = {word: value for word, value in settings.get("OPTIONS", {}).items() if word in _OPTIONS}
     return {word: str(value) for word, value in (given | options).items() if value not in (None, "")}
+
+
+def of_url(url: str) -> Parameters:
+    """Return libpq's parameters for a URL; what is none would lead libpq to whatever server is nearest.
+
+    Raises:
+        BackupError: it is no URL of a PostgreSQL database.
+    """
+    try:
+        if not url.startswith(("postgres://", "postgresql://")):
+            raise ValueError("it does not begin with postgres://")
+        settings = environ.Env.db_url_config(url)
+        if not settings["NAME"]:
+            raise ValueError("it does not end with the name of a database")
+    except ValueError as error:
+        raise BackupError(f"This is no URL of a PostgreSQL database: {error}.") from None
+    return of_settings(settings)
 
 
 def environment(parameters: Parameters) -> dict[str, str]:

@@ -52,6 +52,13 @@ def load(data: bytes, name: str) -> Manifest:
     Raises:
         BadManifest: it is no JSON of ours, was changed, or belongs to another backup.
     """
+    try:
+        return _read_signed(data, name)
+    except RecursionError:
+        raise BadManifest("The manifest cannot be read: it is nested too deeply.") from None
+
+
+def _read_signed(data: bytes, name: str) -> Manifest:
     document = _parse(data)
     if not isinstance(document, dict) or set(document) != {"manifest", "signature"}:
         raise BadManifest("The manifest is not one of ours.")
@@ -110,7 +117,7 @@ def _text(value: Any) -> str:
 def _parse(data: bytes) -> Any:
     try:
         return json.loads(data.decode("ascii"), object_pairs_hook=_without_doubles, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadManifest(f"The manifest cannot be read: {str(error)[:200]}.") from None
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-import environ
 import psycopg
 from django.utils import timezone
 
@@ -18,7 +17,7 @@ from stageapp.backups.manifest import Manifest
 from stageapp.backups.reports import Report, silent
 from stageapp.backups.verify import Finding, Verdict, check_file
 
-_EMBEDDED = "embedded"
+EMBEDDED = "embedded"
 _JOBS = 2
 _OPTIONS = ["--exit-on-error", f"--jobs={_JOBS}", "--no-owner", "--no-privileges", "--no-password"]
 
@@ -36,7 +35,7 @@ def rehearse(name: str, report: Report = silent) -> Verdict:
     began, asked_at = time.monotonic(), timezone.now()
     manifest.check_keys()
     try:
-        with opened(name) as (found, dump):
+        with libpq.told_plainly("Nothing was rehearsed."), opened(name) as (found, dump):
             findings = check_file(found, dump, report)
             if all(finding.passed for finding in findings):
                 with _server(found) as server, disposable.database(server) as target:
@@ -97,11 +96,11 @@ def _tell(session: psycopg.Connection[tuple[object, ...]], found: Manifest, repo
 def _server(found: Manifest) -> Iterator[libpq.Parameters]:
     """Yield the server to rehearse on: the live one, the one of REHEARSAL_DATABASE_URL, or a throw-away one."""
     chosen = conf.rehearsal_database()
-    if chosen == _EMBEDDED:
+    if chosen == EMBEDDED:
         with embedded.throw_away(_embedded_version(found)) as url:
-            yield libpq.of_settings(environ.Env.db_url_config(url))
+            yield libpq.of_url(url)
     else:
-        yield libpq.of_settings(environ.Env.db_url_config(chosen)) if chosen else libpq.live()
+        yield libpq.of_url(chosen) if chosen else libpq.live()
 
 
 def _embedded_version(found: Manifest) -> int:

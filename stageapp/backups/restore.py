@@ -10,7 +10,7 @@ from typing import Any
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from stageapp import conf, fast_copy, modes
+from stageapp import conf, fast_copy, mode_history, modes
 from stageapp.backups import disposable, libpq, manifest, programs, rehearse
 from stageapp.backups.contents import Session
 from stageapp.backups.errors import BackupError
@@ -98,6 +98,11 @@ def restore(name: str, database: str | None, *, actor: str, reason: str, report:
         NoSuchBackup: there is none of this name.
     """
     manifest.check_keys()
+    with libpq.told_plainly("Nothing of it stays."):
+        return _restore(name, database, actor, reason, report)
+
+
+def _restore(name: str, database: str | None, actor: str, reason: str, report: Report) -> Restored:
     server = libpq.live()
     new = database or f"{server['dbname'][:40].lower()}_restored_{timezone.now():%Y%m%d_%H%M%S}"
     disposable.check_new_name(server, new)
@@ -134,7 +139,7 @@ def _begin_epoch(session: Session, name: str, actor: str, reason: str) -> ModeSt
         chosen, epoch=max(state.epoch for state in [*held, *known]) + 1,
         version=max(state.version for state in [*held, *known]) + 1,
     )  # fmt: skip
-    kind = "downgrade" if chosen.strictness < held[0].strictness else "manual"
+    kind = "downgrade" if chosen.strictness < held[0].strictness or _is_latched() else "manual"
     why = f"Restored from {name}: {reason}"
     session.execute(
         _INSERT, [new.epoch, new.version, new.mode, new.percent, new.enforce_on, kind, actor, why]
@@ -152,6 +157,13 @@ def _known_elsewhere() -> list[ModeState]:
     if held and (copy := modes.parse_fast_copy(held)):
         found.append(copy)
     return found
+
+
+def _is_latched() -> bool:
+    """Tell whether an automatic downgrade stands in the live database: the backup may be older, and it has to stay."""
+    with suppress(DatabaseError):
+        return mode_history.read().latched
+    return False
 
 
 def _psql(session: Session, server: libpq.Parameters) -> str:

@@ -35,6 +35,7 @@ class BackupFact:
     taken_at: datetime.datetime | None = None
     rehearsed_at: datetime.datetime | None = None
     schema_changed: bool = False  # a rehearsal passed, but the schema has changed since
+    rehearsal_failed: bool = False  # the newest rehearsal
 
 
 @dataclass(frozen=True)

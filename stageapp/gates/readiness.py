@@ -2,6 +2,7 @@
 
 import datetime
 
+from stageapp.backups.verify import CLOCKS_DIFFER
 from stageapp.gates.measurements import Measurements, RunFact
 from stageapp.gates.verdicts import Condition, Gate, Verdict, passes_if
 from stageapp.thresholds import GateThresholds
@@ -9,6 +10,8 @@ from stageapp.thresholds import GateThresholds
 _NO_BACKUP = "no backup is verified: `manage.py backup create`, then `manage.py backup verify`"
 _NO_REHEARSAL = "no restore was rehearsed: `manage.py backup rehearse`"
 _SCHEMA_CHANGED = "the schema has changed since the last rehearsal: `manage.py backup rehearse` a new backup"
+
+_REHEARSAL_FAILED = "the newest rehearsal failed; find out why (`manage.py backup list`), and rehearse again"
 
 
 def run_complete(found: Measurements, wanted: GateThresholds) -> Gate:
@@ -52,7 +55,9 @@ def verified_backup(found: Measurements, wanted: GateThresholds) -> Gate:
 def rehearsal(found: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether the restore of a backup was rehearsed with success since the last change of the schema."""
     threshold, at = "passed since the last change of the schema", found.backup.rehearsed_at if found.backup else None
-    if at is not None:
+    if found.backup and found.backup.rehearsal_failed:
+        condition = Condition("rehearsal", threshold, "failed", Verdict.FAIL, _REHEARSAL_FAILED)
+    elif at is not None:
         condition = Condition("rehearsal", threshold, f"{at:%F %H:%M} UTC", Verdict.PASS)
     elif found.backup and found.backup.schema_changed:
         condition = Condition("rehearsal", threshold, "schema changed", Verdict.FAIL, _SCHEMA_CHANGED)
@@ -67,4 +72,6 @@ def _age(
     if at is None:
         return Condition(name, threshold, None, Verdict.NO_DATA, _NO_BACKUP)
     hours = (found.now - at) / datetime.timedelta(hours=1)
+    if found.now - at < -CLOCKS_DIFFER:
+        return Condition(name, threshold, hours, Verdict.FAIL, "its data is from the future: a clock was set wrong")
     return Condition(name, threshold, hours, passes_if(hours <= wanted.backup_hours), "in hours")

@@ -47,7 +47,7 @@ def read(now: datetime.datetime) -> Measurements:
 def backup_fact() -> BackupFact:
     """Return what is known of backups."""
     found = evidence.read()
-    return BackupFact(found.taken_at, found.rehearsed_at, found.schema_changed)
+    return BackupFact(found.taken_at, found.rehearsed_at, found.schema_changed, found.rehearsal_failed)
 
 
 def _first_minute(now: datetime.datetime, wanted: GateThresholds) -> datetime.datetime:

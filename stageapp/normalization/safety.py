@@ -33,7 +33,7 @@ def hold(run: Run, *, actor: str, override: str = "") -> str:
 def gates() -> list[Gate]:
     """Return the gates of a run as they stand."""
     found = evidence.read()
-    fact = BackupFact(found.taken_at, found.rehearsed_at, found.schema_changed)
+    fact = BackupFact(found.taken_at, found.rehearsed_at, found.schema_changed, found.rehearsal_failed)
     measured = Measurements(now=timezone.now(), mode=ModeHistory(), backup=fact)
     wanted = thresholds.gates()
     return [readiness.verified_backup(measured, wanted), readiness.rehearsal(measured, wanted)]

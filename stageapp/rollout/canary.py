@@ -11,12 +11,13 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from stageapp import events, fast_copy
+from stageapp import conf, events, fast_copy
 from stageapp.models.consumers import Consumer, ConsumerSighting
 from stageapp.models.rollout import ConsumerPin
 from stageapp.modes import ModeError, ModeState
 from stageapp.people import Person
 from stageapp.refresher import refresher
+from stageapp.rollout.refusals import OverrideNotPermitted
 
 BUCKETS = 100
 _PLACES = [place for place, _ in ConsumerPin.PLACES]
@@ -38,10 +39,14 @@ def bucket(consumer: str) -> int:
 
 
 def effective_mode(state: ModeState, consumer: str) -> str:
-    """Return what this consumer's request gets: outside the enforced share, `enforce` is `warn`. No I/O."""
-    if state.mode != "enforce" or is_member(consumer, state.percent, (_Local.pins or {}).get(consumer)):
+    """Return what this consumer's request gets: outside the enforced share, `enforce` is `warn`. No I/O.
+
+    Before the pins have been read nobody is in the share: it is not known whom to spare.
+    """
+    if state.mode != "enforce":
         return state.mode
-    return "warn"
+    pins = _Local.pins
+    return "enforce" if pins is not None and is_member(consumer, state.percent, pins.get(consumer)) else "warn"
 
 
 def is_member(consumer: str, percent: int, pin: str | None) -> bool:
@@ -73,13 +78,18 @@ def pins() -> dict[str, str]:
 def pin(consumer: str, place: str, *, person: Person, reason: str) -> ConsumerPin:
     """Put a consumer into the canary (`in`), keep it out (`out`) or let its bucket decide (`free`).
 
+    With the two-person rule nobody enforces alone, consumer by consumer either: `in` takes what a broken glass does.
+
     Raises:
+        OverrideNotPermitted: the two-person rule is on, and the person may not put consumers in.
         ModeError: there is no such place, or the consumer or the reason is empty.
     """
     if place not in _PLACES:
         raise ModeError(f"{place!r} is no place for a pin. Use in, out or free.")
     if not consumer.strip() or not reason.strip():
         raise ModeError("A pin needs a consumer and a reason: say whom and why.")
+    if place == "in" and conf.two_person_rule() and "override_gate" not in person.may:
+        raise OverrideNotPermitted
     with transaction.atomic():
         made = ConsumerPin.objects.create(consumer=consumer, place=place, actor=person.name, reason=reason.strip())
         transaction.on_commit(lambda: _announce(made))

@@ -4,9 +4,8 @@ import datetime
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.utils import timezone
 
-from stageapp import conf, events, mode_history, modes
+from stageapp import conf, events, mode_history, modes, traffic
 from stageapp.gates.judging import judge_now
 from stageapp.gates.verdicts import Gate
 from stageapp.models.modes import ModeChange
@@ -61,7 +60,7 @@ def change_mode(
         raise VersionConflict(newest.version, expected_version)
     overridden: list[Gate] = []
     if wish.state.strictness > newest.strictness:
-        overridden = _allow_raise(person, wish, newest, approved_by, now or timezone.now())
+        overridden = _allow_raise(person, wish, newest, approved_by, now or traffic.now())
     with transaction.atomic():
         row = modes.change(
             mode=wish.mode, percent=wish.percent, enforce_on=wish.enforce_on, actor=person.name,

@@ -4,9 +4,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.utils import timezone
-
-from stageapp import mode_history, thresholds
+from stageapp import mode_history, thresholds, traffic
 from stageapp.models.modes import ModeChange
 from stageapp.rollout.changes import downgrade
 from stageapp.thresholds import GuardThresholds, share
@@ -54,7 +52,7 @@ def watch(now: datetime.datetime | None = None) -> ModeChange | None:
     Only requests in effective `enforce` count, and only those since the mode was last changed.
     """
     wanted = thresholds.guard()
-    now = now or timezone.now()
+    now = now or traffic.now()
     enforced_since = mode_history.read().phase_since()
     if not wanted.enabled or enforced_since is None:
         return None

@@ -3,9 +3,7 @@
 import datetime
 from dataclasses import dataclass
 
-from django.utils import timezone
-
-from stageapp import modes, thresholds
+from stageapp import modes, thresholds, traffic
 from stageapp.gates import reading
 from stageapp.gates.judging import judge
 from stageapp.gates.measurements import Measurements
@@ -45,7 +43,7 @@ def outlook(now: datetime.datetime | None = None) -> Outlook:
     Raises:
         django.db.DatabaseError: PostgreSQL does not answer.
     """
-    measured = reading.read(now or timezone.now())
+    measured = reading.read(now or traffic.now())
     gates = judge(measured, thresholds.gates())
     state = modes.latest()
     return Outlook(state, measured, gates, next_step(state, gates))

@@ -3,9 +3,7 @@
 import datetime
 from dataclasses import dataclass
 
-from django.utils import timezone
-
-from stageapp import conf, mode_history
+from stageapp import conf, mode_history, traffic
 from stageapp.gates.judging import judge_now
 from stageapp.gates.verdicts import Gate
 from stageapp.modes import ModeState
@@ -47,7 +45,7 @@ def look_ahead(person: Person, now: ModeState, then: ModeState, at: datetime.dat
     """Return what the change from one mode to another would meet; nothing changes."""
     raising = then.strictness > now.strictness
     names = moves.needed(now, then)
-    gates = judge_now(at or timezone.now()) if names else {}
+    gates = judge_now(at or traffic.now()) if names else {}
     return Outcome(
         gates=tuple(gates[name] for name in names),
         latched=raising and not moves.may_raise(mode_history.read(), person.may),

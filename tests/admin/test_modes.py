@@ -213,3 +213,14 @@ def test_breaking_the_glass_is_offered_to_who_may_and_shows_in_the_history(brows
     assert 'name="break_glass"' in browser.get(PREVIEW, {"mode": "enforce", "percent": "10"}).text
     page = browser.post(SET, choice(override="a test", break_glass="nobody else is awake"), follow=True)
     assert "BREAK-GLASS: nobody else is awake" in page.text
+
+
+@pytest.mark.parametrize("page", [PAGE, "/admin/", "/admin/stageapp/rollout/"])
+def test_a_mode_for_which_rules_were_set_aside_is_loud_as_long_as_it_holds(browser_with, settings, page):
+    settings.STAGE_TWO_PERSON_RULE = True
+    browser = browser_with(VIEW, CHANGE, OVERRIDE)
+    browser.post(SET, choice(override="a test", break_glass="nobody else is awake"))
+    alert = 'role="alert">Rules were set aside for this mode: BREAK-GLASS: nobody else is awake'
+    assert alert in browser.get(page).text
+    browser.post(SET, choice(mode="warn", percent="", expected_version="1"))
+    assert "Rules were set aside" not in browser.get(page).text

@@ -1,5 +1,6 @@
 """Another backup system tells the same facts by a command; what it says otherwise is refused."""
 
+import datetime
 import json
 
 import pytest
@@ -12,7 +13,7 @@ from tests.normalization.evidence import ME
 
 PROGRAM = """#!/bin/sh
 verb=$1; name=${2:-full-1}
-taken=$(date -u +%Y-%m-%dT%H:%M:%S+00:00)
+taken=TAKEN
 case $verb in
     create) echo "{\\"name\\": \\"$name\\", \\"taken_at\\": \\"$taken\\", \\"bytes\\": 7}";;
     list) echo "[{\\"name\\": \\"$name\\", \\"taken_at\\": \\"$taken\\", \\"bytes\\": 7}]";;
@@ -26,9 +27,11 @@ esac
 def program(backups, settings, tmp_path):
     """Return a function that makes the adapter a shell script of this text."""
 
+    taken = timezone.now().isoformat()
+
     def write(text):
         path = tmp_path / "adapter"
-        path.write_text(text)
+        path.write_text(text.replace("TAKEN", taken))
         path.chmod(0o755)
         settings.STAGE_BACKUP_ADAPTER = f"{path}"
 
@@ -114,3 +117,21 @@ def test_restoring_and_removing_stay_with_that_system(program, act):
     program(PROGRAM)
     with pytest.raises(BackupError, match="STAGE_BACKUP_ADAPTER"):
         act()
+
+
+def test_data_from_the_future_is_not_new_for_ever(program):
+    answers(program, good(taken_at=(timezone.now() + datetime.timedelta(hours=2)).isoformat(), passed=True))
+    assert "a clock was set wrong" in keeping.verify("full-1", **ME).failures
+    assert evidence.read().verified == ""
+
+
+def test_one_name_is_one_state_of_the_data(program):
+    first = timezone.now() - datetime.timedelta(minutes=50)
+    answers(program, good(taken_at=first.isoformat(), passed=True))
+    keeping.verify("full-1", **ME)
+    for minutes in (-30, 30):
+        moved = (first + datetime.timedelta(minutes=minutes)).isoformat()
+        answers(program, good(taken_at=moved, passed=True))
+        with pytest.raises(BackupError, match="needs another name"):
+            keeping.rehearse("full-1", **ME)
+    assert (Backup.objects.get().taken_at, evidence.read().rehearsed) == (first, "")

@@ -126,3 +126,34 @@ def test_without_a_folder_it_says_which_setting(backups, settings):
     settings.STAGE_BACKUP_DIR = str(backups.parent / "file")
     with pytest.raises(BackupError, match="STAGE_BACKUP_DIR"):
         folder.names()
+
+
+def test_what_is_no_backup_is_not_listed(made, backups):
+    (backups / "zfs").mkdir()
+    (backups / "notes.txt").write_text("")
+    assert folder.names() == [made.name]
+    (backups / "copy").mkdir()
+    (backups / "copy" / DUMP).write_bytes(b"")  # somebody has named it so: it can be looked at, and is none of ours
+    assert folder.names() == [made.name, "copy"]
+    assert folder.own_names() == [made.name]
+
+
+@pytest.mark.parametrize("name", [".unfinished-file", ".removed-file"])
+def test_a_file_where_a_leftover_would_be_keeps_nobody_out(backups, name):
+    folder.path()
+    (backups / name).write_text("")
+    with folder.locked():
+        assert (backups / name).exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_lock_of_another_user_is_told_with_what_to_do(backups):
+    folder.path()
+    (backups / ".lock").touch(mode=0o400)
+    with pytest.raises(BackupError, match="as one user"), folder.locked():
+        pass
+
+
+def test_a_refusal_by_the_disk_is_told_with_what_to_do(backups):
+    with pytest.raises(BackupError, match="Make backups as one user"), folder.locked():
+        raise PermissionError(13, "Permission denied", str(backups / ".lock"))

@@ -13,7 +13,7 @@ from stageapp.backups.errors import BackupError
 from stageapp.models.backups import Backup, BackupCheck
 from stageapp.models.normalization import RunMove, State
 from stageapp.normalization import plan as plans
-from stageapp.normalization import runs
+from stageapp.normalization import runs, safety
 from stageapp.normalization.errors import BackupNeeded
 from tests.backups.damage import DUMP, MANIFEST
 from tests.normalization.evidence import LABEL, ME, sql
@@ -107,6 +107,20 @@ def test_prune_removes_nothing_where_nothing_verifies(backups):
     assert len(folder.names()) == 3
 
 
+def test_prune_touches_nothing_that_is_not_ours(backups):
+    """The folder may be one that others use as well."""
+    names = make(2)
+    keeping.verify(names[1], **ME)
+    shutil.copytree(backups / names[0], backups / "kept-for-ever")
+    for other in ("archive", "postgresql.d"):
+        (backups / other).mkdir()
+        (backups / other / "precious").write_text("")
+    assert keeping.newest() == names[1]
+    assert keeping.prune(1, **ME) == [names[0]]
+    assert (backups / "kept-for-ever" / DUMP).is_file()
+    assert [(backups / other / "precious").is_file() for other in ("archive", "postgresql.d")] == [True, True]
+
+
 @pytest.mark.parametrize("keep", [0, -5])
 def test_prune_keeps_at_least_one(backups, keep):
     names = make(2)
@@ -130,6 +144,26 @@ def test_evidence_is_the_newest_verified_backup_and_a_rehearsal_with_todays_sche
     assert evidence.read().verified == ""
 
 
+def flip(backups, name):
+    """Damage one bit: the size stays."""
+    path = backups / name / DUMP
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_only_the_last_verdict_on_a_backup_counts(kept, backups):
+    keeping.verify(None, **ME)
+    flip(backups, kept.name)
+    assert not keeping.verify(None, **ME).passed
+    assert (evidence.read().verified, evidence.verified_names()) == ("", [])
+    assert not keeping.verify(None, **ME).passed
+    flip(backups, kept.name)  # back as it was
+    keeping.verify(None, **ME)
+    keeping.rehearse(None, **ME)
+    assert evidence.read().verified == kept.name
+
+
 def test_a_backup_that_was_removed_by_hand_is_no_evidence(kept, backups):
     keeping.verify(None, **ME)
     shutil.rmtree(backups / kept.name)
@@ -144,6 +178,18 @@ def test_a_change_of_the_schema_asks_for_another_rehearsal(kept):
         assert (evidence.read().rehearsed, evidence.read().schema_changed) == ("", True)
     finally:
         sql("DROP INDEX changed")
+
+
+def test_a_rehearsal_that_failed_since_takes_back_what_passed_before(kept, backups):
+    keeping.rehearse(None, **ME)
+    flip(backups, kept.name)
+    assert not keeping.rehearse(None, **ME).passed
+    found = evidence.read()
+    assert (found.rehearsed, found.rehearsal_failed, found.schema_changed) == ("", True, False)
+    assert "newest rehearsal failed" in str([gate.deciding.why for gate in safety.gates()])
+    flip(backups, kept.name)
+    keeping.rehearse(None, **ME)
+    assert (evidence.read().rehearsed, evidence.read().rehearsal_failed) == (kept.name, False)
 
 
 @pytest.fixture

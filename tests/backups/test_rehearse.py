@@ -1,6 +1,7 @@
 """A rehearsal restores for real, finds what is not as it was, never touches the live database, and leaves nothing."""
 
 import dataclasses
+import os
 
 import pytest
 from django.db import connection
@@ -8,6 +9,7 @@ from django.db import connection
 from stageapp.backups import create, disposable, folder, libpq, manifest, rehearse
 from stageapp.backups.contents import AuditFacts, TableFacts
 from stageapp.backups.errors import BackupBusy, BackupError, TargetRefused
+from stageapp.models import PortfolioCompany
 from tests.backups.damage import DUMP, MANIFEST
 from tests.backups.databases import drop, live_fingerprint, rehearsal_databases
 from tests.normalization.evidence import LABEL, database_url, sql
@@ -182,3 +184,50 @@ def test_a_throw_away_server_is_started_and_removed(made, settings, tmp_path, mo
 def test_a_plain_file_cannot_be_rehearsed(backups):
     with pytest.raises(BackupError, match="no manifest"):
         rehearse.rehearse("old.sql")
+
+
+def test_a_server_that_is_not_there_is_told(made, settings):
+    settings.REHEARSAL_DATABASE_URL = "postgres://nobody:secret@127.0.0.1:1/stage"
+    with pytest.raises(BackupError, match="Nothing was rehearsed") as told:
+        rehearse.rehearse(made.name)
+    assert "secret" not in str(told.value)
+
+
+def test_a_place_that_is_none_is_told_and_no_other_is_taken(made, settings):
+    settings.REHEARSAL_DATABASE_URL = "embeded"
+    with pytest.raises(BackupError, match="no URL of a PostgreSQL database"):
+        rehearse.rehearse(made.name)
+
+
+def test_a_restored_database_sorts_as_the_live_one(backups):
+    provider = "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = %s"
+    name = f"stage_builtin_{os.getpid()}"
+    sql(f"CREATE DATABASE \"{name}\" TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'")
+    try:
+        with disposable.database(libpq.live() | {"dbname": name}) as target:
+            assert sql(provider, target.name) == [("b", "C.UTF-8")]
+    finally:
+        drop(name)
+
+
+@pytest.fixture
+def in_another_schema(backups, monkeypatch):
+    """Let the target's table stand in a schema of its own, as that of a host project may."""
+    sql("CREATE SCHEMA deals")
+    sql("ALTER TABLE stageapp_portfoliocompany SET SCHEMA deals")
+    monkeypatch.setattr(PortfolioCompany._meta, "db_table", '"deals"."stageapp_portfoliocompany"')
+    yield "deals.stageapp_portfoliocompany"
+    sql("ALTER TABLE deals.stageapp_portfoliocompany SET SCHEMA public")
+    sql("DROP SCHEMA deals")
+
+
+def test_a_target_in_another_schema_is_in_the_backup_and_compared(in_another_schema):
+    made = create.create()
+    assert made.contents.tables[in_another_schema].rows == 200
+    assert (made.contents.stages[LABEL].distinct, made.contents.audit[LABEL]) == (8, AuditFacts(100, 100))
+    verdict = rehearse.rehearse(made.name)
+    assert verdict.passed, verdict.failures
+    sql(f"UPDATE {in_another_schema} SET stage = 'x' WHERE stage = 'seed'")
+    changed = create.create().contents
+    assert changed.tables[in_another_schema].md5 != made.contents.tables[in_another_schema].md5
+    assert changed.stages != made.contents.stages

@@ -1,8 +1,10 @@
 """On the bad day a backup comes back beside the live database, with the mode no stricter than it was."""
 
 import dataclasses
+import json
 import os
 
+import psycopg
 import pytest
 
 from stageapp import fast_copy, modes
@@ -75,6 +77,36 @@ def test_a_new_epoch_begins_with_the_less_strict_mode(history, restored, before,
     newest = modes_in(NEW)[-1]
     assert newest == (2, len(before) + len(after) + 1, *expected)
     assert (done.mode.epoch, done.mode.mode) == (2, expected[0])
+
+
+def test_a_latch_that_was_set_since_the_backup_outlives_the_restore(history, restored):
+    history(("warn", 100))
+    name = create.create().name
+    history(("enforce", 10))
+    modes.change(mode="warn", kind="downgrade", **ME)
+    restored(name)
+    assert modes_in(NEW)[-1][2:] == ("warn", 100, "downgrade")
+
+
+@pytest.mark.parametrize("order", [(10**15, 1), (1, 10**30), (2**31 - 1, 1)])
+def test_a_forged_copy_does_not_keep_a_restore_from_its_epoch(history, restored, order):
+    history(("warn", 100))
+    name = create.create().name
+    forged = {"mode": "warn", "percent": 100, "epoch": order[0], "version": order[1], "enforce_on": None}
+    fast_copy.write(json.dumps(forged), (0, 0), instead_of=fast_copy.read() or b"")
+    done = restored(name)
+    assert (done.mode.epoch, done.mode.version) == (2, 2)
+
+
+def test_a_server_that_refuses_is_told_and_nothing_stays(made, restored, monkeypatch):
+    def refuse(*_):
+        raise psycopg.OperationalError("the disk is full")
+
+    monkeypatch.setattr(restore, "_begin_epoch", refuse)
+    with pytest.raises(BackupError, match=r"the disk is full.*Nothing of it stays"):
+        restored(made.name)
+    assert rehearsal_databases() == []
+    assert sql("SELECT count(*) FROM pg_database WHERE datname = %s", NEW) == [(0,)]
 
 
 def test_a_process_that_knew_the_live_mode_follows_the_restored_one(history, restored):

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -10,9 +11,11 @@ import time
 
 import pytest
 from django.utils import timezone
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from stageapp.backups import create, keeping, manifest, verify
-from stageapp.backups.errors import BackupError, NoSuchBackup
+from stageapp.backups.errors import BackupError, BadManifest, NoSuchBackup
 from tests.backups.damage import DUMP, MANIFEST, Damage, copy
 from tests.normalization.evidence import ME, sql
 
@@ -107,6 +110,48 @@ def test_a_signed_manifest_that_says_something_else_is_caught(pair, made, change
     body = manifest._parse(signed)["manifest"] | change
     (pair[0] / MANIFEST).write_bytes(manifest._written({"manifest": body, "signature": manifest._signatures(body)[0]}))
     assert not verify.verify(pair[0].name).passed
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(data=st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_whatever_stands_in_the_place_of_a_manifest_is_a_bad_one(data):
+    with pytest.raises(BadManifest):
+        manifest.load(data, "a")
+
+
+@given(body=JSON, contents=JSON)
+@example(body={}, contents={})
+def test_whatever_somebody_with_the_key_signs_is_read_or_is_a_bad_one(body, contents):
+    """A later version of ours may sign something else; it has to be told, not to break."""
+    known = {"format": 1, "name": "a", "taken_at": "2030-01-01T00:00:00+00:00", "ended_at": "2030-01-01T00:00:00+00:00",
+             "bytes": 1, "sha256": "0" * 64}  # fmt: skip
+    for said in (body, known | {"contents": contents}, known | (body if isinstance(body, dict) else {})):
+        data = manifest._written({"manifest": said, "signature": manifest._signatures(said)[0]})
+        with pytest.raises(BadManifest):
+            manifest.load(data, "a")
+
+
+@pytest.mark.parametrize("opening, closing", [("[", "]"), ('{"a":', "}")])
+def test_a_manifest_nested_to_any_depth_is_a_bad_one(opening, closing):
+    for depth in [*range(100, 1100, 3), 5000]:
+        nested = opening * depth + "1" + closing * depth
+        with pytest.raises(BadManifest):
+            manifest.load(f'{{"manifest": {nested}, "signature": ""}}'.encode(), "a")
+
+
+def test_after_a_rotation_the_new_key_signs_and_the_old_one_can_go(made, backups, settings):
+    settings.STAGE_BACKUP_KEY = "n" * 32 + " " + "k" * 32
+    newer = create.create().name
+    settings.STAGE_BACKUP_KEY = "k" * 32
+    assert not verify.verify(newer).passed
+    settings.STAGE_BACKUP_KEY = "n" * 32
+    assert (verify.verify(newer).passed, verify.verify(made.name).passed) == (True, False)
 
 
 def test_a_manifest_signed_by_somebody_else_is_caught_and_a_rotated_key_is_not(pair, made, settings):

@@ -24,6 +24,8 @@ class Proxy:
         self._upstream = upstream
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.fault = "pass"
+        self._handing_on = threading.Event()  # cleared while everything is swallowed
+        self._handing_on.set()
         self.connections = 0
         self.asked = bytearray()
         self._open: list[socket.socket] = []
@@ -38,6 +40,7 @@ class Proxy:
         """Begin a fault; one that meets connections as they are made ends those that stand."""
         assert fault in FAULTS
         self.fault = fault
+        (self._handing_on.clear if fault == "swallow" else self._handing_on.set)()
         if fault == "close":
             self.cut()
 
@@ -49,6 +52,7 @@ class Proxy:
 
     def close(self) -> None:
         self._closed.set()
+        self._handing_on.set()
         self._listener.close()
         self.cut()
 
@@ -76,8 +80,7 @@ class Proxy:
 
     def _hand_on(self, client: socket.socket, server: socket.socket) -> bool:
         """Hand one piece on, in either direction; return False when the connection is over."""
-        while self.fault == "swallow" and not self._closed.is_set():
-            time.sleep(0.01)
+        self._handing_on.wait()  # not by looking again and again: hundreds of connections may stand here
         readable, _, _ = select.select([client, server], [], [], 0.05)
         for source in readable:
             piece = source.recv(65_536)

@@ -6,9 +6,12 @@ from contextlib import ExitStack
 import pytest
 
 from tests.faults.load import Load
+from tests.faults.reads import Reads
+from tests.faults.test_redis_away import AWAY
 from tests.processes import process
 
 pytestmark = pytest.mark.full
+SECONDS = 25.0  # of the load without a fault, and of that with one
 
 
 def test_sixty_seconds_of_a_hanging_redis_cost_no_request_anything(servers, fleet_with, figure):
@@ -33,6 +36,35 @@ def test_sixty_seconds_of_a_hanging_redis_cost_no_request_anything(servers, flee
     assert before.modes == {"enforce"}
     assert set(late) == {"warn"}
     assert took < 30
+    assert during.milliseconds(99) < before.milliseconds(99) + 20
+
+
+@pytest.mark.parametrize("fault", [fault for fault in AWAY if fault != "stopped"])
+def test_a_redis_that_misbehaves_for_long_costs_no_request_anything(
+    fault, servers, proxy, fleet_with, settings, figure
+):
+    """Faults 2 to 5: 50 requests a second on 4 processes, held against as long a time right before."""
+    settings.REDIS_URL = proxy.url
+    fleet = fleet_with(REDIS_URL=proxy.url)
+    port = fleet.web(4)
+    fleet.registered(4)
+    fleet.agreed(fleet.set("enforce"))
+    Load(port, rate=50, seconds=5).wait()  # every thread has its connection to PostgreSQL
+    with Reads(servers) as reads:
+        before = Load(port, rate=50, seconds=SECONDS).wait()
+        assert (reads.errors, reads.good > 0) == (0, True)
+        with AWAY[fault](servers, proxy):
+            during = Load(port, rate=50, seconds=SECONDS).wait()
+            took = fleet.agreed(fleet.set("warn"))
+    healed = fleet.agreed(fleet.set("off"))
+    figure(f"{fault}, baseline", before)
+    figure(f"{fault} for {SECONDS:g} s", during)
+    figure(f"{fault}, reads", reads)
+    figure(f"{fault}, seconds until a change is followed during it / after it", f"{took:.2f}/{healed:.2f}")
+    assert (before.errors, during.errors, before.modes, during.modes) == ([], [], {"enforce"}, {"enforce"})
+    assert (reads.wrong, fleet.log().count("mode_value_ignored")) == (0, 0), "a reply was read as another's"
+    assert reads.errors > 0, "the fault must have been met"
+    assert max(took, healed) < 5
     assert during.milliseconds(99) < before.milliseconds(99) + 20
 
 

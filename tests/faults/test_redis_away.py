@@ -9,6 +9,7 @@ from redis import RedisError
 from stageapp.redis_clients import strict
 from tests.faults.load import Load
 from tests.faults.proxy import FAULTS, Proxy
+from tests.faults.reads import Reads
 
 SHORT = {"rate": 20, "seconds": 3}
 
@@ -66,31 +67,18 @@ def test_a_downgrade_by_an_alert_while_redis_hangs_reaches_every_process(servers
 @pytest.mark.parametrize("fault", ["reset", "half", "close", "drip"])
 def test_no_reply_is_read_as_anothers(fault, servers, proxy, settings):
     """The client a process reads with, through the fault and after it: each key has its own value, or an error."""
-    keys = {f"fault:{number}": f"value of {number} ".encode() * 3 for number in range(20)}
-    for key, value in keys.items():
-        servers.client.set(key, value)
     settings.REDIS_URL = proxy.url
-    client, slowest = strict(), 0.0
+    reads = Reads(servers)
     proxy.misbehave(fault)
-    wrong = errors = good = 0
     for turn in range(8):
         if turn == 4:
             proxy.misbehave("pass")
-        for key, value in keys.items():
-            began = time.monotonic()
-            try:
-                read = client.get(key)
-            except RedisError:
-                errors += 1
-            else:
-                wrong += read != value
-                good += 1
-            slowest = max(slowest, time.monotonic() - began)
-    assert wrong == 0
-    assert slowest < 0.5  # one attempt to connect, one to read: 100 ms each, and a busy machine
-    assert errors > 0, "the fault must have been met"
-    assert good > 20
-    client.connection_pool.disconnect()
+        reads.once()
+    reads.close()
+    assert reads.wrong == 0
+    assert reads.slowest < 0.5  # one attempt to connect, one to read: 100 ms each, and a busy machine
+    assert reads.errors > 0, "the fault must have been met"
+    assert reads.good > 20
 
 
 def test_many_requests_at_once_ask_redis_nothing(servers, proxy, site, figure):

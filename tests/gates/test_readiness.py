@@ -41,7 +41,10 @@ def test_the_audit_of_consumers_has_to_be_fresh(ago, verdict):
     assert gate.evidence == {"still_send_unknown": ["late"]}
 
 
-@pytest.mark.parametrize("ago, verdict", [(HOUR, "pass"), (HOUR + MINUTE, "fail"), (None, "no_data")])
+@pytest.mark.parametrize(
+    "ago, verdict",
+    [(HOUR, "pass"), (HOUR + MINUTE, "fail"), (None, "no_data"), (-MINUTE, "pass"), (-MINUTE * 1.1, "fail")],
+)
 def test_the_data_of_the_verified_backup_is_at_most_an_hour_old(ago, verdict):
     backup = BackupFact(taken_at=NOW - ago) if ago else None
     assert judged(readiness.verified_backup, backup=backup).verdict == verdict
@@ -53,6 +56,7 @@ def test_the_data_of_the_verified_backup_is_at_most_an_hour_old(ago, verdict):
         (None, "no_data", "no restore was rehearsed"),
         (BackupFact(NOW), "no_data", "no restore was rehearsed"),
         (BackupFact(NOW, schema_changed=True), "fail", "the schema has changed"),
+        (BackupFact(NOW, NOW, rehearsal_failed=True), "fail", "the newest rehearsal failed"),
     ],
 )
 def test_a_rehearsal_has_to_have_passed_with_the_schema_of_today(backup, verdict, why):

@@ -14,6 +14,7 @@ from stageapp.people import Person
 from stageapp.refresher import refresher
 from stageapp.rollout import canary
 from stageapp.rollout.canary import BUCKETS, bucket, canary_share, effective_mode, members, pin
+from stageapp.rollout.refusals import OverrideNotPermitted
 
 # Recorded once; a change of one throws consumers out of a running canary.
 RECORDED = {"alpha": 53, "token:7": 35, "": 57, "Séries": 31, "\ud800": 96}
@@ -115,6 +116,28 @@ def test_a_process_knows_the_pins_before_it_knows_that_anything_is_enforced(in_m
     assert jobs.index(canary.refresh) < jobs.index(modes.refresh)
 
 
+def test_before_the_pins_have_been_read_nobody_is_refused():
+    canary.forget()
+    assert {effective_mode(ModeState("enforce", 100), name) for name in CONSUMERS[:100]} == {"warn"}
+
+
+@pytest.mark.django_db
+def test_a_process_that_could_not_read_the_pins_spares_everybody_until_it_can(set_mode, monkeypatch):
+    """Its first round reads the mode, but fails to read whom to spare."""
+    pin(IN_BUCKET, "out", person=ANN, reason="a test")
+    set_mode("enforce", 100)
+    modes.forget()
+    canary.forget()
+    with monkeypatch.context() as patch:
+        patch.setattr(canary, "pins", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            canary.refresh()
+        modes.refresh()
+        assert [effective_mode(modes.current(), name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == ["warn", "warn"]
+    canary.refresh()
+    assert [effective_mode(modes.current(), name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == ["warn", "enforce"]
+
+
 @pytest.mark.django_db
 def test_every_pin_is_kept_with_who_and_why():
     for place in ("in", "out", "free"):
@@ -128,6 +151,23 @@ def test_every_pin_is_kept_with_who_and_why():
 def test_a_pin_that_says_nothing_is_refused(consumer, place, reason):
     with pytest.raises(modes.ModeError):
         pin(consumer, place, person=ANN, reason=reason)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "place, rule, may, pins", [
+        ("in", True, frozenset(), False), ("in", True, frozenset({"override_gate"}), True),
+        ("in", False, frozenset(), True), ("out", True, frozenset(), True), ("free", True, frozenset(), True),
+    ],
+)  # fmt: skip
+def test_with_the_two_person_rule_nobody_enforces_alone_by_pins(settings, place, rule, may, pins):
+    settings.STAGE_TWO_PERSON_RULE = rule
+    if pins:
+        assert pin("alpha", place, person=Person("ann", may), reason="why").place == place
+    else:
+        with pytest.raises(OverrideNotPermitted):
+            pin("alpha", place, person=Person("ann", may), reason="why")
+        assert not ConsumerPin.objects.exists()
 
 
 # --- members

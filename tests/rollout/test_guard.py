@@ -1,11 +1,17 @@
 """The guard: both rules on both sides, and what never triggers it."""
 
-import pytest
+import datetime
+from fractions import Fraction
 
-from stageapp import modes, traffic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stageapp import mode_history, modes, traffic
 from stageapp.people import Person
 from stageapp.rollout import guard
 from stageapp.rollout.refusals import Latched
+from stageapp.traffic_history import Slot, Step
 from tests.rollout.conftest import ask
 
 pytestmark = pytest.mark.django_db
@@ -146,6 +152,18 @@ def test_windows_that_processes_have_not_written_yet_are_waited_for(enforcing, c
     assert guard.watch().kind == "downgrade"
 
 
+@pytest.mark.parametrize("ahead", [-300, 40, 3600])
+def test_a_machine_whose_clock_is_wrong_hides_no_refusals(ahead, enforcing, clock, arrive, settle, monkeypatch):
+    """Both have learned how far PostgreSQL's clock is ahead: the caller's server, and the worker that watches."""
+    clock.move(hours=2)
+    monkeypatch.setattr(traffic._process, "ahead", ahead)
+    seconds(clock, arrive, 50)
+    clock.move(seconds=ahead)  # the worker's machine is right
+    monkeypatch.setattr(traffic._process, "ahead", 0.0)
+    settle()
+    assert guard.watch().kind == "downgrade"
+
+
 def test_without_traffic_nothing_happens(enforcing, settle):
     settle()
     assert guard.watch() is None
@@ -160,3 +178,56 @@ def test_it_can_be_turned_off(enforcing, clock, arrive, settle, settings):
 
 def test_before_any_change_of_mode_it_has_nothing_to_take_back():
     assert guard.watch() is None
+
+
+@pytest.mark.parametrize(
+    "mode, percent", [("off", 100), ("warn", 100), ("enforce", 1), ("enforce", 50), ("enforce", 100)]
+)
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("effective", ["warn", "enforce"])
+@pytest.mark.parametrize("broken", ["slow", "fast", "none"])
+def test_it_acts_only_where_it_is_on_and_enforced_requests_break_a_rule(
+    mode, percent, enabled, effective, broken, set_mode, clock, arrive, settle, settings
+):
+    settings.STAGE_GUARD = {**settings.STAGE_GUARD, "enabled": enabled}
+    set_mode(mode, percent)
+    clock.move(minutes=1)
+    for _ in range(30):
+        arrive(20, mode=effective, unknown={"slow": 2, "fast": 5, "none": 1}[broken])
+        clock.move(seconds=10)
+    settle()
+    acts = mode == "enforce" and enabled and effective == "enforce" and broken != "none"
+    made = guard.watch()
+    assert (made is not None) == acts
+    newest = modes.latest()
+    assert (newest.mode, newest.percent) == (("warn", 100) if acts else (mode, percent))
+    assert mode_history.read().latched == acts
+
+
+def test_a_change_of_the_share_begins_its_evidence_anew(enforcing, clock, arrive, settle, set_mode):
+    seconds(clock, arrive, 50)
+    set_mode("enforce", 50)  # in the middle of it: what was refused so far was so under another share
+    seconds(clock, arrive, 50, count=2)
+    settle()
+    assert guard.watch() is None
+    seconds(clock, arrive, 50, count=4)
+    settle()
+    assert guard.watch().kind == "downgrade"
+
+
+SLOTS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=6)
+
+
+@given(slots=SLOTS, sample=st.integers(1, 100), percent=st.sampled_from([0.1, 5.0, 20.0, 100.0]))
+def test_a_rule_is_broken_when_every_slot_that_tells_something_is_above_it(slots, sample, percent):
+    rule = guard.Rule("any", percent, Step.WINDOW, 6, sample)
+    start = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
+    found = [
+        Slot(start + Step.WINDOW.length * place, requests=judged, judged=judged, rejects=min(rejects, judged))
+        for place, (judged, rejects) in enumerate(slots)
+    ]
+    rates = [Fraction(slot.rejects, slot.judged) for slot in found if slot.judged]
+    above = [rate > Fraction(str(percent)) / 100 for rate in rates]
+    begins = bool(slots) and slots[0][0] > 0
+    expected = begins and all(above) and sum(slot.judged for slot in found) >= sample
+    assert rule.broken_by(found, start) == expected

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stageapp import modes
+from stageapp import modes, traffic
 from stageapp.models.rollout import PlannedStep
 from stageapp.modes import ModeError
 from stageapp.rollout import schedule, steps
@@ -89,6 +89,26 @@ def test_any_other_change_cancels_what_is_planned(disturb, canary, clock, green)
     assert modes.latest() == before
     assert statuses() == [(50, "cancelled"), (100, "cancelled")]
     assert steps.to_come() == []
+
+
+def test_a_change_cancels_at_once_and_says_whose_it_was(canary):
+    schedule.plan_steps(ANN, "green only")
+    ask("enforce", 5, person=BEN)
+    ended = set(PlannedStep.objects.values_list("status", "ended_why"))
+    assert ended == {("cancelled", "ben changed the mode to enforce 5 % (manual)")}
+
+
+def test_on_a_machine_whose_clock_is_behind_old_green_minutes_open_no_gate(canary, clock, green, monkeypatch):
+    """The worker has learned how far PostgreSQL's clock is ahead, and so knows that the green minutes are over."""
+    schedule.plan_steps(ANN, "green only")
+    clock.move(hours=2)
+    green(31)
+    green(10, unknown=9)
+    clock.move(minutes=-10)
+    monkeypatch.setattr(traffic._process, "ahead", 600.0)
+    assert schedule.take_next() is None
+    monkeypatch.setattr(traffic._process, "ahead", 0.0)
+    assert schedule.take_next().percent == 50
 
 
 def test_planning_anew_replaces_what_was_planned(canary):
