@@ -177,3 +177,10 @@ def test_w013_runs_that_need_a_backup_that_nobody_can_make(settings, missing):
     assert list(found()) == ["stageapp.W013"]
     settings.STAGE_BACKUP_ADAPTER = "/usr/local/bin/adapter"
     assert found() == {}
+
+
+def test_w019_backups_that_come_too_seldom_for_the_gate(settings):
+    settings.STAGE_BACKUP_MINUTES = 60.0
+    assert "older than STAGE_GATE_BACKUP_HOURS" in found()["stageapp.W019"].msg
+    settings.STAGE_GATES = {**settings.STAGE_GATES, "backup_hours": 2.0}
+    assert found() == {}

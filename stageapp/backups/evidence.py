@@ -28,7 +28,7 @@ def read() -> Evidence:
     Raises:
         django.db.DatabaseError: PostgreSQL does not answer.
     """
-    verified = next((backup for backup in _verified() if _there(backup)), None)
+    verified = next((backup for backup in _verified() if in_place(backup)), None)
     rehearsals = BackupCheck.objects.filter(kind="rehearse", passed=True, backup__isnull=False)
     any_passed = rehearsals.exists()
     same_schema = rehearsals.filter(backup__schema=schema_now()).first() if any_passed else None
@@ -61,5 +61,6 @@ def _verified() -> QuerySet[Backup]:
     return passed.exclude(Exists(newer_failure)).distinct()
 
 
-def _there(backup: Backup) -> bool:
+def in_place(backup: Backup) -> bool:
+    """Tell whether it is in its folder, as far as this process can see; what another system keeps, always."""
     return backup.origin != "own" or folder.holds(backup.name, backup.bytes)
