@@ -6,11 +6,10 @@ import pytest
 from django.utils import timezone
 
 from stageapp import tasks
-from stageapp.backups import folder, jobs
+from stageapp.backups import folder, jobs, libpq
 from stageapp.backups.errors import BackupBusy
 from stageapp.models.backups import Backup, BackupCheck, BackupJob
 from tests.backups.damage import DUMP
-from tests.normalization.conftest import elsewhere  # noqa: F401  a fixture
 from tests.normalization.evidence import ME
 
 
@@ -116,16 +115,27 @@ def test_a_job_whose_worker_died_is_ended_and_waiting_ones_are_nudged(transactio
     assert (dead.state, dead.said[:15]) == ("failed", "Its worker died")
 
 
-def test_a_worker_that_says_nothing_for_long_is_not_dead_while_it_holds_its_job(transactional_db, elsewhere):
-    job = jobs.request("verify", "a", **ME)
-    with jobs._alone(job.pk) as alone:
+def test_a_worker_that_says_nothing_for_long_is_not_dead_while_it_holds_its_job(backups):
+    job = jobs.request("create", **ME)
+    with libpq.connect(libpq.live()) as worker:
+        worker.execute("SELECT pg_advisory_lock(%s, %s)", [jobs._LOCK_CLASS, job.pk])
+        jobs.work(job.pk)
+        assert folder.names() == []  # it is in another worker's hands
         silent_for(job, hours=5)
-        elsewhere(lambda: jobs.waiting()).join()
+        jobs.waiting()
         job.refresh_from_db()
-        assert (alone, job.state) == (True, "working")
+        assert job.state == "working"
+    assert not jobs._held()
     jobs.waiting()
     job.refresh_from_db()
     assert job.state == "failed"
+
+
+def test_a_job_is_held_while_it_is_done(backups, monkeypatch):
+    held = []
+    monkeypatch.setitem(jobs._WORK, "verify", lambda job, report: (str(held.extend(jobs._held())), True))
+    assert held == [done("verify").pk]
+    assert jobs._held() == []
 
 
 def test_who_comes_back_too_late_ends_nothing(backups, monkeypatch):
