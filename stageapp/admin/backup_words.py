@@ -34,7 +34,7 @@ _REMEDIES = {
 _AFTER_FAILURE = {
     "create": "Nothing of it was kept. Remove the cause and create again.",
     "verify": "This backup does not count. The newest one that does is still there; create another if it is too old.",
-    "rehearse": "The database of the rehearsal is gone, the live one was not touched. Remove the cause and rehearse again.",
+    "rehearse": "Its database is gone, and the live one was not touched. Remove the cause and rehearse again.",
     "scheduled": "It is tried again in a few minutes by itself. If it fails once more, remove the cause.",
     "prune": "Nothing was removed. Verify a backup that shall stay, then prune again.",
     "record": "Nothing was taken on record. Remove the cause and ask again.",

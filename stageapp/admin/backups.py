@@ -18,6 +18,7 @@ from stageapp.admin.screens import BoundedAdmin, PageAdmin
 from stageapp.admin.site import site
 from stageapp.backups import evidence, inventory, jobs, records
 from stageapp.backups.errors import BackupError
+from stageapp.gates.verdicts import Gate
 from stageapp.models.backups import Backup
 from stageapp.normalization import safety
 
@@ -83,7 +84,8 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
         made = (row.ended_at - row.taken_at).total_seconds()
         return {
             "title": row.name, "backup": row, "age": words.age(row.taken_at), "size": words.size(row.bytes),
-            "made": words.duration(made), "rto": self.rto(row), "rpo": self.rpo(row), "place": self.place(row),
+            "server": _version(row.server_version), "made": words.duration(made),
+            "rto": self.rto(row), "rpo": self.rpo(row), "place": self.place(row),
             "verified": self.verified_shown(row), "rehearsed": self.rehearsed_shown(row),
             "same_schema": row.schema == evidence.schema_now() if row.schema else None,
             "checks": [backup_checks.found(check) for check in row.checks.all()[:SHOWN_CHECKS]],
@@ -135,6 +137,11 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
         return "in the folder" if evidence.in_place(backup) else "missing"
 
 
+def _version(number: int | None) -> str:
+    """Return PostgreSQL's version as it is called: 180004 is 18.4."""
+    return f"{number // 10_000}.{number % 10_000}" if number else ""
+
+
 def _verdict(passed: bool | None) -> SafeString:
     name, word = _VERDICTS[passed]
     return format_html('<span class="sn-state sn-verdict-{}">{}</span>', name, word)
@@ -144,7 +151,8 @@ def _overview(request: HttpRequest) -> dict[str, Any]:
     """Return what stands above the list."""
     measured = [(check.created_at, check.seconds) for check in jobs.measured_restores() if check.seconds]
     shown: dict[str, Any] = {
-        "gates": safety.gates(), "required": conf.backup_required(), "minutes": conf.backup_minutes(),
+        "gates": [_gate(gate) for gate in safety.gates()], "required": conf.backup_required(),
+        "minutes": conf.backup_minutes(),
         "adapter": bool(conf.backup_adapter()), "actions": offered(request), "unrecorded": [],
         "rto_course": charts.course("Time to restore (RTO)", measured, words.duration),
     }  # fmt: skip
@@ -156,6 +164,14 @@ def _overview(request: HttpRequest) -> dict[str, Any]:
     except BackupError as error:
         shown["problem"] = str(error)
     return shown
+
+
+def _gate(gate: Gate) -> dict[str, Any]:
+    """Return a gate in words; an age is told as people tell it, not in parts of an hour."""
+    held = gate.deciding
+    hours = held.value if isinstance(held.value, float) else None
+    shown, why = (held.shown, held.why) if hours is None else (f"{words.duration(3600 * hours)} old", "")
+    return {"gate": gate, "shown": shown, "why": why}
 
 
 def _manifest(backup: Backup) -> dict[str, Any]:
