@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from tqdm import tqdm
 
 from stageapp.management import normalization_report as report
+from stageapp.management import trial_report
 from stageapp.management.actor import command_line_actor
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import plan as plans
@@ -35,6 +36,7 @@ class Command(BaseCommand):
         run.add_argument("--plan", required=True, metavar="HASH", help="as `normalization plan` printed it")
         run.add_argument("--dry-run", action="store_true", help="do everything, roll every batch back")
         run.add_argument("--foreground", action="store_true", help="work here instead of in a Celery worker")
+        trial_report.add_argument(run)
         run.add_argument(
             "--override-gates", metavar="REASON", default="", help="start without a proven backup; kept in the history"
         )
@@ -86,6 +88,9 @@ class Command(BaseCommand):
         self, *, plan: str, reason: str, dry_run: bool, foreground: bool, override_gates: str, **options: Any
     ) -> None:
         run = plans.find_plan(plan).run
+        if options["trial"]:
+            self._trial(run, options)
+            return
         if dry_run:
             self._dry_run(run, options)
             return
@@ -151,6 +156,12 @@ class Command(BaseCommand):
             found = worker.dry_run(run, report=advance_bar)
         lines = [f"Dry run: of {found['scanned']:,} rows {found['would_change']:,} would change. Nothing was kept."]
         self._print(found, lines, options)
+
+    def _trial(self, run: Run, options: dict[str, Any]) -> None:
+        found = trial_report.carry_out(run.plan, options["trial"], quiet=options["json"])
+        self._print(found, trial_report.trial_lines(found), options)
+        if not found["passed"]:
+            raise CommandError("The trial did not pass; see above. The live database was not touched.")
 
     def _show(self, run: Run, options: dict[str, Any]) -> None:
         at = progress.progress(run)
