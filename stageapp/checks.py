@@ -7,7 +7,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from stageapp import conf, events, network, thresholds
-from stageapp.backups import libpq
+from stageapp.backups import libpq, timetable
 from stageapp.backups.errors import BackupError
 from stageapp.backups.manifest import MIN_KEY_LENGTH
 from stageapp.backups.rehearse import EMBEDDED
@@ -115,7 +115,7 @@ def check_thresholds(**_: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def check_backups(**_: Any) -> list[CheckMessage]:
-    """E012: a key is too short to sign backups with. W013: runs need a backup, and nobody can make one."""
+    """E012: a key is too short. W013: runs need a backup, and nobody can make one. W019: they come too seldom."""
     messages: list[CheckMessage] = []
     if any(len(key) < MIN_KEY_LENGTH for key in conf.backup_keys()):
         said = (
@@ -127,6 +127,13 @@ def check_backups(**_: Any) -> list[CheckMessage]:
         said = "Runs need a verified backup, and STAGE_BACKUP_DIR or STAGE_BACKUP_KEY is not set."
         hint = "Set both, or STAGE_BACKUP_ADAPTER to that of your backup system, or STAGE_REQUIRE_BACKUP=0."
         messages.append(Warning(said, hint=hint, id="stageapp.W013"))
+    if timetable.too_slow():
+        said = (
+            f"STAGE_BACKUP_MINUTES is {conf.backup_minutes():g}: the newest verified backup is older than "
+            "STAGE_GATE_BACKUP_HOURS asks for a part of the time, and no run starts then."
+        )
+        hint = f"Take at least {timetable.MARGIN_MINUTES:g} minutes less than the gate's limit, or raise the limit."
+        messages.append(Warning(said, hint=hint, id="stageapp.W019"))
     return messages
 
 

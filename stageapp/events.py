@@ -93,6 +93,12 @@ def gates_overridden(*, actor: str, mode: str, percent: int, gates: list[str], r
     _log.warning("gates_overridden", actor=actor, mode=mode, percent=percent, gates=gates, reason=reason)
 
 
+def trial_ended(*, plan: str, backup: str, passed: bool, rows: int, seconds: float, actor: str) -> None:
+    """Record what came of a plan's trial on a copy."""
+    say = _log.info if passed else _log.warning
+    say("trial_ended", plan=plan, backup=backup, passed=passed, rows=rows, seconds=seconds, actor=actor)
+
+
 def run_without_backup(*, run: int, actor: str, gates: list[str], reason: str) -> None:
     """Record, loudly, that a run starts without a verified backup or a rehearsed restore."""
     _log.error("run_without_backup", run=run, actor=actor, gates=gates, reason=reason)

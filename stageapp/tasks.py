@@ -4,7 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from stageapp import contacts, drift, traffic_history
-from stageapp.backups import jobs
+from stageapp.backups import jobs, timetable
 from stageapp.models import Run
 from stageapp.models.normalization import ACTIVE
 from stageapp.normalization import drain, runs, worker
@@ -83,6 +83,6 @@ def work_on_backup(job_id: int) -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def keep_backups() -> None:
     """Request the scheduled backup when it is due, and nudge every job that waits."""
-    jobs.due()
+    timetable.due()
     for job_id in jobs.waiting():
         work_on_backup.delay(job_id)

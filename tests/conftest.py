@@ -14,6 +14,7 @@ from tests import shipped_vocabulary
 LONG = (
     "schemathesis/", "management/test_demo", "browser/", "faults/", "test_mode_processes", "normalization/test_kill",
     "config/test_deadlines", "rollout/test_forty_days", "normalization/test_restart",
+    "normalization/test_trial", "management/test_trial",
 )  # fmt: skip
 
 

@@ -192,3 +192,10 @@ def test_e014_a_place_for_rehearsals_that_is_none(settings, url, code):
     messages = found()
     assert list(messages) == [code] * bool(code)
     assert "secret" not in str(messages)
+
+
+def test_w019_backups_that_come_too_seldom_for_the_gate(settings):
+    settings.STAGE_BACKUP_MINUTES = 60.0
+    assert "older than STAGE_GATE_BACKUP_HOURS" in found()["stageapp.W019"].msg
+    settings.STAGE_GATES = {**settings.STAGE_GATES, "backup_hours": 2.0}
+    assert found() == {}

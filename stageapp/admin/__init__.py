@@ -2,6 +2,9 @@
 
 from stageapp.admin import (
     audit,
+    backup_checks,
+    backup_jobs,
+    backups,
     consumers,
     drift,
     modes,
@@ -19,6 +22,9 @@ from stageapp.admin import (
 
 __all__ = [
     "audit",
+    "backup_checks",
+    "backup_jobs",
+    "backups",
     "consumers",
     "drift",
     "modes",

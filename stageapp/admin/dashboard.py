@@ -1,12 +1,15 @@
 """The dashboard on the first page: one panel for each thing an operator asks about first."""
 
+import datetime
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils import timezone
 
-from stageapp import modes, traffic
-from stageapp.admin import charts, next_step
+from stageapp import conf, modes, thresholds, traffic
+from stageapp.admin import backup_words, charts, next_step
 from stageapp.admin.raw_text import first_example, visible_example
+from stageapp.backups import evidence
 from stageapp.models.drift import DriftCheck
 from stageapp.models.modes import ModeChange
 from stageapp.models.normalization import Run
@@ -56,6 +59,18 @@ def _unknowns() -> dict[str, Any]:
     }
 
 
+def _backups() -> dict[str, Any]:
+    """Return the newest verified backup, and whether it is too old for a run."""
+    found, hours = evidence.read(), thresholds.gates().backup_hours
+    fresh = found.taken_at is not None and timezone.now() - found.taken_at <= datetime.timedelta(hours=hours)
+    return {
+        "verified": found.verified, "age": backup_words.age(found.taken_at) if found.taken_at else "", "fresh": fresh,
+        "hours": hours, "required": conf.backup_required(), "rehearsed": found.rehearsed,
+        "rehearsed_age": backup_words.age(found.rehearsed_at) if found.rehearsed_at else "",
+        "schema_changed": found.schema_changed, "rto": backup_words.duration(found.rto_seconds or None),
+    }  # fmt: skip
+
+
 def _drift() -> dict[str, Any]:
     return {"checks": [{"check": check, "values": drifted(check)[:SHOWN_DRIFT]} for check in DriftCheck.objects.all()]}
 
@@ -72,5 +87,6 @@ _PANELS = {
     "run": ("run", _run),
     "unknowns": ("unknownentry", _unknowns),
     "drift": ("driftcheck", _drift),
+    "backups": ("backup", _backups),
     "vocabulary": ("vocabularyversion", _vocabulary),
 }

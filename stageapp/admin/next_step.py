@@ -25,7 +25,25 @@ def find(user: AbstractUser | AnonymousUser, panels: Mapping[str, Any]) -> Step 
     if "mode" not in panels or "run" not in panels:
         return None
     run: Run | None = panels["run"]["run"]
-    return _about_run(run, user) or _about_mode(panels["mode"]["state"], user)
+    waits = run is not None and run.state in (State.PLANNED, State.APPROVED)
+    return (
+        (_about_backup(panels.get("backups"), user) if waits else None)
+        or _about_run(run, user)
+        or _about_mode(panels["mode"]["state"], user)
+    )
+
+
+def _about_backup(found: Mapping[str, Any] | None, user: AbstractUser | AnonymousUser) -> Step | None:
+    """Return the backup or the rehearsal that a run waits for."""
+    if not found or not found["required"] or not user.has_perm("stageapp.manage_backups"):
+        return None
+    url = reverse("admin:stageapp_backup_changelist")
+    if not found["fresh"]:
+        had = f"the newest verified backup is {found['age']} old" if found["verified"] else "no backup is verified"
+        return Step(f"The plan waits for a way back: {had}, and a run asks for one.", "Create a backup", url)
+    if not found["rehearsed"]:
+        return Step("The plan waits for a rehearsed restore with today’s schema.", "Rehearse the backup", url)
+    return None
 
 
 def _about_run(run: Run | None, user: AbstractUser | AnonymousUser) -> Step | None:

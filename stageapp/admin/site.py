@@ -21,6 +21,7 @@ SECTIONS = {
         "Plan": "Plans", "PlanEntry": "Planned values", "Run": "Runs", "Batch": "Batches",
         "Checkpoint": "Checkpoints", "AuditEntry": "Audit log", "QuarantinedRow": "Quarantine", "DriftCheck": "Drift",
     },
+    "Backups": {"Backup": "Backups", "BackupCheck": "Verdicts", "BackupJob": "Jobs"},
     "Callers": {"Consumer": "Consumers", "ConsumerSighting": "What they send"},
     "Portfolio": {"PortfolioCompany": "Companies", "Fund": "Funds", "Strategy": "Strategies"},
 }  # fmt: skip

@@ -160,7 +160,7 @@ def schema_of(session: Session) -> str:
 
 def _table_facts(session: Session, table: sql.Composable) -> TableFacts:
     hashes = sql.SQL(_ROW_HASHES).format(row=_ROW, table=table)
-    return TableFacts(*_summed(session, hashes))
+    return TableFacts(*summed(session, hashes))
 
 
 def _stage_facts(session: Session, target: Target) -> StageFacts:
@@ -171,7 +171,7 @@ def _stage_facts(session: Session, target: Target) -> StageFacts:
         'GROUP BY 1 ORDER BY 2 DESC, {column} COLLATE "C" LIMIT {most}'
     ).format(column=column, table=table, length=_SHOWN_LENGTH, most=_SHOWN_VALUES)
     counts = tuple((str(value), int(count)) for value, count in session.execute(shown).fetchall())
-    return StageFacts(*_summed(session, hashes), counts)
+    return StageFacts(*summed(session, hashes), counts)
 
 
 def _audit_facts(session: Session, target: Target) -> AuditFacts:
@@ -182,7 +182,8 @@ def _audit_facts(session: Session, target: Target) -> AuditFacts:
     return AuditFacts(*session.execute(query, [target.label]).fetchall()[0])
 
 
-def _summed(session: Session, hashes: sql.Composable) -> tuple[int, str]:
+def summed(session: Session, hashes: sql.Composable) -> tuple[int, str]:
+    """Return how many rows there are and an md5 of them all, of a query that gives each row's md5 as `h`."""
     count, high, low = _one(session, sql.SQL(_SUMMED).format(hashes=hashes))
     return int(count), f"{int(high) % 2**64:016x}{int(low) % 2**64:016x}"
 

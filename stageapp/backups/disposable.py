@@ -18,6 +18,7 @@ from stageapp.backups.contents import Session
 from stageapp.backups.errors import BackupBusy, TargetRefused
 
 _LOCK_CLASS, _LOCK = 7307, 1
+_MARK = "disposable: a rehearsal of backups, of "
 _NEW_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
 _IDENTITY = (
@@ -115,7 +116,12 @@ def database(server: libpq.Parameters) -> Iterator[Disposable]:
 
 def mark(live: Session) -> str:
     """Return the comment of a disposable database of ours."""
-    return f"disposable: a rehearsal of backups, of {_owner(live)}"
+    return f"{_MARK}{_owner(live)}"
+
+
+def is_disposable(session: Session) -> bool:
+    """Tell whether a session is in a database that was made to be thrown away, whoever made it."""
+    return str(_row(session, _COMMENT)[0]).startswith(_MARK)
 
 
 def _prefix(live: Session) -> str:

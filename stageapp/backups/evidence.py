@@ -29,7 +29,7 @@ def read() -> Evidence:
     Raises:
         django.db.DatabaseError: PostgreSQL does not answer.
     """
-    verified = next((backup for backup in _verified() if _there(backup)), None)
+    verified = next((backup for backup in _verified() if in_place(backup)), None)
     newest = BackupCheck.objects.filter(kind="rehearse").first()
     failed = newest is not None and not newest.passed
     rehearsals = BackupCheck.objects.filter(kind="rehearse", passed=True, backup__isnull=False)
@@ -64,5 +64,6 @@ def _verified() -> QuerySet[Backup]:
     return last.filter(removed_at=None, last_passed=True)
 
 
-def _there(backup: Backup) -> bool:
+def in_place(backup: Backup) -> bool:
+    """Tell whether it is in its folder, as far as this process can see; what another system keeps, always."""
     return backup.origin != "own" or folder.holds(backup.name, backup.bytes)

@@ -2,36 +2,51 @@
 
 import datetime
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from django.db.models import Q
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from stageapp import conf
-from stageapp.backups import evidence, keeping
-from stageapp.backups.errors import BackupError
+from stageapp.backups import evidence, inventory, keeping
+from stageapp.backups.errors import BackupBusy, BackupError
 from stageapp.backups.reports import Report
 from stageapp.models.backups import BackupCheck, BackupJob
 
+_LOCK_CLASS = 7308  # first half of an advisory lock's key; the job's id is the second
 _SAVE_EVERY = 1.0  # seconds
-# A phase may be silent for long (one huge table is one step); a dead worker is noticed after this.
-_DEAD_AFTER = datetime.timedelta(minutes=30)
+# A worker holds its job's lock, however long a phase is silent; the rest is for a session that was cut and comes back.
+_DEAD_AFTER = datetime.timedelta(minutes=1)
 _REHEARSE_EVERY = datetime.timedelta(hours=24)
-_ACTIVE = Q(state__in=["waiting", "working"])
 
 
 def request(verb: str, name: str = "", *, actor: str, reason: str) -> BackupJob:
-    """Put a job into the queue; the edge then nudges a worker. `verb` is create, verify, rehearse or scheduled."""
-    return BackupJob.objects.create(verb=verb, name=name, actor=actor, reason=reason)
+    """Put a job into the queue; the edge then nudges a worker. `verb` is one of BackupJob.VERBS.
+
+    Raises:
+        BackupBusy: the same is waiting or under way.
+    """
+    try:
+        with transaction.atomic():
+            return BackupJob.objects.create(verb=verb, name=name, actor=actor, reason=reason)
+    except IntegrityError:
+        what = f"{verb} {name}".strip()
+        raise BackupBusy(f"The same is under way already ({what}). Wait until it has ended.") from None
 
 
 def work(job_id: int) -> None:
     """Do a job, unless somebody has begun it; what goes wrong is said in its row."""
-    claimed = BackupJob.objects.filter(pk=job_id, state="waiting")
-    if claimed.update(state="working", heartbeat_at=timezone.now()) != 1:
-        return
-    job = BackupJob.objects.get(pk=job_id)
+    with _alone(job_id) as alone:
+        claimed = BackupJob.objects.filter(pk=job_id, state="waiting")
+        if not alone or claimed.update(state="working", heartbeat_at=timezone.now()) != 1:
+            return
+        _do(BackupJob.objects.get(pk=job_id))
+
+
+def _do(job: BackupJob) -> None:
     try:
-        said, passed = _WORK[job.verb](job, _saver(job))
+        said, passed = _WORK[job.verb](job, _Saver(job))
     except Exception as error:
         _end(job, "failed", str(error) or repr(error))
         if not isinstance(error, BackupError):
@@ -40,22 +55,36 @@ def work(job_id: int) -> None:
         _end(job, "done" if passed else "failed", said)
 
 
-def due() -> BackupJob | None:
-    """Request the scheduled backup if it is time for it and it is switched on."""
-    minutes = conf.backup_minutes()
-    if not minutes or BackupJob.objects.filter(_ACTIVE, verb="scheduled").exists():
-        return None
-    since = timezone.now() - datetime.timedelta(minutes=minutes)
-    if BackupJob.objects.filter(verb="scheduled", created_at__gt=since).exists():
-        return None
-    return request("scheduled", actor="beat", reason=f"every {minutes:g} minutes")
+@contextmanager
+def _alone(job_id: int) -> Iterator[bool]:
+    """Hold the job's lock, which goes away with the session however the process dies; yield whether it was free."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK_CLASS, job_id])
+        alone = bool(cursor.fetchone()[0])
+    try:
+        yield alone
+    finally:
+        if alone:
+            with suppress(DatabaseError), connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_CLASS, job_id])
 
 
 def waiting() -> list[int]:
     """Return the jobs that wait for a worker, oldest first; those whose worker died are ended."""
-    dead = BackupJob.objects.filter(state="working", heartbeat_at__lt=timezone.now() - _DEAD_AFTER)
+    silent = BackupJob.objects.filter(state="working", heartbeat_at__lt=timezone.now() - _DEAD_AFTER)
+    dead = silent.exclude(pk__in=_held()) if silent.exists() else silent
     dead.update(state="failed", ended_at=timezone.now(), said="Its worker died. What was half-made does not count.")
     return list(BackupJob.objects.filter(state="waiting").order_by("id").values_list("id", flat=True))
+
+
+def _held() -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND granted "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            [_LOCK_CLASS],
+        )
+        return [int(row[0]) for row in cursor.fetchall()]
 
 
 def _create(job: BackupJob, report: Report) -> tuple[str, bool]:
@@ -76,6 +105,16 @@ def _rehearse(job: BackupJob, report: Report) -> tuple[str, bool]:
     return verdict.failures or f"restored and equal in {verdict.seconds:.1f} s", verdict.passed
 
 
+def _prune(job: BackupJob, report: Report) -> tuple[str, bool]:
+    removed = keeping.prune(None, actor=job.actor, reason=job.reason)
+    return f"removed: {', '.join(removed) or 'nothing'}", True
+
+
+def _record(job: BackupJob, report: Report) -> tuple[str, bool]:
+    found = inventory.record(actor=job.actor, reason=job.reason)
+    return "; ".join([f"taken on record: {', '.join(found.taken) or 'nothing new'}", *found.refused]), True
+
+
 def _scheduled(job: BackupJob, report: Report) -> tuple[str, bool]:
     """Make a backup, verify it, rehearse it where that is due, and remove old ones."""
     steps = [_create, _verify, *([_rehearse] if _rehearsal_due() else [])]
@@ -94,24 +133,32 @@ def _rehearsal_due() -> bool:
     return found is None or found < lately
 
 
-def _saver(job: BackupJob) -> Report:
-    """Return a report that writes the progress to the job's row, at most once a second."""
-    last = {"at": 0.0}
+class _Saver:
+    """A report that writes the progress to the job's row, at most once a second, and at once where a phase begins."""
 
-    def report(phase: str, done: int, whole: int) -> None:
-        if time.monotonic() - last["at"] < _SAVE_EVERY:
+    def __init__(self, job: BackupJob) -> None:
+        self._row = BackupJob.objects.filter(pk=job.pk)
+        self._phase, self._saved = "", 0.0
+
+    def __call__(self, phase: str, done: int, whole: int) -> None:
+        begins = phase != self._phase
+        if not begins and time.monotonic() - self._saved < _SAVE_EVERY:
             return
-        last["at"] = time.monotonic()
-        BackupJob.objects.filter(pk=job.pk).update(phase=phase, done=done, whole=whole, heartbeat_at=timezone.now())
-
-    return report
+        now = timezone.now()
+        began = {"phase_began_at": now} if begins else {}
+        self._phase, self._saved = phase, time.monotonic()
+        self._row.update(phase=phase, done=done, whole=whole, heartbeat_at=now, **began)
 
 
 def _end(job: BackupJob, state: str, said: str) -> None:
-    BackupJob.objects.filter(pk=job.pk).update(state=state, said=said, name=job.name[:200], ended_at=timezone.now())
+    mine = BackupJob.objects.filter(pk=job.pk, state="working")  # a session that came back too late says nothing
+    mine.update(state=state, said=said, name=job.name[:200], ended_at=timezone.now())
 
 
-_WORK = {"create": _create, "verify": _verify, "rehearse": _rehearse, "scheduled": _scheduled}
+_WORK = {
+    "create": _create, "verify": _verify, "rehearse": _rehearse, "scheduled": _scheduled, "prune": _prune,
+    "record": _record,
+}  # fmt: skip
 
 
 def measured_restores(limit: int = 100) -> list[BackupCheck]:

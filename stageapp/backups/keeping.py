@@ -43,7 +43,7 @@ def create(*, actor: str, reason: str, report: Report = silent) -> Backup:
         BackupError: nothing was made.
     """
     if conf.backup_adapter():
-        backup = _note_facts(adapter.ask("create"), actor=actor, reason=reason)
+        backup = note_facts(adapter.ask("create"), actor=actor, reason=reason)
     else:
         backup = records.note(creating.create(report), actor=actor, reason=reason)
     events.backup_created(name=backup.name, bytes=backup.bytes, actor=actor, reason=reason)
@@ -153,13 +153,13 @@ def _adapter_list() -> list[Facts]:
 
 def _asked(verb: str, name: str) -> Verdict:
     facts = adapter.ask(verb, name)
-    _note_facts(facts, actor="adapter", reason="told by the backup adapter")
+    note_facts(facts, actor="adapter", reason="told by the backup adapter")
     age = timezone.now() - facts.taken_at
     findings = (Finding("adapter", bool(facts.passed), facts.said), *verifying.of_the_future(age))
     return Verdict(name, findings, facts.seconds or 0.0, data_age=age)
 
 
-def _note_facts(facts: Facts, *, actor: str, reason: str) -> Backup:
+def note_facts(facts: Facts, *, actor: str, reason: str) -> Backup:
     """Record another system's backup. Its schema is today's if no migration has been applied since it was taken.
 
     Raises:

@@ -3,6 +3,7 @@
 import dataclasses
 
 from django.db import connection
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from stageapp import events
 from stageapp.backups.manifest import Manifest
@@ -45,6 +46,18 @@ def last_checks(names: list[str]) -> dict[tuple[str, str], BackupCheck]:
     """Return the newest verdict on each backup by (name, kind)."""
     newest = BackupCheck.objects.filter(name__in=names).order_by("name", "kind", "-id").distinct("name", "kind")
     return {(check.name, check.kind): check for check in newest}
+
+
+def with_verdicts(backups: QuerySet[Backup]) -> QuerySet[Backup]:
+    """Add the newest verdicts: `verified` and `rehearsed` (None where there is none), RTO and RPO in seconds."""
+    checks = BackupCheck.objects.filter(backup=OuterRef("pk")).order_by("-id")
+    verified, rehearsed = checks.filter(kind="verify"), checks.filter(kind="rehearse")
+    return backups.annotate(
+        verified=Subquery(verified.values("passed")[:1]),
+        rehearsed=Subquery(rehearsed.values("passed")[:1]),
+        rto_seconds=Subquery(rehearsed.filter(passed=True).values("seconds")[:1]),
+        rpo_seconds=Subquery(rehearsed.filter(passed=True).values("data_age_seconds")[:1]),
+    )
 
 
 def possible() -> bool:

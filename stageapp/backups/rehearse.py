@@ -57,6 +57,28 @@ def opened(name: str) -> Iterator[tuple[Manifest, BinaryIO]]:
         yield manifest.load(described.read(manifest.MAX_BYTES), name), dump
 
 
+@contextmanager
+def restored_copy(name: str, report: Report = silent) -> Iterator[tuple[Manifest, libpq.Parameters]]:
+    """Restore a backup into a disposable database for the block, equal to its manifest; drop it when the block ends.
+
+    Raises:
+        NoSuchBackup: there is none of this name.
+        BackupBusy, TargetRefused: nothing was restored.
+        BackupError: it is damaged, or what comes out is not what its manifest says.
+    """
+    manifest.check_keys()
+    with opened(name) as (found, dump):
+        _hold(name, check_file(found, dump, report))
+        with _server(found) as server, disposable.database(server) as target:
+            _hold(name, fill(target, found, dump, report))
+            yield found, target.parameters
+
+
+def _hold(name: str, findings: list[Finding]) -> None:
+    if failed := "; ".join(f"{finding.check}: {finding.said}" for finding in findings if not finding.passed):
+        raise BackupError(f"{name} gives no copy to work with: {failed}. Make and verify a new backup.")
+
+
 def fill(target: Disposable, found: Manifest, dump: BinaryIO, report: Report) -> list[Finding]:
     """Restore an open dump into an empty, marked database, and compare; a restore that fails is a finding.
 

@@ -66,7 +66,11 @@ class BackupCheck(models.Model):
 class BackupJob(models.Model):
     """Something that a worker is to do with backups; the row is the queue, a message only a nudge."""
 
-    VERBS = [("create", "create"), ("verify", "verify"), ("rehearse", "rehearse"), ("scheduled", "scheduled")]
+    VERBS = [
+        ("create", "create"), ("verify", "verify"), ("rehearse", "rehearse"), ("scheduled", "scheduled"),
+        ("prune", "prune"), ("record", "take on record"),
+    ]  # fmt: skip
+    ACTIVE = ("waiting", "working")
     STATES = [("waiting", "waiting"), ("working", "working"), ("done", "done"), ("failed", "failed")]
 
     verb = models.CharField(max_length=10, choices=VERBS)
@@ -75,6 +79,7 @@ class BackupJob(models.Model):
     phase = models.CharField(max_length=20, blank=True, default="")
     done = models.BigIntegerField(default=0, help_text="of the phase: bytes, or tables in `measure`")
     whole = models.BigIntegerField(default=0, help_text="0 where it is not known beforehand")
+    phase_began_at = models.DateTimeField(null=True, blank=True)
     said = models.TextField(blank=True, default="", help_text="how it ended")
     actor = models.CharField(max_length=200)
     reason = models.TextField()
@@ -85,7 +90,12 @@ class BackupJob(models.Model):
     class Meta:
         default_permissions = ("view",)
         ordering = ["-id"]
-        constraints = [models.CheckConstraint(condition=~Q(reason=""), name="backup_job_has_a_reason")]
+        constraints = [
+            models.CheckConstraint(condition=~Q(reason=""), name="backup_job_has_a_reason"),
+            models.UniqueConstraint(
+                fields=["verb", "name"], condition=Q(state__in=["waiting", "working"]), name="one_active_backup_job"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.verb} {self.name} ({self.state})"

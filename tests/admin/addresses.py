@@ -10,6 +10,9 @@ from django.utils import timezone
 from stageapp import consumers, modes, sightings, vocabulary
 from stageapp.admin.run_operations import OPERATIONS
 from stageapp.models import (
+    Backup,
+    BackupCheck,
+    BackupJob,
     Batch,
     Checkpoint,
     DriftCheck,
@@ -57,8 +60,25 @@ def one_of_each(plan):
         writes=1, unknown_rows=2, problem="<script>alert(4)</script>",
         spellings=[{"value": example(HOSTILE), "stage": None, "reason": "unmapped", "rows": 2}],
     )  # fmt: skip
+    backups_of_all_kinds()
     Group.objects.create(name="<b>group</b>")
     User.objects.create_user("<b>user</b>")
+
+
+def backups_of_all_kinds():
+    """Make a backup, a verdict on it and a failed job, all with what people and programs may have written."""
+    said = "<script>alert(6)</script>"
+    backup = Backup.objects.create(
+        name="stage-1", taken_at=timezone.now(), ended_at=timezone.now(), bytes=7, actor="<b>user</b>", reason=said
+    )
+    finding = {"check": "size", "passed": False, "said": said}
+    BackupCheck.objects.create(
+        backup=backup, name="stage-1", kind="rehearse", passed=False, seconds=1, findings=[finding], actor="ann",
+        reason=said,
+    )  # fmt: skip
+    BackupJob.objects.create(
+        verb="create", state="failed", said=said, actor="ann", reason=said, ended_at=timezone.now()
+    )
 
 
 def addresses():

@@ -1,10 +1,12 @@
 """Bars and sparklines: what is drawn is what was measured, and the words say the same."""
 
+import datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stageapp.admin.charts import HEIGHT, WIDTH, sparkline
+from stageapp.admin.charts import HEIGHT, TALL, WIDTH, course, sparkline
 
 
 def test_a_column_on_the_limit_or_above_is_bad_and_a_gap_has_none():
@@ -35,3 +37,27 @@ def test_every_measurement_has_one_column_within_the_drawing(values, limit):
     for column in spark.columns:
         assert 0 <= column.x <= column.x + column.width <= WIDTH + 0.1
         assert 0 <= column.y <= column.y + column.height <= HEIGHT + 0.1
+
+
+def at(minute):
+    return datetime.datetime(2030, 1, 1, 0, minute, tzinfo=datetime.UTC)
+
+
+def test_a_course_stands_at_its_times_under_a_round_top():
+    found = course("RTO", [(at(0), 12.0), (at(10), 20.0), (at(40), 5.0)], "{:.0f} s".format)
+    assert [(point.x, point.y) for point in found.points] == [(0, 80), (250, 0), (1000, 150)]
+    assert found.ticks == ("20 s", "10 s", "0 s")
+    assert found.line == "0.0,80.0 250.0,0.0 1000.0,150.0"
+    assert str(found) == "RTO: 3 measured, newest 5 s at 2030-01-01 00:40 UTC, scale up to 20 s"
+
+
+def test_a_single_measurement_stands_in_the_middle_and_none_says_so():
+    assert [point.x for point in course("RTO", [(at(0), 0.0)]).points] == [500]
+    assert str(course("RTO", [])) == "RTO: nothing measured"
+
+
+@given(st.lists(st.tuples(st.integers(0, 59), st.floats(0, 1e9)), min_size=1, max_size=50))
+def test_every_measurement_of_a_course_is_within_the_drawing(values):
+    found = course("x", [(at(minute), value) for minute, value in sorted(values)])
+    assert len(found.points) == len(values)
+    assert all(0 <= point.x <= WIDTH and 0 <= point.y <= TALL for point in found.points)

@@ -16,7 +16,7 @@ FOR_STRANGERS = {"login"}
 SYSTEM_OWNED = [
     "modechange", "modeproposal", "trafficwindow", "plan", "planentry", "run", "batch", "checkpoint",
     "auditentry", "quarantinedrow", "vocabularyversion", "consumer", "strategy", "unknownentry", "driftcheck",
-    "consumersighting",
+    "consumersighting", "backup", "backupcheck", "backupjob",
 ]  # fmt: skip
 CLOSED_TO_ALL = {f"stageapp_{model}_{what}" for model in SYSTEM_OWNED for what in ("add", "delete")}
 
@@ -42,7 +42,13 @@ def statuses(browser, paths, method="get"):
 
 def test_the_walk_finds_the_screens(everything):
     names = set(everything.values())
-    assert {"index", "stageapp_modechange_set", "stageapp_run_do", "stageapp_consumer_create"} <= names
+    assert {
+        "index",
+        "stageapp_modechange_set",
+        "stageapp_run_do",
+        "stageapp_consumer_create",
+        "stageapp_backup_prune",
+    } <= names
     assert len(everything) > 100
 
 

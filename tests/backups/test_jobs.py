@@ -1,12 +1,13 @@
 """A job is done once, says how it ended, and is never lost silently."""
 
-import datetime
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
 from stageapp import tasks
-from stageapp.backups import folder, jobs
+from stageapp.backups import folder, jobs, libpq
+from stageapp.backups.errors import BackupBusy
 from stageapp.models.backups import Backup, BackupCheck, BackupJob
 from tests.backups.damage import DUMP
 from tests.normalization.evidence import ME
@@ -75,23 +76,85 @@ def test_a_scheduled_job_makes_verifies_rehearses_and_prunes(backups, settings):
     assert [check.kind for check in jobs.measured_restores()] == ["rehearse"]
 
 
-def test_beat_asks_for_a_backup_when_it_is_due_and_switched_on(transactional_db, settings):
-    assert jobs.due() is None
-    settings.STAGE_BACKUP_MINUTES = 50.0
-    job = jobs.due()
-    assert (job.verb, job.state) == ("scheduled", "waiting")
-    assert jobs.due() is None
-    BackupJob.objects.update(state="done")
-    assert jobs.due() is None
-    BackupJob.objects.update(created_at=timezone.now() - datetime.timedelta(minutes=51))
-    assert jobs.due() is not None
+def test_the_same_is_not_asked_for_twice_while_it_waits_or_is_under_way(transactional_db):
+    first = jobs.request("verify", "stage-1", **ME)
+    jobs.request("verify", "stage-2", **ME)
+    for state in ("waiting", "working"):
+        BackupJob.objects.filter(pk=first.pk).update(state=state)
+        with pytest.raises(BackupBusy, match="verify stage-1"):
+            jobs.request("verify", "stage-1", **ME)
+    BackupJob.objects.filter(pk=first.pk).update(state="failed")
+    assert jobs.request("verify", "stage-1", **ME).state == "waiting"
+
+
+def test_pruning_says_what_went(backups, settings):
+    settings.STAGE_BACKUP_KEEP = 1
+    assert done("prune").said == "removed: nothing"
+    old = done("create").name
+    done("create")
+    assert done("prune").said.startswith("No backup here verifies")
+    done("verify")
+    assert done("prune").said == f"removed: {old}"
+
+
+def test_what_is_there_is_taken_on_record(made):
+    assert done("record").said == f"taken on record: {made.name}"
+    assert (Backup.objects.get().actor, done("record").said) == ("tester", "taken on record: nothing new")
+
+
+def silent_for(job, **ago):
+    BackupJob.objects.filter(pk=job.pk).update(state="working", heartbeat_at=timezone.now() - timedelta(**ago))
 
 
 def test_a_job_whose_worker_died_is_ended_and_waiting_ones_are_nudged(transactional_db):
-    long_ago = timezone.now() - datetime.timedelta(minutes=31)
-    dead, alive, waits = (jobs.request("verify", **ME) for _ in range(3))
-    BackupJob.objects.filter(pk=dead.pk).update(state="working", heartbeat_at=long_ago)
-    BackupJob.objects.filter(pk=alive.pk).update(state="working", heartbeat_at=timezone.now())
+    dead, alive, waits = (jobs.request("verify", name, **ME) for name in ("a", "b", "c"))
+    silent_for(dead, seconds=61)
+    silent_for(alive, seconds=59)
     assert jobs.waiting() == [waits.pk]
     dead.refresh_from_db()
     assert (dead.state, dead.said[:15]) == ("failed", "Its worker died")
+
+
+def test_a_worker_that_says_nothing_for_long_is_not_dead_while_it_holds_its_job(backups):
+    job = jobs.request("create", **ME)
+    with libpq.connect(libpq.live()) as worker:
+        worker.execute("SELECT pg_advisory_lock(%s, %s)", [jobs._LOCK_CLASS, job.pk])
+        jobs.work(job.pk)
+        assert folder.names() == []  # it is in another worker's hands
+        silent_for(job, hours=5)
+        jobs.waiting()
+        job.refresh_from_db()
+        assert job.state == "working"
+    assert not jobs._held()
+    jobs.waiting()
+    job.refresh_from_db()
+    assert job.state == "failed"
+
+
+def test_a_job_is_held_while_it_is_done(backups, monkeypatch):
+    held = []
+    monkeypatch.setitem(jobs._WORK, "verify", lambda job, report: (str(held.extend(jobs._held())), True))
+    assert held == [done("verify").pk]
+    assert jobs._held() == []
+
+
+def test_who_comes_back_too_late_ends_nothing(backups, monkeypatch):
+    def slow(job, report):
+        BackupJob.objects.update(state="failed", said="Its worker died")
+        return "good", True
+
+    monkeypatch.setitem(jobs._WORK, "verify", slow)
+    job = done("verify")
+    assert (job.state, job.said) == ("failed", "Its worker died")
+
+
+def test_a_phase_is_said_at_once_and_tells_since_when(transactional_db):
+    job = jobs.request("create", **ME)
+    save = jobs._Saver(job)
+    save("dump", 1, 0)
+    job.refresh_from_db()
+    began = job.phase_began_at
+    save("dump", 2, 0)  # too soon after the first
+    save("measure", 0, 30)
+    job.refresh_from_db()
+    assert (job.phase, job.done, job.whole, job.phase_began_at > began) == ("measure", 0, 30, True)

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -94,3 +95,9 @@ def test_each_phase_has_a_bar_of_its_own(kept, capfd):  # noqa: F811
     assert [phase in shown for phase in ("verify: 100%", "restore:", "measure: 100%")] == [True] * 3
     document("verify")
     assert "%" not in capfd.readouterr().err
+
+
+def test_create_shows_what_is_written_and_its_rate(backups, capfd):  # noqa: F811
+    backup("create")
+    shown = capfd.readouterr().err
+    assert re.search(r"dump: [\d.]+[kM]?B \[.*, [\d.]+[kM]?B/s\]", shown), shown

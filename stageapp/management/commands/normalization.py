@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from tqdm import tqdm
 
 from stageapp.management import normalization_report as report
+from stageapp.management import trial_report
 from stageapp.management.actor import command_line_actor
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import audit, crew, drain, progress, rollbacks, runs, targets, verify, worker
@@ -39,6 +40,7 @@ class Command(BaseCommand):
         run.add_argument(
             "--single-transaction", action="store_true", help="all or nothing, here; for tables of few rows"
         )
+        trial_report.add_argument(run)
         run.add_argument(
             "--override-gates", metavar="REASON", default="", help="start without a proven backup; kept in the history"
         )
@@ -93,6 +95,9 @@ class Command(BaseCommand):
 
     def _run(self, *, plan: str, reason: str, override_gates: str, **options: Any) -> None:
         run = plans.find_plan(plan).run
+        if options["trial"]:
+            self._trial(run, options)
+            return
         if options["dry_run"]:
             self._dry_run(run, options)
             return
@@ -187,6 +192,12 @@ class Command(BaseCommand):
             found = worker.dry_run(run, report=advance_bar)
         lines = [f"Dry run: of {found['scanned']:,} rows {found['would_change']:,} would change. Nothing was kept."]
         self._print(found, lines, options)
+
+    def _trial(self, run: Run, options: dict[str, Any]) -> None:
+        found = trial_report.carry_out(run.plan, options["trial"], quiet=options["json"])
+        self._print(found, trial_report.trial_lines(found), options)
+        if not found["passed"]:
+            raise CommandError("The trial did not pass; see above. The live database was not touched.")
 
     def _show(self, run: Run, options: dict[str, Any]) -> None:
         at = progress.progress(run)

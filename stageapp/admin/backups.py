@@ -1,0 +1,188 @@
+"""Backups: what there is, what was found of each, what a restore takes, and the buttons to prove it anew."""
+
+from contextlib import suppress
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from stageapp import conf
+from stageapp.admin import backup_checks, backup_jobs, charts
+from stageapp.admin import backup_words as words
+from stageapp.admin.backup_actions import ACTIONS, action_view, offered
+from stageapp.admin.screens import BoundedAdmin, PageAdmin
+from stageapp.admin.site import site
+from stageapp.backups import evidence, inventory, jobs, records
+from stageapp.backups.errors import BackupError
+from stageapp.gates.verdicts import Gate
+from stageapp.models.backups import Backup
+from stageapp.normalization import safety
+
+SHOWN_CHECKS, SHOWN_TABLES, SHOWN_VALUES = 10, 200, 20
+_VERDICTS = {True: ("pass", "passed"), False: ("fail", "failed"), None: ("no_data", "not yet")}
+
+
+class PlaceFilter(admin.SimpleListFilter):
+    """Whether a backup was removed; those that were not, unless something else is asked for."""
+
+    title = "place"
+    parameter_name = "place"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the others."""
+        return [("removed", "removed"), ("all", "all")]
+
+    def choices(self, changelist: Any) -> Any:
+        """Name the choice that stands without one."""
+        first, *others = super().choices(changelist)
+        return [{**first, "display": "kept"}, *others]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Backup]) -> QuerySet[Backup]:
+        """Keep the backups of the choice."""
+        if self.value() == "all":
+            return queryset
+        return queryset.filter(removed_at__isnull=self.value() != "removed")
+
+
+@admin.register(Backup, site=site)
+class BackupAdmin(PageAdmin, BoundedAdmin):
+    """The backups, their verdicts, and how long a restore takes."""
+
+    page_template = "backup.html"
+    change_list_template = "admin/stageapp/backup_list.html"
+    list_display = ["name", "age", "size", "verified_shown", "rehearsed_shown", "rto", "rpo", "place"]
+    list_filter = [PlaceFilter, "origin"]
+    search_fields = ["name__startswith", "actor"]
+    list_per_page = 50
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add one address for each action."""
+        wrap = self.admin_site.admin_view
+        ours = [
+            path(
+                f"<int:pk>/{verb}/" if action.one else f"{verb}/", wrap(self.action_view), {"verb": verb},
+                name=f"stageapp_backup_{verb}",
+            )
+            for verb, action in ACTIONS.items()
+        ]  # fmt: skip
+        return [*ours, *super().get_urls()]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Backup]:
+        """Add the newest verdicts."""
+        return records.with_verdicts(super().get_queryset(request))
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show what runs ask for, what is under way, the course of the RTO, and the list."""
+        return super().changelist_view(request, {**_overview(request), **(extra_context or {})})
+
+    def page_context(self, request: HttpRequest, row: Backup) -> dict[str, Any]:
+        """Return the backup's facts, its manifest and its checks."""
+        made = (row.ended_at - row.taken_at).total_seconds()
+        return {
+            "title": row.name, "backup": row, "age": words.age(row.taken_at), "size": words.size(row.bytes),
+            "server": _version(row.server_version), "made": words.duration(made),
+            "rto": self.rto(row), "rpo": self.rpo(row), "place": self.place(row),
+            "verified": self.verified_shown(row), "rehearsed": self.rehearsed_shown(row),
+            "same_schema": row.schema == evidence.schema_now() if row.schema else None,
+            "checks": [backup_checks.found(check) for check in row.checks.all()[:SHOWN_CHECKS]],
+            "actions": offered(request, row), **_manifest(row),
+        }  # fmt: skip
+
+    def action_view(self, request: HttpRequest, verb: str, pk: int | None = None) -> HttpResponse:
+        """Confirm, then ask a worker for it."""
+        backup = self.found(request, str(pk)) if pk is not None else None
+        return action_view(request, verb, backup, opts=self.opts)
+
+    @admin.display(description="age", ordering="-taken_at")
+    def age(self, backup: Backup) -> str:
+        """Return how old its data is."""
+        return words.age(backup.taken_at)
+
+    @admin.display(description="size", ordering="bytes")
+    def size(self, backup: Backup) -> str:
+        """Return the size of its dump."""
+        return words.size(backup.bytes)
+
+    @admin.display(description="verified")
+    def verified_shown(self, backup: Backup) -> SafeString:
+        """Return the newest verdict of a verification."""
+        return _verdict(backup.verified)  # type: ignore[attr-defined]
+
+    @admin.display(description="rehearsed")
+    def rehearsed_shown(self, backup: Backup) -> SafeString:
+        """Return the newest verdict of a rehearsal."""
+        return _verdict(backup.rehearsed)  # type: ignore[attr-defined]
+
+    @admin.display(description="RTO")
+    def rto(self, backup: Backup) -> str:
+        """Return how long its restore took; another backup system may tell none."""
+        return words.duration(backup.rto_seconds or None)  # type: ignore[attr-defined]
+
+    @admin.display(description="RPO")
+    def rpo(self, backup: Backup) -> str:
+        """Return how old its data was at its rehearsal."""
+        return words.duration(backup.rpo_seconds)  # type: ignore[attr-defined]
+
+    @admin.display(description="place")
+    def place(self, backup: Backup) -> str:
+        """Return where it is."""
+        if backup.removed_at:
+            return "removed"
+        if backup.origin != "own":
+            return "in the other system"
+        return "in the folder" if evidence.in_place(backup) else "missing"
+
+
+def _version(number: int | None) -> str:
+    """Return PostgreSQL's version as it is called: 180004 is 18.4."""
+    return f"{number // 10_000}.{number % 10_000}" if number else ""
+
+
+def _verdict(passed: bool | None) -> SafeString:
+    name, word = _VERDICTS[passed]
+    return format_html('<span class="sn-state sn-verdict-{}">{}</span>', name, word)
+
+
+def _overview(request: HttpRequest) -> dict[str, Any]:
+    """Return what stands above the list."""
+    measured = [(check.created_at, check.seconds) for check in jobs.measured_restores() if check.seconds]
+    shown: dict[str, Any] = {
+        "gates": [_gate(gate) for gate in safety.gates()], "required": conf.backup_required(),
+        "minutes": conf.backup_minutes(),
+        "adapter": bool(conf.backup_adapter()), "actions": offered(request), "unrecorded": [],
+        "rto_course": charts.course("Time to restore (RTO)", measured, words.duration),
+    }  # fmt: skip
+    if request.user.has_perm("stageapp.view_backupjob"):
+        shown["live"] = backup_jobs.live(list(backup_jobs.active()))
+        shown["failed"] = backup_jobs.last_failure()
+    try:
+        shown["unrecorded"] = inventory.unrecorded()
+    except BackupError as error:
+        shown["problem"] = str(error)
+    return shown
+
+
+def _gate(gate: Gate) -> dict[str, Any]:
+    """Return a gate in words; an age is told as people tell it, not in parts of an hour."""
+    held = gate.deciding
+    hours = held.value if isinstance(held.value, float) else None
+    shown, why = (held.shown, held.why) if hours is None else (f"{words.duration(3600 * hours)} old", "")
+    return {"gate": gate, "shown": shown, "why": why}
+
+
+def _manifest(backup: Backup) -> dict[str, Any]:
+    """Return what the manifest says of tables and stages; nothing where it is not here, or not believed."""
+    if backup.origin != "own" or backup.removed_at:
+        return {}
+    with suppress(BackupError):
+        contents = inventory.described(backup.name).contents
+        return {
+            "tables": list(contents.tables.items())[:SHOWN_TABLES], "tables_total": len(contents.tables),
+            "stages": [(label, facts, facts.counts[:SHOWN_VALUES]) for label, facts in contents.stages.items()],
+            "audit": list(contents.audit.items()),
+        }  # fmt: skip
+    return {"unread": True}

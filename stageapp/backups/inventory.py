@@ -1,0 +1,72 @@
+"""Backups that are there and not on record: made on another machine, by another system, or before a restore."""
+
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from stageapp import conf
+from stageapp.backups import adapter, folder, keeping, manifest, records
+from stageapp.backups.errors import BackupError
+from stageapp.backups.manifest import Manifest
+from stageapp.models.backups import Backup
+
+_GONE = "the backup system lists it no more"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The names of the backups that were taken on record, and a sentence for each that could not be."""
+
+    taken: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+
+
+def unrecorded() -> list[str]:
+    """Return the backups in the folder that no record tells of; the other backup system is not asked.
+
+    Raises:
+        BackupError: the folder cannot be read.
+    """
+    if conf.backup_adapter():
+        return []
+    names = folder.names()
+    return sorted(set(names) - set(Backup.objects.filter(name__in=names).values_list("name", flat=True)), reverse=True)
+
+
+def described(name: str) -> Manifest:
+    """Return what a backup of ours says of itself; that its manifest is signed says nothing of its dump.
+
+    Raises:
+        BackupError: it is not there, or its manifest cannot be believed.
+    """
+    with folder.opened(name, folder.MANIFEST) as (file,):
+        return manifest.load(file.read(manifest.MAX_BYTES), name)
+
+
+def record(*, actor: str, reason: str) -> Recorded:
+    """Take on record what is there; what another backup system lists no more is marked as removed.
+
+    Raises:
+        BackupError: the folder cannot be read, or the adapter fails.
+    """
+    if conf.backup_adapter():
+        return _record_listed(actor, reason)
+    taken, refused = [], []
+    for name in unrecorded():
+        try:
+            records.note(described(name), actor=actor, reason=reason)
+            taken.append(name)
+        except BackupError as error:
+            refused.append(f"{name}: {error}")
+    return Recorded(tuple(taken), tuple(refused))
+
+
+def _record_listed(actor: str, reason: str) -> Recorded:
+    listed = adapter.listed()
+    names = {facts.name for facts in listed}
+    known = set(Backup.objects.filter(name__in=names).values_list("name", flat=True))
+    for facts in listed:
+        keeping.note_facts(facts, actor=actor, reason=reason)
+    gone = Backup.objects.filter(origin="adapter", removed_at=None).exclude(name__in=names)
+    gone.update(removed_at=timezone.now(), removed_why=_GONE)
+    return Recorded(tuple(sorted(names - known)))

@@ -1,0 +1,44 @@
+"""`manage.py trial_in_copy`: the working part of `normalization run --trial`, in a process of its own."""
+
+import json
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+
+from stageapp.backups import disposable
+from stageapp.normalization import trial_copy
+from stageapp.normalization.errors import NormalizationError
+from stageapp.normalization.plan import Change
+
+
+class Command(BaseCommand):
+    """Read a question as JSON on stdin, work in this database, and answer one JSON document a line."""
+
+    help = "The working part of `normalization run --trial`. It refuses every database that is no disposable copy."
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Do the work.
+
+        Raises:
+            CommandError: this database was not made to be thrown away; nothing was read or written.
+        """
+        connection.ensure_connection()
+        if not disposable.is_disposable(connection.connection):
+            raise CommandError("This database is no disposable copy. `normalization run --trial` makes one.")
+        asked = json.load(sys.stdin)
+        changes = [Change(*change) for change in asked["changes"]]
+        try:
+            found = trial_copy.carry_out(asked["target"], asked["percent"], changes, asked["entries"], self._tell)
+        except NormalizationError as refusal:
+            found = {"refused": str(refusal)}
+        self._answer(found)
+
+    def _tell(self, phase: str, done: int, whole: int) -> None:
+        self._answer({"phase": phase, "done": done, "whole": whole})
+
+    def _answer(self, document: dict[str, Any]) -> None:
+        self.stdout.write(json.dumps(document))
+        self.stdout.flush()

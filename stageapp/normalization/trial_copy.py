@@ -1,0 +1,122 @@
+"""The part of a trial that works in the copy: sample, try, run, verify, roll back, compare."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db import DatabaseError, connection
+
+from stageapp.models.normalization import UNFINISHED, Plan, Run, State
+from stageapp.normalization import plan as plans
+from stageapp.normalization import runs, trial_sample, trial_tries, verify, worker
+from stageapp.normalization.errors import NormalizationError
+from stageapp.normalization.plan import Change
+from stageapp.normalization.targets import Target, resolve
+from stageapp.normalization.trial_compare import Before
+
+Tell = Callable[[str, int, int], None]
+_ACTOR, _REASON = "trial", "trial on a disposable copy"
+_SHOWN = 100  # of each kind of difference
+_VERIFIABLE = (State.DONE, State.FAILED, State.PAUSED)
+
+
+def carry_out(
+    label: str, percent: float, changes: Sequence[Change], entries: list[dict[str, Any]], tell: Tell
+) -> dict[str, Any]:
+    """Do a trial's whole work in the database of this process, which has to be a copy; return what was found.
+
+    Raises:
+        NormalizationError: the copy is of a moment at which a run was under way.
+    """
+    if busy := Run.objects.filter(target=label, state__in=UNFINISHED).first():
+        raise NormalizationError(
+            f"The backup is of a moment at which run {busy.pk} was {busy.state}. When that run is over, make and "
+            "verify a new backup, and try again."
+        )
+    target = resolve(label)
+    tell("sample", 0, 4)
+    copied = plans.make_plan(label, actor="trial")
+    differences = _differences(copied, entries)
+    unplanned = sorted(set(plans.changes(copied)) - set(changes))
+    sampled = trial_sample.keep(target, percent, changes, unplanned)
+    tell("try", 1, 4)
+    raised, notices = trial_tries.each(target, changes)
+    tell("run", 2, 4)
+    before = Before(target)
+    found = _run(label, target, changes, before, notices)
+    tell("run", 4, 4)
+    good = found["run"] == "done" and found["verified"] and found["restored"] and not found["unexpected"]
+    return {
+        "passed": good and not raised and not found["rows_left"], "rows": sampled, **found, "differences": differences,
+        "raised": raised[:_SHOWN], "notices": trial_tries.counted(notices)[:_SHOWN],
+        "met": trial_tries.met_by(target),
+    }  # fmt: skip
+
+
+def _run(label: str, target: Target, changes: Sequence[Change], before: Before, notices: list[str]) -> dict[str, Any]:
+    """Run, verify and roll back on the sample by the engine itself, with a comparison after each way."""
+    run = plans.make_plan(label, actor="trial").run
+    began = time.monotonic()
+    with trial_tries.heard(notices):
+        error = _advance(runs.start(run, actor=_ACTOR, reason=_REASON))
+    seconds = time.monotonic() - began
+    run.refresh_from_db()
+    changed, other = before.changed(), before.other_columns()
+    planned = {tuple(change) for change in changes}
+    found = {
+        "run": str(run.state), "error": error or run.last_error, "seconds": round(seconds, 3),
+        "rate": round(before.rows / seconds, 1) if before.rows and seconds else None,
+        "verified": run.state in _VERIFIABLE and bool(verify.verify(run)["ok"]),
+        "changed": [one for one in changed if _pair(one) in planned],
+        "unexpected": [one for one in changed if _pair(one) not in planned][:_SHOWN],
+        "rows_left": _left(target, changes), "other_columns": other,
+    }  # fmt: skip
+    return found | _back(run, before)
+
+
+def _back(run: Run, before: Before) -> dict[str, Any]:
+    began = time.monotonic()
+    error = _advance(runs.request_rollback(run, actor=_ACTOR, reason=_REASON))
+    run.refresh_from_db()
+    stages_md5, rows_md5 = before.md5_now()
+    return {
+        "rollback": str(run.state), "rollback_error": error, "rollback_seconds": round(time.monotonic() - began, 3),
+        "md5_before": before.stages_md5, "md5_after": stages_md5, "restored": stages_md5 == before.stages_md5,
+        "rows_restored": rows_md5 == before.rows_md5, "other_columns_after": before.other_columns(),
+    }  # fmt: skip
+
+
+def _advance(run: Run) -> str:
+    """Work on the run to its end; return what the database raised, if it did."""
+    try:
+        worker.advance(run)
+    except DatabaseError as error:
+        return str(error).strip()
+    return ""
+
+
+def _pair(one: dict[str, Any]) -> tuple[str, str, str]:
+    return one["source"], one["old"], one["new"]
+
+
+def _left(target: Target, changes: Sequence[Change]) -> int:
+    condition, olds = target.holds_any([(change.source, change.old) for change in changes])
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {target.table} WHERE {condition}", olds)
+        return int(cursor.fetchone()[0])
+
+
+def _differences(copied: Plan, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return where the copy's distinct values are not those of the plan; time has gone by between the two."""
+    names = ("source", "raw", "stage", "reason", "rows")
+    copy = {(entry.source, entry.raw): {name: getattr(entry, name) for name in names} for entry in copied.entries.all()}
+    plan = {(entry["source"], entry["raw"]): entry for entry in entries}
+    off = [
+        {"source": key[0], "raw": key[1], "plan": plan[key]["rows"], "copy": copy[key]["rows"]}
+        for key in plan.keys() & copy.keys() if plan[key]["rows"] != copy[key]["rows"]
+    ]  # fmt: skip
+    return {
+        "only_in_copy": [copy[key] for key in sorted(copy.keys() - plan.keys())][:_SHOWN],
+        "only_in_plan": [plan[key] for key in sorted(plan.keys() - copy.keys())][:_SHOWN],
+        "other_counts": sorted(off, key=lambda one: (one["source"], one["raw"]))[:_SHOWN],
+    }

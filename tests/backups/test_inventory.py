@@ -1,0 +1,51 @@
+"""Backups that are there and not on record are found, and taken on record if they can be believed."""
+
+import json
+
+import pytest
+from django.utils import timezone
+
+from stageapp.backups import evidence, folder, inventory, keeping
+from stageapp.backups.errors import BackupError
+from stageapp.models.backups import Backup
+from tests.backups.test_adapter import good, program  # noqa: F401  a fixture
+from tests.normalization.evidence import ME
+
+
+def test_one_without_a_record_is_found_and_recorded_and_counts_only_once_it_is_verified(made):
+    assert inventory.unrecorded() == [made.name]
+    assert inventory.record(**ME) == inventory.Recorded((made.name,))
+    assert (inventory.unrecorded(), Backup.objects.get().sha256) == ([], made.sha256)
+    assert evidence.read().verified == ""
+    keeping.verify(made.name, **ME)
+    assert evidence.read().verified == made.name
+
+
+def test_one_that_is_not_signed_by_us_is_refused_by_name(made, backups):
+    path = backups / made.name / folder.MANIFEST
+    path.write_bytes(path.read_bytes().replace(b"stage", b"Stage", 1))
+    found = inventory.record(**ME)
+    assert found.taken == ()
+    assert found.refused[0].startswith(f"{made.name}: ")
+    assert not Backup.objects.exists()
+    with pytest.raises(BackupError):
+        inventory.described(made.name)
+
+
+def test_the_manifest_is_read_without_the_dump(made, backups):
+    (backups / made.name / folder.DUMP).unlink()
+    assert inventory.described(made.name) == made
+
+
+def test_what_another_system_lists_is_recorded_and_what_it_lists_no_more_is_gone(program):  # noqa: F811
+    def listed(*names):
+        program(f"#!/bin/sh\ncat <<'X'\n{json.dumps([good(name=name) for name in names])}\nX\n")
+
+    listed("full-1", "full-2")
+    assert inventory.record(**ME).taken == ("full-1", "full-2")
+    listed("full-2", "full-3")
+    assert inventory.record(**ME).taken == ("full-3",)
+    gone = Backup.objects.get(name="full-1")
+    assert (gone.removed_at <= timezone.now(), gone.removed_why) == (True, "the backup system lists it no more")
+    assert Backup.objects.filter(removed_at=None).count() == 2
+    assert inventory.unrecorded() == []  # of the folder; the other system is not asked
