@@ -13,8 +13,9 @@ from stageapp.normalization.targets import Target
 
 MAX_SWEEPS = 20  # against a writer that dirties rows faster than the sweep finds them; verify reports what is left
 
-# A waiting batch must not hold up others, and a stuck one must give its locks back.
-_TIMEOUTS = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '30s'"
+# A waiting batch must not hold up others, and a stuck one must give its locks back. A target's guard lets the engine's
+# own writes pass as they are: a rollback brings old spellings back.
+_TIMEOUTS = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '30s'; SET LOCAL stageapp.normalizing = 'on'"
 
 
 @dataclass(frozen=True)

@@ -31,3 +31,7 @@ class BackupNeeded(NormalizationError):
 
 class SecondApproverNeeded(NormalizationError):
     """The two-person rule is on, and whoever made the plan cannot approve it."""
+
+
+class SealRefused(NormalizationError):
+    """The target cannot be sealed, unsealed or guarded so now."""

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from stageapp import conf, events, vocabulary
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Checkpoint, Direction, Run, RunMove, State
-from stageapp.normalization import claims, safety
+from stageapp.normalization import claims, safety, seal_state
 from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy, SecondApproverNeeded
 from stageapp.people import same_person
 
@@ -155,9 +155,11 @@ def request_rollback(run: Run, *, actor: str, reason: str) -> Run:
     Raises:
         IllegalMove: nothing has run yet, or the run is in a worker's hands (pause it first).
         RunBusy: another run of the target is unfinished.
+        SealRefused: the target is sealed, so that old spellings cannot come back.
     """
     if run.state == State.ROLLING_BACK:
         return run
+    seal_state.hold_unsealed(run.target)
     return move(run, State.ROLLING_BACK, actor=actor, reason=reason)
 
 
