@@ -1,5 +1,6 @@
 """A column that may be sealed and guarded, and is neither when the test is over."""
 
+import psycopg
 import pytest
 from django.db import connection
 
@@ -57,6 +58,25 @@ def new_stage(engine):
     vocabulary.forget()
 
 
+@pytest.fixture
+def stranger(engine):
+    """Return a session of a role that may write companies, and has no other right on anything of ours."""
+    at = connection.settings_dict
+    place = {"host": at["HOST"], "port": at["PORT"], "dbname": at["NAME"], "password": at["PASSWORD"]}
+    role = f"stranger_{at['NAME']}"
+    with psycopg.connect(user="postgres", autocommit=True, **place) as root:
+        root.execute(f"DROP ROLE IF EXISTS {role}")
+        root.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{at['PASSWORD']}'")
+        root.execute(f"GRANT SELECT, INSERT, UPDATE ON {TABLE} TO {role}")
+        root.execute(f"GRANT {role} TO {at['USER']}")
+        try:
+            with psycopg.connect(user=role, autocommit=True, **place) as session:
+                yield session
+        finally:
+            root.execute(f"DROP OWNED BY {role}")
+            root.execute(f"DROP ROLE {role}")
+
+
 def retire(slug):
     with vocabulary.change(**ME):
         Stage.objects.filter(slug=slug).update(active=False)
@@ -77,6 +97,3 @@ def validated():
     return [is_valid for (is_valid,) in found]
 
 
-def second_connection():
-    """Return a connection of its own, in a transaction as it is asked for."""
-    return connection.copy()

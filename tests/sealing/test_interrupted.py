@@ -37,7 +37,7 @@ def killed_before(engine):
             os.kill(sealing.popen.pid, signal.SIGKILL)
             assert sealing.popen.wait(10) == -signal.SIGKILL
         wait_for(
-            lambda: not sql("SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 7307"),
+            lambda: not sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = 7307"),
             what="the end of the dead session",
         )
 

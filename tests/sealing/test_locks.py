@@ -1,6 +1,5 @@
 """Sealing a busy table: writers go first, nobody waits for long, and what cannot be had is left as it was."""
 
-import threading
 import time
 from contextlib import contextmanager
 
@@ -42,8 +41,10 @@ READER = f"SELECT count(*) FROM {TABLE}"
 WRITER = f"UPDATE {TABLE} SET sector = 'x'"
 
 
-@pytest.mark.parametrize("statement", [READER, WRITER])
-@pytest.mark.parametrize("act", ["seal", "unseal", "guard on", "guard off"])
+@pytest.mark.parametrize(
+    "act, statement",
+    [("seal", READER), ("seal", WRITER), ("unseal", READER), ("guard off", READER), ("guard on", WRITER)],
+)
 def test_behind_a_long_transaction_it_gives_up_and_leaves_nothing(fill, short_waits, statement, act):
     fill("seed")
     if act == "unseal":
@@ -52,8 +53,6 @@ def test_behind_a_long_transaction_it_gives_up_and_leaves_nothing(fill, short_wa
         guard.switch_on(LABEL, **ME)
     before = (constraints(), Seal.objects.count(), guard.look(LABEL).state)
     acts = {"seal": seal.seal, "unseal": seal.unseal, "guard on": guard.switch_on, "guard off": guard.switch_off}
-    if act == "guard on" and statement == READER:
-        pytest.skip("only root of the lock table: a new trigger does not wait for readers")
     with held_by_another(statement) as other:
         pid = other.connection.info.backend_pid
         with pytest.raises(SealRefused, match=rf"locked at each of 3 attempts, 0\.1 s each.*pid {pid} \("):
@@ -64,32 +63,30 @@ def test_behind_a_long_transaction_it_gives_up_and_leaves_nothing(fill, short_wa
 
 def test_writers_pass_while_it_waits(fill, elsewhere, settings):
     (key,) = fill("seed")
-    settings.STAGE_SEAL_LOCK_SECONDS = 0.2
-    refused, missed = [], []
+    settings.STAGE_SEAL_LOCK_SECONDS = 0.4
+    refused = []
 
     def try_to_seal():
         with pytest.raises(SealRefused) as refusal:
             seal.seal(LABEL, how=Patience(attempts=5, read_seconds=0.0), **ME)
         refused.append(str(refusal.value))
 
-    longest, writes = 0.0, 0
-    with held_by_another(READER):  # for as long as the whole attempt lasts
+    waits = []
+    with held_by_another(READER):  # for as long as all attempts last
         thread = elsewhere(try_to_seal)
         while thread.is_alive():
-            began = time.monotonic()
-            sql(f"UPDATE {TABLE} SET sector = %s WHERE id = %s", str(writes), key)
-            longest, writes = max(longest, time.monotonic() - began), writes + 1
-            if waiting():
-                missed.append(writes)
+            if waiting():  # whoever writes now stands behind the attempt in the queue
+                began = time.monotonic()
+                sql(f"UPDATE {TABLE} SET sector = 'x' WHERE id = %s", key)
+                waits.append(time.monotonic() - began)
+    # Nobody else let go: each write went through because an attempt had given up.
     assert refused
-    # The writes went through while the reader held its lock and the sealing call queued behind it, again and again.
-    assert missed or writes > 5
-    assert writes > 5
-    print(f"{writes} writes beside 5 attempts of 0.2 s; the longest took {longest:.3f} s")
+    assert waits
+    print(f"{len(waits)} writes behind attempts of 0.4 s; the longest took {max(waits):.3f} s")
 
 
 def waiting():
-    return sql("SELECT FROM pg_locks WHERE relation = %s::regclass AND NOT granted", TABLE)
+    return sql("SELECT 1 FROM pg_locks WHERE relation = %s::regclass AND NOT granted", TABLE)
 
 
 def test_it_seals_once_the_long_transaction_is_over(fill, elsewhere, short_waits):
@@ -108,7 +105,6 @@ def test_if_old_rows_cannot_be_checked_the_new_constraint_goes_again(fill, short
 
     def beside_an_index_build(who, begun, how):
         with held_by_another(f"LOCK TABLE {TABLE} IN SHARE UPDATE EXCLUSIVE MODE") as other:
-            threading.Timer(1.0, other.rollback)  # never started: the lock stays until the block ends
             monkeypatch.setattr(seal, "_abandon", after(other))
             validate(who, begun, how)
 
@@ -180,17 +176,17 @@ def test_two_people_at_once(fill, elsewhere, monkeypatch):
     assert seal.unseal(LABEL, **ME).state == "open"  # the first has let go
 
 
-def test_a_role_that_does_not_own_the_table_is_told_so(fill):
+def test_a_role_that_does_not_own_the_table_is_told_so(fill, stranger):
     fill("seed")
-    sql("DROP ROLE IF EXISTS seal_stranger; CREATE ROLE seal_stranger")
+    role = stranger.info.user
+    sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
+    sql(f"SET ROLE {role}")
     try:
-        sql("GRANT ALL ON ALL TABLES IN SCHEMA public TO seal_stranger")
-        sql("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO seal_stranger; SET ROLE seal_stranger")
         with pytest.raises(SealRefused, match=r"must be owner of table .*Its owner has to do it"):
             seal.seal(LABEL, **ME)
     finally:
-        sql("RESET ROLE; DROP OWNED BY seal_stranger; DROP ROLE seal_stranger")
-    assert Seal.objects.count() == 0
+        sql("RESET ROLE")
+    assert (constraints(), Seal.objects.count()) == ([], 0)
 
 
 def test_a_table_too_large_for_a_browser_is_refused_in_time(fill, monkeypatch):
