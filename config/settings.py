@@ -232,6 +232,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-old-sightings": {"task": "stageapp.tasks.forget_old_sightings", "schedule": 3600.0},
     # A message that no worker took in time is dropped: the next one says the same.
     "roll-up-traffic": {"task": "stageapp.tasks.roll_up_traffic", "schedule": 600.0, "options": {"expires": 600}},
+    "count-guarded": {"task": "stageapp.tasks.count_guarded", "schedule": 60.0, "options": {"expires": 60}},
     "guard-enforcement": {"task": "stageapp.tasks.guard_enforcement", "schedule": 5.0, "options": {"expires": 30}},
     "take-planned-steps": {"task": "stageapp.tasks.take_planned_steps", "schedule": 60.0, "options": {"expires": 60}},
     "keep-backups": {"task": "stageapp.tasks.keep_backups", "schedule": 60.0, "options": {"expires": 60}},

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from stageapp import events, vocabulary
+from stageapp import conf, events, vocabulary
 from stageapp.models.seals import GuardChange
 from stageapp.normalization import patience, targets
 from stageapp.normalization.errors import SealRefused
 from stageapp.normalization.patience import Patience
-from stageapp.normalization.seal_state import short_digest
+from stageapp.normalization.seal_state import refusal_of, short_digest
 from stageapp.normalization.seal_values import literal, stored_stages
 from stageapp.normalization.targets import Target
 
@@ -127,6 +127,14 @@ def switch_off(label: str, *, actor: str, reason: str, how: Patience = patience.
 
     patience.take(target, step, how)
     return look(label)
+
+
+def why_refused(label: str, value: str) -> str:
+    """Return why a sealed column would not take what somebody writes, empty if it would; the guard reads it first."""
+    if label not in conf.targets():
+        return ""
+    stage = vocabulary.load().normalize(value).stage if look(label).state == "on" else None
+    return refusal_of(label, stage or value)
 
 
 def _hold_reason(reason: str) -> None:

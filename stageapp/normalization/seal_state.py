@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from django.db import connection
+from psycopg.errors import CheckViolation
 
 from stageapp import vocabulary
 from stageapp.models.seals import Seal, SealAction
@@ -20,6 +21,7 @@ STATES = {
     "missing": "the record says sealed, but the constraint is gone: somebody dropped it; seal again",
     "altered": "the record says sealed, but the constraint is another one than was made; seal again",
 }
+_PREFIX = "stageapp_seal_"
 _NOT_VALID = " NOT VALID"
 
 
@@ -49,7 +51,7 @@ class SealState:
 
 def constraint_prefix(target: Target) -> str:
     """Return how the names of a target's constraints begin; a number follows."""
-    return f"stageapp_seal_{short_digest(target)}_"
+    return f"{_PREFIX}{short_digest(target)}_"
 
 
 def short_digest(target: Target) -> str:
@@ -117,6 +119,12 @@ def hold_unsealed(label: str) -> None:
         raise SealRefused(
             f"{label} is sealed, so its old spellings cannot come back. Unseal it first: `normalization unseal`."
         )
+
+
+def is_by_seal(error: Exception) -> bool:
+    """Tell whether it is a seal that has refused a write; Django hands on what COPY raises as it is."""
+    refused = error if isinstance(error, CheckViolation) else error.__cause__
+    return isinstance(refused, CheckViolation) and (refused.diag.constraint_name or "").startswith(_PREFIX)
 
 
 def refusal_of(label: str, value: str | None) -> str:

@@ -68,11 +68,14 @@ def wanted(
     Of an earlier seal's list a value that the vocabulary knows by now is dropped.
 
     Raises:
-        SealRefused: the vocabulary has no stage, the list is too long, or something in it is no unknown value.
+        SealRefused: the vocabulary has no stage, or one that it does not read as itself; the list is too long, or
+            something in it is no unknown value.
     """
     stages = stored_stages(target, meaning_of)
     if not stages:
         raise SealRefused("The vocabulary has no active stage; a seal would let nothing pass.")
+    if strange := [slug for slug in meaning_of.labels if meaning_of.normalize(slug).stage != slug]:
+        raise SealRefused(f"{quoted(strange)} would not be read as the stages they are: add an alias for each slug.")
     if allow is None:
         kept = before.allowed if before else []
         allowed = [value for value in kept if value not in stages and meaning_of.normalize(value).stage is None]

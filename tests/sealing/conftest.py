@@ -5,14 +5,15 @@ import pytest
 from django.db import connection
 
 from stageapp import vocabulary
-from stageapp.models import Stage
+from stageapp.models import Stage, StageAlias
 from stageapp.normalization import seal
 from tests.normalization.conftest import alias, done, elsewhere, engine, fill, started, transactional_db
 from tests.normalization.evidence import LABEL, ME, sql
 from tests.normalization.test_targets import bare_a_of_desk, deals, foreign
 
 __all__ = [
-    "alias", "bare_a_of_desk", "deals", "done", "elsewhere", "engine", "fill", "foreign", "started", "transactional_db",
+    "_nothing_in_force", "alias", "bare_a_of_desk", "deals", "done", "elsewhere", "engine", "fill", "foreign",
+    "new_stage", "sealed", "started", "stranger", "transactional_db",
 ]  # fmt: skip
 
 TABLE = "stageapp_portfoliocompany"
@@ -46,10 +47,12 @@ def new_stage(engine):
 
     def add(slug, rank=90):
         with vocabulary.change(**ME):
-            Stage.objects.create(slug=slug, label=slug.title(), rank=rank)
+            stage = Stage.objects.create(slug=slug, label=slug.title(), rank=rank)
+            StageAlias.objects.create(spelling=slug, key=vocabulary.normalize(slug).key, stage=stage)
 
     before = set(Stage.objects.values_list("slug", flat=True))
     yield add
+    StageAlias.objects.exclude(stage__slug__in=before).delete()
     Stage.objects.exclude(slug__in=before).delete()
     Stage.objects.update(active=True)
     sql(
@@ -95,5 +98,3 @@ def validated():
         "SELECT convalidated FROM pg_constraint WHERE conrelid = %s::regclass AND conname LIKE 'stageapp_seal%%'", TABLE
     )
     return [is_valid for (is_valid,) in found]
-
-

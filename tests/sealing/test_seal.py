@@ -3,10 +3,11 @@
 import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
-from stageapp.models import PortfolioCompany, Run, Seal
+from stageapp import vocabulary
+from stageapp.models import PortfolioCompany, Run, Seal, StageAlias
 from stageapp.models.normalization import State
-from stageapp.normalization import runs, seal, seal_state, worker
 from stageapp.normalization import plan as plans
+from stageapp.normalization import runs, seal, seal_state, worker
 from stageapp.normalization.errors import SealRefused
 from tests.normalization.evidence import LABEL, ME, column, sql
 from tests.sealing.conftest import STAGES, TABLE, constraints, retire, validated
@@ -123,6 +124,15 @@ def test_hard_values_are_allowed_byte_for_byte(fill):
         assert set(column().values()) == {value}
     with pytest.raises(IntegrityError):
         write("back\\\\slash")
+
+
+def test_a_stage_that_is_not_read_as_itself_stands_against_it(fill, new_stage):
+    fill("seed")
+    new_stage("bridge")
+    with vocabulary.change(**ME):
+        StageAlias.objects.filter(stage__slug="bridge").delete()
+    with pytest.raises(SealRefused, match=r"'bridge' would not be read .*add an alias"):
+        seal.seal(LABEL, **ME)
 
 
 def test_an_unfinished_run_stands_against_it(started):
@@ -251,7 +261,9 @@ def test_a_retired_stage_that_rows_hold_is_named_as_such(sealed, new_stage):
     now = seal_state.look(LABEL)
     assert (now.state, now.retired, now.added) == ("sealed", ("bridge",), ())
     write("bridge")  # the seal is that of its version, and says so
-    with pytest.raises(SealRefused, match=r"2 rows hold 'bridge', a stage that the vocabulary has retired\. Bring it b"):
+    with pytest.raises(
+        SealRefused, match=r"2 rows hold 'bridge', a stage that the vocabulary has retired\. Bring it b"
+    ):
         seal.seal(LABEL, **ME)
     assert seal_state.look(LABEL).state == "sealed"
     assert seal.seal(LABEL, allow=["bridge"], **ME).seal.allowed == ["bridge"]
@@ -274,12 +286,12 @@ def test_null_passes_or_not_as_it_was_said(deals, settings, nulls):
     deals.objects.create(stage="seed")
     seal.seal(label, nulls=nulls, **ME)
     if nulls:
-        sql("INSERT INTO \"sourced deals\" (stage) VALUES (NULL)")
+        sql('INSERT INTO "sourced deals" (stage) VALUES (NULL)')
         with pytest.raises(SealRefused, match="1 rows hold NULL"):
             seal.seal(label, nulls=False, **ME)
     else:
         with pytest.raises(IntegrityError), transaction.atomic():
-            sql("INSERT INTO \"sourced deals\" (stage) VALUES (NULL)")
+            sql('INSERT INTO "sourced deals" (stage) VALUES (NULL)')
 
 
 def test_a_table_of_somebody_else_is_sealed_by_its_own_names(foreign):

@@ -1,17 +1,18 @@
-"""`manage.py normalization …`: plan, approve, run, watch, verify and roll back from the command line."""
+"""`manage.py normalization …`: plan, approve, run, watch, verify, roll back, seal and guard from the command line."""
 
 import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from tqdm import tqdm
 
 from stageapp.management import normalization_report as report
 from stageapp.management.actor import command_line_actor
+from stageapp.management.seal_verbs import SealVerbs
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import plan as plans
 from stageapp.normalization import progress, runs, targets, verify, worker
@@ -21,10 +22,10 @@ from stageapp.tasks import advance_run
 from stageapp.unknowns import records
 
 
-class Command(BaseCommand):
+class Command(SealVerbs):
     """Plan and carry out the normalization of a stored column."""
 
-    help = "Normalize a stored column: plan (freeze what would change), run, watch, verify, roll back."
+    help = "Normalize a stored column: plan (freeze what would change), run, watch, verify, roll back, seal, guard."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare one sub-command for each verb."""
@@ -46,6 +47,7 @@ class Command(BaseCommand):
             verb.add_argument("run", nargs="?", type=int, help="the run's number; the newest one if left out")
             if name == "rollback":
                 verb.add_argument("--foreground", action="store_true", help="work here, not in a worker")
+        self.add_seal_verbs(verbs)
         for name, verb in verbs.choices.items():
             verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
             if name not in ("plan", "status", "verify"):
