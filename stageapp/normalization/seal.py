@@ -30,14 +30,17 @@ def seal(
     reason: str,
     allow: Sequence[str] | None = None,
     nulls: bool | None = None,
+    expected_version: int | None = None,
     how: Patience = patience.LONG,
 ) -> SealState:
     """Seal the target to the current vocabulary version, replace its seal, or go on where a killed call stopped.
 
     `allow` names the unknown values that may stay, `nulls` whether NULL may; None keeps what the seal before said.
+    `expected_version` is the vocabulary version that a person has looked at.
 
     Raises:
-        SealRefused: rows or runs stand against it, another call is at work, or the lock was not to be had.
+        SealRefused: rows or runs stand against it, the vocabulary is another one than expected, another call is at
+            work, or the lock was not to be had.
         TargetError: there is no such target.
         TooSlow: the rows could not be read in the time that `how` gives.
     """
@@ -45,6 +48,8 @@ def seal(
     target = targets.resolve(label)
     with _alone(target):
         now, meaning_of = look(label), vocabulary.load()
+        if expected_version not in (None, meaning_of.version):
+            raise SealRefused(f"The vocabulary has version {meaning_of.version} by now. Look again, and decide again.")
         passing = wanted(target, meaning_of, allow=allow, nulls=nulls, before=now.seal or now.begun)
         _hold_rows(target, passing, how)
         who = _Author(target, actor, reason.strip())

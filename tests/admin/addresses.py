@@ -13,8 +13,10 @@ from stageapp.models import (
     Batch,
     Checkpoint,
     DriftCheck,
+    GuardConversion,
     ModeProposal,
     NormalizationLog,
+    Seal,
     Stage,
     Strategy,
     TrafficWindow,
@@ -54,6 +56,14 @@ def one_of_each(plan):
         target="stageapp.PortfolioCompany.stage", run=run.pk, checked_at=timezone.now(), looked_at=timezone.now(),
         writes=1, unknown_rows=2, problem="<script>alert(4)</script>",
         spellings=[{"value": example(HOSTILE), "stage": None, "reason": "unmapped", "rows": 2}],
+    )  # fmt: skip
+    Seal.objects.create(
+        target="<b>bold</b>", action="unsealed", vocabulary_version=1, nulls=True, actor="ann",
+        reason="<script>alert(6)</script>",
+    )  # fmt: skip
+    GuardConversion.objects.create(
+        target="stageapp.PortfolioCompany.stage", at=timezone.now(), raw=HOSTILE, stage="seed",
+        writer="<i>partner</i>", problem="",
     )  # fmt: skip
     Group.objects.create(name="<b>group</b>")
     User.objects.create_user("<b>user</b>")

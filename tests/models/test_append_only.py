@@ -9,12 +9,14 @@ from stageapp.models import (
     Batch,
     ConsumerAudit,
     ConsumerPin,
+    GuardChange,
     ModeChange,
     NormalizationLog,
     Plan,
     PlanEntry,
     Run,
     RunMove,
+    Seal,
     VocabularyVersion,
     WarnPeriod,
 )
@@ -49,6 +51,12 @@ ROWS = {
     ConsumerPin: lambda: ConsumerPin.objects.create(consumer="alpha", place="in", actor="test", reason="a test"),
     BackupCheck: lambda: BackupCheck.objects.create(
         name="a backup", kind="verify", passed=True, seconds=0, actor="test", reason="a test"
+    ),
+    Seal: lambda: Seal.objects.create(
+        target="app.Model.field", action="begun", vocabulary_version=1, nulls=True, actor="test", reason="a test"
+    ),
+    GuardChange: lambda: GuardChange.objects.create(
+        target="app.Model.field", on=True, vocabulary_version=1, actor="test", reason="a test"
     ),
     NormalizationLog: lambda: NormalizationLog.objects.create(batch=a_batch(), row_key="1", old="Seed", new="seed"),
 }
