@@ -232,6 +232,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-old-sightings": {"task": "stageapp.tasks.forget_old_sightings", "schedule": 3600.0},
     # A message that no worker took in time is dropped: the next one says the same.
     "roll-up-traffic": {"task": "stageapp.tasks.roll_up_traffic", "schedule": 600.0, "options": {"expires": 600}},
+    "count-guarded": {"task": "stageapp.tasks.count_guarded", "schedule": 60.0, "options": {"expires": 60}},
     "guard-enforcement": {"task": "stageapp.tasks.guard_enforcement", "schedule": 5.0, "options": {"expires": 30}},
     "take-planned-steps": {"task": "stageapp.tasks.take_planned_steps", "schedule": 60.0, "options": {"expires": 60}},
     "keep-backups": {"task": "stageapp.tasks.keep_backups", "schedule": 60.0, "options": {"expires": 60}},
@@ -247,6 +248,7 @@ STAGE_BATCH_SECONDS = env.float("STAGE_BATCH_SECONDS", default=0.15)
 STAGE_BATCH_PAUSE_SECONDS = env.float("STAGE_BATCH_PAUSE_SECONDS", default=0.1)
 STAGE_SINGLE_TRANSACTION_ROWS = env.int("STAGE_SINGLE_TRANSACTION_ROWS", default=10_000)
 STAGE_PLAN_MAX_AGE_HOURS = env.float("STAGE_PLAN_MAX_AGE_HOURS", default=24.0)
+STAGE_SEAL_LOCK_SECONDS = env.float("STAGE_SEAL_LOCK_SECONDS", default=1.0)
 STAGE_SIGHTINGS_PER_CONSUMER = env.int("STAGE_SIGHTINGS_PER_CONSUMER", default=2000)
 STAGE_SIGHTING_RETENTION_DAYS = env.int("STAGE_SIGHTING_RETENTION_DAYS", default=90)
 STAGE_UNKNOWN_RETENTION_DAYS = env.int("STAGE_UNKNOWN_RETENTION_DAYS", default=180)

@@ -17,6 +17,7 @@ from stageapp.normalization.errors import TargetError
 
 TAG = "stageapp"
 BATCH_SECONDS_CAP = 0.25  # one batch holds its row locks for so long; writers wait behind them
+LOCK_SECONDS_CAP = 10.0  # writers queue behind whoever waits for the table
 
 _MODE_MEANING = "The setting counts only before the first change of mode, and while no store answers."
 
@@ -79,7 +80,7 @@ class _Range:
 
 @register(TAG)
 def check_numbers(**_: Any) -> list[CheckMessage]:
-    """E005 to E009: a number makes no sense."""
+    """E005 to E009, E030: a number makes no sense."""
     staleness = conf.mode_max_staleness()
     ranges = {
         "stageapp.E005": _Range("STAGE_BATCH_SECONDS", conf.batch_seconds(), BATCH_SECONDS_CAP),
@@ -87,6 +88,7 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
         "stageapp.E007": _Range("STAGE_MODE_MAX_STALENESS", staleness),
         "stageapp.E008": _Range("STAGE_REFRESH_SECONDS", conf.refresh_seconds(), staleness),
         "stageapp.E009": _Range("STAGE_PLAN_MAX_AGE_HOURS", conf.plan_max_age_hours()),
+        "stageapp.E030": _Range("STAGE_SEAL_LOCK_SECONDS", conf.seal_lock_seconds(), LOCK_SECONDS_CAP),
     }
     return [Error(f"{it.name} is {it.value:g}.", hint=it.hint, id=code) for code, it in ranges.items() if not it.holds]
 

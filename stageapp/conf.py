@@ -172,3 +172,8 @@ def postgres_programs() -> str:
 def rehearsal_database() -> str:
     """Return where restores are rehearsed: a URL, `embedded`, or empty for the live server."""
     return str(settings.REHEARSAL_DATABASE_URL)
+
+
+def seal_lock_seconds() -> float:
+    """Return how long a step of sealing or of the guard may wait for the table's lock at once, in seconds."""
+    return float(settings.STAGE_SEAL_LOCK_SECONDS)

@@ -154,3 +154,18 @@ def backup_restored(*, name: str, database: str, seconds: float, actor: str, rea
 def backups_pruned(*, names: list[str], actor: str, reason: str) -> None:
     """Record which backups were removed."""
     _log.info("backups_pruned", names=names, actor=actor, reason=reason)
+
+
+def seal_changed(*, target: str, action: str, version: int, actor: str, reason: str) -> None:
+    """Record one step of sealing or unsealing a target; never sampled."""
+    _log.warning("seal_changed", target=target, action=action, version=version, actor=actor, reason=reason)
+
+
+def guard_switched(*, target: str, on: bool, actor: str, reason: str) -> None:
+    """Record that a target's guard was switched on or off; never sampled."""
+    _log.warning("guard_switched", target=target, on=on, actor=actor, reason=reason)
+
+
+def table_lock_missed(*, target: str, attempt: int) -> None:
+    """Record that a table's lock was not to be had in a short time; writers go first, and it is tried again."""
+    _log.info("table_lock_missed", target=target, attempt=attempt)

@@ -8,13 +8,19 @@ from typing import Any, BinaryIO
 from django.db import connection, transaction
 from django.db.models import Count
 from django.utils import timezone
+from psycopg.errors import CheckViolation
 
 from stageapp.delimited import Row, Table, UnreadableTable, open_text
 from stageapp.models.portfolio import Fund, PortfolioCompany
+from stageapp.normalization.seal_state import is_by_seal
 from stageapp.unknowns import records
 
 MAX_CELL = 10_000  # characters of a name or a stage
 SHOWN_FAULTS = 20
+_SEALED = (
+    "The stage column is sealed and does not take one of the stages of the file; none of it was imported. `stages "
+    "normalize` tells what each means. `normalization guard on` lets known spellings in, as stages."
+)
 _REPORT_EVERY = 1000  # rows
 _COLUMNS = ("fund_id", "name", "stage", "sector", "updated_at")
 
@@ -98,7 +104,8 @@ def import_companies(
     Without a name column, or where its cell is blank, the row's line makes the name.
 
     Raises:
-        ImportRefused: the file is no table, lacks a column or rows, or some rows are bad (`BadRows`).
+        ImportRefused: the file is no table, lacks a column or rows, some rows are bad (`BadRows`), or the column is
+            sealed and does not take one of the stages.
     """
     if not fund.strip() or len(fund.strip()) > 200 or "\x00" in fund:
         raise ImportRefused("The fund needs a name of 1 to 200 characters: say it with --fund.")
@@ -110,6 +117,10 @@ def import_companies(
             return _store(table, places, fund.strip(), _reported(table, counted, report))
     except UnreadableTable as error:
         raise ImportRefused(str(error)) from None
+    except CheckViolation as error:  # as COPY raises it
+        if not is_by_seal(error):
+            raise
+        raise ImportRefused(_SEALED) from None
 
 
 def copy_companies(fund: Fund, companies: Iterable[Company], stamp: Any = None) -> None:

@@ -7,7 +7,7 @@ from stageapp import contacts, drift, traffic_history
 from stageapp.backups import jobs, timetable
 from stageapp.models import Run
 from stageapp.models.normalization import ACTIVE
-from stageapp.normalization import drain, runs, worker
+from stageapp.normalization import drain, guard_counts, runs, worker
 from stageapp.normalization.errors import RunBusy
 from stageapp.rollout import guard, schedule
 from stageapp.unknowns.retention import forget_old
@@ -60,6 +60,13 @@ def roll_up_traffic() -> None:
     """Make hours of old windows, and delete hours whose retention has passed."""
     traffic_history.roll_up(timezone.now())
     traffic_history.forget_old(timezone.now())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def count_guarded() -> None:
+    """Make counts of what the targets' guards caught, and forget old ones."""
+    guard_counts.roll_up()
+    guard_counts.forget_old()
 
 
 @shared_task  # type: ignore[untyped-decorator]

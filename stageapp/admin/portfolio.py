@@ -1,5 +1,8 @@
 """The built-in data: companies, funds and saved strategies."""
 
+from typing import TYPE_CHECKING
+
+from django import forms
 from django.contrib import admin
 
 from stageapp import vocabulary
@@ -7,6 +10,12 @@ from stageapp.admin.paging import BoundedPaginator
 from stageapp.admin.screens import BoundedAdmin, StockAdmin
 from stageapp.admin.site import site
 from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
+from stageapp.normalization import guard
+
+if TYPE_CHECKING:
+    ModelForm = forms.ModelForm[PortfolioCompany]
+else:
+    ModelForm = forms.ModelForm
 
 
 @admin.register(Fund, site=site)
@@ -17,10 +26,22 @@ class FundAdmin(StockAdmin):
     search_fields = ["name"]
 
 
+class CompanyForm(ModelForm):
+    """Says beside the field what a sealed column does not take."""
+
+    def clean_stage(self) -> str:
+        """Return the stage as it was written, if the column takes it."""
+        stage = str(self.cleaned_data["stage"])
+        if refusal := guard.why_refused("stageapp.PortfolioCompany.stage", stage):
+            raise forms.ValidationError(refusal)
+        return stage
+
+
 @admin.register(PortfolioCompany, site=site)
 class PortfolioCompanyAdmin(StockAdmin):
     """Companies, with what their stage means today."""
 
+    form = CompanyForm
     list_display = ["name", "fund", "stage", "means", "sector", "updated_at"]
     list_filter = ["fund"]
     search_fields = ["name", "stage__exact"]

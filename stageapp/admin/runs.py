@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET
 from stageapp.admin.confirm import confirmed
 from stageapp.admin.run_operations import OPERATIONS, Operation, offered
 from stageapp.admin.screens import PageAdmin, actor, page, require
+from stageapp.admin.seal_actions import standing
 from stageapp.admin.site import site
 from stageapp.models.normalization import ACTIVE, Run
 from stageapp.normalization import audit, targets
@@ -52,6 +53,7 @@ class RunAdmin(PageAdmin):
         return {
             **_live(request, row),
             "title": f"Run {row.pk}",
+            "standing": standing(request, row.target),
             "moves": row.moves.order_by("-id"),
             "checkpoints": row.checkpoints.order_by("round", "direction", "shard"),
             "batches": row.batches.order_by("-id")[:NEWEST],

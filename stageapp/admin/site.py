@@ -78,8 +78,19 @@ class StageAdminSite(AdminSite):
         sections = [section for app in apps for section in _sections(app)]
         for page in self.pages:
             if page.label and request.user.has_perm(f"stageapp.{page.permission}"):
-                next(part["models"] for part in sections if part["name"] == page.section).insert(0, page.link)
+                _section_of(page, sections)["models"].insert(0, page.link)
         return sections
+
+
+def _section_of(page: OwnPage, sections: list[Any]) -> Any:
+    """Return the section of a page, a new one where the user sees no table of it."""
+    for section in sections:
+        if section["name"] == page.section:
+            return section
+    url = page.link["admin_url"]
+    made = {"name": page.section, "app_label": "stageapp", "app_url": url, "has_module_perms": True, "models": []}
+    sections.insert(0, made)
+    return made
 
 
 def _sections(app: Any) -> list[Any]:

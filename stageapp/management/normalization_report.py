@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from stageapp import drift
+from stageapp.management import seal_report
 from stageapp.models.drift import DriftCheck
 from stageapp.models.normalization import Plan, PlanEntry, Run
 from stageapp.normalization.audit import Entry
@@ -87,6 +88,7 @@ def run_document(run: Run, at: Progress) -> dict[str, Any]:
         "last_error": run.last_error,
         "verification": run.verification,
         "drift": _drift_document(_drift(run)),
+        **seal_report.standing_document(run.target),
     }
 
 
@@ -112,7 +114,7 @@ def run_lines(run: Run, at: Progress) -> list[str]:
         lines.append(f"Last error: {run.last_error}")
     if run.verification:
         lines += verification_lines(run.verification)
-    return [*lines, *_drift_lines(_drift(run))]
+    return [*lines, *_drift_lines(_drift(run)), *seal_report.standing_lines(run.target)]
 
 
 def _drift(run: Run) -> DriftCheck | None:

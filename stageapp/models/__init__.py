@@ -10,6 +10,7 @@ from stageapp.models.permissions import Operation
 from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
 from stageapp.models.processes import ServerProcess
 from stageapp.models.rollout import ConsumerAudit, ConsumerPin, ModeProposal, PlannedStep, WarnPeriod
+from stageapp.models.seals import GuardChange, GuardConversion, GuardCount, Seal
 from stageapp.models.traffic import TrafficHour, TrafficWindow
 from stageapp.models.unknowns import UnknownCount, UnknownEntry
 from stageapp.models.vocabulary import (
@@ -37,6 +38,9 @@ __all__ = [
     "FoldingCharacter",
     "FoldingRange",
     "Fund",
+    "GuardChange",
+    "GuardConversion",
+    "GuardCount",
     "ModeChange",
     "ModeProposal",
     "NormalizationLog",
@@ -49,6 +53,7 @@ __all__ = [
     "RollbackPlan",
     "Run",
     "RunMove",
+    "Seal",
     "ServerProcess",
     "Stage",
     "StageAlias",

@@ -35,3 +35,7 @@ class TooManyQuarantined(NormalizationError):
 
 class SecondApproverNeeded(NormalizationError):
     """The two-person rule is on, and whoever made the plan cannot approve it."""
+
+
+class SealRefused(NormalizationError):
+    """The target cannot be sealed, unsealed or guarded so now."""

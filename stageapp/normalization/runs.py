@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from stageapp import conf, events, vocabulary
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Run, RunMove, State
-from stageapp.normalization import claims, rollbacks, safety, shards, targets
+from stageapp.normalization import claims, rollbacks, safety, seal_state, shards, targets
 from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy, SecondApproverNeeded
 from stageapp.people import same_person
 
@@ -177,7 +177,13 @@ def resume(run: Run, *, actor: str, reason: str) -> Run:
 
 
 def cancel(run: Run, *, actor: str, reason: str) -> Run:
-    """Stop for good. What has changed stays, and can be rolled back."""
+    """Stop for good. What has changed stays, and can be rolled back.
+
+    Raises:
+        IllegalMove: the run is over, or being verified or rolled back; a rollback that is half done has to go on.
+    """
+    if run.state == State.ROLLING_BACK:
+        raise IllegalMove(f"Run {run.pk} is being rolled back; that goes on until nothing is half undone.")
     return move(run, State.CANCELLED, actor=actor, reason=reason)
 
 
@@ -261,9 +267,11 @@ def request_rollback(run: Run, *, actor: str, reason: str, scope: dict[str, Any]
     Raises:
         IllegalMove: nothing has run yet, the run is in a worker's hands (pause it first), or the scope is none.
         RunBusy: another run of the target is unfinished.
+        SealRefused: the target is sealed, so that old spellings cannot come back.
     """
     if run.state == State.ROLLING_BACK and not scope:
         return run
+    seal_state.hold_unsealed(run.target)
     if scope and run.state not in (State.DONE, State.CANCELLED):
         raise IllegalMove(f"Run {run.pk} is {run.state}; a part can be undone once it is done or cancelled.")
     before = run.state

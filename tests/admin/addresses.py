@@ -16,9 +16,11 @@ from stageapp.models import (
     Batch,
     Checkpoint,
     DriftCheck,
+    GuardConversion,
     ModeProposal,
     NormalizationLog,
     QuarantinedRow,
+    Seal,
     Stage,
     Strategy,
     TrafficWindow,
@@ -61,6 +63,14 @@ def one_of_each(plan):
         spellings=[{"value": example(HOSTILE), "stage": None, "reason": "unmapped", "rows": 2}],
     )  # fmt: skip
     backups_of_all_kinds()
+    Seal.objects.create(
+        target="<b>bold</b>", action="unsealed", vocabulary_version=1, nulls=True, actor="ann",
+        reason="<script>alert(6)</script>",
+    )  # fmt: skip
+    GuardConversion.objects.create(
+        target="stageapp.PortfolioCompany.stage", at=timezone.now(), raw=HOSTILE, stage="seed",
+        writer="<i>partner</i>", problem="",
+    )  # fmt: skip
     Group.objects.create(name="<b>group</b>")
     User.objects.create_user("<b>user</b>")
 

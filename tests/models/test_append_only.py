@@ -9,6 +9,7 @@ from stageapp.models import (
     Batch,
     ConsumerAudit,
     ConsumerPin,
+    GuardChange,
     ModeChange,
     NormalizationLog,
     Plan,
@@ -17,6 +18,7 @@ from stageapp.models import (
     RollbackPlan,
     Run,
     RunMove,
+    Seal,
     VocabularyVersion,
     WarnPeriod,
     WorkerDrain,
@@ -59,6 +61,12 @@ ROWS = {
     ),
     WorkerDrain: lambda: WorkerDrain.objects.create(draining=True, actor="test", reason="a test"),
     QuarantinedRow: lambda: QuarantinedRow.objects.create(run=a_run(), direction="forward", row_key="1", error="no"),
+    Seal: lambda: Seal.objects.create(
+        target="app.Model.field", action="begun", vocabulary_version=1, nulls=True, actor="test", reason="a test"
+    ),
+    GuardChange: lambda: GuardChange.objects.create(
+        target="app.Model.field", on=True, vocabulary_version=1, actor="test", reason="a test"
+    ),
 }
 MODELS = pytest.mark.parametrize("model", ROWS, ids=lambda model: model.__name__)
 TRIGGERS = """

@@ -1,11 +1,11 @@
-"""`manage.py normalization …`: plan, approve, run, watch, verify and roll back from the command line."""
+"""`manage.py normalization …`: plan, approve, run, watch, verify, roll back, seal and guard from the command line."""
 
 import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from tqdm import tqdm
@@ -13,6 +13,7 @@ from tqdm import tqdm
 from stageapp.management import normalization_report as report
 from stageapp.management import trial_report
 from stageapp.management.actor import command_line_actor
+from stageapp.management.seal_verbs import SealVerbs
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import audit, crew, drain, progress, rollbacks, runs, targets, verify, worker
 from stageapp.normalization import plan as plans
@@ -22,10 +23,10 @@ from stageapp.tasks import nudge
 from stageapp.unknowns import records
 
 
-class Command(BaseCommand):
+class Command(SealVerbs):
     """Plan and carry out the normalization of a stored column."""
 
-    help = "Normalize a stored column: plan (freeze what would change), run, watch, verify, roll back."
+    help = "Normalize a stored column: plan (freeze what would change), run, watch, verify, roll back, seal, guard."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare one sub-command for each verb."""
@@ -57,6 +58,7 @@ class Command(BaseCommand):
         history.add_argument("--target", default="", help="app.Model.field; all targets if left out")
         workers = verbs.add_parser("workers", help="let Celery's workers take up no run, or work again")
         workers.add_argument("what", choices=["drain", "work", "show"])
+        self.add_seal_verbs(verbs)
         for name, verb in verbs.choices.items():
             verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
             if name not in ("plan", "status", "verify", "history"):

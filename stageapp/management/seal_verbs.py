@@ -1,0 +1,61 @@
+"""The verbs of `normalization` that seal a target and guard it."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from stageapp.management import seal_report as report
+from stageapp.management.actor import command_line_actor
+from stageapp.normalization import guard, seal, targets
+from stageapp.normalization.seal_preview import preview
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+    from django.core.management.base import CommandParser
+
+
+class SealVerbs(BaseCommand):
+    """Part of the command: `seal`, `unseal` and `guard`."""
+
+    def add_seal_verbs(self, verbs: "_SubParsersAction[CommandParser]") -> None:
+        """Declare them."""
+        on = verbs.add_parser("seal", help="let PostgreSQL refuse everything but stages")
+        on.add_argument("--allow", action="append", metavar="VALUE", help="an unknown value that may stay; repeat it")
+        on.add_argument("--null", choices=["allow", "refuse"], help="whether NULL passes (allow at first)")
+        on.add_argument("--dry-run", action="store_true", help="say what would fail; exit 1 if it cannot be sealed")
+        off = verbs.add_parser("unseal", help="take the seal off")
+        guarded = verbs.add_parser("guard", help="turn known spellings into stages as they are written")
+        guarded.add_argument("switch", choices=["on", "off", "status"])
+        for verb in (on, off, guarded):
+            verb.add_argument("--target", help="app.Model.field; may be left out when only one is configured")
+
+    def _seal(
+        self, *, target: str | None, allow: list[str] | None, null: str | None, dry_run: bool, reason: str,
+        **options: Any,
+    ) -> None:  # fmt: skip
+        label, nulls = target or targets.default_label(), {"allow": True, "refuse": False, None: None}[null]
+        if not dry_run:
+            now = seal.seal(label, allow=allow, nulls=nulls, actor=command_line_actor(), reason=reason)
+            self._print(report.seal_document(now), report.seal_lines(now), options)
+            return
+        found = preview(label, allow=allow, nulls=nulls)
+        self._print(report.preview_document(found), report.preview_lines(found), options)
+        if not found.possible:
+            raise CommandError("It cannot be sealed so; see above.")
+
+    def _unseal(self, *, target: str | None, reason: str, **options: Any) -> None:
+        now = seal.unseal(target or targets.default_label(), actor=command_line_actor(), reason=reason)
+        self._print(report.seal_document(now), report.seal_lines(now), options)
+
+    def _guard(self, *, switch: str, target: str | None, reason: str, **options: Any) -> None:
+        label = target or targets.default_label()
+        if switch == "status":
+            now = guard.look(label)
+        else:
+            act = guard.switch_on if switch == "on" else guard.switch_off
+            now = act(label, actor=command_line_actor(), reason=reason)
+        self._print(report.guard_document(now), report.guard_lines(now), options)
+
+    def _print(self, document: dict[str, Any], lines: list[str], options: dict[str, Any]) -> None:
+        raise NotImplementedError

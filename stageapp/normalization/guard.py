@@ -1,0 +1,185 @@
+"""The guard: triggers that turn known spellings into stages as they are written, whoever writes, and count them.
+
+A writer of stages pays for a comparison alone: PostgreSQL looks at the trigger's WHEN, and calls nothing. The meaning
+is that of `normalize_stage()` at the moment of the write; an unknown value stays byte for byte as it is, and so does
+any value with which the trigger has trouble: a writer never fails because of the guard.
+"""
+
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from stageapp import conf, events, vocabulary
+from stageapp.models.seals import GuardChange
+from stageapp.normalization import patience, targets
+from stageapp.normalization.errors import SealRefused
+from stageapp.normalization.patience import Patience
+from stageapp.normalization.seal_state import refusal_of, short_digest
+from stageapp.normalization.seal_values import literal, stored_stages
+from stageapp.normalization.targets import Target
+
+STATES = {
+    "off": "off",
+    "on": "on: known spellings are stored as stages, whoever writes them",
+    "missing": "the record says on, but its triggers are gone or disabled: switch it on again",
+}
+
+# Reading is inside the block, where a failure leaves no trace; counting is behind it: a write inside such a block
+# takes a transaction number of its own, and a bulk writer would take one for each row.
+_FUNCTION = """
+CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp
+AS $guard$
+DECLARE
+    written text := NEW.{column};
+    meant text;
+BEGIN
+    BEGIN
+        meant := stageapp_guard_meaning_v1(written, {source});
+        IF meant IS NULL OR meant = written THEN
+            RETURN NEW;
+        END IF;
+        NEW.{column} := meant;
+    EXCEPTION WHEN OTHERS THEN
+        NEW.{column} := written;
+        PERFORM stageapp_guard_failed_v1({label}, written, SQLERRM);
+        RETURN NEW;
+    END;
+    PERFORM stageapp_guard_count_v1({label}, written, meant, '');
+    RETURN NEW;
+END
+$guard$
+"""
+
+# The engine sets stageapp.normalizing for its own batches, so that a rollback brings back what it has to.
+_TRIGGER = """
+CREATE OR REPLACE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW
+    WHEN (NEW.{column}::text COLLATE "C" <> ALL (ARRAY[{stages}]::text[]){changed}
+          AND current_setting('stageapp.normalizing', true) IS DISTINCT FROM 'on')
+    EXECUTE FUNCTION {function}()
+"""
+
+
+@dataclass(frozen=True)
+class GuardState:
+    """Whether a target is guarded: the record compared with PostgreSQL's catalogue."""
+
+    target: str
+    state: str
+    change: GuardChange | None
+
+    @property
+    def meaning(self) -> str:
+        """Return the state in words."""
+        return STATES[self.state]
+
+
+def look(label: str) -> GuardState:
+    """Compare the record with PostgreSQL's catalogue.
+
+    Raises:
+        TargetError: the target cannot be resolved.
+    """
+    target = targets.resolve(label)
+    change = GuardChange.objects.filter(target=label).first()
+    both = _triggers_in_force(target) == 2
+    recorded = change is not None and change.on
+    return GuardState(label, "on" if both else "missing" if recorded else "off", change)
+
+
+def switch_on(label: str, *, actor: str, reason: str, how: Patience = patience.LONG) -> GuardState:
+    """Guard the target, or bring its guard to the current vocabulary version.
+
+    Raises:
+        SealRefused: there is no reason, or the table's lock was not to be had.
+        TargetError: there is no such target.
+    """
+    target, meaning_of = targets.resolve(label), vocabulary.load()
+    _hold_reason(reason)
+
+    def step() -> None:
+        _execute(_function(target))
+        for event in ("INSERT", "UPDATE"):
+            _execute(_trigger(target, event, stored_stages(target, meaning_of)))
+        _record(label, meaning_of.version, on=True, actor=actor, reason=reason)
+
+    patience.take(target, step, how)
+    return look(label)
+
+
+def switch_off(label: str, *, actor: str, reason: str, how: Patience = patience.LONG) -> GuardState:
+    """Take the guard off the target; its counts stay.
+
+    Raises:
+        SealRefused: it is off, there is no reason, or the table's lock was not to be had.
+        TargetError: there is no such target.
+    """
+    target, before = targets.resolve(label), look(label)
+    _hold_reason(reason)
+    if before.state == "off":
+        raise SealRefused(f"{label} has no guard.")
+
+    def step() -> None:
+        for event in ("INSERT", "UPDATE"):
+            _execute(f"DROP TRIGGER IF EXISTS {_name(target)}_{event.lower()} ON {target.table}")
+        _execute(f"DROP FUNCTION IF EXISTS {_name(target)}()")
+        _record(label, vocabulary.newest_version(), on=False, actor=actor, reason=reason)
+
+    patience.take(target, step, how)
+    return look(label)
+
+
+def why_refused(label: str, value: str) -> str:
+    """Return why a sealed column would not take what somebody writes, empty if it would; the guard reads it first."""
+    if label not in conf.targets():
+        return ""
+    stage = vocabulary.load().normalize(value).stage if look(label).state == "on" else None
+    return refusal_of(label, stage or value)
+
+
+def _hold_reason(reason: str) -> None:
+    if not reason.strip():
+        raise SealRefused("A reason is needed: say why, for whoever reads the history.")
+
+
+def _name(target: Target) -> str:
+    return f"stageapp_guard_{short_digest(target)}"
+
+
+def _function(target: Target) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT quote_ident(current_schema())")
+        (schema,) = cursor.fetchone()
+    return _FUNCTION.format(
+        function=_name(target), schema=schema, column=target.column, source=target.source("NEW"),
+        label=literal(target.label),
+    )  # fmt: skip
+
+
+def _trigger(target: Target, event: str, stages: tuple[str, ...]) -> str:
+    of_column = f"UPDATE OF {target.column}" if event == "UPDATE" else event
+    changed = f" AND NEW.{target.column} IS DISTINCT FROM OLD.{target.column}" if event == "UPDATE" else ""
+    return _TRIGGER.format(
+        name=f"{_name(target)}_{event.lower()}", event=of_column, table=target.table, column=target.column,
+        stages=", ".join(literal(stage) for stage in stages), changed=changed, function=_name(target),
+    )  # fmt: skip
+
+
+def _triggers_in_force(target: Target) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname = ANY(%s) "
+            "AND tgenabled IN ('O', 'A')",
+            [target.table, [f"{_name(target)}_{event}" for event in ("insert", "update")]],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def _record(label: str, version: int, *, on: bool, actor: str, reason: str) -> None:
+    GuardChange.objects.create(target=label, on=on, vocabulary_version=version, actor=actor, reason=reason.strip())
+    transaction.on_commit(lambda: events.guard_switched(target=label, on=on, actor=actor, reason=reason))
+
+
+def _execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
