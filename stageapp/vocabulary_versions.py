@@ -113,7 +113,8 @@ def is_named(slug: str) -> bool:
     if PlanEntry.objects.filter(stage=slug).exists() or Strategy.objects.filter(allocation__has_key=slug).exists():
         return True
     try:
-        return any(holds(targets.resolve(label), slug) for label in conf.targets())
+        stored = {slug, *Stage.objects.filter(slug=slug).values_list("label", flat=True)}
+        return any(holds(targets.resolve(label), value) for label in conf.targets() for value in stored)
     except TargetError:
         return True  # a target that cannot be read may hold it
 

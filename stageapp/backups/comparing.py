@@ -5,7 +5,7 @@ from typing import Any
 
 from stageapp import conf
 from stageapp.backups import libpq
-from stageapp.backups.contents import Contents, Session, measure
+from stageapp.backups.contents import Contents, Session, measure, stages_name
 from stageapp.backups.manifest import Manifest
 from stageapp.backups.reports import Report
 from stageapp.backups.verify import Finding
@@ -22,7 +22,7 @@ SELECT count(*), count(*) FILTER (WHERE normalize_stage(a.spelling, a.source) IS
 
 def compare(restored: libpq.Parameters, expected: Manifest, report: Report) -> list[Finding]:
     """Return what was found in the restored database."""
-    targets = [resolve(label) for label in conf.targets() if label in expected.contents.stages]
+    targets = [target for label in conf.targets() if stages_name(target := resolve(label)) in expected.contents.stages]
     with libpq.connect(restored) as session, session.transaction():
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         found = measure(session, targets, report)
@@ -35,8 +35,9 @@ def _equal(found: Contents, wanted: Contents) -> Iterator[Finding]:
         "rows", {n: t.rows for n, t in found.tables.items()}, {n: t.rows for n, t in wanted.tables.items()}
     )
     yield _same_each("md5", {n: t.md5 for n, t in found.tables.items()}, {n: t.md5 for n, t in wanted.tables.items()})
-    yield _same_each("stages", dict(found.stages), dict(wanted.stages))
-    yield _same_each("audit", dict(found.audit), dict(wanted.audit))
+    # A target whose `where` is another one by now has other values; its rows are in their table's md5.
+    yield _same_each("stages", dict(found.stages), {n: s for n, s in wanted.stages.items() if n in found.stages})
+    yield _same_each("audit", dict(found.audit), {n: a for n, a in wanted.audit.items() if n in found.audit})
     yield _same("vocabulary", found.vocabulary_version, wanted.vocabulary_version)
     yield _same("schema", found.schema, wanted.schema)
 

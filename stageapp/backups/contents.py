@@ -28,7 +28,8 @@ SELECT count(*), coalesce(sum(('x' || left(h, 16))::bit(64)::bigint), 0),
   FROM ({hashes}) AS hashed
 """
 _ROW_HASHES = "SELECT md5(({row}.*)::text) AS h FROM ONLY {table} AS {row}"
-_VALUE_HASHES = "SELECT md5(({row}.*)::text) AS h FROM (SELECT {column}, count(*) FROM {table} GROUP BY 1) AS {row}"
+_VALUE_HASHES = "SELECT md5(({row}.*)::text) AS h FROM ({values} GROUP BY 1) AS {row}"
+_VALUES = "SELECT {column}, count(*) FROM {table} WHERE {rows}"
 _ROW = sql.Identifier("stage backup row")  # a column of this name is unlikely
 
 _TABLES = """
@@ -142,12 +143,17 @@ def measure(session: Session, targets: list[Target], report: Report) -> Contents
     report("measure", len(names), len(names))
     return Contents(
         tables=tables,
-        stages={target.label: _stage_facts(session, target) for target in targets},
+        stages={stages_name(target): _stage_facts(session, target) for target in targets},
         audit={target.label: _audit_facts(session, target) for target in targets},
         batches_off=int(_one(session, sql.SQL(_BATCHES_OFF))[0]),
         vocabulary_version=int(_one(session, sql.SQL("SELECT max(number) FROM stageapp_vocabularyversion"))[0] or 0),
         schema=schema_of(session),
     )
+
+
+def stages_name(target: Target) -> str:
+    """Return under which name a target's distinct values stand: with another `where` they are other values."""
+    return f"{target.label}?where={target.where}" if target.where else target.label
 
 
 def schema_of(session: Session) -> str:
@@ -164,12 +170,12 @@ def _table_facts(session: Session, table: sql.Composable) -> TableFacts:
 
 
 def _stage_facts(session: Session, target: Target) -> StageFacts:
-    column, table = _quoted(target.column), _quoted(target.table)
-    hashes = sql.SQL(_VALUE_HASHES).format(row=_ROW, column=column, table=table)
+    column = _quoted(target.column)
+    values = sql.SQL(_VALUES).format(column=column, table=_quoted(target.table), rows=_quoted(target.rows))
+    hashes = sql.SQL(_VALUE_HASHES).format(row=_ROW, values=values)
     shown = sql.SQL(
-        "SELECT {column}, count(*) FROM {table} WHERE length({column}) <= {length} "
-        'GROUP BY 1 ORDER BY 2 DESC, {column} COLLATE "C" LIMIT {most}'
-    ).format(column=column, table=table, length=_SHOWN_LENGTH, most=_SHOWN_VALUES)
+        '{values} AND length({column}) <= {length} GROUP BY 1 ORDER BY 2 DESC, {column} COLLATE "C" LIMIT {most}'
+    ).format(values=values, column=column, length=_SHOWN_LENGTH, most=_SHOWN_VALUES)
     counts = tuple((str(value), int(count)) for value, count in session.execute(shown).fetchall())
     return StageFacts(*summed(session, hashes), counts)
 
@@ -193,4 +199,4 @@ def _one(session: Session, query: sql.SQL | sql.Composed) -> tuple[Any, ...]:
 
 
 def _quoted(name: str) -> sql.SQL:
-    return sql.SQL(name)  # a target's names are quoted by the database layer
+    return sql.SQL(name)  # a target's names are quoted by the database layer, its `where` is the team's own

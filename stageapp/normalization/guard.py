@@ -7,12 +7,12 @@ any value with which the trigger has trouble: a writer never fails because of th
 
 from dataclasses import dataclass
 
-from django.db import connection, transaction
+from django.db import ProgrammingError, connection, transaction
 
 from stageapp import conf, events, vocabulary
 from stageapp.models.seals import GuardChange
 from stageapp.normalization import patience, targets
-from stageapp.normalization.errors import SealRefused
+from stageapp.normalization.errors import SealRefused, TargetError
 from stageapp.normalization.patience import Patience
 from stageapp.normalization.seal_state import refusal_of, short_digest
 from stageapp.normalization.seal_values import literal, stored_stages
@@ -30,13 +30,21 @@ _FUNCTION = """
 CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp
 AS $guard$
+#variable_conflict use_column
 DECLARE
     written text := NEW.{column};
     meant text;
 BEGIN
     BEGIN
-        meant := stageapp_guard_meaning_v1(written, {source});
-        IF meant IS NULL OR meant = written THEN
+{belongs}        meant := stageapp_guard_meaning_v1(written, {source});
+{as_stored}        IF meant IS NULL OR meant = written THEN
+            RETURN NEW;
+        END IF;
+        -- A seal that lets this very value stay may be older than the stage that it means by now.
+        IF EXISTS (SELECT FROM (SELECT s.allowed, s.stages FROM stageapp_seal s
+                                 WHERE s.target = {label} AND s.action NOT IN ('abandoned', 'unsealed')
+                                 ORDER BY s.id DESC LIMIT 1) AS newest
+                    WHERE newest.allowed ? written AND NOT newest.stages ? meant) THEN
             RETURN NEW;
         END IF;
         NEW.{column} := meant;
@@ -49,6 +57,24 @@ BEGIN
     RETURN NEW;
 END
 $guard$
+"""
+
+# A row of another kind is none of ours. One that becomes ours by this update is read, as its column need not change.
+_BELONGS = """
+        IF NOT EXISTS (SELECT FROM (SELECT NEW.*) AS row WHERE {rows}) THEN
+            RETURN NEW;
+        END IF;
+        IF TG_OP = 'UPDATE' THEN
+            IF NEW.{column} IS NOT DISTINCT FROM OLD.{column}
+               AND EXISTS (SELECT FROM (SELECT OLD.*) AS row WHERE {rows}) THEN
+                RETURN NEW;
+            END IF;
+        END IF;
+"""
+# A label that is not read as its own stage is not written.
+_AS_LABEL = """
+        meant := (SELECT s.label FROM stageapp_stage s
+                   WHERE s.slug = meant AND stageapp_guard_meaning_v1(s.label, {source}) = s.slug);
 """
 
 # The engine sets stageapp.normalizing for its own batches, so that a rollback brings back what it has to.
@@ -92,10 +118,11 @@ def switch_on(label: str, *, actor: str, reason: str, how: Patience = patience.L
 
     Raises:
         SealRefused: there is no reason, or the table's lock was not to be had.
-        TargetError: there is no such target.
+        TargetError: there is no such target, or its `where` cannot be evaluated.
     """
     target, meaning_of = targets.resolve(label), vocabulary.load()
     _hold_reason(reason)
+    _hold_where(target)
 
     def step() -> None:
         _execute(_function(target))
@@ -133,13 +160,22 @@ def why_refused(label: str, value: str) -> str:
     """Return why a sealed column would not take what somebody writes, empty if it would; the guard reads it first."""
     if label not in conf.targets():
         return ""
-    stage = vocabulary.load().normalize(value).stage if look(label).state == "on" else None
-    return refusal_of(label, stage or value)
+    meaning_of = vocabulary.load()
+    stage = meaning_of.normalize(value).stage if look(label).state == "on" else None
+    return refusal_of(label, targets.resolve(label).stored(stage, meaning_of.labels) if stage else value)
 
 
 def _hold_reason(reason: str) -> None:
     if not reason.strip():
         raise SealRefused("A reason is needed: say why, for whoever reads the history.")
+
+
+def _hold_where(target: Target) -> None:
+    """Hold that PostgreSQL understands the target's `where`: with one that it does not, the guard would do nothing."""
+    try:
+        _execute(f"SELECT FROM (SELECT * FROM {target.table}) AS row WHERE {target.rows} LIMIT 0")
+    except ProgrammingError as error:
+        raise TargetError(f"The where={target.where} of {target.label} cannot be evaluated: {error}".strip()) from None
 
 
 def _name(target: Target) -> str:
@@ -150,15 +186,19 @@ def _function(target: Target) -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT quote_ident(current_schema())")
         (schema,) = cursor.fetchone()
+    source = target.source("NEW")
     return _FUNCTION.format(
-        function=_name(target), schema=schema, column=target.column, source=target.source("NEW"),
-        label=literal(target.label),
+        function=_name(target), schema=schema, column=target.column, source=source, label=literal(target.label),
+        as_stored=_AS_LABEL.format(source=source) if target.form == "label" else "",
+        belongs=_BELONGS.format(rows=target.rows, column=target.column) if target.where else "",
     )  # fmt: skip
 
 
 def _trigger(target: Target, event: str, stages: tuple[str, ...]) -> str:
-    of_column = f"UPDATE OF {target.column}" if event == "UPDATE" else event
-    changed = f" AND NEW.{target.column} IS DISTINCT FROM OLD.{target.column}" if event == "UPDATE" else ""
+    # With a `where` a row may become the target's by a change of another column.
+    by_column = event == "UPDATE" and not target.where
+    of_column = f"UPDATE OF {target.column}" if by_column else event
+    changed = f" AND NEW.{target.column} IS DISTINCT FROM OLD.{target.column}" if by_column else ""
     return _TRIGGER.format(
         name=f"{_name(target)}_{event.lower()}", event=of_column, table=target.table, column=target.column,
         stages=", ".join(literal(stage) for stage in stages), changed=changed, function=_name(target),

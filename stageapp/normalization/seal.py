@@ -13,7 +13,7 @@ from psycopg.errors import QueryCanceled
 
 from stageapp import events, vocabulary
 from stageapp.models.seals import Seal, SealAction
-from stageapp.normalization import patience, seal_survey, targets
+from stageapp.normalization import patience, seal_probe, seal_survey, targets
 from stageapp.normalization.errors import SealRefused
 from stageapp.normalization.patience import Patience
 from stageapp.normalization.seal_state import SealState, checked, constraint_prefix, constraints, look, short_digest
@@ -51,13 +51,17 @@ def seal(
         if expected_version not in (None, meaning_of.version):
             raise SealRefused(f"The vocabulary has version {meaning_of.version} by now. Look again, and decide again.")
         passing = wanted(target, meaning_of, allow=allow, nulls=nulls, before=now.seal or now.begun)
+        if target.where:
+            seal_probe.written(target, passing, how)
         _hold_rows(target, passing, how)
         who = _Author(target, actor, reason.strip())
-        if now.state == "sealed" and now.seal and of_seal(now.seal).same_values(passing):
+        same = now.seal and of_seal(now.seal).same_values(passing) and _as_now(target, now.seal, how)
+        if now.state == "sealed" and now.seal and same:
             if now.seal.vocabulary_version != passing.version:
                 _record(who, SealAction.SEALED, passing, now.seal.constraint_name, now.seal.definition)
             return look(label)
-        begun = now.begun if now.begun and of_seal(now.begun) == passing else _begin(who, passing, how)
+        goes_on = now.begun and of_seal(now.begun) == passing and _as_now(target, now.begun, how)
+        begun = now.begun if now.begun and goes_on else _begin(who, passing, how)
         _validate(who, begun, how)
         _finish(who, begun, how)
     return look(label)
@@ -116,6 +120,11 @@ def _hold_rows(target: Target, passing: Passing, how: Patience) -> None:
     found = seal_survey.survey(target, passing, vocabulary.load(), seconds=how.read_seconds)
     if against := seal_survey.obstacles(target.label, found):
         raise SealRefused("\n".join([f"{target.label} cannot be sealed:", *(f"  {text}" for text in against)]))
+
+
+def _as_now(target: Target, before: Seal, how: Patience) -> bool:
+    """Tell whether the target's `where` and column are those of the seal before."""
+    return before.definition == seal_probe.written(target, of_seal(before), how)
 
 
 def _begin(who: _Author, passing: Passing, how: Patience) -> Seal:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from stageapp import vocabulary
 from stageapp.models.drift import DriftCheck
 from stageapp.models.unknowns import UnknownCount
-from stageapp.normalization import guard, guard_counts, patience, seal_survey, targets
+from stageapp.normalization import guard, guard_counts, patience, seal_probe, seal_survey, targets
 from stageapp.normalization.patience import Patience
 from stageapp.normalization.seal_state import SealState, look
 from stageapp.normalization.seal_survey import Survey
@@ -55,12 +55,14 @@ def preview(
     """Return what sealing the target now would mean.
 
     Raises:
-        SealRefused: what is to be allowed cannot be.
+        SealRefused: what is to be allowed cannot be, or no constraint can hold the target's `where`.
         TargetError: there is no such target.
         TooSlow: the rows could not be read in the time that `how` gives.
     """
     target, meaning_of, now = targets.resolve(label), vocabulary.load(), look(label)
     passing = wanted(target, meaning_of, allow=allow, nulls=nulls, before=now.seal or now.begun)
+    if target.where:
+        seal_probe.written(target, passing, how)
     found = seal_survey.survey(target, passing, meaning_of, seconds=how.read_seconds)
     return Preview(
         now, passing, found, seal_survey.obstacles(label, found), seal_survey.evidence(label), _recent(label, found)

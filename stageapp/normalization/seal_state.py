@@ -8,7 +8,6 @@ from psycopg.errors import CheckViolation
 
 from stageapp import vocabulary
 from stageapp.models.seals import Seal, SealAction
-from stageapp.models.vocabulary import VocabularyVersion
 from stageapp.normalization import seal_values, targets
 from stageapp.normalization.errors import SealRefused
 from stageapp.normalization.targets import Target
@@ -102,7 +101,7 @@ def checked(definition: str) -> str:
 
 
 def _since(target: Target, seal: Seal | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if seal is None or not VocabularyVersion.objects.filter(number__gt=seal.vocabulary_version).exists():
+    if seal is None:
         return (), ()
     stages = seal_values.stored_stages(target, vocabulary.load())
     added = tuple(stage for stage in stages if not seal_values.of_seal(seal).lets(stage))
@@ -128,7 +127,12 @@ def is_by_seal(error: Exception) -> bool:
 
 
 def refusal_of(label: str, value: str | None) -> str:
-    """Return why the seal in force does not let a value pass, empty if it does or there is none."""
+    """Return why the seal in force does not let a value pass, empty if it does or there is none.
+
+    Of a target with a `where` a value alone does not tell: there the answer is empty, and PostgreSQL judges the row.
+    """
+    if targets.resolve(label).where:
+        return ""
     now = look(label)
     standing = [seal for seal in (now.seal, now.begun) if seal and seal.constraint_name in now.constraints]
     for seal in standing:

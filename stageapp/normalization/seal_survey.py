@@ -57,7 +57,7 @@ def survey(target: Target, passing: Passing, meaning_of: Snapshot, *, seconds: f
         TooSlow: the table could not be read in time.
     """
     limit = seconds or _NO_LIMIT_SECONDS
-    retired = set(Stage.objects.filter(active=False).values_list("slug", flat=True))
+    retired = set(target.canonical(dict(Stage.objects.filter(active=False).values_list("slug", "label"))))
     held = []
     for source, value, rows in distinct_values(target, besides=passing.values, seconds=limit):
         meaning = meaning_of.normalize(value, source)
@@ -69,7 +69,7 @@ def _null_rows(target: Target, seconds: float) -> int:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{round(seconds * 1000)}ms"])
-            cursor.execute(f"SELECT count(*) FROM {target.table} WHERE {target.column} IS NULL")
+            cursor.execute(f"SELECT count(*) FROM {target.table} WHERE {target.rows} AND {target.column} IS NULL")
             return int(cursor.fetchone()[0])
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):

@@ -37,12 +37,11 @@ class Passing:
         return set(self.values) == set(other.values) and self.nulls == other.nulls
 
     def condition(self, target: Target) -> str:
-        """Return the SQL that stands in the CHECK: constants only, no function of ours."""
+        """Return the SQL that stands in the CHECK: constants and the target's `where`, no function of ours."""
         listed = ", ".join(literal(value) for value in self.values)
         among = f'({target.column}::text COLLATE "C") = ANY (ARRAY[{listed}]::text[])'
-        if self.nulls:
-            return f"{target.column} IS NULL OR {among}"
-        return f"{target.column} IS NOT NULL AND {among}"
+        passes = f"{target.column} IS NULL OR {among}" if self.nulls else f"{target.column} IS NOT NULL AND {among}"
+        return f"{target.rows} IS NOT TRUE OR ({passes})" if target.where else passes
 
 
 def literal(text: str) -> str:
@@ -52,7 +51,7 @@ def literal(text: str) -> str:
 
 def stored_stages(target: Target, meaning_of: Snapshot) -> tuple[str, ...]:
     """Return the stages of a vocabulary as this target stores them."""
-    return tuple(meaning_of.labels)
+    return tuple(target.canonical(meaning_of.labels))
 
 
 def of_seal(seal: Seal) -> Passing:
@@ -74,8 +73,7 @@ def wanted(
     stages = stored_stages(target, meaning_of)
     if not stages:
         raise SealRefused("The vocabulary has no active stage; a seal would let nothing pass.")
-    if strange := [slug for slug in meaning_of.labels if meaning_of.normalize(slug).stage != slug]:
-        raise SealRefused(f"{quoted(strange)} would not be read as the stages they are: add an alias for each slug.")
+    _hold_readable(target, meaning_of)
     if allow is None:
         kept = before.allowed if before else []
         allowed = [value for value in kept if value not in stages and meaning_of.normalize(value).stage is None]
@@ -85,6 +83,14 @@ def wanted(
     if nulls is None:
         nulls = before.nulls if before else True
     return Passing(meaning_of.version, stages, tuple(allowed), nulls)
+
+
+def _hold_readable(target: Target, meaning_of: Snapshot) -> None:
+    stored = [(slug, target.stored(slug, meaning_of.labels)) for slug in meaning_of.labels]
+    if strange := [value for slug, value in stored if meaning_of.normalize(value).stage != slug]:
+        raise SealRefused(
+            f"{quoted(strange)} would not be read as the stages they are: add an alias for each {target.form}."
+        )
 
 
 def _hold_allowed(allowed: list[str], meaning_of: Snapshot) -> None:

@@ -138,6 +138,10 @@ def _options(label: str, model: type[models.Model]) -> dict[str, str]:
     form = options.get("form", "slug")
     if form not in _FORMS:
         raise TargetError(f"STAGE_TARGETS gives {label} the form {form}; it is slug or label.")
+    if "%" in options.get("where", ""):
+        raise TargetError(
+            f"STAGE_TARGETS gives {label} a where with a % in it; say starts_with() or ~ in place of LIKE."
+        )
     return {
         "source_column": _column(label, model, options.get("source"), _TEXT, "text"),
         "touched": _column(label, model, options.get("touch"), _TIME, "date-time"),

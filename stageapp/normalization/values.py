@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from django.db import OperationalError, connection, transaction
+from django.db import DataError, NotSupportedError, OperationalError, ProgrammingError, connection, transaction
 from psycopg.errors import QueryCanceled
 
-from stageapp.normalization.errors import NormalizationError
+from stageapp.normalization.errors import NormalizationError, TargetError
 from stageapp.normalization.targets import Target
 
 MOST_VALUES = 100_000
@@ -19,6 +19,7 @@ def distinct_values(target: Target, *, besides: Sequence[str] = (), seconds: flo
     """Return (source, value, rows) besides these values and NULL, the most frequent first, at most MOST_VALUES.
 
     Raises:
+        TargetError: the target's `where` cannot be evaluated on its rows.
         TooSlow: PostgreSQL needs longer than `seconds`, or waits for a lock so long.
     """
     sql = (
@@ -39,6 +40,10 @@ def distinct_values(target: Target, *, besides: Sequence[str] = (), seconds: flo
         if isinstance(error.__cause__, QueryCanceled):
             raise TooSlow(f"{target.label} could not be read in {seconds:g} s; its table is large or locked.") from None
         raise
+    except (DataError, NotSupportedError, ProgrammingError) as error:
+        if not target.where:
+            raise
+        raise TargetError(f"The where={target.where} of {target.label} cannot be evaluated: {error}".strip()) from None
 
 
 def holds(target: Target, value: str) -> bool:

@@ -194,6 +194,22 @@ def test_under_a_seal_known_spellings_still_pass_and_unknown_ones_fail(guarded):
     assert stored() == ["seed", "seed"]
 
 
+def test_what_a_seal_allows_stays_until_the_seal_knows_its_new_stage(fill, new_stage, alias):
+    fill("seed", "mezz round")
+    seal.seal(LABEL, allow=["mezz round"], **ME)
+    guard.switch_on(LABEL, **ME)
+    new_stage("mezzanine")
+    alias("mezz round", "mezzanine")
+    insert("mezz round")
+    assert stored() == ["seed", "mezz round", "mezz round"]
+    seal.unseal(LABEL, **ME)
+    seal_rows = sql(f"UPDATE {TABLE} SET stage = 'mezzanine' WHERE stage = 'mezz round' RETURNING 1")
+    assert len(seal_rows) == 2
+    seal.seal(LABEL, **ME)
+    insert("mezz round")
+    assert stored() == ["seed", "mezzanine", "mezzanine", "mezzanine"]
+
+
 def test_off_is_off_and_on_record(guarded):
     assert guard.switch_off(LABEL, actor="olga", reason="writers are updated").state == "off"
     insert("Seed ")
