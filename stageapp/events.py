@@ -138,3 +138,13 @@ def backup_restored(*, name: str, database: str, seconds: float, actor: str, rea
 def backups_pruned(*, names: list[str], actor: str, reason: str) -> None:
     """Record which backups were removed."""
     _log.info("backups_pruned", names=names, actor=actor, reason=reason)
+
+
+def webhook_taken(*, authenticator: str, id: str, result: str, alerts: list[str], remote: str) -> None:
+    """Record a delivery to the webhook that was believed, and what came of it; never sampled."""
+    _log.warning("webhook_taken", authenticator=authenticator, id=id, result=result, alerts=alerts, remote=remote)
+
+
+def webhook_uneventful(*, authenticator: str, result: str, why: str, deliveries: int) -> None:
+    """Record how many deliveries of the last seconds were not believed, told before, or not readable."""
+    _log.warning("webhook_uneventful", authenticator=authenticator, result=result, why=why, deliveries=deliveries)
