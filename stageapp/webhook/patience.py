@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from stageapp import events
 
-SECONDS = 4.0  # and at most connect_timeout (5 s) more, to find out that a new connection is not to be had either
+SECONDS = 3.0  # and at most connect_timeout (5 s) more, to find out that a new connection is not to be had either
 
 
 @contextmanager
