@@ -6,6 +6,7 @@ file that holds the value.
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import environ
@@ -16,6 +17,7 @@ from redis.retry import Retry
 
 from config import headers
 from config.embedded import broker_url
+from config.webhook_keys import SecretError, read_secrets, read_tokens
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -296,6 +298,31 @@ STAGE_BACKUP_ADAPTER_SECONDS = env.float("STAGE_BACKUP_ADAPTER_SECONDS", default
 STAGE_REQUIRE_BACKUP = env.bool("STAGE_REQUIRE_BACKUP", default=_HAS_OWN_DATABASE)
 STAGE_POSTGRES_PROGRAMS = env.str("STAGE_POSTGRES_PROGRAMS", default="")
 REHEARSAL_DATABASE_URL = env.str("REHEARSAL_DATABASE_URL", default="")
+
+
+def _checked(name: str, value: str | None, read: Callable[[str], object]) -> str:
+    """Return a setting that holds secrets as it stands, empty where it is unset.
+
+    Raises:
+        ImproperlyConfigured: it is set, and too weak: a process that would believe anybody must not start.
+    """
+    try:
+        if value is not None:
+            read(value)
+    except SecretError as error:
+        raise ImproperlyConfigured(f"{name} is refused: {error}.") from None
+    return value or ""
+
+
+# The webhook by which Alertmanager takes enforce back (docs/webhook.md). Where neither is set it believes nobody.
+ALERTMANAGER_WEBHOOK_SECRET = _checked(
+    "ALERTMANAGER_WEBHOOK_SECRET", env.str("ALERTMANAGER_WEBHOOK_SECRET", default=None), read_secrets
+)
+ALERTMANAGER_BEARER_TOKEN = _checked(
+    "ALERTMANAGER_BEARER_TOKEN", env.str("ALERTMANAGER_BEARER_TOKEN", default=None), read_tokens
+)
+STAGE_WEBHOOK_RETENTION_DAYS = env.int("STAGE_WEBHOOK_RETENTION_DAYS", default=30)
+STAGE_BASE_URL = env.str("STAGE_BASE_URL", default="")
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 structlog.configure(

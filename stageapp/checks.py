@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.checks import CheckMessage, Error, Warning, register
 
@@ -124,6 +125,20 @@ def check_backups(**_: Any) -> list[CheckMessage]:
         said = "Runs need a verified backup, and STAGE_BACKUP_DIR or STAGE_BACKUP_KEY is not set."
         hint = "Set both, or STAGE_BACKUP_ADAPTER to that of your backup system, or STAGE_REQUIRE_BACKUP=0."
         messages.append(Warning(said, hint=hint, id="stageapp.W013"))
+    return messages
+
+
+@register(TAG)
+def check_webhook(**_: Any) -> list[CheckMessage]:
+    """E040: a test of the webhook would lead nowhere. E041: its log would be forgotten at once."""
+    messages: list[CheckMessage] = []
+    address = urlsplit(conf.base_url())
+    if conf.base_url() and (address.scheme not in ("http", "https") or not address.hostname or address.query):
+        hint = "Write it as https://stages.example.org, or leave it out."
+        messages.append(Error("STAGE_BASE_URL is no http or https address.", hint=hint, id="stageapp.E040"))
+    if conf.webhook_retention_days() < 1:
+        said = f"STAGE_WEBHOOK_RETENTION_DAYS is {conf.webhook_retention_days()}."
+        messages.append(Error(said, hint="Set it to 1 or more.", id="stageapp.E041"))
     return messages
 
 

@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
+from config.webhook_keys import Secret, read_secrets, read_tokens
+
 MODES = ("off", "warn", "enforce")
 DEFAULT_MODE_CEILING = "warn"
 
@@ -167,3 +169,25 @@ def postgres_programs() -> str:
 def rehearsal_database() -> str:
     """Return where restores are rehearsed: a URL, `embedded`, or empty for the live server."""
     return str(settings.REHEARSAL_DATABASE_URL)
+
+
+def webhook_secrets() -> tuple[Secret, ...]:
+    """Return the secrets that sign what comes to the webhook, the one that signs first; none where it is closed."""
+    value = str(settings.ALERTMANAGER_WEBHOOK_SECRET)
+    return read_secrets(value) if value else ()
+
+
+def webhook_tokens() -> tuple[bytes, ...]:
+    """Return the tokens that Alertmanager may bring itself; none where that way is closed."""
+    value = str(settings.ALERTMANAGER_BEARER_TOKEN)
+    return read_tokens(value) if value else ()
+
+
+def webhook_retention_days() -> int:
+    """Return how long the webhook's log is kept, in days."""
+    return int(settings.STAGE_WEBHOOK_RETENTION_DAYS)
+
+
+def base_url() -> str:
+    """Return the address at which this site calls itself, without a slash at its end; empty if none is set."""
+    return str(settings.STAGE_BASE_URL).rstrip("/")

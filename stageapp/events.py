@@ -138,3 +138,29 @@ def backup_restored(*, name: str, database: str, seconds: float, actor: str, rea
 def backups_pruned(*, names: list[str], actor: str, reason: str) -> None:
     """Record which backups were removed."""
     _log.info("backups_pruned", names=names, actor=actor, reason=reason)
+
+
+def webhook_taken(*, authenticator: str, id: str, result: str, alerts: list[str], remote: str) -> None:
+    """Record a delivery to the webhook that was believed, and what came of it; never sampled."""
+    _log.warning("webhook_taken", authenticator=authenticator, id=id, result=result, alerts=alerts, remote=remote)
+
+
+def webhook_uneventful(*, authenticator: str, result: str, why: str, deliveries: int) -> None:
+    """Record how many deliveries of the last seconds were not believed, told before, or not readable."""
+    _log.warning("webhook_uneventful", authenticator=authenticator, result=result, why=why, deliveries=deliveries)
+
+
+def notification_forwarded(*, id: str, status: int, attempts: int, alerts: list[str]) -> None:
+    """Record that the relay has handed a notification on, and the receiver's last status; never sampled."""
+    say = _log.info if status < 300 else _log.error
+    say("notification_forwarded", id=id, status=status, attempts=attempts, alerts=alerts)
+
+
+def receiver_away(*, id: str, error: str) -> None:
+    """Record that the relay did not reach the receiver; it tries again while there is time."""
+    _log.warning("receiver_away", id=id, error=error)
+
+
+def relay_failed(*, error: str) -> None:
+    """Record a fault of the relay itself in one connection."""
+    _log.error("relay_failed", error=error)

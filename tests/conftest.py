@@ -8,6 +8,7 @@ from stageapp import contacts, modes, sightings, traffic, vocabulary
 from stageapp.api import throttles
 from stageapp.models.consumers import Consumer
 from stageapp.rollout import canary
+from stageapp.webhook import tally
 from tests import shipped_vocabulary
 
 # Files of long tests, in real processes: begun first, so that no worker is left alone with one at the end.
@@ -42,7 +43,7 @@ def _nothing_remembered(settings):
 def _forget():
     for store in (modes, vocabulary, canary, throttles):
         store.forget()
-    for counted in (traffic, sightings, contacts):  # what another test's requests left in memory
+    for counted in (traffic, sightings, contacts, tally):  # what another test's requests left in memory
         counted._begin_anew()
 
 

@@ -10,7 +10,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 LAYERS = {
     "0 raw material": [
         "config/__init__.py", "config/content_types.py", "config/deadlines.py", "config/embedded/", "config/formats/",
-        "config/headers.py", "stageapp/__init__.py",
+        "config/headers.py", "config/webhook_keys.py", "stageapp/__init__.py",
         "stageapp/conf.py", "stageapp/delimited.py", "stageapp/events.py", "stageapp/metrics.py",
         "stageapp/network.py", "stageapp/redis_clients.py", "stageapp/refresher.py", "stageapp/spreadsheet.py",
         "stageapp/sql/", "stageapp/text/", "stageapp/thresholds.py", "stageapp/token_buckets.py",
@@ -28,11 +28,11 @@ LAYERS = {
         "stageapp/contacts.py", "stageapp/drift.py",
         "stageapp/finance/", "stageapp/gates/", "stageapp/vocabulary_versions.py", "stageapp/imports.py",
         "stageapp/normalization/", "stageapp/roles.py", "stageapp/rollout/", "stageapp/sightings.py",
-        "stageapp/unknowns/", "stageapp/validation.py",
+        "stageapp/unknowns/", "stageapp/validation.py", "stageapp/webhook/",
     ],
     "4 edges": [
-        "stageapp/admin/", "stageapp/api/", "stageapp/demo/", "stageapp/management/", "stageapp/tasks.py",
-        "stageapp/workers.py",
+        "stageapp/admin/", "stageapp/api/", "stageapp/demo/", "stageapp/management/", "stageapp/relay/",
+        "stageapp/tasks.py", "stageapp/workers.py",
     ],
     "5 wiring": [
         "manage.py", "config/asgi.py", "config/celery.py", "config/gunicorn.py", "config/serving.py",

@@ -23,13 +23,15 @@ class Endpoint(APIView):
     """A resource of the API.
 
     `label` is its name in the traffic windows, `scopes` the scope each method needs, `stage_methods` the
-    methods whose bodies or parameters hold stages, `queries` what a method's query string may hold.
+    methods whose bodies or parameters hold stages, `queries` what a method's query string may hold, `credentials`
+    the schemes of the document (OpenAPI's `security`) where they are others than a token or a session.
     """
 
     label: ClassVar[str] = ""
     scopes: ClassVar[Mapping[str, str]] = {}
     stage_methods: ClassVar[frozenset[str]] = frozenset()
     queries: ClassVar[Mapping[str, type[serializers.BaseSerializer[Any]]]] = {}
+    credentials: ClassVar[Sequence[Mapping[str, list[str]]]] = ()
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     metadata_class = None
     caller: str = ""  # known once the request is let in

@@ -3,6 +3,7 @@
 from django.urls import path, re_path
 
 from stageapp.api.allocations import Allocations
+from stageapp.api.auto_downgrade import AutoDowngrade
 from stageapp.api.companies import Companies
 from stageapp.api.deprecations import Deprecations
 from stageapp.api.fallbacks import no_such_resource
@@ -30,5 +31,6 @@ urlpatterns = [
     path("problems/", problem_index, name="problems"),
     path("problems/<slug:slug>", problem_page, name="problem"),
     path("_ops/stage-validation/mode", Mode.as_view()),
+    path("_ops/stage-validation/auto-downgrade", AutoDowngrade.as_view()),
     re_path(r"^(?:api|_ops)/", no_such_resource),
 ]

@@ -27,6 +27,7 @@ from stageapp.models.vocabulary import (
     TextRule,
     VocabularyVersion,
 )
+from stageapp.models.webhook import WebhookCount, WebhookDelivery
 
 __all__ = [
     "Backup",
@@ -64,4 +65,6 @@ __all__ = [
     "UnknownEntry",
     "VocabularyVersion",
     "WarnPeriod",
+    "WebhookCount",
+    "WebhookDelivery",
 ]

@@ -17,6 +17,7 @@ from stageapp.models import (
     RunMove,
     VocabularyVersion,
     WarnPeriod,
+    WebhookDelivery,
 )
 
 pytestmark = pytest.mark.django_db
@@ -50,6 +51,7 @@ ROWS = {
     BackupCheck: lambda: BackupCheck.objects.create(
         name="a backup", kind="verify", passed=True, seconds=0, actor="test", reason="a test"
     ),
+    WebhookDelivery: lambda: WebhookDelivery.objects.create(authenticator="bearer", result="downgraded", key="a"),
     NormalizationLog: lambda: NormalizationLog.objects.create(batch=a_batch(), row_key="1", old="Seed", new="seed"),
 }
 MODELS = pytest.mark.parametrize("model", ROWS, ids=lambda model: model.__name__)
