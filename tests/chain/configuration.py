@@ -12,7 +12,7 @@ PLACES = {
     "web": "127.0.0.1:8000",
     "worker": "127.0.0.1:9808",
     "alertmanager": "127.0.0.1:9093",
-    "relay": "127.0.0.1:9095",
+    "relay": "127.0.0.1:9096",
     "bearer": "/etc/stage/alertmanager-bearer-token",
 }
 

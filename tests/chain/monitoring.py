@@ -1,7 +1,6 @@
 """Debian's Prometheus and Alertmanager as processes of a test, with the shipped configuration."""
 
 import json
-import shutil
 import subprocess
 import urllib.parse
 import urllib.request
@@ -9,19 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.chain.configuration import install
 from tests.faults.fleet import free_port, until
 
 PROGRAMS = ("prometheus", "prometheus-alertmanager")
-
-
-def need(*programs: str) -> None:
-    """Skip where a program is missing; the project's whole check counts such a skip as a failure."""
-    for program in programs:
-        if shutil.which(program) is None:
-            pytest.skip(f"needs {program} (Debian: apt-get install prometheus prometheus-alertmanager)")
 
 
 class Monitoring:
