@@ -1,4 +1,4 @@
-"""The shipped configuration of Prometheus and Alertmanager, installed as docs/observability.md says: only places differ."""
+"""The shipped configuration, installed as docs/observability.md says: only places differ."""
 
 import shutil
 from pathlib import Path

@@ -58,7 +58,7 @@ class Monitoring:
             return {each["scrapePool"]: each["health"] for each in json.load(answer)["data"]["activeTargets"]}
 
     def first_firing(self, since: float) -> tuple[float, str] | None:
-        """Return when the first alert that lowers the mode was found firing, by Prometheus's own clock, and its name."""
+        """Return when an alert that lowers the mode was first firing, by Prometheus's clock, and its name."""
         found = [
             (float(at), series["metric"]["alertname"])
             for series in self.query('ALERTS{alertstate="firing", action="downgrade"}[10m]')

@@ -1,6 +1,6 @@
 """Ten runs each way, one after the other on one chain that goes on; the figures are in docs/reliability.md.
 
-    pytest -m chain_full -n 0 tests/chain
+pytest -m chain_full -n 0 tests/chain
 """
 
 import random
