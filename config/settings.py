@@ -74,8 +74,11 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "config.request_ids.RequestIds",
     "config.headers.ProtectiveHeaders",
     "django.middleware.security.SecurityMiddleware",
+    "stageapp.api.ops_gate.OpsGate",
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -84,7 +87,12 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "config.request_counts.RequestCounts",
 ]
+# Seconds. The library's own begin at 10 ms, which is where most requests have long been answered.
+PROMETHEUS_LATENCY_BUCKETS = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, float("inf"),
+)  # fmt: skip
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -107,6 +115,8 @@ TEMPLATES = [
 
 # Where no URL is set nothing listens here: a command that needs the database has started it before.
 DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///stage")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    DATABASES["default"]["ENGINE"] = "django_prometheus.db.backends.postgresql"  # the same, counted
 DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # A server that vanishes without a word (a cut network) is noticed after about 20 s, not after hours.
@@ -256,6 +266,12 @@ STAGE_INTERNAL_NETWORKS = env.list(
     default=["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7"],
 )
 STAGE_TRUSTED_PROXIES = env.int("STAGE_TRUSTED_PROXIES", default=0)
+# Who may read /metrics, and reach /_ops/ without credentials. Only this machine itself, unless set.
+STAGE_OPS_NETWORKS = env.list("STAGE_OPS_NETWORKS", default=["127.0.0.0/8", "::1/128"])
+STAGE_METRICS_TOKEN = env.str("STAGE_METRICS_TOKEN", default="")
+STAGE_WORKER_METRICS_HOST = env.str("STAGE_WORKER_METRICS_HOST", default="127.0.0.1")
+STAGE_WORKER_METRICS_PORT = env.int("STAGE_WORKER_METRICS_PORT", default=0)
+STAGE_LOG_SAMPLE_RATE = env.float("STAGE_LOG_SAMPLE_RATE", default=0.1)
 STAGE_THROTTLE_PER_MINUTE = env.float("STAGE_THROTTLE_PER_MINUTE", default=3000.0)
 STAGE_THROTTLE_ANONYMOUS_PER_MINUTE = env.float("STAGE_THROTTLE_ANONYMOUS_PER_MINUTE", default=300.0)
 STAGE_DRIFT_TIMEOUT_SECONDS = env.float("STAGE_DRIFT_TIMEOUT_SECONDS", default=5.0)
@@ -325,22 +341,34 @@ STAGE_WEBHOOK_RETENTION_DAYS = env.int("STAGE_WEBHOOK_RETENTION_DAYS", default=3
 STAGE_BASE_URL = env.str("STAGE_BASE_URL", default="")
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+_LINE = structlog.processors.JSONRenderer(ensure_ascii=True)  # one line, whatever the values hold
+_FIELDS: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,  # the request or the task it belongs to
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
 structlog.configure(
     wrapper_class=structlog.make_filtering_bound_logger(LOG_LEVEL),
-    processors=[
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.JSONRenderer(ensure_ascii=True),
-    ],
+    processors=[*_FIELDS, _LINE],
     logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     cache_logger_on_first_use=True,
 )
+# What libraries log has the same form; their text is the `event`, their name `logger`.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "foreign_pre_chain": [*_FIELDS, structlog.stdlib.add_logger_name],
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _LINE,
+            ],
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     # A forged Host header is told as a warning by django.request already; here it would bring a traceback.
     "loggers": {"django.security.DisallowedHost": {"level": "CRITICAL"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},

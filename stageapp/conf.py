@@ -12,6 +12,7 @@ from config.webhook_keys import Secret, read_secrets, read_tokens
 
 MODES = ("off", "warn", "enforce")
 DEFAULT_MODE_CEILING = "warn"
+MIN_METRICS_TOKEN = 32  # characters
 
 
 def configured_mode() -> str:
@@ -99,6 +100,31 @@ def internal_networks() -> list[str]:
 def trusted_proxies() -> int:
     """Return how many proxies of ours stand before this server and extend X-Forwarded-For."""
     return int(settings.STAGE_TRUSTED_PROXIES)
+
+
+def ops_networks() -> list[str]:
+    """Return the networks from which metrics may be read and `/_ops/` be reached, in CIDR notation."""
+    return list(settings.STAGE_OPS_NETWORKS)
+
+
+def configured_metrics_tokens() -> list[str]:
+    """Return the tokens as they are configured; `metrics_tokens` are those that count."""
+    return str(settings.STAGE_METRICS_TOKEN).split()
+
+
+def metrics_tokens() -> list[str]:
+    """Return the tokens that may read metrics from anywhere; what is too short to be secret is none."""
+    return [token for token in configured_metrics_tokens() if len(token) >= MIN_METRICS_TOKEN]
+
+
+def worker_metrics() -> tuple[str, int]:
+    """Return host and port at which a worker tells its metrics; port 0 is nowhere."""
+    return str(settings.STAGE_WORKER_METRICS_HOST), int(settings.STAGE_WORKER_METRICS_PORT)
+
+
+def log_sample_rate() -> float:
+    """Return the share of unknown-stage events that are logged where they are many, 0 to 1."""
+    return float(settings.STAGE_LOG_SAMPLE_RATE)
 
 
 def throttle_per_minute() -> float:

@@ -1,4 +1,7 @@
-"""Structured log: one function per event, a closed set of names, JSON lines on stderr."""
+"""Structured log: one function per event, a closed set of names, JSON lines on stderr.
+
+Whoever calls `unknown_stages` samples; no other event is ever left out.
+"""
 
 import structlog
 
@@ -51,6 +54,18 @@ def run_moved(*, run: int, old: str, new: str, actor: str, reason: str) -> None:
 def batch_retried(*, run: int, error: str, attempt: int, batch_rows: int) -> None:
     """Record that a batch transaction failed, was rolled back, and is tried again."""
     _log.warning("batch_retried", run=run, error=error, attempt=attempt, batch_rows=batch_rows)
+
+
+def unknown_stages(
+    *, endpoint: str, consumer: str, mode: str, outcome: str, reasons: list[str], unknown: int, values: list[str],
+    user_agent: str, rate: float,
+) -> None:  # fmt: skip
+    """Record a request with unknown stages; 1 / `rate` of them happened. `user_agent` is a keyed hash."""
+    _log.info(
+        "unknown_stages",
+        endpoint=endpoint, consumer=consumer, mode=mode, outcome=outcome, reasons=reasons, unknown=unknown,
+        values=values, user_agent=user_agent, rate=rate,
+    )  # fmt: skip
 
 
 def validator_failed(*, endpoint: str, error: str) -> None:
@@ -164,3 +179,18 @@ def receiver_away(*, id: str, error: str) -> None:
 def relay_failed(*, error: str) -> None:
     """Record a fault of the relay itself in one connection."""
     _log.error("relay_failed", error=error)
+
+
+def metrics_lost(*, file: str, error: str) -> None:
+    """Record that the counts of a process that has ended could not be read in full."""
+    _log.warning("metrics_lost", file=file, error=error)
+
+
+def gauges_failed(*, part: str, error: str) -> None:
+    """Record that a part of a scrape could not be read; the other parts are told."""
+    _log.warning("gauges_failed", part=part, error=error)
+
+
+def worker_metrics_not_served(*, host: str, port: int, error: str) -> None:
+    """Record that a worker cannot tell its metrics, as its port is taken; it works all the same."""
+    _log.error("worker_metrics_not_served", host=host, port=port, error=error)

@@ -145,6 +145,7 @@ class Family:
 DATABASE_UP = Family("stage_database_up", "Whether PostgreSQL answered this scrape in time.")
 DATABASE_SECONDS = Family("stage_database_scrape_seconds", "Time that PostgreSQL took for this scrape.")
 BROKER_UP = Family("stage_broker_up", "Whether the broker answered this scrape in time.")
+BROKER_MESSAGES = Family("stage_broker_messages", "Messages that no worker has taken.")
 MODE_INFO = Family("stage_mode_info", "1 for the mode that is stored, 0 for the others.", ("mode",))
 MODE_PERCENT = Family("stage_mode_percent", "The enforced share; 100 outside of enforce.")
 MODE_VERSION = Family("stage_mode_version", "Version of the stored mode.")

@@ -8,6 +8,7 @@ from stageapp.api.companies import Companies
 from stageapp.api.deprecations import Deprecations
 from stageapp.api.fallbacks import no_such_resource
 from stageapp.api.health import healthz, readyz
+from stageapp.api.metrics import metrics
 from stageapp.api.mode import Mode
 from stageapp.api.monte_carlo import Simulate
 from stageapp.api.openapi.pages import Schema, docs
@@ -18,6 +19,7 @@ from stageapp.api.strategies import OneStrategy, Strategies
 urlpatterns = [
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", metrics),
     path("api/monte-carlo/simulate", Simulate.as_view()),
     path("api/portfolio/strategies", Strategies.as_view()),
     path("api/portfolio/strategies/<int:pk>", OneStrategy.as_view()),

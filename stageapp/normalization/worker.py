@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from django.db import DatabaseError, OperationalError, connection
 
-from stageapp import conf, events
+from stageapp import conf, events, metrics
 from stageapp.models.normalization import Direction, Run, State
 from stageapp.normalization import batches, runs, targets, verify
 from stageapp.normalization import plan as plans
@@ -105,7 +105,10 @@ class _Work:
             self.claim.hold()
             return write()
 
-        return self.batch(attempt)
+        result = self.batch(attempt)
+        back = self.run.state == State.ROLLING_BACK
+        metrics.batch_committed(direction="rollback" if back else "forward", seconds=result.seconds)
+        return result
 
 
 def _step(work: _Work) -> bool:
@@ -182,6 +185,7 @@ def _with_retries(work: _Work, attempt: Callable[[], _T]) -> _T:
         try:
             return attempt()
         except OperationalError as error:
+            metrics.batch_retried()
             events.batch_retried(run=work.run.pk, error=str(error), attempt=number, batch_rows=work.pace.size)
             _drop_dead_connection()
             if connection.connection is session:  # a database that was away does not mean that the batch was too large
