@@ -30,6 +30,7 @@ def chain(servers, tmp_path):
             (watched := tmp_path / "monitoring").mkdir()
             monitoring = Monitoring(watched, alertmanager_file, **site.places)
             try:
+                site.await_ready()
                 up = {"stage-web": "up", "stage-worker": "up"}
                 until(lambda: monitoring.targets() == up, 20, monitoring.targets)
                 yield site, monitoring

@@ -1,19 +1,16 @@
 """The site that the chain ends in: two web processes and a Celery worker in enforce, and the relay."""
 
+import datetime
 from pathlib import Path
 
+import environ
+import psycopg
+
 from tests.faults.fleet import Fleet, free_port, until
-from tests.processes import Process
 from tests.servers import Servers
 
-# Answers each line with the downgrades that were made since it began.
-HISTORY = """
-from stageapp.models import ModeChange
-before = ModeChange.objects.count()
-say(ready=True)
-for line in sys.stdin:
-    since = ModeChange.objects.order_by("epoch", "version")[before:]
-    say(made=[[row.actor, row.reason] for row in since if row.kind == "downgrade"])
+DOWNGRADES = """
+    SELECT actor, reason FROM stageapp_modechange WHERE kind = 'downgrade' AND created_at >= %s ORDER BY epoch, version
 """
 SECRET = "w4" * 20
 TOKEN = "b5" * 20
@@ -24,21 +21,24 @@ class Site:
     """A running site; `relay` and `worker` are the places that the monitoring has to know beside the web's."""
 
     def __init__(self, servers: Servers, folder: Path) -> None:
-        self._history = Process(HISTORY, **servers.environment | {"STAGE_REFRESHER": "0"})
-        self._history.hear(30)
+        self._began = datetime.datetime.now(datetime.UTC)
         self.worker_port, self.relay_port = free_port(), free_port()
         self.token_file = folder / "bearer-token"
         self.token_file.write_text(TOKEN)
         self.fleet = Fleet(
             servers, folder, ALERTMANAGER_WEBHOOK_SECRET=SECRET, ALERTMANAGER_BEARER_TOKEN=TOKEN,
-            STAGE_WORKER_METRICS_PORT=str(self.worker_port),
+            STAGE_WORKER_METRICS_PORT=str(self.worker_port), TMPDIR=str(folder),
         )  # fmt: skip
         self.fleet.set("enforce")  # before Prometheus looks for the first time
-        self.web_port = self.fleet.web(WEB_PROCESSES)
         self.fleet.worker(WORKER_PROCESSES)
+        self.web_port = free_port()
         webhook = f"http://127.0.0.1:{self.web_port}/_ops/stage-validation/auto-downgrade"
         self.fleet._start("manage", "relay", "--listen", f"127.0.0.1:{self.relay_port}", "--to", webhook)
-        until(lambda: self.fleet._answers(self.relay_port), 30)
+        self.fleet.web(WEB_PROCESSES, port=self.web_port)
+
+    def await_ready(self) -> None:
+        """Wait until every process answers, or is in the registry."""
+        until(lambda: self.fleet._answers(self.relay_port), 30, self.fleet.log)
         self.fleet.registered(WEB_PROCESSES + WORKER_PROCESSES, 60)
 
     @property
@@ -61,11 +61,11 @@ class Site:
 
     def downgrades(self) -> list[tuple[str, bool]]:
         """Return who lowered the mode since the site began, oldest first, and whether an alert of ours is named."""
-        return [(actor, "StageRejects" in reason) for actor, reason in self._history.ask()["made"]]
+        at = environ.Env.db_url_config(self.fleet.servers.environment["DATABASE_URL"])
+        place = {"host": at["HOST"], "port": at["PORT"], "dbname": at["NAME"]}
+        with psycopg.connect(**place, user=at["USER"], password=at["PASSWORD"]) as connection:
+            made = connection.execute(DOWNGRADES, [self._began]).fetchall()
+        return [(actor, "StageRejects" in reason) for actor, reason in made]
 
     def end(self) -> None:
         self.fleet.end()
-        self._history.popen.kill()
-        self._history.popen.wait()
-        for pipe in (self._history.popen.stdin, self._history.popen.stdout, self._history.popen.stderr):
-            pipe.close()

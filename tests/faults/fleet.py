@@ -61,9 +61,9 @@ class Fleet:
         self._control.hear(30)
         self._control.ask("forget")
 
-    def web(self, workers: int = 2, *options: str, config: str = "python:config.gunicorn") -> int:
+    def web(self, workers: int = 2, *options: str, config: str = "python:config.gunicorn", port: int = 0) -> int:
         """Start a gunicorn; return its port once it answers."""
-        port = free_port()
+        port = port or free_port()
         bind = ["-w", str(workers), "-b", f"127.0.0.1:{port}", "--no-control-socket"]
         self._start("gunicorn", *(["-c", config] if config else []), *bind, *options, "config.wsgi")
         until(lambda: self._answers(port), 30)
