@@ -13,8 +13,8 @@ from tests import shipped_vocabulary
 
 # Files of long tests, in real processes: begun first, so that no worker is left alone with one at the end.
 LONG = (
-    "schemathesis/", "management/test_demo", "browser/", "faults/", "test_mode_processes", "normalization/test_kill",
-    "config/test_deadlines", "rollout/test_forty_days", "normalization/test_restart",
+    "chain/", "schemathesis/", "management/test_demo", "browser/", "faults/", "test_mode_processes",
+    "normalization/test_kill", "config/test_deadlines", "rollout/test_forty_days", "normalization/test_restart",
 )  # fmt: skip
 
 

@@ -5,9 +5,10 @@ import json
 import re
 
 import pytest
+import yaml
 
 from stageapp import metrics
-from tests.config.observability.programs import SHIPPED
+from tests.config.observability.programs import SHIPPED, run
 from tests.config.observability.test_rules import alerts, metrics_in, rules
 
 BOARD = json.loads((SHIPPED / "dashboards" / "stage.json").read_text())
@@ -67,3 +68,10 @@ def test_each_line_of_a_panel_that_an_alert_watches_is_the_alerts_threshold():
     thresholds = {step["value"] for step in refused["fieldConfig"]["defaults"]["thresholds"]["steps"]} - {None}
     stated = " ".join(rule["expr"] for name, rule in alerts().items() if name.startswith("StageRejects"))
     assert thresholds == {float(found) for found in re.findall(r"> (0\.\d+)", stated)}
+
+
+def test_prometheus_understands_every_expression(tmp_path):
+    asked = [{"record": f"panel:expression:{number}", "expr": text} for number, text in enumerate(EXPRESSIONS)]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": asked}]}))
+    done = run("promtool", "check", "rules", tmp_path / "rules.yml")
+    assert (done.returncode, f"{len(asked)} rules found" in done.stdout) == (0, True), done.stdout + done.stderr
