@@ -331,11 +331,12 @@ def _checked(name: str, value: str | None, read: Callable[[str], object]) -> str
 
 
 # The webhook by which Alertmanager takes enforce back (docs/webhook.md). Where neither is set it believes nobody.
+# Read as they stand: env.str() takes what is empty for unset, and a $ at the beginning for another variable's name.
 ALERTMANAGER_WEBHOOK_SECRET = _checked(
-    "ALERTMANAGER_WEBHOOK_SECRET", env.str("ALERTMANAGER_WEBHOOK_SECRET", default=None), read_secrets
+    "ALERTMANAGER_WEBHOOK_SECRET", env.ENVIRON.get("ALERTMANAGER_WEBHOOK_SECRET"), read_secrets
 )
 ALERTMANAGER_BEARER_TOKEN = _checked(
-    "ALERTMANAGER_BEARER_TOKEN", env.str("ALERTMANAGER_BEARER_TOKEN", default=None), read_tokens
+    "ALERTMANAGER_BEARER_TOKEN", env.ENVIRON.get("ALERTMANAGER_BEARER_TOKEN"), read_tokens
 )
 STAGE_WEBHOOK_RETENTION_DAYS = env.int("STAGE_WEBHOOK_RETENTION_DAYS", default=30)
 STAGE_BASE_URL = env.str("STAGE_BASE_URL", default="")

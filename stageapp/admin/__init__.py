@@ -3,6 +3,7 @@
 from stageapp.admin import (
     audit,
     consumers,
+    deliveries,
     drift,
     modes,
     plans,
@@ -20,6 +21,7 @@ from stageapp.admin import (
 __all__ = [
     "audit",
     "consumers",
+    "deliveries",
     "drift",
     "modes",
     "plans",

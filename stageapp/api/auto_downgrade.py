@@ -14,8 +14,6 @@ from stageapp.webhook import deliveries
 from stageapp.webhook.authenticators import NotVerified, Sent
 from stageapp.webhook.notification import Unreadable
 
-PATH = "/_ops/stage-validation/auto-downgrade"
-
 
 class NotBelieved(Problem):
     """The delivery proves not who sent it, or when."""

@@ -1,45 +1,20 @@
 """Sign a notification and hand it on, again and again until the receiver has it or the time is over."""
 
-import http.client
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from stageapp import events
-from stageapp.webhook import signatures
+from stageapp.webhook import sending, signatures
 from stageapp.webhook.notification import Notification
+from stageapp.webhook.sending import NotReached
 
 SLOT_SECONDS = 300  # a repeat within it is the same delivery
 ATTEMPT_SECONDS = 4.0
 FIRST_WAIT, LONGEST_WAIT = 0.2, 2.0
 UNREACHABLE = 503  # Alertmanager comes again
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
-
-
-@dataclass(frozen=True)
-class Receiver:
-    """Where notifications go: an http or https URL. No redirect is followed, and no proxy asked."""
-
-    url: str
-
-    def post(self, body: bytes, headers: dict[str, str], seconds: float) -> int:
-        """Send once and return the status.
-
-        Raises:
-            OSError: the receiver is not there, or does not answer in time.
-            http.client.HTTPException: what answers is no HTTP.
-        """
-        address = urlsplit(self.url)
-        kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
-        connection = kind(address.hostname or "", address.port, timeout=seconds)
-        try:
-            path = (address.path or "/") + (f"?{address.query}" if address.query else "")
-            connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
-            return connection.getresponse().status
-        finally:
-            connection.close()
 
 
 def delivery_id(told: Notification, now: float) -> str:
@@ -55,7 +30,7 @@ def delivery_id(told: Notification, now: float) -> str:
 class Forwarder:
     """Hands notifications on. `seconds` is how long it tries; `stopping` ends the tries early."""
 
-    receiver: Receiver
+    url: str
     key: bytes
     seconds: float
     stopping: threading.Event
@@ -79,7 +54,8 @@ class Forwarder:
         """Send once, with a fresh timestamp and the same id."""
         headers = signatures.headers(self.key, id, int(self.clock()), body)
         try:
-            return self.receiver.post(body, headers, max(0.1, min(ATTEMPT_SECONDS, deadline - time.monotonic())))
-        except (OSError, http.client.HTTPException) as error:
-            events.receiver_away(id=id, error=type(error).__name__)
+            seconds = max(0.1, min(ATTEMPT_SECONDS, deadline - time.monotonic()))
+            return sending.post(self.url, body, headers, seconds)
+        except NotReached as error:
+            events.receiver_away(id=id, error=str(error))
             return UNREACHABLE

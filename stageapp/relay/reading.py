@@ -10,6 +10,10 @@ HEAD_BYTES = 16_384
 _DRAIN_SECONDS = 0.5
 
 
+class TooMuch(Exception):
+    """A request is larger than any that is taken."""
+
+
 class BoundedReader(io.RawIOBase):
     """What a client sends, until `seconds` are over or `size` bytes have come."""
 
@@ -27,10 +31,11 @@ class BoundedReader(io.RawIOBase):
 
         Raises:
             TimeoutError: the time is over, however much has arrived before.
+            TooMuch: the size has come, and more is asked for.
         """
         view = memoryview(buffer)[: self._left]
         if not view:
-            return 0  # as if the client had ended: more than this is never looked at
+            raise TooMuch
         if (rest := self._deadline - time.monotonic()) <= 0:
             raise TimeoutError
         self._line.settimeout(rest)
@@ -47,6 +52,6 @@ def bounded(line: socket.socket, seconds: float, body_bytes: int) -> io.Buffered
 def drain(line: socket.socket, size: int) -> None:
     """Drop what a client still sends, up to `size` bytes: a line closed with bytes unread tears the answer away."""
     rest = bounded(line, _DRAIN_SECONDS, size)
-    with suppress(OSError):
+    with suppress(OSError, TooMuch):
         while rest.read1(65_536):
             pass

@@ -76,7 +76,8 @@ class Handler(BaseHTTPRequestHandler):
     forwarder: Forwarder
     limits: Limits
     server_version, sys_version = "stage-relay", ""
-    request_version, requestline, command = "HTTP/1.0", "", ""
+    default_request_version = request_version = "HTTP/1.0"
+    requestline = command = ""
 
     def setup(self) -> None:
         """Read within the limits."""
@@ -92,10 +93,11 @@ class Handler(BaseHTTPRequestHandler):
                 if self.raw_requestline and self.parse_request():
                     self._answer(*self._serve())
             except TimeoutError:
-                self._answer(408, {"error": "the request took too long to arrive"})
+                self._refuse(Refused(408, "the request took too long to arrive"))
+            except reading.TooMuch:
+                self._refuse(Refused(431, "the head of the request is too large"))
             except Refused as refusal:
-                self._answer(refusal.status, {"error": str(refusal)})
-                reading.drain(self.connection, _DRAINED_BYTES)
+                self._refuse(refusal)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer what Python's own parser refuses, without repeating what was sent."""
@@ -119,6 +121,10 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(400, str(error)) from None
         status = self.forwarder.forward(body, told)
         return status, {"status": status}
+
+    def _refuse(self, refusal: Refused) -> None:
+        self._answer(refusal.status, {"error": str(refusal)})
+        reading.drain(self.connection, _DRAINED_BYTES)
 
     def _answer(self, status: int, said: Mapping[str, object]) -> None:
         body = json.dumps(said).encode()

@@ -1,15 +1,13 @@
 """Take a delivery: verify it, and do what it asks once, whatever is repeated, by whom, and how many at a time."""
 
-import datetime
 import time
 from dataclasses import dataclass
 
 from django.db import connection, transaction
-from django.utils import timezone
 
-from stageapp import conf, events, mode_history
+from stageapp import events, mode_history
 from stageapp.models.modes import ModeChange
-from stageapp.models.webhook import WebhookCount, WebhookDelivery
+from stageapp.models.webhook import WebhookDelivery
 from stageapp.rollout.changes import downgrade
 from stageapp.webhook import authenticators, notification, patience, signatures, tally
 from stageapp.webhook.authenticators import NotVerified, Sent, Verified
@@ -102,17 +100,3 @@ def _tell(verified: Verified, told: Notification, outcome: Outcome, remote: str)
         authenticator=verified.authenticator, id=verified.id, result=outcome.result, alerts=list(_names(told)),
         remote=remote,
     )  # fmt: skip
-
-
-def forget_old() -> int:
-    """Delete what its retention has passed; return how many deliveries.
-
-    None of them can have a second effect: a signature is no longer fresh, and of a bearer's alerts nothing is left.
-    """
-    oldest = timezone.now() - datetime.timedelta(days=conf.webhook_retention_days())
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL stageapp.prune = 'on'")
-        deleted, _ = WebhookDelivery.objects.filter(received_at__lt=oldest).delete()
-        cursor.execute("SET LOCAL stageapp.prune = ''")
-    WebhookCount.objects.filter(hour__lt=oldest).delete()
-    return deleted

@@ -18,6 +18,7 @@ from stageapp.models import (
     Stage,
     Strategy,
     TrafficWindow,
+    WebhookDelivery,
 )
 from stageapp.unknowns import records
 from stageapp.unknowns.examples import example
@@ -54,6 +55,10 @@ def one_of_each(plan):
         target="stageapp.PortfolioCompany.stage", run=run.pk, checked_at=timezone.now(), looked_at=timezone.now(),
         writes=1, unknown_rows=2, problem="<script>alert(4)</script>",
         spellings=[{"value": example(HOSTILE), "stage": None, "reason": "unmapped", "rows": 2}],
+    )  # fmt: skip
+    WebhookDelivery.objects.create(
+        authenticator="none", result="refused", webhook_id="<b>bold</b>", alerts=["<script>alert(6)</script>"],
+        remote="<i>partner</i>", detail="<u>Seed</u>",
     )  # fmt: skip
     Group.objects.create(name="<b>group</b>")
     User.objects.create_user("<b>user</b>")

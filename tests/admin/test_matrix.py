@@ -16,6 +16,7 @@ FOR_STRANGERS = {"login"}
 SYSTEM_OWNED = [
     "modechange", "modeproposal", "trafficwindow", "plan", "planentry", "run", "batch", "checkpoint",
     "normalizationlog", "vocabularyversion", "consumer", "strategy", "unknownentry", "driftcheck", "consumersighting",
+    "webhookdelivery",
 ]  # fmt: skip
 CLOSED_TO_ALL = {f"stageapp_{model}_{what}" for model in SYSTEM_OWNED for what in ("add", "delete")}
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from stageapp import conf
-from stageapp.relay.forwarding import Forwarder, Receiver
+from stageapp.relay.forwarding import Forwarder
 from stageapp.relay.requests import Limits
 from stageapp.relay.server import AddressError, Relay, read_address
 
@@ -49,7 +49,7 @@ class Command(BaseCommand):
             CommandError: a secret is not set, or the address cannot be listened on.
         """
         stop = threading.Event()
-        forwarder = Forwarder(Receiver(options["to"]), _key(), options["seconds"], threading.Event())
+        forwarder = Forwarder(options["to"], _key(), options["seconds"], threading.Event())
         limits = _limits(required=options["require_bearer"] or options["allow_remote"])
         try:
             server = Relay(read_address(options["listen"], allow_remote=options["allow_remote"]), forwarder, limits)
