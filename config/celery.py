@@ -1,6 +1,7 @@
 """The Celery application: `celery -A config.celery worker --beat`."""
 
 import os
+import sys
 from typing import Any
 
 from config import embedded
@@ -12,12 +13,15 @@ from celery import Celery, signals  # noqa: E402  the servers must be known befo
 
 from stageapp import metrics_folder  # noqa: E402
 
+
+# Connected before the application is made, whose own receiver of this signal loads Django.
+@signals.import_modules.connect  # type: ignore[untyped-decorator]
+def begin_metrics(**_: Any) -> None:
+    """Begin the folder of the metrics, as the master of a worker (or as beat); too late once counting has begun."""
+    if "prometheus_client" not in sys.modules:
+        metrics_folder.begin("worker")
+
+
 app = Celery("stage")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-
-
-@signals.celeryd_init.connect  # type: ignore[untyped-decorator]
-def begin_metrics(**_: Any) -> None:
-    """Begin the folder of the metrics, as a worker's master and before Django loads."""
-    metrics_folder.begin("worker")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,14 @@ FOLDERS = "stage-metrics-*"
 
 
 def children_of(pid):
-    return [int(word) for word in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def answers(port):
+    try:
+        return get(port)
+    except OSError:
+        return None
 
 
 def until_each_worker_has_counted(fleet, port, folder):
@@ -73,13 +81,15 @@ def test_a_folder_goes_with_its_master_and_one_that_was_killed_is_removed_by_the
     fleet = fleet_with()
     fleet.web(1)
     [first] = tmp_path.glob(FOLDERS)
-    fleet._programs[-1].terminate()
-    until(lambda: not first.exists(), 30)
-    fleet._programs.clear()
+    ended = fleet._programs.pop()
+    ended.terminate()
+    ended.wait(30)
+    assert not first.exists()
     fleet.web(1)
     [killed] = tmp_path.glob(FOLDERS)
-    os.killpg(fleet._programs[-1].pid, signal.SIGKILL)
-    fleet._programs.pop().wait()
+    ended = fleet._programs.pop()
+    os.killpg(ended.pid, signal.SIGKILL)
+    ended.wait(30)
     os.utime(killed, (0, 0))
     fleet.web(1)
     assert not killed.exists()
@@ -92,9 +102,14 @@ def test_a_worker_tells_the_tasks_of_its_children_at_its_own_port(fleet_with, tm
     fleet.worker(2)
     fleet.registered(2)
     name = "stageapp.tasks.take_planned_steps"
+    until(lambda: answers(port), 30)
     for _ in range(6):
         fleet._control.ask(f"task {name}")
-    until(lambda: scrape(port).sum("stage_task_seconds_count", task=name, outcome="success") == 6, 30)
+    until(
+        lambda: scrape(port).sum("stage_task_seconds_count", task=name, outcome="success") == 6,
+        30,
+        lambda: f"{scrape(port).text}\n{fleet.log()}",
+    )
     found = scrape(port)
     assert found.sum("stage_mode_processes", process="worker") == 2
     assert not found.all("stage_mode_info")  # that is for the web servers to tell
@@ -112,17 +127,10 @@ def test_a_worker_whose_port_is_taken_says_so_and_works(fleet_with):
     port = free_port()
     fleet = fleet_with(STAGE_WORKER_METRICS_PORT=str(port))
     fleet.worker(1)
-    until(lambda: get_or_none(port), 30)
+    until(lambda: answers(port), 30)
     fleet.worker(1)
     until(lambda: "worker_metrics_not_served" in fleet.log(), 30)
     fleet.registered(2)
-
-
-def get_or_none(port):
-    try:
-        return get(port)
-    except OSError:
-        return None
 
 
 def test_with_postgres_hanging_a_scrape_still_tells_the_counts_in_bounded_time(servers, fleet_with, tmp_path):
