@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from stageapp import events, mode_history
+from stageapp import events, metrics, mode_history
 from stageapp.models.modes import ModeChange
 from stageapp.models.webhook import WebhookDelivery
 from stageapp.rollout.changes import downgrade
@@ -96,6 +96,7 @@ def _names(told: Notification) -> tuple[str, ...]:
 
 
 def _tell(verified: Verified, told: Notification, outcome: Outcome, remote: str) -> None:
+    metrics.webhook_delivered(authenticator=verified.authenticator, outcome=outcome.result)
     events.webhook_taken(
         authenticator=verified.authenticator, id=verified.id, result=outcome.result, alerts=list(_names(told)),
         remote=remote,

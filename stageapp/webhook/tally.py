@@ -14,7 +14,7 @@ from django.db import Error, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from stageapp import events
+from stageapp import events, metrics
 from stageapp.models.webhook import WebhookCount, WebhookDelivery
 from stageapp.refresher import refresher
 
@@ -59,6 +59,7 @@ os.register_at_fork(after_in_child=_begin_anew)
 
 def note(delivery: Uneventful) -> None:
     """Note one delivery. No I/O."""
+    metrics.webhook_delivered(authenticator=delivery.authenticator, outcome=delivery.result)
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     with _process.lock:
         _process.counts[hour, delivery.authenticator, delivery.result, delivery.why] += 1
