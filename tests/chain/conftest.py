@@ -1,4 +1,4 @@
-"""The servers, the site and its monitoring, for a run of the chain."""
+"""The servers and the site of the chain's runs, and what watches it."""
 
 from contextlib import contextmanager
 
@@ -10,36 +10,38 @@ from tests.config.observability.programs import need
 from tests.faults.fleet import until
 from tests.servers import running
 
+# Which of the shipped configurations of Alertmanager goes which way, and who is then said to have lowered the mode.
+WAYS = {"relay": ("alertmanager.yml", "webhook:standard"), "bearer": ("alertmanager-bearer.yml", "webhook:bearer")}
+
 
 @pytest.fixture(scope="package")
-def servers(tmp_path_factory):
+def site(tmp_path_factory):
+    need(*PROGRAMS)
     with running(tmp_path_factory.mktemp("servers")) as servers:
-        yield servers
-
-
-@pytest.fixture
-def chain(servers, tmp_path):
-    """Return a context that runs the site in enforce and its monitoring, by one of Alertmanager's configurations."""
-
-    @contextmanager
-    def running_by(alertmanager_file):
-        need(*PROGRAMS)
-        (folder := tmp_path / "site").mkdir()
-        site = Site(servers, folder)
+        site = Site(servers, tmp_path_factory.mktemp("site"))
         try:
-            (watched := tmp_path / "monitoring").mkdir()
-            monitoring = Monitoring(watched, alertmanager_file, **site.places)
-            try:
-                site.await_ready()
-                up = {"stage-web": "up", "stage-worker": "up"}
-                until(lambda: monitoring.targets() == up, 20, monitoring.targets)
-                yield site, monitoring
-            finally:
-                monitoring.end()
+            site.await_ready()
+            yield site
         finally:
             site.end()
 
-    return running_by
+
+@pytest.fixture
+def watched(site, tmp_path):
+    """Return a context in which the site, all in enforce, is watched by Prometheus and Alertmanager."""
+
+    @contextmanager
+    def watching(way):
+        site.enforce()
+        monitoring = Monitoring(tmp_path, WAYS[way][0], **site.places)
+        try:
+            up = {"stage-web": "up", "stage-worker": "up"}
+            until(lambda: monitoring.targets() == up, 20, monitoring.targets)
+            yield monitoring
+        finally:
+            monitoring.end()
+
+    return watching
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ def run_once(site: Site, monitoring: Monitoring, good_seconds: float) -> Measure
     with Traffic(site.web_port) as traffic:
         time.sleep(good_seconds)
         assert {answer.status for answer in traffic.answers} == {200}
+        assert site.all_in("enforce")
         began = time.time()
         traffic.bad = True
         until(lambda: site.all_in("warn"), GIVE_UP_SECONDS, lambda: monitoring.log() + site.fleet.log())

@@ -1,5 +1,6 @@
 """Debian's Prometheus and Alertmanager as processes of a test, with the shipped configuration."""
 
+import datetime
 import json
 import subprocess
 import urllib.parse
@@ -19,10 +20,10 @@ class Monitoring:
 
     def __init__(self, folder: Path, alertmanager_file: str, **places: str) -> None:
         self._folder, self._programs = folder, []
-        self.port, alertmanager = free_port(), free_port()
-        installed = install(folder, alertmanager=f"127.0.0.1:{alertmanager}", **places)
+        self.port, self._alertmanager = free_port(), free_port()
+        installed = install(folder, alertmanager=f"127.0.0.1:{self._alertmanager}", **places)
         self._start(
-            "prometheus-alertmanager", alertmanager, f"--config.file={installed / alertmanager_file}",
+            "prometheus-alertmanager", self._alertmanager, f"--config.file={installed / alertmanager_file}",
             f"--storage.path={folder / 'alertmanager'}", "--cluster.listen-address=",
         )  # fmt: skip
         self._start(
@@ -66,6 +67,17 @@ class Monitoring:
             if at >= since
         ]
         return min(found, default=None)
+
+    def alert(self, *, ended: bool = False, **labels: str) -> None:
+        """Tell Alertmanager of an alert, or of its end, as Prometheus would."""
+        now = datetime.datetime.now(datetime.UTC).isoformat()
+        said = [{"labels": labels} | ({"endsAt": now} if ended else {})]
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._alertmanager}/api/v2/alerts", json.dumps(said).encode(),
+            {"Content-Type": "application/json"},
+        )  # fmt: skip
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            assert answer.status == 200
 
     def log(self) -> str:
         """Return what both have written."""

@@ -1,6 +1,7 @@
 """The site that the chain ends in: two web processes and a Celery worker in enforce, and the relay."""
 
 import datetime
+import re
 from pathlib import Path
 
 import environ
@@ -29,7 +30,6 @@ class Site:
             servers, folder, ALERTMANAGER_WEBHOOK_SECRET=SECRET, ALERTMANAGER_BEARER_TOKEN=TOKEN,
             STAGE_WORKER_METRICS_PORT=str(self.worker_port), TMPDIR=str(folder),
         )  # fmt: skip
-        self.fleet.set("enforce")  # before Prometheus looks for the first time
         self.fleet.worker(WORKER_PROCESSES)
         self.web_port = free_port()
         webhook = f"http://127.0.0.1:{self.web_port}/_ops/stage-validation/auto-downgrade"
@@ -56,16 +56,16 @@ class Site:
         return self.modes() == [mode] * (WEB_PROCESSES + WORKER_PROCESSES)
 
     def enforce(self) -> None:
-        """Raise the mode again, as a person does after a downgrade, and wait until every process follows."""
+        """Raise the mode, as a person does, also after a downgrade, and wait until every process follows."""
         self.fleet.agreed(self.fleet.set("enforce"))
 
-    def downgrades(self) -> list[tuple[str, bool]]:
-        """Return who lowered the mode since the site began, oldest first, and whether an alert of ours is named."""
+    def downgrades(self) -> list[tuple[str, str]]:
+        """Return who lowered the mode since the site began, and for which alerts, oldest first."""
         at = environ.Env.db_url_config(self.fleet.servers.environment["DATABASE_URL"])
         place = {"host": at["HOST"], "port": at["PORT"], "dbname": at["NAME"]}
         with psycopg.connect(**place, user=at["USER"], password=at["PASSWORD"]) as connection:
             made = connection.execute(DOWNGRADES, [self._began]).fetchall()
-        return [(actor, "StageRejects" in reason) for actor, reason in made]
+        return [(actor, ", ".join(re.findall(r"Stage\w+", reason))) for actor, reason in made]
 
     def end(self) -> None:
         self.fleet.end()

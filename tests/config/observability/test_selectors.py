@@ -20,6 +20,7 @@ VALUES = {
     ("stage_requests_total", "outcome"): {"accepted", "warned", "rejected", "malformed", "error"},
     ("stage_run_state", "state"): set(State.values),
     ("stage_processes", "state"): {"live", "stale"},
+    ("stage_mode_changes_total", "kind"): {"manual", "downgrade", "scheduled"},
     ("stage_webhook_deliveries_total", "authenticator"): {
         authenticators.STANDARD, authenticators.ALERTMANAGER, authenticators.BEARER, authenticators.NONE
     },
