@@ -177,3 +177,16 @@ def test_w013_runs_that_need_a_backup_that_nobody_can_make(settings, missing):
     assert list(found()) == ["stageapp.W013"]
     settings.STAGE_BACKUP_ADAPTER = "/usr/local/bin/adapter"
     assert found() == {}
+
+
+@pytest.mark.parametrize("address", ["stages.example.org", "ftp://x", "https://", "https://x/?y=1"])
+def test_e040_an_address_that_leads_nowhere(settings, address):
+    settings.STAGE_BASE_URL = address
+    assert list(found()) == ["stageapp.E040"]
+    settings.STAGE_BASE_URL = "https://stages.example.org/below"
+    assert found() == {}
+
+
+def test_e041_a_log_that_is_forgotten_at_once(settings):
+    settings.STAGE_WEBHOOK_RETENTION_DAYS = 0
+    assert list(found()) == ["stageapp.E041"]

@@ -24,7 +24,7 @@ class WebhookDeliveryAdmin(BoundedAdmin):
     """The webhook's log."""
 
     change_list_template = "admin/stageapp/delivery_list.html"
-    list_display = ["received_at", "authenticator", "result", "names", "remote", "webhook_id", "detail"]
+    list_display = ["received_at", "result", "names", "authenticator", "remote", "detail"]
     list_filter = ["result", "authenticator", "received_at"]
     sortable_by = ()
     search_fields = ["webhook_id__exact"]

@@ -43,8 +43,8 @@ class AutoDowngrade(Endpoint):
     def perform_authentication(self, request: Request) -> None:
         """Leave it to the signature of the body, and throttle nobody.
 
-        An alert has to get in, whoever else calls from its address; and Alertmanager never repeats what is answered
-        with 429.
+        An alert has to get in, whoever else calls from its address; and Alertmanager does not come again soon after
+        a 429.
         """
 
     def post(self, request: Request) -> Response:

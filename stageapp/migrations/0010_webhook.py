@@ -113,8 +113,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "webhook delivery",
-                "verbose_name_plural": "webhook deliveries",
+                "verbose_name": "alert delivery",
+                "verbose_name_plural": "alert deliveries",
                 "ordering": ["-id"],
                 "default_permissions": ("view",),
                 "indexes": [models.Index(fields=["result", "-received_at"], name="deliveries_by_result")],

@@ -41,8 +41,8 @@ class WebhookDelivery(models.Model):
 
     class Meta:
         default_permissions = ("view",)
-        verbose_name = "webhook delivery"
-        verbose_name_plural = "webhook deliveries"
+        verbose_name = "alert delivery"
+        verbose_name_plural = "alert deliveries"
         ordering = ["-id"]
         indexes = [models.Index(fields=["result", "-received_at"], name="deliveries_by_result")]
         constraints = [models.UniqueConstraint(fields=["key"], condition=~Q(key=""), name="one_effect_per_key")]
