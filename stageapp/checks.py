@@ -105,6 +105,24 @@ def check_networks(**_: Any) -> list[CheckMessage]:
 
 
 @register(TAG)
+def check_ops_access(**_: Any) -> list[CheckMessage]:
+    """E030: a network of the operators is none. E031: a token is too short to be secret. E032: the rate is no share."""
+    hint = "Write STAGE_OPS_NETWORKS in CIDR notation, several separated by commas, e.g. 127.0.0.0/8,10.1.0.0/16."
+    messages: list[CheckMessage] = [
+        Error(f"{name!r} is no network; nobody in it may scrape.", hint=hint, id="stageapp.E030")
+        for name in conf.ops_networks()
+        if network.parse(name) is None
+    ]
+    if len(conf.metrics_tokens()) < len(conf.configured_metrics_tokens()):
+        said = f"A token in STAGE_METRICS_TOKEN is shorter than {conf.MIN_METRICS_TOKEN} characters; it does not count."
+        messages.append(Error(said, hint="Make one with: openssl rand -hex 32", id="stageapp.E031"))
+    if not 0 < conf.log_sample_rate() <= 1:
+        said = f"STAGE_LOG_SAMPLE_RATE is {conf.log_sample_rate():g}."
+        messages.append(Error(said, hint="Set it to more than 0, at most 1.", id="stageapp.E032"))
+    return messages
+
+
+@register(TAG)
 def check_thresholds(**_: Any) -> list[CheckMessage]:
     """E020: a threshold of the gates or the guard makes no sense."""
     hint = ".env.example tells the defaults of STAGE_GATE_… and STAGE_GUARD_…."

@@ -10,6 +10,7 @@ from django.db import DatabaseError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from tqdm import tqdm
 
+from stageapp.management import bars
 from stageapp.management import normalization_report as report
 from stageapp.management.actor import command_line_actor
 from stageapp.models.normalization import Run, State
@@ -73,8 +74,9 @@ class Command(BaseCommand):
             ) from None
 
     def _plan(self, *, target: str | None, **options: Any) -> None:
-        plan = plans.make_plan(target or targets.default_label(), actor=command_line_actor())
-        records.record_table(plan)
+        with bars.working("reading the column", quiet=options["json"]):
+            plan = plans.make_plan(target or targets.default_label(), actor=command_line_actor())
+            records.record_table(plan)
         self._print(report.plan_document(plan), report.plan_lines(plan), options)
 
     def _approve(self, *, hash: str, reason: str, break_glass: bool, **options: Any) -> None:
@@ -106,7 +108,8 @@ class Command(BaseCommand):
         self._show(_run_of(run), options)
 
     def _verify(self, *, run: int | None, **options: Any) -> None:
-        found = verify.verify(_run_of(run))
+        with bars.working("comparing rows and audit log", quiet=options["json"]):
+            found = verify.verify(_run_of(run))
         self._print(found, report.verification_lines(found), options)
         if not found["ok"]:
             raise CommandError("Rows and audit log disagree; see above.")
