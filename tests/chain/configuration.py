@@ -13,7 +13,7 @@ PLACES = {
     "worker": "127.0.0.1:9808",
     "alertmanager": "127.0.0.1:9093",
     "relay": "127.0.0.1:9096",
-    "bearer": "/etc/stage/alertmanager-bearer-token",
+    "bearer": "/etc/alertmanager/stage-token",
 }
 
 

@@ -63,7 +63,9 @@ def test_scrapes_and_evaluations_are_as_frequent_as_thirty_seconds_need():
 def test_the_page_names_every_place_to_set_and_each_stands_in_the_configuration():
     text = "".join(path.read_text() for path in SHIPPED.glob("*.yml"))
     assert [place for place in PLACES.values() if place not in text or f"`{place}`" not in PAGE.read_text()] == []
-    addresses = set(re.findall(r"[\d.]+:\d{4,5}|/etc/stage/[\w-]+", re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)))
+    addresses = set(
+        re.findall(r"[\d.]+:\d{4,5}|/etc/alertmanager/[\w-]+", re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE))
+    )
     assert addresses == set(PLACES.values())
 
 
