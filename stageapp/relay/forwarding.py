@@ -52,7 +52,7 @@ class Forwarder:
 
     def _attempt(self, id: str, body: bytes, deadline: float) -> int:
         """Send once, with a fresh timestamp and the same id."""
-        headers = signatures.headers(self.key, id, int(self.clock()), body)
+        headers = signatures.signed_headers(self.key, id, int(self.clock()), body)
         try:
             seconds = max(0.1, min(ATTEMPT_SECONDS, deadline - time.monotonic()))
             return sending.post(self.url, body, headers, seconds)

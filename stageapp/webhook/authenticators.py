@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import TypeVar
 
 from stageapp import conf
-from stageapp.webhook import notification, signatures
+from stageapp.webhook import headers, notification, signatures
+from stageapp.webhook.headers import Malformed
 from stageapp.webhook.notification import Unreadable
-from stageapp.webhook.signatures import Malformed
 
 TOLERANCE_SECONDS = 300
 STANDARD, ALERTMANAGER, BEARER, NONE = "standard", "alertmanager", "bearer", "none"
@@ -70,8 +70,8 @@ def verify(sent: Sent, now: float) -> Verified:
     Raises:
         NotVerified: nothing proves it, or it is more than TOLERANCE_SECONDS old or early.
     """
-    for name, (headers, check) in _AUTHENTICATORS.items():
-        if any(header in sent.headers for header in headers):
+    for name, (tried_by, check) in _AUTHENTICATORS.items():
+        if any(header in sent.headers for header in tried_by):
             try:
                 return Verified(name, check(sent, now))
             except Malformed:
@@ -83,9 +83,9 @@ def _standard(sent: Sent, now: float) -> str:
     """Return the id of a delivery by Standard Webhooks."""
     if not all(name in sent.headers for name in _STANDARD_HEADERS):
         raise NotVerified(STANDARD, Why.HEADER_MISSING)
-    id = signatures.read_id(sent.headers[signatures.ID])
-    timestamp = signatures.read_timestamp(sent.headers[signatures.TIMESTAMP])
-    given = signatures.read_signatures(sent.headers[signatures.SIGNATURE])
+    id = headers.read_id(sent.headers[headers.ID])
+    timestamp = headers.read_timestamp(sent.headers[headers.TIMESTAMP])
+    given = headers.read_signatures(sent.headers[headers.SIGNATURE])
     keys = [key for secret in _configured(conf.webhook_secrets(), STANDARD) for key in secret.keys]
     if not signatures.is_signed(keys, id, str(timestamp), sent.body, given):
         raise NotVerified(STANDARD, Why.WRONG_SIGNATURE)
@@ -96,7 +96,7 @@ def _standard(sent: Sent, now: float) -> str:
 def _alertmanager(sent: Sent, now: float) -> str:
     """Return the digest of a body that is signed as a whole, and says itself when it was sent."""
     keys = [secret.text for secret in _configured(conf.webhook_secrets(), ALERTMANAGER)]
-    if not signatures.is_signed_hex(keys, sent.body, sent.headers[ALERTMANAGER_SIGNATURE]):
+    if not signatures.is_signed_hex(keys, sent.body, headers.read_hex(sent.headers[ALERTMANAGER_SIGNATURE])):
         raise NotVerified(ALERTMANAGER, Why.WRONG_SIGNATURE)
     try:
         said = notification.read(sent.body).sent_at
@@ -141,7 +141,7 @@ def _configured(secrets: tuple[_T, ...], authenticator: str) -> tuple[_T, ...]:
     return secrets
 
 
-_STANDARD_HEADERS = (signatures.ID, signatures.TIMESTAMP, signatures.SIGNATURE)
+_STANDARD_HEADERS = (headers.ID, headers.TIMESTAMP, headers.SIGNATURE)
 _AUTHENTICATORS: dict[str, tuple[tuple[str, ...], Callable[[Sent, float], str]]] = {
     STANDARD: (_STANDARD_HEADERS, _standard),
     ALERTMANAGER: ((ALERTMANAGER_SIGNATURE,), _alertmanager),

@@ -9,7 +9,7 @@ from stageapp import events, metrics, mode_history
 from stageapp.models.modes import ModeChange
 from stageapp.models.webhook import WebhookDelivery
 from stageapp.rollout.changes import downgrade
-from stageapp.webhook import authenticators, notification, patience, signatures, tally
+from stageapp.webhook import authenticators, headers, notification, patience, tally
 from stageapp.webhook.authenticators import NotVerified, Sent, Verified
 from stageapp.webhook.notification import Notification, Unreadable, clean
 from stageapp.webhook.tally import Uneventful
@@ -39,7 +39,7 @@ def receive(sent: Sent, now: float | None = None) -> Outcome:
     try:
         verified = authenticators.verify(sent, time.time() if now is None else now)
     except NotVerified as error:
-        said = clean(sent.headers.get(signatures.ID, ""))
+        said = clean(sent.headers.get(headers.ID, ""))
         tally.note(Uneventful(error.authenticator, "refused", error.why, said, remote=remote))
         raise
     try:

@@ -33,7 +33,7 @@ def send_test(person: Person, reason: str) -> None:
     if not secrets:
         raise TrialFailed("No secret is set, so nothing can be signed. Set ALERTMANAGER_WEBHOOK_SECRET and restart.")
     body = _body(person, reason)
-    headers = signatures.headers(secrets[0].keys[0], f"test_{uuid.uuid4().hex}", int(time.time()), body)
+    headers = signatures.signed_headers(secrets[0].keys[0], f"test_{uuid.uuid4().hex}", int(time.time()), body)
     if conf.base_url():
         _over_http(conf.base_url() + sending.PATH, body, headers)
     else:

@@ -39,7 +39,7 @@ def body(*alerts, **more):
 
 def signed(sent, id="msg_1", *, secret=SECRET, at=None):
     """Return the headers of Standard Webhooks."""
-    return signatures.headers(secret.encode(), id, int(time.time() if at is None else at), sent)
+    return signatures.signed_headers(secret.encode(), id, int(time.time() if at is None else at), sent)
 
 
 def hex_signed(sent, *, secret=SECRET):

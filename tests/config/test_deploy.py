@@ -15,7 +15,7 @@ from django.urls import resolve
 
 from config import gunicorn
 from stageapp.api.auto_downgrade import AutoDowngrade
-from stageapp.relay.server import read_address
+from stageapp.relay.addresses import read_address
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEPLOY = PROJECT / "config" / "deploy"

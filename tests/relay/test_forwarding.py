@@ -8,6 +8,7 @@ import pytest
 from stageapp import events
 from stageapp.relay import forwarding
 from stageapp.relay.forwarding import SLOT_SECONDS, Forwarder, delivery_id
+from stageapp.webhook import headers as reading
 from stageapp.webhook import notification, signatures
 from tests.api.gunicorn import free_port
 from tests.api.senders import alert, body
@@ -36,7 +37,7 @@ def test_what_a_repeat_cannot_change_is_passed_through_at_once(status, logged):
         assert forwarder(receiver.url).forward(BODY, TOLD) == status
         ((path, headers, sent),) = receiver.got
     assert (path, sent) == ("/_ops/stage-validation/auto-downgrade", BODY)
-    read = signatures.read_signatures(headers["webhook-signature"])
+    read = reading.read_signatures(headers["webhook-signature"])
     assert signatures.is_signed([KEY], headers["webhook-id"], headers["webhook-timestamp"], BODY, read)
     assert logged[0]["attempts"] == 1
 
@@ -96,4 +97,4 @@ def test_the_id_is_that_of_what_is_told():
         id_of(alert("A", since="2026-02-01T00:00:00Z")), id_of(alert("A", instance="a")),
     ]  # fmt: skip
     assert len({*same, *others}) == 7
-    assert all(signatures.read_id(one) == one for one in others)
+    assert all(reading.read_id(one) == one for one in others)

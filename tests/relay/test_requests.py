@@ -11,9 +11,10 @@ import pytest
 
 from stageapp import events
 from stageapp.relay import server as serving
+from stageapp.relay.addresses import AddressError, read_address
 from stageapp.relay.forwarding import Forwarder
 from stageapp.relay.requests import Limits
-from stageapp.relay.server import AddressError, Relay, read_address
+from stageapp.relay.server import Relay
 from tests.api.senders import body
 from tests.relay.receiver import receiving
 

@@ -5,15 +5,15 @@ import math
 import signal
 import threading
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from stageapp import conf
+from stageapp.relay.addresses import AddressError, read_address, read_url
 from stageapp.relay.forwarding import Forwarder
 from stageapp.relay.requests import Limits
-from stageapp.relay.server import AddressError, Relay, read_address
+from stageapp.relay.server import Relay
 
 # Alertmanager gives a notification up after its group_interval, and never before 10 s.
 SECONDS = 8.0
@@ -28,7 +28,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare where to listen and where to send."""
         parser.add_argument("--listen", required=True, metavar="HOST:PORT", help="a loopback address, 127.0.0.1:9096")
-        parser.add_argument("--to", required=True, type=_url, metavar="URL", help="the webhook's http or https URL")
+        parser.add_argument("--to", required=True, metavar="URL", help="the webhook's http or https URL")
         parser.add_argument(
             "--seconds",
             type=_seconds,
@@ -49,9 +49,9 @@ class Command(BaseCommand):
             CommandError: a secret is not set, or the address cannot be listened on.
         """
         stop = threading.Event()
-        forwarder = Forwarder(options["to"], _key(), options["seconds"], threading.Event())
         limits = _limits(required=options["require_bearer"] or options["allow_remote"])
         try:
+            forwarder = Forwarder(read_url(options["to"]), _key(), options["seconds"], threading.Event())
             server = Relay(read_address(options["listen"], allow_remote=options["allow_remote"]), forwarder, limits)
         except (AddressError, OSError) as error:
             raise CommandError(str(error)) from error
@@ -74,13 +74,6 @@ def _limits(*, required: bool) -> Limits:
     if required and not tokens:
         raise CommandError("Set ALERTMANAGER_BEARER_TOKEN: it is what Alertmanager has to bring.")
     return Limits(settings.STAGE_READ_SECONDS, settings.DATA_UPLOAD_MAX_MEMORY_SIZE, tokens)
-
-
-def _url(text: str) -> str:
-    address = urlsplit(text)
-    if address.scheme not in ("http", "https") or not address.hostname or address.username or address.fragment:
-        raise argparse.ArgumentTypeError(f"{text!r} is no http or https URL")
-    return text
 
 
 def _seconds(text: str) -> float:
