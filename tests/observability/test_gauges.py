@@ -8,6 +8,7 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 from prometheus_client import REGISTRY
 
+from config import celery  # noqa: F401  as in every process of the site: the broker is ours
 from stageapp import metrics, modes
 from stageapp.gauges import backups, mode, queues, reading, runs
 from stageapp.models import Run
@@ -181,6 +182,7 @@ def test_a_part_that_fails_keeps_no_other_from_being_told(monkeypatch):
     assert found == {"stage_processes", "stage_run_rows"}
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_statement_that_takes_too_long_is_given_up(monkeypatch):
     def slow():
         with connection.cursor() as cursor:
