@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.checks import CheckMessage, Error, Warning, register
 
@@ -109,6 +110,24 @@ def check_networks(**_: Any) -> list[CheckMessage]:
 
 
 @register(TAG)
+def check_ops_access(**_: Any) -> list[CheckMessage]:
+    """E030: a network of the operators is none. E031: a token is too short to be secret. E032: the rate is no share."""
+    hint = "Write STAGE_OPS_NETWORKS in CIDR notation, several separated by commas, e.g. 127.0.0.0/8,10.1.0.0/16."
+    messages: list[CheckMessage] = [
+        Error(f"{name!r} is no network; nobody in it may scrape.", hint=hint, id="stageapp.E030")
+        for name in conf.ops_networks()
+        if network.parse(name) is None
+    ]
+    if len(conf.metrics_tokens()) < len(conf.configured_metrics_tokens()):
+        said = f"A token in STAGE_METRICS_TOKEN is shorter than {conf.MIN_METRICS_TOKEN} characters; it does not count."
+        messages.append(Error(said, hint="Make one with: openssl rand -hex 32", id="stageapp.E031"))
+    if not 0 < conf.log_sample_rate() <= 1:
+        said = f"STAGE_LOG_SAMPLE_RATE is {conf.log_sample_rate():g}."
+        messages.append(Error(said, hint="Set it to more than 0, at most 1.", id="stageapp.E032"))
+    return messages
+
+
+@register(TAG)
 def check_thresholds(**_: Any) -> list[CheckMessage]:
     """E020: a threshold of the gates or the guard makes no sense."""
     hint = ".env.example tells the defaults of STAGE_GATE_… and STAGE_GUARD_…."
@@ -151,6 +170,20 @@ def check_rehearsal(**_: Any) -> list[CheckMessage]:
         hint = "Set it to the URL of a server, to `embedded`, or leave it out for the live server."
         return [Error(said, hint=hint, id="stageapp.E014")]
     return []
+
+
+@register(TAG)
+def check_webhook(**_: Any) -> list[CheckMessage]:
+    """E040: a test of the webhook would lead nowhere. E041: its log would be forgotten at once."""
+    messages: list[CheckMessage] = []
+    address = urlsplit(conf.base_url())
+    if conf.base_url() and (address.scheme not in ("http", "https") or not address.hostname or address.query):
+        hint = "Write it as https://stages.example.org, or leave it out."
+        messages.append(Error("STAGE_BASE_URL is no http or https address.", hint=hint, id="stageapp.E040"))
+    if conf.webhook_retention_days() < 1:
+        said = f"STAGE_WEBHOOK_RETENTION_DAYS is {conf.webhook_retention_days()}."
+        messages.append(Error(said, hint="Set it to 1 or more.", id="stageapp.E041"))
+    return messages
 
 
 def report_ignored_mode() -> None:

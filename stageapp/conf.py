@@ -8,8 +8,11 @@ from urllib.parse import parse_qsl
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
+from config.webhook_keys import Secret, read_secrets, read_tokens
+
 MODES = ("off", "warn", "enforce")
 DEFAULT_MODE_CEILING = "warn"
+MIN_METRICS_TOKEN = 32  # characters
 
 
 def configured_mode() -> str:
@@ -104,6 +107,31 @@ def trusted_proxies() -> int:
     return int(settings.STAGE_TRUSTED_PROXIES)
 
 
+def ops_networks() -> list[str]:
+    """Return the networks from which metrics may be read and `/_ops/` be reached, in CIDR notation."""
+    return list(settings.STAGE_OPS_NETWORKS)
+
+
+def configured_metrics_tokens() -> list[str]:
+    """Return the tokens as they are configured; `metrics_tokens` are those that count."""
+    return str(settings.STAGE_METRICS_TOKEN).split()
+
+
+def metrics_tokens() -> list[str]:
+    """Return the tokens that may read metrics from anywhere; what is too short to be secret is none."""
+    return [token for token in configured_metrics_tokens() if len(token) >= MIN_METRICS_TOKEN]
+
+
+def worker_metrics() -> tuple[str, int]:
+    """Return host and port at which a worker tells its metrics; port 0 is nowhere."""
+    return str(settings.STAGE_WORKER_METRICS_HOST), int(settings.STAGE_WORKER_METRICS_PORT)
+
+
+def log_sample_rate() -> float:
+    """Return the share of unknown-stage events that are logged where they are many, 0 to 1."""
+    return float(settings.STAGE_LOG_SAMPLE_RATE)
+
+
 def throttle_per_minute() -> float:
     """Return how many requests a minute each caller may make to one process; 0 is no limit."""
     return float(settings.STAGE_THROTTLE_PER_MINUTE)
@@ -177,3 +205,25 @@ def rehearsal_database() -> str:
 def seal_lock_seconds() -> float:
     """Return how long a step of sealing or of the guard may wait for the table's lock at once, in seconds."""
     return float(settings.STAGE_SEAL_LOCK_SECONDS)
+
+
+def webhook_secrets() -> tuple[Secret, ...]:
+    """Return the secrets that sign what comes to the webhook, the one that signs first; none where it is closed."""
+    value = str(settings.ALERTMANAGER_WEBHOOK_SECRET)
+    return read_secrets(value) if value else ()
+
+
+def webhook_tokens() -> tuple[bytes, ...]:
+    """Return the tokens that Alertmanager may bring itself; none where that way is closed."""
+    value = str(settings.ALERTMANAGER_BEARER_TOKEN)
+    return read_tokens(value) if value else ()
+
+
+def webhook_retention_days() -> int:
+    """Return how long the webhook's log is kept, in days."""
+    return int(settings.STAGE_WEBHOOK_RETENTION_DAYS)
+
+
+def base_url() -> str:
+    """Return the address at which this site calls itself, without a slash at its end; empty if none is set."""
+    return str(settings.STAGE_BASE_URL).rstrip("/")

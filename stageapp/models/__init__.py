@@ -21,6 +21,7 @@ from stageapp.models.vocabulary import (
     TextRule,
     VocabularyVersion,
 )
+from stageapp.models.webhook import WebhookCount, WebhookDelivery
 
 __all__ = [
     "AuditEntry",
@@ -65,5 +66,7 @@ __all__ = [
     "UnknownEntry",
     "VocabularyVersion",
     "WarnPeriod",
+    "WebhookCount",
+    "WebhookDelivery",
     "WorkerDrain",
 ]

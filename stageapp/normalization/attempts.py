@@ -11,9 +11,9 @@ from typing import TypeVar
 from django.db import DatabaseError, DataError, IntegrityError, InternalError, OperationalError, connection
 from psycopg.errors import QueryCanceled
 
-from stageapp import conf, events
+from stageapp import conf, events, metrics
 from stageapp.models.batches import Direction
-from stageapp.models.normalization import Run
+from stageapp.models.normalization import Run, State
 from stageapp.normalization import batches, claims, runs, targets
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import CAP_SECONDS, LAST_CAP_SECONDS, Limits, Result
@@ -104,6 +104,9 @@ class Work:
             result = self._after_refusal(error, size, skip_row)
         else:
             self._learn(result)
+            if self.lease:
+                back = self.run.state == State.ROLLING_BACK
+                metrics.batch_committed(direction="rollback" if back else "forward", seconds=result.seconds)
         self.batches += 1
         self.report(result)
         return result
@@ -162,6 +165,7 @@ class Work:
             except OperationalError as error:
                 if isinstance(error.__cause__, QueryCanceled):
                     raise
+                metrics.batch_retried()
                 events.batch_retried(run=self.run.pk, error=str(error), attempt=number, batch_rows=self.pace.size)
                 _drop_dead_connection()
                 if connection.connection is session:  # a database that was away does not mean a batch too large

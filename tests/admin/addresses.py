@@ -24,6 +24,7 @@ from stageapp.models import (
     Stage,
     Strategy,
     TrafficWindow,
+    WebhookDelivery,
 )
 from stageapp.unknowns import records
 from stageapp.unknowns.examples import example
@@ -70,6 +71,10 @@ def one_of_each(plan):
     GuardConversion.objects.create(
         target="stageapp.PortfolioCompany.stage", at=timezone.now(), raw=HOSTILE, stage="seed",
         writer="<i>partner</i>", problem="",
+    )  # fmt: skip
+    WebhookDelivery.objects.create(
+        authenticator="none", result="refused", webhook_id="<b>bold</b>", alerts=["<script>alert(6)</script>"],
+        remote="<i>partner</i>", detail="<u>Seed</u>",
     )  # fmt: skip
     Group.objects.create(name="<b>group</b>")
     User.objects.create_user("<b>user</b>")

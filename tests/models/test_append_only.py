@@ -21,6 +21,7 @@ from stageapp.models import (
     Seal,
     VocabularyVersion,
     WarnPeriod,
+    WebhookDelivery,
     WorkerDrain,
 )
 
@@ -67,6 +68,7 @@ ROWS = {
     GuardChange: lambda: GuardChange.objects.create(
         target="app.Model.field", on=True, vocabulary_version=1, actor="test", reason="a test"
     ),
+    WebhookDelivery: lambda: WebhookDelivery.objects.create(authenticator="bearer", result="downgraded", key="a"),
 }
 MODELS = pytest.mark.parametrize("model", ROWS, ids=lambda model: model.__name__)
 TRIGGERS = """

@@ -10,8 +10,8 @@ from django.db import DatabaseError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from tqdm import tqdm
 
+from stageapp.management import bars, trial_report
 from stageapp.management import normalization_report as report
-from stageapp.management import trial_report
 from stageapp.management.actor import command_line_actor
 from stageapp.management.seal_verbs import SealVerbs
 from stageapp.models.normalization import Run, State
@@ -86,8 +86,9 @@ class Command(SealVerbs):
             ) from None
 
     def _plan(self, *, target: str | None, **options: Any) -> None:
-        plan = plans.make_plan(target or targets.default_label(), actor=command_line_actor())
-        records.record_table(plan)
+        with bars.working("reading the column", quiet=options["json"]):
+            plan = plans.make_plan(target or targets.default_label(), actor=command_line_actor())
+            records.record_table(plan)
         self._print(report.plan_document(plan), report.plan_lines(plan), options)
 
     def _approve(self, *, hash: str, reason: str, break_glass: bool, **options: Any) -> None:
@@ -146,7 +147,8 @@ class Command(SealVerbs):
         self._show(_run_of(run), options)
 
     def _verify(self, *, run: int | None, **options: Any) -> None:
-        found = verify.verify(_run_of(run), full=options["full"])
+        with bars.working("comparing rows and audit log", quiet=options["json"]):
+            found = verify.verify(_run_of(run), full=options["full"])
         self._print(found, report.verification_lines(found), options)
         if not found["ok"]:
             raise CommandError("Rows and audit log disagree; see above.")
