@@ -10,7 +10,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 LAYERS = {
     "0 raw material": [
         "config/__init__.py", "config/content_types.py", "config/deadlines.py", "config/embedded/", "config/formats/",
-        "config/headers.py", "config/request_counts.py", "config/request_ids.py", "config/logs.py", "config/secret_key.py", "config/webhook_keys.py",
+        "config/headers.py", "config/request_counts.py", "config/request_ids.py", "config/logs.py",
+        "config/secret_key.py", "config/webhook_keys.py",
         "stageapp/__init__.py",
         "stageapp/conf.py", "stageapp/delimited.py", "stageapp/events.py", "stageapp/metrics.py",
         "stageapp/metrics_archive.py", "stageapp/metrics_folder.py", "stageapp/network.py", "stageapp/ops_access.py",
