@@ -17,6 +17,7 @@ from stageapp.models.permissions import Operation
 from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
 from stageapp.models.processes import ServerProcess
 from stageapp.models.rollout import ConsumerAudit, ConsumerPin, ModeProposal, PlannedStep, WarnPeriod
+from stageapp.models.throttling import RunThrottle, ThrottledTime, ThrottleLook
 from stageapp.models.traffic import TrafficHour, TrafficWindow
 from stageapp.models.unknowns import UnknownCount, UnknownEntry
 from stageapp.models.vocabulary import (
@@ -53,11 +54,14 @@ __all__ = [
     "PortfolioCompany",
     "Run",
     "RunMove",
+    "RunThrottle",
     "ServerProcess",
     "Stage",
     "StageAlias",
     "Strategy",
     "TextRule",
+    "ThrottleLook",
+    "ThrottledTime",
     "TrafficHour",
     "TrafficWindow",
     "UnknownCount",

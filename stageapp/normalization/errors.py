@@ -31,3 +31,11 @@ class BackupNeeded(NormalizationError):
 
 class SecondApproverNeeded(NormalizationError):
     """The two-person rule is on, and whoever made the plan cannot approve it."""
+
+
+class ThrottleRefused(NormalizationError):
+    """A limit makes no sense, or no reason is given."""
+
+
+class PreflightRefused(NormalizationError):
+    """Something in the database would make the run fail, or change what it must not."""

@@ -22,6 +22,7 @@ from stageapp.normalization.batches import Cursor, LostClaim, Result
 from stageapp.normalization.claims import Claim
 from stageapp.normalization.errors import IllegalMove
 from stageapp.normalization.pacing import Pace
+from stageapp.normalization.throttle import WAIT_SECONDS, Throttle
 
 MAX_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.2  # doubled with each attempt
@@ -46,6 +47,7 @@ def advance(run: Run, *, budget_seconds: float | None = None, report: Report = l
         _give_up(run, error)
         raise
     finally:
+        work.throttle.close()
         work.claim.release()
     return run
 
@@ -82,6 +84,7 @@ class _Work:
     def __post_init__(self) -> None:
         self.claim = Claim(self.run)
         self.pace = Pace(conf.batch_seconds())
+        self.throttle = Throttle(self.run)
 
     @cached_property
     def target(self) -> targets.Target:
@@ -113,6 +116,8 @@ def _step(work: _Work) -> bool:
     _with_retries(work, lambda: _look(work))
     try:
         match State(work.run.state):
+            case State.RUNNING | State.ROLLING_BACK if _held_back(work):
+                return True  # the next step sees at once whether a person pauses or cancels it meanwhile
             case State.RUNNING:
                 return _forward(work)
             case State.ROLLING_BACK:
@@ -133,6 +138,18 @@ def _dry_batch(work: _Work, cursor: Cursor) -> Result:
 def _look(work: _Work) -> None:
     work.claim.hold()
     work.run.refresh_from_db()
+
+
+def _held_back(work: _Work) -> bool:
+    """Wait a moment if the database is not well; return whether that was so."""
+    hold = work.throttle.look()
+    if hold is None:
+        return False
+    began = time.monotonic()
+    _with_retries(work, lambda: runs.beat(work.run, State(work.run.state), name()))
+    time.sleep(WAIT_SECONDS)
+    work.throttle.waited(hold, time.monotonic() - began)
+    return True
 
 
 def _forward(work: _Work) -> bool:
