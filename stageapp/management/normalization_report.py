@@ -3,8 +3,10 @@
 from typing import Any
 
 from stageapp import drift
+from stageapp.management import throttle_report
 from stageapp.models.drift import DriftCheck
 from stageapp.models.normalization import Plan, PlanEntry, Run
+from stageapp.normalization import throttling
 from stageapp.normalization.progress import Progress
 
 _SHOWN = 60  # entries of each kind that a terminal gets; --json has them all
@@ -79,6 +81,7 @@ def run_document(run: Run, at: Progress) -> dict[str, Any]:
         "worker": run.worker,
         "last_error": run.last_error,
         "verification": run.verification,
+        "throttle": throttling.shown(run).document(),
         "drift": _drift_document(_drift(run)),
     }
 
@@ -94,6 +97,7 @@ def run_lines(run: Run, at: Progress) -> list[str]:
         lines.append(f"{at.skipped:,} rows were changed by others since and left as they are.")
     if run.last_error:
         lines.append(f"Last error: {run.last_error}")
+    lines += throttle_report.standing_lines(throttling.shown(run))
     if run.verification:
         lines += verification_lines(run.verification)
     return [*lines, *_drift_lines(_drift(run))]
