@@ -17,7 +17,9 @@ class Standby(Postgres):
 
     def __init__(self, root: Path, primary: Postgres) -> None:
         # The roles come from the primary, so the password is the primary's.
-        super().__init__(dataclasses.replace(prepare(root), password=primary.location.password), primary.version, durable=False)
+        super().__init__(
+            dataclasses.replace(prepare(root), password=primary.location.password), primary.version, durable=False
+        )
         self.primary = primary
 
     def prepare(self) -> None:

@@ -124,7 +124,12 @@ def test_without_the_privilege_a_standby_is_not_taken_for_a_healthy_one(pair):
     primary, _ = pair
     with session(primary, "postgres") as connection:
         connection.execute("REVOKE pg_monitor FROM stage")
-    with started(settings(primary)) as worker:
+    with session(primary, "postgres") as other, started(settings(primary)) as worker:
+        other.execute("SELECT 1")
         readings = {one["factor"]: one for one in finished(worker)["readings"]}
     assert readings["replica_lag"]["state"] == "not measured"
     assert "grant pg_monitor" in readings["replica_lag"]["note"]
+    for hidden in ("active_sessions", "transaction_age"):
+        assert readings[hidden]["state"] == "not measured"
+        assert "1 sessions of other roles are hidden" in readings[hidden]["note"]
+    assert readings["lock_waiters"]["state"] == "ok"

@@ -11,12 +11,14 @@ from kombu.exceptions import OperationalError as BrokerError
 from tqdm import tqdm
 
 from stageapp.management import normalization_report as report
+from stageapp.management import throttle_report
 from stageapp.management.actor import command_line_actor
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import plan as plans
-from stageapp.normalization import progress, runs, targets, verify, worker
+from stageapp.normalization import progress, runs, targets, throttling, verify, worker
 from stageapp.normalization.batches import Result
 from stageapp.normalization.errors import NormalizationError
+from stageapp.normalization.factors import FACTORS
 from stageapp.tasks import advance_run
 from stageapp.unknowns import records
 
@@ -46,6 +48,12 @@ class Command(BaseCommand):
             verb.add_argument("run", nargs="?", type=int, help="the run's number; the newest one if left out")
             if name == "rollback":
                 verb.add_argument("--foreground", action="store_true", help="work here, not in a worker")
+        throttle = verbs.add_parser("throttle", help="show what holds a run back, or change its limits")
+        throttle.add_argument("run", nargs="?", type=int, help="the run's number; the newest one if left out")
+        throttle.add_argument(
+            "--set", dest="limits", nargs="+", default=[], type=_limit, metavar="NAME=LIMIT",
+            help=f"{', '.join(FACTORS)}; 0 is off, `default` is the setting's limit again",
+        )  # fmt: skip
         for name, verb in verbs.choices.items():
             verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
             if name not in ("plan", "status", "verify"):
@@ -121,6 +129,16 @@ class Command(BaseCommand):
     def _cancel(self, *, run: int | None, reason: str, **options: Any) -> None:
         self._show(runs.cancel(_run_of(run), actor=command_line_actor(), reason=reason), options)
 
+    def _throttle(
+        self, *, run: int | None, limits: list[tuple[str, float | None]], reason: str, **options: Any
+    ) -> None:
+        chosen = _run_of(run)
+        if limits:
+            throttling.change(chosen, dict(limits), actor=command_line_actor(), reason=reason)
+        shown, found = throttling.shown(chosen), throttling.limits(chosen)
+        document = {"run": chosen.pk, "limits": {name: one.limit for name, one in found.items()}, **shown.document()}
+        self._print(document, throttle_report.throttle_lines(shown, found), options)
+
     def _work(self, run: Run, options: dict[str, Any], *, foreground: bool) -> None:
         if foreground:
             self._work_here(run, options)
@@ -168,6 +186,12 @@ _RUN_VERBS = {
     "verify": "compare rows and audit log; exit 1 if they disagree",
     "rollback": "undo a run from the audit log; the newest finished one if no number is given",
 }
+
+
+def _limit(text: str) -> tuple[str, float | None]:
+    """Return NAME=LIMIT; raises ValueError, which argparse tells as wrong usage."""
+    name, _, limit = text.partition("=")
+    return name, None if limit == "default" else float(limit)
 
 
 def _after_interrupt(run: Run) -> str:
