@@ -7,6 +7,7 @@ from stageapp.management import throttle_report
 from stageapp.models.drift import DriftCheck
 from stageapp.models.normalization import Plan, PlanEntry, Run
 from stageapp.normalization import throttling
+from stageapp.normalization.preflight import Preflight
 from stageapp.normalization.progress import Progress
 
 _SHOWN = 60  # entries of each kind that a terminal gets; --json has them all
@@ -60,6 +61,11 @@ def _table(title: str, entries: list[PlanEntry], meaning: Any) -> list[str]:
     if len(entries) > _SHOWN:
         lines.append(f"{'':>12}  … and {len(entries) - _SHOWN} more; --json lists them all")
     return [title, *lines, ""]
+
+
+def preflight_lines(found: Preflight) -> list[str]:
+    """Return what was found before a run, the worst first."""
+    return [found.target, *(f"  {one.severity:<6}  {one.what}\n          {one.means}" for one in found.findings)]
 
 
 def run_document(run: Run, at: Progress) -> dict[str, Any]:

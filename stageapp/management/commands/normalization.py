@@ -15,10 +15,11 @@ from stageapp.management import throttle_report
 from stageapp.management.actor import command_line_actor
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import plan as plans
-from stageapp.normalization import progress, runs, targets, throttling, verify, worker
+from stageapp.normalization import preflight, progress, runs, targets, throttling, verify, worker
 from stageapp.normalization.batches import Result
 from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.factors import FACTORS
+from stageapp.normalization.findings import Severity
 from stageapp.tasks import advance_run
 from stageapp.unknowns import records
 
@@ -33,6 +34,8 @@ class Command(BaseCommand):
         verbs = parser.add_subparsers(dest="verb", required=True)
         plan = verbs.add_parser("plan", help="read the target and freeze what a run would change")
         plan.add_argument("--target", help="app.Model.field; may be left out when only one is configured")
+        look = verbs.add_parser("preflight", help="look whether a run can work, and what would break in silence")
+        look.add_argument("--target", help="app.Model.field; may be left out when only one is configured")
         run = verbs.add_parser("run", help="run a plan, or go on with an interrupted one")
         run.add_argument("--plan", required=True, metavar="HASH", help="as `normalization plan` printed it")
         run.add_argument("--dry-run", action="store_true", help="do everything, roll every batch back")
@@ -56,7 +59,7 @@ class Command(BaseCommand):
         )  # fmt: skip
         for name, verb in verbs.choices.items():
             verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
-            if name not in ("plan", "status", "verify"):
+            if name not in ("plan", "preflight", "status", "verify"):
                 verb.add_argument("--reason", default="from the command line", help="why; kept in the history")
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
@@ -84,6 +87,12 @@ class Command(BaseCommand):
         plan = plans.make_plan(target or targets.default_label(), actor=command_line_actor())
         records.record_table(plan)
         self._print(report.plan_document(plan), report.plan_lines(plan), options)
+
+    def _preflight(self, *, target: str | None, **options: Any) -> None:
+        found = preflight.look(target or targets.default_label())
+        self._print(found.document(), report.preflight_lines(found), options)
+        if found.worst == Severity.BLOCKS:
+            raise CommandError(f"A run of {found.target} would not start; see above.")
 
     def _approve(self, *, hash: str, reason: str, break_glass: bool, **options: Any) -> None:
         run = plans.find_plan(hash).run
