@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from stageapp import conf, events, network, thresholds
 from stageapp.backups.manifest import MIN_KEY_LENGTH
 from stageapp.conf import DEFAULT_MODE_CEILING, MODES
-from stageapp.normalization import targets
+from stageapp.normalization import factors, standbys, targets
 from stageapp.normalization.errors import TargetError
 
 TAG = "stageapp"
@@ -124,6 +124,24 @@ def check_backups(**_: Any) -> list[CheckMessage]:
         said = "Runs need a verified backup, and STAGE_BACKUP_DIR or STAGE_BACKUP_KEY is not set."
         hint = "Set both, or STAGE_BACKUP_ADAPTER to that of your backup system, or STAGE_REQUIRE_BACKUP=0."
         messages.append(Warning(said, hint=hint, id="stageapp.W013"))
+    return messages
+
+
+@register(TAG)
+def check_throttle(**_: Any) -> list[CheckMessage]:
+    """E030: a limit that holds runs makes no sense. E031: no limit to go on at. E032: a standby's URL is none."""
+    messages: list[CheckMessage] = [
+        Error(f"STAGE_HOLD_{name.upper()}: {said}", hint=".env.example tells the defaults.", id="stageapp.E030")
+        for name, limit in conf.hold_limits().items()
+        if (said := factors.nonsense(name, limit))
+    ]
+    percent = conf.hold_resume_percent()
+    if not factors.LEAST_RESUME <= percent <= factors.MOST_RESUME:
+        hint = f"Take {factors.LEAST_RESUME:g} to {factors.MOST_RESUME:g}; at 100 a run would flutter."
+        messages.append(Error(f"STAGE_HOLD_RESUME_PERCENT is {percent:g}.", hint=hint, id="stageapp.E031"))
+    if wrong := [number for number, url in enumerate(conf.standby_urls(), 1) if not standbys.is_url(url)]:
+        said = f"STAGE_STANDBY_URLS: number {wrong[0]} is no URL of a PostgreSQL."  # not the URL: a password is in it
+        messages.append(Error(said, hint="Write postgres://user:password@host:5432/database.", id="stageapp.E032"))
     return messages
 
 

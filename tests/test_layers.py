@@ -25,7 +25,7 @@ LAYERS = {
     ],
     "3 decisions": [
         "stageapp/alias_files.py", "stageapp/backups/", "stageapp/consumer_audit/", "stageapp/consumers.py",
-        "stageapp/contacts.py", "stageapp/drift.py",
+        "stageapp/contacts.py", "stageapp/doctor/", "stageapp/drift.py",
         "stageapp/finance/", "stageapp/gates/", "stageapp/vocabulary_versions.py", "stageapp/imports.py",
         "stageapp/normalization/", "stageapp/roles.py", "stageapp/rollout/", "stageapp/sightings.py",
         "stageapp/unknowns/", "stageapp/validation.py",

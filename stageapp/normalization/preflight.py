@@ -54,7 +54,6 @@ def look(label: str) -> Preflight:
     if (column := column_facts.find(target)[0]) is not None:
         olds = {change.old for change in plan.changes(newest)} if newest else set()
         found += quoted_spellings.findings(target, column, lambda text: _is_old(text, olds, meaning_of))
-        found += column_facts.met(column)
     return Preflight(label, sort(found))
 
 
@@ -86,6 +85,7 @@ def _can_work(
         return
     yield from column_facts.findings(target, column, facts, new)
     yield from constraint_facts.findings(target, column, new)
+    yield from column_facts.met(column)
 
 
 def _values_of(target: targets.Target, newest: Plan | None) -> Values | None:

@@ -41,6 +41,16 @@ class WalMarks:
         return next((max(0.0, now - at) for at, position in self.marks if position > replayed), 0.0)
 
 
+def is_url(url: str) -> bool:
+    """Tell whether it is the URL of a PostgreSQL."""
+    if not url.startswith(("postgres://", "postgresql://")):
+        return False
+    try:
+        return bool(environ.Env.db_url_config(url)["NAME"])
+    except (ValueError, KeyError):
+        return False
+
+
 @dataclass(frozen=True)
 class Replay:
     """One standby: how far it has replayed, and its own word for the lag in seconds; None where it is not known."""
@@ -55,12 +65,15 @@ class Standby:
     """Watches one standby by URL in a thread of its own: one that hangs never holds the run's worker."""
 
     def __init__(self, url: str) -> None:
-        self._parameters = libpq.of_settings(environ.Env.db_url_config(url))
+        readable = is_url(url)
+        self._parameters = libpq.of_settings(environ.Env.db_url_config(url)) if readable else {}
         self.name = f"{self._parameters.get('host', 'localhost')}:{self._parameters.get('port', '5432')}"
         self._stop = threading.Event()
-        self._at, self._position, self._problem = 0.0, 0, "it has not answered yet"
+        self._at, self._position = 0.0, 0
+        self._problem = "it has not answered yet" if readable else "its URL cannot be read"
         self._thread = threading.Thread(target=self._watch, name=f"standby {self.name}", daemon=True)
-        self._thread.start()
+        if readable:
+            self._thread.start()
 
     def replay(self) -> Replay:
         """Return what it said last, unless that is too long ago."""

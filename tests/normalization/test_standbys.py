@@ -79,3 +79,7 @@ def test_the_primary_is_no_standby(transactional_db):
     finally:
         standby.close()
         standby._thread.join(5)
+
+
+def test_a_url_that_cannot_be_read_fails_no_run():
+    assert "cannot be read" in Standby("postgres://host:port/stage").replay().problem
