@@ -1,5 +1,6 @@
-"""What holds a run back, as lines for a terminal."""
+"""What holds a run back, as lines for a terminal, and limits as they are typed there."""
 
+from argparse import ArgumentTypeError
 from typing import Any
 
 from stageapp.normalization.throttling import Limit, Shown
@@ -30,3 +31,12 @@ def _line(reading: dict[str, Any] | None, limit: Limit, waited: float) -> str:
     by = f", set by {limit.actor}: {limit.reason}" if limit.actor else ""
     wanted = f"limit {limit.limit:g}{unit}" if limit.limit else "off"
     return f"  {limit.factor:<16} {state}{note}; {wanted}{by}; waited {waited:,.1f} s"
+
+
+def parse_limit(text: str) -> tuple[str, float | None]:
+    """Return the name and the limit of NAME=LIMIT, None for `default`; raises ArgumentTypeError."""
+    name, _, limit = text.partition("=")
+    try:
+        return name, None if limit == "default" else float(limit)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not NAME=LIMIT, with a number or `default`") from None

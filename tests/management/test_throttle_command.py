@@ -48,7 +48,7 @@ def test_a_limit_that_makes_no_sense_is_refused(run, wrong):
 
 @pytest.mark.parametrize("wrong", ["replica_lag", "replica_lag=many"])
 def test_a_limit_that_is_no_number_is_wrong_usage(run, wrong):
-    with pytest.raises(CommandError, match="NAME=LIMIT"):
+    with pytest.raises(CommandError, match="is not NAME=LIMIT"):
         call_command("normalization", "throttle", "--set", wrong)
 
 

@@ -54,7 +54,7 @@ class Command(BaseCommand):
         throttle = verbs.add_parser("throttle", help="show what holds a run back, or change its limits")
         throttle.add_argument("run", nargs="?", type=int, help="the run's number; the newest one if left out")
         throttle.add_argument(
-            "--set", dest="limits", nargs="+", default=[], type=_limit, metavar="NAME=LIMIT",
+            "--set", dest="limits", nargs="+", default=[], type=throttle_report.parse_limit, metavar="NAME=LIMIT",
             help=f"{', '.join(FACTORS)}; 0 is off, `default` is the setting's limit again",
         )  # fmt: skip
         for name, verb in verbs.choices.items():
@@ -195,12 +195,6 @@ _RUN_VERBS = {
     "verify": "compare rows and audit log; exit 1 if they disagree",
     "rollback": "undo a run from the audit log; the newest finished one if no number is given",
 }
-
-
-def _limit(text: str) -> tuple[str, float | None]:
-    """Return NAME=LIMIT; raises ValueError, which argparse tells as wrong usage."""
-    name, _, limit = text.partition("=")
-    return name, None if limit == "default" else float(limit)
 
 
 def _after_interrupt(run: Run) -> str:
