@@ -236,6 +236,17 @@ STAGE_TARGETS = env.list("STAGE_TARGETS", default=["stageapp.PortfolioCompany.st
 STAGE_BATCH_SECONDS = env.float("STAGE_BATCH_SECONDS", default=0.15)
 STAGE_BATCH_PAUSE_SECONDS = env.float("STAGE_BATCH_PAUSE_SECONDS", default=0.1)
 STAGE_SINGLE_TRANSACTION_ROWS = env.int("STAGE_SINGLE_TRANSACTION_ROWS", default=10_000)
+STAGE_HOLD = {
+    "replica_lag": env.float("STAGE_HOLD_REPLICA_LAG", default=10.0),
+    "lock_waiters": env.float("STAGE_HOLD_LOCK_WAITERS", default=10.0),
+    "active_sessions": env.float("STAGE_HOLD_ACTIVE_SESSIONS", default=50.0),
+    "wal_files": env.float("STAGE_HOLD_WAL_FILES", default=100.0),
+    "transaction_age": env.float("STAGE_HOLD_TRANSACTION_AGE", default=3600.0),
+    "disk_free": env.float("STAGE_HOLD_DISK_FREE", default=10.0),
+}
+STAGE_HOLD_RESUME_PERCENT = env.float("STAGE_HOLD_RESUME_PERCENT", default=80.0)
+STAGE_STANDBY_URLS = env.list("STAGE_STANDBY_URLS", default=[])
+STAGE_DISK_PATHS = env.list("STAGE_DISK_PATHS", default=[])
 STAGE_PLAN_MAX_AGE_HOURS = env.float("STAGE_PLAN_MAX_AGE_HOURS", default=24.0)
 STAGE_SEAL_LOCK_SECONDS = env.float("STAGE_SEAL_LOCK_SECONDS", default=1.0)
 STAGE_SIGHTINGS_PER_CONSUMER = env.int("STAGE_SIGHTINGS_PER_CONSUMER", default=2000)

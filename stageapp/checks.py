@@ -13,7 +13,7 @@ from stageapp.backups.errors import BackupError
 from stageapp.backups.manifest import MIN_KEY_LENGTH
 from stageapp.backups.rehearse import EMBEDDED
 from stageapp.conf import DEFAULT_MODE_CEILING, MODES
-from stageapp.normalization import targets
+from stageapp.normalization import factors, standbys, targets
 from stageapp.normalization.errors import TargetError
 
 TAG = "stageapp"
@@ -81,7 +81,7 @@ class _Range:
 
 @register(TAG)
 def check_numbers(**_: Any) -> list[CheckMessage]:
-    """E005 to E009, E030: a number makes no sense."""
+    """E005 to E009, E034: a number makes no sense."""
     staleness = conf.mode_max_staleness()
     ranges = {
         "stageapp.E005": _Range("STAGE_BATCH_SECONDS", conf.batch_seconds(), BATCH_SECONDS_CAP),
@@ -89,7 +89,7 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
         "stageapp.E007": _Range("STAGE_MODE_MAX_STALENESS", staleness),
         "stageapp.E008": _Range("STAGE_REFRESH_SECONDS", conf.refresh_seconds(), staleness),
         "stageapp.E009": _Range("STAGE_PLAN_MAX_AGE_HOURS", conf.plan_max_age_hours()),
-        "stageapp.E030": _Range("STAGE_SEAL_LOCK_SECONDS", conf.seal_lock_seconds(), LOCK_SECONDS_CAP),
+        "stageapp.E034": _Range("STAGE_SEAL_LOCK_SECONDS", conf.seal_lock_seconds(), LOCK_SECONDS_CAP),
     }
     return [Error(f"{it.name} is {it.value:g}.", hint=it.hint, id=code) for code, it in ranges.items() if not it.holds]
 
@@ -183,6 +183,24 @@ def check_webhook(**_: Any) -> list[CheckMessage]:
     if conf.webhook_retention_days() < 1:
         said = f"STAGE_WEBHOOK_RETENTION_DAYS is {conf.webhook_retention_days()}."
         messages.append(Error(said, hint="Set it to 1 or more.", id="stageapp.E041"))
+    return messages
+
+
+@register(TAG)
+def check_throttle(**_: Any) -> list[CheckMessage]:
+    """E035: a limit that holds runs makes no sense. E036: no limit to go on at. E037: a standby's URL is none."""
+    messages: list[CheckMessage] = [
+        Error(f"STAGE_HOLD_{name.upper()}: {said}", hint=".env.example tells the defaults.", id="stageapp.E035")
+        for name, limit in conf.hold_limits().items()
+        if (said := factors.nonsense(name, limit))
+    ]
+    percent = conf.hold_resume_percent()
+    if not factors.LEAST_RESUME <= percent <= factors.MOST_RESUME:
+        hint = f"Take {factors.LEAST_RESUME:g} to {factors.MOST_RESUME:g}; at 100 a run would flutter."
+        messages.append(Error(f"STAGE_HOLD_RESUME_PERCENT is {percent:g}.", hint=hint, id="stageapp.E036"))
+    if wrong := [number for number, url in enumerate(conf.standby_urls(), 1) if not standbys.is_url(url)]:
+        said = f"STAGE_STANDBY_URLS: number {wrong[0]} is no URL of a PostgreSQL."  # not the URL: a password is in it
+        messages.append(Error(said, hint="Write postgres://user:password@host:5432/database.", id="stageapp.E037"))
     return messages
 
 

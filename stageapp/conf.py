@@ -67,6 +67,26 @@ def single_transaction_rows() -> int:
     return int(settings.STAGE_SINGLE_TRANSACTION_ROWS)
 
 
+def hold_limits() -> dict[str, float]:
+    """Return what holds a run, by factor, each limit in the factor's unit; 0 is off."""
+    return {name: float(limit) for name, limit in settings.STAGE_HOLD.items()}
+
+
+def hold_resume_percent() -> float:
+    """Return at which part of a limit a held run goes on, in percent."""
+    return float(settings.STAGE_HOLD_RESUME_PERCENT)
+
+
+def standby_urls() -> list[str]:
+    """Return the URLs of standbys whose lag is asked of themselves."""
+    return list(settings.STAGE_STANDBY_URLS)
+
+
+def disk_paths() -> list[str]:
+    """Return the folders of this machine whose file systems must not fill up."""
+    return list(settings.STAGE_DISK_PATHS)
+
+
 def plan_max_age_hours() -> float:
     """Return how old a plan may be when its run first starts, in hours."""
     return float(settings.STAGE_PLAN_MAX_AGE_HOURS)

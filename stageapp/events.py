@@ -225,3 +225,23 @@ def gauges_failed(*, part: str, error: str) -> None:
 def worker_metrics_not_served(*, host: str, port: int, error: str) -> None:
     """Record that a worker cannot tell its metrics, as its port is taken; it works all the same."""
     _log.error("worker_metrics_not_served", host=host, port=port, error=error)
+
+
+def run_held(*, run: int, reason: str, text: str) -> None:
+    """Record that a run waits for the database to be well again."""
+    _log.warning("run_held", run=run, reason=reason, text=text)
+
+
+def run_released(*, run: int, reason: str) -> None:
+    """Record that a run goes on after it was held."""
+    _log.info("run_released", run=run, reason=reason)
+
+
+def run_throttle_changed(*, run: int, limits: dict[str, float | None], actor: str, reason: str) -> None:
+    """Record that a person changed what holds a run."""
+    _log.info("run_throttle_changed", run=run, limits=limits, actor=actor, reason=reason)
+
+
+def throttle_look_failed(*, run: int, error: str) -> None:
+    """Record that the database's health could not be read; the run goes on."""
+    _log.warning("throttle_look_failed", run=run, error=error)

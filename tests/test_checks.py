@@ -240,3 +240,28 @@ def test_tokens_and_a_rate_that_are_right(settings):
     settings.STAGE_METRICS_TOKEN = f"{'t' * 32} {'u' * 64}"
     settings.STAGE_LOG_SAMPLE_RATE = 1.0
     assert found() == {}
+
+
+@pytest.mark.parametrize("name, limit", [("replica_lag", -1.0), ("disk_free", 101.0), ("lock_waiters", float("nan"))])
+def test_e035_a_limit_that_holds_runs_and_makes_no_sense(settings, name, limit):
+    settings.STAGE_HOLD = settings.STAGE_HOLD | {name: limit}
+    messages = found()
+    assert list(messages) == ["stageapp.E035"]
+    assert f"STAGE_HOLD_{name.upper()}" in messages["stageapp.E035"].msg
+
+
+@pytest.mark.parametrize("percent", [0, 100, 150, float("nan")])
+def test_e036_no_easier_limit_to_go_on_at(settings, percent):
+    settings.STAGE_HOLD_RESUME_PERCENT = percent
+    assert list(found()) == ["stageapp.E036"]
+
+
+@pytest.mark.parametrize(
+    "url", ["nothing", "redis://host/0", "postgres://me:hunter2@host:5432/", "postgres://h:x/y", ""]
+)
+def test_e037_a_standby_that_is_no_url_is_named_by_its_number(settings, url):
+    settings.STAGE_STANDBY_URLS = ["postgres://me:secret@host:5432/stage", url]
+    messages = found()
+    assert list(messages) == ["stageapp.E037"]
+    assert "number 2" in messages["stageapp.E037"].msg
+    assert "hunter2" not in str(messages["stageapp.E037"])

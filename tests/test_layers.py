@@ -28,7 +28,7 @@ LAYERS = {
     ],
     "3 decisions": [
         "stageapp/alias_files.py", "stageapp/backups/", "stageapp/consumer_audit/", "stageapp/consumers.py",
-        "stageapp/contacts.py", "stageapp/drift.py",
+        "stageapp/contacts.py", "stageapp/doctor/", "stageapp/drift.py",
         "stageapp/finance/", "stageapp/gates/", "stageapp/gauges/", "stageapp/imports.py",
         "stageapp/vocabulary_versions.py",
         "stageapp/normalization/", "stageapp/roles.py", "stageapp/rollout/", "stageapp/sightings.py",

@@ -25,7 +25,8 @@ Gauges = Callable[[], Iterator[Metric]]
 
 # What is read, in this order; a part that fails is left out, and the others are told.
 PARTS: tuple[Gauges, ...] = (
-    mode.stored_mode, mode.registry, runs.newest_runs, runs.all_rows, runs.drift, backups.ages, queues.waiting_rows,
+    mode.stored_mode, mode.registry, runs.newest_runs, runs.all_rows, runs.throttled, runs.drift, backups.ages,
+    queues.waiting_rows,
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from stageapp.metrics import Family
 from stageapp.models.batches import Checkpoint, Direction
 from stageapp.models.drift import DriftCheck
 from stageapp.models.normalization import ACTIVE, UNFINISHED, Run
-from stageapp.normalization import claims
+from stageapp.normalization import claims, throttling
 from stageapp.normalization.progress import Progress, progress
 
 _OUTCOMES = ("scanned", "changed", "skipped")
@@ -56,6 +56,11 @@ def all_rows() -> Iterator[Metric]:
         rows = found.get(direction, [0] * len(_OUTCOMES))
         told |= {(direction, outcome): count for outcome, count in zip(_OUTCOMES, rows, strict=True)}
     yield metrics.RUN_ROWS.of(told)
+
+
+def throttled() -> Iterator[Metric]:
+    """Yield how long the workers of all runs have waited because the database was not well, by reason."""
+    yield metrics.RUN_THROTTLED.of({(reason,): waited for reason, waited in throttling.seconds_by_reason().items()})
 
 
 def drift() -> Iterator[Metric]:

@@ -16,10 +16,11 @@ from stageapp.models.batches import Direction
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import batches, claims, runs, targets
 from stageapp.normalization import plan as plans
-from stageapp.normalization.batches import CAP_SECONDS, LAST_CAP_SECONDS, Limits, Result
+from stageapp.normalization.batches import CAP_SECONDS, LAST_CAP_SECONDS, Limits, LostClaim, Result
 from stageapp.normalization.claims import Lease, name
 from stageapp.normalization.errors import IllegalMove, TooManyQuarantined
 from stageapp.normalization.pacing import LARGEST_SWEEP, Pace
+from stageapp.normalization.throttle import Throttle
 from stageapp.watchdog import Watchdog
 
 MAX_ATTEMPTS = 8
@@ -57,6 +58,11 @@ class Work:
         """Return the plan's map."""
         return plans.changes(self.run.plan)
 
+    @cached_property
+    def throttle(self) -> Throttle:
+        """Return this worker's eye on the database."""
+        return Throttle(self.run)
+
     @property
     def pace(self) -> Pace:
         """Return the pace of the pass in hand: a sweep looks at many rows and changes few."""
@@ -86,6 +92,17 @@ class Work:
         if self.lease is None:
             self.lease = self._attempt(lambda: claims.take(self.run, direction, round=round))
         return self.lease is not None
+
+    def keep(self) -> None:
+        """Renew the lease of the shard in hand while nothing is written.
+
+        Raises:
+            LostClaim: it was away for so long that another worker has taken it.
+        """
+        assert self.lease is not None
+        lease = self.lease
+        if not self._attempt(lambda: claims.renew(lease)):
+            raise LostClaim
 
     def let_go(self) -> None:
         """Give the shard in hand back."""

@@ -18,6 +18,7 @@ from stageapp.models import (
     RollbackPlan,
     Run,
     RunMove,
+    RunThrottle,
     Seal,
     VocabularyVersion,
     WarnPeriod,
@@ -49,6 +50,9 @@ ROWS = {
     Plan: lambda: a_run().plan,
     PlanEntry: lambda: PlanEntry.objects.create(plan=a_run().plan, raw="Seed", stage="seed", rows=1),
     RunMove: lambda: RunMove.objects.create(run=a_run(), new_state="planned", actor="test", reason="a test"),
+    RunThrottle: lambda: RunThrottle.objects.create(
+        run=a_run(), factor="replica_lag", limit=5, actor="test", reason="a test"
+    ),
     Batch: a_batch,
     WarnPeriod: lambda: WarnPeriod.objects.create(actor="test", reason="a test"),
     ConsumerAudit: lambda: ConsumerAudit.objects.create(actor="test", reason="a test"),
