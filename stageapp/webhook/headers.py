@@ -9,9 +9,8 @@ ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature
 MAX_SIGNATURES = 16  # a rotation takes two
 MAX_ID_LENGTH = 128
 
-_ID = re.compile(
-    rf"[!-+\-/-~]{{1,{MAX_ID_LENGTH}}}"
-)  # visible ASCII; no dot, which parts id, timestamp and body; no comma
+# Visible ASCII without the dot, which parts id, timestamp and body, and without the comma.
+_ID = re.compile(rf"[!-+\-/-~]{{1,{MAX_ID_LENGTH}}}")
 _TIMESTAMP = re.compile(r"[0-9]{10}")
 _VERSIONED = re.compile(r"v[0-9]{1,2}[a-z]?,[A-Za-z0-9+/]+={0,2}")
 _CHARACTERS_EACH = 200
