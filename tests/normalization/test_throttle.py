@@ -142,6 +142,7 @@ def test_a_held_run_is_paused_and_cancelled_at_once(started, limits, elsewhere, 
     limits(disk_free=100)
     at_work = elsewhere(worker.advance, run)
     wait_for(lambda: held_by(run) == "disk_free")
+    wait_for(lambda: claims.last_heartbeat(run), what="a heartbeat")
     beaten = claims.last_heartbeat(run)
     wait_for(lambda: claims.last_heartbeat(run) > beaten, what="another heartbeat")
     run.refresh_from_db()
