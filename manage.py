@@ -2,6 +2,7 @@
 """Run a command of the project, with the embedded servers where the command needs servers."""
 
 import os
+import secrets
 import sys
 
 from django.core.exceptions import ImproperlyConfigured
@@ -43,7 +44,11 @@ def needs_servers(arguments: list[str]) -> bool:
 def main() -> None:
     """Start what the command needs, then hand over to Django."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    os.environ.setdefault("LOG_LEVEL", "WARNING")  # a command answers on the terminal; servers log everything
+    if sys.argv[1:2] == ["relay"]:
+        # A server of its own, beside Alertmanager: it has no use for the site's key, and need not be given it.
+        os.environ.setdefault("SECRET_KEY", secrets.token_hex(40))
+    else:
+        os.environ.setdefault("LOG_LEVEL", "WARNING")  # a command answers on the terminal; servers log everything
     if needs_servers(sys.argv[1:]):
         try:
             embedded.provide()

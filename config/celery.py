@@ -1,13 +1,26 @@
 """The Celery application: `celery -A config.celery worker --beat`."""
 
 import os
+import sys
+from typing import Any
 
 from config import embedded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 embedded.provide()
 
-from celery import Celery  # noqa: E402  the servers must be known before settings load
+from celery import Celery, signals  # noqa: E402  the servers must be known before settings load
+
+from stageapp import metrics_folder  # noqa: E402
+
+
+# Connected before the application is made, whose own receiver of this signal loads Django.
+@signals.import_modules.connect  # type: ignore[untyped-decorator]
+def begin_metrics(**_: Any) -> None:
+    """Begin the folder of the metrics, as the master of a worker (or as beat); too late once counting has begun."""
+    if "prometheus_client" not in sys.modules:
+        metrics_folder.begin("worker")
+
 
 app = Celery("stage")
 app.config_from_object("django.conf:settings", namespace="CELERY")

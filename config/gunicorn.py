@@ -6,6 +6,8 @@ Threads, as with one request per process two slow callers would block everybody.
 import os
 from typing import Any
 
+from stageapp import metrics_folder
+
 worker_class = "config.deadlines.DeadlineWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = 8
@@ -25,3 +27,16 @@ def post_worker_init(worker: Any) -> None:
     from stageapp import processes  # noqa: PLC0415  gunicorn reads this file before Django is loaded
 
     processes.serve_as("web")
+
+
+def nworkers_changed(server: Any, workers: int, before: int | None) -> None:
+    """Begin the folder of the metrics: the one hook that a master calls before it may load the application."""
+    if before is None:
+        metrics_folder.begin("web")
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Keep what a worker has counted, and forget that it lived."""
+    from stageapp import metrics_archive  # noqa: PLC0415  it imports what may be imported only after the fork
+
+    metrics_archive.bury(worker.pid)

@@ -4,18 +4,17 @@ Importing this module starts nothing. Each variable NAME may also be given as NA
 file that holds the value.
 """
 
-import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import environ
-import structlog
 from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config import headers
+from config import headers, logs, secret_key
 from config.embedded import broker_url
+from config.webhook_keys import SecretError, read_secrets, read_tokens
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -29,29 +28,7 @@ _HAS_OWN_DATABASE = not EMBEDDED and bool(env.str("DATABASE_URL", default=""))
 
 DEBUG = env.bool("DEBUG", default=not _HAS_OWN_DATABASE)
 
-
-def _secret_key() -> str:
-    """Return SECRET_KEY, or with DEBUG on a random one kept under `.local/`.
-
-    Raises:
-        ImproperlyConfigured: with DEBUG off and SECRET_KEY unset.
-    """
-    if key := str(env.str("SECRET_KEY", default="")):
-        return key
-    if not DEBUG:
-        raise ImproperlyConfigured("Set SECRET_KEY (50 random characters or more): DEBUG is off.")
-    path = BASE_DIR / ".local" / "secret-key"
-    try:
-        path.parent.mkdir(exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text()
-    with os.fdopen(handle, "w") as file:
-        file.write(os.urandom(40).hex())
-    return path.read_text()
-
-
-SECRET_KEY = _secret_key()
+SECRET_KEY = env.str("SECRET_KEY", default="") or secret_key.made_or_kept(BASE_DIR / ".local", debug=DEBUG)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
@@ -72,8 +49,11 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "config.request_ids.RequestIds",
     "config.headers.ProtectiveHeaders",
     "django.middleware.security.SecurityMiddleware",
+    "stageapp.api.ops_gate.OpsGate",
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -82,7 +62,12 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "config.request_counts.RequestCounts",
 ]
+# Seconds. The library's own begin at 10 ms, which is where most requests have long been answered.
+PROMETHEUS_LATENCY_BUCKETS = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, float("inf"),
+)  # fmt: skip
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -105,6 +90,8 @@ TEMPLATES = [
 
 # Where no URL is set nothing listens here: a command that needs the database has started it before.
 DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///stage")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    DATABASES["default"]["ENGINE"] = "django_prometheus.db.backends.postgresql"  # the same, counted
 DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # A server that vanishes without a word (a cut network) is noticed after about 20 s, not after hours.
@@ -170,6 +157,8 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 CONTENT_SECURITY_POLICY = headers.CONTENT_SECURITY_POLICY
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
+# Asked by machines on the inside, past the proxy that ends TLS.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0 if DEBUG else 3600)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=False)
 # Both would speak for other hosts of the domain, which are not ours to decide about.
@@ -247,6 +236,17 @@ STAGE_TARGETS = env.list("STAGE_TARGETS", default=["stageapp.PortfolioCompany.st
 STAGE_BATCH_SECONDS = env.float("STAGE_BATCH_SECONDS", default=0.15)
 STAGE_BATCH_PAUSE_SECONDS = env.float("STAGE_BATCH_PAUSE_SECONDS", default=0.1)
 STAGE_SINGLE_TRANSACTION_ROWS = env.int("STAGE_SINGLE_TRANSACTION_ROWS", default=10_000)
+STAGE_HOLD = {
+    "replica_lag": env.float("STAGE_HOLD_REPLICA_LAG", default=10.0),
+    "lock_waiters": env.float("STAGE_HOLD_LOCK_WAITERS", default=10.0),
+    "active_sessions": env.float("STAGE_HOLD_ACTIVE_SESSIONS", default=50.0),
+    "wal_files": env.float("STAGE_HOLD_WAL_FILES", default=100.0),
+    "transaction_age": env.float("STAGE_HOLD_TRANSACTION_AGE", default=3600.0),
+    "disk_free": env.float("STAGE_HOLD_DISK_FREE", default=10.0),
+}
+STAGE_HOLD_RESUME_PERCENT = env.float("STAGE_HOLD_RESUME_PERCENT", default=80.0)
+STAGE_STANDBY_URLS = env.list("STAGE_STANDBY_URLS", default=[])
+STAGE_DISK_PATHS = env.list("STAGE_DISK_PATHS", default=[])
 STAGE_PLAN_MAX_AGE_HOURS = env.float("STAGE_PLAN_MAX_AGE_HOURS", default=24.0)
 STAGE_SEAL_LOCK_SECONDS = env.float("STAGE_SEAL_LOCK_SECONDS", default=1.0)
 STAGE_SIGHTINGS_PER_CONSUMER = env.int("STAGE_SIGHTINGS_PER_CONSUMER", default=2000)
@@ -257,6 +257,12 @@ STAGE_INTERNAL_NETWORKS = env.list(
     default=["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7"],
 )
 STAGE_TRUSTED_PROXIES = env.int("STAGE_TRUSTED_PROXIES", default=0)
+# Who may read /metrics, and reach /_ops/ without credentials. Only this machine itself, unless set.
+STAGE_OPS_NETWORKS = env.list("STAGE_OPS_NETWORKS", default=["127.0.0.0/8", "::1/128"])
+STAGE_METRICS_TOKEN = env.str("STAGE_METRICS_TOKEN", default="")
+STAGE_WORKER_METRICS_HOST = env.str("STAGE_WORKER_METRICS_HOST", default="127.0.0.1")
+STAGE_WORKER_METRICS_PORT = env.int("STAGE_WORKER_METRICS_PORT", default=0)
+STAGE_LOG_SAMPLE_RATE = env.float("STAGE_LOG_SAMPLE_RATE", default=0.1)
 STAGE_THROTTLE_PER_MINUTE = env.float("STAGE_THROTTLE_PER_MINUTE", default=3000.0)
 STAGE_THROTTLE_ANONYMOUS_PER_MINUTE = env.float("STAGE_THROTTLE_ANONYMOUS_PER_MINUTE", default=300.0)
 STAGE_DRIFT_TIMEOUT_SECONDS = env.float("STAGE_DRIFT_TIMEOUT_SECONDS", default=5.0)
@@ -300,24 +306,30 @@ STAGE_REQUIRE_BACKUP = env.bool("STAGE_REQUIRE_BACKUP", default=_HAS_OWN_DATABAS
 STAGE_POSTGRES_PROGRAMS = env.str("STAGE_POSTGRES_PROGRAMS", default="")
 REHEARSAL_DATABASE_URL = env.str("REHEARSAL_DATABASE_URL", default="")
 
-LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
-structlog.configure(
-    wrapper_class=structlog.make_filtering_bound_logger(LOG_LEVEL),
-    processors=[
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.JSONRenderer(ensure_ascii=True),
-    ],
-    logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-    cache_logger_on_first_use=True,
+
+def _checked(name: str, value: str | None, read: Callable[[str], object]) -> str:
+    """Return a setting that holds secrets as it stands, empty where it is unset.
+
+    Raises:
+        ImproperlyConfigured: it is set, and too weak: a process that would believe anybody must not start.
+    """
+    try:
+        if value is not None:
+            read(value)
+    except SecretError as error:
+        raise ImproperlyConfigured(f"{name} is refused: {error}.") from None
+    return value or ""
+
+
+# The webhook by which Alertmanager takes enforce back (docs/webhook.md). Where neither is set it believes nobody.
+# Read as they stand: env.str() takes what is empty for unset, and a $ at the beginning for another variable's name.
+ALERTMANAGER_WEBHOOK_SECRET = _checked(
+    "ALERTMANAGER_WEBHOOK_SECRET", env.ENVIRON.get("ALERTMANAGER_WEBHOOK_SECRET"), read_secrets
 )
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    # A forged Host header is told as a warning by django.request already; here it would bring a traceback.
-    "loggers": {"django.security.DisallowedHost": {"level": "CRITICAL"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-}
+ALERTMANAGER_BEARER_TOKEN = _checked(
+    "ALERTMANAGER_BEARER_TOKEN", env.ENVIRON.get("ALERTMANAGER_BEARER_TOKEN"), read_tokens
+)
+STAGE_WEBHOOK_RETENTION_DAYS = env.int("STAGE_WEBHOOK_RETENTION_DAYS", default=30)
+STAGE_BASE_URL = env.str("STAGE_BASE_URL", default="")
+
+LOGGING = logs.configure(env.str("LOG_LEVEL", default="INFO").upper())

@@ -12,8 +12,8 @@ class StageAppConfig(AppConfig):
     verbose_name = "Stage normalization"
 
     def ready(self) -> None:
-        """Connect what must happen once all models are known; importing checks and workers registers them."""
-        from stageapp import checks, roles, workers  # noqa: F401, PLC0415  models exist only now
+        """Connect what must happen once all models are known; importing them registers checks and signals."""
+        from stageapp import checks, roles, task_records, worker_metrics, workers  # noqa: F401, PLC0415  models exist now
 
         checks.report_ignored_mode()
         post_migrate.connect(roles.create_roles, sender=self)

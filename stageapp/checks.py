@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.checks import CheckMessage, Error, Warning, register
 
@@ -12,7 +13,7 @@ from stageapp.backups.errors import BackupError
 from stageapp.backups.manifest import MIN_KEY_LENGTH
 from stageapp.backups.rehearse import EMBEDDED
 from stageapp.conf import DEFAULT_MODE_CEILING, MODES
-from stageapp.normalization import targets
+from stageapp.normalization import factors, standbys, targets
 from stageapp.normalization.errors import TargetError
 
 TAG = "stageapp"
@@ -80,7 +81,7 @@ class _Range:
 
 @register(TAG)
 def check_numbers(**_: Any) -> list[CheckMessage]:
-    """E005 to E009, E030: a number makes no sense."""
+    """E005 to E009, E034: a number makes no sense."""
     staleness = conf.mode_max_staleness()
     ranges = {
         "stageapp.E005": _Range("STAGE_BATCH_SECONDS", conf.batch_seconds(), BATCH_SECONDS_CAP),
@@ -88,7 +89,7 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
         "stageapp.E007": _Range("STAGE_MODE_MAX_STALENESS", staleness),
         "stageapp.E008": _Range("STAGE_REFRESH_SECONDS", conf.refresh_seconds(), staleness),
         "stageapp.E009": _Range("STAGE_PLAN_MAX_AGE_HOURS", conf.plan_max_age_hours()),
-        "stageapp.E030": _Range("STAGE_SEAL_LOCK_SECONDS", conf.seal_lock_seconds(), LOCK_SECONDS_CAP),
+        "stageapp.E034": _Range("STAGE_SEAL_LOCK_SECONDS", conf.seal_lock_seconds(), LOCK_SECONDS_CAP),
     }
     return [Error(f"{it.name} is {it.value:g}.", hint=it.hint, id=code) for code, it in ranges.items() if not it.holds]
 
@@ -105,6 +106,24 @@ def check_networks(**_: Any) -> list[CheckMessage]:
     if conf.trusted_proxies() < 0:
         said = f"STAGE_TRUSTED_PROXIES is {conf.trusted_proxies()}; 0 counts instead."
         messages.append(Error(said, hint="Set it to how many proxies add to X-Forwarded-For.", id="stageapp.E011"))
+    return messages
+
+
+@register(TAG)
+def check_ops_access(**_: Any) -> list[CheckMessage]:
+    """E030: a network of the operators is none. E031: a token is too short to be secret. E032: the rate is no share."""
+    hint = "Write STAGE_OPS_NETWORKS in CIDR notation, several separated by commas, e.g. 127.0.0.0/8,10.1.0.0/16."
+    messages: list[CheckMessage] = [
+        Error(f"{name!r} is no network; nobody in it may scrape.", hint=hint, id="stageapp.E030")
+        for name in conf.ops_networks()
+        if network.parse(name) is None
+    ]
+    if len(conf.metrics_tokens()) < len(conf.configured_metrics_tokens()):
+        said = f"A token in STAGE_METRICS_TOKEN is shorter than {conf.MIN_METRICS_TOKEN} characters; it does not count."
+        messages.append(Error(said, hint="Make one with: openssl rand -hex 32", id="stageapp.E031"))
+    if not 0 < conf.log_sample_rate() <= 1:
+        said = f"STAGE_LOG_SAMPLE_RATE is {conf.log_sample_rate():g}."
+        messages.append(Error(said, hint="Set it to more than 0, at most 1.", id="stageapp.E032"))
     return messages
 
 
@@ -151,6 +170,38 @@ def check_rehearsal(**_: Any) -> list[CheckMessage]:
         hint = "Set it to the URL of a server, to `embedded`, or leave it out for the live server."
         return [Error(said, hint=hint, id="stageapp.E014")]
     return []
+
+
+@register(TAG)
+def check_webhook(**_: Any) -> list[CheckMessage]:
+    """E040: a test of the webhook would lead nowhere. E041: its log would be forgotten at once."""
+    messages: list[CheckMessage] = []
+    address = urlsplit(conf.base_url())
+    if conf.base_url() and (address.scheme not in ("http", "https") or not address.hostname or address.query):
+        hint = "Write it as https://stages.example.org, or leave it out."
+        messages.append(Error("STAGE_BASE_URL is no http or https address.", hint=hint, id="stageapp.E040"))
+    if conf.webhook_retention_days() < 1:
+        said = f"STAGE_WEBHOOK_RETENTION_DAYS is {conf.webhook_retention_days()}."
+        messages.append(Error(said, hint="Set it to 1 or more.", id="stageapp.E041"))
+    return messages
+
+
+@register(TAG)
+def check_throttle(**_: Any) -> list[CheckMessage]:
+    """E035: a limit that holds runs makes no sense. E036: no limit to go on at. E037: a standby's URL is none."""
+    messages: list[CheckMessage] = [
+        Error(f"STAGE_HOLD_{name.upper()}: {said}", hint=".env.example tells the defaults.", id="stageapp.E035")
+        for name, limit in conf.hold_limits().items()
+        if (said := factors.nonsense(name, limit))
+    ]
+    percent = conf.hold_resume_percent()
+    if not factors.LEAST_RESUME <= percent <= factors.MOST_RESUME:
+        hint = f"Take {factors.LEAST_RESUME:g} to {factors.MOST_RESUME:g}; at 100 a run would flutter."
+        messages.append(Error(f"STAGE_HOLD_RESUME_PERCENT is {percent:g}.", hint=hint, id="stageapp.E036"))
+    if wrong := [number for number, url in enumerate(conf.standby_urls(), 1) if not standbys.is_url(url)]:
+        said = f"STAGE_STANDBY_URLS: number {wrong[0]} is no URL of a PostgreSQL."  # not the URL: a password is in it
+        messages.append(Error(said, hint="Write postgres://user:password@host:5432/database.", id="stageapp.E037"))
+    return messages
 
 
 def report_ignored_mode() -> None:

@@ -8,8 +8,11 @@ from urllib.parse import parse_qsl
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
+from config.webhook_keys import Secret, read_secrets, read_tokens
+
 MODES = ("off", "warn", "enforce")
 DEFAULT_MODE_CEILING = "warn"
+MIN_METRICS_TOKEN = 32  # characters
 
 
 def configured_mode() -> str:
@@ -64,6 +67,26 @@ def single_transaction_rows() -> int:
     return int(settings.STAGE_SINGLE_TRANSACTION_ROWS)
 
 
+def hold_limits() -> dict[str, float]:
+    """Return what holds a run, by factor, each limit in the factor's unit; 0 is off."""
+    return {name: float(limit) for name, limit in settings.STAGE_HOLD.items()}
+
+
+def hold_resume_percent() -> float:
+    """Return at which part of a limit a held run goes on, in percent."""
+    return float(settings.STAGE_HOLD_RESUME_PERCENT)
+
+
+def standby_urls() -> list[str]:
+    """Return the URLs of standbys whose lag is asked of themselves."""
+    return list(settings.STAGE_STANDBY_URLS)
+
+
+def disk_paths() -> list[str]:
+    """Return the folders of this machine whose file systems must not fill up."""
+    return list(settings.STAGE_DISK_PATHS)
+
+
 def plan_max_age_hours() -> float:
     """Return how old a plan may be when its run first starts, in hours."""
     return float(settings.STAGE_PLAN_MAX_AGE_HOURS)
@@ -102,6 +125,31 @@ def internal_networks() -> list[str]:
 def trusted_proxies() -> int:
     """Return how many proxies of ours stand before this server and extend X-Forwarded-For."""
     return int(settings.STAGE_TRUSTED_PROXIES)
+
+
+def ops_networks() -> list[str]:
+    """Return the networks from which metrics may be read and `/_ops/` be reached, in CIDR notation."""
+    return list(settings.STAGE_OPS_NETWORKS)
+
+
+def configured_metrics_tokens() -> list[str]:
+    """Return the tokens as they are configured; `metrics_tokens` are those that count."""
+    return str(settings.STAGE_METRICS_TOKEN).split()
+
+
+def metrics_tokens() -> list[str]:
+    """Return the tokens that may read metrics from anywhere; what is too short to be secret is none."""
+    return [token for token in configured_metrics_tokens() if len(token) >= MIN_METRICS_TOKEN]
+
+
+def worker_metrics() -> tuple[str, int]:
+    """Return host and port at which a worker tells its metrics; port 0 is nowhere."""
+    return str(settings.STAGE_WORKER_METRICS_HOST), int(settings.STAGE_WORKER_METRICS_PORT)
+
+
+def log_sample_rate() -> float:
+    """Return the share of unknown-stage events that are logged where they are many, 0 to 1."""
+    return float(settings.STAGE_LOG_SAMPLE_RATE)
 
 
 def throttle_per_minute() -> float:
@@ -177,3 +225,25 @@ def rehearsal_database() -> str:
 def seal_lock_seconds() -> float:
     """Return how long a step of sealing or of the guard may wait for the table's lock at once, in seconds."""
     return float(settings.STAGE_SEAL_LOCK_SECONDS)
+
+
+def webhook_secrets() -> tuple[Secret, ...]:
+    """Return the secrets that sign what comes to the webhook, the one that signs first; none where it is closed."""
+    value = str(settings.ALERTMANAGER_WEBHOOK_SECRET)
+    return read_secrets(value) if value else ()
+
+
+def webhook_tokens() -> tuple[bytes, ...]:
+    """Return the tokens that Alertmanager may bring itself; none where that way is closed."""
+    value = str(settings.ALERTMANAGER_BEARER_TOKEN)
+    return read_tokens(value) if value else ()
+
+
+def webhook_retention_days() -> int:
+    """Return how long the webhook's log is kept, in days."""
+    return int(settings.STAGE_WEBHOOK_RETENTION_DAYS)
+
+
+def base_url() -> str:
+    """Return the address at which this site calls itself, without a slash at its end; empty if none is set."""
+    return str(settings.STAGE_BASE_URL).rstrip("/")

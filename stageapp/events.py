@@ -1,4 +1,7 @@
-"""Structured log: one function per event, a closed set of names, JSON lines on stderr."""
+"""Structured log: one function per event, a closed set of names, JSON lines on stderr.
+
+Whoever calls `unknown_stages` samples; no other event is ever left out.
+"""
 
 import structlog
 
@@ -61,6 +64,18 @@ def workers_drained(*, draining: bool, actor: str, reason: str) -> None:
 def row_quarantined(*, run: int, shard: int, error: str) -> None:
     """Record that the database refuses to change one row, which is left as it is and listed."""
     _log.error("row_quarantined", run=run, shard=shard, error=error)
+
+
+def unknown_stages(
+    *, endpoint: str, consumer: str, mode: str, outcome: str, reasons: list[str], unknown: int, values: list[str],
+    user_agent: str, rate: float,
+) -> None:  # fmt: skip
+    """Record a request with unknown stages; 1 / `rate` of them happened. `user_agent` is a keyed hash."""
+    _log.info(
+        "unknown_stages",
+        endpoint=endpoint, consumer=consumer, mode=mode, outcome=outcome, reasons=reasons, unknown=unknown,
+        values=values, user_agent=user_agent, rate=rate,
+    )  # fmt: skip
 
 
 def validator_failed(*, endpoint: str, error: str) -> None:
@@ -169,3 +184,64 @@ def guard_switched(*, target: str, on: bool, actor: str, reason: str) -> None:
 def table_lock_missed(*, target: str, attempt: int) -> None:
     """Record that a table's lock was not to be had in a short time; writers go first, and it is tried again."""
     _log.info("table_lock_missed", target=target, attempt=attempt)
+
+
+def webhook_taken(*, authenticator: str, id: str, result: str, alerts: list[str], remote: str) -> None:
+    """Record a delivery to the webhook that was believed, and what came of it; never sampled."""
+    _log.warning("webhook_taken", authenticator=authenticator, id=id, result=result, alerts=alerts, remote=remote)
+
+
+def webhook_uneventful(*, authenticator: str, result: str, why: str, deliveries: int) -> None:
+    """Record how many deliveries of the last seconds were not believed, told before, or not readable."""
+    _log.warning("webhook_uneventful", authenticator=authenticator, result=result, why=why, deliveries=deliveries)
+
+
+def notification_forwarded(*, id: str, status: int, attempts: int, alerts: list[str]) -> None:
+    """Record that the relay has handed a notification on, and the receiver's last status; never sampled."""
+    say = _log.info if status < 300 else _log.error
+    say("notification_forwarded", id=id, status=status, attempts=attempts, alerts=alerts)
+
+
+def receiver_away(*, id: str, error: str) -> None:
+    """Record that the relay did not reach the receiver; it tries again while there is time."""
+    _log.warning("receiver_away", id=id, error=error)
+
+
+def relay_failed(*, error: str) -> None:
+    """Record a fault of the relay itself in one connection."""
+    _log.error("relay_failed", error=error)
+
+
+def metrics_lost(*, file: str, error: str) -> None:
+    """Record that the counts of a process that has ended could not be read in full."""
+    _log.warning("metrics_lost", file=file, error=error)
+
+
+def gauges_failed(*, part: str, error: str) -> None:
+    """Record that a part of a scrape could not be read; the other parts are told."""
+    _log.warning("gauges_failed", part=part, error=error)
+
+
+def worker_metrics_not_served(*, host: str, port: int, error: str) -> None:
+    """Record that a worker cannot tell its metrics, as its port is taken; it works all the same."""
+    _log.error("worker_metrics_not_served", host=host, port=port, error=error)
+
+
+def run_held(*, run: int, reason: str, text: str) -> None:
+    """Record that a run waits for the database to be well again."""
+    _log.warning("run_held", run=run, reason=reason, text=text)
+
+
+def run_released(*, run: int, reason: str) -> None:
+    """Record that a run goes on after it was held."""
+    _log.info("run_released", run=run, reason=reason)
+
+
+def run_throttle_changed(*, run: int, limits: dict[str, float | None], actor: str, reason: str) -> None:
+    """Record that a person changed what holds a run."""
+    _log.info("run_throttle_changed", run=run, limits=limits, actor=actor, reason=reason)
+
+
+def throttle_look_failed(*, run: int, error: str) -> None:
+    """Record that the database's health could not be read; the run goes on."""
+    _log.warning("throttle_look_failed", run=run, error=error)

@@ -5,7 +5,7 @@ Every call is bounded (100 ms a socket operation) and best effort: PostgreSQL is
 
 import redis
 
-from stageapp import events
+from stageapp import events, metrics
 from stageapp.redis_clients import strict
 from stageapp.refresher import CHANNEL
 
@@ -33,12 +33,14 @@ return 1
 
 def read() -> bytes | None:
     """Return the start of what Redis holds, empty where that is nothing or no text; None if Redis is away."""
+    metrics.refresh_attempted("redis")
     try:
         held = strict().getrange(KEY, 0, READ_BYTES - 1)
     except redis.ResponseError as error:
         events.mode_value_ignored(store="redis", why=repr(error)[:200])
         return b""
     except redis.RedisError as error:
+        metrics.refresh_failed("redis")
         events.mode_store_failed(store="redis", error=repr(error))
         return None
     return held if isinstance(held, bytes) else held.encode()

@@ -77,6 +77,11 @@ class ModeHistory:
         return sum(change.kind == "downgrade" and change.at >= moment for change in self.changes)
 
     @property
+    def raises(self) -> int:
+        """Return how often the mode was made stricter: what was told before the last time belongs to the past."""
+        return sum(change.strictness > before.strictness for before, change in pairwise([_NONE, *self.changes]))
+
+    @property
     def latched(self) -> bool:
         """Tell whether an automatic downgrade still holds: nobody has raised the mode since."""
         for change, before in pairwise(reversed([_NONE, *self.changes])):

@@ -11,10 +11,10 @@ import os
 import threading
 import time
 
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 from django.db.models import Max, Min
 
-from stageapp import conf, events, fast_copy
+from stageapp import conf, events, fast_copy, metrics
 from stageapp.models.modes import ModeChange
 from stageapp.refresher import POSTGRES_SECONDS, refresher
 
@@ -174,12 +174,21 @@ def refresh() -> None:
     """
     held = fast_copy.read()  # before the truth: a writer publishes after its commit, so it holds no more than that
     asked_at = time.monotonic()
-    truth = latest()
+    truth = _ask_postgres()
     adopt(truth, asked_at)
     if held is not None:
         copy = parse_fast_copy(held) if held else None
         if copy is None or not copy.agrees_with(truth):
             publish(truth, instead_of=held)
+
+
+def _ask_postgres() -> ModeState:
+    metrics.refresh_attempted("postgres")
+    try:
+        return latest()
+    except Error:
+        metrics.refresh_failed("postgres")
+        raise
 
 
 @refresher.register_fallback

@@ -6,7 +6,7 @@ the right, are true, and whatever a client wrote itself stands to the left of th
 """
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -28,15 +28,18 @@ def client_address(meta: Mapping[str, Any]) -> str:
 
 def classify(address: str) -> str:
     """Return `internal` for an address inside STAGE_INTERNAL_NETWORKS, and `external` for everything else."""
-    return _classify(address, tuple(conf.internal_networks()))
+    return INTERNAL if within(address, conf.internal_networks()) else EXTERNAL
+
+
+def within(address: str, names: Iterable[str]) -> bool:
+    """Tell whether an address lies in one of the networks; what is no address lies in none."""
+    return _within(address, tuple(names))
 
 
 @lru_cache(maxsize=4096)
-def _classify(address: str, names: tuple[str, ...]) -> str:
+def _within(address: str, names: tuple[str, ...]) -> bool:
     found = _address(address)
-    if found is None:
-        return EXTERNAL
-    return INTERNAL if any(found in network for network in _networks(names)) else EXTERNAL
+    return found is not None and any(found in network for network in _networks(names))
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

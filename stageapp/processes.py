@@ -17,7 +17,7 @@ from typing import Any
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
-from stageapp import conf, modes
+from stageapp import conf, metrics, modes
 from stageapp.models.processes import ServerProcess
 from stageapp.refresher import refresher
 
@@ -61,6 +61,7 @@ def serve_as(name: str) -> None:
             _me.name = name
             modes.await_first_answer()
             _me.ready = True
+            tell_metrics()
 
 
 def is_ready() -> bool:
@@ -82,6 +83,16 @@ def heartbeat() -> None:
         return
     ServerProcess.objects.bulk_create([_row()], update_conflicts=True, unique_fields=["id"], update_fields=_TOLD)
     ServerProcess.objects.filter(heartbeat_at__lt=Now() - datetime.timedelta(seconds=KEPT_SECONDS)).delete()
+
+
+@refresher.register_fallback
+def tell_metrics() -> None:
+    """Tell which mode is in force here; after every round, also while PostgreSQL does not answer."""
+    if not _me.name:
+        return
+    state, age = modes.current(), modes.age_seconds()
+    confirmed_at = 0.0 if age is None else time.time() - age
+    metrics.mode_followed(process=_me.name, mode=state.mode, version=state.version, confirmed_at=confirmed_at)
 
 
 def _row() -> ServerProcess:

@@ -11,6 +11,7 @@ from stageapp.normalization import drain, guard_counts, runs, worker
 from stageapp.normalization.errors import RunBusy
 from stageapp.rollout import guard, schedule
 from stageapp.unknowns.retention import forget_old
+from stageapp.webhook import retention
 
 # Far below the broker's visibility timeout (300 s), so that a message is never delivered twice for being slow.
 BUDGET_SECONDS = 20.0
@@ -50,9 +51,10 @@ def watch_drift() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def forget_old_sightings() -> None:
-    """Delete sightings, contacts and unknowns whose retention has passed."""
+    """Delete sightings, contacts, unknowns and deliveries to the webhook whose retention has passed."""
     forget_old()
     contacts.forget_old()
+    retention.forget_old()
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -8,12 +8,13 @@ from stageapp import contacts, modes, sightings, traffic, vocabulary
 from stageapp.api import throttles
 from stageapp.models.consumers import Consumer
 from stageapp.rollout import canary
+from stageapp.webhook import tally
 from tests import shipped_vocabulary
 
 # Files of long tests, in real processes: begun first, so that no worker is left alone with one at the end.
 LONG = (
-    "schemathesis/", "management/test_demo", "browser/", "faults/", "test_mode_processes", "normalization/test_kill",
-    "config/test_deadlines", "rollout/test_forty_days", "normalization/test_restart",
+    "chain/", "schemathesis/", "management/test_demo", "browser/", "faults/", "test_mode_processes",
+    "normalization/test_kill", "config/test_deadlines", "rollout/test_forty_days", "normalization/test_restart",
     "normalization/test_trial", "management/test_trial",
 )  # fmt: skip
 
@@ -44,7 +45,7 @@ def _forget():
     for store in (modes, vocabulary, canary, throttles):
         store.forget()
     canary._Local.pins = {}  # read, and nobody is pinned
-    for counted in (traffic, sightings, contacts):  # what another test's requests left in memory
+    for counted in (traffic, sightings, contacts, tally):  # what another test's requests left in memory
         counted._begin_anew()
 
 

@@ -199,3 +199,69 @@ def test_w019_backups_that_come_too_seldom_for_the_gate(settings):
     assert "older than STAGE_GATE_BACKUP_HOURS" in found()["stageapp.W019"].msg
     settings.STAGE_GATES = {**settings.STAGE_GATES, "backup_hours": 2.0}
     assert found() == {}
+
+
+@pytest.mark.parametrize("address", ["stages.example.org", "ftp://x", "https://", "https://x/?y=1"])
+def test_e040_an_address_that_leads_nowhere(settings, address):
+    settings.STAGE_BASE_URL = address
+    assert list(found()) == ["stageapp.E040"]
+    settings.STAGE_BASE_URL = "https://stages.example.org/below"
+    assert found() == {}
+
+
+def test_e041_a_log_that_is_forgotten_at_once(settings):
+    settings.STAGE_WEBHOOK_RETENTION_DAYS = 0
+    assert list(found()) == ["stageapp.E041"]
+
+
+@pytest.mark.parametrize("name", ["everybody", "10.0.0.1/8", ""])
+def test_e030_a_network_of_the_operators_that_is_none(settings, name):
+    settings.STAGE_OPS_NETWORKS = ["127.0.0.0/8", name]
+    messages = found()
+    assert list(messages) == ["stageapp.E030"]
+    assert repr(name) in messages["stageapp.E030"].msg
+
+
+@pytest.mark.parametrize("tokens", ["t" * 31, f"{'t' * 32} short"])
+def test_e031_a_token_too_short_to_be_secret(settings, tokens):
+    settings.STAGE_METRICS_TOKEN = tokens
+    messages = found()
+    assert list(messages) == ["stageapp.E031"]
+    assert "short" not in messages["stageapp.E031"].msg.replace("shorter", "")
+
+
+@pytest.mark.parametrize("rate", [0.0, -0.1, 1.1, float("nan"), float("inf")])
+def test_e032_a_sample_rate_that_is_no_share(settings, rate):
+    settings.STAGE_LOG_SAMPLE_RATE = rate
+    assert list(found()) == ["stageapp.E032"]
+
+
+def test_tokens_and_a_rate_that_are_right(settings):
+    settings.STAGE_METRICS_TOKEN = f"{'t' * 32} {'u' * 64}"
+    settings.STAGE_LOG_SAMPLE_RATE = 1.0
+    assert found() == {}
+
+
+@pytest.mark.parametrize("name, limit", [("replica_lag", -1.0), ("disk_free", 101.0), ("lock_waiters", float("nan"))])
+def test_e035_a_limit_that_holds_runs_and_makes_no_sense(settings, name, limit):
+    settings.STAGE_HOLD = settings.STAGE_HOLD | {name: limit}
+    messages = found()
+    assert list(messages) == ["stageapp.E035"]
+    assert f"STAGE_HOLD_{name.upper()}" in messages["stageapp.E035"].msg
+
+
+@pytest.mark.parametrize("percent", [0, 100, 150, float("nan")])
+def test_e036_no_easier_limit_to_go_on_at(settings, percent):
+    settings.STAGE_HOLD_RESUME_PERCENT = percent
+    assert list(found()) == ["stageapp.E036"]
+
+
+@pytest.mark.parametrize(
+    "url", ["nothing", "redis://host/0", "postgres://me:hunter2@host:5432/", "postgres://h:x/y", ""]
+)
+def test_e037_a_standby_that_is_no_url_is_named_by_its_number(settings, url):
+    settings.STAGE_STANDBY_URLS = ["postgres://me:secret@host:5432/stage", url]
+    messages = found()
+    assert list(messages) == ["stageapp.E037"]
+    assert "number 2" in messages["stageapp.E037"].msg
+    assert "hunter2" not in str(messages["stageapp.E037"])

@@ -10,9 +10,12 @@ PROJECT = Path(__file__).resolve().parents[1]
 LAYERS = {
     "0 raw material": [
         "config/__init__.py", "config/content_types.py", "config/deadlines.py", "config/embedded/", "config/formats/",
-        "config/headers.py", "stageapp/__init__.py",
+        "config/headers.py", "config/request_counts.py", "config/request_ids.py", "config/logs.py",
+        "config/secret_key.py", "config/webhook_keys.py",
+        "stageapp/__init__.py",
         "stageapp/conf.py", "stageapp/delimited.py", "stageapp/events.py", "stageapp/metrics.py",
-        "stageapp/network.py", "stageapp/redis_clients.py", "stageapp/refresher.py", "stageapp/spreadsheet.py",
+        "stageapp/metrics_archive.py", "stageapp/metrics_folder.py", "stageapp/network.py", "stageapp/ops_access.py",
+        "stageapp/redis_clients.py", "stageapp/refresher.py", "stageapp/sampling.py", "stageapp/spreadsheet.py",
         "stageapp/sql/", "stageapp/text/", "stageapp/thresholds.py", "stageapp/token_buckets.py",
         "stageapp/watchdog.py",
     ],
@@ -25,14 +28,15 @@ LAYERS = {
     ],
     "3 decisions": [
         "stageapp/alias_files.py", "stageapp/backups/", "stageapp/consumer_audit/", "stageapp/consumers.py",
-        "stageapp/contacts.py", "stageapp/drift.py",
-        "stageapp/finance/", "stageapp/gates/", "stageapp/vocabulary_versions.py", "stageapp/imports.py",
+        "stageapp/contacts.py", "stageapp/doctor/", "stageapp/drift.py",
+        "stageapp/finance/", "stageapp/gates/", "stageapp/gauges/", "stageapp/imports.py",
+        "stageapp/vocabulary_versions.py",
         "stageapp/normalization/", "stageapp/roles.py", "stageapp/rollout/", "stageapp/sightings.py",
-        "stageapp/unknowns/", "stageapp/validation.py",
+        "stageapp/unknowns/", "stageapp/validation.py", "stageapp/webhook/",
     ],
     "4 edges": [
-        "stageapp/admin/", "stageapp/api/", "stageapp/demo/", "stageapp/management/", "stageapp/tasks.py",
-        "stageapp/workers.py",
+        "stageapp/admin/", "stageapp/api/", "stageapp/demo/", "stageapp/management/", "stageapp/relay/",
+        "stageapp/task_records.py", "stageapp/tasks.py", "stageapp/worker_metrics.py", "stageapp/workers.py",
     ],
     "5 wiring": [
         "manage.py", "config/asgi.py", "config/celery.py", "config/gunicorn.py", "config/serving.py",
@@ -42,7 +46,7 @@ LAYERS = {
 
 # Here an import inside a function is right: models exist only after Django has loaded, settings after the servers.
 LATE_IMPORTS = {
-    "stageapp/apps.py": {"ready"}, "manage.py": {"main"}, "config/gunicorn.py": {"post_worker_init"},
+    "stageapp/apps.py": {"ready"}, "manage.py": {"main"}, "config/gunicorn.py": {"post_worker_init", "child_exit"},
 }  # fmt: skip
 
 

@@ -102,6 +102,7 @@ def test_a_run_and_its_rollback_through_a_worker(started, fill, celery_worker):
         advance_run.delay(run.pk)
     wait_for(lambda: state_of(run) == State.DONE, 60, "the run's end")
     assert_i1(run, before)
+    run.refresh_from_db()
     assert ":" in Checkpoint.objects.get(direction=Direction.FORWARD).holder
     runs.request_rollback(run, **ME)
     advance_run.delay(run.pk)

@@ -11,10 +11,12 @@ from stageapp import conf
 from stageapp.admin.run_operations import offered
 from stageapp.admin.screens import BoundedAdmin, PageAdmin, actor, page, require
 from stageapp.admin.site import site
-from stageapp.models.normalization import Plan, PlanEntry
+from stageapp.models.normalization import Plan, PlanEntry, State
 from stageapp.models.vocabulary import REASONS
+from stageapp.normalization import preflight
 from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.plan import make_plan
+from stageapp.normalization.preflight import Preflight
 from stageapp.unknowns import records
 
 SHOWN = 100  # entries of each kind on the plan's own page; all of them are one link away
@@ -64,6 +66,7 @@ class PlanAdmin(PageAdmin):
             "unknowns_total": row.entries.filter(stage="").count(),
             "meanings": REASONS,
             "operations": offered(request, row.run),
+            "preflight": _preflight(row),
         }
 
     def make_view(self, request: HttpRequest) -> HttpResponse:
@@ -79,6 +82,11 @@ class PlanAdmin(PageAdmin):
             messages.error(request, str(refusal))
             return HttpResponseRedirect(reverse("admin:stageapp_plan_changelist"))
         return HttpResponseRedirect(reverse("admin:stageapp_plan_change", args=[plan.pk]))
+
+
+def _preflight(plan: Plan) -> Preflight | None:
+    """Return the look at the target while a run of the plan may still start."""
+    return preflight.look(plan.target) if plan.run.state in (State.PLANNED, State.APPROVED) else None
 
 
 @admin.register(PlanEntry, site=site)

@@ -13,13 +13,14 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from stageapp.admin import run_throttle
 from stageapp.admin.confirm import confirmed
 from stageapp.admin.run_operations import OPERATIONS, Operation, offered
 from stageapp.admin.screens import PageAdmin, actor, page, require
 from stageapp.admin.seal_actions import standing
 from stageapp.admin.site import site
 from stageapp.models.normalization import ACTIVE, Run
-from stageapp.normalization import audit, targets
+from stageapp.normalization import audit, targets, throttling
 from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.progress import progress
 from stageapp.tasks import nudge
@@ -44,6 +45,7 @@ class RunAdmin(PageAdmin):
         return [
             path("<int:run_id>/progress/", never_cache(self.progress_view), name="stageapp_run_progress"),
             path("<int:run_id>/left/", wrap(self.left_view), name="stageapp_run_left"),
+            path("<int:run_id>/throttle/", wrap(self.throttle_view), name="stageapp_run_throttle"),
             path("<int:run_id>/do/<slug:name>/", wrap(self.operation_view), name="stageapp_run_do"),
             *super().get_urls(),
         ]
@@ -57,6 +59,7 @@ class RunAdmin(PageAdmin):
             "moves": row.moves.order_by("-id"),
             "checkpoints": row.checkpoints.order_by("round", "direction", "shard"),
             "batches": row.batches.order_by("-id")[:NEWEST],
+            "limit_changes": row.throttle_changes.all(),
         }
 
     @method_decorator(require_GET)
@@ -80,6 +83,19 @@ class RunAdmin(PageAdmin):
         rows = audit.left_behind(run, targets.resolve(run.target), limit=LEFT)
         title = f"Rows that the rollback of run {run.pk} left alone"
         return page(request, "run_left.html", opts=self.opts, title=title, run=run, rows=rows, bound=LEFT)
+
+    def throttle_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
+        """Confirm, then change the limits that hold the run."""
+        run = self.found(request, str(run_id))
+        require(request, "operate_run")
+        return confirmed(
+            request, partial(throttling.change, run, actor=actor(request)), refusals=NormalizationError,
+            back=reverse("admin:stageapp_run_change", args=[run.pk]),
+            done="The limits count from now on; a worker that waits looks again within a second.",
+            form=run_throttle.LimitsForm(run, request.POST or None), verb="Change the limits",
+            explanation="A run waits while one of these is at its limit or beyond, and goes on by itself.",
+            title=f"Limits of run {run.pk}", opts=self.opts, run=run,
+        )  # fmt: skip
 
     def operation_view(self, request: HttpRequest, run_id: int, name: str) -> HttpResponse:
         """Confirm, then carry out one operation."""
@@ -112,4 +128,5 @@ def _live(request: HttpRequest, run: Run) -> dict[str, Any]:
         "progress": progress(run),
         "active": run.state in ACTIVE,
         "operations": offered(request, run),
+        **run_throttle.context(request, run),
     }

@@ -13,7 +13,10 @@ from stageapp.admin import dashboard
 
 # Section → model → its name there. A model that is named nowhere stays in the section of its application.
 SECTIONS = {
-    "Rollout": {"ModeChange": "Mode", "ModeProposal": "Proposals", "TrafficWindow": "Traffic"},
+    "Rollout": {
+        "ModeChange": "Mode", "ModeProposal": "Proposals", "TrafficWindow": "Traffic",
+        "WebhookDelivery": "Alert deliveries",
+    },
     "Vocabulary": {
         "UnknownEntry": "Unknown values", "Stage": "Stages", "StageAlias": "Aliases", "VocabularyVersion": "Versions",
     },

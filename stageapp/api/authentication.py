@@ -14,6 +14,7 @@ from stageapp.models.consumers import Consumer
 if TYPE_CHECKING:  # the framework's views import this file
     from rest_framework.views import APIView
 
+CHALLENGE = 'Token realm="stage API"'
 _KEYWORD = "token"
 _REFUSED = "The token is unknown, expired or revoked. Ask the operators for a new one."
 
@@ -41,7 +42,7 @@ class ConsumerTokenAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of a 401."""
-        return 'Token realm="stage API"'
+        return CHALLENGE
 
 
 class HasScope(BasePermission):

@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from stageapp import contacts, events, sightings, traffic
-from stageapp.api import throttles, validation
+from stageapp import contacts, events, metrics, sightings, traffic
+from stageapp.api import throttles, unknown_log, validation
 from stageapp.api.authentication import caller_of
 from stageapp.api.errors import LengthRequired
 from stageapp.api.queries import NoQuery, read_query
@@ -23,13 +23,15 @@ class Endpoint(APIView):
     """A resource of the API.
 
     `label` is its name in the traffic windows, `scopes` the scope each method needs, `stage_methods` the
-    methods whose bodies or parameters hold stages, `queries` what a method's query string may hold.
+    methods whose bodies or parameters hold stages, `queries` what a method's query string may hold, `credentials`
+    the schemes of the document (OpenAPI's `security`) where they are others than a token or a session.
     """
 
     label: ClassVar[str] = ""
     scopes: ClassVar[Mapping[str, str]] = {}
     stage_methods: ClassVar[frozenset[str]] = frozenset()
     queries: ClassVar[Mapping[str, type[serializers.BaseSerializer[Any]]]] = {}
+    credentials: ClassVar[Sequence[Mapping[str, list[str]]]] = ()
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     metadata_class = None
     caller: str = ""  # known once the request is let in
@@ -101,17 +103,29 @@ class Endpoint(APIView):
         return answered
 
     def _count(self, code: int) -> None:
+        """Count the request for the windows, for Prometheus and for the consumers' sightings: here, and only here."""
         met, failed = self.met, code >= status.HTTP_500_INTERNAL_SERVER_ERROR
         if met is not None:
-            decision, rejected = met.decision, met.decision.outcome == "rejected"
-            traffic.count(
-                endpoint=self.label, mode=decision.mode, verdict=decision.verdict,
-                rejected=rejected, error=failed, slow=met.slow, reasons={u.reason for u in decision.unknowns},
-            )  # fmt: skip
-            sightings.note(consumer=self.caller, endpoint=self.label, decision=decision)
+            self._count_met(met, failed)
         elif failed or code in _MALFORMED:
             mode = validation.effective(self.caller)
             traffic.count(endpoint=self.label, mode=mode, verdict="malformed", rejected=not failed, error=failed)
+            outcome = "error" if failed else "malformed"
+            metrics.request_counted(endpoint=self.label, mode=mode, outcome=outcome)
+
+    def _count_met(self, met: Encounter, failed: bool) -> None:
+        decision, label, reasons = met.decision, self.label, {u.reason for u in met.decision.unknowns}
+        traffic.count(
+            endpoint=label, mode=decision.mode, verdict=decision.verdict,
+            rejected=decision.outcome == "rejected", error=failed, slow=met.slow, reasons=reasons,
+        )  # fmt: skip
+        outcome = "error" if failed else decision.outcome
+        metrics.request_counted(
+            endpoint=label, mode=decision.mode, outcome=outcome, seconds=met.seconds, reasons=reasons
+        )
+        sightings.note(consumer=self.caller, endpoint=label, decision=decision)
+        if reasons:
+            unknown_log.note(endpoint=label, consumer=self.caller, decision=decision, meta=self.request.META)
 
 
 def validated(serializer: serializers.BaseSerializer[Any]) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
+from rest_framework.exceptions import NotAuthenticated
 
+from stageapp.api.authentication import CHALLENGE
 from stageapp.api.errors import BadRequest, Problem, ServerError
 from stageapp.api.problems import CONTENT_TYPE, TITLES, document
 
@@ -16,6 +18,14 @@ PREFIXES = ("/api/", "/_ops/")
 def no_such_resource(request: HttpRequest) -> HttpResponse:
     """Answer 404 for an address under the API that leads nowhere."""
     return _problem(document("not_found", TITLES["not_found"], 404, "There is no such resource."))
+
+
+def credentials_needed(request: HttpRequest) -> HttpResponse:
+    """Answer 401 to who brings no credentials where some are needed."""
+    detail = str(NotAuthenticated.default_detail)
+    answer = _problem(document("not_authenticated", TITLES["not_authenticated"], 401, detail))
+    answer.headers["WWW-Authenticate"] = CHALLENGE
+    return answer
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -20,6 +20,8 @@ MEANINGS = {
     "authentication-failed": "The token is unknown, expired or revoked. Ask the operators for a new one.",
     "bad-request": "The request was cut short or is no proper HTTP. Send it again, complete.",
     "body-too-large": "The body is longer than the server takes. Send fewer values at once.",
+    "delivery-not-believed": "The webhook takes what is signed, freshly, with a secret that both sides have, or what "
+    "brings Alertmanager's own token. The operators see in its log what was wrong.",
     "gates-hold": "Conditions that a stricter mode needs are not met; `gates` names each with its threshold and value. "
     "Wait until they pass, or let a person who may override them give a reason.",
     "invalid-request": "The request is JSON, but not one this endpoint takes. Each entry of `errors` names a place: a "
@@ -30,6 +32,8 @@ MEANINGS = {
     "`manage.py mode set`.",
     "mode-not-raised": "The user may not raise the mode here: it was lowered automatically, or gates stand against it.",
     "mode-refused": "The values make no mode, or not one that may follow the present one; the detail says why.",
+    "no-notification": "Who sent it is known, but the body is not what Alertmanager sends: an object with `alerts`, "
+    "each of which has a `status` and `labels`.",
     "not-acceptable": "The answer is JSON; let the Accept header allow application/json.",
     "not-authenticated": "Send `Authorization: Token …`. The operators make tokens with `manage.py consumers token`.",
     "not-found": "There is nothing at this address that you may see, or the page is beyond the last one.",

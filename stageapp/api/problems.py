@@ -75,7 +75,7 @@ def _recognise(error: Exception) -> APIException:
             return exceptions.PermissionDenied()
         case RequestDataTooBig():
             return BodyTooLarge()
-        case UnreadablePostError() if isinstance(error.__cause__, TimeoutError):
+        case UnreadablePostError() if _was_late(error):
             return RequestTimeout()
         case SuspiciousOperation() | MultiPartParserError() | UnreadablePostError():
             return BadRequest()
@@ -84,6 +84,11 @@ def _recognise(error: Exception) -> APIException:
             return Unavailable()
     _log.error("A view failed", exc_info=error)
     return ServerError()
+
+
+def _was_late(error: BaseException | None) -> bool:
+    """Tell whether a time that was over is at the bottom of it; Django wraps it once or twice."""
+    return error is not None and (isinstance(error, TimeoutError) or _was_late(error.__cause__))
 
 
 def _document_of(error: APIException, root: str) -> dict[str, Any]:

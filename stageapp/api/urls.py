@@ -3,10 +3,12 @@
 from django.urls import path, re_path
 
 from stageapp.api.allocations import Allocations
+from stageapp.api.auto_downgrade import AutoDowngrade
 from stageapp.api.companies import Companies
 from stageapp.api.deprecations import Deprecations
 from stageapp.api.fallbacks import no_such_resource
 from stageapp.api.health import healthz, readyz
+from stageapp.api.metrics import metrics
 from stageapp.api.mode import Mode
 from stageapp.api.monte_carlo import Simulate
 from stageapp.api.openapi.pages import Schema, docs
@@ -17,6 +19,7 @@ from stageapp.api.strategies import OneStrategy, Strategies
 urlpatterns = [
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", metrics),
     path("api/monte-carlo/simulate", Simulate.as_view()),
     path("api/portfolio/strategies", Strategies.as_view()),
     path("api/portfolio/strategies/<int:pk>", OneStrategy.as_view()),
@@ -30,5 +33,6 @@ urlpatterns = [
     path("problems/", problem_index, name="problems"),
     path("problems/<slug:slug>", problem_page, name="problem"),
     path("_ops/stage-validation/mode", Mode.as_view()),
+    path("_ops/stage-validation/auto-downgrade", AutoDowngrade.as_view()),
     re_path(r"^(?:api|_ops)/", no_such_resource),
 ]

@@ -31,7 +31,12 @@ class Encounter:
     state: ModeState
     vocabulary: Snapshot
     decision: Decision
-    slow: bool
+    seconds: float  # the decision took
+
+    @property
+    def slow(self) -> bool:
+        """Tell whether the decision took more than 1 ms."""
+        return self.seconds > SLOW_SECONDS
 
 
 def effective(caller: str) -> str:
@@ -44,7 +49,7 @@ def meet(values: Sequence[tuple[str, str]], caller: str) -> Encounter:
     state, snapshot = modes.current(), vocabulary.current()
     started = time.perf_counter()
     decision = decide(values, mode=effective_mode(state, caller), vocabulary=snapshot, source=caller)
-    return Encounter(state, snapshot, decision, time.perf_counter() - started > SLOW_SECONDS)
+    return Encounter(state, snapshot, decision, time.perf_counter() - started)
 
 
 class UnknownStages(Problem):

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from stageapp import drift
-from stageapp.management import seal_report
+from stageapp.management import seal_report, throttle_report
 from stageapp.models.drift import DriftCheck
 from stageapp.models.normalization import Plan, PlanEntry, Run
+from stageapp.normalization import throttling
 from stageapp.normalization.audit import Entry
+from stageapp.normalization.preflight import Preflight
 from stageapp.normalization.progress import Progress
 
 _QUARANTINE_SHOWN = 10
@@ -64,6 +66,11 @@ def _table(title: str, entries: list[PlanEntry], meaning: Any) -> list[str]:
     return [title, *lines, ""]
 
 
+def preflight_lines(found: Preflight) -> list[str]:
+    """Return what was found before a run, the worst first."""
+    return [found.target, *(f"  {one.severity:<6}  {one.what}\n          {one.means}" for one in found.findings)]
+
+
 def run_document(run: Run, at: Progress) -> dict[str, Any]:
     """Return a run for JSON."""
     return {
@@ -87,6 +94,7 @@ def run_document(run: Run, at: Progress) -> dict[str, Any]:
         "stuck": at.stuck,
         "last_error": run.last_error,
         "verification": run.verification,
+        "throttle": throttling.shown(run).document(),
         "drift": _drift_document(_drift(run)),
         **seal_report.standing_document(run.target),
     }
@@ -112,6 +120,7 @@ def run_lines(run: Run, at: Progress) -> list[str]:
         lines.append(f"{at.skipped:,} rows were changed by others since and left as they are.")
     if run.last_error:
         lines.append(f"Last error: {run.last_error}")
+    lines += throttle_report.standing_lines(throttling.shown(run))
     if run.verification:
         lines += verification_lines(run.verification)
     return [*lines, *_drift_lines(_drift(run)), *seal_report.standing_lines(run.target)]

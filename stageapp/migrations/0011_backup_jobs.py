@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
     """The admin shows rate and time left, and offers pruning and taking on record."""
 
     dependencies = [
-        ("stageapp", "0009_engine"),
+        ("stageapp", "0010_webhook"),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     """Who sealed which column and how; what the guards caught."""
 
     dependencies = [
-        ("stageapp", "0011_backup_jobs"),
+        ("stageapp", "0012_throttling"),
     ]
 
     operations = [

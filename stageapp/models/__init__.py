@@ -11,6 +11,7 @@ from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
 from stageapp.models.processes import ServerProcess
 from stageapp.models.rollout import ConsumerAudit, ConsumerPin, ModeProposal, PlannedStep, WarnPeriod
 from stageapp.models.seals import GuardChange, GuardConversion, GuardCount, Seal
+from stageapp.models.throttling import RunThrottle, ThrottledTime, ThrottleLook
 from stageapp.models.traffic import TrafficHour, TrafficWindow
 from stageapp.models.unknowns import UnknownCount, UnknownEntry
 from stageapp.models.vocabulary import (
@@ -21,6 +22,7 @@ from stageapp.models.vocabulary import (
     TextRule,
     VocabularyVersion,
 )
+from stageapp.models.webhook import WebhookCount, WebhookDelivery
 
 __all__ = [
     "AuditEntry",
@@ -53,17 +55,22 @@ __all__ = [
     "RollbackPlan",
     "Run",
     "RunMove",
+    "RunThrottle",
     "Seal",
     "ServerProcess",
     "Stage",
     "StageAlias",
     "Strategy",
     "TextRule",
+    "ThrottleLook",
+    "ThrottledTime",
     "TrafficHour",
     "TrafficWindow",
     "UnknownCount",
     "UnknownEntry",
     "VocabularyVersion",
     "WarnPeriod",
+    "WebhookCount",
+    "WebhookDelivery",
     "WorkerDrain",
 ]

@@ -11,15 +11,16 @@ from typing import TypeVar
 from django.db import DatabaseError, DataError, IntegrityError, InternalError, OperationalError, connection
 from psycopg.errors import QueryCanceled
 
-from stageapp import conf, events
+from stageapp import conf, events, metrics
 from stageapp.models.batches import Direction
-from stageapp.models.normalization import Run
+from stageapp.models.normalization import Run, State
 from stageapp.normalization import batches, claims, runs, targets
 from stageapp.normalization import plan as plans
-from stageapp.normalization.batches import CAP_SECONDS, LAST_CAP_SECONDS, Limits, Result
+from stageapp.normalization.batches import CAP_SECONDS, LAST_CAP_SECONDS, Limits, LostClaim, Result
 from stageapp.normalization.claims import Lease, name
 from stageapp.normalization.errors import IllegalMove, TooManyQuarantined
 from stageapp.normalization.pacing import LARGEST_SWEEP, Pace
+from stageapp.normalization.throttle import Throttle
 from stageapp.watchdog import Watchdog
 
 MAX_ATTEMPTS = 8
@@ -57,6 +58,11 @@ class Work:
         """Return the plan's map."""
         return plans.changes(self.run.plan)
 
+    @cached_property
+    def throttle(self) -> Throttle:
+        """Return this worker's eye on the database."""
+        return Throttle(self.run)
+
     @property
     def pace(self) -> Pace:
         """Return the pace of the pass in hand: a sweep looks at many rows and changes few."""
@@ -87,6 +93,17 @@ class Work:
             self.lease = self._attempt(lambda: claims.take(self.run, direction, round=round))
         return self.lease is not None
 
+    def keep(self) -> None:
+        """Renew the lease of the shard in hand while nothing is written.
+
+        Raises:
+            LostClaim: it was away for so long that another worker has taken it.
+        """
+        assert self.lease is not None
+        lease = self.lease
+        if not self._attempt(lambda: claims.renew(lease)):
+            raise LostClaim
+
     def let_go(self) -> None:
         """Give the shard in hand back."""
         lease, self.lease = self.lease, None
@@ -104,6 +121,9 @@ class Work:
             result = self._after_refusal(error, size, skip_row)
         else:
             self._learn(result)
+            if self.lease:
+                back = self.run.state == State.ROLLING_BACK
+                metrics.batch_committed(direction="rollback" if back else "forward", seconds=result.seconds)
         self.batches += 1
         self.report(result)
         return result
@@ -162,6 +182,7 @@ class Work:
             except OperationalError as error:
                 if isinstance(error.__cause__, QueryCanceled):
                     raise
+                metrics.batch_retried()
                 events.batch_retried(run=self.run.pk, error=str(error), attempt=number, batch_rows=self.pace.size)
                 _drop_dead_connection()
                 if connection.connection is session:  # a database that was away does not mean a batch too large

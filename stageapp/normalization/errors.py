@@ -39,3 +39,11 @@ class SecondApproverNeeded(NormalizationError):
 
 class SealRefused(NormalizationError):
     """The target cannot be sealed, unsealed or guarded so now."""
+
+
+class ThrottleRefused(NormalizationError):
+    """A limit makes no sense, or no reason is given."""
+
+
+class PreflightRefused(NormalizationError):
+    """Something in the database would make the run fail, or change what it must not."""

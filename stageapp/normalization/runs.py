@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from stageapp import conf, events, vocabulary
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Run, RunMove, State
-from stageapp.normalization import claims, rollbacks, safety, seal_state, shards, targets
+from stageapp.normalization import claims, preflight, rollbacks, safety, seal_state, shards, targets
 from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy, SecondApproverNeeded
 from stageapp.people import same_person
 
@@ -114,12 +114,15 @@ def start(run: Run, *, actor: str, reason: str, override: str = "", workers: int
     Raises:
         BackupNeeded: at the first start, there is no verified backup that is new enough, or no rehearsal that counts.
         PlanRefused: at the first start, the plan is too old or its vocabulary version is not the current one.
+        PreflightRefused: at the first start, the database would refuse what the run writes.
+        TargetError: at the first start, the target is not there any more.
         IllegalMove: the run is over.
         RunBusy: another run of the target is unfinished.
         SecondApproverNeeded: the two-person rule is on, and nobody has approved it.
     """
     if run.state in (State.PLANNED, State.APPROVED):
         _check_plan(run)
+        preflight.hold(run)
         reason = "; ".join(filter(None, [safety.hold(run, actor=actor, override=override), reason]))
     if run.state == State.PLANNED:
         if conf.two_person_rule():

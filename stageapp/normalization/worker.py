@@ -18,6 +18,7 @@ from stageapp.normalization.attempts import Report, Work
 from stageapp.normalization.batches import Cursor, LostClaim, Result
 from stageapp.normalization.claims import name
 from stageapp.normalization.errors import IllegalMove, NormalizationError, RunBusy, TooManyQuarantined
+from stageapp.normalization.throttle import WAIT_SECONDS
 
 __all__ = ["advance", "dry_run", "name", "run_at_once"]
 
@@ -51,6 +52,7 @@ def advance(
             raise
         finally:
             work.let_go()
+            work.throttle.close()
     return run
 
 
@@ -103,6 +105,10 @@ def _step(work: Work) -> bool:
     work.look()
     try:
         match State(work.run.state):
+            case State.RUNNING | State.ROLLING_BACK if _held_back(work):
+                return True  # the next step sees at once whether a person pauses or cancels it meanwhile
+            case State.RUNNING | State.ROLLING_BACK if not work.whole and _held_back(work):
+                return True  # the next step sees at once whether a person pauses or cancels it meanwhile
             case State.RUNNING:
                 return _forward(work)
             case State.ROLLING_BACK:
@@ -117,8 +123,31 @@ def _step(work: Work) -> bool:
     return False
 
 
+def _held_back(work: Work) -> bool:
+    """Wait a moment if the database is not well, keeping the shard; return whether that was so.
+
+    Raises:
+        LostClaim: another worker has taken the shard meanwhile.
+    """
+    hold = work.throttle.look()
+    if hold is None or not _take(work):
+        return False
+    began = time.monotonic()
+    work.keep()
+    time.sleep(WAIT_SECONDS)
+    work.throttle.waited(hold, time.monotonic() - began)
+    return True
+
+
+def _take(work: Work) -> bool:
+    """Hold a shard of the direction in which the run goes."""
+    if work.run.state == State.RUNNING:
+        return work.take(Direction.FORWARD)
+    return work.take(Direction.ROLLBACK, round=rollbacks.newest(work.run).round)
+
+
 def _forward(work: Work) -> bool:
-    if not work.take(Direction.FORWARD):
+    if not _take(work):
         return _close(work)
     result = work.batch(partial(_write, work), work.skip_row)
     if result.cursor.finished:
@@ -160,7 +189,7 @@ def _divide_what_an_older_release_began(work: Work) -> bool:
 
 def _backward(work: Work) -> bool:
     plan = rollbacks.newest(work.run)
-    if not work.take(Direction.ROLLBACK, round=plan.round):
+    if not _take(work):
         if shards.unfinished(work.run, Direction.ROLLBACK, round=plan.round):
             return _leave(work)
         runs.end_rollback(work.run, actor=name())

@@ -24,7 +24,9 @@ from stageapp.models import (
     Stage,
     Strategy,
     TrafficWindow,
+    WebhookDelivery,
 )
+from stageapp.normalization import throttling
 from stageapp.unknowns import records
 from stageapp.unknowns.examples import example
 from stageapp.validation import decide
@@ -41,6 +43,7 @@ def one_of_each(plan):
     NormalizationLog.objects.create(batch=batch, keys=[7], old="<b>Seed</b>", new="seed")
     QuarantinedRow.objects.create(run=run, direction="forward", row_key="7", value="<b>Seed</b>", error="<i>no</i>")
     Checkpoint.objects.create(run=run, direction="forward", position="7", scanned=7, changed=1, batches=1)
+    throttling.change(run, {"replica_lag": 5}, actor="<b>user</b>", reason="<script>alert(6)</script>")
     modes.change(mode="warn", actor="ann", reason="<script>alert(2)</script>")
     ModeProposal.objects.create(actor="ann", reason="<b>now</b>", percent=10, epoch=1, version=1)
     TrafficWindow.objects.create(
@@ -70,6 +73,10 @@ def one_of_each(plan):
     GuardConversion.objects.create(
         target="stageapp.PortfolioCompany.stage", at=timezone.now(), raw=HOSTILE, stage="seed",
         writer="<i>partner</i>", problem="",
+    )  # fmt: skip
+    WebhookDelivery.objects.create(
+        authenticator="none", result="refused", webhook_id="<b>bold</b>", alerts=["<script>alert(6)</script>"],
+        remote="<i>partner</i>", detail="<u>Seed</u>",
     )  # fmt: skip
     Group.objects.create(name="<b>group</b>")
     User.objects.create_user("<b>user</b>")

@@ -1,12 +1,15 @@
-"""A real server on the test database, and a consumer that it sees."""
+"""A real server on the test database, and a consumer that it sees; a webhook that believes the tests."""
 
 import contextlib
 
 import pytest
 from django.db import connection
 
+from stageapp import modes
 from stageapp.models import Consumer
 from tests.api.gunicorn import serving
+from tests.api.senders import SECRET
+from tests.api.senders import TOKEN as BEARER
 from tests.processes import database_url
 
 TOKEN = "Token real-server-token"
@@ -35,3 +38,27 @@ def start_server(committed_consumer, tmp_path):
         yield lambda **environment: stack.enter_context(
             serving(tmp_path / "log", **{"DATABASE_URL": database_url()} | environment)
         )
+
+
+@pytest.fixture
+def believed(settings):
+    """Let the webhook believe the secret and the token of the tests."""
+    settings.ALERTMANAGER_WEBHOOK_SECRET = SECRET
+    settings.ALERTMANAGER_BEARER_TOKEN = BEARER
+
+
+@pytest.fixture
+def enforced(db):
+    """Enforce, and return a function that does it again, as a person who raises the mode."""
+
+    def enforce():
+        return modes.change(mode="enforce", actor="ann", reason="a test")
+
+    enforce()
+    return enforce
+
+
+@pytest.fixture
+def mode_now():
+    """Return a function that tells the stored mode."""
+    return lambda: modes.latest().mode

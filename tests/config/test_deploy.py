@@ -7,10 +7,15 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from django.core.management import load_command_class
+from django.urls import resolve
 
 from config import gunicorn
+from stageapp.api.auto_downgrade import AutoDowngrade
+from stageapp.relay.addresses import read_address
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEPLOY = PROJECT / "config" / "deploy"
@@ -53,14 +58,21 @@ def unit(path):
 def test_a_unit_starts_a_program_of_ours_as_a_user_of_its_own(path):
     service = unit(path)["Service"]
     program, *arguments = shlex.split(service["ExecStart"])
-    assert Path(program).name in ("gunicorn", "celery")
-    assert {"config.wsgi", "config.celery"} & set(arguments)
+    assert Path(program).name in ("gunicorn", "celery", "python")
+    assert {"config.wsgi", "config.celery", "manage.py"} & set(arguments)
     assert service["User"] == "stage"
     assert service["Restart"] == "always"
 
 
 def test_there_is_a_unit_for_each_kind_of_process():
-    assert [path.stem for path in UNITS] == ["stage-beat", "stage-web", "stage-worker"]
+    assert [path.stem for path in UNITS] == ["stage-beat", "stage-relay", "stage-web", "stage-worker"]
+
+
+def test_the_relay_is_started_as_its_command_takes_it():
+    _, script, name, *arguments = shlex.split(unit(DEPLOY / "systemd" / "stage-relay.service")["Service"]["ExecStart"])
+    parsed = load_command_class("stageapp", name).create_parser(script, name).parse_args(arguments)
+    assert read_address(parsed.listen)[0] == "127.0.0.1"
+    assert resolve(urlsplit(parsed.to).path).func.view_class is AutoDowngrade
 
 
 def test_systemd_kills_no_process_before_gunicorn_has_finished():

@@ -13,8 +13,10 @@ from tests.faults import load
 from tests.processes import PROJECT, Process
 from tests.servers import Servers
 
-# Answers each line: a mode is set and its version told; "seen" tells the registry; "held" the stored mode.
+# Answers each line: a mode is set and its version told; "seen" tells the registry; "task NAME" sends one.
 CONTROL = f"""
+from celery import current_app
+from config import celery
 from stageapp import processes
 from stageapp.models import Consumer
 from stageapp.rollout.changes import downgrade
@@ -25,6 +27,9 @@ for line in sys.stdin:
     word = line.strip()
     if word == "seen":
         say(seen=[one.document() for one in processes.seen() if one.live])
+    elif word.startswith("task "):
+        current_app.send_task(word.split()[1])
+        say(done=True)
     elif word == "forget":
         processes.ServerProcess.objects.all().delete()
         say(done=True)
@@ -56,9 +61,9 @@ class Fleet:
         self._control.hear(30)
         self._control.ask("forget")
 
-    def web(self, workers: int = 2, *options: str, config: str = "python:config.gunicorn") -> int:
+    def web(self, workers: int = 2, *options: str, config: str = "python:config.gunicorn", port: int = 0) -> int:
         """Start a gunicorn; return its port once it answers."""
-        port = free_port()
+        port = port or free_port()
         bind = ["-w", str(workers), "-b", f"127.0.0.1:{port}", "--no-control-socket"]
         self._start("gunicorn", *(["-c", config] if config else []), *bind, *options, "config.wsgi")
         until(lambda: self._answers(port), 30)

@@ -18,9 +18,11 @@ from stageapp.models import (
     RollbackPlan,
     Run,
     RunMove,
+    RunThrottle,
     Seal,
     VocabularyVersion,
     WarnPeriod,
+    WebhookDelivery,
     WorkerDrain,
 )
 
@@ -48,6 +50,9 @@ ROWS = {
     Plan: lambda: a_run().plan,
     PlanEntry: lambda: PlanEntry.objects.create(plan=a_run().plan, raw="Seed", stage="seed", rows=1),
     RunMove: lambda: RunMove.objects.create(run=a_run(), new_state="planned", actor="test", reason="a test"),
+    RunThrottle: lambda: RunThrottle.objects.create(
+        run=a_run(), factor="replica_lag", limit=5, actor="test", reason="a test"
+    ),
     Batch: a_batch,
     WarnPeriod: lambda: WarnPeriod.objects.create(actor="test", reason="a test"),
     ConsumerAudit: lambda: ConsumerAudit.objects.create(actor="test", reason="a test"),
@@ -67,6 +72,7 @@ ROWS = {
     GuardChange: lambda: GuardChange.objects.create(
         target="app.Model.field", on=True, vocabulary_version=1, actor="test", reason="a test"
     ),
+    WebhookDelivery: lambda: WebhookDelivery.objects.create(authenticator="bearer", result="downgraded", key="a"),
 }
 MODELS = pytest.mark.parametrize("model", ROWS, ids=lambda model: model.__name__)
 TRIGGERS = """

@@ -6,7 +6,7 @@ from typing import Any
 from drf_spectacular.generators import SchemaGenerator
 
 from stageapp.api.openapi import fields as fields  # registers how fields look
-from stageapp.api.openapi import headers, problems
+from stageapp.api.openapi import headers, problems, webhook
 from stageapp.api.openapi.fields import Schema
 
 STATUS: Schema = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
@@ -24,6 +24,7 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add what operations refer to, and the probes; a hook of drf-spectacular."""
     components = result["components"]
     components["schemas"].update(problems.SCHEMAS)
+    components["securitySchemes"].update(webhook.SCHEMES)
     components["responses"] = problems.responses(headers.as_components())
     result["paths"]["/healthz"] = {"get": _probe("healthz", "This process answers.", {"200": "it does"})}
     answers = {"200": "database and migrations are there", "503": "they are not"}

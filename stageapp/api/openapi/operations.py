@@ -39,11 +39,13 @@ class EndpointSchema(AutoSchema):
 
     def get_description(self) -> str:  # type: ignore[override]  # as the library does it
         """Return the method's own first words, and what it takes to call it."""
-        scope = self.view.scopes[self.method]
-        return f"{super().get_description()}\n\nNeeds the scope `{scope}`."
+        scope, told = self.view.scopes[self.method], super().get_description()
+        return f"{told}\n\nNeeds the scope `{scope}`." if scope else told
 
     def get_auth(self) -> list[Any]:
         """Return the schemes; every operation of the table asks for one of them."""
+        if self.view.credentials:
+            return list(self.view.credentials)
         return [auth for auth in super().get_auth() if auth]
 
     def get_request_serializer(self) -> Any:

@@ -7,12 +7,13 @@ from typing import Any
 from rest_framework.serializers import BaseSerializer
 
 from stageapp.api.allocations import AllocationRequest, Allocations
+from stageapp.api.auto_downgrade import AutoDowngrade
 from stageapp.api.companies import Companies
 from stageapp.api.deprecations import Deprecations
 from stageapp.api.endpoint import Endpoint
 from stageapp.api.mode import Mode, ModeRequest
 from stageapp.api.monte_carlo import Simulate, SimulationRequest
-from stageapp.api.openapi import answers, fund_answers
+from stageapp.api.openapi import answers, fund_answers, webhook
 from stageapp.api.stages import Normalize, NormalizeRequest, Stages
 from stageapp.api.strategies import OneStrategy, Strategies, StrategyRequest
 
@@ -76,5 +77,9 @@ OPERATIONS: dict[tuple[type[Endpoint], str], Operation] = {
     (Mode, "PUT"): Operation(
         "change_mode", "operations", answers.ModeInForce, ModeRequest, refusals=(409,),
         examples={"lower": {"mode": "warn", "reason": "callers report refusals", "expected_version": 3}},
+    ),
+    (AutoDowngrade, "POST"): Operation(
+        "auto_downgrade", "operations", webhook.DeliveryOutcome, webhook.AlertNotification,
+        examples={"firing": webhook.EXAMPLE},
     ),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from django.db import OperationalError
 from stageapp.api.resources import resource_of
 from stageapp.consumer_audit import access_log, callers, files
 from stageapp.consumers import ConsumerError, create
-from stageapp.management import code_report
+from stageapp.management import bars, code_report
 from stageapp.management import consumers_report as report
 from stageapp.models.consumers import Consumer
 from stageapp.vocabulary import Snapshot
@@ -95,7 +95,7 @@ class Command(BaseCommand):
 
     def _access_log(self, options: dict[str, Any]) -> None:
         vocabulary = code_report.vocabulary_of(options)
-        found = self._read_log(options["access_log"], vocabulary)
+        found = self._read_log(options["access_log"], vocabulary, quiet=options["json"])
         if options["csv"]:
             with self._table(options["csv"]) as file:
                 files.export_log(file, found, vocabulary)
@@ -103,9 +103,12 @@ class Command(BaseCommand):
         else:
             self._print(report.log_document(found, vocabulary), report.log_lines(found, vocabulary), options)
 
-    def _read_log(self, name: str, vocabulary: Snapshot) -> access_log.LogAudit:
+    def _read_log(self, name: str, vocabulary: Snapshot, *, quiet: bool) -> access_log.LogAudit:
         try:
-            with open(sys.stdin.fileno() if name == "-" else name, "rb", closefd=name != "-") as source:
+            with (
+                open(sys.stdin.fileno() if name == "-" else name, "rb", closefd=name != "-") as source,
+                bars.reading(source.fileno(), quiet=quiet),
+            ):
                 return access_log.read_log(source, resource_of, vocabulary)
         except OSError as error:
             raise CommandError(f"{name} cannot be read: {error.strerror or error}.") from None
@@ -113,7 +116,8 @@ class Command(BaseCommand):
     def _code(self, options: dict[str, Any]) -> None:
         if options["csv"]:
             raise CommandError("--code knows --json, not --csv.", returncode=2)
-        found = code_report.scan(options)
+        with bars.working("searching the code", quiet=options["json"]):
+            found = code_report.scan(options)
         self._print(code_report.document(found), code_report.lines(found), options)
         if found.literals:
             raise CommandError(code_report.verdict(found))

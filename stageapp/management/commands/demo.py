@@ -20,6 +20,7 @@ from stageapp.demo.callers import Caller
 from stageapp.demo.children import ChildDied, Children, ending_with_us
 from stageapp.demo.report import Report
 from stageapp.demo.walk import Walk, walk
+from stageapp.management import bars
 
 SCRATCH = Path(settings.BASE_DIR) / ".local" / "demo"
 MAX_ROWS = 50_000_000
@@ -77,9 +78,12 @@ class Command(BaseCommand):
     def _serve(self, rows: int, port: int) -> None:
         listener = site.listen(port)
         call_command("migrate", verbosity=0)
-        self._tell_data(sample.create(rows), rows)
+        with bars.working("making the portfolio"):
+            created = sample.create(rows)
+        self._tell_data(created, rows)
         with Children(SCRATCH, site.environment()) as children:
-            site.start(children, listener, SCRATCH)
+            with bars.working("starting web, worker and beat"):
+                site.start(children, listener, SCRATCH)
             self._tell_access(port)
             while True:
                 children.check()
@@ -104,7 +108,8 @@ class Command(BaseCommand):
 
     def _walk(self, rows: int) -> None:
         call_command("migrate", verbosity=0)
-        sample.create(rows)
+        with bars.working("making the portfolio"):
+            sample.create(rows)
         token = access.consumer_token()
         assert token is not None
         with Children(SCRATCH / "once", site.environment()) as children:

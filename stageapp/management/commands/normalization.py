@@ -10,15 +10,29 @@ from django.db import DatabaseError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from tqdm import tqdm
 
+from stageapp.management import bars, throttle_report, trial_report
 from stageapp.management import normalization_report as report
-from stageapp.management import trial_report
 from stageapp.management.actor import command_line_actor
 from stageapp.management.seal_verbs import SealVerbs
 from stageapp.models.normalization import Run, State
-from stageapp.normalization import audit, crew, drain, progress, rollbacks, runs, targets, verify, worker
+from stageapp.normalization import (
+    audit,
+    crew,
+    drain,
+    preflight,
+    progress,
+    rollbacks,
+    runs,
+    targets,
+    throttling,
+    verify,
+    worker,
+)
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import Result
 from stageapp.normalization.errors import NormalizationError
+from stageapp.normalization.factors import FACTORS
+from stageapp.normalization.findings import Severity
 from stageapp.tasks import nudge
 from stageapp.unknowns import records
 
@@ -33,6 +47,8 @@ class Command(SealVerbs):
         verbs = parser.add_subparsers(dest="verb", required=True)
         plan = verbs.add_parser("plan", help="read the target and freeze what a run would change")
         plan.add_argument("--target", help="app.Model.field; may be left out when only one is configured")
+        look = verbs.add_parser("preflight", help="look whether a run can work, and what would break in silence")
+        look.add_argument("--target", help="app.Model.field; may be left out when only one is configured")
         run = verbs.add_parser("run", help="run a plan, or go on with an interrupted one")
         run.add_argument("--plan", required=True, metavar="HASH", help="as `normalization plan` printed it")
         run.add_argument("--dry-run", action="store_true", help="do everything, roll every batch back")
@@ -58,10 +74,16 @@ class Command(SealVerbs):
         history.add_argument("--target", default="", help="app.Model.field; all targets if left out")
         workers = verbs.add_parser("workers", help="let Celery's workers take up no run, or work again")
         workers.add_argument("what", choices=["drain", "work", "show"])
+        throttle = verbs.add_parser("throttle", help="show what holds a run back, or change its limits")
+        throttle.add_argument("run", nargs="?", type=int, help="the run's number; the newest one if left out")
+        throttle.add_argument(
+            "--set", dest="limits", nargs="+", default=[], type=throttle_report.parse_limit, metavar="NAME=LIMIT",
+            help=f"{', '.join(FACTORS)}; 0 is off, `default` is the setting's limit again",
+        )  # fmt: skip
         self.add_seal_verbs(verbs)
         for name, verb in verbs.choices.items():
             verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
-            if name not in ("plan", "status", "verify", "history"):
+            if name not in ("plan", "preflight", "status", "verify", "history"):
                 verb.add_argument("--reason", default="from the command line", help="why; kept in the history")
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
@@ -86,9 +108,16 @@ class Command(SealVerbs):
             ) from None
 
     def _plan(self, *, target: str | None, **options: Any) -> None:
-        plan = plans.make_plan(target or targets.default_label(), actor=command_line_actor())
-        records.record_table(plan)
+        with bars.working("reading the column", quiet=options["json"]):
+            plan = plans.make_plan(target or targets.default_label(), actor=command_line_actor())
+            records.record_table(plan)
         self._print(report.plan_document(plan), report.plan_lines(plan), options)
+
+    def _preflight(self, *, target: str | None, **options: Any) -> None:
+        found = preflight.look(target or targets.default_label())
+        self._print(found.document(), report.preflight_lines(found), options)
+        if found.worst == Severity.BLOCKS:
+            raise CommandError(f"A run of {found.target} would not start; see above.")
 
     def _approve(self, *, hash: str, reason: str, break_glass: bool, **options: Any) -> None:
         run = plans.find_plan(hash).run
@@ -146,7 +175,8 @@ class Command(SealVerbs):
         self._show(_run_of(run), options)
 
     def _verify(self, *, run: int | None, **options: Any) -> None:
-        found = verify.verify(_run_of(run), full=options["full"])
+        with bars.working("comparing rows and audit log", quiet=options["json"]):
+            found = verify.verify(_run_of(run), full=options["full"])
         self._print(found, report.verification_lines(found), options)
         if not found["ok"]:
             raise CommandError("Rows and audit log disagree; see above.")
@@ -161,6 +191,16 @@ class Command(SealVerbs):
 
     def _cancel(self, *, run: int | None, reason: str, **options: Any) -> None:
         self._show(runs.cancel(_run_of(run), actor=command_line_actor(), reason=reason), options)
+
+    def _throttle(
+        self, *, run: int | None, limits: list[tuple[str, float | None]], reason: str, **options: Any
+    ) -> None:
+        chosen = _run_of(run)
+        if limits:
+            throttling.change(chosen, dict(limits), actor=command_line_actor(), reason=reason)
+        shown, found = throttling.shown(chosen), throttling.limits(chosen)
+        document = {"run": chosen.pk, "limits": {name: one.limit for name, one in found.items()}, **shown.document()}
+        self._print(document, throttle_report.throttle_lines(shown, found), options)
 
     def _work(
         self, run: Run, options: dict[str, Any], *, foreground: bool, ended: tuple[State, ...] = (State.DONE,)

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
+from stageapp.management import bars
 from stageapp.suggestions import suggest
 from stageapp.vocabulary import Snapshot, load
 
@@ -54,7 +55,9 @@ class Command(BaseCommand):
             CommandError: a line is no JSON string, or PostgreSQL does not answer.
         """
         try:
-            answer_all(sys.stdin.fileno(), sys.stdout.fileno(), Answers(load(), source))
+            answers, read = Answers(load(), source), sys.stdin.fileno()
+            with bars.reading(read, quiet=sys.stdin.isatty()):
+                answer_all(read, sys.stdout.fileno(), answers)
         except BadLine as error:
             raise CommandError(str(error)) from None
         except ProgrammingError as error:

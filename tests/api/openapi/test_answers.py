@@ -1,5 +1,7 @@
 """What is answered is what the document tells, in every mode; and what it tells of requests is true."""
 
+import json
+
 import jsonschema
 import pytest
 from hypothesis import HealthCheck, given
@@ -9,8 +11,11 @@ from hypothesis import strategies as st
 from stageapp.api.distribution import MAX_ENTRIES, MAX_STAGE_LENGTH
 from stageapp.api.openapi.document import document
 from stageapp.models.portfolio import Fund, PortfolioCompany
+from stageapp.webhook.sending import PATH
+from tests.api import senders
 from tests.api.calls import JSON, POSTS, SHAPES, post
 from tests.api.openapi.conformance import check, schema_of
+from tests.api.senders import bearing, deliver, signed
 
 MODES = ["off", "warn", "enforce"]
 NUL = chr(0)
@@ -76,6 +81,16 @@ def test_everything_else_is_answered_as_told(caller, consumer_named, client_of, 
     check(ops.get("/_ops/stage-validation/mode"), "/_ops/stage-validation/mode", "get")
     for body in ({"mode": "enforce", "reason": "x"}, {"mode": "off", "reason": "x", "expected_version": 9}, {}):
         check(ops.put("/_ops/stage-validation/mode", body, content_type=JSON), "/_ops/stage-validation/mode", "put")
+
+
+@pytest.mark.usefixtures("believed")
+def test_the_webhook_is_answered_as_told(client, enforced):
+    sent = senders.body()
+    for headers in (signed(sent), signed(sent), bearing(), {}, signed(sent, "x.y")):
+        check(deliver(client, sent, headers), PATH, "post")
+    for wrong in (b"{}", b"no JSON"):
+        check(deliver(client, wrong, signed(wrong, "msg_2")), PATH, "post")
+    jsonschema.validate(json.loads(sent), described("AlertNotification"))
 
 
 FITTING = st.dictionaries(

@@ -1,0 +1,39 @@
+"""A name for every request: in each log line that it causes, and in the answer's `X-Request-ID`.
+
+A proxy of ours (STAGE_TRUSTED_PROXIES) may have named it before, and then its log and ours agree. A caller may not.
+"""
+
+import re
+import uuid
+from collections.abc import Callable
+
+import structlog
+from django.http import HttpRequest, HttpResponseBase
+
+from stageapp import conf
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class RequestIds:
+    """Names each request for the time it takes."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer, with the request's name."""
+        name = _name_of(request)
+        structlog.contextvars.clear_contextvars()  # a thread answers one request after the other
+        structlog.contextvars.bind_contextvars(request_id=name)
+        response = self._get_response(request)
+        structlog.contextvars.clear_contextvars()
+        response.headers["X-Request-ID"] = name
+        return response
+
+
+def _name_of(request: HttpRequest) -> str:
+    sent = request.META.get("HTTP_X_REQUEST_ID", "")
+    if conf.trusted_proxies() > 0 and _NAME.fullmatch(sent):
+        return str(sent)
+    return uuid.uuid4().hex

@@ -1,0 +1,25 @@
+"""SECRET_KEY where none is set: on a developer's machine one is made once and kept."""
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def made_or_kept(folder: Path, *, debug: bool) -> str:
+    """Return a random key, kept in the folder from the first call on.
+
+    Raises:
+        ImproperlyConfigured: with DEBUG off; what is kept in a file beside the code is no secret of a site.
+    """
+    if not debug:
+        raise ImproperlyConfigured("Set SECRET_KEY (50 random characters or more): DEBUG is off.")
+    path = folder / "secret-key"
+    try:
+        folder.mkdir(exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text()
+    with os.fdopen(handle, "w") as file:
+        file.write(os.urandom(40).hex())
+    return path.read_text()

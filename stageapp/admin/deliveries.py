@@ -1,0 +1,69 @@
+"""Alert deliveries: what came to the webhook, from whom, and what it did; and a button that sends a test."""
+
+from functools import partial
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
+
+from stageapp import conf
+from stageapp.admin.confirm import confirmed
+from stageapp.admin.screens import BoundedAdmin, require
+from stageapp.admin.site import site
+from stageapp.models.webhook import AUTHENTICATORS, RESULTS, WebhookDelivery
+from stageapp.people import person_of
+from stageapp.webhook import retention, trial
+
+HOURS = 24
+_NAMES = {"authenticator": dict(AUTHENTICATORS), "result": dict(RESULTS)}
+
+
+@admin.register(WebhookDelivery, site=site)
+class WebhookDeliveryAdmin(BoundedAdmin):
+    """The webhook's log."""
+
+    change_list_template = "admin/stageapp/delivery_list.html"
+    list_display = ["received_at", "result", "names", "authenticator", "remote", "detail"]
+    list_filter = ["result", "authenticator", "received_at"]
+    sortable_by = ()
+    search_fields = ["webhook_id__exact"]
+    search_help_text = "The whole id of a delivery."
+
+    @admin.display(description="alerts")
+    def names(self, delivery: WebhookDelivery) -> str:
+        """Return the names of its alerts."""
+        return ", ".join(delivery.alerts)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show above the list who is believed, and what was only counted."""
+        counts = [
+            {**count, **{name: names[str(count[name])] for name, names in _NAMES.items()}}
+            for count in retention.uneventful(HOURS)
+        ]
+        ways = {"signed": len(conf.webhook_secrets()), "bearer": len(conf.webhook_tokens())}
+        return super().changelist_view(
+            request, {"counts": counts, "hours": HOURS, "ways": ways, **(extra_context or {})}
+        )
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page that sends a test."""
+        wrapped = self.admin_site.admin_view(self.test_view)
+        return [path("test/", wrapped, name="stageapp_webhookdelivery_test"), *super().get_urls()]
+
+    def test_view(self, request: HttpRequest) -> HttpResponse:
+        """Confirm, then send a test."""
+        require(request, "change_mode")
+        where = f"over HTTP to {conf.base_url()}" if conf.base_url() else "straight to the verifying code"
+        return confirmed(
+            request,
+            partial(trial.send_test, person_of(request.user)),
+            refusals=trial.TrialFailed,
+            back=reverse("admin:stageapp_webhookdelivery_changelist"),
+            done="The test arrived and is in the list. The mode is as it was.",
+            title="Send a test",
+            explanation=f"A delivery like an alert's is signed and sent {where}. It is recorded as a test, and lowers "
+            "nothing.",
+            verb="Send",
+            opts=self.opts,
+        )

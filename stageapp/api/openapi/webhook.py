@@ -1,0 +1,63 @@
+"""What the webhook takes and answers, for the document: it reads the raw body itself."""
+
+from typing import Any
+
+from rest_framework.serializers import CharField, ChoiceField, DictField, IntegerField
+
+from stageapp.api.openapi.answers import Body
+from stageapp.api.openapi.fields import Schema
+from stageapp.models.webhook import RESULTS
+
+_BELIEVED = [result for result, _ in RESULTS if result not in ("unreadable", "refused")]
+
+SCHEMES: dict[str, Schema] = {
+    "webhookSignature": {
+        "type": "apiKey", "in": "header", "name": "webhook-signature",
+        "description": "Standard Webhooks: `v1,` and the base64 of the HMAC-SHA256 over `id.timestamp.body`, with the "
+        "headers `webhook-id` and `webhook-timestamp`; ±300 s.",
+    },
+    "alertmanagerSignature": {
+        "type": "apiKey", "in": "header", "name": "X-Alertmanager-Signature",
+        "description": "The HMAC-SHA256 of the raw body in hex; the body's `groupLabels.timestamp` says when; ±300 s.",
+    },
+    "alertmanagerBearer": {
+        "type": "http", "scheme": "bearer", "description": "ALERTMANAGER_BEARER_TOKEN, sent by Alertmanager itself.",
+    },
+}  # fmt: skip
+EXAMPLE: dict[str, Any] = {
+    "version": "4",
+    "status": "firing",
+    "groupLabels": {"alertname": "StageRejectsFastBurn"},
+    "alerts": [
+        {
+            "status": "firing",
+            "labels": {"alertname": "StageRejectsFastBurn", "action": "downgrade"},
+            "startsAt": "2026-01-31T12:00:00Z",
+            "fingerprint": "8a1f3c5d7e9b0a2c",
+        }
+    ],
+}
+
+
+class FiringAlert(Body):
+    """One alert of Alertmanager's; what else it holds is not read."""
+
+    status = ChoiceField(["firing", "resolved"])
+    labels = DictField(child=CharField(allow_blank=True), help_text='`action="downgrade"` takes `enforce` back')
+    startsAt = CharField(required=False)  # noqa: N815  their names are not ours
+    fingerprint = CharField(required=False)
+
+
+class AlertNotification(Body):
+    """A notification as Alertmanager sends it (version 4); what else it holds is not read."""
+
+    alerts = FiringAlert(many=True)
+    groupLabels = DictField(required=False)  # noqa: N815
+    test = CharField(required=False, help_text="what a test says of itself; then nothing is lowered")
+
+
+class DeliveryOutcome(Body):
+    """What came of the delivery."""
+
+    result = ChoiceField(_BELIEVED)
+    version = IntegerField(allow_null=True, help_text="of the mode, where it was taken back")

@@ -1,0 +1,121 @@
+"""PostgreSQL: does it answer, is it new enough and migrated, is its clock ours, does its function agree."""
+
+import time
+from collections.abc import Iterator
+
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from stageapp import conf, vocabulary
+from stageapp.doctor.answers import Answer, fail, no_data, ok, warn
+from stageapp.models.vocabulary import StageAlias
+from stageapp.normalization import health, preflight
+from stageapp.normalization.factors import FACTORS, Reading
+from stageapp.normalization.findings import Severity
+from stageapp.normalization.standbys import WalMarks
+
+OLDEST_VERSION = 160_000
+SKEW_WARNS, SKEW_FAILS = 2.0, 60.0  # seconds; a webhook is believed within 300
+_MIGRATE = "run `manage.py migrate`"
+
+
+def reachable() -> Iterator[Answer]:
+    """Answer whether PostgreSQL answers, and which it is; raises django.db.DatabaseError where it does not."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('server_version_num')::int, current_setting('server_version')")
+        number, version = cursor.fetchone()
+    if number < OLDEST_VERSION:
+        yield fail("postgresql", f"version {version}", "use PostgreSQL 16 or newer")
+    else:
+        yield ok("postgresql", f"version {version}")
+
+
+def migrated() -> Iterator[Answer]:
+    """Answer whether every migration has been applied."""
+    executor = MigrationExecutor(connection)
+    waiting = [migration for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
+    if waiting:
+        yield fail("migrations", f"{len(waiting)} wait, the first is {waiting[0]}", _MIGRATE)
+    else:
+        yield ok("migrations", "all are applied")
+
+
+def function_there() -> Iterator[Answer]:
+    """Answer whether the database's own function is there."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regprocedure('normalize_stage(text, text)') IS NOT NULL")
+        there = cursor.fetchone()[0]
+    yield ok("function", "normalize_stage() is there") if there else fail("function", "no normalize_stage()", _MIGRATE)
+
+
+def parity() -> Iterator[Answer]:
+    """Answer whether PostgreSQL and Python say the same of every alias."""
+    known = list(StageAlias.objects.values_list("source", "spelling"))
+    meaning_of = vocabulary.load()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT s, v, normalize_stage(v, s) FROM unnest(%s::text[], %s::text[]) AS t (s, v)",
+            [[source for source, _ in known], [spelling for _, spelling in known]],
+        )
+        rows = list(cursor.fetchall())
+    wrong = [raw for source, raw, stage in rows if meaning_of.normalize(raw, source).stage != stage]
+    if wrong:
+        shown = ", ".join(ascii(raw) for raw in wrong[:5])
+        yield fail("parity", f"PostgreSQL and Python disagree about {shown}", f"{_MIGRATE}; start no run before")
+    else:
+        yield ok("parity", f"both say the same of {len(rows)} aliases, vocabulary version {meaning_of.version}")
+
+
+def clock() -> Iterator[Answer]:
+    """Answer how far this machine's clock is from PostgreSQL's; the way there and back is the precision."""
+    before = time.time()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+        theirs = float(cursor.fetchone()[0])
+    after = time.time()
+    skew = theirs - (before + after) / 2
+    said = f"PostgreSQL's is {abs(skew):.3f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
+    do = "synchronise the clocks (NTP)"
+    if abs(skew) > SKEW_FAILS:
+        yield fail("clock", said, do)
+    elif abs(skew) > SKEW_WARNS:
+        yield warn("clock", said, do)
+    else:
+        yield ok("clock", f"{said}, measured within {after - before:.3f} s")
+
+
+def throttle() -> Iterator[Answer]:
+    """Answer what a run would be held by, and what could not be read of it. Standbys by URL are asked by runs alone."""
+    for name, reading in health.read(WalMarks(), [], conf.disk_paths()).items():
+        limit, title = conf.hold_limits()[name], f"throttle: {FACTORS[name].title}"
+        if not limit:
+            yield ok(title, "is off")
+        elif reading.absent:
+            yield _absent(title, reading)
+        elif reading.value is None or reading.partial:
+            yield no_data(title, f"not measured: {reading.note}", "a run is not held by it")
+        elif FACTORS[name].holds(reading.value, limit, conf.hold_resume_percent(), held=False):
+            yield warn(title, f"{reading.value:g}, the limit is {limit:g}", "a run would wait")
+        else:
+            yield ok(title, f"{reading.value:.4g}, the limit is {limit:g}")
+
+
+def _absent(title: str, reading: Reading) -> Answer:
+    """Return that there is nothing to measure: without a standby that is well, but a disk there always is."""
+    return no_data(title, reading.note) if "disk" in title else ok(title, reading.note)
+
+
+def targets() -> Iterator[Answer]:
+    """Answer for each target what the look before a run says."""
+    for label in conf.targets():
+        found = preflight.look(label)
+        heavy = [str(one) for one in found.findings if one.severity == found.worst]
+        name, do = f"target {label}", f"`manage.py normalization preflight --target {label}` shows everything"
+        if found.worst == Severity.BLOCKS:
+            yield fail(name, "; ".join(heavy), do)
+        elif found.worst == Severity.WARNS:
+            yield warn(name, f"{len(heavy)} warnings, the first: {heavy[0]}", do)
+        else:
+            yield ok(name, "nothing stands in the way of a run")
+    if not conf.targets():
+        yield no_data("targets", "STAGE_TARGETS names no column", "name one")

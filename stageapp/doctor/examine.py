@@ -1,0 +1,52 @@
+"""The whole examination, in the order in which to mend what is broken."""
+
+from collections.abc import Callable, Iterator
+
+from django.db import DatabaseError, connection
+
+from stageapp.doctor import database, messages, safety
+from stageapp.doctor.answers import Answer, Health, fail, no_data
+
+Examination = Callable[[], Iterator[Answer]]
+
+WITH_POSTGRESQL: dict[str, Examination] = {
+    "migrations": database.migrated,
+    "function": database.function_there,
+    "parity": database.parity,
+    "clock": database.clock,
+    "throttle": database.throttle,
+    "processes": messages.registry,
+    "backup": safety.backup,
+    "targets": database.targets,
+}
+WITHOUT: dict[str, Examination] = {
+    "redis": messages.redis_answers,
+    "broker": messages.broker_answers,
+    "worker (by broker)": messages.worker_answers,
+    "disk": safety.disk,
+    "webhook secret": safety.webhook_secret,
+}
+
+
+def examine() -> list[Answer]:
+    """Return every answer. Nothing that is broken keeps the rest from being examined."""
+    answers = _ask("postgresql", database.reachable)
+    if answers[0].health != Health.FAIL:
+        answers += [answer for name, ask in WITH_POSTGRESQL.items() for answer in _ask(name, ask)]
+    else:
+        answers += [no_data(name, "PostgreSQL does not answer") for name in WITH_POSTGRESQL]
+    return answers + [answer for name, ask in WITHOUT.items() for answer in _ask(name, ask)]
+
+
+def _ask(name: str, ask: Examination) -> list[Answer]:
+    """Return the answers, or that the examination itself failed; those before the fault stay."""
+    answers: list[Answer] = []
+    try:
+        answers += ask()
+    except DatabaseError as error:
+        connection.close()  # a broken session must not spoil the next examination
+        what = str(error).strip().partition("\n")[0] or type(error).__name__
+        answers.append(fail(name, f"PostgreSQL does not answer this: {what}", "start it, or correct DATABASE_URL"))
+    except (OSError, ValueError) as error:  # a file or a setting
+        answers.append(fail(name, str(error) or type(error).__name__, "correct it"))
+    return answers

@@ -1,0 +1,85 @@
+"""Redis and the broker: do they answer, and does a worker."""
+
+from collections.abc import Iterator
+
+import redis
+from celery import current_app
+from kombu.exceptions import OperationalError as BrokerError
+
+from stageapp import processes
+from stageapp.doctor.answers import Answer, fail, no_data, ok, warn
+from stageapp.redis_clients import strict
+
+BROKER_SECONDS = 2.0
+PING_SECONDS = 2.0  # an idle worker answers in milliseconds; one at work after its batch
+AWAY = (BrokerError, OSError, redis.RedisError)
+
+
+def redis_answers() -> Iterator[Answer]:
+    """Answer whether Redis does, within the time that a read of the mode has."""
+    try:
+        client = strict()
+        client.ping()
+        version = str(client.info("server")["redis_version"])
+    except redis.RedisError as error:
+        said = f"it does not answer: {type(error).__name__}"
+        yield fail("redis", said, "start it, or correct REDIS_URL; meanwhile PostgreSQL answers for the mode")
+        return
+    if tuple(map(int, version.split(".")[:2])) < (6, 2):
+        yield warn("redis", f"version {version}", "use Redis 6.2 or newer")
+    else:
+        yield ok("redis", f"version {version}")
+
+
+def broker_answers() -> Iterator[Answer]:
+    """Answer whether Celery's broker takes a connection."""
+    try:
+        with current_app.connection_for_write(connect_timeout=BROKER_SECONDS) as broker:
+            broker.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_SECONDS)
+            broker.default_channel  # noqa: B018  the channel to Redis asks it for an answer as it opens
+    except AWAY as error:
+        yield _broker_away(error)
+    else:
+        yield ok("broker", "it takes a connection")
+
+
+def _broker_away(error: Exception) -> Answer:
+    do = "start it, or correct STAGE_BROKER_URL; runs go on with `normalization run --foreground`"
+    return fail("broker", f"it does not answer: {type(error).__name__}", do)
+
+
+def worker_answers() -> Iterator[Answer]:
+    """Answer whether a Celery worker answers through the broker."""
+    do = "start one: celery -A config.celery worker"
+    try:
+        with current_app.connection_for_write(connect_timeout=BROKER_SECONDS) as broker:
+            broker.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_SECONDS)
+            answers = current_app.control.ping(timeout=PING_SECONDS, connection=broker)
+    except AWAY as error:
+        yield no_data("worker (by broker)", f"the broker does not answer: {type(error).__name__}", do)
+        return
+    names = sorted(name for answer in answers for name in answer)
+    if names:
+        yield ok("worker (by broker)", f"{', '.join(names)}")
+    else:
+        said = f"none answers within {PING_SECONDS:g} s; one of the solo pool does not while it works"
+        yield warn("worker (by broker)", said, do)
+
+
+def registry() -> Iterator[Answer]:
+    """Answer which servers, workers and beats have lately written their row; raises django.db.DatabaseError."""
+    live = [one for one in processes.seen() if one.live]
+    starts = {
+        "web": "start one: gunicorn -c python:config.gunicorn config.wsgi",
+        "worker": "start one: celery -A config.celery worker",
+        "beat": "start it: celery -A config.celery beat; nothing is swept, rolled up or guarded without it",
+    }
+    for name, do in starts.items():
+        count = sum(one.name == name for one in live)
+        title = f"{name} (by registry)"
+        if count:
+            yield ok(title, f"{count} live")
+        elif name == "web":
+            yield warn(title, f"none seen for {processes.live_seconds():g} s", do)
+        else:
+            yield fail(title, f"none seen for {processes.live_seconds():g} s", do)

@@ -1,0 +1,68 @@
+"""What is needed on a bad day: disk, a backup that is proven, a webhook that is believed."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stageapp import conf
+from stageapp.doctor.answers import Answer, fail, no_data, ok, warn
+from stageapp.gates.verdicts import Gate, Verdict
+from stageapp.normalization import safety
+
+LEAST_SECRET = 32  # characters
+_DISK_WARNS, _DISK_FAILS = 20.0, 5.0  # percent free
+
+
+def disk() -> Iterator[Answer]:
+    """Answer how full the file systems are that this machine sees: of STAGE_DISK_PATHS and of the backups."""
+    paths = [*conf.disk_paths(), *filter(None, [conf.backup_folder()])]
+    if not paths:
+        yield no_data("disk", "STAGE_DISK_PATHS names no folder", "PostgreSQL tells nobody how full its disk is")
+    for path in dict.fromkeys(paths):
+        yield _disk(path)
+
+
+def _disk(path: str) -> Answer:
+    name = f"disk {path}"
+    try:
+        there = next(place for place in (Path(path), *Path(path).parents) if place.exists())  # it is made when needed
+        found = os.statvfs(there)
+        free = 100 * found.f_bavail / found.f_blocks
+    except (OSError, StopIteration, ZeroDivisionError) as error:
+        return no_data(name, str(error), "correct STAGE_DISK_PATHS or STAGE_BACKUP_DIR")
+    said = f"{free:.1f} % free"
+    if free < _DISK_FAILS:
+        return fail(name, said, "make room before anything is written")
+    return warn(name, said, "make room") if free < _DISK_WARNS else ok(name, said)
+
+
+def backup() -> Iterator[Answer]:
+    """Answer whether there is a verified backup, new enough, and a rehearsal; raises django.db.DatabaseError."""
+    for gate in safety.gates():
+        yield _gate(gate)
+
+
+def _gate(gate: Gate) -> Answer:
+    it = gate.deciding
+    said = f"{it.why or it.shown}; needed: {it.threshold}"
+    do = f"`manage.py backup {'rehearse' if gate.name == 'rehearsal' else 'create'}`"
+    if gate.passes:
+        return ok(gate.name, said)
+    if conf.backup_required():
+        return fail(gate.name, said, f"{do}; no run starts before")
+    if gate.verdict == Verdict.NO_DATA:
+        return no_data(gate.name, said, do)
+    return warn(gate.name, said, do)
+
+
+def webhook_secret() -> Iterator[Answer]:
+    """Answer whether what takes enforce back on an alert can be believed."""
+    secrets: list[Any] = list(conf.webhook_secrets())
+    if not secrets:
+        do = "set ALERTMANAGER_WEBHOOK_SECRET (openssl rand -hex 32)"
+        yield warn("webhook secret", "none is set: no alert takes enforce back", do)
+    elif any(len(getattr(secret, "text", secret)) < LEAST_SECRET for secret in secrets):
+        yield fail("webhook secret", f"one is shorter than {LEAST_SECRET} characters", "openssl rand -hex 32")
+    else:
+        yield ok("webhook secret", f"{len(secrets)} set, each long enough")

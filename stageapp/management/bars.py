@@ -1,0 +1,66 @@
+"""How far long work is, on stderr, where a command's answer is not: rate and time left where they can be known.
+
+Nothing is shown of what is over within two seconds. On a terminal the line is renewed twice a second, in a log
+every 10 s.
+"""
+
+import os
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+SILENT_SECONDS = 2.0
+_CLOCK = "{desc}: {elapsed}"
+
+
+@contextmanager
+def reading(descriptor: int, *, quiet: bool = False) -> Iterator[None]:
+    """Show how much of an open file has been read while the block reads it; of a pipe only the time it has taken."""
+    size = _size(descriptor)
+    if size is None:
+        with working("reading", quiet=quiet):
+            yield
+        return
+    bar = tqdm(
+        desc="reading", total=size, unit="B", unit_scale=True, disable=quiet, file=sys.stderr,
+        mininterval=0, delay=SILENT_SECONDS,
+    )  # fmt: skip
+    with bar, _renewing(lambda: bar.update(os.lseek(descriptor, 0, os.SEEK_CUR) - bar.n)):
+        yield
+
+
+@contextmanager
+def working(what: str, *, quiet: bool = False) -> Iterator[None]:
+    """Show what is done and for how long: one statement of PostgreSQL, say, tells nothing of its progress."""
+    bar = tqdm(desc=what, bar_format=_CLOCK, disable=quiet, file=sys.stderr, mininterval=0, delay=SILENT_SECONDS)
+    with bar, _renewing(lambda: bar.update(1)):
+        yield
+
+
+def _size(descriptor: int) -> int | None:
+    found = os.fstat(descriptor)
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+@contextmanager
+def _renewing(show: Callable[[], object]) -> Iterator[None]:
+    """Call now and then while the block works, and once at its end."""
+    ended = threading.Event()
+    every = 0.5 if sys.stderr.isatty() else 10.0
+
+    def renew() -> None:
+        while not ended.wait(every):
+            show()
+
+    thread = threading.Thread(target=renew, name="stage-bar", daemon=True)
+    thread.start()
+    try:
+        yield
+        show()
+    finally:
+        ended.set()
+        thread.join()

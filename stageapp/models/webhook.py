@@ -1,0 +1,71 @@
+"""The webhook's log: what was delivered, by whom, and what came of it."""
+
+from django.db import models
+from django.db.models import Q
+
+AUTHENTICATORS = [
+    ("standard", "Standard Webhooks"),
+    ("alertmanager", "X-Alertmanager-Signature"),
+    ("bearer", "bearer token"),
+    ("none", "none"),
+]
+RESULTS = [
+    ("downgraded", "enforce was taken back"),
+    ("not_enforced", "nothing was enforced"),
+    ("no_downgrade", "no alert asks for a downgrade"),
+    ("test", "a test: nothing was to change"),
+    ("duplicate", "told before: nothing done"),
+    ("unreadable", "no notification of Alertmanager's"),
+    ("refused", "not believed"),
+]
+
+
+class WebhookDelivery(models.Model):
+    """One delivery and what came of it. Append-only.
+
+    Every delivery that was believed for the first time has a row; of the others a bounded number has one, and all
+    are counted in WebhookCount.
+    """
+
+    received_at = models.DateTimeField(auto_now_add=True)
+    authenticator = models.CharField(max_length=20, choices=AUTHENTICATORS)
+    result = models.CharField(max_length=20, choices=RESULTS)
+    webhook_id = models.CharField(max_length=200, blank=True, default="", help_text="as the sender names it")
+    key = models.CharField(
+        max_length=200, blank=True, default="", help_text="a delivery has an effect only if this is new"
+    )
+    alerts = models.JSONField(default=list, help_text="names of the alerts")
+    remote = models.CharField(max_length=64, blank=True, default="", help_text="the address it came from")
+    detail = models.CharField(max_length=500, blank=True, default="")
+    mode_change = models.ForeignKey("ModeChange", on_delete=models.PROTECT, null=True, blank=True)
+
+    class Meta:
+        default_permissions = ("view",)
+        verbose_name = "alert delivery"
+        verbose_name_plural = "alert deliveries"
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["result", "-received_at"], name="deliveries_by_result")]
+        constraints = [models.UniqueConstraint(fields=["key"], condition=~Q(key=""), name="one_effect_per_key")]
+
+    def __str__(self) -> str:
+        return f"{self.received_at:%F %T}: {self.get_result_display()}"
+
+
+class WebhookCount(models.Model):
+    """How many deliveries of one hour were not believed, told nothing new or could not be read, and why."""
+
+    hour = models.DateTimeField()
+    authenticator = models.CharField(max_length=20, choices=AUTHENTICATORS)
+    result = models.CharField(max_length=20, choices=RESULTS)
+    why = models.CharField(max_length=30, blank=True, default="")
+    deliveries = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["-hour"]
+        constraints = [
+            models.UniqueConstraint(fields=["hour", "authenticator", "result", "why"], name="one_webhook_count")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hour:%F %H} h: {self.deliveries} {self.result} {self.why}".rstrip()

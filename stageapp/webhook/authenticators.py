@@ -1,0 +1,149 @@
+"""Who sent it: three ways to prove it, and one answer to everything that proves nothing.
+
+The headers that are there decide which way is tried; there is no second try by another.
+"""
+
+import enum
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from stageapp import conf
+from stageapp.webhook import headers, notification, signatures
+from stageapp.webhook.headers import Malformed
+from stageapp.webhook.notification import Unreadable
+
+TOLERANCE_SECONDS = 300
+STANDARD, ALERTMANAGER, BEARER, NONE = "standard", "alertmanager", "bearer", "none"
+ALERTMANAGER_SIGNATURE = "x-alertmanager-signature"
+
+_T = TypeVar("_T")
+_SECONDS, _MILLISECONDS = re.compile(r"[0-9]{10}"), re.compile(r"[0-9]{13}")
+_DAY, _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
+_RFC3339 = re.compile(rf"{_DAY}T{_TIME}(?:Z|[+-][0-9]{{2}}:[0-9]{{2}})")
+
+
+class Why(enum.StrEnum):
+    """Why a delivery is not believed. The sender is not told; the log and the counts are."""
+
+    NO_CREDENTIALS = "no_credentials"
+    NOT_CONFIGURED = "not_configured"
+    HEADER_MISSING = "header_missing"
+    MALFORMED = "malformed"
+    NOT_FRESH = "not_fresh"
+    WRONG_SIGNATURE = "wrong_signature"
+    WRONG_TOKEN = "wrong_token"  # noqa: S105  the name of a reason
+
+
+class NotVerified(Exception):
+    """A delivery of which nobody knows who sent it, or when."""
+
+    def __init__(self, authenticator: str, why: Why) -> None:
+        super().__init__(f"{authenticator}: {why}")
+        self.authenticator, self.why = authenticator, why
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request as it came: header names in lower case, the raw body, and the address it came from."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    remote: str = ""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Who sent it. `id` is the sender's name of this delivery; a bearer gives none."""
+
+    authenticator: str
+    id: str
+
+
+def verify(sent: Sent, now: float) -> Verified:
+    """Return who sent it; `now` is in seconds since 1970.
+
+    Raises:
+        NotVerified: nothing proves it, or it is more than TOLERANCE_SECONDS old or early.
+    """
+    for name, (tried_by, check) in _AUTHENTICATORS.items():
+        if any(header in sent.headers for header in tried_by):
+            try:
+                return Verified(name, check(sent, now))
+            except Malformed:
+                raise NotVerified(name, Why.MALFORMED) from None
+    raise NotVerified(NONE, Why.NO_CREDENTIALS)
+
+
+def _standard(sent: Sent, now: float) -> str:
+    """Return the id of a delivery by Standard Webhooks."""
+    if not all(name in sent.headers for name in _STANDARD_HEADERS):
+        raise NotVerified(STANDARD, Why.HEADER_MISSING)
+    id = headers.read_id(sent.headers[headers.ID])
+    timestamp = headers.read_timestamp(sent.headers[headers.TIMESTAMP])
+    given = headers.read_signatures(sent.headers[headers.SIGNATURE])
+    keys = [key for secret in _configured(conf.webhook_secrets(), STANDARD) for key in secret.keys]
+    if not signatures.is_signed(keys, id, str(timestamp), sent.body, given):
+        raise NotVerified(STANDARD, Why.WRONG_SIGNATURE)
+    _check_fresh(STANDARD, timestamp, now)
+    return id
+
+
+def _alertmanager(sent: Sent, now: float) -> str:
+    """Return the digest of a body that is signed as a whole, and says itself when it was sent."""
+    keys = [secret.text for secret in _configured(conf.webhook_secrets(), ALERTMANAGER)]
+    if not signatures.is_signed_hex(keys, sent.body, headers.read_hex(sent.headers[ALERTMANAGER_SIGNATURE])):
+        raise NotVerified(ALERTMANAGER, Why.WRONG_SIGNATURE)
+    try:
+        said = notification.read(sent.body).sent_at
+    except Unreadable:
+        raise NotVerified(ALERTMANAGER, Why.NOT_FRESH) from None
+    _check_fresh(ALERTMANAGER, moment(said), now)
+    return hashlib.sha256(sent.body).hexdigest()
+
+
+def _bearer(sent: Sent, now: float) -> str:
+    """Hold that the token is one of ours. It says nothing of when or of which delivery."""
+    scheme, _, token = sent.headers["authorization"].partition(" ")
+    given = token.strip(" ").encode("utf-8", "backslashreplace")
+    agreed = [hmac.compare_digest(given, own) for own in _configured(conf.webhook_tokens(), BEARER)]
+    if scheme.lower() != "bearer" or not any(agreed):
+        raise NotVerified(BEARER, Why.WRONG_TOKEN)
+    return ""
+
+
+def moment(text: str) -> float:
+    """Return the seconds since 1970 of Unix seconds, Unix milliseconds or an RFC 3339 time; raises Malformed."""
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    if _MILLISECONDS.fullmatch(text):
+        return float(text) / 1000
+    if not _RFC3339.fullmatch(text):
+        raise Malformed("timestamp")
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        raise Malformed("timestamp") from None
+
+
+def _check_fresh(authenticator: str, timestamp: float, now: float) -> None:
+    if abs(now - timestamp) > TOLERANCE_SECONDS:
+        raise NotVerified(authenticator, Why.NOT_FRESH)
+
+
+def _configured(secrets: tuple[_T, ...], authenticator: str) -> tuple[_T, ...]:
+    if not secrets:
+        raise NotVerified(authenticator, Why.NOT_CONFIGURED)
+    return secrets
+
+
+_STANDARD_HEADERS = (headers.ID, headers.TIMESTAMP, headers.SIGNATURE)
+_AUTHENTICATORS: dict[str, tuple[tuple[str, ...], Callable[[Sent, float], str]]] = {
+    STANDARD: (_STANDARD_HEADERS, _standard),
+    ALERTMANAGER: ((ALERTMANAGER_SIGNATURE,), _alertmanager),
+    BEARER: (("authorization",), _bearer),
+}

@@ -1,0 +1,99 @@
+"""Read what Alertmanager sends: which alerts it tells of, and which of them are to take `enforce` back."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+ACTION, DOWNGRADE = "action", "downgrade"
+MAX_ALERTS = 1000
+MAX_TEXT = 200
+
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class Unreadable(ValueError):
+    """The body is no notification of Alertmanager's; the text says what is missing."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One alert. What identifies a firing is `fingerprint` and `starts_at` together."""
+
+    name: str
+    firing: bool
+    action: str
+    fingerprint: str
+    starts_at: str
+
+    @property
+    def downgrades(self) -> bool:
+        """Tell whether it takes `enforce` back: it fires, and its rule says so. Others only tell people."""
+        return self.firing and self.action == DOWNGRADE
+
+
+@dataclass(frozen=True)
+class Notification:
+    """What one body says. `sent_at` is the group's label `timestamp`, `test` whatever a test says of itself."""
+
+    alerts: tuple[Alert, ...]
+    sent_at: str = ""
+    test: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of its alerts, each once."""
+        return list(dict.fromkeys(alert.name for alert in self.alerts))
+
+    @property
+    def downgrading(self) -> list[str]:
+        """Return the names of the alerts that take `enforce` back."""
+        return list(dict.fromkeys(alert.name for alert in self.alerts if alert.downgrades))
+
+    def digest(self, *more: object) -> str:
+        """Return what tells this notification from others: the same for a repeat, in hex."""
+        told = sorted((alert.fingerprint, alert.starts_at, alert.firing) for alert in self.alerts)
+        return hashlib.sha256(json.dumps([told, [str(it) for it in more]]).encode()).hexdigest()
+
+
+def read(body: bytes) -> Notification:
+    """Return what a body says; raises Unreadable and nothing else."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Unreadable("The body is not JSON in UTF-8.") from None
+    if not isinstance(value, dict):
+        raise Unreadable("The body is not a JSON object.")
+    alerts = value.get("alerts")
+    if not isinstance(alerts, list) or len(alerts) > MAX_ALERTS:
+        raise Unreadable(f"`alerts` has to be a list of at most {MAX_ALERTS}.")
+    group = value.get("groupLabels")
+    sent_at = group.get("timestamp", "") if isinstance(group, dict) else ""
+    test = value.get("test")
+    return Notification(tuple(map(_alert, alerts)), str(sent_at)[:MAX_TEXT], None if test is None else clean(str(test)))
+
+
+def clean(text: str, length: int = MAX_TEXT) -> str:
+    """Return the text without what cannot be stored or seen, and no longer than `length`."""
+    return _UNSEEN.sub("?", text[:length])
+
+
+def _alert(value: Any) -> Alert:
+    if not isinstance(value, dict) or value.get("status") not in ("firing", "resolved"):
+        raise Unreadable("Each of `alerts` has to have a `status`, firing or resolved.")
+    labels = value.get("labels")
+    if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
+        raise Unreadable("Each of `alerts` has to have `labels`, a map of texts.")
+    return Alert(
+        name=clean(labels.get("alertname", "")) or "(no name)",
+        firing=value["status"] == "firing",
+        action=labels.get(ACTION, ""),
+        fingerprint=clean(str(value.get("fingerprint") or _fingerprint(labels))),
+        starts_at=clean(str(value.get("startsAt", ""))),
+    )
+
+
+def _fingerprint(labels: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(sorted(labels.items())).encode()).hexdigest()[:16]

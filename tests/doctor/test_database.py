@@ -1,0 +1,127 @@
+"""What the doctor says of the database: each answer on a real one, well and ill."""
+
+import pytest
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+
+from stageapp.doctor import database, examine, safety
+from stageapp.doctor.answers import Health, ok
+from stageapp.models import BackupCheck, StageAlias
+from stageapp.normalization import factors
+
+pytestmark = pytest.mark.django_db
+
+
+def one(ask):
+    (answer,) = ask()
+    return answer
+
+
+def make(statement):
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "ask", [database.reachable, database.migrated, database.function_there, database.parity, database.clock]
+)
+def test_a_database_as_migrated_is_well(ask):
+    assert one(ask).health == Health.OK
+
+
+def test_an_old_postgresql_fails(monkeypatch):
+    monkeypatch.setattr(database, "OLDEST_VERSION", 990_000)
+    assert one(database.reachable).health == Health.FAIL
+
+
+def test_a_migration_that_waits_fails():
+    newest = (
+        MigrationRecorder.Migration.objects.filter(app="stageapp").order_by("-name").values_list("name", flat=True)[0]
+    )
+    MigrationRecorder.Migration.objects.filter(app="stageapp", name=newest).delete()
+    answer = one(database.migrated)
+    assert answer.health == Health.FAIL
+    assert newest in answer.said
+    assert "migrate" in answer.do
+
+
+def test_a_function_that_is_gone_fails():
+    make("DROP FUNCTION normalize_stage(text, text)")
+    assert one(database.function_there).health == Health.FAIL
+    assert [answer.health for answer in examine._ask("parity", database.parity)] == [Health.FAIL]
+
+
+def test_a_function_that_says_something_else_fails():
+    spelling = StageAlias.objects.values_list("spelling", flat=True)[0]
+    make(
+        "CREATE OR REPLACE FUNCTION normalize_stage(raw text, source text DEFAULT '') RETURNS text LANGUAGE sql STABLE "
+        "AS $$ SELECT 'growing' $$"
+    )
+    answer = one(database.parity)
+    assert answer.health == Health.FAIL
+    assert ascii(spelling) in answer.said
+
+
+@pytest.mark.parametrize("ahead, health", [(0, "ok"), (3, "warn"), (-3, "warn"), (90, "fail")])
+def test_a_clock_that_differs_is_told(monkeypatch, ahead, health):
+    real = database.time.time
+    monkeypatch.setattr(database.time, "time", lambda: real() - ahead)
+    answer = one(database.clock)
+    assert answer.health == health
+    assert ("ahead of" if ahead > 0 else "behind" if ahead < 0 else "") in answer.said
+
+
+def throttle():
+    return {answer.name.removeprefix("throttle: "): answer for answer in database.throttle()}
+
+
+def test_each_factor_of_the_throttle_is_told(settings, tmp_path):
+    settings.STAGE_DISK_PATHS = [str(tmp_path)]
+    settings.STAGE_HOLD = settings.STAGE_HOLD | {"disk_free": 100.0, "active_sessions": 0.0}
+    found = throttle()
+    assert set(found) == {factor.title for factor in factors.FACTORS.values()}
+    assert found["free disk"].health == Health.WARN
+    assert found["active sessions"].said == "is off"
+    assert found["replica lag"].health == Health.OK
+
+
+def test_a_disk_that_nobody_measures_is_not_called_well(settings):
+    settings.STAGE_DISK_PATHS = []
+    assert throttle()["free disk"].health == Health.NO_DATA
+
+
+@pytest.mark.parametrize(
+    "statement, health",
+    [
+        ("SELECT 1", "ok"),
+        ("CREATE VIEW others AS SELECT id FROM stageapp_portfoliocompany WHERE stage = 'Series A'", "warn"),
+        ("ALTER TABLE stageapp_portfoliocompany ALTER stage TYPE varchar(5)", "fail"),
+    ],
+)
+def test_each_target_is_told_by_its_worst(statement, health):
+    make(statement)
+    assert one(database.targets).health == health
+
+
+def test_without_targets_nobody_knows(settings):
+    settings.STAGE_TARGETS = []
+    assert one(database.targets).health == Health.NO_DATA
+
+
+@pytest.mark.parametrize("required, health", [(False, "no_data"), (True, "fail")])
+def test_no_backup_fails_where_runs_need_one(settings, required, health):
+    settings.STAGE_REQUIRE_BACKUP = required
+    assert not BackupCheck.objects.exists()
+    assert {answer.name: answer.health for answer in safety.backup()} == {
+        "verified_backup": health, "rehearsal": health,
+    }  # fmt: skip
+
+
+def test_a_fault_in_one_examination_keeps_none_of_the_others_back():
+    def half():
+        yield ok("first", "well")
+        raise ValueError("a setting makes no sense")
+
+    assert [(a.name, a.health, a.said) for a in examine._ask("second", half)] == [
+        ("first", "ok", "well"), ("second", "fail", "a setting makes no sense"),
+    ]  # fmt: skip

@@ -1,0 +1,276 @@
+"""A run waits while the database is not well: real waiters, real old transactions, limits changed meanwhile."""
+
+import threading
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from django.db import DatabaseError, OperationalError, connection
+
+from stageapp import events
+from stageapp.backups import libpq
+from stageapp.models import RunThrottle, ThrottledTime, ThrottleLook
+from stageapp.models.normalization import State
+from stageapp.normalization import claims, health, runs, throttle, throttling, worker
+from stageapp.normalization.errors import ThrottleRefused
+from stageapp.normalization.throttle import Throttle
+from tests.normalization.evidence import ME, column, sql
+from tests.normalization.processes import state_of, wait_for
+
+
+@pytest.fixture
+def limits(settings):
+    """Turn every factor off but those that are given."""
+
+    def only(**wanted):
+        settings.STAGE_HOLD = dict.fromkeys(settings.STAGE_HOLD, 0) | wanted
+
+    only()
+    return only
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(throttle, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(throttle, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(throttle, "_TELL_SECONDS", 0.05)
+
+
+@contextmanager
+def another_session():
+    with psycopg.connect(**libpq.live()) as session:
+        yield session
+        session.rollback()
+
+
+@contextmanager
+def an_old_transaction():
+    with another_session() as session:
+        session.execute("SELECT 1")
+        yield session
+
+
+def look(run):
+    found = Throttle(run)
+    return found.look(), {one.factor.name: one for one in found.judged}
+
+
+def held_by(run):
+    return throttling.shown(run).reason
+
+
+def test_all_is_well_with_the_limits_as_shipped(started):
+    hold, judged = look(started("Seed"))
+    assert hold is None
+    assert {name: one.standing.value for name, one in judged.items()} == {
+        "replica_lag": "nothing to measure", "lock_waiters": "ok", "active_sessions": "ok",
+        "wal_files": "nothing to measure", "transaction_age": "ok", "disk_free": "nothing to measure",
+    }  # fmt: skip
+
+
+def test_an_old_transaction_holds_the_run_until_it_ends(started, limits, elsewhere):
+    run = started("Seed", "seed ", "Series A")
+    limits(transaction_age=0.3)
+    with an_old_transaction():
+        wait_for(lambda: look(run)[0] is not None)
+        elsewhere(worker.advance, run)
+        wait_for(lambda: held_by(run) == "transaction_age")
+        wait_for(lambda: throttling.seconds_by_reason(run)["transaction_age"] > 0.2)
+        assert "oldest transaction" in throttling.shown(run).hold
+        assert sorted(column().values()) == ["Seed", "Series A", "seed "]
+        assert run.batches.count() == 0
+    wait_for(lambda: state_of(run) == State.DONE)
+    assert sorted(column().values()) == ["seed", "seed", "series_a"]
+
+
+def test_sessions_that_wait_for_a_lock_hold_the_run(started, limits, elsewhere):
+    run = started("Seed")
+    limits(lock_waiters=2)
+    with another_session() as holder, another_session() as first, another_session() as second:
+        holder.execute("LOCK stageapp_strategy")
+        waiting = [threading.Thread(target=one.execute, args=["LOCK stageapp_strategy"]) for one in (first, second)]
+        waiting[0].start()
+        wait_for(lambda: look(run)[1]["lock_waiters"].reading.value == 1)
+        assert look(run)[0] is None
+        waiting[1].start()
+        wait_for(lambda: look(run)[0] is not None)
+        elsewhere(worker.advance, run)
+        wait_for(lambda: held_by(run) == "lock_waiters")
+        holder.rollback()
+        waiting[0].join(10)
+        first.rollback()
+        waiting[1].join(10)
+    wait_for(lambda: state_of(run) == State.DONE)
+
+
+def test_active_sessions_hold_the_run(started, limits):
+    run = started("Seed")
+    limits(active_sessions=1)
+    with another_session() as busy:
+        sleeper = threading.Thread(target=busy.execute, args=["SELECT pg_sleep(0.5)"])
+        sleeper.start()
+        wait_for(lambda: (hold := look(run)[0]) is not None and hold.reason == "active_sessions", 5)
+        sleeper.join(10)
+    hold, judged = look(run)
+    assert judged["active_sessions"].reading.value == 0
+    assert hold is None
+
+
+def test_a_full_disk_holds_the_run(started, limits, settings, tmp_path):
+    run = started("Seed")
+    settings.STAGE_DISK_PATHS = [str(tmp_path)]
+    limits(disk_free=100)  # no file system is empty
+    hold, _ = look(run)
+    assert (hold.reason, hold.limit) == ("disk_free", 100)
+    assert str(tmp_path) in hold.text
+    limits(disk_free=0.000001)
+    assert look(run)[0] is None
+
+
+def test_a_folder_that_is_not_there_is_not_measured(started, limits, settings, tmp_path):
+    settings.STAGE_DISK_PATHS = [str(tmp_path / "nowhere")]
+    limits(disk_free=10)
+    _, judged = look(started("Seed"))
+    assert judged["disk_free"].standing == "not measured"
+    assert "nowhere" in judged["disk_free"].reading.note
+
+
+@pytest.mark.parametrize("ask, state", [(runs.pause, State.PAUSED), (runs.cancel, State.CANCELLED)])
+def test_a_held_run_is_paused_and_cancelled_at_once(started, limits, elsewhere, settings, tmp_path, ask, state):
+    run = started("Seed")
+    settings.STAGE_DISK_PATHS = [str(tmp_path)]
+    limits(disk_free=100)
+    at_work = elsewhere(worker.advance, run)
+    wait_for(lambda: held_by(run) == "disk_free")
+    wait_for(lambda: claims.last_heartbeat(run), what="a heartbeat")
+    beaten = claims.last_heartbeat(run)
+    wait_for(lambda: claims.last_heartbeat(run) > beaten, what="another heartbeat")
+    run.refresh_from_db()
+    ask(run, **ME)
+    at_work.join(10)
+    assert state_of(run) == state
+    assert column() == {1: "Seed"}
+
+
+def test_a_limit_changed_while_it_waits_lets_it_go_on(started, limits, elsewhere, settings, tmp_path):
+    run = started("Seed")
+    settings.STAGE_DISK_PATHS = [str(tmp_path)]
+    limits(disk_free=100)
+    elsewhere(worker.advance, run)
+    wait_for(lambda: held_by(run) == "disk_free")
+    throttling.change(run, {"disk_free": 0.001}, actor="ann", reason="the folder is on another disk")
+    wait_for(lambda: state_of(run) == State.DONE)
+    (row,) = RunThrottle.objects.all()
+    assert (row.factor, row.limit, row.actor, row.reason) == (
+        "disk_free", 0.001, "ann", "the folder is on another disk",
+    )  # fmt: skip
+
+
+def test_a_changed_limit_is_held_against_the_value_anew(started, limits, settings, tmp_path, monkeypatch):
+    run, value = started("Seed"), {"now": 11.0}
+    limits(lock_waiters=10)
+    monkeypatch.setattr(
+        health, "read", lambda *_: health.unreadable("") | {"lock_waiters": health.Reading(value["now"])}
+    )
+    eye = Throttle(run)
+    monkeypatch.setattr(throttle, "LOOK_SECONDS", 0)
+    assert eye.look().value == 11
+    value["now"] = 9.0
+    assert eye.look() is not None  # above the limit to go on at
+    throttling.change(run, {"lock_waiters": 10.5}, **ME)
+    assert eye.look() is None
+
+
+@pytest.mark.parametrize(
+    "wanted, reason, said",
+    [
+        ({"replica_lag": 5}, " ", "A reason is needed"),
+        ({}, "x", "No limit"),
+        ({"moon": 5}, "x", "moon is no reason"),
+        ({"replica_lag": -5}, "x", "no limit of replica_lag"),
+    ],
+)
+def test_a_change_that_makes_no_sense_is_refused(started, wanted, reason, said):
+    with pytest.raises(ThrottleRefused, match=said):
+        throttling.change(started("Seed"), wanted, actor="ann", reason=reason)
+    assert not RunThrottle.objects.exists()
+
+
+def test_the_newest_change_counts_and_none_goes_back_to_the_setting(started, limits):
+    run = started("Seed")
+    limits(replica_lag=7)
+    assert throttling.limits(run)["replica_lag"].limit == 7
+    throttling.change(run, {"replica_lag": 3}, **ME)
+    throttling.change(run, {"replica_lag": 0}, **ME)
+    assert (throttling.limits(run)["replica_lag"].limit, throttling.limits(run)["replica_lag"].actor) == (0, "tester")
+    throttling.change(run, {"replica_lag": None}, **ME)
+    assert (throttling.limits(run)["replica_lag"].limit, throttling.limits(run)["replica_lag"].actor) == (7, "")
+
+
+def test_seconds_add_up_over_workers_and_runs(started):
+    run = started("Seed")
+    threads = [threading.Thread(target=_add, args=[run]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert throttling.seconds_by_reason(run)["lock_waiters"] == pytest.approx(20)
+    assert throttling.seconds_by_reason()["lock_waiters"] == pytest.approx(20)
+    assert ThrottledTime.objects.count() == 1
+
+
+def _add(run):
+    try:
+        for _ in range(10):
+            throttling.add_seconds(run, "lock_waiters", 0.5)
+    finally:
+        connection.close()
+
+
+def test_a_look_that_fails_shows_that_nothing_is_measured_and_the_run_goes_on(started, limits, monkeypatch):
+    run = started("Seed")
+    limits(lock_waiters=10)
+    logged = []
+    monkeypatch.setattr(events, "throttle_look_failed", lambda **fields: logged.append(fields))
+    monkeypatch.setattr(health, "_SESSIONS", "SELECT pg_sleep(30)")
+    monkeypatch.setattr(health, "LOOK_TIMEOUT", "50ms")
+    worker.advance(run)
+    assert run.state == State.DONE
+    readings = {one["factor"]: one for one in ThrottleLook.objects.get(run=run).readings}
+    assert readings["lock_waiters"]["state"] == "not measured"
+    assert "statement timeout" in readings["lock_waiters"]["note"]
+    assert not logged, "the other factors were read"
+    assert sql("SHOW statement_timeout") == [("0",)]
+
+
+def test_a_database_that_does_not_answer_a_look_fails_nothing(started, limits, monkeypatch):
+    run = started("Seed")
+    limits(lock_waiters=10)
+
+    def cut(*_):
+        raise OperationalError("server closed the connection")
+
+    monkeypatch.setattr(health, "read", cut)
+    worker.advance(run)
+    assert run.state == State.DONE
+    readings = {one["factor"]: one for one in ThrottleLook.objects.get(run=run).readings}
+    assert "the look failed" in readings["lock_waiters"]["note"]
+
+
+def test_a_hold_outlives_a_look_that_fails_for_a_while(started, limits, monkeypatch):
+    run = started("Seed")
+    limits(lock_waiters=10)
+    monkeypatch.setattr(throttle, "LOOK_SECONDS", 0)
+    answers = [{"lock_waiters": health.Reading(11)}, DatabaseError("no"), DatabaseError("no")]
+
+    def read(*_):
+        if isinstance(answer := answers.pop(0), Exception):
+            raise answer
+        return health.unreadable("") | answer
+
+    monkeypatch.setattr(health, "read", read)
+    eye = Throttle(run)
+    assert eye.look() is not None
+    assert eye.look() is not None
+    monkeypatch.setattr(throttle, "_PATIENCE_SECONDS", 0)
+    assert eye.look() is None
