@@ -11,9 +11,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from stageapp import conf
-from stageapp.admin import backup_checks, backup_jobs, charts
+from stageapp.admin import backup_checks, backup_jobs
 from stageapp.admin import backup_words as words
 from stageapp.admin.backup_actions import ACTIONS, action_view, offered
+from stageapp.admin.courses import course
 from stageapp.admin.screens import BoundedAdmin, PageAdmin
 from stageapp.admin.site import site
 from stageapp.backups import evidence, inventory, jobs, records
@@ -154,7 +155,7 @@ def _overview(request: HttpRequest) -> dict[str, Any]:
         "gates": [_gate(gate) for gate in safety.gates()], "required": conf.backup_required(),
         "minutes": conf.backup_minutes(),
         "adapter": bool(conf.backup_adapter()), "actions": offered(request), "unrecorded": [],
-        "rto_course": charts.course("Time to restore (RTO)", measured, words.duration),
+        "rto_course": course("Time to restore (RTO)", measured, words.duration),
     }  # fmt: skip
     if request.user.has_perm("stageapp.view_backupjob"):
         shown["live"] = backup_jobs.live(list(backup_jobs.active()))

@@ -7,7 +7,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from stageapp import conf, modes, thresholds, traffic
-from stageapp.admin import backup_words, charts, next_step
+from stageapp.admin import backup_words, next_step
+from stageapp.admin.bars import bars
 from stageapp.admin.raw_text import first_example, visible_example
 from stageapp.backups import evidence
 from stageapp.models.drift import DriftCheck
@@ -36,7 +37,7 @@ def _mode() -> dict[str, Any]:
 
 def _traffic() -> dict[str, Any]:
     arrived = traffic.summary()
-    return {"total": arrived.total, "bars": charts.bars(arrived.outcomes)}
+    return {"total": arrived.total, "bars": bars(arrived.outcomes)}
 
 
 def _run() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_GET, require_POST
 
 from stageapp import modes, processes, traffic
-from stageapp.admin import charts
+from stageapp.admin.bars import bars
 from stageapp.admin.mode_forms import ModeChangeForm, ModeForm
 from stageapp.admin.mode_preview import MEANINGS, preview
 from stageapp.admin.screens import ReadOnlyAdmin, page, require
@@ -93,7 +93,7 @@ def mode_context() -> dict[str, Any]:
         "age": modes.age_seconds(),
         "processes": processes.seen(),
         "traffic": arrived,
-        "bars": charts.bars(arrived.outcomes),
+        "bars": bars(arrived.outcomes),
         "form": ModeForm(initial={"mode": state.mode, "percent": state.percent if state.percent < 100 else None}),
     }
 

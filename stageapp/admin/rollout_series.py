@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from stageapp import thresholds
-from stageapp.admin.charts import Sparkline, sparkline
+from stageapp.admin.sparklines import Sparkline, sparkline
 from stageapp.gates.canary import CANARY_PERCENT, HALF_PERCENT
 from stageapp.gates.measurements import Measurements
 from stageapp.gates.verdicts import Condition, Gate

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stageapp.admin.charts import HEIGHT, TALL, WIDTH, course, sparkline
+from stageapp.admin.courses import TALL, course
+from stageapp.admin.sparklines import HEIGHT, WIDTH, sparkline
 
 
 def test_a_column_on_the_limit_or_above_is_bad_and_a_gap_has_none():
