@@ -13,7 +13,8 @@ from stageapp.admin.screens import page, require
 from stageapp.admin.seal_actions import ACTIONS, action_view, offered
 from stageapp.admin.seal_preview import seal_view
 from stageapp.admin.site import OwnPage, site
-from stageapp.models.seals import GuardChange, Seal
+from stageapp.models.guards import GuardChange
+from stageapp.models.seals import Seal
 from stageapp.normalization import guard, guard_counts, seal_state
 from stageapp.normalization.errors import TargetError
 from stageapp.normalization.seal_preview import DAYS

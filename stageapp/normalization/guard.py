@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db import ProgrammingError, connection, transaction
 
 from stageapp import conf, events, vocabulary
-from stageapp.models.seals import GuardChange
+from stageapp.models.guards import GuardChange
 from stageapp.normalization import patience, targets
 from stageapp.normalization.errors import SealRefused, TargetError
 from stageapp.normalization.patience import Patience

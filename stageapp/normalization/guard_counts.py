@@ -7,7 +7,7 @@ from django.db import connection
 from django.utils import timezone
 
 from stageapp import conf
-from stageapp.models.seals import GuardCount
+from stageapp.models.guards import GuardCount
 
 _AT_ONCE = 10_000
 
