@@ -13,7 +13,7 @@ from psycopg.errors import QueryCanceled
 
 from stageapp import events, vocabulary
 from stageapp.models.seals import Seal, SealAction
-from stageapp.normalization import patience, seal_probe, seal_survey, targets
+from stageapp.normalization import patience, seal_obstacles, seal_probe, seal_survey, targets
 from stageapp.normalization.errors import SealRefused
 from stageapp.normalization.patience import Patience
 from stageapp.normalization.seal_state import SealState, checked, constraint_prefix, constraints, look, short_digest
@@ -118,7 +118,7 @@ def _alone(target: Target) -> Iterator[None]:
 
 def _hold_rows(target: Target, passing: Passing, how: Patience) -> None:
     found = seal_survey.survey(target, passing, vocabulary.load(), seconds=how.read_seconds)
-    if against := seal_survey.obstacles(target.label, found):
+    if against := seal_obstacles.obstacles(target.label, found):
         raise SealRefused("\n".join([f"{target.label} cannot be sealed:", *(f"  {text}" for text in against)]))
 
 

@@ -12,6 +12,7 @@ from stageapp.models.drift import DriftCheck
 from stageapp.models.unknowns import UnknownCount
 from stageapp.normalization import guard, guard_counts, patience, seal_probe, seal_survey, targets
 from stageapp.normalization.patience import Patience
+from stageapp.normalization.seal_obstacles import evidence, obstacles
 from stageapp.normalization.seal_state import SealState, look
 from stageapp.normalization.seal_survey import Survey
 from stageapp.normalization.seal_values import Passing, wanted
@@ -64,9 +65,7 @@ def preview(
     if target.where:
         seal_probe.written(target, passing, how)
     found = seal_survey.survey(target, passing, meaning_of, seconds=how.read_seconds)
-    return Preview(
-        now, passing, found, seal_survey.obstacles(label, found), seal_survey.evidence(label), _recent(label, found)
-    )
+    return Preview(now, passing, found, obstacles(label, found), evidence(label), _recent(label, found))
 
 
 def _recent(label: str, found: Survey) -> list[Recent]:
