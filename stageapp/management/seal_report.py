@@ -1,15 +1,11 @@
-"""Seals and guards as lines for a terminal and as JSON documents."""
+"""Seals as lines for a terminal and as JSON documents, and how a target stands in short."""
 
 from typing import Any
 
 from stageapp import conf
-from stageapp.normalization import guard, guard_counts, seal_state
-from stageapp.normalization.guard import GuardState
-from stageapp.normalization.seal_preview import DAYS, Preview
+from stageapp.management.guard_report import guard_lines
+from stageapp.normalization import guard, seal_state
 from stageapp.normalization.seal_state import SealState
-from stageapp.normalization.seal_survey import Held
-
-_SHOWN = 60  # values that a terminal gets; --json has them all
 
 
 def seal_document(now: SealState) -> dict[str, Any]:
@@ -45,80 +41,6 @@ def seal_lines(now: SealState) -> list[str]:
         changes = [f"has {stage}, which the seal refuses" for stage in now.added]
         changes += [f"has retired {stage}, which the seal lets pass" for stage in now.retired]
         lines.append(f"Vocabulary version {now.newest_version} {'; '.join(changes)}. Seal again to follow it.")
-    return lines
-
-
-def preview_document(found: Preview) -> dict[str, Any]:
-    """Return a dry run for JSON."""
-    return {
-        **seal_document(found.state),
-        "possible": found.possible,
-        "obstacles": found.obstacles,
-        "evidence": found.evidence,
-        "would_pass": {"stages": found.passing.stages, "allowed": found.passing.allowed, "null": found.passing.nulls},
-        "would_not_pass": [_held_document(one) for one in found.survey.held],
-        "null_rows": found.survey.null_rows,
-        "recent": [{"count": one.count, "what": one.what} for one in found.recent],
-    }
-
-
-def _held_document(one: Held) -> dict[str, Any]:
-    return {
-        "value": one.value, "source": one.source, "rows": one.rows, "stage": one.stage, "reason": one.reason,
-        "retired": one.retired,
-    }  # fmt: skip
-
-
-def preview_lines(found: Preview) -> list[str]:
-    """Return a dry run for a terminal."""
-    null = "NULL passes" if found.passing.nulls else "NULL does not pass"
-    allowed = ", ".join(ascii(value) for value in found.passing.allowed) or "nothing"
-    lines = [
-        *seal_lines(found.state),
-        f"A seal of vocabulary version {found.passing.version} would let pass: {', '.join(found.passing.stages)}.",
-        f"Allowed beside them: {allowed}; {null}. ({found.evidence})",
-        "Writes that would fail:",
-        *(f"{one.count:>12,}  {one.what}" for one in found.recent),
-    ]
-    if found.survey.held:
-        held = found.survey.held[:_SHOWN]
-        lines += ["What stands in the column and would not pass:", *(_held_line(one) for one in held)]
-    if found.obstacles:
-        return [*lines, "It cannot be sealed so:", *(f"  {text}" for text in found.obstacles), "Nothing was changed."]
-    return [*lines, "It can be sealed. Nothing was changed."]
-
-
-def _held_line(one: Held) -> str:
-    why = "a retired stage" if one.retired else one.reason
-    return f"{one.rows:>12,}  {one.value[:60]!a:<44} → {one.stage or f'({why})'}"
-
-
-def guard_document(now: GuardState) -> dict[str, Any]:
-    """Return a target's guard and its counts for JSON."""
-    turned, failed = guard_counts.totals(now.target, days=DAYS)
-    caught = guard_counts.caught(now.target, days=DAYS, most=1000)
-    change = now.change
-    return {
-        "target": now.target, "state": now.state, "days": DAYS, "turned": turned, "failed": failed,
-        "actor": change.actor if change else None, "reason": change.reason if change else None,
-        "since": change.created_at if change else None,
-        "caught": [
-            {"raw": c.raw, "stage": c.stage or None, "writer": c.writer, "problem": c.problem or None, "count": c.count}
-            for c in caught
-        ],
-    }  # fmt: skip
-
-
-def guard_lines(now: GuardState) -> list[str]:
-    """Return a target's guard and its counts for a terminal."""
-    turned, failed = guard_counts.totals(now.target, days=DAYS)
-    lines = [f"Guard of {now.target}: {now.meaning}."]
-    if now.change:
-        lines.append(f"By {now.change.actor} at {now.change.created_at:%Y-%m-%d %H:%M} UTC: {now.change.reason}")
-    if turned or failed:
-        lines.append(f"In {DAYS} days it turned {turned:,} values into stages and had trouble {failed:,} times:")
-    for one in guard_counts.caught(now.target, days=DAYS, most=_SHOWN):
-        lines.append(f"{one.count:>12,}  {one.raw!a} → {one.stage or one.problem} (from {one.writer})")
     return lines
 
 

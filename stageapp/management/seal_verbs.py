@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from stageapp.management import seal_report as report
 from stageapp.management.actor import command_line_actor
+from stageapp.management.guard_report import guard_document, guard_lines
+from stageapp.management.seal_preview_report import preview_document, preview_lines
+from stageapp.management.seal_report import seal_document, seal_lines
 from stageapp.normalization import guard, seal, targets
 from stageapp.normalization.seal_preview import preview
 
@@ -37,16 +39,16 @@ class SealVerbs(BaseCommand):
         label, nulls = target or targets.default_label(), {"allow": True, "refuse": False, None: None}[null]
         if not dry_run:
             now = seal.seal(label, allow=allow, nulls=nulls, actor=command_line_actor(), reason=reason)
-            self._print(report.seal_document(now), report.seal_lines(now), options)
+            self._print(seal_document(now), seal_lines(now), options)
             return
         found = preview(label, allow=allow, nulls=nulls)
-        self._print(report.preview_document(found), report.preview_lines(found), options)
+        self._print(preview_document(found), preview_lines(found), options)
         if not found.possible:
             raise CommandError("It cannot be sealed so; see above.")
 
     def _unseal(self, *, target: str | None, reason: str, **options: Any) -> None:
         now = seal.unseal(target or targets.default_label(), actor=command_line_actor(), reason=reason)
-        self._print(report.seal_document(now), report.seal_lines(now), options)
+        self._print(seal_document(now), seal_lines(now), options)
 
     def _guard(self, *, switch: str, target: str | None, reason: str, **options: Any) -> None:
         label = target or targets.default_label()
@@ -55,7 +57,7 @@ class SealVerbs(BaseCommand):
         else:
             act = guard.switch_on if switch == "on" else guard.switch_off
             now = act(label, actor=command_line_actor(), reason=reason)
-        self._print(report.guard_document(now), report.guard_lines(now), options)
+        self._print(guard_document(now), guard_lines(now), options)
 
     def _print(self, document: dict[str, Any], lines: list[str], options: dict[str, Any]) -> None:
         raise NotImplementedError
