@@ -11,11 +11,11 @@ from django.db import ProgrammingError, connection, transaction
 
 from stageapp import conf, events, vocabulary
 from stageapp.models.guards import GuardChange
-from stageapp.normalization import patience, targets
+from stageapp.normalization import guard_triggers, patience, targets
 from stageapp.normalization.errors import SealRefused, TargetError
 from stageapp.normalization.patience import Patience
-from stageapp.normalization.seal_state import refusal_of, short_digest
-from stageapp.normalization.seal_values import literal, stored_stages
+from stageapp.normalization.seal_state import refusal_of
+from stageapp.normalization.seal_values import stored_stages
 from stageapp.normalization.targets import Target
 
 STATES = {
@@ -23,67 +23,6 @@ STATES = {
     "on": "on: known spellings are stored as stages, whoever writes them",
     "missing": "the record says on, but its triggers are gone or disabled: switch it on again",
 }
-
-# Reading is inside the block, where a failure leaves no trace; counting is behind it: a write inside such a block
-# takes a transaction number of its own, and a bulk writer would take one for each row.
-_FUNCTION = """
-CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp
-AS $guard$
-#variable_conflict use_column
-DECLARE
-    written text := NEW.{column};
-    meant text;
-BEGIN
-    BEGIN
-{belongs}        meant := stageapp_guard_meaning_v1(written, {source});
-{as_stored}        IF meant IS NULL OR meant = written THEN
-            RETURN NEW;
-        END IF;
-        -- A seal that lets this very value stay may be older than the stage that it means by now.
-        IF EXISTS (SELECT FROM (SELECT s.allowed, s.stages FROM stageapp_seal s
-                                 WHERE s.target = {label} AND s.action NOT IN ('abandoned', 'unsealed')
-                                 ORDER BY s.id DESC LIMIT 1) AS newest
-                    WHERE newest.allowed ? written AND NOT newest.stages ? meant) THEN
-            RETURN NEW;
-        END IF;
-        NEW.{column} := meant;
-    EXCEPTION WHEN OTHERS THEN
-        NEW.{column} := written;
-        PERFORM stageapp_guard_failed_v1({label}, written, SQLERRM);
-        RETURN NEW;
-    END;
-    PERFORM stageapp_guard_count_v1({label}, written, meant, '');
-    RETURN NEW;
-END
-$guard$
-"""
-
-# A row of another kind is none of ours. One that becomes ours by this update is read, as its column need not change.
-_BELONGS = """
-        IF NOT EXISTS (SELECT FROM (SELECT NEW.*) AS row WHERE {rows}) THEN
-            RETURN NEW;
-        END IF;
-        IF TG_OP = 'UPDATE' THEN
-            IF NEW.{column} IS NOT DISTINCT FROM OLD.{column}
-               AND EXISTS (SELECT FROM (SELECT OLD.*) AS row WHERE {rows}) THEN
-                RETURN NEW;
-            END IF;
-        END IF;
-"""
-# A label that is not read as its own stage is not written.
-_AS_LABEL = """
-        meant := (SELECT s.label FROM stageapp_stage s
-                   WHERE s.slug = meant AND stageapp_guard_meaning_v1(s.label, {source}) = s.slug);
-"""
-
-# The engine sets stageapp.normalizing for its own batches, so that a rollback brings back what it has to.
-_TRIGGER = """
-CREATE OR REPLACE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW
-    WHEN (NEW.{column}::text COLLATE "C" <> ALL (ARRAY[{stages}]::text[]){changed}
-          AND current_setting('stageapp.normalizing', true) IS DISTINCT FROM 'on')
-    EXECUTE FUNCTION {function}()
-"""
 
 
 @dataclass(frozen=True)
@@ -108,7 +47,7 @@ def look(label: str) -> GuardState:
     """
     target = targets.resolve(label)
     change = GuardChange.objects.filter(target=label).first()
-    both = _triggers_in_force(target) == 2
+    both = guard_triggers.in_force(target) == 2
     recorded = change is not None and change.on
     return GuardState(label, "on" if both else "missing" if recorded else "off", change)
 
@@ -125,9 +64,9 @@ def switch_on(label: str, *, actor: str, reason: str, how: Patience = patience.L
     _hold_where(target)
 
     def step() -> None:
-        _execute(_function(target))
+        _execute(guard_triggers.function(target))
         for event in ("INSERT", "UPDATE"):
-            _execute(_trigger(target, event, stored_stages(target, meaning_of)))
+            _execute(guard_triggers.trigger(target, event, stored_stages(target, meaning_of)))
         _record(label, meaning_of.version, on=True, actor=actor, reason=reason)
 
     patience.take(target, step, how)
@@ -148,8 +87,8 @@ def switch_off(label: str, *, actor: str, reason: str, how: Patience = patience.
 
     def step() -> None:
         for event in ("INSERT", "UPDATE"):
-            _execute(f"DROP TRIGGER IF EXISTS {_name(target)}_{event.lower()} ON {target.table}")
-        _execute(f"DROP FUNCTION IF EXISTS {_name(target)}()")
+            _execute(f"DROP TRIGGER IF EXISTS {guard_triggers.name(target)}_{event.lower()} ON {target.table}")
+        _execute(f"DROP FUNCTION IF EXISTS {guard_triggers.name(target)}()")
         _record(label, vocabulary.newest_version(), on=False, actor=actor, reason=reason)
 
     patience.take(target, step, how)
@@ -176,43 +115,6 @@ def _hold_where(target: Target) -> None:
         _execute(f"SELECT FROM (SELECT * FROM {target.table}) AS row WHERE {target.rows} LIMIT 0")
     except ProgrammingError as error:
         raise TargetError(f"The where={target.where} of {target.label} cannot be evaluated: {error}".strip()) from None
-
-
-def _name(target: Target) -> str:
-    return f"stageapp_guard_{short_digest(target)}"
-
-
-def _function(target: Target) -> str:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT quote_ident(current_schema())")
-        (schema,) = cursor.fetchone()
-    source = target.source("NEW")
-    return _FUNCTION.format(
-        function=_name(target), schema=schema, column=target.column, source=source, label=literal(target.label),
-        as_stored=_AS_LABEL.format(source=source) if target.form == "label" else "",
-        belongs=_BELONGS.format(rows=target.rows, column=target.column) if target.where else "",
-    )  # fmt: skip
-
-
-def _trigger(target: Target, event: str, stages: tuple[str, ...]) -> str:
-    # With a `where` a row may become the target's by a change of another column.
-    by_column = event == "UPDATE" and not target.where
-    of_column = f"UPDATE OF {target.column}" if by_column else event
-    changed = f" AND NEW.{target.column} IS DISTINCT FROM OLD.{target.column}" if by_column else ""
-    return _TRIGGER.format(
-        name=f"{_name(target)}_{event.lower()}", event=of_column, table=target.table, column=target.column,
-        stages=", ".join(literal(stage) for stage in stages), changed=changed, function=_name(target),
-    )  # fmt: skip
-
-
-def _triggers_in_force(target: Target) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname = ANY(%s) "
-            "AND tgenabled IN ('O', 'A')",
-            [target.table, [f"{_name(target)}_{event}" for event in ("insert", "update")]],
-        )
-        return int(cursor.fetchone()[0])
 
 
 def _record(label: str, version: int, *, on: bool, actor: str, reason: str) -> None:
