@@ -258,7 +258,7 @@ def _asked_for(run: Run) -> tuple[str, list[Any]]:
 def newest_to_undo(run: int, target: Target, shard: Bounds, *, before: str, scope: dict[str, object]) -> Batch | None:
     """Return the newest forward batch that changed rows of the shard, within the scope and older than `before`."""
     place = f"stageapp_place(%s::{target.stored_key})"
-    batches = Batch.objects.filter(run=run, direction=Direction.FORWARD, changed__gt=0).extra(
+    batches = Batch.objects.filter(run=run, direction=Direction.FORWARD, changed__gt=0).extra(  # noqa: S610 - the key's type is ours
         where=[f"(places IS NULL OR places && int8range({place}, {place}, '[]'))"],
         params=[shard.above or None, shard.up_to or None],
     )

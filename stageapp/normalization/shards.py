@@ -102,7 +102,8 @@ def _key_at(target: Target, bounds: Bounds, offset: int) -> str:
     where, ends = bounds.sql(f"t.{target.key}", target.key_type)  # without t. it would be ordered as the text it shows
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT t.{target.key}::text FROM {target.table} t WHERE {where} ORDER BY t.{target.key} OFFSET %s LIMIT 1",
+            f"SELECT t.{target.key}::text FROM {target.table} t WHERE {where} "
+            f"ORDER BY t.{target.key} OFFSET %s LIMIT 1",
             [*ends, offset],
         )
         return str(cursor.fetchone()[0])

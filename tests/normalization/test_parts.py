@@ -36,7 +36,8 @@ def test_parts_in_several_rounds_and_then_the_rest(started, fill, batches_of_50)
     assert len(log_of(run, "rollback")) == 100
     assert undo(run, batches=[first, last]).state == State.DONE
     undone = [key for key, _, _ in log_of(run, "rollback")]
-    assert len(undone) == len(set(undone)) and set(undone[100:]) <= reach
+    assert len(undone) == len(set(undone))
+    assert set(undone[100:]) <= reach
     assert left(run) == []
     assert undo(run).state == State.ROLLED_BACK
     assert column_md5() == before
@@ -110,8 +111,8 @@ def test_all_at_once_or_nothing(fill, settings):
 def test_the_history_of_a_row_reads_a_few_pages_by_the_index(done):
     run = done(*MESSY)
     sql(
-        "WITH b AS (INSERT INTO stageapp_batch (run_id, direction, round, shard, sweep, number, last_key, places, scanned, "
-        "changed, seconds, committed_at) SELECT %s, 'forward', 9, 0, 0, n, n * 100, "
+        "WITH b AS (INSERT INTO stageapp_batch (run_id, direction, round, shard, sweep, number, last_key, places, "
+        "scanned, changed, seconds, committed_at) SELECT %s, 'forward', 9, 0, 0, n, n * 100, "
         "int8range(stageapp_place(n * 100 - 99), stageapp_place(n * 100), '[]'), 100, 100, 0, now() "
         "FROM generate_series(1::bigint, 5000) n RETURNING id, number) "
         "INSERT INTO stageapp_normalizationlog (batch_id, old, new, keys) SELECT id, 'SEED', 'seed', "
