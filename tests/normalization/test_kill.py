@@ -171,8 +171,7 @@ def test_workers_killed_at_20_random_points(original):
 @pytest.mark.full
 def test_workers_killed_at_200_random_points_of_a_million_rows(original):
     original(1_000_000)
-    kills = int(os.environ.get("STAGE_TEST_KILLS", "200"))
-    killed_again_and_again(1_000_000, kills // 2, {"STAGE_BATCH_SECONDS": "0.05"}, check_each=10)
+    killed_again_and_again(1_000_000, 100, {"STAGE_BATCH_SECONDS": "0.05"}, check_each=10)
 
 
 def test_the_check_itself_finds_every_kind_of_violation(original, done):
