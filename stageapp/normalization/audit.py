@@ -59,7 +59,7 @@ SELECT coalesce(sum(cardinality(keys)), 0)::bigint, min(stageapp_place(keys[1]))
 
 _LEFT_SQL = """
 SELECT l.id, u.k::text, l.old, l.new FROM stageapp_normalizationlog l, unnest(l.{array}) AS u(k)
- WHERE l.batch_id = ANY(%s){not_undone}
+ WHERE l.batch_id = ANY(%s) AND ({asked}){not_undone}
  ORDER BY l.id, u.k LIMIT %s
 """
 
@@ -234,19 +234,34 @@ def count(run: Run, direction: Direction) -> int:
 
 
 def left_behind(run: Run, target: Target, *, limit: int) -> list[AuditEntry]:
-    """Return the first forward entries that no rollback has undone: the row changed since, or is gone."""
+    """Return the first forward entries that no rollback they were in has undone: the row changed since, or is gone."""
     forward = run.batches.filter(direction=Direction.FORWARD, changed__gt=0)
     undone = forward.annotate(undone=Coalesce(Sum("undone_by__changed"), 0))
     partly = list(undone.filter(undone__lt=F("changed")).order_by("id").values_list("id", flat=True))
-    sql = _LEFT_SQL.format(array=target.array, not_undone=_NOT_UNDONE.format(array=target.array))
+    asked, parameters = _asked_for(run)
+    sql = _LEFT_SQL.format(array=target.array, not_undone=_NOT_UNDONE.format(array=target.array), asked=asked)
     with connection.cursor() as cursor:
-        cursor.execute(sql, [partly, limit])
+        cursor.execute(sql, [partly, *parameters, limit])
         return [AuditEntry(block_id=block, row_key=key, old=old, new=new) for block, key, old, new in cursor.fetchall()]
 
 
-def newest_to_undo(run: int, *, before: str, scope: dict[str, object]) -> Batch | None:
-    """Return the newest forward batch that changed rows, within the scope and older than batch `before`."""
-    batches = Batch.objects.filter(run=run, direction=Direction.FORWARD, changed__gt=0)
+def _asked_for(run: Run) -> tuple[str, list[Any]]:
+    """Return the condition on blocks that any rollback of the run was asked to undo, and its parameters."""
+    scopes = list(run.rollbacks.values_list("scope", flat=True))
+    if not scopes or not all(scopes):
+        return "true", []
+    one = '(l.batch_id BETWEEN %s AND %s AND (%s::text IS NULL OR l.old = %s COLLATE "C"))'
+    ends = [(*scope.get("batches", (0, 2**62)), scope.get("value")) for scope in scopes]
+    return " OR ".join([one] * len(ends)), [part for first, last, value in ends for part in (first, last, value, value)]
+
+
+def newest_to_undo(run: int, target: Target, shard: Bounds, *, before: str, scope: dict[str, object]) -> Batch | None:
+    """Return the newest forward batch that changed rows of the shard, within the scope and older than `before`."""
+    place = f"stageapp_place(%s::{target.stored_key})"
+    batches = Batch.objects.filter(run=run, direction=Direction.FORWARD, changed__gt=0).extra(  # noqa: S610 - the key's type is ours
+        where=[f"(places IS NULL OR places && int8range({place}, {place}, '[]'))"],
+        params=[shard.above or None, shard.up_to or None],
+    )
     if before:
         batches = batches.filter(pk__lt=int(before))
     if isinstance(bounds := scope.get("batches"), list):

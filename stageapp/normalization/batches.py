@@ -123,7 +123,7 @@ def rollback(lease: Lease, target: Target, scope: dict[str, object], limits: Lim
     began = time.monotonic()
     with _transaction(lease.run, limits):
         cursor = _claim(lease, State.ROLLING_BACK)
-        undone = _next_undone(lease, cursor, scope, again=again)
+        undone = _next_undone(lease, target, cursor, scope, again=again)
         if undone is None:
             result, batch_id, written = Result(replace(cursor, finished=True)), None, Written(0, None, None)
         else:
@@ -136,7 +136,11 @@ def skip_row(lease: Lease, target: Target, changes: Sequence[Change], error: str
     """Put the row that the next batch begins with into quarantine, and step over it."""
     with _transaction(lease.run, Limits(1)):
         cursor = _claim(lease, State.RUNNING)
-        _, key = _window(target, cursor, 1)
+        count, key = _window(target, cursor, 1)
+        if not count:  # somebody deleted it, and it was the last one
+            result = Result(replace(cursor, finished=True))
+            _save(lease, result, None, Written(0, None, None), time.monotonic())
+            return result
         with connection.cursor() as sql:
             sql.execute(
                 "INSERT INTO stageapp_quarantinedrow (run_id, direction, shard, row_key, value, error, created_at) "
@@ -205,13 +209,15 @@ def _window(target: Target, cursor: Cursor, size: int) -> tuple[int, str]:
     return count, last or ""
 
 
-def _next_undone(lease: Lease, cursor: Cursor, scope: dict[str, object], *, again: bool) -> Undone | None:
+def _next_undone(
+    lease: Lease, target: Target, cursor: Cursor, scope: dict[str, object], *, again: bool
+) -> Undone | None:
     """Return what to undo next: the rest of the batch in hand, or the next older one."""
     batch, _, key = cursor.position.partition(":")
     value = scope.get("value")
     bounds = Bounds(key or cursor.shard.above, cursor.shard.up_to)
     if not key:
-        found = audit.newest_to_undo(lease.run, before=batch, scope=scope)
+        found = audit.newest_to_undo(lease.run, target, cursor.shard, before=batch, scope=scope)
         if found is None:
             return None
         batch = str(found.pk)

@@ -14,14 +14,14 @@ ROOT = Path(__file__).resolve().parents[2]
 MANAGE = [sys.executable, "-W", "ignore", "manage.py"]
 
 
-def begin(*command, **environment):
+def begin(*command, stdin=subprocess.DEVNULL, **environment):
     """Start a program in a process group of its own; what it prints can be read at its end."""
     known = {"DATABASE_URL": database_url(), "STAGE_EMBEDDED": "1", "STAGE_BATCH_PAUSE_SECONDS": "0"}
     return subprocess.Popen(
         command,
         cwd=ROOT,
         env=os.environ | known | environment,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,17 +1,21 @@
-"""A worker process is killed at random points of a run and of its rollback; nothing is lost, nothing done twice."""
+"""Workers are killed at random points of a run and of its rollback; nothing is lost, nothing done twice."""
 
-import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from stageapp.models import Checkpoint, Run
+from stageapp.normalization import claims, runs
 from stageapp.normalization import plan as plans
-from tests.normalization.evidence import LABEL, column_md5, sql
-from tests.normalization.processes import MANAGE, begin, manage, state_of, wait_for, wait_until_free
+from tests.normalization.evidence import LABEL, ME, column_md5, sql
+from tests.normalization.processes import begin, state_of, wait_for
 
 SPELLINGS = ["Seed ", "seed", "series-a", "nobody knows", "SEED", "S\u00e9ries B", "Pre Seed", "growth", "Growth "]
 
@@ -37,93 +41,137 @@ def original(fill):
     sql("DROP TABLE IF EXISTS original")
 
 
-def violations():
-    """Count the rows that contradict I1 or I2, each kind by a query of its own."""
-    entries = (
-        "SELECT l.row_key::bigint AS id, l.old, l.new FROM stageapp_auditentry l "
-        "JOIN stageapp_batch b ON b.id = l.batch_id WHERE b.direction = '{}'"
-    )
-    forward, back = entries.format("forward"), entries.format("rollback")
-    questions = {
-        "lost or added": "SELECT count(*) FROM original o FULL JOIN stageapp_portfoliocompany c USING (id) "
-        "WHERE o.id IS NULL OR c.id IS NULL",
-        "twice": f"SELECT count(*) FROM (SELECT id FROM ({forward}) f GROUP BY id HAVING count(*) > 1) AS twice",
-        "undone twice": f"SELECT count(*) FROM (SELECT id FROM ({back}) b GROUP BY id HAVING count(*) > 1) AS twice",
-        "untrue old": f"SELECT count(*) FROM ({forward}) f JOIN original o USING (id) WHERE f.old <> o.stage",
-        "untrue undo": f"SELECT count(*) FROM ({back}) b LEFT JOIN ({forward}) f USING (id) "
-        "WHERE (b.old, b.new) IS DISTINCT FROM (f.new, f.old)",
-        "row against log": "SELECT count(*) FROM original o JOIN stageapp_portfoliocompany c USING (id) "
-        f"LEFT JOIN ({forward}) f USING (id) LEFT JOIN ({back}) b USING (id) "
-        "WHERE c.stage IS DISTINCT FROM coalesce(b.new, f.new, o.stage)",
-        "checkpoint against log": "SELECT count(*) FROM stageapp_checkpoint k WHERE k.direction <> 'verify' AND "
-        "k.changed <> (SELECT count(*) "
-        "FROM stageapp_auditentry l JOIN stageapp_batch b ON b.id = l.batch_id WHERE b.direction = k.direction)",
-        "checkpoint against batches": "SELECT count(*) FROM stageapp_checkpoint k WHERE k.direction <> 'verify' AND "
-        "k.batches <> "
-        "(SELECT count(*) FROM stageapp_batch b WHERE b.direction = k.direction)",
-    }
-    found = {name: sql(question)[0][0] for name, question in questions.items()}
+ENTRIES = (
+    "SELECT l.row_key::bigint AS id, l.old, l.new FROM stageapp_auditentry l "
+    "JOIN stageapp_batch b ON b.id = l.batch_id WHERE b.direction = '{}'"
+)
+FORWARD, BACK = ENTRIES.format("forward"), ENTRIES.format("rollback")
+OF_CHECKPOINT = "(b.run_id, b.direction, b.round, b.shard) = (k.run_id, k.direction, k.round, k.shard)"
+COUNTS = {
+    "checkpoint against log": "SELECT count(*) FROM stageapp_checkpoint k WHERE k.direction <> 'verify' AND "
+    "k.changed <> (SELECT coalesce(sum(cardinality(l.keys)), 0) FROM stageapp_normalizationlog l "
+    f"JOIN stageapp_batch b ON b.id = l.batch_id WHERE {OF_CHECKPOINT})",
+    "checkpoint against batches": "SELECT count(*) FROM stageapp_checkpoint k WHERE k.direction <> 'verify' AND "
+    f"k.batches <> (SELECT count(*) FROM stageapp_batch b WHERE {OF_CHECKPOINT})",
+}
+QUESTIONS = COUNTS | {
+    "lost or added": "SELECT count(*) FROM original o FULL JOIN stageapp_portfoliocompany c USING (id) "
+    "WHERE o.id IS NULL OR c.id IS NULL",
+    "twice": f"SELECT count(*) FROM (SELECT id FROM ({FORWARD}) f GROUP BY id HAVING count(*) > 1) AS twice",
+    "undone twice": f"SELECT count(*) FROM (SELECT id FROM ({BACK}) b GROUP BY id HAVING count(*) > 1) AS twice",
+    "untrue old": f"SELECT count(*) FROM ({FORWARD}) f JOIN original o USING (id) WHERE f.old <> o.stage",
+    "untrue undo": f"SELECT count(*) FROM ({BACK}) b LEFT JOIN ({FORWARD}) f USING (id) "
+    "WHERE (b.old, b.new) IS DISTINCT FROM (f.new, f.old)",
+    "row against log": "SELECT count(*) FROM original o JOIN stageapp_portfoliocompany c USING (id) "
+    f"LEFT JOIN ({FORWARD}) f USING (id) LEFT JOIN ({BACK}) b USING (id) "
+    "WHERE c.stage IS DISTINCT FROM coalesce(b.new, f.new, o.stage)",
+}
+
+
+def violations(questions=QUESTIONS):
+    """Count what contradicts I1 or I2, each kind by a query of its own, all in one snapshot: others go on working."""
+    sql("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    try:
+        found = {name: sql(question)[0][0] for name, question in questions.items()}
+    finally:
+        sql("COMMIT")
     return {name: count for name, count in found.items() if count}
+
+
+class Crew:
+    """Workers in processes of their own, always `size` of them; one after the other is killed."""
+
+    def __init__(self, run, size, chance, **pace):
+        self.run, self.size, self.chance = run, size, chance
+        self.nursery = begin(
+            sys.executable, "-m", "tests.normalization.nursery", stdin=subprocess.PIPE,
+            DJANGO_SETTINGS_MODULE="config.settings", **pace,
+        )  # fmt: skip
+        self.pids = set()
+
+    def fill_up(self):
+        while len(self.pids) < self.size:
+            print(self.run.pk, file=self.nursery.stdin, flush=True)
+            self.pids.add(int(self.nursery.stdout.readline()))
+
+    def kill_one_at_work(self):
+        """Kill a worker that holds a shard, -9; return whether there was one to kill."""
+        holders = self.pids & {int(holder.rpartition(":")[2]) for holder in claims.held(self.run)}
+        if not holders:
+            return False
+        victim = self.chance.choice(sorted(holders))
+        os.kill(victim, signal.SIGKILL)
+        wait_for(lambda: not psutil.pid_exists(victim), what="the end of a killed process")
+        self.pids.remove(victim)
+        return True
+
+    def end(self):
+        for pid in self.pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.nursery.communicate(timeout=30)
 
 
 def changed(direction):
     return sum(Checkpoint.objects.filter(direction=direction).values_list("changed", flat=True))
 
 
-def kill_on_the_way(run, direction, state, command, total, kills, chance, pace):
-    """Kill the command -9 at `kills` random points; assert that each landed in the middle."""
+def kill_on_the_way(crew, direction, state, total, kills, check_each):
+    """Kill one worker after the other at random points; assert that each was in the middle of its work."""
     for number in range(1, kills + 1):
-        target = total * (number - chance.random() * 0.8) / (kills + 1)
-        worker = begin(*MANAGE, *command, **pace)
-        wait_for(lambda: changed(direction) > target or worker.poll() is not None, 300)  # noqa: B023
-        time.sleep(chance.random() * 0.02)
-        assert worker.poll() is None, worker.communicate()
-        os.killpg(worker.pid, signal.SIGKILL)
-        worker.communicate()
-        assert worker.returncode == -signal.SIGKILL
-        wait_until_free(run)
-        assert (state_of(run), 0 < changed(direction) < total) == (state, True), "the kill came too late"
-        assert violations() == {}
+        crew.fill_up()
+        point = total * (number - crew.chance.random() * 0.8) / (kills + 1)
+        wait_for(lambda: changed(direction) > point, 300, f"row {point:.0f}")  # noqa: B023
+        time.sleep(crew.chance.random() * 0.02)
+        wait_for(crew.kill_one_at_work, 60, "a worker at work")
+        assert (state_of(crew.run), 0 < changed(direction) < total) == (state, True), "the kill came too late"
+        assert violations(COUNTS if number % check_each else QUESTIONS) == {}
+    crew.fill_up()
 
 
-def killed_again_and_again(rows, kills, pace):
+def killed_again_and_again(rows, kills, pace, check_each):
     seed = random.randrange(10**6)
     chance = random.Random(seed)
     print(f"seed {seed}")
-    before = column_md5()
-    began = time.monotonic()
+    before, began = column_md5(), time.monotonic()
     plan = plans.make_plan(LABEL, actor="tester")
     run, total = plan.run, plan.rows_to_change
-    planned = time.monotonic()
-    forward = ["normalization", "run", "--plan", plan.hash, "--foreground", "--json"]
-    kill_on_the_way(run, "forward", "running", forward, total, kills, chance, pace)
-    code, out, err = manage(*forward)
-    assert (code, json.loads(out)["state"]) == (0, "done"), err
-    ran = time.monotonic()
-    assert changed("forward") == total
-    assert violations() == {}
-    back = ["normalization", "rollback", "--foreground", "--json"]
-    kill_on_the_way(run, "rollback", "rolling_back", back, total, kills, chance, pace)
-    code, out, err = manage(*back)
-    assert (code, json.loads(out)["state"]) == (0, "rolled_back"), err
-    assert changed("rollback") == total
-    assert violations() == {}
+    runs.start(run, workers=2, **ME)
+    crew = Crew(run, 3, chance, **pace)  # one more than there are shards: it takes over at once
+    try:
+        kill_on_the_way(crew, "forward", "running", total, kills, check_each)
+        wait_for(lambda: state_of(run) == "done", 300, "the end of the run")
+        assert (changed("forward"), violations()) == (total, {})
+        ran = time.monotonic()
+        run.refresh_from_db()
+        runs.request_rollback(run, **ME)
+        crew.pids.clear()  # a worker ends with its run
+        kill_on_the_way(crew, "rollback", "rolling_back", total, kills, check_each)
+        wait_for(lambda: state_of(run) == "rolled_back", 300, "the end of the rollback")
+    finally:
+        crew.end()
+    assert (changed("rollback"), violations()) == (total, {})
     assert column_md5() == before
+    takeovers = sum(run.checkpoints.exclude(direction="verify").values_list("token", flat=True))
+    assert takeovers >= 2 * kills
     print(
-        f"{rows:,} rows, {total:,} changed, {kills} kills in run and rollback each: plan {planned - began:.1f} s, "
-        f"run {ran - planned:.1f} s, rollback {time.monotonic() - ran:.1f} s (with starts of processes and checks)"
+        f"{rows:,} rows, {total:,} changed, 2 shards, {kills} kills in run and rollback each, {takeovers} claims: "
+        f"run {ran - began:.1f} s, rollback {time.monotonic() - ran:.1f} s (with the checks)"
     )
 
 
-def test_a_worker_killed_at_random_points(original):
-    original(30_000)
-    killed_again_and_again(30_000, kills=3, pace={"STAGE_BATCH_SECONDS": "0.01", "STAGE_BATCH_PAUSE_SECONDS": "0.004"})
+SLOWLY = {"STAGE_BATCH_SECONDS": "0.01", "STAGE_BATCH_PAUSE_SECONDS": "0.02"}
+
+
+def test_workers_killed_at_20_random_points(original):
+    original(100_000)
+    killed_again_and_again(100_000, 20, SLOWLY, check_each=10)
 
 
 @pytest.mark.full
-def test_a_worker_killed_at_random_points_of_a_million_rows(original):
+def test_workers_killed_at_200_random_points_of_a_million_rows(original):
     original(1_000_000)
-    killed_again_and_again(1_000_000, kills=5, pace={})
+    killed_again_and_again(1_000_000, 100, {"STAGE_BATCH_SECONDS": "0.05"}, check_each=10)
 
 
 def test_the_check_itself_finds_every_kind_of_violation(original, done):

@@ -1,18 +1,15 @@
-"""Rows that the database refuses to change go into quarantine with their errors, and the rest of the run goes on."""
+"""A row that the database refuses stands apart with its error, and the rest finishes."""
 
 import pytest
 
-from stageapp.models import QuarantinedRow
+from stageapp.models import PortfolioCompany, QuarantinedRow
+from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, batches, worker
+from stageapp.normalization import attempts, batches, claims, worker
+from stageapp.normalization import plan as plans
 from stageapp.normalization.errors import TooManyQuarantined
-from tests.normalization.evidence import assert_i1, column, sql
-
-
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch):
-    monkeypatch.setattr(attempts, "FIRST_WAIT_SECONDS", 0.005)
-    monkeypatch.setattr(batches, "LOCK_TIMEOUT_MS", 60)
+from stageapp.normalization.targets import resolve
+from tests.normalization.evidence import LABEL, assert_i1, column, sql
 
 
 @pytest.fixture
@@ -62,3 +59,11 @@ def test_a_row_whose_trigger_never_ends_goes_into_quarantine(started, fill, monk
         assert "statement timeout" in run.quarantine.get().error
     finally:
         sql("DROP FUNCTION dawdle CASCADE")
+
+
+def test_a_row_deleted_on_its_way_into_quarantine_is_no_fault(started):
+    run = started("series-a")
+    lease = claims.take(run, Direction.FORWARD)
+    PortfolioCompany.objects.all().delete()
+    result = batches.skip_row(lease, resolve(LABEL), plans.changes(run.plan), "refused")
+    assert (result.cursor.finished, result.quarantined, run.quarantine.count()) == (True, 0, 0)
