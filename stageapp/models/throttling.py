@@ -26,7 +26,7 @@ class RunThrottle(models.Model):
 
 
 class ThrottledTime(models.Model):
-    """How long the workers of a run have waited for one reason, in seconds, summed over the workers."""
+    """How long a run has waited for one reason, in seconds; if half its workers wait for a second, that is half one."""
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="throttled")
     reason = models.CharField(max_length=30, help_text="the factor that was beyond its limit")

@@ -10,11 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from django.db import DatabaseError
+from django.utils import timezone
 
 from stageapp import conf, events
 from stageapp.models.normalization import Run
 from stageapp.models.throttling import ThrottleLook
-from stageapp.normalization import health, throttling
+from stageapp.normalization import claims, health, throttling
 from stageapp.normalization.factors import FACTORS, Judged, Standing, judge
 from stageapp.normalization.standbys import Standby, WalMarks
 
@@ -35,7 +36,10 @@ class Hold:
 
 
 class Throttle:
-    """One worker's eye on the database, for one run."""
+    """One worker's eye on the database, for one run.
+
+    Each worker of a run looks for itself; what holds one holds the others too, and whoever comes later.
+    """
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -44,6 +48,7 @@ class Throttle:
         self._next_look = self._next_telling = self._read_well_at = 0.0
         self._marks: WalMarks | None = None
         self._pending: dict[str, float] = {}
+        self._workers = 1
         self._standbys: list[Standby] = []
         self._end = weakref.finalize(self, _close, self._standbys)
 
@@ -58,8 +63,13 @@ class Throttle:
         return Hold(held.factor.name, held.reading.value, held.limit, held.text)
 
     def waited(self, hold: Hold, seconds: float) -> None:
-        """Count the time that the hold has cost; what cannot be written now is added the next time."""
-        self._pending[hold.reason] = self._pending.get(hold.reason, 0.0) + seconds
+        """Count the time that the hold has cost the run; what cannot be written now is added the next time.
+
+        Of a run's four workers each counts a quarter: a second in which all of them wait is one second.
+        """
+        with suppress(DatabaseError):
+            self._workers = max(1, len(claims.held(self.run)))
+        self._pending[hold.reason] = self._pending.get(hold.reason, 0.0) + seconds / self._workers
         with suppress(DatabaseError):
             for reason in list(self._pending):
                 throttling.add_seconds(self.run, reason, self._pending[reason])
@@ -83,17 +93,19 @@ class Throttle:
         self._tell(changed=_name(before) != _name(self._held))
 
     def _read(self) -> list[Judged]:
+        look = ThrottleLook.objects.filter(run=self.run).first()
         if self._marks is None:
-            look = ThrottleLook.objects.filter(run=self.run).first()
             self._marks = WalMarks(look.wal_marks if look else ())
             self._standbys += [Standby(url) for url in conf.standby_urls()]
         limits = throttling.limits(self.run)
-        return self._judge(health.read(self._marks, self._standbys, conf.disk_paths()), limits)
+        return self._judge(health.read(self._marks, self._standbys, conf.disk_paths()), limits, _holding(look))
 
-    def _judge(self, readings: health.Readings, limits: dict[str, throttling.Limit]) -> list[Judged]:
+    def _judge(
+        self, readings: health.Readings, limits: dict[str, throttling.Limit], holding: set[tuple[str, float]]
+    ) -> list[Judged]:
         percent = conf.hold_resume_percent()
         # A limit that a person has changed meanwhile is held against the value anew.
-        holding = {(one.factor.name, one.limit) for one in self.judged if one.standing == Standing.HOLDS}
+        holding = holding | {(one.factor.name, one.limit) for one in self.judged if one.standing == Standing.HOLDS}
         wanted = {name: limits[name].limit for name in FACTORS}
         return [judge(n, readings[n], limit, percent, held=(n, limit) in holding) for n, limit in wanted.items()]
 
@@ -120,6 +132,13 @@ class Throttle:
         self._next_telling = time.monotonic() + _TELL_SECONDS
         with suppress(DatabaseError):
             throttling.remember(self.run, self.judged, self._held, self._marks.marks if self._marks else [])
+
+
+def _holding(look: ThrottleLook | None) -> set[tuple[str, float]]:
+    """Return which limits hold the run by a look that is not long ago, of any of its workers."""
+    if look is None or timezone.now() - look.looked_at >= throttling.CURRENT_FOR:
+        return set()
+    return {(one["factor"], one["limit"]) for one in look.readings if one["state"] == Standing.HOLDS}
 
 
 def _choose(judged: Sequence[Judged], before: Judged | None) -> Judged | None:

@@ -66,13 +66,13 @@ def change(run: Run, wanted: Mapping[str, float | None], *, actor: str, reason: 
 
 
 def add_seconds(run: Run, reason: str, seconds: float) -> None:
-    """Count waited time; several workers add to the same number."""
+    """Count waited time; several workers add to the same number, each its share."""
     with connection.cursor() as cursor:
         cursor.execute(_ADD_SECONDS, [run.pk, reason, seconds])
 
 
 def seconds_by_reason(run: Run | None = None) -> dict[str, float]:
-    """Return the seconds that workers have waited, for every factor: of one run, or of all."""
+    """Return the seconds that runs have waited, for every factor: of one run, or of all together."""
     rows = ThrottledTime.objects.all() if run is None else ThrottledTime.objects.filter(run=run)
     found = dict(rows.values_list("reason").annotate(total=Sum("seconds")).order_by())
     return {name: float(found.get(name, 0.0)) for name in FACTORS}

@@ -105,8 +105,6 @@ def _step(work: Work) -> bool:
     work.look()
     try:
         match State(work.run.state):
-            case State.RUNNING | State.ROLLING_BACK if _held_back(work):
-                return True  # the next step sees at once whether a person pauses or cancels it meanwhile
             case State.RUNNING | State.ROLLING_BACK if not work.whole and _held_back(work):
                 return True  # the next step sees at once whether a person pauses or cancels it meanwhile
             case State.RUNNING:

@@ -1,7 +1,10 @@
 """A run waits while the database is not well: real waiters, real old transactions, limits changed meanwhile."""
 
+import datetime
 import threading
+import time
 from contextlib import contextmanager
+from functools import partial
 
 import psycopg
 import pytest
@@ -10,11 +13,13 @@ from django.db import DatabaseError, OperationalError, connection
 from stageapp import events
 from stageapp.backups import libpq
 from stageapp.models import RunThrottle, ThrottledTime, ThrottleLook
+from stageapp.models.batches import Checkpoint, Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import claims, health, runs, throttle, throttling, worker
-from stageapp.normalization.errors import ThrottleRefused
+from stageapp.normalization import claims, drain, health, runs, throttle, throttling, worker
+from stageapp.normalization import plan as plans
+from stageapp.normalization.errors import IllegalMove, ThrottleRefused
 from stageapp.normalization.throttle import Throttle
-from tests.normalization.evidence import ME, column, sql
+from tests.normalization.evidence import LABEL, ME, column, sql
 from tests.normalization.processes import state_of, wait_for
 
 
@@ -150,6 +155,91 @@ def test_a_held_run_is_paused_and_cancelled_at_once(started, limits, elsewhere, 
     at_work.join(10)
     assert state_of(run) == state
     assert column() == {1: "Seed"}
+
+
+def test_a_held_worker_that_is_drained_gives_its_shard_back(started, limits, elsewhere, settings, tmp_path):
+    run = started("Seed")
+    settings.STAGE_DISK_PATHS = [str(tmp_path)]
+    limits(disk_free=100)
+    at_work = elsewhere(partial(worker.advance, run, stop=drain.draining))
+    wait_for(lambda: held_by(run) == "disk_free")
+    drain.switch(draining=True, **ME)
+    at_work.join(10)
+    assert not at_work.is_alive()
+    assert not claims.is_held(run)
+    assert state_of(run) == State.RUNNING
+
+
+def test_a_held_run_whose_worker_is_stuck_is_paused_by_force(
+    started, limits, elsewhere, settings, tmp_path, monkeypatch
+):
+    run = started("Seed")
+    settings.STAGE_DISK_PATHS = [str(tmp_path)]
+    limits(disk_free=100)
+    at_work = elsewhere(worker.advance, run)
+    wait_for(lambda: held_by(run) == "disk_free")
+    run.refresh_from_db()
+    with pytest.raises(IllegalMove, match="not stuck"):  # a held worker's heart beats
+        runs.force_pause(run, **ME)
+    monkeypatch.setattr(runs, "STUCK_AFTER", datetime.timedelta(0))
+    runs.force_pause(run, **ME)
+    assert run.state == State.PAUSED
+    at_work.join(10)
+    assert not at_work.is_alive()
+    assert state_of(run) == State.PAUSED
+    assert column() == {1: "Seed"}
+
+
+def test_what_is_done_in_one_transaction_never_waits_in_it(fill, limits, elsewhere, settings, tmp_path):
+    fill("Seed")
+    run = plans.make_plan(LABEL, actor="tester").run
+    settings.STAGE_DISK_PATHS = [str(tmp_path)]
+    limits(disk_free=100)
+    at_work = elsewhere(partial(worker.run_at_once, run, **ME))
+    at_work.join(10)
+    if at_work.is_alive():
+        throttling.change(run, {"disk_free": 0}, **ME)  # lets the worker go, so that the test fails and does not hang
+    assert state_of(run) == State.DONE
+    assert column() == {1: "seed"}
+    assert not ThrottledTime.objects.exists()
+
+
+def test_workers_that_wait_together_count_a_second_once(started, limits, elsewhere, settings, tmp_path):
+    settings.STAGE_DISK_PATHS = [str(tmp_path)]
+    run = started("Seed", "seed ")
+    Checkpoint.objects.filter(run=run).update(upper="1")
+    Checkpoint.objects.create(run=run, direction=Direction.FORWARD, shard=1, lower="1")
+    type(run).objects.filter(pk=run.pk).update(shards=2)
+    limits(disk_free=100)
+    began = time.monotonic()
+    stop = threading.Event()
+    crew = [elsewhere(partial(worker.advance, type(run).objects.get(pk=run.pk), stop=stop.is_set)) for _ in range(2)]
+    wait_for(lambda: len(claims.held(run)) == 2)
+    time.sleep(2)
+    stop.set()
+    for one in crew:
+        one.join(10)
+    took = time.monotonic() - began
+    assert 0.5 < throttling.seconds_by_reason(run)["disk_free"] < 1.5 * took  # counted by each it would be twice
+
+
+def test_a_worker_that_comes_later_keeps_to_the_hold_that_is_on(started, limits, monkeypatch):
+    run, value = started("Seed"), {"now": 11.0}
+    limits(lock_waiters=10)
+    monkeypatch.setattr(throttle, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(
+        health, "read", lambda *_: health.unreadable("") | {"lock_waiters": health.Reading(value["now"])}
+    )
+    first = Throttle(run)
+    assert first.look() is not None
+    value["now"] = 9.0  # below the limit, above the one to go on at
+    second = Throttle(run)
+    assert second.look() is not None
+    assert held_by(run) == "lock_waiters"
+    value["now"] = 7.0
+    assert (first.look(), second.look()) == (None, None)
+    value["now"] = 9.0
+    assert (first.look(), Throttle(run).look()) == (None, None)
 
 
 def test_a_limit_changed_while_it_waits_lets_it_go_on(started, limits, elsewhere, settings, tmp_path):
