@@ -3,14 +3,17 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from stageapp.admin.screens import BoundedAdmin, StockAdmin
 from stageapp.admin.site import site
 from stageapp.models.batches import AuditEntry, Batch, Checkpoint, QuarantinedRow
 from stageapp.models.normalization import Run
-from stageapp.normalization import audit
+from stageapp.normalization import audit, history
 
 NEWEST_RUNS = 20
 
@@ -48,18 +51,54 @@ class LogRunFilter(RunFilter):
         return queryset.filter(batch__in=Batch.objects.filter(run=run))
 
 
+class BatchFilter(admin.SimpleListFilter):
+    """Filters by one batch, which is reached from its run's page or from the list of batches."""
+
+    title = "batch"
+    parameter_name = "batch"
+
+    def lookups(self, request: HttpRequest, model_admin: StockAdmin) -> list[tuple[str, str]]:
+        """Return the chosen batch."""
+        chosen = request.GET.get("batch", "")
+        return [(chosen, f"Batch {chosen}")] if chosen else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the entries of the chosen batch; none if the choice is no number."""
+        chosen = self.value()
+        if not chosen:
+            return queryset
+        known = chosen.isascii() and chosen.isdecimal() and int(chosen) < 2**63
+        return queryset.filter(batch=int(chosen)) if known else queryset.none()
+
+
+class EntryList(ChangeList):
+    """One page of the log, each entry with the batch that undid it."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Ask once for the whole page what undid its entries."""
+        super().get_results(request)
+        self.result_list: Any = list(self.result_list)
+        undone = history.undone_by(self.result_list)
+        for entry in self.result_list:
+            entry.undone = undone.get(entry.pk)
+
+
 @admin.register(AuditEntry, site=site)
 class AuditEntryAdmin(BoundedAdmin):
     """Every changed row with its true old and new value, newest first."""
 
-    list_display = ["row_key", "shown_old", "shown_new", "run", "direction", "batch_number", "at"]
+    list_display = ["row_key", "shown_old", "shown_new", "run", "direction", "batch_id", "at", "undone_by"]
     list_display_links = None
-    list_filter = [LogRunFilter]
+    list_filter = [LogRunFilter, BatchFilter]
     search_fields = ["row_key"]
-    search_help_text = "The row's primary key, in full."
+    search_help_text = "What happened to a row, in all runs: its primary key, in full."
     ordering = ["-block_id", "place"]
     sortable_by = ()  # any other order would read the whole table
     list_select_related = ["batch"]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Return the list that knows what was undone."""
+        return EntryList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
         """Read through the log's only door."""
@@ -87,19 +126,21 @@ class AuditEntryAdmin(BoundedAdmin):
         return repr(entry.new)
 
     @admin.display(description="run")
-    def run(self, entry: AuditEntry) -> int:
-        """Return the run."""
-        return entry.batch.run_id
+    def run(self, entry: AuditEntry) -> str:
+        """Return the run, as a link."""
+        address = reverse("admin:stageapp_run_change", args=[entry.batch.run_id])
+        return format_html('<a href="{}">Run {}</a>', address, entry.batch.run_id)
 
     @admin.display(description="direction")
     def direction(self, entry: AuditEntry) -> str:
         """Return forward or rollback."""
         return entry.batch.direction
 
-    @admin.display(description="batch")
-    def batch_number(self, entry: AuditEntry) -> int:
-        """Return the batch's number in its run."""
-        return entry.batch.number
+    @admin.display(description="undone by", empty_value="–")
+    def undone_by(self, entry: AuditEntry) -> str | None:
+        """Return the rollback's batch and when it committed, None while the change stands."""
+        batch: Batch | None = getattr(entry, "undone", None)
+        return f"batch {batch.pk}, {batch.committed_at:%Y-%m-%d %H:%M:%S} UTC" if batch else None
 
     @admin.display(description="committed at")
     def at(self, entry: AuditEntry) -> Any:
@@ -119,6 +160,7 @@ class BatchAdmin(BoundedAdmin):
         "sweep",
         "number",
         "last_key",
+        "entries",
         "scanned",
         "changed",
         "seconds",
@@ -127,6 +169,12 @@ class BatchAdmin(BoundedAdmin):
     list_filter = [RunFilter, "direction"]
     ordering = ["-id"]
     sortable_by = ()
+
+    @admin.display(description="audit log")
+    def entries(self, batch: Batch) -> str:
+        """Return the link to the rows that it changed."""
+        address = reverse("admin:stageapp_auditentry_changelist", query={"batch": batch.pk})
+        return format_html('<a href="{}">entries</a>', address)
 
 
 @admin.register(Checkpoint, site=site)

@@ -29,16 +29,17 @@ def confirmed(
     back: str,
     done: str,
     form: forms.Form | None = None,
+    template: str = "confirm.html",
     **context: Any,
 ) -> HttpResponse:
     """Ask for a reason on GET; on POST perform with it, and go `back` with what came of it.
 
-    `form` asks for more than the reason; `perform` takes its answers by name. `refusals` is the named error of the
-    domain function; its text is shown to the user.
+    `template` is the page that asks, where it shows more than words. `form` asks for more than the reason; `perform`
+    takes its answers by name. `refusals` is the named error of the domain function; its text is shown to the user.
     """
     form = form or ReasonForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
-        return page(request, "confirm.html", form=form, back=back, **context)
+        return page(request, template, form=form, back=back, **context)
     try:
         perform(**form.cleaned_data)
     except refusals as refusal:

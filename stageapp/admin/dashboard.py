@@ -16,6 +16,7 @@ from stageapp.models.modes import ModeChange
 from stageapp.models.normalization import Run
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import Stage, StageAlias, VocabularyVersion
+from stageapp.normalization import drain
 from stageapp.normalization.progress import progress
 from stageapp.unknowns.queue import queue
 
@@ -42,7 +43,7 @@ def _traffic() -> dict[str, Any]:
 
 def _run() -> dict[str, Any]:
     run = Run.objects.select_related("plan").first()
-    return {"run": run, "progress": progress(run) if run else None}
+    return {"run": run, "progress": progress(run) if run else None, "drain": drain.newest()}
 
 
 def _vocabulary() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from stageapp.normalization import runs
 
 @dataclass(frozen=True)
 class Operation:
-    """One button. `states` are those in which the state table lets it do something."""
+    """One button. `states` are those in which the state table lets it do something, `when` what it takes besides."""
 
     label: str
     permission: str
@@ -21,6 +21,7 @@ class Operation:
     explanation: str
     done: str
     danger: bool = False
+    when: Callable[[Run], bool] = lambda run: True
 
     @property
     def words(self) -> dict[str, Any]:
@@ -29,7 +30,8 @@ class Operation:
 
     def allowed(self, request: HttpRequest, run: Run) -> bool:
         """Tell whether this user may do it to the run as it stands."""
-        return run.state in self.states and request.user.has_perm(f"stageapp.{self.permission}")
+        may = run.state in self.states and request.user.has_perm(f"stageapp.{self.permission}")
+        return may and self.when(run)
 
 
 def _in(*states: State) -> frozenset[State]:
@@ -57,6 +59,13 @@ OPERATIONS: dict[str, Operation] = {
         "Resume", "operate_run", _in(State.PAUSING, State.PAUSED, State.FAILED), runs.resume,
         "The worker goes on from the checkpoint.",
         "Resumed. A worker takes it up within seconds.",
+    ),
+    "force_pause": Operation(
+        "Force pause", "operate_run", _in(State.RUNNING, State.PAUSING), runs.force_pause,
+        "No worker has been heard of for 5 minutes. Every shard is taken from its worker, whose database session is "
+        "ended: what it had not committed is rolled back, and it can write nothing any more. The checkpoint stands.",
+        "Paused by force. Resume it once you know what became of its worker.",
+        danger=True, when=runs.is_stuck,
     ),
     "cancel": Operation(
         "Cancel for good", "operate_run",

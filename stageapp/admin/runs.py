@@ -13,19 +13,20 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from stageapp.admin import run_throttle
+from stageapp.admin import run_parts, run_shards, run_throttle, run_tuning
 from stageapp.admin.confirm import confirmed
 from stageapp.admin.run_operations import OPERATIONS, Operation, offered
 from stageapp.admin.screens import PageAdmin, actor, page, require
 from stageapp.admin.seal_actions import standing
 from stageapp.admin.site import site
 from stageapp.models.normalization import ACTIVE, Run
-from stageapp.normalization import audit, targets, throttling
+from stageapp.normalization import audit, drain, runs, targets, throttling
 from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.progress import progress
 from stageapp.tasks import nudge
 
 LEFT = 200  # rows listed of those that a rollback left alone
+QUARANTINED = 20  # rows shown on the run's own page; all of them are one link away
 NEWEST = 10  # batches shown on the run's own page; all of them are one link away
 
 
@@ -46,6 +47,8 @@ class RunAdmin(PageAdmin):
             path("<int:run_id>/progress/", never_cache(self.progress_view), name="stageapp_run_progress"),
             path("<int:run_id>/left/", wrap(self.left_view), name="stageapp_run_left"),
             path("<int:run_id>/throttle/", wrap(self.throttle_view), name="stageapp_run_throttle"),
+            path("<int:run_id>/tune/", wrap(self.tune_view), name="stageapp_run_tune"),
+            path("<int:run_id>/part/", wrap(self.part_view), name="stageapp_run_part"),
             path("<int:run_id>/do/<slug:name>/", wrap(self.operation_view), name="stageapp_run_do"),
             *super().get_urls(),
         ]
@@ -57,7 +60,11 @@ class RunAdmin(PageAdmin):
             "title": f"Run {row.pk}",
             "standing": standing(request, row.target),
             "moves": row.moves.order_by("-id"),
-            "checkpoints": row.checkpoints.order_by("round", "direction", "shard"),
+            "shards": run_shards.rows(row),
+            "quarantine": row.quarantine.all()[:QUARANTINED],
+            "rollbacks": row.rollbacks.order_by("-round"),
+            "may_tune": row.state not in run_tuning.OVER and request.user.has_perm("stageapp.operate_run"),
+            "may_undo_a_part": run_parts.possible(request, row),
             "batches": row.batches.order_by("-id")[:NEWEST],
             "limit_changes": row.throttle_changes.all(),
         }
@@ -97,6 +104,23 @@ class RunAdmin(PageAdmin):
             title=f"Limits of run {run.pk}", opts=self.opts, run=run,
         )  # fmt: skip
 
+    def tune_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
+        """Confirm, then change how hard the run works."""
+        run = self.found(request, str(run_id))
+        require(request, "operate_run")
+        return confirmed(
+            request, partial(_tune, run, actor(request)), refusals=NormalizationError,
+            back=reverse("admin:stageapp_run_change", args=[run.pk]), done="Tuned; the history of the run has it.",
+            form=run_tuning.TuneForm(run, request.POST or None), verb="Tune", explanation=run_tuning.EXPLANATION,
+            title=f"Tune run {run.pk}", opts=self.opts, run=run,
+        )  # fmt: skip
+
+    def part_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
+        """Choose a part of the run, preview its rollback, and confirm it."""
+        run = self.found(request, str(run_id))
+        require(request, "rollback_run")
+        return run_parts.part_view(request, run, self.opts)
+
     def operation_view(self, request: HttpRequest, run_id: int, name: str) -> HttpResponse:
         """Confirm, then carry out one operation."""
         run = self.found(request, str(run_id))
@@ -122,11 +146,18 @@ def _perform(run: Run, operation: Operation, who: str, reason: str) -> None:
         transaction.on_commit(lambda: nudge(run), robust=True)
 
 
+def _tune(run: Run, who: str, **wanted: Any) -> None:
+    runs.tune(run, actor=who, **wanted)
+    if run.state in ACTIVE:
+        transaction.on_commit(lambda: nudge(run), robust=True)
+
+
 def _live(request: HttpRequest, run: Run) -> dict[str, Any]:
     return {
         "run": run,
         "progress": progress(run),
         "active": run.state in ACTIVE,
+        "drain": drain.newest(),
         "operations": offered(request, run),
         **run_throttle.context(request, run),
     }

@@ -13,6 +13,8 @@ from stageapp.api.mode import Mode
 from stageapp.api.monte_carlo import Simulate
 from stageapp.api.openapi.pages import Schema, docs
 from stageapp.api.problem_pages import problem_index, problem_page
+from stageapp.api.row_history import RowHistory, RunEntries
+from stageapp.api.runs import OneRun, Runs
 from stageapp.api.stages import Normalize, Stages
 from stageapp.api.strategies import OneStrategy, Strategies
 
@@ -28,6 +30,10 @@ urlpatterns = [
     path("api/stages", Stages.as_view()),
     path("api/stages/normalize", Normalize.as_view()),
     path("api/deprecations", Deprecations.as_view()),
+    path("api/runs", Runs.as_view()),
+    path("api/runs/<int:pk>", OneRun.as_view()),
+    path("api/runs/<int:pk>/entries", RunEntries.as_view()),
+    path("api/rows/<str:target>/<str:key>/history", RowHistory.as_view()),
     path("api/schema/", Schema.as_view(), name="schema"),
     path("api/docs/", docs, name="docs"),
     path("problems/", problem_index, name="problems"),

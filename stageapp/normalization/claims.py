@@ -103,11 +103,16 @@ def revoke(run: Run) -> None:
 
 def held(run: Run) -> list[str]:
     """Return the workers that hold a shard of the run now, one name for each shard."""
+    return list(holders(run).values())
+
+
+def holders(run: Run) -> dict[int, str]:
+    """Return the workers that hold a shard of the run now, by the id of the shard's checkpoint."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT c.holder FROM stageapp_checkpoint c WHERE c.run_id = %s AND {_LIVE} ORDER BY c.id", [run.pk]
+            f"SELECT c.id, c.holder FROM stageapp_checkpoint c WHERE c.run_id = %s AND {_LIVE} ORDER BY c.id", [run.pk]
         )
-        return [holder for (holder,) in cursor.fetchall()]
+        return dict(cursor.fetchall())
 
 
 def is_held(run: Run) -> bool:

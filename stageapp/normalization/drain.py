@@ -10,8 +10,13 @@ from stageapp.normalization.errors import IllegalMove
 
 def draining() -> bool:
     """Tell whether workers should take up no run."""
-    newest = WorkerDrain.objects.order_by("-id").values_list("draining", flat=True).first()
-    return bool(newest)
+    switched = newest()
+    return switched is not None and switched.draining
+
+
+def newest() -> WorkerDrain | None:
+    """Return who switched it last, when and why; None if nobody ever has."""
+    return WorkerDrain.objects.order_by("-id").first()
 
 
 def switch(*, draining: bool, actor: str, reason: str) -> WorkerDrain:

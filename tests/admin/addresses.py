@@ -26,7 +26,7 @@ from stageapp.models import (
     TrafficWindow,
     WebhookDelivery,
 )
-from stageapp.normalization import throttling
+from stageapp.normalization import drain, throttling
 from stageapp.unknowns import records
 from stageapp.unknowns.examples import example
 from stageapp.validation import decide
@@ -44,6 +44,7 @@ def one_of_each(plan):
     QuarantinedRow.objects.create(run=run, direction="forward", row_key="7", value="<b>Seed</b>", error="<i>no</i>")
     Checkpoint.objects.create(run=run, direction="forward", position="7", scanned=7, changed=1, batches=1)
     throttling.change(run, {"replica_lag": 5}, actor="<b>user</b>", reason="<script>alert(6)</script>")
+    drain.switch(draining=True, actor="<b>user</b>", reason="<script>alert(6)</script>")
     modes.change(mode="warn", actor="ann", reason="<script>alert(2)</script>")
     ModeProposal.objects.create(actor="ann", reason="<b>now</b>", percent=10, epoch=1, version=1)
     TrafficWindow.objects.create(

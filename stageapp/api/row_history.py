@@ -1,0 +1,75 @@
+"""GET /api/runs/{id}/entries and /api/rows/{target}/{key}/history: the audit log, entry by entry."""
+
+from typing import Any
+from urllib.parse import quote
+
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from stageapp import conf
+from stageapp.api.fields import StrictSerializer
+from stageapp.api.runs import Watching
+from stageapp.models.normalization import Run
+from stageapp.normalization import history
+from stageapp.normalization.history import Place, Told
+
+PAGE = 100
+
+
+class EntryQuery(StrictSerializer):
+    """The query string of entries."""
+
+    after = serializers.RegexField(
+        r"^[0-9]{1,18}-[0-9]{1,9}\Z", required=False, help_text="the id of the last entry you have"
+    )
+
+
+class Entries(Watching):
+    """Entries of the audit log in pages, oldest first."""
+
+    permission = "stageapp.view_auditentry"
+    queries = {"GET": EntryQuery}
+
+    @property
+    def after(self) -> Place:
+        """Return the place after which entries are asked for."""
+        block, _, entry = self.query.get("after", "0-0").partition("-")
+        return Place(int(block), int(entry))
+
+    def page(self, path: str, found: list[Told]) -> Response:
+        """Answer with what was found; one more than a page tells that there is another."""
+        following = f"{path}?after={found[PAGE - 1].entry.pk}" if len(found) > PAGE else None
+        return Response({"next": following, "results": [represent(one) for one in found[:PAGE]]})
+
+
+class RunEntries(Entries):
+    """List the entries of a run."""
+
+    def get(self, request: Request, pk: int) -> Response:
+        """Return up to 100 changed rows with old and new value; `next` is the path of those after them."""
+        run = get_object_or_404(Run, pk=pk)
+        return self.page(f"/api/runs/{pk}/entries", history.of_run(run, after=self.after, limit=PAGE + 1))
+
+
+class RowHistory(Entries):
+    """Look up what happened to a row."""
+
+    def get(self, request: Request, target: str, key: str) -> Response:
+        """Return every change of the row with this primary key, by every run of the target, oldest first."""
+        if target not in conf.targets() and not Run.objects.filter(target=target).exists():
+            raise Http404
+        found = history.of_row(key, target=target, after=self.after, limit=PAGE + 1)
+        return self.page(f"/api/rows/{quote(target, safe='')}/{quote(key, safe='')}/history", found)
+
+
+def represent(one: Told) -> dict[str, Any]:
+    """Return an entry for a body."""
+    entry, batch, undone = one.entry, one.entry.batch, one.undone_by
+    return {
+        "id": entry.pk, "row": entry.row_key, "old": entry.old, "new": entry.new, "run": batch.run_id,
+        "batch": batch.pk, "direction": batch.direction, "at": batch.committed_at,
+        "undone_by": undone and {"batch": undone.pk, "at": undone.committed_at},
+    }  # fmt: skip
