@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import signal
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -43,10 +44,18 @@ class Postgres(Server):
     pid_file = "postmaster.pid"
     stop_signal = signal.SIGINT  # "fast": disconnects the clients, loses nothing
 
-    def __init__(self, location: Location, version: int = DEFAULT_VERSION, *, durable: bool = True) -> None:
+    def __init__(
+        self,
+        location: Location,
+        version: int = DEFAULT_VERSION,
+        *,
+        durable: bool = True,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(location)
         self.version = version
         self.durable = durable
+        self.settings = SETTINGS | ({} if durable else FORGETFUL) | dict(settings or {})
         self.name = f"postgres{version}"
         self.socket = location.sockets / self.name / f".s.PGSQL.{PORT}"
 
@@ -113,8 +122,7 @@ class Postgres(Server):
 
     def command(self) -> list[str]:
         """Return the command line; settings stand in it, so that a new release's apply to old data."""
-        settings = SETTINGS | ({} if self.durable else FORGETFUL)
-        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        options = [word for name, value in self.settings.items() for word in ("-c", f"{name}={value}")]
         return [self._program("postgres"), "-D", str(self.data), "-k", str(self.socket.parent), *options]
 
     def _open_home(self) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,8 +11,12 @@ from config.embedded.postgres import Postgres
 
 
 @contextmanager
-def throw_away(root: Path, version: int) -> Iterator[str]:
+def throw_away(
+    root: Path, version: int, *, durable: bool = False, settings: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Start an empty PostgreSQL and yield its URL in django-environ's form; nothing of it stays.
+
+    `settings` are PostgreSQL's, besides those that every embedded server has; `durable` waits for the disk.
 
     What a killed process left running in the same root is ended and removed first. The root's lock is held
     meanwhile, so there is one at a time.
@@ -23,7 +27,7 @@ def throw_away(root: Path, version: int) -> Iterator[str]:
     try:
         with locked(root):
             _remove(root)
-            postgres = Postgres(prepare(root), version, durable=False)
+            postgres = Postgres(prepare(root), version, durable=durable, settings=settings)
             try:
                 postgres.ensure()
                 yield postgres.url
