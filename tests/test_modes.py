@@ -215,7 +215,7 @@ def test_after_a_restore_without_a_new_epoch_a_looser_mode_holds_at_the_next_rea
     modes.refresh()
     assert modes.current().mode == "enforce"
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE stageapp_modechange")
+        cursor.execute("TRUNCATE stageapp_modechange CASCADE")
     change("off")
     modes.refresh()
     assert (modes.current().mode, modes.current().version, in_redis().mode) == ("off", 1, "off")

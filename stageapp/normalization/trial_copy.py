@@ -9,7 +9,7 @@ from django.db import DatabaseError, connection
 from stageapp.models.normalization import UNFINISHED, Plan, Run, State
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, trial_sample, trial_tries, verify, worker
-from stageapp.normalization.errors import NormalizationError
+from stageapp.normalization.errors import NormalizationError, PreflightRefused
 from stageapp.normalization.plan import Change
 from stageapp.normalization.targets import Target, resolve
 from stageapp.normalization.trial_compare import Before
@@ -57,8 +57,12 @@ def _run(label: str, target: Target, changes: Sequence[Change], before: Before, 
     """Run, verify and roll back on the sample by the engine itself, with a comparison after each way."""
     run = plans.make_plan(label, actor="trial").run
     began = time.monotonic()
+    try:
+        runs.start(run, actor=_ACTOR, reason=_REASON)
+    except PreflightRefused as refused:
+        return _not_begun(str(refused), before, _left(target, changes))
     with trial_tries.heard(notices):
-        error = _advance(runs.start(run, actor=_ACTOR, reason=_REASON))
+        error = _advance(run)
     seconds = time.monotonic() - began
     run.refresh_from_db()
     changed, other = before.changed(), before.other_columns()
@@ -72,6 +76,17 @@ def _run(label: str, target: Target, changes: Sequence[Change], before: Before, 
         "rows_left": _left(target, changes), "other_columns": other,
     }  # fmt: skip
     return found | _back(run, before)
+
+
+def _not_begun(error: str, before: Before, left: int) -> dict[str, Any]:
+    """Return what is to be told where the preflight would keep the run itself from starting."""
+    other = before.other_columns()
+    return {
+        "run": "refused", "error": error, "seconds": 0.0, "rate": None, "verified": False, "changed": [],
+        "unexpected": [], "rows_left": left, "other_columns": other, "rollback": "not needed", "rollback_error": "",
+        "rollback_seconds": 0.0, "md5_before": before.stages_md5, "md5_after": before.stages_md5, "restored": True,
+        "rows_restored": True, "other_columns_after": other,
+    }  # fmt: skip
 
 
 def _back(run: Run, before: Before) -> dict[str, Any]:

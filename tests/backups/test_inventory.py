@@ -38,8 +38,11 @@ def test_the_manifest_is_read_without_the_dump(made, backups):
 
 
 def test_what_another_system_lists_is_recorded_and_what_it_lists_no_more_is_gone(program):  # noqa: F811
+    at = timezone.now().isoformat()
+
     def listed(*names):
-        program(f"#!/bin/sh\ncat <<'X'\n{json.dumps([good(name=name) for name in names])}\nX\n")
+        backups = json.dumps([good(name=name, taken_at=at) for name in names])
+        program(f"#!/bin/sh\ncat <<'X'\n{backups}\nX\n")
 
     listed("full-1", "full-2")
     assert inventory.record(**ME).taken == ("full-1", "full-2")

@@ -27,7 +27,7 @@ def history(backups):
 
 
 def _forget_modes():
-    sql("TRUNCATE stageapp_modechange")
+    sql("TRUNCATE stageapp_modechange CASCADE")
     fast_copy.write('{"mode": "off"}', (0, 0), instead_of=fast_copy.read() or b"")
 
 

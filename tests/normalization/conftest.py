@@ -140,3 +140,14 @@ def retried(monkeypatch):
 def batches_of_50(monkeypatch):
     """Begin with batches of 50 rows."""
     monkeypatch.setattr(attempts, "Pace", partial(Pace, size=50))
+
+
+@pytest.fixture
+def limits(settings):
+    """Turn every factor off but those that are given."""
+
+    def only(**wanted):
+        settings.STAGE_HOLD = dict.fromkeys(settings.STAGE_HOLD, 0) | wanted
+
+    only()
+    return only

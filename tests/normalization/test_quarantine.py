@@ -14,15 +14,16 @@ from tests.normalization.evidence import LABEL, assert_i1, column, sql
 
 @pytest.fixture
 def refusing():
-    """Let the database refuse rows that would become series_a."""
-    sql("ALTER TABLE stageapp_portfoliocompany ADD CONSTRAINT no_series_a CHECK (stage <> 'series_a') NOT VALID")
-    yield
-    sql("ALTER TABLE stageapp_portfoliocompany DROP CONSTRAINT no_series_a")
+    """Return a function that lets the database refuse rows that would become series_a; once the run has started."""
+    name = "stageapp_portfoliocompany"
+    yield lambda: sql(f"ALTER TABLE {name} ADD CONSTRAINT no_series_a CHECK (stage <> 'series_a') NOT VALID")
+    sql(f"ALTER TABLE {name} DROP CONSTRAINT no_series_a")
 
 
 def test_a_poison_row_goes_into_quarantine_and_the_rest_finishes(started, fill, refusing, retried):
     ids = fill(*["Seed"] * 300, "series-a", *["Series B"] * 300)
     run = started()
+    refusing()
     before = column()
     worker.advance(run)
     assert (run.state, retried) == (State.DONE, [])
@@ -38,6 +39,7 @@ def test_a_poison_row_goes_into_quarantine_and_the_rest_finishes(started, fill, 
 def test_too_many_poison_rows_stop_the_run_which_goes_on_once_the_cause_is_gone(started, fill, refusing):
     fill(*["series-a"] * 40, "Seed")
     run = started()
+    refusing()
     with pytest.raises(TooManyQuarantined, match="no fault of single rows"):
         worker.advance(run)
     assert (run.state, run.quarantine.count()) == (State.FAILED, attempts.QUARANTINE_FREE + 1)

@@ -74,10 +74,10 @@ def test_small_batches_over_uuid_keys_miss_no_row(foreign, monkeypatch):
 
 
 def test_a_value_that_does_not_fit_the_column_goes_into_quarantine(foreign):
-    sql('ALTER TABLE "host Deals" ALTER "order" TYPE varchar(7)')
     poison = foreign.objects.create(round_name="SeriesA")
     fine = foreign.objects.create(round_name="Seed")
     run = runs.start(plans.make_plan(FOREIGN, actor="tester").run, **ME)
+    sql('ALTER TABLE "host Deals" ALTER "order" TYPE varchar(7)')  # the preflight would refuse to start
     assert worker.advance(run).state == State.DONE
     apart = run.quarantine.get()
     assert (apart.row_key, apart.value, run.verification["quarantined"]) == (str(poison.pk), "SeriesA", 1)

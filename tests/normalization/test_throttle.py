@@ -8,7 +8,7 @@ from functools import partial
 
 import psycopg
 import pytest
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, OperationalError
 
 from stageapp import events
 from stageapp.backups import libpq
@@ -17,21 +17,10 @@ from stageapp.models.batches import Checkpoint, Direction
 from stageapp.models.normalization import State
 from stageapp.normalization import claims, drain, health, runs, throttle, throttling, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization.errors import IllegalMove, ThrottleRefused
+from stageapp.normalization.errors import IllegalMove
 from stageapp.normalization.throttle import Throttle
 from tests.normalization.evidence import LABEL, ME, column, sql
 from tests.normalization.processes import state_of, wait_for
-
-
-@pytest.fixture
-def limits(settings):
-    """Turn every factor off but those that are given."""
-
-    def only(**wanted):
-        settings.STAGE_HOLD = dict.fromkeys(settings.STAGE_HOLD, 0) | wanted
-
-    only()
-    return only
 
 
 @pytest.fixture(autouse=True)
@@ -269,52 +258,6 @@ def test_a_changed_limit_is_held_against_the_value_anew(started, limits, setting
     assert eye.look() is not None  # above the limit to go on at
     throttling.change(run, {"lock_waiters": 10.5}, **ME)
     assert eye.look() is None
-
-
-@pytest.mark.parametrize(
-    "wanted, reason, said",
-    [
-        ({"replica_lag": 5}, " ", "A reason is needed"),
-        ({}, "x", "No limit"),
-        ({"moon": 5}, "x", "moon is no reason"),
-        ({"replica_lag": -5}, "x", "no limit of replica_lag"),
-    ],
-)
-def test_a_change_that_makes_no_sense_is_refused(started, wanted, reason, said):
-    with pytest.raises(ThrottleRefused, match=said):
-        throttling.change(started("Seed"), wanted, actor="ann", reason=reason)
-    assert not RunThrottle.objects.exists()
-
-
-def test_the_newest_change_counts_and_none_goes_back_to_the_setting(started, limits):
-    run = started("Seed")
-    limits(replica_lag=7)
-    assert throttling.limits(run)["replica_lag"].limit == 7
-    throttling.change(run, {"replica_lag": 3}, **ME)
-    throttling.change(run, {"replica_lag": 0}, **ME)
-    assert (throttling.limits(run)["replica_lag"].limit, throttling.limits(run)["replica_lag"].actor) == (0, "tester")
-    throttling.change(run, {"replica_lag": None}, **ME)
-    assert (throttling.limits(run)["replica_lag"].limit, throttling.limits(run)["replica_lag"].actor) == (7, "")
-
-
-def test_seconds_add_up_over_workers_and_runs(started):
-    run = started("Seed")
-    threads = [threading.Thread(target=_add, args=[run]) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    assert throttling.seconds_by_reason(run)["lock_waiters"] == pytest.approx(20)
-    assert throttling.seconds_by_reason()["lock_waiters"] == pytest.approx(20)
-    assert ThrottledTime.objects.count() == 1
-
-
-def _add(run):
-    try:
-        for _ in range(10):
-            throttling.add_seconds(run, "lock_waiters", 0.5)
-    finally:
-        connection.close()
 
 
 def test_a_look_that_fails_shows_that_nothing_is_measured_and_the_run_goes_on(started, limits, monkeypatch):
