@@ -26,6 +26,7 @@ from stageapp.watchdog import Watchdog
 MAX_ATTEMPTS = 8
 FIRST_WAIT_SECONDS = 0.2  # doubled with each attempt: the last one comes after 25 s
 HUNG_SECONDS = 20.0  # a batch's statements end by themselves long before; only a session that is stopped does not
+LOOK_SECONDS = 1.0  # so often a long rest looks whether a person wants something else
 QUARANTINE_FREE = 10  # so many rows may be in quarantine whatever their share
 QUARANTINE_SHARE = 0.01
 
@@ -76,12 +77,25 @@ class Work:
         return pace
 
     @property
+    def _pause_seconds(self) -> float:
+        return conf.batch_pause_seconds() if self.run.pause_seconds is None else self.run.pause_seconds
+
+    @property
     def _batch_seconds(self) -> float:
         return self.run.batch_seconds or conf.batch_seconds()
 
     def rest(self) -> None:
-        """Wait between two batches."""
-        time.sleep(conf.batch_pause_seconds() if self.run.pause_seconds is None else self.run.pause_seconds)
+        """Wait between two batches; of a long rest keep the shard, and end it when a person moves the run."""
+        began, state = time.monotonic(), self.run.state
+        while (left := began + self._pause_seconds - time.monotonic()) > LOOK_SECONDS:
+            time.sleep(LOOK_SECONDS)
+            self.look()
+            if self.run.state != state:
+                return
+            if self.lease and not self._still_held(self.lease):
+                self.let_go()
+                return
+        time.sleep(max(0.0, left))
 
     def look(self) -> None:
         """Read the run as the database has it."""
@@ -100,9 +114,11 @@ class Work:
             LostClaim: it was away for so long that another worker has taken it.
         """
         assert self.lease is not None
-        lease = self.lease
-        if not self._attempt(lambda: claims.renew(lease)):
+        if not self._still_held(self.lease):
             raise LostClaim
+
+    def _still_held(self, lease: Lease) -> bool:
+        return self._attempt(lambda: claims.renew(lease))
 
     def let_go(self) -> None:
         """Give the shard in hand back."""

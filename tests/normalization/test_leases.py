@@ -7,16 +7,16 @@ import signal
 
 import pytest
 
-from stageapp.models import Batch, Checkpoint
+from stageapp.models import Batch, Checkpoint, Run
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import batches, claims, runs, worker
+from stageapp.normalization import attempts, batches, claims, runs, worker
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import Limits, LostClaim
 from stageapp.normalization.errors import IllegalMove, RunBusy
 from stageapp.normalization.targets import resolve
 from tests.normalization.evidence import LABEL, ME, assert_i1, column, log_of, sql
-from tests.normalization.processes import wait_for
+from tests.normalization.processes import state_of, wait_for
 from tests.normalization.test_kill import Crew, changed
 
 
@@ -156,3 +156,25 @@ def test_a_pause_by_force_takes_the_shard_from_a_worker_that_does_not_answer(sta
         write(lease)
     assert (list(column().values()), log_of(run)) == (["Seed"], [])
     assert worker.advance(run).state == State.DONE
+
+
+@pytest.mark.parametrize(
+    "ask, state",
+    [
+        (lambda run: runs.pause(run, **ME), State.PAUSED),
+        (lambda run: runs.tune(run, pause_seconds=0, **ME), State.DONE),
+    ],
+    ids=["paused", "tuned"],
+)
+def test_a_long_rest_keeps_the_shard_and_ends_when_a_person_wants_something_else(
+    started, fill, elsewhere, batches_of_50, monkeypatch, ask, state
+):
+    monkeypatch.setattr(attempts, "LOOK_SECONDS", 0.05)
+    fill(*["Seed"] * 120)
+    run = runs.tune(started(), pause_seconds=60, **ME)
+    elsewhere(worker.advance, Run.objects.get(pk=run.pk))
+    wait_for(lambda: Batch.objects.count() == 1, what="the first batch")
+    heard = claims.last_heartbeat(run)
+    wait_for(lambda: claims.last_heartbeat(run) > heard, what="a heartbeat while it rests")
+    ask(run)
+    wait_for(lambda: state_of(run) == state, what=f"the state {state}")
