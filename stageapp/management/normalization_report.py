@@ -35,6 +35,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "rows_total": plan.rows_total,
         "rows_to_change": plan.rows_to_change,
         "rows_unknown": plan.rows_unknown,
+        "estimated_seconds": plan.estimated_seconds,
         "spellings": len(entries),
         "entries": entries,
     }
@@ -49,12 +50,26 @@ def plan_lines(plan: Plan) -> list[str]:
         f"{plan.target}, vocabulary version {plan.vocabulary_version}",
         f"{plan.rows_total:,} rows in {len(entries)} spellings: {plan.rows_to_change:,} rows to change, "
         f"{plan.rows_unknown:,} unknown (they stay as they are)",
+        _duration(plan),
         "",
         *_table("Would change", changes, lambda e: e.stage),
         *_table("Unknown", unknowns, lambda e: f"({e.reason})"),
         f"hash {plan.hash}",
         f"Next: normalization run --plan {plan.hash[:12]} --dry-run",
     ]
+
+
+def _duration(plan: Plan) -> str:
+    if plan.estimated_seconds is None:
+        return "No estimate of the duration: the sample's rows are locked or refused now."
+    of_what = "by one worker, without pauses between batches; from a timed sample"
+    return f"About {_span(plan.estimated_seconds)} of writing {of_what}"
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(max(1, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _table(title: str, entries: list[PlanEntry], meaning: Any) -> list[str]:

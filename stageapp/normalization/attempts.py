@@ -17,6 +17,7 @@ from stageapp.models.normalization import Run, State
 from stageapp.normalization import batches, claims, runs, targets
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import CAP_SECONDS, LAST_CAP_SECONDS, Limits, LostClaim, Result
+from stageapp.normalization.change import Change
 from stageapp.normalization.claims import Lease, name
 from stageapp.normalization.errors import IllegalMove, TooManyQuarantined
 from stageapp.normalization.pacing import LARGEST_SWEEP, Pace
@@ -55,7 +56,7 @@ class Work:
         return targets.resolve(self.run.target)
 
     @cached_property
-    def changes(self) -> list[plans.Change]:
+    def changes(self) -> list[Change]:
         """Return the plan's map."""
         return plans.changes(self.run.plan)
 
@@ -178,6 +179,8 @@ class Work:
         if self.whole or (skip_row is None and size == 1) or not narrowable or self.lease is None:
             raise error
         if size > 1:
+            if not self._narrowed and isinstance(error.__cause__, QueryCanceled):
+                self.pace.after_timeout()
             self._narrowed = size // 2
             return Result(batches.Cursor())
         assert skip_row is not None

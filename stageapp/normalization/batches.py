@@ -11,13 +11,14 @@ from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
 from stageapp.normalization import audit, claims
 from stageapp.normalization.audit import Bounds, Undone, Written
+from stageapp.normalization.change import Change
 from stageapp.normalization.claims import Lease
-from stageapp.normalization.plan import Change
 from stageapp.normalization.targets import Target
 
 LOCK_TIMEOUT_MS = 150  # a batch that waits holds up others: rather try again later
 WHOLE_LOCK_TIMEOUT_MS = 5_000  # a run in one transaction has no later
-CAP_SECONDS = 0.25  # no batch holds its rows longer; one that does is rolled back, and tried smaller
+CAP_SECONDS = 0.23  # ends a statement: with checkpoint and commit no batch holds its rows longer than 0.25 s
+REST = 1.3  # a batch to be undone that is so much larger than ours goes in one, rather than leave a small rest
 LAST_CAP_SECONDS = 30.0  # for a single row, which cannot be made smaller
 
 # The planner may walk the key's index alone: rows are locked in key order whatever the statistics say.
@@ -162,8 +163,7 @@ def _transaction(run: int, limits: Limits) -> Iterator[None]:
     with transaction.atomic():
         with connection.cursor() as sql:
             calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
-            sql.execute(f"SELECT {calls}")
-            sql.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [claims.MOVE_LOCK, run])
+            sql.execute(f"SELECT {calls}, pg_advisory_xact_lock_shared(%s, %s)", [claims.MOVE_LOCK, run])
         yield
 
 
@@ -197,13 +197,14 @@ def _change(
 def _window(target: Target, cursor: Cursor, size: int) -> tuple[int, str]:
     """Return how many rows the next batch looks at, and the last key among them."""
     bounds = Bounds(cursor.position or cursor.shard.above, cursor.shard.up_to)
-    where, ends = bounds.sql(target.key, target.key_type)
+    where, ends = bounds.sql(f"t.{target.key}", target.key_type)
+    keys = f"SELECT t.{target.key} AS k FROM {target.table} t WHERE {where} ORDER BY t.{target.key}"
     with connection.cursor() as sql:
+        sql.execute(f"SELECT k::text FROM ({keys} LIMIT 1 OFFSET %s) AS last_of_batch", [*ends, size - 1])
+        if (row := sql.fetchone()) is not None:
+            return size, str(row[0])
         sql.execute(
-            f"""SELECT count(*), (array_agg(k ORDER BY k DESC))[1]::text
-                  FROM (SELECT {target.key} AS k FROM {target.table} WHERE {where}
-                         ORDER BY {target.key} LIMIT %s) AS batch_window""",
-            [*ends, size],
+            f"SELECT count(*), (array_agg(k ORDER BY k DESC))[1]::text FROM ({keys} LIMIT %s) AS rest", [*ends, size]
         )
         count, last = sql.fetchone()
     return count, last or ""
@@ -216,22 +217,22 @@ def _next_undone(
     batch, _, key = cursor.position.partition(":")
     value = scope.get("value")
     bounds = Bounds(key or cursor.shard.above, cursor.shard.up_to)
+    rows = 0
     if not key:
         found = audit.newest_to_undo(lease.run, target, cursor.shard, before=batch, scope=scope)
         if found is None:
             return None
-        batch = str(found.pk)
-    return Undone(int(batch), bounds, value if isinstance(value, str) else None, again)
+        batch, rows = str(found.pk), found.changed
+    return Undone(int(batch), bounds, value if isinstance(value, str) else None, again, rows)
 
 
 def _undo(target: Target, undone: Undone, cursor: Cursor, limits: Limits) -> tuple[Result, int | None, Written]:
-    count, last = audit.to_undo(target, undone, limit=limits.size)
-    if not count:  # all of this batch that is in the shard is undone
-        return Result(replace(cursor, position=str(undone.batch))), None, Written(0, None, None)
+    limit = limits.size if undone.rows > REST * limits.size else max(limits.size, undone.rows + 1)
     batch_id = audit.next_batch_id()
-    bounds = Bounds(undone.bounds.above, last)
-    written = audit.write_undo(target, replace(undone, bounds=bounds), batch_id=batch_id)
-    whole = count < limits.size
+    written, count, last = audit.write_undo(target, undone, batch_id=batch_id, limit=limit)
+    if not count:  # all of this batch that is in the shard is undone
+        return Result(replace(cursor, position=str(undone.batch))), None, written
+    whole = count < limit
     after = replace(cursor, position=str(undone.batch) if whole else f"{undone.batch}:{last}", number=cursor.number + 1)
     return Result(after, count, written.changed, count - written.changed), batch_id, written
 

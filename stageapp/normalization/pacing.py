@@ -6,6 +6,7 @@ SMALLEST = 50
 LARGEST = 20_000
 LARGEST_SWEEP = 200_000
 GROWTH = 1.2
+SHRINK = 0.75
 
 
 @dataclass
@@ -22,6 +23,10 @@ class Pace:
             return  # a short batch at the end of a pass says nothing
         factor = min(GROWTH, self.target_seconds / seconds)
         self.size = max(SMALLEST, min(self.largest, int(self.size * factor)))
+
+    def after_timeout(self) -> None:
+        """Shrink after a batch that took too long: the next one of this size would be lost as well."""
+        self.size = max(SMALLEST, int(self.size * SHRINK))
 
     def after_fault(self) -> None:
         """Halve after a batch that failed."""

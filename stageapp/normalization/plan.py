@@ -9,18 +9,11 @@ from django.db import connection, transaction
 
 from stageapp import vocabulary
 from stageapp.models.normalization import Plan, PlanEntry, Run, RunMove, State
-from stageapp.normalization import targets
+from stageapp.normalization import estimate, targets
+from stageapp.normalization.change import Change
 from stageapp.normalization.errors import PlanNotFound
 
 _MIN_PREFIX = 8
-
-
-class Change(NamedTuple):
-    """One line of the frozen map. `source` is empty where the target declares no source column."""
-
-    source: str
-    old: str
-    new: str
 
 
 def make_plan(label: str, *, actor: str) -> Plan:
@@ -36,13 +29,15 @@ def make_plan(label: str, *, actor: str) -> Plan:
         meaning_of = vocabulary.load()
         counts = _distinct_values(target)
         entries = [_entry(target, found, meaning_of) for found in counts if found.raw is not None]
+        rows_to_change = sum(entry.rows for entry in entries if _is_change(entry))
         plan = Plan.objects.create(
             target=label,
             vocabulary_version=meaning_of.version,
             hash=plan_hash(label, meaning_of.version, entries),
             rows_total=sum(found.rows for found in counts),
-            rows_to_change=sum(entry.rows for entry in entries if _is_change(entry)),
+            rows_to_change=rows_to_change,
             rows_unknown=sum(entry.rows for entry in entries if not entry.stage),
+            estimated_seconds=estimate.seconds(target, _map(entries), rows_to_change),
             actor=actor,
         )
         for entry in entries:
@@ -72,8 +67,11 @@ def find_plan(hash_or_prefix: str) -> Plan:
 
 def changes(plan: Plan) -> list[Change]:
     """Return the frozen map, in the order of its hash."""
-    lines = plan.entries.exclude(stage="").values_list("source", "raw", "stored")
-    return sorted(Change(source, old, new) for source, old, new in lines if old != new)
+    return _map(plan.entries.exclude(stage=""))
+
+
+def _map(entries: Iterable[PlanEntry]) -> list[Change]:
+    return sorted(Change(entry.source, entry.raw, entry.stored) for entry in entries if _is_change(entry))
 
 
 def plan_hash(label: str, version: int, entries: Iterable[PlanEntry]) -> str:

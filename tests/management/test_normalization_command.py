@@ -8,7 +8,8 @@ import signal
 import pytest
 from django.core.management import CommandError, call_command
 
-from stageapp.models import Batch, PortfolioCompany, Run
+from stageapp.management.normalization_report import _duration
+from stageapp.models import Batch, Plan, PortfolioCompany, Run
 from stageapp.models.normalization import State
 from tests.normalization.conftest import alias, engine, fill, transactional_db  # noqa: F401
 from tests.normalization.evidence import column, column_md5, log_of
@@ -68,6 +69,22 @@ def test_a_plan_for_json_lists_every_spelling(planned):
     assert entries["Seed "] == {"raw": "Seed ", "source": "", "stage": "seed", "reason": None, "rows": 1}
     assert entries["nobody knows"]["reason"] == "unmapped"
     assert len(entries) == 4
+
+
+def test_a_plan_says_how_long_a_run_would_take(fill):
+    fill(*MESSY)
+    assert call_json("plan")["estimated_seconds"] > 0
+    assert "About 1 s of writing by one worker, without pauses" in call("plan")
+
+
+@pytest.mark.parametrize(
+    "seconds, says",
+    [(0.2, "About 1 s "), (125, "About 2 min 5 s "), (7_260, "About 2 h 1 min "), (None, "No estimate ")],
+)
+def test_a_duration_is_written_for_people(seconds, says):
+    plan = Plan(target="t", vocabulary_version=1, rows_total=1, rows_to_change=1, rows_unknown=0)
+    plan.estimated_seconds = seconds
+    assert _duration(plan).startswith(says)
 
 
 def test_status_before_anything_says_how_to_begin(engine):

@@ -224,6 +224,18 @@ def test_a_trigger_of_the_table_is_logged_truly(started):
         sql("DROP FUNCTION shout CASCADE")
 
 
+def test_a_block_has_its_keys_in_order(started):
+    run = started(*["Seed", "nobody knows", "SEED", "seed"] * 100)
+    sql("UPDATE stageapp_portfoliocompany SET name = 'moved' WHERE id % 3 = 0")  # the heap is not in key order any more
+    one_batch(run, size=400)
+    blocks = [keys for (keys,) in sql("SELECT keys FROM stageapp_normalizationlog ORDER BY id")]
+    assert [len(keys) for keys in blocks] == [100, 100]
+    assert all(keys == sorted(keys) for keys in blocks)
+    assert sql("SELECT lower(places), upper(places) - 1 FROM stageapp_batch") == [
+        (min(map(min, blocks)) // 2, max(map(max, blocks)) // 2)
+    ]
+
+
 def test_other_columns_are_not_touched(started):
     run = started(*MESSY)
     read = "SELECT id, fund_id, name, sector, updated_at FROM stageapp_portfoliocompany ORDER BY id"
