@@ -73,7 +73,7 @@ SELECT coalesce(sum(cardinality(keys)), 0)::bigint, min(stageapp_place(first)), 
 _LEFT_SQL = """
 SELECT l.id, u.k::text, l.old, l.new FROM stageapp_normalizationlog l, unnest(l.{array}) AS u(k)
  WHERE l.batch_id = ANY(%s) AND ({asked}){not_undone}
- ORDER BY l.id, u.k LIMIT %s
+ ORDER BY l.batch_id, u.k LIMIT %s
 """
 
 

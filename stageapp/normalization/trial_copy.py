@@ -9,8 +9,8 @@ from django.db import DatabaseError, connection
 from stageapp.models.normalization import UNFINISHED, Plan, Run, State
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, trial_sample, trial_tries, verify, worker
+from stageapp.normalization.change import Change
 from stageapp.normalization.errors import NormalizationError, PreflightRefused
-from stageapp.normalization.plan import Change
 from stageapp.normalization.targets import Target, resolve
 from stageapp.normalization.trial_compare import Before
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from django.db import connection, transaction
 
-from stageapp.normalization.plan import Change
+from stageapp.normalization.change import Change
 from stageapp.normalization.targets import Target
 
 # Ten thousandths of the 32-bit numbers that keys are hashed to, by a hash that is the same in every version.

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from django.db import DatabaseError, connection, transaction
 
-from stageapp.normalization.plan import Change
+from stageapp.normalization.change import Change
 from stageapp.normalization.targets import Target
 
 _LONGEST = 300  # characters of what was raised

@@ -9,8 +9,8 @@ from django.db import connection
 
 from stageapp.backups import disposable
 from stageapp.normalization import trial_copy
+from stageapp.normalization.change import Change
 from stageapp.normalization.errors import NormalizationError
-from stageapp.normalization.plan import Change
 
 
 class Command(BaseCommand):
