@@ -99,10 +99,11 @@ def _count(target: Target, bounds: Bounds) -> int:
 
 
 def _key_at(target: Target, bounds: Bounds, offset: int) -> str:
-    where, ends = bounds.sql(target.key, target.key_type)
+    where, ends = bounds.sql(f"t.{target.key}", target.key_type)  # without t. it would be ordered as the text it shows
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {target.key}::text FROM {target.table} WHERE {where} ORDER BY {target.key} OFFSET %s LIMIT 1",
+            f"SELECT t.{target.key}::text FROM {target.table} t WHERE {where} "
+            f"ORDER BY t.{target.key} OFFSET %s LIMIT 1",
             [*ends, offset],
         )
         return str(cursor.fetchone()[0])
