@@ -159,7 +159,7 @@ def test_a_process_leaves_in_time_though_postgres_hangs(servers):
             one.until(lambda answer: answer["source"] == "redis", 10)
             began = time.monotonic()
             assert one.end() == 0
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 15  # an exit that waits for PostgreSQL takes for ever
 
 
 def test_a_first_answer_is_awaited_and_not_longer_than_asked(servers, changer):

@@ -11,6 +11,7 @@ from stageapp.backups.errors import BackupBusy
 from stageapp.models.backups import Backup, BackupCheck, BackupJob
 from tests.backups.damage import DUMP
 from tests.normalization.evidence import ME
+from tests.normalization.processes import wait_for
 
 
 def done(verb, name=""):
@@ -125,7 +126,7 @@ def test_a_worker_that_says_nothing_for_long_is_not_dead_while_it_holds_its_job(
         jobs.waiting()
         job.refresh_from_db()
         assert job.state == "working"
-    assert not jobs._held()
+    wait_for(lambda: not jobs._held(), what="the end of the worker's session")
     jobs.waiting()
     job.refresh_from_db()
     assert job.state == "failed"

@@ -105,9 +105,7 @@ def test_active_sessions_hold_the_run(started, limits):
         sleeper.start()
         wait_for(lambda: (hold := look(run)[0]) is not None and hold.reason == "active_sessions", 5)
         sleeper.join(10)
-    hold, judged = look(run)
-    assert judged["active_sessions"].reading.value == 0
-    assert hold is None
+    wait_for(lambda: look(run)[0] is None, 60)  # sessions of other tests on this server count too
 
 
 def test_a_full_disk_holds_the_run(started, limits, settings, tmp_path):
