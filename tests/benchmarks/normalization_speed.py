@@ -161,7 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--rounds", type=int, default=3, help="the figures are medians over so many")
-    parser.add_argument("--loop-rows", type=int, default=200_000, help="of the table, for the typical Django loop")
+    parser.add_argument("--loop-rows", type=int, default=100_000, help="of the table, for the typical Django loop")
     parser.add_argument("--save-rows", type=int, default=50_000, help="changed one by one with save()")
     parser.add_argument("--memory", type=int, nargs="+", metavar="ROWS", help="instead: memory at so many rows each")
     parser.add_argument("--only-rounds", action="store_true", help="instead: bare UPDATE and our run alone")
