@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from stageapp.management import bars
 from stageapp.management.actor import command_line_actor
 from stageapp.management.guard_report import guard_document, guard_lines
 from stageapp.management.seal_preview_report import preview_document, preview_lines
@@ -38,16 +39,19 @@ class SealVerbs(BaseCommand):
     ) -> None:  # fmt: skip
         label, nulls = target or targets.default_label(), {"allow": True, "refuse": False, None: None}[null]
         if not dry_run:
-            now = seal.seal(label, allow=allow, nulls=nulls, actor=command_line_actor(), reason=reason)
+            with bars.working("sealing", quiet=options["json"]):
+                now = seal.seal(label, allow=allow, nulls=nulls, actor=command_line_actor(), reason=reason)
             self._print(seal_document(now), seal_lines(now), options)
             return
-        found = preview(label, allow=allow, nulls=nulls)
+        with bars.working("reading the column", quiet=options["json"]):
+            found = preview(label, allow=allow, nulls=nulls)
         self._print(preview_document(found), preview_lines(found), options)
         if not found.possible:
             raise CommandError("It cannot be sealed so; see above.")
 
     def _unseal(self, *, target: str | None, reason: str, **options: Any) -> None:
-        now = seal.unseal(target or targets.default_label(), actor=command_line_actor(), reason=reason)
+        with bars.working("waiting for the table", quiet=options["json"]):
+            now = seal.unseal(target or targets.default_label(), actor=command_line_actor(), reason=reason)
         self._print(seal_document(now), seal_lines(now), options)
 
     def _guard(self, *, switch: str, target: str | None, reason: str, **options: Any) -> None:
@@ -56,7 +60,8 @@ class SealVerbs(BaseCommand):
             now = guard.look(label)
         else:
             act = guard.switch_on if switch == "on" else guard.switch_off
-            now = act(label, actor=command_line_actor(), reason=reason)
+            with bars.working("waiting for the table", quiet=options["json"]):
+                now = act(label, actor=command_line_actor(), reason=reason)
         self._print(guard_document(now), guard_lines(now), options)
 
     def _print(self, document: dict[str, Any], lines: list[str], options: dict[str, Any]) -> None:

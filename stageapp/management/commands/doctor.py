@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from stageapp.doctor.answers import Answer, Health
 from stageapp.doctor.examine import examine
+from stageapp.management import bars
 
 _MARKS = {Health.OK: "ok     ", Health.WARN: "warn   ", Health.FAIL: "FAIL   ", Health.NO_DATA: "no data"}
 
@@ -26,7 +27,8 @@ class Command(BaseCommand):
         Raises:
             CommandError: something fails.
         """
-        answers = examine()
+        with bars.working("examining", quiet=options["json"]):
+            answers = examine()
         failed = [answer.name for answer in answers if answer.health == Health.FAIL]
         document = {"ok": not failed, "failed": failed, "answers": [answer.document() for answer in answers]}
         self.stdout.write(json.dumps(document) if options["json"] else "\n".join(map(_line, answers)))

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 
+from stageapp.management import bars
 from stageapp.management import gates_report as report
 from stageapp.rollout.outlook import outlook
 
@@ -26,7 +27,8 @@ class Command(BaseCommand):
             CommandError: a gate that the next step needs does not pass, or PostgreSQL does not answer.
         """
         try:
-            found = outlook()
+            with bars.working("judging the gates", quiet=options["json"]):
+                found = outlook()
         except OperationalError as error:
             raise CommandError(f"PostgreSQL does not answer, so no gate can be judged: {error}") from None
         document, lines = report.gates_document(found), report.gates_lines(found)

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
 from stageapp import modes, processes
+from stageapp.management import bars
 from stageapp.management.actor import command_line_person
 from stageapp.rollout.changes import Wish, change_mode
 
@@ -71,10 +72,11 @@ class Command(BaseCommand):
         )  # fmt: skip
         row = change_mode(command_line_person(), wish)
         if more["wait"] is not None:
-            self._wait((row.epoch, row.version), more["wait"])
+            self._wait((row.epoch, row.version), more["wait"], quiet=more["json"])
 
-    def _wait(self, order: tuple[int, int], seconds: float) -> None:
-        found = processes.await_agreement(order, seconds)
+    def _wait(self, order: tuple[int, int], seconds: float, *, quiet: bool) -> None:
+        with bars.working("waiting for every process", quiet=quiet):
+            found = processes.await_agreement(order, seconds)
         if found.stale:
             self.stderr.write(f"Stale, not waited for: {', '.join(map(str, found.stale))}")
         if found.behind:

@@ -114,7 +114,8 @@ class Command(SealVerbs):
         self._print(report.plan_document(plan), report.plan_lines(plan), options)
 
     def _preflight(self, *, target: str | None, **options: Any) -> None:
-        found = preflight.look(target or targets.default_label())
+        with bars.working("looking at table and server", quiet=options["json"]):
+            found = preflight.look(target or targets.default_label())
         self._print(found.document(), report.preflight_lines(found), options)
         if found.worst == Severity.BLOCKS:
             raise CommandError(f"A run of {found.target} would not start; see above.")
@@ -134,10 +135,12 @@ class Command(SealVerbs):
             return
         me = command_line_actor()
         if options["single_transaction"]:
-            worker.run_at_once(run, actor=me, reason=reason, override=override_gates)
+            with bars.working("changing the column", quiet=options["json"]):
+                worker.run_at_once(run, actor=me, reason=reason, override=override_gates)
             self._show(run, options)
             return
-        runs.start(run, actor=me, reason=reason, override=override_gates, workers=options["shards"])
+        with bars.working("looking whether it may start", quiet=options["json"]):
+            runs.start(run, actor=me, reason=reason, override=override_gates, workers=options["shards"])
         self._work(run, options, foreground=options["foreground"])
 
     def _rollback(self, *, run: int | None, reason: str, **options: Any) -> None:
@@ -146,7 +149,8 @@ class Command(SealVerbs):
             raise NormalizationError("There is no finished run to roll back.")
         scope = _scope(options)
         if options["dry_run"]:
-            pairs = rollbacks.preview(chosen, targets.resolve(chosen.target), scope)
+            with bars.working("reading the audit log", quiet=options["json"]):
+                pairs = rollbacks.preview(chosen, targets.resolve(chosen.target), scope)
             self._print({"run": chosen.pk, "pairs": pairs}, report.rollback_lines(chosen, pairs), options)
             return
         runs.request_rollback(chosen, actor=command_line_actor(), reason=reason, scope=scope)

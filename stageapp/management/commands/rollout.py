@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 
 from stageapp import modes
+from stageapp.management import bars
 from stageapp.management.actor import command_line_person
 from stageapp.models.rollout import ConsumerPin, ModeProposal
 from stageapp.rollout import canary, marks, proposals, schedule, steps
@@ -61,7 +62,8 @@ class Command(BaseCommand):
         """
         act: Callable[..., tuple[Any, list[str]]] = getattr(self, f"_{verb.replace('-', '_')}")
         try:
-            document, lines = act(**options)
+            with bars.working(verb, quiet=options["json"]):
+                document, lines = act(**options)
         except modes.ModeError as error:
             raise CommandError(str(error)) from None
         except OperationalError as error:

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
+from stageapp.management import bars
 from stageapp.management import unknowns_report as report
 from stageapp.management.actor import command_line_actor
 from stageapp.models.unknowns import UnknownEntry
@@ -57,7 +58,8 @@ class Command(BaseCommand):
             CommandError: it is refused or the database does not answer; nothing has changed.
         """
         try:
-            getattr(self, f"_{verb}")(**options)
+            with bars.working(verb, quiet=options.get("json", False)):
+                getattr(self, f"_{verb}")(**options)
         except DecisionRefused as error:
             raise CommandError(str(error)) from None
         except ProgrammingError as error:

@@ -11,6 +11,7 @@ from django.db import OperationalError, ProgrammingError
 
 from stageapp import alias_files, vocabulary_versions
 from stageapp.alias_files import FileRefused
+from stageapp.management import bars
 from stageapp.management import vocabulary_report as report
 from stageapp.management.actor import command_line_actor
 from stageapp.models.vocabulary import VocabularyVersion
@@ -57,7 +58,8 @@ class Command(BaseCommand):
         if verb in ("import", "restore") and not options["dry_run"] and not options["reason"].strip():
             raise CommandError("Say why with --reason TEXT, or look first with --dry-run.", returncode=2)
         try:
-            getattr(self, f"_{verb}")(**options)
+            with bars.working(verb, quiet=options.get("json", False)):
+                getattr(self, f"_{verb}")(**options)
         except (FileRefused, NoSuchVersion, ValueError) as error:
             raise CommandError(str(error)) from None
         except OSError as error:
