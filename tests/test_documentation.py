@@ -13,7 +13,9 @@ from tests.test_env_example import documented
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").glob("*.md"))]
 COMMAND = re.compile(r"python manage\.py ([^`\n]+)")
-LINK = re.compile(r"\]\(([^)#:]+)\)")
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+PLACE = re.compile(r"\]\(([^)#:]*)#([^)]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 ADDRESS = re.compile(r"(?:http://127\.0\.0\.1:8000|GET |POST |`)(/[a-z_][^\s`\"'?]*)")
 
 
@@ -43,6 +45,18 @@ def test_a_command_that_does_not_exist_would_be_seen(line):
 def test_every_link_leads_to_a_file(page):
     targets = LINK.findall(page.read_text(encoding="utf-8"))
     assert [target for target in targets if not (page.parent / target).is_file()] == []
+
+
+def places(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as web pages of Markdown make them."""
+    headings = HEADING.findall(page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_into_a_page_leads_to_a_heading(page):
+    links = PLACE.findall(page.read_text(encoding="utf-8"))
+    assert [(to, at) for to, at in links if at not in places(page.parent / to if to else page)] == []
 
 
 @pytest.mark.parametrize("address", found(ADDRESS, PROJECT / "README.md"))
