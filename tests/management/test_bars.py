@@ -1,12 +1,15 @@
 """What long work shows on stderr: how far it is where that can be known, and how long it has taken."""
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
 
 import pytest
+from django.core.management import CommandError, call_command
 
+from stageapp.management import bars
 from tests.processes import PROJECT
 
 WORK = """
@@ -65,3 +68,27 @@ def test_an_error_passes_through_unchanged(file):
     with pytest.raises(subprocess.CalledProcessError) as error:
         show("bars.reading(0)", body, stdin=file)
     assert error.value.returncode == 3
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "line, what",
+    [
+        ("gates", "judging the gates"),
+        ("rollout members", "members"),
+        ("vocabulary versions", "versions"),
+        ("unknowns list", "list"),
+        ("normalization preflight", "looking at table and server"),
+        ("normalization plan", "reading the column"),
+        ("normalization seal --dry-run --reason look", "reading the column"),
+        ("normalization guard off --reason look", "waiting for the table"),
+        ("normalization unseal --reason look", "waiting for the table"),
+        ("mode set off --reason quiet --wait 0", "waiting for every process"),
+    ],
+)
+def test_a_command_that_asks_postgres_shows_that_it_works_unless_it_answers_in_json(line, what, monkeypatch, capsys):
+    monkeypatch.setattr(bars, "SILENT_SECONDS", 0.0)
+    for more, shown in (([], True), (["--json"], False)):
+        with contextlib.suppress(CommandError):  # what it answers is told elsewhere
+            call_command(*line.split(), *more)
+        assert (f"{what}: 00:" in capsys.readouterr().err) is shown
