@@ -26,7 +26,7 @@ from stageapp.watchdog import Watchdog
 
 MAX_ATTEMPTS = 8
 FIRST_WAIT_SECONDS = 0.2  # doubled with each attempt: the last one comes after 25 s
-HUNG_SECONDS = 20.0  # a batch's statements end by themselves long before; only a session that is stopped does not
+HUNG_SECONDS = 20.0  # an attempt's statements end by themselves before; only a session that is stopped does not
 LOOK_SECONDS = 1.0  # so often a long rest looks whether a person wants something else
 QUARANTINE_FREE = 10  # so many rows may be in quarantine whatever their share
 QUARANTINE_SHARE = 0.01
@@ -132,8 +132,7 @@ class Work:
         """Commit one batch, learn its size from it, and report it; step over a row that no batch can change."""
         size = self._narrowed or self.pace.size
         try:
-            with self._watchdog.watching("batch"):
-                result = self._attempt(lambda: write(self._limits(self._narrowed or self.pace.size)))
+            result = self._attempt(lambda: write(self._limits(self._narrowed or self.pace.size)))
         except DatabaseError as error:
             result = self._after_refusal(error, size, skip_row)
         else:
@@ -197,7 +196,8 @@ class Work:
         for number in range(1, 1 if self.whole else MAX_ATTEMPTS):
             session = connection.connection
             try:
-                return attempt()
+                with self._watchdog.watching("attempt"):  # each for itself: the waits between them are no hang
+                    return attempt()
             except OperationalError as error:
                 if isinstance(error.__cause__, QueryCanceled):
                     raise
@@ -207,7 +207,8 @@ class Work:
                 if connection.connection is session:  # a database that was away does not mean a batch too large
                     self.pace.after_fault()
                 time.sleep(FIRST_WAIT_SECONDS * 2 ** (number - 1))
-        return attempt()
+        with self._watchdog.watching("attempt"):
+            return attempt()
 
     @cached_property
     def _watchdog(self) -> Watchdog:
@@ -215,7 +216,7 @@ class Work:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Let a second thread cut the connection of a batch that PostgreSQL neither ends nor answers."""
+        """Let a second thread cut the connection of an attempt that PostgreSQL neither ends nor answers."""
         over = threading.Event()
 
         def look() -> None:

@@ -19,7 +19,7 @@ LOCK_TIMEOUT_MS = 150  # a batch that waits holds up others: rather try again la
 WHOLE_LOCK_TIMEOUT_MS = 5_000  # a run in one transaction has no later
 CAP_SECONDS = 0.23  # ends a statement: with checkpoint and commit no batch holds its rows longer than 0.25 s
 REST = 1.3  # a batch to be undone that is so much larger than ours goes in one, rather than leave a small rest
-LAST_CAP_SECONDS = 30.0  # for a single row, which cannot be made smaller
+LAST_CAP_SECONDS = 15.0  # for a single row, which cannot be made smaller; ends before a worker takes it for a hang
 
 # The planner may walk the key's index alone: rows are locked in key order whatever the statistics say.
 # A commit need not wait for the disk: rows, entries and checkpoint are lost together, or not at all.

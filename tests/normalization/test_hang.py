@@ -1,0 +1,95 @@
+"""A PostgreSQL session of the worker is stopped, in a batch or between two; the worker notices and goes on."""
+
+import os
+import signal
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+from django.db import connection
+
+from stageapp import events
+from stageapp.models.normalization import State
+from stageapp.normalization import attempts, audit, batches, worker
+from tests.normalization.evidence import assert_i1, column
+
+HUNG = 1.0
+AS_SHIPPED = attempts.HUNG_SECONDS
+
+
+@pytest.fixture(autouse=True)
+def cuts(monkeypatch):
+    """Look for hangs of a second; return the log of cut connections."""
+    logged = []
+    monkeypatch.setattr(attempts, "HUNG_SECONDS", HUNG)
+    monkeypatch.setattr(events, "connection_cut", lambda **fields: logged.append(fields))
+    return logged
+
+
+@pytest.fixture
+def stopped():
+    """Return a function that stops the calling thread's own session; it goes on after the test, or after 20 s."""
+    alarms = []
+
+    def stop():
+        pid = connection.connection.info.backend_pid
+        alarms.append(threading.Timer(20, wake, [pid]))
+        alarms[-1].start()
+        os.kill(pid, signal.SIGSTOP)
+        return pid
+
+    yield stop
+    for alarm in alarms:
+        alarm.cancel()
+        alarm.function(*alarm.args)
+
+
+def wake(pid):
+    """Let a session go on, if it has not ended."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
+def once(act):
+    """Return a function that calls another one at its first call, whatever it is given."""
+    planted = [act]
+    return lambda *args, **kwargs: planted.pop()() if planted else None
+
+
+def test_the_longest_statement_ends_before_it_counts_as_a_hang():
+    assert max(batches.CAP_SECONDS, batches.LAST_CAP_SECONDS) < AS_SHIPPED < 30
+
+
+def test_a_session_stopped_between_two_batches_is_left_behind(started, fill, batches_of_50, stopped, cuts):
+    fill(*["Seed", "seed"] * 200)
+    run, before = started(), column()
+    began = time.monotonic()
+    worker.advance(run, report=once(stopped))
+    assert run.state == State.DONE
+    assert time.monotonic() - began < 15, "it never noticed"
+    assert [cut["seconds"] >= HUNG for cut in cuts] == [True]
+    assert_i1(run, before)
+
+
+def test_a_session_stopped_in_a_batch_writes_nothing_when_it_wakes(
+    started, fill, batches_of_50, stopped, cuts, retried, monkeypatch
+):
+    fill(*["Seed", "seed"] * 200)
+    run, before = started(), column()
+    woken = threading.Event()
+
+    def wake_later(pid):
+        while not (cuts and len(retried) >= 2):  # the next session has met the locks of the stopped one
+            time.sleep(0.01)
+        woken.set()
+        wake(pid)
+
+    stop = once(lambda: threading.Thread(target=wake_later, args=[stopped()], daemon=True).start())
+    real = audit.write_map
+    monkeypatch.setattr(audit, "write_map", lambda *args, **kwargs: (stop(), real(*args, **kwargs))[1])
+    worker.advance(run)
+    assert run.state == State.DONE
+    assert woken.is_set()
+    assert len(cuts) == 1
+    assert_i1(run, before)
