@@ -1,6 +1,7 @@
 """System checks of the project's settings: what is wrong, what counts instead, what to do."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -98,26 +99,23 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
 def check_networks(**_: Any) -> list[CheckMessage]:
     """E010: an internal network is no network. E011: there cannot be so many proxies."""
     hint = "Write STAGE_INTERNAL_NETWORKS in CIDR notation, several separated by commas, e.g. 10.0.0.0/8,fd00::/8."
-    messages: list[CheckMessage] = [
-        Error(f"{name!r} is no network; no client counts as inside it.", hint=hint, id="stageapp.E010")
-        for name in conf.internal_networks()
-        if network.parse(name) is None
-    ]
+    messages = _no_networks(conf.internal_networks(), "no client counts as inside it", hint, "stageapp.E010")
     if conf.trusted_proxies() < 0:
         said = f"STAGE_TRUSTED_PROXIES is {conf.trusted_proxies()}; 0 counts instead."
         messages.append(Error(said, hint="Set it to how many proxies add to X-Forwarded-For.", id="stageapp.E011"))
     return messages
 
 
+def _no_networks(names: Iterable[str], so: str, hint: str, code: str) -> list[CheckMessage]:
+    strange = [name for name in names if network.parse(name) is None]
+    return [Error(f"{name!r} is no network; {so}.", hint=hint, id=code) for name in strange]
+
+
 @register(TAG)
 def check_ops_access(**_: Any) -> list[CheckMessage]:
     """E030: a network of the operators is none. E031: a token is too short to be secret. E032: the rate is no share."""
     hint = "Write STAGE_OPS_NETWORKS in CIDR notation, several separated by commas, e.g. 127.0.0.0/8,10.1.0.0/16."
-    messages: list[CheckMessage] = [
-        Error(f"{name!r} is no network; nobody in it may scrape.", hint=hint, id="stageapp.E030")
-        for name in conf.ops_networks()
-        if network.parse(name) is None
-    ]
+    messages = _no_networks(conf.ops_networks(), "nobody in it may scrape", hint, "stageapp.E030")
     if len(conf.metrics_tokens()) < len(conf.configured_metrics_tokens()):
         said = f"A token in STAGE_METRICS_TOKEN is shorter than {conf.MIN_METRICS_TOKEN} characters; it does not count."
         messages.append(Error(said, hint="Make one with: openssl rand -hex 32", id="stageapp.E031"))

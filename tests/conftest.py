@@ -87,3 +87,14 @@ def client_of(client):
         return client
 
     return use
+
+
+@pytest.fixture
+def figure(capsys):
+    """Return a function that prints a measured figure, for the table in docs/reliability.md."""
+
+    def tell(what, value):
+        with capsys.disabled():
+            print(f"\nfigure: {what}: {value}")
+
+    return tell

@@ -20,7 +20,7 @@ from stageapp.normalization.batches import CAP_SECONDS, LAST_CAP_SECONDS, Limits
 from stageapp.normalization.change import Change
 from stageapp.normalization.claims import Lease, name
 from stageapp.normalization.errors import IllegalMove, TooManyQuarantined
-from stageapp.normalization.pacing import LARGEST_SWEEP, Pace
+from stageapp.normalization.pacing import LARGEST, LARGEST_SWEEP, Pace
 from stageapp.normalization.throttle import Throttle
 from stageapp.watchdog import Watchdog
 
@@ -70,9 +70,7 @@ class Work:
         """Return the pace of the pass in hand: a sweep looks at many rows and changes few."""
         sweeping = bool(self.lease and self.lease.sweep)
         if sweeping not in self._paces:
-            self._paces[sweeping] = (
-                Pace(self._batch_seconds, largest=LARGEST_SWEEP) if sweeping else Pace(self._batch_seconds)
-            )
+            self._paces[sweeping] = Pace(self._batch_seconds, largest=LARGEST_SWEEP if sweeping else LARGEST)
         pace = self._paces[sweeping]
         pace.target_seconds = self._batch_seconds
         return pace
@@ -151,7 +149,7 @@ class Work:
             TooManyQuarantined: it is one too many; then something else is wrong than a row.
         """
         assert self.lease is not None
-        result = batches.skip_row(self.lease, self.target, self.changes, error)
+        result = batches.skip_row(self.lease, self.target, error)
         events.row_quarantined(run=self.run.pk, shard=self.lease.shard, error=error)
         quarantined, scanned = runs.quarantine_share(self.run)
         if quarantined > max(QUARANTINE_FREE, QUARANTINE_SHARE * scanned):
@@ -196,8 +194,7 @@ class Work:
         for number in range(1, 1 if self.whole else MAX_ATTEMPTS):
             session = connection.connection
             try:
-                with self._watchdog.watching("attempt"):  # each for itself: the waits between them are no hang
-                    return attempt()
+                return self._once(attempt)
             except OperationalError as error:
                 if isinstance(error.__cause__, QueryCanceled):
                     raise
@@ -207,7 +204,10 @@ class Work:
                 if connection.connection is session:  # a database that was away does not mean a batch too large
                     self.pace.after_fault()
                 time.sleep(FIRST_WAIT_SECONDS * 2 ** (number - 1))
-        with self._watchdog.watching("attempt"):
+        return self._once(attempt)
+
+    def _once(self, attempt: Callable[[], _T]) -> _T:
+        with self._watchdog.watching("attempt"):  # each for itself: the waits between them are no hang
             return attempt()
 
     @cached_property

@@ -133,25 +133,28 @@ def rollback(lease: Lease, target: Target, scope: dict[str, object], limits: Lim
     return replace(result, seconds=time.monotonic() - began)
 
 
-def skip_row(lease: Lease, target: Target, changes: Sequence[Change], error: str) -> Result:
+def skip_row(lease: Lease, target: Target, error: str) -> Result:
     """Put the row that the next batch begins with into quarantine, and step over it."""
     with _transaction(lease.run, Limits(1)):
         cursor = _claim(lease, State.RUNNING)
         count, key = _window(target, cursor, 1)
-        if not count:  # somebody deleted it, and it was the last one
+        if count:
+            _quarantine(lease, target, key, error)
+            result = Result(replace(cursor, position=key), scanned=1, quarantined=1)
+        else:  # somebody deleted it, and it was the last one
             result = Result(replace(cursor, finished=True))
-            _save(lease, result, None, Written(0, None, None), time.monotonic())
-            return result
-        with connection.cursor() as sql:
-            sql.execute(
-                "INSERT INTO stageapp_quarantinedrow (run_id, direction, shard, row_key, value, error, created_at) "
-                f"SELECT %s, %s, %s, %s, left({target.value('t')}, 1000), left(%s, 2000), now() "
-                f"FROM {target.table} t WHERE t.{target.key} = %s::{target.key_type}",
-                [lease.run, Direction.FORWARD, lease.shard, key, error, key],
-            )
-        result = Result(replace(cursor, position=key), scanned=1, quarantined=1)
         _save(lease, result, None, Written(0, None, None), time.monotonic())
     return result
+
+
+def _quarantine(lease: Lease, target: Target, key: str, error: str) -> None:
+    with connection.cursor() as sql:
+        sql.execute(
+            "INSERT INTO stageapp_quarantinedrow (run_id, direction, shard, row_key, value, error, created_at) "
+            f"SELECT %s, %s, %s, %s, left({target.value('t')}, 1000), left(%s, 2000), now() "
+            f"FROM {target.table} t WHERE t.{target.key} = %s::{target.key_type}",
+            [lease.run, Direction.FORWARD, lease.shard, key, error, key],
+        )
 
 
 @contextmanager

@@ -2,13 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from django.db import OperationalError, connection, transaction
-from psycopg.errors import QueryCanceled
-
 from stageapp.models.vocabulary import Stage
 from stageapp.normalization.seal_values import Passing
 from stageapp.normalization.targets import Target
-from stageapp.normalization.values import TooSlow, distinct_values
+from stageapp.normalization.values import distinct_values, read
 from stageapp.vocabulary import Snapshot
 
 _NO_LIMIT_SECONDS = 86_400.0
@@ -65,12 +62,5 @@ def survey(target: Target, passing: Passing, meaning_of: Snapshot, *, seconds: f
 
 
 def _null_rows(target: Target, seconds: float) -> int:
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{round(seconds * 1000)}ms"])
-            cursor.execute(f"SELECT count(*) FROM {target.table} WHERE {target.rows} AND {target.column} IS NULL")
-            return int(cursor.fetchone()[0])
-    except OperationalError as error:
-        if isinstance(error.__cause__, QueryCanceled):
-            raise TooSlow(f"{target.label} could not be read in {seconds:g} s; its table is large or locked.") from None
-        raise
+    sql = f"SELECT count(*) FROM {target.table} WHERE {target.rows} AND {target.column} IS NULL"
+    return int(read(target, sql, seconds=seconds)[0][0])

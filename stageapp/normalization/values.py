@@ -1,6 +1,7 @@
 """The distinct values that a target holds now, read within a time limit."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import DataError, NotSupportedError, OperationalError, ProgrammingError, connection, transaction
 from psycopg.errors import QueryCanceled
@@ -27,12 +28,17 @@ def distinct_values(target: Target, *, besides: Sequence[str] = (), seconds: flo
         f"WHERE {target.rows} AND {target.column} <> ALL(%s) "
         f"GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT {MOST_VALUES}"
     )
+    return read(target, sql, [list(besides)], seconds=seconds)
+
+
+def read(target: Target, sql: str, parameters: Sequence[Any] = (), *, seconds: float) -> list[Any]:
+    """Return the rows of one statement on the target's table; raises as `distinct_values`."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT current_setting('statement_timeout')")
             (before,) = cursor.fetchone()
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{round(seconds * 1000)}ms"])
-            cursor.execute(sql, [list(besides)])
+            cursor.execute(sql, parameters)
             found = list(cursor.fetchall())
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
             return found

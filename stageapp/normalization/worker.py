@@ -128,7 +128,7 @@ def _held_back(work: Work) -> bool:
         LostClaim: another worker has taken the shard meanwhile.
     """
     hold = work.throttle.look()
-    if hold is None or not _take(work):
+    if hold is None or not _holds_a_shard(work):
         return False
     began = time.monotonic()
     work.keep()
@@ -137,15 +137,14 @@ def _held_back(work: Work) -> bool:
     return True
 
 
-def _take(work: Work) -> bool:
-    """Hold a shard of the direction in which the run goes."""
+def _holds_a_shard(work: Work) -> bool:
     if work.run.state == State.RUNNING:
         return work.take(Direction.FORWARD)
     return work.take(Direction.ROLLBACK, round=rollbacks.newest(work.run).round)
 
 
 def _forward(work: Work) -> bool:
-    if not _take(work):
+    if not work.take(Direction.FORWARD):
         return _close(work)
     result = work.batch(partial(_write, work), work.skip_row)
     if result.cursor.finished:
@@ -187,7 +186,7 @@ def _divide_what_an_older_release_began(work: Work) -> bool:
 
 def _backward(work: Work) -> bool:
     plan = rollbacks.newest(work.run)
-    if not _take(work):
+    if not work.take(Direction.ROLLBACK, round=plan.round):
         if shards.unfinished(work.run, Direction.ROLLBACK, round=plan.round):
             return _leave(work)
         runs.end_rollback(work.run, actor=name())

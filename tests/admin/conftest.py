@@ -23,6 +23,17 @@ def _no_traffic():
 
 
 @pytest.fixture
+def post(django_capture_on_commit_callbacks):
+    """Return a function that posts, and commits as far as a test can."""
+
+    def send(browser, *args, **kwargs):
+        with django_capture_on_commit_callbacks(execute=True):
+            return browser.post(*args, **kwargs)
+
+    return send
+
+
+@pytest.fixture
 def staff_with(db):
     """Return a function that makes a staff user with some of the product's permissions."""
 

@@ -28,17 +28,6 @@ def nudges(monkeypatch):
     return asked
 
 
-@pytest.fixture
-def post(django_capture_on_commit_callbacks):
-    """Return a function that posts, and commits as far as a test can."""
-
-    def send(browser, *args, **kwargs):
-        with django_capture_on_commit_callbacks(execute=True):
-            return browser.post(*args, **kwargs)
-
-    return send
-
-
 def place(verb, backup):
     return address(verb, backup if ACTIONS[verb].one else None)
 

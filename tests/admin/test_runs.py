@@ -33,17 +33,6 @@ def nudges(monkeypatch):
     return asked
 
 
-@pytest.fixture
-def post(django_capture_on_commit_callbacks):
-    """Return a function that posts, and commits as far as a test can."""
-
-    def send(browser, *args, **kwargs):
-        with django_capture_on_commit_callbacks(execute=True):
-            return browser.post(*args, **kwargs)
-
-    return send
-
-
 @pytest.mark.django_db
 def test_an_operator_plans_starts_and_rolls_back(companies, browser_with, nudges, post, settings):
     settings.STAGE_BATCH_PAUSE_SECONDS = 0

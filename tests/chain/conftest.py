@@ -42,14 +42,3 @@ def watched(site, tmp_path):
             monitoring.end()
 
     return watching
-
-
-@pytest.fixture
-def figure(capsys):
-    """Return a function that prints a measured figure, for the table in docs/reliability.md."""
-
-    def tell(what, value):
-        with capsys.disabled():
-            print(f"\nfigure: {what}: {value}")
-
-    return tell

@@ -62,14 +62,3 @@ def site(_site):
     """Return two web processes that reach Redis by the proxy and re-read twice a second, all in `enforce`."""
     _site.agreed(_site.set("enforce"))
     return _site
-
-
-@pytest.fixture
-def figure(capsys):
-    """Return a function that prints a measured figure, for the table in docs/reliability.md."""
-
-    def tell(what, value):
-        with capsys.disabled():
-            print(f"\nfigure: {what}: {value}")
-
-    return tell

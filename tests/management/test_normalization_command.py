@@ -1,16 +1,16 @@
 """The command: exit codes, one JSON document, and messages that say what to do."""
 
-import io
 import json
 import os
 import signal
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from stageapp.management.normalization_report import _duration
 from stageapp.models import Batch, Plan, PortfolioCompany, Run
 from stageapp.models.normalization import State
+from tests.management.in_process import call, call_json
 from tests.normalization.conftest import alias, engine, fill, transactional_db  # noqa: F401
 from tests.normalization.evidence import column, column_md5, log_of
 from tests.normalization.processes import MANAGE, begin, manage, state_of, wait_for
@@ -18,17 +18,6 @@ from tests.normalization.processes import MANAGE, begin, manage, state_of, wait_
 # ruff: noqa: F811  fixtures are used under the names they are imported by
 
 MESSY = ["Seed ", "seed", "series-a", "nobody knows"]
-
-
-def call(*arguments):
-    """Run the command in this process; return what it printed."""
-    out = io.StringIO()
-    call_command("normalization", *arguments, stdout=out, stderr=io.StringIO())
-    return out.getvalue()
-
-
-def call_json(*arguments):
-    return json.loads(call(*arguments, "--json"))
 
 
 @pytest.fixture

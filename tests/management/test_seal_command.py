@@ -13,21 +13,11 @@ from stageapp.management.actor import command_line_actor
 from stageapp.models import Fund, PortfolioCompany, Seal
 from stageapp.normalization import seal_state
 from stageapp.vocabulary import newest_version
+from tests.management.in_process import call, call_json
 from tests.normalization.evidence import LABEL, sql
 from tests.normalization.processes import manage
 from tests.sealing import conftest
 from tests.sealing.conftest import *  # noqa: F403  its fixtures
-
-
-def call(*arguments):
-    """Run the command in this process; return what it printed."""
-    out = io.StringIO()
-    call_command("normalization", *arguments, stdout=out, stderr=io.StringIO())
-    return out.getvalue()
-
-
-def call_json(*arguments):
-    return json.loads(call(*arguments, "--json"))
 
 
 def refused(*arguments):

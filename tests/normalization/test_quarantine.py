@@ -6,7 +6,6 @@ from stageapp.models import PortfolioCompany, QuarantinedRow
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
 from stageapp.normalization import attempts, batches, claims, worker
-from stageapp.normalization import plan as plans
 from stageapp.normalization.errors import TooManyQuarantined
 from stageapp.normalization.targets import resolve
 from tests.normalization.evidence import LABEL, assert_i1, column, sql
@@ -67,5 +66,5 @@ def test_a_row_deleted_on_its_way_into_quarantine_is_no_fault(started):
     run = started("series-a")
     lease = claims.take(run, Direction.FORWARD)
     PortfolioCompany.objects.all().delete()
-    result = batches.skip_row(lease, resolve(LABEL), plans.changes(run.plan), "refused")
+    result = batches.skip_row(lease, resolve(LABEL), "refused")
     assert (result.cursor.finished, result.quarantined, run.quarantine.count()) == (True, 0, 0)
