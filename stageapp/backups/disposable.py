@@ -106,8 +106,8 @@ def database(server: libpq.Parameters) -> Iterator[Disposable]:
         for leftover in _leftovers(session, server, prefix, ours):
             _drop(session, leftover)
         made = Disposable(server, f"{prefix}{secrets.token_hex(4)}")
-        _make(session, made.name, ours)
-        try:
+        try:  # from before it is made: an interrupt may come between its making and the next line
+            _make(session, made.name, ours)
             yield made
         finally:
             if not made.kept:

@@ -69,6 +69,11 @@ def connect(parameters: Parameters) -> psycopg.Connection[tuple[Any, ...]]:
     Raises:
         psycopg.OperationalError: the server does not answer, or refuses us.
     """
-    session = psycopg.connect(autocommit=True, **parameters)  # type: ignore[arg-type]
+    try:
+        session = psycopg.connect(autocommit=True, **parameters)  # type: ignore[arg-type]
+    except KeyboardInterrupt as interrupt:
+        # Its traceback keeps the half-open session, which the server waits for up to a minute before a database can
+        # be dropped. Without it the session is closed here.
+        raise interrupt.with_traceback(None) from None
     session.execute(_NO_LIMITS)
     return session

@@ -149,6 +149,19 @@ def test_leftovers_are_dropped_by_their_mark_and_nothing_else_is(made, backups):
         drop(marked, unmarked, others)
 
 
+def test_an_interrupt_right_after_the_database_was_made_drops_it(made, monkeypatch):
+    real = disposable._make
+
+    def interrupted(*arguments):
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(disposable, "_make", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        rehearse.rehearse(made.name)
+    assert rehearsal_databases() == []
+
+
 def test_a_database_under_our_name_without_mark_but_with_data_stays(made):
     with disposable.database(libpq.live()) as first:
         name = f"{first.name.rsplit('_', 1)[0]}_data"

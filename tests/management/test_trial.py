@@ -83,9 +83,13 @@ def test_ctrl_c_drops_the_copy_and_says_so(planned, engine):
         *MANAGE, "normalization", "run", "--plan", planned.hash, "--trial", "50%", "--json",
         STAGE_BACKUP_DIR=str(engine), STAGE_BACKUP_KEY="k" * 32,
     )  # fmt: skip
-    wait_for(lambda: rehearsal_databases() or process.poll() is not None, 60, "the copy")
-    os.kill(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with process:
+        try:
+            wait_for(lambda: rehearsal_databases() or process.poll() is not None, 60, "the copy")
+            os.kill(process.pid, signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out) == (1, "")
     assert "The copy was dropped" in err
     assert "Traceback" not in err
