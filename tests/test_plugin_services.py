@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import embedded
+from tests import plugin_services
 from tests.config.embedded.conftest import VARIABLES, discard
 from tests.plugin_services import redis_number
 
@@ -130,10 +131,16 @@ def test_configured_urls_are_left_alone(project, tmp_path):
     assert states(project) == set()
 
 
-@pytest.mark.parametrize("suffix", ["a-b", "a b", "a" * 21, "é"])
-def test_a_bad_suffix_is_wrong_usage(project, tmp_path, suffix):
-    output = finish(session(project, tmp_path / "bad", STAGE_TEST_SUFFIX=suffix), code=4)
+def test_a_bad_suffix_is_wrong_usage(project, tmp_path):
+    output = finish(session(project, tmp_path / "bad", STAGE_TEST_SUFFIX="a-b"), code=4)
     assert "use at most 20 letters and digits" in output
+
+
+@pytest.mark.parametrize("suffix", ["a b", "a" * 21, "é", "a\n"])
+def test_every_bad_suffix_is_refused_before_anything_starts(pytestconfig, monkeypatch, suffix):
+    monkeypatch.setenv("STAGE_TEST_SUFFIX", suffix)
+    with pytest.raises(pytest.UsageError, match="use at most 20 letters and digits"):
+        plugin_services._provide(pytestconfig)
 
 
 def test_a_refusal_is_one_clear_line(project, tmp_path):

@@ -124,6 +124,7 @@ def databases(clone: Clone) -> list[str]:
         return [name for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall()]
 
 
+@pytest.mark.full
 def test_a_walk_that_is_killed_leaves_no_process_and_the_next_one_passes(clone):
     with clone.start("demo", "--once", "--rows", "2000") as killed:
         read_until(killed, "4. Plan")
@@ -143,6 +144,7 @@ def test_a_walk_that_is_killed_leaves_no_process_and_the_next_one_passes(clone):
     assert ask(postgres_at(clone.path / ".local"), "SELECT to_regclass('stageapp_fund')") is None
 
 
+@pytest.mark.full
 def test_a_walk_whose_step_does_not_hold_fails_and_says_which(clone):
     code, report = clone.run("demo", "--once", "--rows", "500", STAGE_PLAN_MAX_AGE_HOURS="0.0000001")
     assert code == 1
@@ -177,6 +179,7 @@ def test_the_site_stands_until_ctrl_c_and_then_all_of_it_ends(clone):
     assert set(clone.servers().values()) == {"stopped"}  # this demo had started them
 
 
+@pytest.mark.full
 def test_a_second_demo_keeps_the_data_and_one_that_is_killed_leaves_no_process(clone):
     with clone.start("demo", "--rows", "2000", "--port", str(free_port())) as demo:
         said = read_until(demo, READY)
@@ -213,6 +216,7 @@ def test_a_setting_that_is_missing_is_one_line_and_no_traceback(clone):
     assert "Set SECRET_KEY" in said
 
 
+@pytest.mark.full
 def test_a_walk_that_is_interrupted_ends_everything_and_has_not_passed(clone):
     with clone.start("demo", "--once", "--rows", "500") as walk:
         read_until(walk, "3. Warn")

@@ -71,8 +71,13 @@ def test_without_a_verified_backup_it_is_refused_with_what_to_do(companies):
 
 
 @pytest.mark.parametrize("wrong", ["0", "101", "-5%", "nan", "much", "%"])
-def test_a_percentage_that_is_none_is_wrong_usage(engine, wrong):
-    code, out, err = manage("normalization", "run", "--plan", "0" * 64, f"--trial={wrong}")
+def test_a_percentage_that_is_none_is_refused(wrong):
+    with pytest.raises(CommandError, match="--trial"):
+        call_command("normalization", "run", "--plan", "0" * 64, f"--trial={wrong}")
+
+
+def test_a_percentage_that_is_none_is_wrong_usage(engine):
+    code, out, err = manage("normalization", "run", "--plan", "0" * 64, "--trial=101")
     assert (code, out) == (2, "")
     assert "--trial" in err
 

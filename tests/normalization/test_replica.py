@@ -107,7 +107,7 @@ def told_by_the_standby_alone(primary, standby):
     return settings(primary, STAGE_STANDBY_URLS=standby.url)
 
 
-@pytest.mark.parametrize("told", [told_by_the_primary, told_by_the_standby_alone])
+@pytest.mark.parametrize("told", [told_by_the_standby_alone, pytest.param(told_by_the_primary, marks=pytest.mark.full)])
 def test_a_paused_replay_holds_the_run_until_it_goes_on(pair, told):
     held, released = held_and_released(*pair, told(*pair))
     print(f"\n{told.__name__}: held after {held:.2f} s, went on after {released:.2f} s")

@@ -1,4 +1,4 @@
-"""A short run of Schemathesis in every mode; `python -m tests.schemathesis.run --max-examples 200` is the long one."""
+"""A short run of Schemathesis; `python -m tests.schemathesis.run --max-examples 200` is the long one, in every mode."""
 
 import pytest
 
@@ -6,9 +6,10 @@ from tests.schemathesis.hooks import summed
 from tests.schemathesis.run import everything
 
 
-def test_no_check_fails_in_any_mode(tmp_path_factory, monkeypatch):
+@pytest.mark.parametrize("modes", [("enforce",), pytest.param(("off", "warn"), marks=pytest.mark.full)])
+def test_no_check_fails(tmp_path_factory, monkeypatch, modes):
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "config.settings")
-    assert everything(tmp_path_factory.mktemp("s"), examples=3, seed=1)
+    assert everything(tmp_path_factory.mktemp("s"), examples=3, seed=1, modes=modes)
 
 
 @pytest.mark.parametrize("sent", [{"a": 0, "b": 0}, {"a": 3, "b": 1}, [{"stage": "a", "weight": 7}]])
