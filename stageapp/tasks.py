@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from stageapp import contacts, drift, traffic_history
+from stageapp import contacts, drift, traffic_history, workers
 from stageapp.backups import jobs, timetable
 from stageapp.models import Run
 from stageapp.models.normalization import ACTIVE
@@ -23,11 +23,15 @@ def advance_run(run_id: int) -> None:
     if drain.draining():
         return  # beat nudges again when workers may take up runs
     try:
-        run = worker.advance(Run.objects.get(pk=run_id), budget_seconds=BUDGET_SECONDS, stop=drain.draining)
+        run = worker.advance(Run.objects.get(pk=run_id), budget_seconds=BUDGET_SECONDS, stop=_told_to_stop)
     except RunBusy:
         return  # other workers hold it and go on
     if run.state in ACTIVE:
         advance_run.delay(run_id)
+
+
+def _told_to_stop() -> bool:
+    return workers.ending() or drain.draining()
 
 
 def nudge(run: Run) -> None:

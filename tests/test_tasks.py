@@ -37,12 +37,12 @@ def broker():
 
 @pytest.fixture
 def celery_worker(broker):
-    """Return a function that starts a worker with two processes; it is stopped after the test."""
+    """Return a function that starts a worker; it is stopped after the test."""
     workers = []
 
-    def start(**environment):
-        command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", "config.celery", "worker"]
-        options = ["--pool=prefork", "-c", "2", "--loglevel=WARNING", "--without-gossip", "--without-mingle"]
+    def start(processes=2, app="config.celery", **environment):
+        command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", app, "worker"]
+        options = ["--pool=prefork", "-c", str(processes), "--loglevel=INFO", "--without-gossip", "--without-mingle"]
         workers.append(begin(*command, *options, **environment))
         return workers[-1]
 

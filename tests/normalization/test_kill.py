@@ -163,9 +163,9 @@ def killed_again_and_again(rows, kills, pace, check_each):
 SLOWLY = {"STAGE_BATCH_SECONDS": "0.01", "STAGE_BATCH_PAUSE_SECONDS": "0.02"}
 
 
-def test_workers_killed_at_10_random_points(original):
-    original(50_000)
-    killed_again_and_again(50_000, 10, SLOWLY, check_each=5)
+def test_workers_killed_at_20_random_points(original):
+    original(100_000)
+    killed_again_and_again(100_000, 10, SLOWLY, check_each=5)
 
 
 @pytest.mark.full

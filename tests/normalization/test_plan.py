@@ -18,6 +18,7 @@ HARD = {
     "joker": "%s%%{0}'; DROP TABLE stageapp_run; --",
     "backslash": "\\N\\",
     "astral": "\U0001f680 stage \U0010ffff",
+    "compatibility forms": "\ufb01rst \u2460 \u1e9b\u0323 \uff33",
 }
 
 

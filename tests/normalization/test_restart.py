@@ -1,94 +1,70 @@
-"""PostgreSQL itself dies in the middle of a run and comes back; the worker goes on by itself."""
+"""PostgreSQL itself dies or stands still in the middle of a run and comes back; the worker goes on by itself."""
 
-import json
-import shutil
 import signal
 import time
 
 import psutil
-import psycopg
 import pytest
 
-from config.embedded.location import prepare
-from config.embedded.postgres import Postgres
 from config.embedded.processes import wait_for_end
-from tests.normalization.processes import MANAGE, begin, manage, wait_for
+from tests.normalization.own_server import assert_done, batches, begin_run, server  # noqa: F401  a fixture
+from tests.normalization.processes import wait_for
 
-ROWS = 20_000
-
-
-@pytest.fixture
-def server(tmp_path):
-    """Start a PostgreSQL of its own, with the project's tables and messy rows in it."""
-    postgres = Postgres(prepare(tmp_path))
-    try:
-        postgres.ensure()
-        code, _, err = manage("migrate", "--verbosity=0", DATABASE_URL=postgres.url)
-        assert code == 0, err
-        with connect(postgres) as session:
-            session.execute("INSERT INTO stageapp_fund (name) VALUES ('first fund')")
-            session.execute(
-                "INSERT INTO stageapp_portfoliocompany (fund_id, name, stage, sector, updated_at) "
-                "SELECT 1, 'c', (ARRAY['Seed ', 'seed', 'series-a', 'nobody knows'])[1 + i %% 4], '', now() "
-                "FROM generate_series(1, %s) AS i",
-                [ROWS],
-            )
-            session.execute("CREATE TABLE original AS SELECT id, stage FROM stageapp_portfoliocompany")
-        yield postgres
-    finally:
-        postgres.end()
-        shutil.rmtree(postgres.home, ignore_errors=True)
-        shutil.rmtree(postgres.location.sockets, ignore_errors=True)
+# ruff: noqa: F811  fixtures are used under the names they are imported by
 
 
-def connect(postgres):
-    return psycopg.connect(
-        host=str(postgres.socket.parent), user="stage", password=postgres.location.password, dbname="stage",
-        autocommit=True,
-    )  # fmt: skip
-
-
-def ask(postgres, question):
-    with connect(postgres) as session:
-        return session.execute(question).fetchone()
-
-
-def batches(postgres):
-    return ask(postgres, "SELECT count(*) FROM stageapp_batch")[0]
+def everybody(postgres):
+    """Return PostgreSQL's main process and all of its children."""
+    main = psutil.Process(postgres.main_pid())
+    return [main, *main.children(recursive=True)]
 
 
 def crash(postgres):
     """End PostgreSQL as a crash would: no checkpoint, no goodbye."""
-    main = psutil.Process(postgres.main_pid())
-    everybody = [main, *main.children(recursive=True)]
-    main.send_signal(signal.SIGQUIT)
-    wait_for_end(everybody, 20)
+    processes = everybody(postgres)
+    processes[0].send_signal(signal.SIGQUIT)
+    wait_for_end(processes, 20)
 
 
-def test_a_run_survives_two_crashes_of_postgresql(server):
-    environment = {"DATABASE_URL": server.url, "STAGE_BATCH_SECONDS": "0.05", "STAGE_BATCH_PAUSE_SECONDS": "0.1"}
-    code, out, err = manage("normalization", "plan", "--json", **environment)
-    assert code == 0, err
-    plan = json.loads(out)
-    worker = begin(*MANAGE, "normalization", "run", "--plan", plan["hash"], "--foreground", "--json", **environment)
-    for number in (1, 2):
-        seen = batches(server)
-        wait_for(lambda: batches(server) > seen, what="another batch")  # noqa: B023
+def another_batch(postgres):
+    """Wait until one more batch is committed; return the seconds that took."""
+    seen, began = batches(postgres), time.monotonic()
+    wait_for(lambda: batches(postgres) > seen, 60, "another batch")
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("crashes", [2, pytest.param(10, marks=pytest.mark.full)])
+def test_a_run_survives_crashes_of_postgresql(server, figure, crashes):
+    pace = {"STAGE_BATCH_SECONDS": "0.05", "STAGE_BATCH_PAUSE_SECONDS": str(0.1 if crashes == 2 else 0.5)}
+    plan, worker = begin_run(DATABASE_URL=server.url, **pace)
+    another_batch(server)
+    seconds = []
+    for number in range(crashes):
         assert worker.poll() is None, f"the run was over before crash {number}"
         crash(server)
         time.sleep(0.3)
         assert server.ensure()
-    out, err = worker.communicate(timeout=60)
-    assert worker.returncode == 0, err
-    assert json.loads(out)["state"] == "done"
-    assert err.count("batch_retried") >= 2
-    assert ask(server, "SELECT count(*), count(DISTINCT row_key) FROM stageapp_auditentry") == (
-        plan["rows_to_change"],
-        plan["rows_to_change"],
-    )
-    assert ask(
-        server,
-        "SELECT count(*) FROM original o FULL JOIN stageapp_portfoliocompany c USING (id) "
-        "LEFT JOIN stageapp_auditentry l ON l.row_key = o.id::text "
-        "WHERE c.stage IS DISTINCT FROM coalesce(l.new, o.stage) OR l.old <> o.stage",
-    ) == (0,)
+        seconds.append(another_batch(server))
+    said = assert_done(server, plan, worker)
+    assert said.count("batch_retried") >= crashes
+    figure(f"34: {crashes} crashes, the longest until a batch was committed again, s", round(max(seconds), 2))
+
+
+@pytest.mark.full
+def test_a_server_that_stands_still_as_a_whole_is_left_and_waited_for(server, figure):
+    pace = {"STAGE_BATCH_SECONDS": "0.05", "STAGE_BATCH_PAUSE_SECONDS": "0.5"}
+    plan, worker = begin_run(DATABASE_URL=server.url, **pace)
+    another_batch(server)
+    stopped = everybody(server)
+    for process in stopped:
+        process.suspend()
+    try:
+        time.sleep(35)
+        assert worker.poll() is None, "the worker gave up"
+    finally:
+        for process in reversed(stopped):
+            process.resume()
+    seconds = another_batch(server)
+    said = assert_done(server, plan, worker)
+    assert "connection_cut" in said, "it was not noticed"
+    figure("36: all of PostgreSQL stopped for 35 s; after it woke a batch was committed in, s", round(seconds, 2))

@@ -2,6 +2,8 @@
 
 import ast
 import datetime
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -163,12 +165,49 @@ def test_a_changed_vocabulary_does_not_keep_a_begun_run_from_going_on(planned, a
     assert runs.start(run, **ME).state == State.RUNNING
 
 
-def test_aliases_edited_during_a_run_change_nothing_in_it(fill, started, alias):
-    fill(*["Seed", "a word of our own"] * 20)
-    run = started()
-    alias("a word of our own", "seed")
-    worker.advance(run)
-    assert sorted(column().values()) == ["a word of our own"] * 20 + ["seed"] * 20
+@pytest.mark.parametrize("after", [0, 4])
+def test_aliases_edited_during_a_run_change_nothing_in_it(fill, started, alias, batches_of_50, after):
+    fill(*["Seed", "a word of our own"] * 200)
+    run, seen = started(), []
+
+    def edit(result=None):
+        if len(seen) == after:
+            assert 0 <= list(column().values()).count("seed") < 200
+            alias("a word of our own", "seed")
+        seen.append(result)
+
+    edit()
+    worker.advance(run, report=edit)
+    assert len(seen) > after + 1
+    assert sorted(column().values()) == ["a word of our own"] * 200 + ["seed"] * 200
+
+
+def test_a_run_cancelled_while_it_starts_is_in_a_state_of_the_table(planned, elsewhere):
+    ends = set()
+    for number in range(20):
+        run, together, refused = planned(), threading.Barrier(2), []
+
+        def act(move, pause, run=run, together=together, refused=refused):
+            mine = Run.objects.get(pk=run.pk)
+            together.wait(5)
+            time.sleep(pause)
+            try:
+                move(mine, **ME)
+            except IllegalMove as error:
+                refused.append(error)
+
+        threads = [elsewhere(act, runs.start, 0), elsewhere(act, runs.cancel, number / 1000)]
+        for thread in threads:
+            thread.join(20)
+        run.refresh_from_db()
+        path = [(move.old_state, move.new_state) for move in run.moves.filter(actor="tester")]
+        assert all(new in MOVES[State(old)] for old, new in path if old), path
+        assert [new for _, new in path][:-1] == [old for old, _ in path][1:], path
+        assert run.state == path[-1][1]
+        ends.add((run.state, len(refused)))
+        if run.state != State.CANCELLED:
+            runs.cancel(run, **ME)
+    assert ends <= {("cancelled", 0), ("cancelled", 1), ("running", 1)}, ends
 
 
 def test_a_plan_that_is_too_old_is_refused(planned, settings):
