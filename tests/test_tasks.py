@@ -35,6 +35,11 @@ def broker():
     app.control.purge()
 
 
+def forget():
+    """Let as much time go by as beat waits for a heartbeat."""
+    Checkpoint.objects.update(heartbeat_at=timezone.now() - runs.FORGOTTEN_AFTER - datetime.timedelta(seconds=1))
+
+
 @pytest.fixture
 def celery_worker(broker):
     """Return a function that starts a worker; it is stopped after the test."""
@@ -123,7 +128,7 @@ def test_a_run_whose_workers_were_killed_is_found_and_finished(started, fill, ce
     assert (state_of(run), 0 < len(log_of(run)) < 4_000) == (State.RUNNING, True)
     assert not claims.is_held(run)
     assert runs.forgotten() == []
-    Checkpoint.objects.update(heartbeat_at=timezone.now() - runs.FORGOTTEN_AFTER - datetime.timedelta(seconds=1))
+    forget()
     celery_worker()
     nudge_forgotten_runs.delay()
     wait_for(lambda: state_of(run) == State.DONE, 60, "the run's end")

@@ -1,6 +1,5 @@
 """Celery's workers are told to end in the middle of a run, get messages twice, and lose their broker."""
 
-import datetime
 import os
 import re
 import shutil
@@ -8,7 +7,6 @@ import signal
 import time
 
 import pytest
-from django.utils import timezone
 from redis import Redis
 
 from config.celery import app
@@ -22,7 +20,7 @@ from stageapp.tasks import advance_run, nudge_forgotten_runs
 from tests.normalization.conftest import elsewhere, engine, fill, started, transactional_db  # noqa: F401
 from tests.normalization.evidence import ME, assert_i1, column, log_of
 from tests.normalization.processes import state_of, wait_for, wait_until_free
-from tests.test_tasks import broker, celery_worker  # noqa: F401
+from tests.test_tasks import broker, celery_worker, forget  # noqa: F401
 
 # ruff: noqa: F811  fixtures are used under the names they are imported by
 
@@ -62,11 +60,6 @@ def send(task, url, *arguments):
     """Send a task to the broker at a URL, or to the session's own."""
     with app.connection_for_write(url=url) as connection:
         task.apply_async(arguments, connection=connection)
-
-
-def forget():
-    """Let as much time go by as beat waits for a heartbeat."""
-    Checkpoint.objects.update(heartbeat_at=timezone.now() - runs.FORGOTTEN_AFTER - datetime.timedelta(seconds=1))
 
 
 def ended(worker, *signals):

@@ -1,14 +1,13 @@
 """A PostgreSQL of a test's own, which may crash, hang or fill up, with the project's tables and messy rows in it."""
 
 import json
-import shutil
 
-import psycopg
 import pytest
 
 from config.embedded.location import prepare
 from config.embedded.postgres import Postgres
 from tests.normalization.processes import MANAGE, begin, manage
+from tests.normalization.replication import ask, discard, session
 
 ROWS = 20_000
 # Every row is what the log says of it, and no row is twice in the log.
@@ -26,38 +25,36 @@ def server(tmp_path):
     postgres = Postgres(prepare(tmp_path))
     try:
         postgres.ensure()
-        code, _, err = manage("migrate", "--verbosity=0", DATABASE_URL=postgres.url)
-        assert code == 0, err
-        with connect(postgres) as session:
-            session.execute("INSERT INTO stageapp_fund (name) VALUES ('first fund')")
-            session.execute(
-                "INSERT INTO stageapp_portfoliocompany (fund_id, name, stage, sector, updated_at) "
-                "SELECT 1, 'c', (ARRAY['Seed ', 'seed', 'series-a', 'nobody knows'])[1 + i %% 4], '', now() "
-                "FROM generate_series(1, %s) AS i",
-                [ROWS],
-            )
-            session.execute("CREATE TABLE original AS SELECT id, stage FROM stageapp_portfoliocompany")
+        fill(postgres, ROWS)
+        with session(postgres) as connection:
+            connection.execute("CREATE TABLE original AS SELECT id, stage FROM stageapp_portfoliocompany")
         yield postgres
     finally:
-        postgres.end()
-        shutil.rmtree(postgres.home, ignore_errors=True)
-        shutil.rmtree(postgres.location.sockets, ignore_errors=True)
+        discard(postgres)
 
 
-def connect(postgres, user="stage"):
-    return psycopg.connect(
-        host=str(postgres.socket.parent), user=user, password=postgres.location.password, dbname="stage",
-        autocommit=True,
-    )  # fmt: skip
-
-
-def ask(postgres, question):
-    with connect(postgres) as session:
-        return session.execute(question).fetchone()
+def fill(postgres, rows):
+    """Make the project's tables, and companies of which half are to change."""
+    code, _, err = manage("migrate", "--verbosity=0", DATABASE_URL=postgres.url)
+    assert code == 0, err
+    with session(postgres) as connection:
+        connection.execute("INSERT INTO stageapp_fund (name) VALUES ('first fund')")
+        connection.execute(
+            "INSERT INTO stageapp_portfoliocompany (fund_id, name, stage, sector, updated_at) "
+            "SELECT 1, 'c', (ARRAY['Seed ', 'seed', 'series-a', 'nobody knows'])[1 + i %% 4], '', now() "
+            "FROM generate_series(1, %s) AS i",
+            [rows],
+        )
 
 
 def batches(postgres):
-    return ask(postgres, "SELECT count(*) FROM stageapp_batch")[0]
+    return ask(postgres, "SELECT count(*) FROM stageapp_batch")
+
+
+def log(postgres):
+    """Return how many entries the audit log has, and of how many rows."""
+    with session(postgres) as connection:
+        return connection.execute(LOGGED).fetchone()
 
 
 def begin_run(**environment):
@@ -74,6 +71,6 @@ def assert_done(postgres, plan, worker):
     out, err = worker.communicate(timeout=90)
     assert worker.returncode == 0, err
     assert json.loads(out)["state"] == "done"
-    assert ask(postgres, LOGGED) == (plan["rows_to_change"], plan["rows_to_change"])
-    assert ask(postgres, NOT_AS_LOGGED) == (0,)
+    assert log(postgres) == (plan["rows_to_change"], plan["rows_to_change"])
+    assert ask(postgres, NOT_AS_LOGGED) == 0
     return err

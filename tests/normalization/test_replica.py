@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.normalization.processes import MANAGE, begin, manage, wait_for
+from tests.normalization.own_server import begin_run, fill
+from tests.normalization.processes import manage, wait_for
 from tests.normalization.replication import ask, session, streaming
 
 ROWS = 24_000
@@ -19,16 +20,7 @@ BATCHES = "SELECT count(*) FROM stageapp_batch"
 def pair(tmp_path):
     """Return a primary with messy rows, and its standby."""
     with streaming(tmp_path) as (primary, standby):
-        code, _, err = manage("migrate", "--verbosity=0", DATABASE_URL=primary.url)
-        assert code == 0, err
-        with session(primary) as connection:
-            connection.execute("INSERT INTO stageapp_fund (name) VALUES ('first fund')")
-            connection.execute(
-                "INSERT INTO stageapp_portfoliocompany (fund_id, name, stage, sector, updated_at) "
-                "SELECT 1, 'c', (ARRAY['Seed ', 'seed', 'series-a', 'nobody knows'])[1 + i %% 4], '', now() "
-                "FROM generate_series(1, %s) AS i",
-                [ROWS],
-            )
+        fill(primary, ROWS)
         yield primary, standby
 
 
@@ -42,10 +34,7 @@ def settings(primary, **more):
 @contextmanager
 def started(environment):
     """Begin a run in a process of its own, which ends with the block whatever happens."""
-    code, out, err = manage("normalization", "plan", "--json", **environment)
-    assert code == 0, err
-    command = ["normalization", "run", "--plan", json.loads(out)["hash"], "--foreground", "--json"]
-    worker = begin(*MANAGE, *command, **environment)
+    _, worker = begin_run(**environment)
     try:
         yield worker
     finally:

@@ -172,7 +172,8 @@ def test_aliases_edited_during_a_run_change_nothing_in_it(fill, started, alias, 
 
     def edit(result=None):
         if len(seen) == after:
-            assert 0 <= list(column().values()).count("seed") < 200
+            changed = list(column().values()).count("seed")
+            assert (changed > 0, changed < 200) == (after > 0, True), "not at this point of the run"
             alias("a word of our own", "seed")
         seen.append(result)
 

@@ -132,6 +132,36 @@ def test_rows_inserted_behind_the_cursor_are_found_by_the_sweep(started, fill, e
     assert len(column()) == len(log_of(run)) == 310
 
 
+def test_twenty_rows_a_second_written_meanwhile_on_both_sides_of_the_cursor_are_found(
+    started, fill, elsewhere, batches_of_50, settings
+):
+    settings.STAGE_BATCH_PAUSE_SECONDS = 0.3
+    fill(*["Seed"] * 1500)
+    run = started()
+    sql("UPDATE stageapp_portfoliocompany SET id = id + 10000")
+    behind = []
+
+    def write():
+        for number in range(1, 41):
+            key = number if number % 2 else 100_000 + number
+            position = sql("SELECT position FROM stageapp_checkpoint WHERE direction = 'forward'")[0][0]
+            behind.append(key <= int(position or 0))
+            sql(
+                "INSERT INTO stageapp_portfoliocompany (id, fund_id, name, stage, sector, updated_at) "
+                "SELECT %s, min(id), 'late', 'Seed', '', now() FROM stageapp_fund",
+                key,
+            )
+            time.sleep(0.05)
+
+    writer = elsewhere(write)
+    worker.advance(run)
+    assert not writer.is_alive(), "the run was over before the writer"
+    assert 10 < sum(behind) < 40
+    assert run.state == State.DONE
+    assert set(column().values()) == {"seed"}
+    assert len(log_of(run)) == 1540
+
+
 def test_rows_deleted_during_the_run_are_no_fault(started, fill, elsewhere, batches_of_50):
     ids = fill(*["Seed"] * 400)
     run = started()
