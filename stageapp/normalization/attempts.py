@@ -27,7 +27,7 @@ from stageapp.watchdog import Watchdog
 MAX_ATTEMPTS = 8
 FIRST_WAIT_SECONDS = 0.2  # doubled with each attempt: the last one comes after 25 s
 HUNG_SECONDS = 20.0  # an attempt's statements end by themselves before; only a session that is stopped does not
-LOOK_SECONDS = 1.0  # so often a long rest looks whether a person wants something else
+LOOK_SECONDS = 1.0  # so often a worker looks whether a person wants something else
 QUARANTINE_FREE = 10  # so many rows may be in quarantine whatever their share
 QUARANTINE_SHARE = 0.01
 
@@ -47,6 +47,7 @@ class Work:
     whole: bool = False  # everything in one transaction: no smaller batch, no second attempt
     lease: Lease | None = None
     batches: int = 0
+    _looked_at: float = 0.0
     _narrowed: int = 0  # the batch size while a poison row is looked for
     _paces: dict[bool, Pace] = field(default_factory=dict)
 
@@ -99,6 +100,12 @@ class Work:
     def look(self) -> None:
         """Read the run as the database has it."""
         self._attempt(self.run.refresh_from_db)
+        self._looked_at = time.monotonic()
+
+    def look_again(self) -> None:
+        """Read the run, unless a shard is in hand and the last look is not long ago: a batch reads the state itself."""
+        if self.lease is None or time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            self.look()
 
     def take(self, direction: Direction, *, round: int = 0) -> bool:
         """Hold a shard: the one in hand, or a new one; False if there is none to be had."""

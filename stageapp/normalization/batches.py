@@ -1,16 +1,15 @@
 """One batch is one short transaction: rows, audit entries and checkpoint commit together or not at all."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from django.db import connection, transaction
 
-from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import audit, claims
-from stageapp.normalization.audit import Bounds, Undone, Written
+from stageapp.normalization import claims, statements
+from stageapp.normalization.audit import Bounds
 from stageapp.normalization.change import Change
 from stageapp.normalization.claims import Lease
 from stageapp.normalization.targets import Target
@@ -18,37 +17,16 @@ from stageapp.normalization.targets import Target
 LOCK_TIMEOUT_MS = 150  # a batch that waits holds up others: rather try again later
 WHOLE_LOCK_TIMEOUT_MS = 5_000  # a run in one transaction has no later
 CAP_SECONDS = 0.23  # ends a statement: with checkpoint and commit no batch holds its rows longer than 0.25 s
-REST = 1.3  # a batch to be undone that is so much larger than ours goes in one, rather than leave a small rest
 LAST_CAP_SECONDS = 15.0  # for a single row, which cannot be made smaller; ends before a worker takes it for a hang
 
 # The planner may walk the key's index alone: rows are locked in key order whatever the statistics say.
 # A commit need not wait for the disk: rows, entries and checkpoint are lost together, or not at all.
 _SETTINGS = {
     "enable_seqscan": "off", "enable_bitmapscan": "off", "enable_mergejoin": "off",
-    "max_parallel_workers_per_gather": "0",
+    "max_parallel_workers_per_gather": "0", "jit": "off",
     "synchronous_commit": "off", "idle_in_transaction_session_timeout": "10s", "stageapp.normalizing": "on",
 }  # fmt: skip
-
-_PLACE_SQL = """
-SELECT r.state, c.sweep, c.position, c.batches + 1, c.lower, c.upper
-  FROM stageapp_checkpoint c JOIN stageapp_run r ON r.id = c.run_id
- WHERE c.id = %s AND c.token = %s AND NOT c.finished FOR UPDATE OF c
-"""
-
-_SAVE_SQL = f"""
-WITH written AS (
-    INSERT INTO stageapp_batch (id, run_id, direction, round, shard, sweep, number, last_key, undoes_id, places,
-                                scanned, changed, seconds, committed_at)
-    SELECT %(batch)s, c.run_id, c.direction, c.round, c.shard, c.sweep, c.batches + 1, %(last)s, %(undoes)s,
-           int8range(%(first_place)s, %(last_place)s, '[]'), %(scanned)s, %(changed)s, %(seconds)s, clock_timestamp()
-      FROM stageapp_checkpoint c WHERE c.id = %(checkpoint)s AND %(batch)s IS NOT NULL
-)
-UPDATE stageapp_checkpoint c
-   SET position = %(last)s, finished = %(finished)s, batches = batches + %(committed)s, scanned = scanned + %(scanned)s,
-       changed = changed + %(changed)s, skipped = skipped + %(skipped)s, quarantined = quarantined + %(quarantined)s,
-       updated_at = clock_timestamp(), {claims.RENEWED}
- WHERE c.id = %(checkpoint)s
-"""
+_NO_END = 2**62  # of batches to be undone
 
 
 @dataclass(frozen=True)
@@ -93,12 +71,7 @@ def forward(lease: Lease, target: Target, changes: Sequence[Change], limits: Lim
         LostClaim: the run was paused or cancelled, or the shard taken by somebody else.
         django.db.DatabaseError: a lock, statement, connection or data fault; nothing of the batch stays.
     """
-    began = time.monotonic()
-    with _transaction(lease.run, limits):
-        cursor = _claim(lease, State.RUNNING)
-        result, batch_id, written = _change(target, changes, cursor, limits)
-        _save(lease, result, batch_id, written, began)
-    return replace(result, seconds=time.monotonic() - began)
+    return _commit(lease, State.RUNNING, statements.forward(target), limits, _map(changes))
 
 
 def dry(run: int, target: Target, changes: Sequence[Change], cursor: Cursor, limits: Limits) -> Result:
@@ -107,10 +80,15 @@ def dry(run: int, target: Target, changes: Sequence[Change], cursor: Cursor, lim
     Raises:
         django.db.DatabaseError: as `forward`.
     """
+    place = {
+        "sweep": cursor.sweep, "position": cursor.position, "number": cursor.number, "lower": cursor.shard.above,
+        "upper": cursor.shard.up_to,
+    }  # fmt: skip
     began = time.monotonic()
-    with _transaction(run, limits):
-        result, _, _ = _change(target, changes, cursor, limits)
+    with transaction.atomic():
+        result = _exchange(run, statements.dry(target), limits, place | _map(changes))
         transaction.set_rollback(True)
+    assert result is not None
     return replace(result, seconds=time.monotonic() - began)
 
 
@@ -121,134 +99,55 @@ def rollback(lease: Lease, target: Target, scope: dict[str, object], limits: Lim
 
     Raises: as `forward`.
     """
-    began = time.monotonic()
-    with _transaction(lease.run, limits):
-        cursor = _claim(lease, State.ROLLING_BACK)
-        undone = _next_undone(lease, target, cursor, scope, again=again)
-        if undone is None:
-            result, batch_id, written = Result(replace(cursor, finished=True)), None, Written(0, None, None)
-        else:
-            result, batch_id, written = _undo(target, undone, cursor, limits)
-        _save(lease, result, batch_id, written, began, undoes=undone.batch if undone and batch_id else None)
-    return replace(result, seconds=time.monotonic() - began)
+    batches = scope.get("batches")
+    first, until = batches if isinstance(batches, list) else (0, _NO_END)
+    scoped = {"run": lease.run, "first": first, "until": until, "value": scope.get("value")}
+    return _commit(lease, State.ROLLING_BACK, statements.rollback(target, again=again), limits, scoped)
 
 
 def skip_row(lease: Lease, target: Target, error: str) -> Result:
-    """Put the row that the next batch begins with into quarantine, and step over it."""
-    with _transaction(lease.run, Limits(1)):
-        cursor = _claim(lease, State.RUNNING)
-        count, key = _window(target, cursor, 1)
-        if count:
-            _quarantine(lease, target, key, error)
-            result = Result(replace(cursor, position=key), scanned=1, quarantined=1)
-        else:  # somebody deleted it, and it was the last one
-            result = Result(replace(cursor, finished=True))
-        _save(lease, result, None, Written(0, None, None), time.monotonic())
-    return result
+    """Put the row that the next batch begins with into quarantine, and step over it.
+
+    The shard is finished if somebody deleted that row meanwhile, and it was the last one.
+
+    Raises: as `forward`.
+    """
+    result = _commit(lease, State.RUNNING, statements.skip_row(target), Limits(1), {"error": error})
+    return replace(result, quarantined=result.scanned)
 
 
-def _quarantine(lease: Lease, target: Target, key: str, error: str) -> None:
-    with connection.cursor() as sql:
-        sql.execute(
-            "INSERT INTO stageapp_quarantinedrow (run_id, direction, shard, row_key, value, error, created_at) "
-            f"SELECT %s, %s, %s, %s, left({target.value('t')}, 1000), left(%s, 2000), now() "
-            f"FROM {target.table} t WHERE t.{target.key} = %s::{target.key_type}",
-            [lease.run, Direction.FORWARD, lease.shard, key, error, key],
-        )
+def _map(changes: Sequence[Change]) -> dict[str, list[str]]:
+    sources, olds, news = ([change[i] for change in changes] for i in range(3))
+    return {"sources": sources, "olds": olds, "news": news}
 
 
-@contextmanager
-def _transaction(run: int, limits: Limits) -> Iterator[None]:
-    """Begin the batch's transaction: bound its waits, hold its plans, and keep the run from moving meanwhile."""
+def _commit(lease: Lease, state: State, statement: str, limits: Limits, parameters: Mapping[str, Any]) -> Result:
+    began = time.monotonic()
+    held = {"checkpoint": lease.checkpoint, "token": lease.token, "state": state}
+    result = _exchange(lease.run, statement, limits, {**parameters, **held})
+    if result is None:
+        raise LostClaim
+    return replace(result, seconds=time.monotonic() - began)
+
+
+def _exchange(run: int, statement: str, limits: Limits, parameters: Mapping[str, Any]) -> Result | None:
+    """Send a batch in one message, and return what it did; None if the shard is not this worker's any more.
+
+    Outside of a transaction PostgreSQL makes one of the message: an error undoes all of it. The first statement bounds
+    the waits of the second, holds its plans, and keeps the run from moving meanwhile.
+    """
     cap = f"{round(limits.cap_seconds * 1000)}ms"
     waits = f"{LOCK_TIMEOUT_MS if limits.cap_seconds else WHOLE_LOCK_TIMEOUT_MS}ms"
     settings = _SETTINGS | {"lock_timeout": waits, "statement_timeout": cap}
-    with transaction.atomic():
-        with connection.cursor() as sql:
-            calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
-            sql.execute(f"SELECT {calls}, pg_advisory_xact_lock_shared(%s, %s)", [claims.MOVE_LOCK, run])
-        yield
-
-
-def _claim(lease: Lease, state: State) -> Cursor:
-    """Lock the checkpoint, if it is still this worker's and the run in this state, and return where it stands.
-
-    The position comes from the database, never from memory: after a cut connection only the database knows
-    whether the last batch was committed.
-    """
+    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
     with connection.cursor() as sql:
-        sql.execute(_PLACE_SQL, [lease.checkpoint, lease.token])
-        row = sql.fetchone()
-    if row is None or row[0] != state:
-        raise LostClaim
-    return Cursor(row[1], row[2], row[3], Bounds(row[4], row[5]))
-
-
-def _change(
-    target: Target, changes: Sequence[Change], cursor: Cursor, limits: Limits
-) -> tuple[Result, int | None, Written]:
-    count, last = _window(target, cursor, limits.size)
-    if not count:
-        return Result(replace(cursor, finished=True)), None, Written(0, None, None)
-    batch_id = audit.next_batch_id()
-    bounds = Bounds(cursor.position or cursor.shard.above, last)
-    written = audit.write_map(target, changes, batch_id=batch_id, bounds=bounds)
-    after = replace(cursor, position=last, number=cursor.number + 1)
-    return Result(after, count, written.changed), batch_id, written
-
-
-def _window(target: Target, cursor: Cursor, size: int) -> tuple[int, str]:
-    """Return how many rows the next batch looks at, and the last key among them."""
-    bounds = Bounds(cursor.position or cursor.shard.above, cursor.shard.up_to)
-    where, ends = bounds.sql(f"t.{target.key}", target.key_type)
-    keys = f"SELECT t.{target.key} AS k FROM {target.table} t WHERE {where} ORDER BY t.{target.key}"
-    with connection.cursor() as sql:
-        sql.execute(f"SELECT k::text FROM ({keys} LIMIT 1 OFFSET %s) AS last_of_batch", [*ends, size - 1])
-        if (row := sql.fetchone()) is not None:
-            return size, str(row[0])
         sql.execute(
-            f"SELECT count(*), (array_agg(k ORDER BY k DESC))[1]::text FROM ({keys} LIMIT %s) AS rest", [*ends, size]
+            f"SELECT {calls}, pg_advisory_xact_lock_shared({claims.MOVE_LOCK}, {int(run)});\n{statement}",
+            {**parameters, "size": limits.size},
         )
-        count, last = sql.fetchone()
-    return count, last or ""
-
-
-def _next_undone(
-    lease: Lease, target: Target, cursor: Cursor, scope: dict[str, object], *, again: bool
-) -> Undone | None:
-    """Return what to undo next: the rest of the batch in hand, or the next older one."""
-    batch, _, key = cursor.position.partition(":")
-    value = scope.get("value")
-    bounds = Bounds(key or cursor.shard.above, cursor.shard.up_to)
-    rows = 0
-    if not key:
-        found = audit.newest_to_undo(lease.run, target, cursor.shard, before=batch, scope=scope)
-        if found is None:
-            return None
-        batch, rows = str(found.pk), found.changed
-    return Undone(int(batch), bounds, value if isinstance(value, str) else None, again, rows)
-
-
-def _undo(target: Target, undone: Undone, cursor: Cursor, limits: Limits) -> tuple[Result, int | None, Written]:
-    limit = limits.size if undone.rows > REST * limits.size else max(limits.size, undone.rows + 1)
-    batch_id = audit.next_batch_id()
-    written, count, last = audit.write_undo(target, undone, batch_id=batch_id, limit=limit)
-    if not count:  # all of this batch that is in the shard is undone
-        return Result(replace(cursor, position=str(undone.batch))), None, written
-    whole = count < limit
-    after = replace(cursor, position=str(undone.batch) if whole else f"{undone.batch}:{last}", number=cursor.number + 1)
-    return Result(after, count, written.changed, count - written.changed), batch_id, written
-
-
-def _save(
-    lease: Lease, result: Result, batch: int | None, written: Written, began: float, *, undoes: int | None = None
-) -> None:
-    """Write the batch and the checkpoint; the caller's transaction holds its lock."""
-    values = {
-        "checkpoint": lease.checkpoint, "batch": batch, "last": result.cursor.position, "undoes": undoes,
-        "first_place": written.first, "last_place": written.last, "scanned": result.scanned, "changed": result.changed,
-        "skipped": result.skipped, "quarantined": result.quarantined, "seconds": time.monotonic() - began,
-        "finished": result.cursor.finished, "committed": int(batch is not None),
-    }  # fmt: skip
-    with connection.cursor() as sql:
-        sql.execute(_SAVE_SQL, values)
+        sql.nextset()
+        row = sql.fetchone()
+    if row is None:
+        return None
+    sweep, position, number, above, up_to, finished, scanned, changed, skipped = row
+    return Result(Cursor(sweep, position, number, Bounds(above, up_to), finished), scanned, changed, skipped)

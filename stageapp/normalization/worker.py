@@ -102,7 +102,7 @@ def dry_run(run: Run, *, report: Report = lambda _: None) -> dict[str, int]:
 
 def _step(work: Work) -> bool:
     """Do one thing the run's state asks for; return whether there may be more to do."""
-    work.look()
+    work.look_again()
     try:
         match State(work.run.state):
             case State.RUNNING | State.ROLLING_BACK if not work.whole and _held_back(work):

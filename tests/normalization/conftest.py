@@ -148,6 +148,23 @@ def retried(monkeypatch):
 
 
 @pytest.fixture
+def once_in_a_batch(engine):
+    """Return a function that lets a session do something once, when all of a batch is written and not yet committed."""
+
+    def plant(call):
+        sql("CREATE SEQUENCE planted")  # what it counts stays, also when the batch is rolled back
+        sql(
+            "CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN IF nextval('planted') = 1 THEN PERFORM {call}; END IF; RETURN NULL; END $$; "
+            "CREATE CONSTRAINT TRIGGER planted AFTER INSERT ON stageapp_batch DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION planted()"
+        )
+
+    yield plant
+    sql("DROP FUNCTION IF EXISTS planted CASCADE; DROP SEQUENCE IF EXISTS planted")
+
+
+@pytest.fixture
 def batches_of_50(monkeypatch):
     """Begin with batches of 50 rows."""
     monkeypatch.setattr(attempts, "Pace", partial(Pace, size=50))

@@ -1,5 +1,6 @@
 """What the database holds, read by SQL of the tests' own: the column, the log, and whether they agree."""
 
+import time
 from urllib.parse import quote
 
 from django.db import connection
@@ -15,6 +16,16 @@ def sql(statement, *parameters):
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters or None)
         return cursor.fetchall() if cursor.description else []
+
+
+def until_asleep():
+    """Wait until a session of this database sleeps, and return its process id."""
+    asleep = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    deadline = time.monotonic() + 15
+    while not (found := sql(asleep)):
+        assert time.monotonic() < deadline, "no session sleeps"
+        time.sleep(0.005)
+    return found[0][0]
 
 
 def column():

@@ -6,29 +6,38 @@ from django.db import OperationalError, connection
 from stageapp.models import Batch, Checkpoint, Run
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import audit, batches, claims, runs, worker
+from stageapp.normalization import batches, claims, runs, worker
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import Cursor, Limits, LostClaim
 from stageapp.normalization.targets import resolve
 from tests.normalization.evidence import LABEL, ME, assert_i1, column, log_of, sql
 
 MESSY = ["Seed ", "seed", "series-a", "nobody knows", "SEED", "Series B"]
-WRITES = [(batches, "_claim"), (batches, "_window"), (audit, "next_batch_id"), (audit, "write_map"),
-          (batches, "_save")]  # fmt: skip
-UNDO_WRITES = [(audit, "write_undo") if name == "write_map" else (where, name) for where, name in WRITES]
-UNDO_WRITES[1] = (batches, "_next_undone")
+# Where the statements of a batch meet a fault, in the order of their writes; at last the commit itself.
+FAULTS = {
+    "the rows": "BEFORE UPDATE ON stageapp_portfoliocompany FOR EACH ROW",
+    "the last row": "AFTER UPDATE ON stageapp_portfoliocompany FOR EACH ROW WHEN (NEW.stage = '{last}')",
+    "the log": "BEFORE INSERT ON stageapp_normalizationlog FOR EACH ROW",
+    "the batch": "AFTER INSERT ON stageapp_batch FOR EACH ROW",
+    "the checkpoint": "AFTER UPDATE OF position ON stageapp_checkpoint FOR EACH ROW",
+    "the commit": "AFTER INSERT ON stageapp_batch DEFERRABLE INITIALLY DEFERRED FOR EACH ROW",
+}
 
 
-class Fault(Exception):
-    """A fault of the test."""
+@pytest.fixture
+def refused():
+    """Return a function that lets PostgreSQL refuse one of a batch's writes."""
 
+    def plant(where, last=""):
+        kind = "CONSTRAINT TRIGGER" if "DEFERRABLE" in FAULTS[where] else "TRIGGER"
+        sql(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'no space is left' USING ERRCODE = '53100'; END $$; "
+            f"CREATE {kind} refuse {FAULTS[where].format(last=last)} EXECUTE FUNCTION refuse()"
+        )
 
-def failing_after(real):
-    def call(*args, **kwargs):
-        real(*args, **kwargs)
-        raise Fault
-
-    return call
+    yield plant
+    sql("DROP FUNCTION IF EXISTS refuse CASCADE")
 
 
 def one_batch(run, size=2):
@@ -76,47 +85,28 @@ def test_each_change_has_one_true_entry(started):
     assert len(log_of(run)) == 200
 
 
-@pytest.mark.parametrize("where, name", WRITES, ids=[name for _, name in WRITES])
+@pytest.mark.parametrize("where", FAULTS)
 @pytest.mark.parametrize("done_before", [0, 1], ids=["first batch", "second batch"])
-def test_a_fault_at_any_statement_of_a_batch_leaves_everything_as_it_was(
-    started, monkeypatch, where, name, done_before
-):
-    run = started(*MESSY)
+def test_a_fault_at_any_write_of_a_batch_leaves_everything_as_it_was(started, refused, where, done_before):
+    run = started("Seed", "SEED", "SEED", "series-a")
     for _ in range(done_before):
         one_batch(run)
     before = state_of_everything()
-    monkeypatch.setattr(where, name, failing_after(getattr(where, name)))
-    with pytest.raises(Fault):
+    refused(where, last="series_a" if done_before else "seed")
+    with pytest.raises(OperationalError, match="no space is left"):
         one_batch(run)
-    monkeypatch.undo()
     assert state_of_everything() == before
+    assert not connection.in_atomic_block
 
 
-@pytest.mark.parametrize("where, name", UNDO_WRITES, ids=[name for _, name in UNDO_WRITES])
-def test_a_fault_at_any_statement_of_a_rollback_leaves_everything_as_it_was(done, monkeypatch, where, name):
+@pytest.mark.parametrize("where", FAULTS)
+def test_a_fault_at_any_write_of_a_rollback_leaves_everything_as_it_was(done, refused, where):
     run = runs.request_rollback(done(*MESSY), **ME)
     before = state_of_everything()
-    monkeypatch.setattr(where, name, failing_after(getattr(where, name)))
-    with pytest.raises(Fault):
+    refused(where, last="Series B")
+    with pytest.raises(OperationalError, match="no space is left"):
         undo_one_batch(run)
     assert state_of_everything() == before
-
-
-def test_a_fault_at_the_commit_itself_leaves_everything_as_it_was(started):
-    run = started(*MESSY)
-    sql(
-        "CREATE FUNCTION refuse_commit() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END $$; "
-        "CREATE CONSTRAINT TRIGGER refuse_commit AFTER INSERT ON stageapp_batch "
-        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_commit()"
-    )
-    before = state_of_everything()
-    try:
-        with pytest.raises(OperationalError, match="no"):
-            one_batch(run)
-        assert state_of_everything() == before
-    finally:
-        sql("DROP FUNCTION refuse_commit CASCADE")
 
 
 @pytest.mark.parametrize("new", [State.PAUSING, State.CANCELLED])
@@ -181,13 +171,14 @@ def test_sweeps_end_although_a_writer_dirties_every_row_again(started, monkeypat
     run = started("Seed", "seed")
     monkeypatch.setattr(runs, "SWEEPS", 3)
     Run.objects.update(sweeps_left=3)
-    real = batches._save
+    real = batches.forward
 
     def dirty_again(*args):
-        real(*args)
+        result = real(*args)
         sql("UPDATE stageapp_portfoliocompany SET stage = 'Seed'")
+        return result
 
-    monkeypatch.setattr(batches, "_save", dirty_again)
+    monkeypatch.setattr(batches, "forward", dirty_again)
     worker.advance(run)
     assert run.state == State.FAILED
     assert "2 rows hold spellings of the plan again" in run.last_error

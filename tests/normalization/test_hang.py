@@ -11,8 +11,8 @@ from django.db import connection
 
 from stageapp import events
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, audit, batches, worker
-from tests.normalization.evidence import assert_i1, column
+from stageapp.normalization import attempts, batches, worker
+from tests.normalization.evidence import assert_i1, column, until_asleep
 
 HUNG = 1.0
 AS_SHIPPED = attempts.HUNG_SECONDS
@@ -45,6 +45,21 @@ def stopped():
         alarm.function(*alarm.args)
 
 
+@pytest.fixture
+def stop_asleep(elsewhere):
+    """Return a function that stops the session which sleeps, and calls another one with its process id."""
+
+    def stop(then):
+        pid = until_asleep()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            then(pid)
+        finally:
+            wake(pid)
+
+    return lambda then: elsewhere(stop, then)
+
+
 def wake(pid):
     """Let a session go on, if it has not ended."""
     with suppress(ProcessLookupError):
@@ -73,21 +88,21 @@ def test_a_session_stopped_between_two_batches_is_left_behind(started, fill, bat
 
 
 def test_a_session_stopped_in_a_batch_writes_nothing_when_it_wakes(
-    started, fill, batches_of_50, stopped, cuts, retried, monkeypatch
+    started, fill, batches_of_50, stop_asleep, cuts, retried, once_in_a_batch
 ):
     fill(*["Seed", "seed"] * 200)
     run, before = started(), column()
     woken = threading.Event()
 
     def wake_later(pid):
-        while not (cuts and len(retried) >= 2):  # the next session has met the locks of the stopped one
-            time.sleep(0.01)
+        deadline = time.monotonic() + 15
+        while not (cuts and len(retried) >= 2) and time.monotonic() < deadline:
+            time.sleep(0.01)  # until the next session has met the locks of the stopped one
         woken.set()
         wake(pid)
 
-    stop = once(lambda: threading.Thread(target=wake_later, args=[stopped()], daemon=True).start())
-    real = audit.write_map
-    monkeypatch.setattr(audit, "write_map", lambda *args, **kwargs: (stop(), real(*args, **kwargs))[1])
+    once_in_a_batch("pg_sleep(0.2)")
+    stop_asleep(wake_later)
     worker.advance(run)
     assert run.state == State.DONE
     assert woken.is_set()

@@ -8,8 +8,8 @@ from django.db import OperationalError, connection, transaction
 
 from stageapp.models import Batch, PortfolioCompany, Run
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, audit, batches, claims, runs, worker
-from tests.normalization.evidence import ME, assert_i1, column, log_of, sql
+from stageapp.normalization import attempts, batches, claims, runs, worker
+from tests.normalization.evidence import ME, assert_i1, column, log_of, sql, until_asleep
 
 
 @pytest.fixture(autouse=True)
@@ -20,17 +20,17 @@ def _short_waits(monkeypatch):
 
 @pytest.fixture
 def before_write(monkeypatch):
-    """Return a function whose argument is called once, between a batch's window and its write."""
+    """Return a function whose argument is called once, right before a batch is sent."""
 
     def plant(act):
-        real, planted = audit.write_map, [act]
+        real, planted = batches.forward, [act]
 
-        def write_map(*args, **kwargs):
+        def forward(*args):
             if planted:
                 planted.pop()()
-            return real(*args, **kwargs)
+            return real(*args)
 
-        monkeypatch.setattr(audit, "write_map", write_map)
+        monkeypatch.setattr(batches, "forward", forward)
 
     return plant
 
@@ -69,7 +69,7 @@ def until_blocked():
     raise AssertionError("nobody waits for a lock")
 
 
-def test_a_row_edited_between_window_and_write_is_left_alone(started, fill, elsewhere, before_write):
+def test_a_row_edited_right_before_its_batch_is_left_alone(started, fill, elsewhere, before_write):
     ids = fill("Seed", "SEED", "series-a")
     run = started()
     before_write(lambda: elsewhere(lambda: update(ids[1], stage="our own word")).join())
@@ -241,25 +241,29 @@ def test_a_deadlock_with_a_writer_in_reverse_order_costs_one_retry(
 
 @pytest.mark.parametrize("act, state", [(runs.pause, State.PAUSED), (runs.cancel, State.CANCELLED)])
 def test_a_person_who_stops_the_run_waits_for_one_batch(
-    started, fill, elsewhere, before_write, batches_of_50, act, state
+    started, fill, elsewhere, once_in_a_batch, batches_of_50, act, state
 ):
     fill(*["Seed"] * 200)
     run = started()
+    once_in_a_batch("pg_sleep(0.2)")
+    seen = []
 
     def stop_it():
-        elsewhere(lambda: act(Run.objects.get(pk=run.pk), **ME))
-        until_blocked()
+        until_asleep()
+        seen.append(Batch.objects.count())
+        act(Run.objects.get(pk=run.pk), **ME)
+        seen.append(Batch.objects.count())
 
-    before_write(stop_it)
+    stopping = elsewhere(stop_it)
     worker.advance(run)
+    stopping.join(10)
+    assert seen == [0, 1], "it did not wait for the batch in hand"
     assert run.state == state
     assert Batch.objects.count() == 1
     assert sorted(column().values()).count("seed") == 50
 
 
-@pytest.mark.parametrize(
-    "act, after", [(runs.pause, State.PAUSED), (runs.cancel, State.CANCELLED)], ids=["pause", "cancel"]
-)
+@pytest.mark.parametrize("act, after", [(runs.pause, State.PAUSED), (runs.cancel, State.CANCELLED)])
 def test_a_run_stopped_in_the_instant_it_finishes_is_stopped(started, elsewhere, monkeypatch, act, after):
     run = started("Seed")
     _just_before(monkeypatch, State.VERIFYING, lambda: elsewhere(lambda: act(Run.objects.get(), **ME)).join())
@@ -289,12 +293,14 @@ def _just_before(monkeypatch, state, act):
 
 
 @pytest.mark.parametrize("cut", ["before the commit", "after the commit"])
-def test_a_cut_connection_doubles_and_loses_nothing(started, fill, batches_of_50, monkeypatch, retried, cut):
+def test_a_cut_connection_doubles_and_loses_nothing(
+    started, fill, batches_of_50, monkeypatch, retried, once_in_a_batch, cut
+):
     fill(*["Seed", "seed"] * 100)
     run = started()
     before = column()
     if cut == "before the commit":
-        _once_after(monkeypatch, batches, "_save", _terminate_own_session)
+        once_in_a_batch("pg_terminate_backend(pg_backend_pid())")
     else:
         _once_after(monkeypatch, batches, "forward", _terminate_own_session)
     held = []
