@@ -13,8 +13,8 @@ from psycopg.errors import QueryCanceled
 
 from stageapp import conf, events, metrics
 from stageapp.models.batches import Direction
-from stageapp.models.normalization import Run, State
-from stageapp.normalization import batches, claims, runs, targets
+from stageapp.models.normalization import RollbackPlan, Run, State
+from stageapp.normalization import batches, claims, rollbacks, runs, targets
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import CAP_SECONDS, LAST_CAP_SECONDS, Limits, LostClaim, Result
 from stageapp.normalization.change import Change
@@ -48,6 +48,7 @@ class Work:
     lease: Lease | None = None
     batches: int = 0
     _looked_at: float = 0.0
+    _rollback: RollbackPlan | None = None
     _narrowed: int = 0  # the batch size while a poison row is looked for
     _paces: dict[bool, Pace] = field(default_factory=dict)
 
@@ -65,6 +66,13 @@ class Work:
     def throttle(self) -> Throttle:
         """Return this worker's eye on the database."""
         return Throttle(self.run)
+
+    @property
+    def rollback(self) -> RollbackPlan:
+        """Return what is to be undone; while a shard of it is in hand nobody can ask for another rollback."""
+        if self.lease is None or self._rollback is None:
+            self._rollback = rollbacks.newest(self.run)
+        return self._rollback
 
     @property
     def pace(self) -> Pace:

@@ -19,13 +19,15 @@ WHOLE_LOCK_TIMEOUT_MS = 5_000  # a run in one transaction has no later
 CAP_SECONDS = 0.23  # ends a statement: with checkpoint and commit no batch holds its rows longer than 0.25 s
 LAST_CAP_SECONDS = 15.0  # for a single row, which cannot be made smaller; ends before a worker takes it for a hang
 
-# The planner may walk the key's index alone: rows are locked in key order whatever the statistics say.
+# So the planner walks the key's index, and rows are locked in key order. Only in a table of some hundred rows, or by
+# statistics that are wrong, it takes another index; then a deadlock with another writer costs a second attempt.
 # A commit need not wait for the disk: rows, entries and checkpoint are lost together, or not at all.
 _SETTINGS = {
     "enable_seqscan": "off", "enable_bitmapscan": "off", "enable_mergejoin": "off",
     "max_parallel_workers_per_gather": "0", "jit": "off",
     "synchronous_commit": "off", "idle_in_transaction_session_timeout": "10s", "stageapp.normalizing": "on",
 }  # fmt: skip
+_FORWARD = _SETTINGS | {"enable_nestloop": "off"}  # the map is looked up for a row, not the rows for each pair of it
 _NO_END = 2**62  # of batches to be undone
 
 
@@ -71,7 +73,7 @@ def forward(lease: Lease, target: Target, changes: Sequence[Change], limits: Lim
         LostClaim: the run was paused or cancelled, or the shard taken by somebody else.
         django.db.DatabaseError: a lock, statement, connection or data fault; nothing of the batch stays.
     """
-    return _commit(lease, State.RUNNING, statements.forward(target), limits, _map(changes))
+    return _commit(lease, State.RUNNING, statements.forward(target), limits, _map(changes), settings=_FORWARD)
 
 
 def dry(run: int, target: Target, changes: Sequence[Change], cursor: Cursor, limits: Limits) -> Result:
@@ -86,7 +88,7 @@ def dry(run: int, target: Target, changes: Sequence[Change], cursor: Cursor, lim
     }  # fmt: skip
     began = time.monotonic()
     with transaction.atomic():
-        result = _exchange(run, statements.dry(target), limits, place | _map(changes))
+        result = _exchange(run, statements.dry(target), limits, place | _map(changes), _FORWARD)
         transaction.set_rollback(True)
     assert result is not None
     return replace(result, seconds=time.monotonic() - began)
@@ -121,16 +123,26 @@ def _map(changes: Sequence[Change]) -> dict[str, list[str]]:
     return {"sources": sources, "olds": olds, "news": news}
 
 
-def _commit(lease: Lease, state: State, statement: str, limits: Limits, parameters: Mapping[str, Any]) -> Result:
+def _commit(
+    lease: Lease,
+    state: State,
+    statement: str,
+    limits: Limits,
+    parameters: Mapping[str, Any],
+    *,
+    settings: Mapping[str, str] = _SETTINGS,
+) -> Result:
     began = time.monotonic()
     held = {"checkpoint": lease.checkpoint, "token": lease.token, "state": state}
-    result = _exchange(lease.run, statement, limits, {**parameters, **held})
+    result = _exchange(lease.run, statement, limits, {**parameters, **held}, settings)
     if result is None:
         raise LostClaim
     return replace(result, seconds=time.monotonic() - began)
 
 
-def _exchange(run: int, statement: str, limits: Limits, parameters: Mapping[str, Any]) -> Result | None:
+def _exchange(
+    run: int, statement: str, limits: Limits, parameters: Mapping[str, Any], settings: Mapping[str, str]
+) -> Result | None:
     """Send a batch in one message, and return what it did; None if the shard is not this worker's any more.
 
     Outside of a transaction PostgreSQL makes one of the message: an error undoes all of it. The first statement bounds
@@ -138,8 +150,8 @@ def _exchange(run: int, statement: str, limits: Limits, parameters: Mapping[str,
     """
     cap = f"{round(limits.cap_seconds * 1000)}ms"
     waits = f"{LOCK_TIMEOUT_MS if limits.cap_seconds else WHOLE_LOCK_TIMEOUT_MS}ms"
-    settings = _SETTINGS | {"lock_timeout": waits, "statement_timeout": cap}
-    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+    bounded = {**settings, "lock_timeout": waits, "statement_timeout": cap}
+    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in bounded.items())
     with connection.cursor() as sql:
         sql.execute(
             f"SELECT {calls}, pg_advisory_xact_lock_shared({claims.MOVE_LOCK}, {int(run)});\n{statement}",

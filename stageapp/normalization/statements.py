@@ -44,7 +44,7 @@ _WINDOW = """, seen AS MATERIALIZED (
 )"""
 
 # Each row is compared with the value it is about to lose, under its lock: one that somebody changes in between is
-# left alone. The batch's settings let the planner walk the key's index alone, so that rows are locked in key order.
+# left alone. With the batch's settings the planner walks the key's index, so that rows are locked in key order.
 _CHANGED_BY_MAP = """, changed AS (
     UPDATE {table} AS t SET {column} = w._new{touch}
       FROM unnest(%(sources)s::text[], %(olds)s::text[], %(news)s::text[])

@@ -13,7 +13,7 @@ from django.db import DatabaseError, transaction
 from stageapp import conf
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import Run, State
-from stageapp.normalization import attempts, batches, claims, rollbacks, runs, shards, verify
+from stageapp.normalization import attempts, batches, claims, runs, shards, verify
 from stageapp.normalization.attempts import Report, Work
 from stageapp.normalization.batches import Cursor, LostClaim, Result
 from stageapp.normalization.claims import name
@@ -140,7 +140,7 @@ def _held_back(work: Work) -> bool:
 def _holds_a_shard(work: Work) -> bool:
     if work.run.state == State.RUNNING:
         return work.take(Direction.FORWARD)
-    return work.take(Direction.ROLLBACK, round=rollbacks.newest(work.run).round)
+    return work.take(Direction.ROLLBACK, round=work.rollback.round)
 
 
 def _forward(work: Work) -> bool:
@@ -185,7 +185,7 @@ def _divide_what_an_older_release_began(work: Work) -> bool:
 
 
 def _backward(work: Work) -> bool:
-    plan = rollbacks.newest(work.run)
+    plan = work.rollback
     if not work.take(Direction.ROLLBACK, round=plan.round):
         if shards.unfinished(work.run, Direction.ROLLBACK, round=plan.round):
             return _leave(work)

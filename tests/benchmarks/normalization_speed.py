@@ -1,7 +1,7 @@
 """Measure the normalization engine beside what one would do without it.
 
 `python -m tests.benchmarks.normalization_speed` prints the block for docs/benchmarks.md; 2,000,000 rows take about
-12 minutes. A PostgreSQL of its own; every measurement gets a fresh copy of one template database, made file by file and
+15 minutes. A PostgreSQL of its own; every measurement gets a fresh copy of one template database, made file by file and
 checkpointed. The ways take turns; figures are medians over the rounds.
 """
 
@@ -10,6 +10,7 @@ import os
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ BARE = (
     f"UPDATE {TABLE} AS t SET stage = m.new FROM (VALUES " + ", ".join(["(%s, %s)"] * len(MAP)) + ") AS m(old, new) "
     "WHERE t.stage = m.old"
 )
+# How much of the bare one is to be had at all: batches without any log, and two sessions with half of the keys each.
+BETWEEN = f"{BARE} AND t.id > %s AND t.id <= %s"
+BATCH_ROWS = 10_000
 # A bare way back needs the old values from somewhere: here the spelling that a table beside has kept for each key.
 KEEP = f"CREATE UNLOGGED TABLE kept AS SELECT id, stage AS old FROM {TABLE} WHERE stage = ANY(%s)"
 BARE_BACK = f"UPDATE {TABLE} AS t SET stage = k.old FROM kept k WHERE t.id = k.id"
@@ -73,6 +77,31 @@ class Bench:
         self.server.settle()
         self.note("bare back", self.server.timed(BARE_BACK))
 
+    def ceilings(self) -> None:
+        """Time the bare UPDATE in batches, each a transaction of its own, and two of them, each on half of the keys."""
+        self.server.copy()
+        self.note("bare in batches", self._between(0, self.rows, step=BATCH_ROWS))
+        self.server.copy()
+        halves = [
+            threading.Thread(target=self._between, args=[first, first + self.rows // 2], kwargs={"step": self.rows})
+            for first in (0, self.rows // 2)
+        ]
+        began = time.perf_counter()
+        for half in halves:
+            half.start()
+        for half in halves:
+            half.join()
+        self.note("two bare halves", time.perf_counter() - began)
+
+    def _between(self, first: int, last: int, *, step: int) -> float:
+        with self.server.connect() as connection:
+            connection.execute("SET synchronous_commit = off")
+            connection.execute("SET enable_seqscan = off")
+            began = time.perf_counter()
+            for above in range(first, last, step):
+                connection.execute(BETWEEN, [*_values(), above, min(last, above + step)])
+            return time.perf_counter() - began
+
     def ours(self, workers: int, *, last: bool) -> None:
         """Time our run, and its rollback."""
         self.server.copy()
@@ -105,6 +134,7 @@ class Bench:
         """Let the ways take turns."""
         for round in range(1, number + 1):
             self.bare()
+            self.ceilings()
             self.ours(1, last=round == number)
             self.ours(2, last=False)
 
