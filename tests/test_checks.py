@@ -79,7 +79,7 @@ def test_e004_a_target_named_twice(settings):
 @pytest.mark.parametrize(
     "code, name, wrong, right, hint",
     [
-        ("E005", "STAGE_BATCH_SECONDS", [0, -1, 0.26, float("nan")], [0.01, 0.25], "more than 0, at most 0.25"),
+        ("E005", "STAGE_BATCH_SECONDS", [0, -1, 0.21, float("nan")], [0.01, 0.2], "more than 0, at most 0.2"),
         ("E006", "STAGE_BATCH_PAUSE_SECONDS", [-0.1, float("inf")], [0, 60], "0 or more"),
         ("E007", "STAGE_MODE_MAX_STALENESS", [float("inf"), float("nan")], [5, 60], "more than 0"),
         ("E008", "STAGE_REFRESH_SECONDS", [0, -4, 31], [0.5, 30], "more than 0, at most 30"),

@@ -251,7 +251,7 @@ def tune(
 
 
 def _check_tuning(run: Run, changed: dict[str, Any], reason: str) -> None:
-    ranges = {"shards": (1, 32), "batch_seconds": (0.005, 0.25), "pause_seconds": (0.0, 60.0)}
+    ranges = {"shards": (1, 32), "batch_seconds": (0.005, 0.2), "pause_seconds": (0.0, 60.0)}
     for name, value in changed.items():
         least, most = ranges[name]
         if not least <= value <= most:

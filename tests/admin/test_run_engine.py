@@ -91,7 +91,7 @@ def test_a_run_is_tuned_while_it_works_and_its_history_has_it(plan, browser_with
         ({"reason": "x"}, "Write at least one value"),
         ({"workers": 3, "reason": " "}, "This field is required"),
         ({"workers": 33, "reason": "x"}, "shards has to be from 1 to 32"),
-        ({"batch_seconds": "1", "reason": "x"}, "batch_seconds has to be from 0.005 to 0.25"),
+        ({"batch_seconds": "1", "reason": "x"}, "batch_seconds has to be from 0.005 to 0.2"),
         ({"batch_seconds": "nan", "reason": "x"}, "Enter a number"),
     ],
 )

@@ -135,7 +135,7 @@ def test_a_run_gets_another_shard_while_it_is_worked_on(in_shards):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"workers": 0}, {"workers": 33}, {"batch_seconds": 0.26}, {"batch_seconds": 0.0}, {"pause_seconds": 61}]
+    "wrong", [{"workers": 0}, {"workers": 33}, {"batch_seconds": 0.21}, {"batch_seconds": 0.0}, {"pause_seconds": 61}]
 )
 def test_a_tuning_that_makes_no_sense_is_refused(started, wrong):
     run = started("Seed")

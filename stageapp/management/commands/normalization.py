@@ -274,7 +274,7 @@ def _rollback_options(verb: CommandParser) -> None:
 
 def _tune_options(verb: CommandParser) -> None:
     verb.add_argument("--workers", "--shards", type=int, metavar="N", help="how many may work at once")
-    verb.add_argument("--batch-seconds", type=float, metavar="S", help="time that a batch aims at, at most 0.25")
+    verb.add_argument("--batch-seconds", type=float, metavar="S", help="time that a batch aims at, at most 0.2")
     verb.add_argument("--pause-seconds", type=float, metavar="S", help="rest between two batches")
 
 
