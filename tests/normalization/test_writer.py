@@ -8,8 +8,8 @@ from django.db import transaction
 
 from stageapp.models import PortfolioCompany
 from stageapp.models.normalization import State
-from stageapp.normalization import runs, worker
 from stageapp.normalization import plan as plans
+from stageapp.normalization import runs, worker
 from tests.normalization.evidence import LABEL, ME, sql
 
 ROWS = 20_000
