@@ -14,11 +14,10 @@ from stageapp.backups.errors import BackupError
 from stageapp.backups.manifest import MIN_KEY_LENGTH
 from stageapp.backups.rehearse import EMBEDDED
 from stageapp.conf import DEFAULT_MODE_CEILING, MODES
-from stageapp.normalization import factors, standbys, targets
+from stageapp.normalization import factors, pacing, standbys, targets
 from stageapp.normalization.errors import TargetError
 
 TAG = "stageapp"
-BATCH_SECONDS_CAP = 0.2  # one batch holds its row locks for so long; its statements end at 0.23 s
 LOCK_SECONDS_CAP = 10.0  # writers queue behind whoever waits for the table
 
 _MODE_MEANING = "The setting counts only before the first change of mode, and while no store answers."
@@ -85,7 +84,7 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
     """E005 to E009, E034: a number makes no sense."""
     staleness = conf.mode_max_staleness()
     ranges = {
-        "stageapp.E005": _Range("STAGE_BATCH_SECONDS", conf.batch_seconds(), BATCH_SECONDS_CAP),
+        "stageapp.E005": _Range("STAGE_BATCH_SECONDS", conf.batch_seconds(), pacing.MOST_SECONDS),
         "stageapp.E006": _Range("STAGE_BATCH_PAUSE_SECONDS", conf.batch_pause_seconds(), or_zero=True),
         "stageapp.E007": _Range("STAGE_MODE_MAX_STALENESS", staleness),
         "stageapp.E008": _Range("STAGE_REFRESH_SECONDS", conf.refresh_seconds(), staleness),

@@ -7,6 +7,7 @@ from django import forms
 from stageapp import conf
 from stageapp.admin.confirm import ReasonForm
 from stageapp.models.normalization import Run, State
+from stageapp.normalization.pacing import LEAST_SECONDS, MOST_SECONDS
 
 OVER = (State.DONE, State.CANCELLED, State.ROLLED_BACK)
 EXPLANATION = (
@@ -29,7 +30,7 @@ class TuneForm(ReasonForm):
         batch = conf.batch_seconds() if run.batch_seconds is None else run.batch_seconds
         pause = conf.batch_pause_seconds() if run.pause_seconds is None else run.pause_seconds
         self.fields["workers"].help_text = f"1 to 32. Now {run.shards}."
-        self.fields["batch_seconds"].help_text = f"0.005 to 0.2. Now {batch:g}."
+        self.fields["batch_seconds"].help_text = f"{LEAST_SECONDS:g} to {MOST_SECONDS:g}. Now {batch:g}."
         self.fields["pause_seconds"].help_text = f"0 to 60. Now {pause:g}."
 
     def clean(self) -> dict[str, Any]:

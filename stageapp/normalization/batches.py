@@ -151,10 +151,9 @@ def _exchange(
     cap = f"{round(limits.cap_seconds * 1000)}ms"
     waits = f"{LOCK_TIMEOUT_MS if limits.cap_seconds else WHOLE_LOCK_TIMEOUT_MS}ms"
     bounded = {**settings, "lock_timeout": waits, "statement_timeout": cap}
-    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in bounded.items())
     with connection.cursor() as sql:
         sql.execute(
-            f"SELECT {calls}, pg_advisory_xact_lock_shared({claims.MOVE_LOCK}, {int(run)});\n{statement}",
+            f"SELECT {_calls(bounded)}, pg_advisory_xact_lock_shared({claims.MOVE_LOCK}, {int(run)});\n{statement}",
             {**parameters, "size": limits.size},
         )
         sql.nextset()
@@ -163,3 +162,8 @@ def _exchange(
         return None
     sweep, position, number, above, up_to, finished, scanned, changed, skipped = row
     return Result(Cursor(sweep, position, number, Bounds(above, up_to), finished), scanned, changed, skipped)
+
+
+def _calls(settings: Mapping[str, str]) -> str:
+    """Return the SQL that sets each of them until the transaction ends."""
+    return ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())

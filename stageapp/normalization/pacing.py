@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+LEAST_SECONDS, MOST_SECONDS = 0.005, 0.2  # of a time target: a batch's statements end at 0.23 s
 SMALLEST = 50
 LARGEST = 20_000
 LARGEST_SWEEP = 200_000

@@ -12,6 +12,7 @@ from stageapp import conf, events, vocabulary
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Run, RunMove, State
 from stageapp.normalization import claims, preflight, rollbacks, safety, seal_state, shards, targets
 from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy, SecondApproverNeeded
+from stageapp.normalization.pacing import LEAST_SECONDS, MOST_SECONDS
 from stageapp.people import same_person
 
 FORGOTTEN_AFTER = datetime.timedelta(seconds=30)
@@ -251,7 +252,7 @@ def tune(
 
 
 def _check_tuning(run: Run, changed: dict[str, Any], reason: str) -> None:
-    ranges = {"shards": (1, 32), "batch_seconds": (0.005, 0.2), "pause_seconds": (0.0, 60.0)}
+    ranges = {"shards": (1, 32), "batch_seconds": (LEAST_SECONDS, MOST_SECONDS), "pause_seconds": (0.0, 60.0)}
     for name, value in changed.items():
         least, most = ranges[name]
         if not least <= value <= most:

@@ -39,8 +39,6 @@ _WINDOW = """, seen AS MATERIALIZED (
                AND t.{key} IS DISTINCT FROM (SELECT above FROM ends)
                AND t.{key} <= (SELECT coalesce(up_to, '{greatest}') FROM ends)
              ORDER BY t.{key} LIMIT %(size)s) AS s
-), ident AS MATERIALIZED (
-    SELECT nextval(pg_get_serial_sequence('stageapp_batch', 'id')) AS batch FROM seen WHERE rows > 0
 )"""
 
 # Each row is compared with the value it is about to lose, under its lock: one that somebody changes in between is
@@ -82,8 +80,6 @@ _WANTED = """, wanted AS MATERIALIZED (
      ORDER BY 1 LIMIT (SELECT most FROM undone)
 ), seen AS MATERIALIZED (
     SELECT count(*) AS rows, {last} AS last FROM wanted
-), ident AS MATERIALIZED (
-    SELECT nextval(pg_get_serial_sequence('stageapp_batch', 'id')) AS batch FROM seen WHERE rows > 0
 )"""
 
 NOT_UNDONE = """
@@ -102,27 +98,26 @@ _PAIRS_OF_UNDO = (
 )
 
 # Rows come in key order, and so do a block's keys. Older PostgreSQL has no max() of UUIDs; they are sorted.
-_BLOCK = {
-    "keys": "array_agg(k::bigint) AS keys, min(k) AS first, max(k) AS last",
-    "uuids": "array_agg(k ORDER BY k) AS keys, (array_agg(k ORDER BY k))[1] AS first, "
-    "(array_agg(k ORDER BY k))[count(*)] AS last",
-}
+_KEYS = {"keys": "array_agg(k::bigint)", "uuids": "array_agg(k ORDER BY k)"}
 _FIRST = {"keys": "min(k)::bigint", "uuids": "(array_agg(k ORDER BY k))[1]"}
-_LAST = {"keys": "max(k)::bigint", "uuids": "(array_agg(k ORDER BY k DESC))[1]"}
+_LAST = {"keys": "max(k)::bigint", "uuids": "(array_agg(k ORDER BY k))[count(*)]"}
 _LEAST = {"keys": str(-(2**63)), "uuids": "00000000-0000-0000-0000-000000000000"}
 _GREATEST = {"keys": str(2**63 - 1), "uuids": "ffffffff-ffff-ffff-ffff-ffffffffffff"}
 
-_LOGGED = """, blocks AS (
+_LOGGED = """, ident AS MATERIALIZED (
+    SELECT nextval(pg_get_serial_sequence('stageapp_batch', 'id')) AS batch FROM seen WHERE rows > 0
+), blocks AS (
     SELECT p.old, coalesce(b.other, p.new) AS new, b.keys, b.first, b.last
-      FROM (SELECT pair, other, {block} FROM changed GROUP BY 1, 2) AS b JOIN ({pairs}) AS p ON p.pair = b.pair
+      FROM (SELECT pair, other, {keys} AS keys, {first} AS first, {last} AS last FROM changed GROUP BY 1, 2) AS b
+      JOIN ({pairs}) AS p ON p.pair = b.pair
      WHERE p.old <> coalesce(b.other, p.new) COLLATE "C"
 ), logged AS (
     INSERT INTO stageapp_normalizationlog (batch_id, old, new, {array})
     SELECT (SELECT batch FROM ident), old, new, keys FROM blocks
 ), total AS MATERIALIZED (
     SELECT coalesce(sum(cardinality(keys)), 0)::bigint AS changed,
-           int8range(min(stageapp_place(first)), max(stageapp_place(last)), '[]') AS places,
-           count(*) > 0 AS any
+           CASE WHEN count(*) > 0
+                THEN int8range(min(stageapp_place(first)), max(stageapp_place(last)), '[]') END AS places
       FROM blocks
 )"""
 
@@ -130,7 +125,7 @@ _SAVED = f""", written AS (
     INSERT INTO stageapp_batch (id, run_id, direction, round, shard, sweep, number, last_key, undoes_id, places,
                                 scanned, changed, seconds, committed_at)
     SELECT i.batch, p.run_id, p.direction, p.round, p.shard, p.sweep, p.number, a.position, a.undoes,
-           CASE WHEN n.any THEN n.places END, s.rows, n.changed,
+           n.places, s.rows, n.changed,
            extract(epoch FROM clock_timestamp() - statement_timestamp()), clock_timestamp()
       FROM place p, seen s, ident i, total n, after a
 ), moved AS (
@@ -236,7 +231,7 @@ def _names(target: Target, *, new: str) -> dict[str, Any]:
     array, value = target.array, target.value("t")
     return {
         "table": target.table, "column": target.column, "key": target.key, "value": value, "array": array,
-        "touch": f", {target.touched} = now()" if target.touched else "", "block": _BLOCK[array], "last": _LAST[array],
-        "first": _FIRST[array], "least": _LEAST[array], "greatest": _GREATEST[array],
+        "touch": f", {target.touched} = now()" if target.touched else "", "keys": _KEYS[array],
+        "first": _FIRST[array], "last": _LAST[array], "least": _LEAST[array], "greatest": _GREATEST[array],
         "other": _OTHER.format(value=value, new=new),
     }  # fmt: skip

@@ -26,9 +26,8 @@ def test_rows_are_walked_by_the_primary_key_alone(fill, pairs):
     sql("ANALYZE stageapp_portfoliocompany")
     olds = [f"Seed {number}" for number in range(pairs)]
     place = {"sweep": 0, "position": "", "number": 1, "lower": "", "upper": "", "size": 2000}
-    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in batches._FORWARD.items())
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SELECT {calls}")
+        cursor.execute(f"SELECT {batches._calls(batches._FORWARD)}")
         changes = {"sources": [""] * pairs, "olds": olds, "news": olds}
         cursor.execute(f"EXPLAIN (FORMAT JSON) {statements.dry(resolve(LABEL))}", place | changes)
         found = cursor.fetchone()[0]

@@ -33,6 +33,7 @@ from stageapp.normalization.batches import Result
 from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.factors import FACTORS
 from stageapp.normalization.findings import Severity
+from stageapp.normalization.pacing import MOST_SECONDS
 from stageapp.tasks import nudge
 from stageapp.unknowns import records
 
@@ -274,7 +275,9 @@ def _rollback_options(verb: CommandParser) -> None:
 
 def _tune_options(verb: CommandParser) -> None:
     verb.add_argument("--workers", "--shards", type=int, metavar="N", help="how many may work at once")
-    verb.add_argument("--batch-seconds", type=float, metavar="S", help="time that a batch aims at, at most 0.2")
+    verb.add_argument(
+        "--batch-seconds", type=float, metavar="S", help=f"time that a batch aims at, at most {MOST_SECONDS:g}"
+    )
     verb.add_argument("--pause-seconds", type=float, metavar="S", help="rest between two batches")
 
 
