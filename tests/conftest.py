@@ -13,9 +13,10 @@ from tests import shipped_vocabulary
 
 # Files of long tests, in real processes: begun first, so that no worker is left alone with one at the end.
 LONG = (
-    "chain/", "schemathesis/", "management/test_demo", "browser/", "faults/", "test_mode_processes",
-    "normalization/test_kill", "config/test_deadlines", "rollout/test_forty_days", "normalization/test_restart",
-    "normalization/test_trial", "management/test_trial",
+    "chain/", "schemathesis/", "management/test_demo", "browser/", "observability/test_processes", "faults/",
+    "normalization/test_replica", "normalization/test_kill", "rollout/test_forty_days", "test_mode_processes",
+    "test_plugin_services", "config/embedded/", "config/test_deadlines", "normalization/test_restart",
+    "normalization/test_trial", "management/test_trial", "backups/",
 )  # fmt: skip
 
 
