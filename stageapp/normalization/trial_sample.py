@@ -1,7 +1,7 @@
 """The sample of a trial: all other rows are taken out of the copy, so that the engine itself meets the sample alone.
 
 A row is in it by a hash of its key: the same rows each time, and those of 5 % are among those of 10 %. The first row of
-each planned spelling is added, so that a rare spelling is tried too.
+each planned spelling among the target's rows is added, so that a rare spelling is tried too.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,10 @@ from stageapp.normalization.targets import Target
 # Ten thousandths of the 32-bit numbers that keys are hashed to, by a hash that is the same in every version.
 _TAKEN = "('x' || left(md5(t.{key}::text), 8))::bit(32)::bigint %% 10000 < %s"
 _FIRST = """
-SELECT DISTINCT ON (w.source, w.old) t.{key}
-  FROM {table} t JOIN unnest(%s::text[], %s::text[]) AS w(source, old) ON t.{column} = w.old AND {source} = w.source
- ORDER BY w.source, w.old, t.{key}
+SELECT DISTINCT ON (w._source, w._old) t.{key}
+  FROM {table} t JOIN unnest(%s::text[], %s::text[]) AS w(_source, _old)
+    ON t.{column} = w._old AND {source} = w._source AND {rows}
+ ORDER BY w._source, w._old, t.{key}
 """
 # What other tables say of the rows is nothing that a change of the column could break, unless it is said of the column.
 _POINTING_HERE = """
@@ -48,7 +49,10 @@ def keep(target: Target, percent: float, changes: Sequence[Change], unplanned: S
 
 
 def _take_out(target: Target, percent: float, changes: Sequence[Change], unplanned: Sequence[Change]) -> None:
-    names = {"key": target.key, "table": target.table, "column": target.column, "source": target.source("t")}
+    names = {
+        "key": target.key, "table": target.table, "column": target.column, "source": target.source("t"),
+        "rows": target.rows,
+    }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute("CREATE TEMPORARY TABLE stage_trial_first ON COMMIT DROP AS " + _FIRST.format(**names), [
             [change.source for change in changes], [change.old for change in changes],

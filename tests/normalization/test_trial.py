@@ -122,6 +122,23 @@ def test_the_same_rows_are_taken_each_time_and_fewer_are_among_more(planned):
     assert len(taken[100]) == 2001
 
 
+def test_of_a_rare_spelling_the_first_row_that_belongs_to_the_target_is_taken(companies, settings, monkeypatch):
+    companies(200, ["Seed "])
+    companies(2, ["Séries B"])
+    PortfolioCompany.objects.update(sector="ours")
+    PortfolioCompany.objects.filter(pk=PortfolioCompany.objects.filter(stage="Séries B").earliest("id").pk).update(
+        sector="theirs"
+    )
+    label = f"{LABEL}?where=sector = 'ours'"
+    settings.STAGE_TARGETS = [label]
+    monkeypatch.setenv("STAGE_TARGETS", label)
+    plan = plans.make_plan(LABEL, actor="tester")
+    backed_up()
+    found = trial(plan, 1, actor="tester")
+    assert found["passed"]
+    assert pairs(found)["Séries B", "series_b"] == 1
+
+
 def test_all_of_it(planned):
     found = trial(planned, 100, actor="tester")
     assert found["passed"]
