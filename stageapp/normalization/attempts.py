@@ -19,7 +19,7 @@ from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import CAP_SECONDS, LAST_CAP_SECONDS, Limits, LostClaim, Result
 from stageapp.normalization.change import Change
 from stageapp.normalization.claims import Lease, name
-from stageapp.normalization.errors import IllegalMove, TooManyQuarantined
+from stageapp.normalization.errors import IllegalMove, RunBusy, TooManyQuarantined
 from stageapp.normalization.pacing import LARGEST, LARGEST_SWEEP, Pace
 from stageapp.normalization.throttle import Throttle
 from stageapp.watchdog import Watchdog
@@ -250,8 +250,8 @@ class Work:
 
 
 def give_up(work: Work, error: Exception) -> None:
-    """Record the failure, unless the database is away: then whoever finds the run forgotten goes on."""
-    with suppress(DatabaseError, IllegalMove):
+    """Record the failure; while the database is away, or a batch hangs, whoever finds the run forgotten goes on."""
+    with suppress(DatabaseError, IllegalMove, RunBusy):
         _drop_dead_connection()
         runs.fail(work.run, f"gave up: {error}".strip(), actor=name())
 

@@ -78,9 +78,13 @@ RENEWED = (
 
 
 def release(lease: Lease) -> None:
-    """Give the shard back, if it is still this worker's."""
+    """Give the shard back, if it is still this worker's; a batch that hangs has it locked, and its lease ends alone."""
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE stageapp_checkpoint SET leased_until = NULL WHERE id = %s AND token = %s", _key(lease))
+        cursor.execute(
+            "UPDATE stageapp_checkpoint SET leased_until = NULL WHERE id = (SELECT id FROM stageapp_checkpoint "
+            "WHERE id = %s AND token = %s FOR UPDATE SKIP LOCKED)",
+            _key(lease),
+        )
 
 
 def revoke(run: Run) -> None:

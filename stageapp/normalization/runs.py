@@ -15,6 +15,7 @@ from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy, Sec
 from stageapp.normalization.pacing import LEAST_SECONDS, MOST_SECONDS
 from stageapp.people import same_person
 
+BATCH_END_SECONDS = 10.0  # so long whoever moves a run waits for its batches in hand
 FORGOTTEN_AFTER = datetime.timedelta(seconds=30)
 STUCK_AFTER = datetime.timedelta(minutes=5)
 SWEEPS = 20  # against a writer that dirties rows faster than the sweeps find them; verify reports what is left
@@ -57,13 +58,13 @@ def _wait_for_batches(run: Run) -> None:
         RunBusy: a batch does not end.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', '10s', true)")
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{BATCH_END_SECONDS * 1000:.0f}ms"])
         try:
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [claims.MOVE_LOCK, run.pk])
         except OperationalError:
             raise RunBusy(
-                f"A batch of run {run.pk} has not ended for 10 s: its worker or its PostgreSQL session hangs. "
-                "Try again; after 5 minutes without a heartbeat the run can be paused by force."
+                f"A batch of run {run.pk} has not ended for {BATCH_END_SECONDS:g} s: its worker or its PostgreSQL "
+                "session hangs. Try again; after 5 minutes without a heartbeat the run can be paused by force."
             ) from None
 
 

@@ -7,11 +7,11 @@ import time
 from contextlib import suppress
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from stageapp import events
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, batches, worker
+from stageapp.normalization import attempts, batches, runs, worker
 from tests.normalization.evidence import assert_i1, column, until_asleep
 
 HUNG = 1.0
@@ -107,4 +107,30 @@ def test_a_session_stopped_in_a_batch_writes_nothing_when_it_wakes(
     assert run.state == State.DONE
     assert woken.is_set()
     assert len(cuts) == 1
+    assert_i1(run, before)
+
+
+def test_a_session_stopped_for_longer_than_the_retries_leaves_a_run_that_goes_on(
+    started, fill, batches_of_50, stop_asleep, once_in_a_batch, monkeypatch
+):
+    """The worker gives up; nobody moves the run past a batch that may still commit; then the next worker goes on."""
+    fill(*["Seed", "seed"] * 200)
+    run, before = started(), column()
+    monkeypatch.setattr(attempts, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(runs, "BATCH_END_SECONDS", 0.2)
+    given_up = threading.Event()
+    in_time = []
+    once_in_a_batch("pg_sleep(0.2)")
+    holding = stop_asleep(lambda _: in_time.append(given_up.wait(15)))
+    try:
+        with pytest.raises(OperationalError, match="lock timeout"):
+            worker.advance(run)
+        run.refresh_from_db()
+        assert (run.state, "lock timeout" in run.last_error) == (State.RUNNING, True)
+    finally:
+        given_up.set()
+    holding.join()
+    assert in_time == [True], "the worker hung with it"
+    worker.advance(run)
+    assert run.state == State.DONE
     assert_i1(run, before)

@@ -161,6 +161,7 @@ def killed_again_and_again(rows, kills, pace, check_each):
 
 
 SLOWLY = {"STAGE_BATCH_SECONDS": "0.01", "STAGE_BATCH_PAUSE_SECONDS": "0.02"}
+SMALL_STEPS = {"STAGE_BATCH_SECONDS": "0.005", "STAGE_BATCH_PAUSE_SECONDS": "0.03"}  # else it ends before 100 kills
 
 
 def test_workers_killed_at_20_random_points(original):
@@ -171,7 +172,7 @@ def test_workers_killed_at_20_random_points(original):
 @pytest.mark.full
 def test_workers_killed_at_200_random_points_of_a_million_rows(original):
     original(1_000_000)
-    killed_again_and_again(1_000_000, 100, {"STAGE_BATCH_SECONDS": "0.05"}, check_each=10)
+    killed_again_and_again(1_000_000, 100, SMALL_STEPS, check_each=20)
 
 
 def test_the_check_itself_finds_every_kind_of_violation(original, done):
