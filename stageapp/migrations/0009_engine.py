@@ -262,7 +262,7 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=("run", "round"), name="one_rollback_per_round"),
         ),
         RunSQLFile("audit_blocks_v1.sql", reverse="audit_blocks_v1_undo.sql"),
-        RunSQLFile("audit_blocks_convert_v1.sql", reverse="audit_blocks_convert_v1_undo.sql"),
+        RunSQLFile("audit_blocks_convert_v1.sql", reverse=migrations.RunSQL.noop),
         migrations.RemoveConstraint(
             model_name="batch",
             name="one_batch_per_number",
@@ -318,4 +318,6 @@ class Migration(migrations.Migration):
                 name="a_block_has_one_kind_of_key",
             ),
         ),
+        # The last, so that a way back is refused before anything else of it fails.
+        RunSQLFile(migrations.RunSQL.noop, reverse="audit_blocks_convert_v1_undo.sql"),
     ]

@@ -9,11 +9,10 @@ FOLDER = Path(__file__).parent
 
 
 class RunSQLFile(RunSQL):
-    """Run one file of this folder; `reverse` names the file that undoes it, or is a statement."""
+    """Run one file of this folder; `reverse` names the file that undoes it. Either may be a statement, or empty."""
 
     def __init__(self, name: str, *, reverse: str, **kwargs: Any) -> None:
-        reverse_sql = _read(reverse) if reverse.endswith(".sql") else reverse
-        super().__init__(_read(name), reverse_sql, **kwargs)
+        super().__init__(_read(name), _read(reverse), **kwargs)
         self.name, self.reverse = name, reverse
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
@@ -22,8 +21,8 @@ class RunSQLFile(RunSQL):
 
     def describe(self) -> str:
         """Return what `migrate` prints."""
-        return f"Run {self.name}"
+        return f"Run {self.name or self.reverse}"
 
 
 def _read(name: str) -> str:
-    return (FOLDER / name).read_text(encoding="utf-8")
+    return (FOLDER / name).read_text(encoding="utf-8") if name.endswith(".sql") else name
