@@ -16,11 +16,13 @@ from stageapp.admin.screens import actor, page
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import rollbacks, runs, targets
 from stageapp.normalization.errors import NormalizationError
+from stageapp.normalization.values import TooSlow
 from stageapp.tasks import nudge
 
 STATES = (State.DONE, State.CANCELLED)
 VALUES = 500  # spellings offered; others go by batches, or by the command line
 LARGEST = 2**62
+PREVIEW_SECONDS = 20.0  # longer nobody waits for a page
 
 
 class PartForm(forms.Form):
@@ -71,7 +73,7 @@ def part_view(request: HttpRequest, run: Run, opts: Any) -> HttpResponse:
         return page(request, "run_part.html", form=form, title=title, opts=opts, run=run, back=back)
     scope = form.cleaned_data
     try:
-        pairs = rollbacks.preview(run, targets.resolve(run.target), scope) if request.method != "POST" else []
+        pairs = _preview(run, scope) if request.method != "POST" else []
     except NormalizationError as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(back)
@@ -80,9 +82,18 @@ def part_view(request: HttpRequest, run: Run, opts: Any) -> HttpResponse:
         done="Rolling back that part. A worker takes it up within seconds.", template="run_part_preview.html",
         title=title, opts=opts, run=run, verb="Roll back this part", danger=True,
         explanation=f"{_told(scope)} get their old value back. Rows that somebody changed since are left alone.",
-        pairs=[{**pair, "old": visible(pair["old"]), "new": visible(pair["new"])} for pair in pairs],
-        rows=sum(pair["rows"] for pair in pairs), left=sum(pair["changed_since"] for pair in pairs),
+        pairs=pairs, rows=sum(pair["rows"] for pair in pairs or ()),
+        left=sum(pair["changed_since"] for pair in pairs or ()),
     )  # fmt: skip
+
+
+def _preview(run: Run, scope: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Return what the rollback would do; None where that takes longer to count than anybody waits for a page."""
+    try:
+        pairs = rollbacks.preview(run, targets.resolve(run.target), scope, seconds=PREVIEW_SECONDS)
+    except TooSlow:
+        return None
+    return [{**pair, "old": visible(pair["old"]), "new": visible(pair["new"])} for pair in pairs]
 
 
 def _perform(run: Run, scope: dict[str, Any], who: str, reason: str) -> None:

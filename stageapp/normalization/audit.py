@@ -6,7 +6,7 @@ functions here show it row by row. The batch's range of places finds the blocks 
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,13 +17,20 @@ from django.db.models.functions import Coalesce
 
 from stageapp.models.batches import AuditEntry, Direction
 from stageapp.models.normalization import Run
-from stageapp.normalization.statements import NOT_UNDONE
 from stageapp.normalization.targets import Target
 
-_LEFT_SQL = """
-SELECT l.id, u.k::text, l.old, l.new FROM stageapp_normalizationlog l, unnest(l.{array}) AS u(k)
- WHERE l.batch_id = ANY(%s) AND ({asked}){not_undone}
- ORDER BY l.batch_id, u.k LIMIT %s
+# The changes of a run that no rollback has undone. A join would have to guess how many keys the arrays hold; a group
+# needs no guess, and goes to disk where it is large.
+REMAINING = """
+SELECT batch_id, k, max(block) AS block, max(old) AS old, max(new) AS new
+  FROM (SELECT l.batch_id, u.k, l.id AS block, l.old, l.new
+          FROM stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id, unnest(l.{array}) AS u(k)
+         WHERE b.run_id = %(run)s AND b.direction = 'forward' AND {asked}
+         UNION ALL
+        SELECT b.undoes_id, u.k, NULL, NULL, NULL
+          FROM stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id, unnest(l.{array}) AS u(k)
+         WHERE b.run_id = %(run)s AND b.direction = 'rollback') AS both_ways
+ GROUP BY 1, 2 HAVING count(*) = count(block)
 """
 
 
@@ -120,19 +127,33 @@ def left_behind(run: Run, target: Target, *, limit: int) -> list[AuditEntry]:
     """Return the first forward entries that no rollback they were in has undone: the row changed since, or is gone."""
     forward = run.batches.filter(direction=Direction.FORWARD, changed__gt=0)
     undone = forward.annotate(undone=Coalesce(Sum("undone_by__changed"), 0))
-    partly = list(undone.filter(undone__lt=F("changed")).order_by("id").values_list("id", flat=True))
+    partly = list(undone.filter(undone__lt=F("changed")).values_list("id", flat=True))
     asked, parameters = _asked_for(run)
-    sql = _LEFT_SQL.format(array=target.array, not_undone=NOT_UNDONE.format(array=target.array), asked=asked)
+    remaining = REMAINING.format(array=target.array, asked=f"l.batch_id = ANY(%(partly)s) AND ({asked})")
     with connection.cursor() as cursor:
-        cursor.execute(sql, [partly, *parameters, limit])
+        cursor.execute(
+            f"SELECT block, k::text, old, new FROM ({remaining}) AS r ORDER BY batch_id, r.k LIMIT %(limit)s",
+            {"run": run.pk, "partly": partly, "limit": limit, **parameters},
+        )
         return [AuditEntry(block_id=block, row_key=key, old=old, new=new) for block, key, old, new in cursor.fetchall()]
 
 
-def _asked_for(run: Run) -> tuple[str, list[Any]]:
+def _asked_for(run: Run) -> tuple[str, dict[str, Any]]:
     """Return the condition on blocks that any rollback of the run was asked to undo, and its parameters."""
     scopes = list(run.rollbacks.values_list("scope", flat=True))
     if not scopes or not all(scopes):
-        return "true", []
-    one = '(l.batch_id BETWEEN %s AND %s AND (%s::text IS NULL OR l.old = %s COLLATE "C"))'
-    ends = [(*scope.get("batches", (0, 2**62)), scope.get("value")) for scope in scopes]
-    return " OR ".join([one] * len(ends)), [part for first, last, value in ends for part in (first, last, value, value)]
+        return "true", {}
+    parts = [part(scope, str(number)) for number, scope in enumerate(scopes)]
+    return " OR ".join(f"({sql})" for sql, _ in parts), {
+        name: value for _, named in parts for name, value in named.items()
+    }
+
+
+def part(scope: Mapping[str, Any], name: str = "") -> tuple[str, dict[str, Any]]:
+    """Return the condition on a block l that it is in the part of a run that a rollback names, and its parameters."""
+    first, last = scope.get("batches", (0, 2**62))
+    return (
+        f"l.batch_id BETWEEN %(first{name})s AND %(last{name})s "
+        f'AND (%(value{name})s::text IS NULL OR l.old = %(value{name})s COLLATE "C")',
+        {f"first{name}": first, f"last{name}": last, f"value{name}": scope.get("value")},
+    )

@@ -7,6 +7,7 @@ from django.db.models import Sum
 
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import RollbackPlan, Run
+from stageapp.normalization import audit, values
 from stageapp.normalization.errors import IllegalMove
 from stageapp.normalization.targets import Target
 
@@ -22,13 +23,8 @@ _ROWS_SQL = (
 )
 
 _PREVIEW_SQL = """
-SELECT l.old, l.new, count(*), count(*) FILTER (WHERE {value} = l.new)
-  FROM stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id, unnest(l.{array}) AS u(k)
-  LEFT JOIN {table} t ON t.{key} = u.k
- WHERE b.run_id = %(run)s AND b.direction = 'forward' AND b.id BETWEEN %(first)s AND %(last)s
-   AND (%(value)s::text IS NULL OR l.old = %(value)s COLLATE "C")
-   AND NOT EXISTS (SELECT FROM stageapp_batch d JOIN stageapp_normalizationlog dl ON dl.batch_id = d.id
-                    WHERE d.undoes_id = b.id AND u.k = ANY(dl.{array}))
+SELECT r.old, r.new, count(*), count(*) FILTER (WHERE {value} = r.new)
+  FROM ({remaining}) AS r LEFT JOIN {table} t ON t.{key} = r.k
  GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
 """
 
@@ -67,15 +63,21 @@ def counts(run: Run, plan: RollbackPlan) -> dict[str, int]:
     return {name: number or 0 for name, number in found.items()}
 
 
-def preview(run: Run, target: Target, scope: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what a rollback would do: by (old, new) the rows it would undo, and those it would leave."""
-    sql = _PREVIEW_SQL.format(value=target.value("t"), array=target.array, table=target.table, key=target.key)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, _parameters(run, scope))
-        return [
-            {"old": old, "new": new, "rows": undone, "changed_since": rows - undone}
-            for old, new, rows, undone in cursor.fetchall()
-        ]
+def preview(run: Run, target: Target, scope: dict[str, Any], *, seconds: float = 0) -> list[dict[str, Any]]:
+    """Return what a rollback would do: by (old, new) the rows it would undo, and those it would leave.
+
+    Raises:
+        TooSlow: it takes longer than `seconds`; 0 is no limit.
+    """
+    asked, parameters = audit.part(scope)
+    sql = _PREVIEW_SQL.format(
+        value=target.value("t"), table=target.table, key=target.key,
+        remaining=audit.REMAINING.format(array=target.array, asked=asked),
+    )  # fmt: skip
+    return [
+        {"old": old, "new": new, "rows": undone, "changed_since": rows - undone}
+        for old, new, rows, undone in values.read(target, sql, {"run": run.pk, **parameters}, seconds=seconds)
+    ]
 
 
 def _parameters(run: Run, scope: dict[str, Any]) -> dict[str, Any]:

@@ -82,9 +82,10 @@ _WANTED = """, wanted AS MATERIALIZED (
     SELECT count(*) AS rows, {last} AS last FROM wanted
 )"""
 
-NOT_UNDONE = """
+# As a set that is hashed once: asked for each row anew, a batch of which half is undone took longer than it may.
+_NOT_UNDONE = """
        AND u.k NOT IN (SELECT unnest(d.{array}) FROM stageapp_normalizationlog d
-                         JOIN stageapp_batch b ON b.id = d.batch_id WHERE b.undoes_id = l.batch_id)"""
+                         JOIN stageapp_batch b ON b.id = d.batch_id WHERE b.undoes_id = (SELECT id FROM undone))"""
 
 _CHANGED_BY_UNDO = """, changed AS (
     UPDATE {table} AS t SET {column} = w.new{touch}
@@ -195,7 +196,7 @@ def rollback(target: Target, *, again: bool) -> str:
         low=f"stageapp_place(nullif(lower, '')::{target.stored_key})",
         high=f"stageapp_place(nullif(upper, '')::{target.stored_key})",
     )  # fmt: skip
-    wanted = _WANTED.format(not_undone=NOT_UNDONE.format(**names) if again else "", **names)
+    wanted = _WANTED.format(not_undone=_NOT_UNDONE.format(**names) if again else "", **names)
     return "".join(
         [
             f"WITH place AS MATERIALIZED ({_PLACE}\n)",

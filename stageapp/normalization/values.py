@@ -1,6 +1,6 @@
 """The distinct values that a target holds now, read within a time limit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import DataError, NotSupportedError, OperationalError, ProgrammingError, connection, transaction
@@ -31,8 +31,8 @@ def distinct_values(target: Target, *, besides: Sequence[str] = (), seconds: flo
     return read(target, sql, [list(besides)], seconds=seconds)
 
 
-def read(target: Target, sql: str, parameters: Sequence[Any] = (), *, seconds: float) -> list[Any]:
-    """Return the rows of one statement on the target's table; raises as `distinct_values`."""
+def read(target: Target, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), *, seconds: float) -> list[Any]:
+    """Return the rows of one statement on the target's table; 0 `seconds` are no limit. Raises as `distinct_values`."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT current_setting('statement_timeout')")

@@ -6,9 +6,10 @@ from functools import partial
 import pytest
 from django.urls import reverse
 
+from stageapp.admin import run_parts
 from stageapp.models import Batch, Checkpoint, Plan, PortfolioCompany, QuarantinedRow, Run
 from stageapp.models.normalization import State, WorkerDrain
-from stageapp.normalization import claims, drain, runs, worker
+from stageapp.normalization import claims, drain, rollbacks, runs, worker
 
 LOG = reverse("admin:stageapp_auditentry_changelist")
 WORKERS = reverse("admin:stageapp_workers")
@@ -179,6 +180,16 @@ def test_a_part_with_nothing_left_to_undo_is_refused(done, browser_with, post):
     answer = post(browser_with("view_run", "rollback_run"), at("part", done) + "?first=999999", {"reason": "x"})
     assert "nothing left to undo" in answer.text
     assert Run.objects.get().state == State.DONE
+
+
+def test_a_part_that_takes_too_long_to_count_can_be_undone_all_the_same(done, browser_with, post, monkeypatch):
+    monkeypatch.setattr(run_parts, "PREVIEW_SECONDS", 0.1)
+    monkeypatch.setattr(rollbacks, "_PREVIEW_SQL", "SELECT '', '', 0, 0 FROM pg_sleep(20)")
+    part = at("part", done) + "?first=1"
+    browser = browser_with("view_run", "rollback_run")
+    assert f"normalization rollback {done.pk} --dry-run" in browser.get(part).text
+    post(browser, part, {"reason": "wrong fund"})
+    assert Run.objects.get().state == State.ROLLING_BACK
 
 
 def test_workers_are_drained_loudly_and_let_work_again(plan, browser_with, post, monkeypatch):

@@ -45,6 +45,19 @@ def test_parts_in_several_rounds_and_then_the_rest(started, fill, batches_of_50)
     assert left(run) == []
 
 
+def test_the_rest_of_one_large_batch_of_which_half_is_undone(fill, settings):
+    fill(*["Seed ", "SEED"] * 20_000)
+    before = column_md5()
+    settings.STAGE_SINGLE_TRANSACTION_ROWS = 40_000
+    run = worker.run_at_once(plans.make_plan(LABEL, actor="tester").run, **ME)
+    assert undo(run, value="SEED").state == State.DONE
+    [pair] = rollbacks.preview(run, resolve(LABEL), {}, seconds=10)
+    assert (pair["old"], pair["rows"], pair["changed_since"]) == ("Seed ", 20_000, 0)
+    assert left(run) == []
+    assert undo(run).state == State.ROLLED_BACK
+    assert (column_md5(), len(log_of(run, "rollback"))) == (before, 40_000)
+
+
 def test_a_rollback_in_shards_undoes_each_row_once(fill, monkeypatch):
     fill(*MESSY * 2000)
     before = column_md5()
