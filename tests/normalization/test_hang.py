@@ -29,12 +29,12 @@ def cuts(monkeypatch):
 
 @pytest.fixture
 def stopped():
-    """Return a function that stops the calling thread's own session; it goes on after the test, or after 20 s."""
+    """Return a function that stops the calling thread's own session; it goes on after the test, or after a minute."""
     alarms = []
 
     def stop():
         pid = connection.connection.info.backend_pid
-        alarms.append(threading.Timer(20, wake, [pid]))
+        alarms.append(threading.Timer(60, wake, [pid]))
         alarms[-1].start()
         os.kill(pid, signal.SIGSTOP)
         return pid
@@ -84,6 +84,30 @@ def test_a_session_stopped_between_two_batches_is_left_behind(started, fill, bat
     assert run.state == State.DONE
     assert time.monotonic() - began < 15, "it never noticed"
     assert [cut["seconds"] >= HUNG for cut in cuts] == [True]
+    assert_i1(run, before)
+
+
+@pytest.mark.full
+def test_as_shipped_it_is_noticed_within_30_seconds(started, fill, batches_of_50, stopped, cuts, monkeypatch):
+    monkeypatch.setattr(attempts, "HUNG_SECONDS", AS_SHIPPED)
+    fill(*["Seed", "seed"] * 200)
+    run, before = started(), column()
+    stopped_at = []
+    committed = []
+
+    def report(_):
+        if not stopped_at:
+            stopped()
+            stopped_at.append(time.monotonic())
+        else:
+            committed.append(time.monotonic())
+
+    worker.advance(run, report=report)
+    print(
+        f"cut off after {cuts[0]['seconds']:.1f} s; the next batch {committed[0] - stopped_at[0]:.1f} s after the stop"
+    )
+    assert (run.state, len(cuts)) == (State.DONE, 1)
+    assert committed[0] - stopped_at[0] < 30
     assert_i1(run, before)
 
 
