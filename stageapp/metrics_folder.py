@@ -58,7 +58,10 @@ def moving(folder: Path) -> Iterator[None]:
 def _guarded(folder: Path, how: int) -> Iterator[None]:
     with (folder / "lock").open("a") as file:
         fcntl.flock(file, how)
-        yield
+        try:
+            yield
+        finally:  # closing it does not: a child forked meanwhile shares the lock, and would hold it for life
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _locked(folder: Path) -> int:
