@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -61,7 +62,7 @@ def course(
 
 def _round_up(value: float) -> float:
     """Return the next of 1, 2, 5, 10, 20, 50, … that is no less."""
-    if value <= 0:
+    if value < sys.float_info.min:  # below it powers of ten are no longer exact, and at last 0
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 5, 10, 100) if step * power >= value)

@@ -3,7 +3,7 @@
 import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stageapp.admin.courses import TALL, course
@@ -58,6 +58,7 @@ def test_a_single_measurement_stands_in_the_middle_and_none_says_so():
 
 
 @given(st.lists(st.tuples(st.integers(0, 59), st.floats(0, 1e9)), min_size=1, max_size=50))
+@example([(0, 5e-324)])
 def test_every_measurement_of_a_course_is_within_the_drawing(values):
     found = course("x", [(at(minute), value) for minute, value in sorted(values)])
     assert len(found.points) == len(values)
