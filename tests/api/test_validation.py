@@ -71,7 +71,7 @@ class TestPosts:
             "verdict": "unknown",
             "would_reject": True,
             "enforce_on": "2026-12-24",
-            "vocabulary_version": 1,
+            "vocabulary_version": vocabulary.newest_version(),
             "unknown": [{"pointer": second, "value": "Sereis B", "reason": "unmapped", "suggestions": ["series_b"]}],
             "retired": [{"pointer": first, "value": "Series-A", "stage": "series_a"}],
             "unallocated": 0.6,
