@@ -15,21 +15,21 @@ from stageapp.admin.raw_text import visible
 from stageapp.admin.screens import actor, page
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import rollbacks, runs, targets
+from stageapp.normalization.audit import NO_END
 from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.values import TooSlow
 from stageapp.tasks import nudge
 
 STATES = (State.DONE, State.CANCELLED)
 VALUES = 500  # spellings offered; others go by batches, or by the command line
-LARGEST = 2**62
 PREVIEW_SECONDS = 20.0  # longer nobody waits for a page
 
 
 class PartForm(forms.Form):
     """Chooses the part; sent by GET, changes nothing."""
 
-    first = forms.IntegerField(required=False, min_value=1, max_value=LARGEST, label="From batch, by its id")
-    last = forms.IntegerField(required=False, min_value=1, max_value=LARGEST, label="Up to batch, by its id")
+    first = forms.IntegerField(required=False, min_value=1, max_value=NO_END, label="From batch, by its id")
+    last = forms.IntegerField(required=False, min_value=1, max_value=NO_END, label="Up to batch, by its id")
     value = forms.ChoiceField(required=False)
 
     def __init__(self, run: Run, *args: Any, **kwargs: Any) -> None:
@@ -53,7 +53,7 @@ class PartForm(forms.Form):
             raise forms.ValidationError("Give a range of batches, or one value, and not both.")
         if value:
             return {"value": self.spellings[value]}
-        return {"batches": [first or 1, last or LARGEST]}
+        return {"batches": [first or 1, last or NO_END]}
 
 
 def possible(request: HttpRequest, run: Run) -> bool:
@@ -106,4 +106,4 @@ def _told(scope: dict[str, Any]) -> str:
     if "value" in scope:
         return f"The rows that held {visible(scope['value'])} before the run"
     first, last = scope["batches"]
-    return f"The rows of the batches {first} to {'the newest' if last == LARGEST else last}"
+    return f"The rows of the batches {first} to {'the newest' if last == NO_END else last}"

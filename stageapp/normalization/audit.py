@@ -19,17 +19,19 @@ from stageapp.models.batches import AuditEntry, Direction
 from stageapp.models.normalization import Run
 from stageapp.normalization.targets import Target
 
+NO_END = 2**62  # of batches to be undone
+
 # The changes of a run that no rollback has undone. A join would have to guess how many keys the arrays hold; a group
-# needs no guess, and goes to disk where it is large.
+# needs no guess, and goes to disk where it is large. `batches` is the condition on the forward batch's id.
 REMAINING = """
 SELECT batch_id, k, max(block) AS block, max(old) AS old, max(new) AS new
   FROM (SELECT l.batch_id, u.k, l.id AS block, l.old, l.new
           FROM stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id, unnest(l.{array}) AS u(k)
-         WHERE b.run_id = %(run)s AND b.direction = 'forward' AND {asked}
+         WHERE b.run_id = %(run)s AND b.direction = 'forward' AND l.batch_id {batches} AND ({asked})
          UNION ALL
         SELECT b.undoes_id, u.k, NULL, NULL, NULL
           FROM stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id, unnest(l.{array}) AS u(k)
-         WHERE b.run_id = %(run)s AND b.direction = 'rollback') AS both_ways
+         WHERE b.run_id = %(run)s AND b.direction = 'rollback' AND b.undoes_id {batches}) AS both_ways
  GROUP BY 1, 2 HAVING count(*) = count(block)
 """
 
@@ -129,7 +131,7 @@ def left_behind(run: Run, target: Target, *, limit: int) -> list[AuditEntry]:
     undone = forward.annotate(undone=Coalesce(Sum("undone_by__changed"), 0))
     partly = list(undone.filter(undone__lt=F("changed")).values_list("id", flat=True))
     asked, parameters = _asked_for(run)
-    remaining = REMAINING.format(array=target.array, asked=f"l.batch_id = ANY(%(partly)s) AND ({asked})")
+    remaining = REMAINING.format(array=target.array, batches="= ANY(%(partly)s)", asked=asked)
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT block, k::text, old, new FROM ({remaining}) AS r ORDER BY batch_id, r.k LIMIT %(limit)s",
@@ -149,11 +151,16 @@ def _asked_for(run: Run) -> tuple[str, dict[str, Any]]:
     }
 
 
-def part(scope: Mapping[str, Any], name: str = "") -> tuple[str, dict[str, Any]]:
-    """Return the condition on a block l that it is in the part of a run that a rollback names, and its parameters."""
-    first, last = scope.get("batches", (0, 2**62))
+def part(
+    scope: Mapping[str, Any], name: str = "", *, batch: str = "l.batch_id", given_back: str = "l.old"
+) -> tuple[str, dict[str, Any]]:
+    """Return the condition on a block l that it is in the part of a run that a rollback names, and its parameters.
+
+    `batch` and `given_back` are the SQL of the forward batch's id and of the value that comes back.
+    """
+    first, last = scope.get("batches", (0, NO_END))
     return (
-        f"l.batch_id BETWEEN %(first{name})s AND %(last{name})s "
-        f'AND (%(value{name})s::text IS NULL OR l.old = %(value{name})s COLLATE "C")',
+        f"{batch} BETWEEN %(first{name})s AND %(last{name})s "
+        f'AND (%(value{name})s::text IS NULL OR {given_back} = %(value{name})s COLLATE "C")',
         {f"first{name}": first, f"last{name}": last, f"value{name}": scope.get("value")},
     )

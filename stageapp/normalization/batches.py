@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from stageapp.models.normalization import State
 from stageapp.normalization import claims, statements
-from stageapp.normalization.audit import Bounds
+from stageapp.normalization.audit import NO_END, Bounds
 from stageapp.normalization.change import Change
 from stageapp.normalization.claims import Lease
 from stageapp.normalization.targets import Target
@@ -28,7 +28,6 @@ _SETTINGS = {
     "synchronous_commit": "off", "idle_in_transaction_session_timeout": "10s", "stageapp.normalizing": "on",
 }  # fmt: skip
 _FORWARD = _SETTINGS | {"enable_nestloop": "off"}  # the map is looked up for a row, not the rows for each pair of it
-_NO_END = 2**62  # of batches to be undone
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def rollback(lease: Lease, target: Target, scope: dict[str, object], limits: Lim
     Raises: as `forward`.
     """
     batches = scope.get("batches")
-    first, until = batches if isinstance(batches, list) else (0, _NO_END)
+    first, until = batches if isinstance(batches, list) else (0, NO_END)
     scoped = {"run": lease.run, "first": first, "until": until, "value": scope.get("value")}
     return _commit(lease, State.ROLLING_BACK, statements.rollback(target, again=again), limits, scoped)
 

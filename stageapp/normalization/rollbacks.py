@@ -11,16 +11,9 @@ from stageapp.normalization import audit, values
 from stageapp.normalization.errors import IllegalMove
 from stageapp.normalization.targets import Target
 
-_IN_SCOPE = """
+_COUNT = """(SELECT coalesce(sum(coalesce(cardinality(l.keys), cardinality(l.uuids))), 0)
   FROM stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id
- WHERE b.run_id = %(run)s AND b.direction = '{direction}' AND {batch} BETWEEN %(first)s AND %(last)s
-   AND (%(value)s::text IS NULL OR l.{given_back} = %(value)s COLLATE "C")
-"""
-_COUNT = "(SELECT coalesce(sum(coalesce(cardinality(l.keys), cardinality(l.uuids))), 0)"
-_ROWS_SQL = (
-    f"SELECT {_COUNT}{_IN_SCOPE.format(direction='forward', batch='b.id', given_back='old')})"
-    f" - {_COUNT}{_IN_SCOPE.format(direction='rollback', batch='b.undoes_id', given_back='new')})"
-)
+ WHERE b.run_id = %(run)s AND b.direction = '{direction}' AND {asked})"""
 
 _PREVIEW_SQL = """
 SELECT r.old, r.new, count(*), count(*) FILTER (WHERE {value} = r.new)
@@ -51,8 +44,11 @@ def newest(run: Run) -> RollbackPlan:
 
 def rows_in(run: Run, scope: dict[str, Any]) -> int:
     """Return how many changes of the scope are not undone yet."""
+    forward, parameters = audit.part(scope)
+    back, _ = audit.part(scope, batch="b.undoes_id", given_back="l.new")
+    changed, undone = _COUNT.format(direction="forward", asked=forward), _COUNT.format(direction="rollback", asked=back)
     with connection.cursor() as cursor:
-        cursor.execute(_ROWS_SQL, _parameters(run, scope))
+        cursor.execute(f"SELECT {changed} - {undone}", {"run": run.pk, **parameters})
         return int(cursor.fetchone()[0])
 
 
@@ -72,14 +68,9 @@ def preview(run: Run, target: Target, scope: dict[str, Any], *, seconds: float =
     asked, parameters = audit.part(scope)
     sql = _PREVIEW_SQL.format(
         value=target.value("t"), table=target.table, key=target.key,
-        remaining=audit.REMAINING.format(array=target.array, asked=asked),
+        remaining=audit.REMAINING.format(array=target.array, batches="BETWEEN %(first)s AND %(last)s", asked=asked),
     )  # fmt: skip
     return [
         {"old": old, "new": new, "rows": undone, "changed_since": rows - undone}
         for old, new, rows, undone in values.read(target, sql, {"run": run.pk, **parameters}, seconds=seconds)
     ]
-
-
-def _parameters(run: Run, scope: dict[str, Any]) -> dict[str, Any]:
-    first, last = scope.get("batches", (0, 2**62))
-    return {"run": run.pk, "first": first, "last": last, "value": scope.get("value")}

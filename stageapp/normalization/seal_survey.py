@@ -8,8 +8,6 @@ from stageapp.normalization.targets import Target
 from stageapp.normalization.values import distinct_values, read
 from stageapp.vocabulary import Snapshot
 
-_NO_LIMIT_SECONDS = 86_400.0
-
 
 @dataclass(frozen=True)
 class Held:
@@ -52,13 +50,12 @@ def survey(target: Target, passing: Passing, meaning_of: Snapshot, *, seconds: f
     Raises:
         TooSlow: the table could not be read in time.
     """
-    limit = seconds or _NO_LIMIT_SECONDS
     retired = set(target.canonical(dict(Stage.objects.filter(active=False).values_list("slug", "label"))))
     held = []
-    for source, value, rows in distinct_values(target, besides=passing.values, seconds=limit):
+    for source, value, rows in distinct_values(target, besides=passing.values, seconds=seconds):
         meaning = meaning_of.normalize(value, source)
         held.append(Held(source, value, rows, meaning.stage, meaning.reason, value in retired))
-    return Survey(held, 0 if passing.nulls else _null_rows(target, limit))
+    return Survey(held, 0 if passing.nulls else _null_rows(target, seconds))
 
 
 def _null_rows(target: Target, seconds: float) -> int:
