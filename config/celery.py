@@ -7,6 +7,7 @@ from typing import Any
 from config import embedded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # they load every address and screen, and Celery shows no finding
 embedded.provide()
 
 from celery import Celery, signals  # noqa: E402  the servers must be known before settings load

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+from config import urls  # noqa: F401  the addresses and all screens are loaded before the first request
 from config.content_types import WSGIApplication
 from stageapp import processes
 

@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
+admin.autodiscover()  # not at Django's own start: see StageAdminConfig
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("stageapp.api.urls")),

@@ -1,7 +1,13 @@
 """Wire the application: checks, roles after migrations, and the admin site."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.apps import AppConfig
-from django.contrib.admin.apps import AdminConfig
+from django.contrib import admin
+from django.contrib.admin.apps import SimpleAdminConfig
+from django.contrib.admin.checks import check_admin_app, check_dependencies
+from django.core.checks import CheckMessage, Tags, register
 from django.db.models.signals import post_migrate
 
 
@@ -19,7 +25,20 @@ class StageAppConfig(AppConfig):
         post_migrate.connect(roles.create_roles, sender=self)
 
 
-class StageAdminConfig(AdminConfig):
-    """Django's admin with the project's own site."""
+class StageAdminConfig(SimpleAdminConfig):
+    """Django's admin with the project's own site, whose screens are loaded by what serves or checks them.
+
+    Commands and workers have no use for them, and start faster without. The addresses load them.
+    """
 
     default_site = "stageapp.admin.site.the_site"
+
+    def ready(self) -> None:
+        """Register the admin's checks, with all screens to look at in whatever order Django makes them."""
+        register(check_dependencies, Tags.admin)
+        register(_check_screens, Tags.admin)
+
+
+def _check_screens(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
+    admin.autodiscover()
+    return check_admin_app(app_configs, **options)

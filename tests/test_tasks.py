@@ -45,9 +45,10 @@ def celery_worker(broker):
     """Return a function that starts a worker; it is stopped after the test."""
     workers = []
 
-    def start(processes=2, app="config.celery", **environment):
+    def start(processes=2, app="config.celery", log=None, **environment):
         command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", app, "worker"]
         options = ["--pool=prefork", "-c", str(processes), "--loglevel=INFO", "--without-gossip", "--without-mingle"]
+        options += [f"--logfile={log}"] if log else []
         workers.append(begin(*command, *options, **environment))
         return workers[-1]
 

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from stageapp.management import bars
 from stageapp.management.actor import command_line_actor
+from stageapp.management.command import StageCommand
 from stageapp.management.guard_report import guard_document, guard_lines
 from stageapp.management.seal_preview_report import preview_document, preview_lines
 from stageapp.management.seal_report import seal_document, seal_lines
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
 
-class SealVerbs(BaseCommand):
+class SealVerbs(StageCommand):
     """Part of the command: `seal`, `unseal` and `guard`."""
 
     def add_seal_verbs(self, verbs: "_SubParsersAction[CommandParser]") -> None:

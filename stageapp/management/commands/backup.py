@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 
 from config.embedded import EmbeddedError
@@ -15,6 +15,7 @@ from stageapp.backups.errors import BackupError
 from stageapp.backups.reports import Report
 from stageapp.management import backup_report
 from stageapp.management.actor import command_line_actor
+from stageapp.management.command import StageCommand
 
 _VERBS = {
     "create": "make a backup and its signed manifest from one snapshot",
@@ -26,7 +27,7 @@ _VERBS = {
 }
 
 
-class Command(BaseCommand):
+class Command(StageCommand):
     """Make backups, and prove that they can be restored."""
 
     help = "Make backups, and prove that they can be restored."

@@ -9,16 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError
 from tqdm import tqdm
 
 from stageapp.imports import BadRows, Imported, ImportRefused, Report, import_companies
+from stageapp.management.command import StageCommand
 
 STDIN = "-"
 
 
-class Command(BaseCommand):
+class Command(StageCommand):
     """Bring companies in from a CSV file."""
 
     help = "Bring companies in from a CSV file: all rows, or none. Stages are stored as they are written."

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError
 
 from stageapp.api.resources import resource_of
@@ -16,6 +16,7 @@ from stageapp.consumer_audit import access_log, callers, files
 from stageapp.consumers import ConsumerError, create
 from stageapp.management import bars, code_report
 from stageapp.management import consumers_report as report
+from stageapp.management.command import StageCommand
 from stageapp.models.consumers import Consumer
 from stageapp.vocabulary import Snapshot
 
@@ -28,7 +29,7 @@ consumers token --name reporting --scope read --scope write
 """
 
 
-class Command(BaseCommand):
+class Command(StageCommand):
     """Audit the consumers, or make a token for one."""
 
     help = "The consumer audit: who calls what and what they still send. Also makes tokens."

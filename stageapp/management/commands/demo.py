@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from config import embedded
 from stageapp.demo import access, own_database, sample, site
@@ -21,6 +21,7 @@ from stageapp.demo.children import ChildDied, Children, ending_with_us
 from stageapp.demo.report import Report
 from stageapp.demo.walk import Walk, walk
 from stageapp.management import bars
+from stageapp.management.command import StageCommand
 
 SCRATCH = Path(settings.BASE_DIR) / ".local" / "demo"
 MAX_ROWS = 50_000_000
@@ -31,7 +32,7 @@ class Stopped(BaseException):
     """Somebody asks the demo to end."""
 
 
-class Command(BaseCommand):
+class Command(StageCommand):
     """Bring up the whole product with sample data, or walk the whole rollout."""
 
     help = (

@@ -3,15 +3,16 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError
 
 from stageapp.management import bars
 from stageapp.management import gates_report as report
+from stageapp.management.command import StageCommand
 from stageapp.rollout.outlook import outlook
 
 
-class Command(BaseCommand):
+class Command(StageCommand):
     """Show the gates; exit 1 if one that the next step needs does not pass."""
 
     help = "Show every gate with threshold, measured value and verdict. Exit 1 if one needed next does not pass."

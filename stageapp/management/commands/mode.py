@@ -5,18 +5,19 @@ import datetime
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
 from stageapp import modes, processes
 from stageapp.management import bars
 from stageapp.management.actor import command_line_person
+from stageapp.management.command import StageCommand
 from stageapp.rollout.changes import Wish, change_mode
 
 _LONGEST_WAIT = 3600
 
 
-class Command(BaseCommand):
+class Command(StageCommand):
     """Show or change the validation mode."""
 
     help = "Show or change the validation mode: off (observe only), warn (tell callers) or enforce (refuse)."

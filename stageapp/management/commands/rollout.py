@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError
 
 from stageapp import modes
 from stageapp.management import bars
 from stageapp.management.actor import command_line_person
+from stageapp.management.command import StageCommand
 from stageapp.models.rollout import ConsumerPin, ModeProposal
 from stageapp.rollout import canary, marks, proposals, schedule, steps
 from stageapp.rollout.changes import Wish
@@ -31,7 +32,7 @@ _VERBS = {
 _WITH_REASON = ("warn-period", "audited", "pin", "plan", "propose")
 
 
-class Command(BaseCommand):
+class Command(StageCommand):
     """Decide about the rollout."""
 
     help = "Warn periods, audits, pins, planned steps and proposals."

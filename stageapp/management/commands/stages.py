@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
 from stageapp.management import bars
+from stageapp.management.command import StageCommand
 from stageapp.suggestions import suggest
 from stageapp.vocabulary import Snapshot, load
 
@@ -32,7 +33,7 @@ class BadLine(Exception):
     """A line of the input is no JSON string."""
 
 
-class Command(BaseCommand):
+class Command(StageCommand):
     """Normalize values from standard input."""
 
     help = "Normalize stage values from standard input to standard output."

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
 from stageapp.management import bars
 from stageapp.management import unknowns_report as report
 from stageapp.management.actor import command_line_actor
+from stageapp.management.command import StageCommand
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import REASONS, VocabularyVersion
 from stageapp.unknowns import decisions, files
@@ -21,7 +22,7 @@ from stageapp.unknowns.queue import STATES, queue
 from stageapp.unknowns.undo import undo
 
 
-class Command(BaseCommand):
+class Command(StageCommand):
     """Show the unknown queue and decide its entries."""
 
     help = "The unknown queue: values that nothing maps yet, by impact. Map, declare or ignore them; undo; export."

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
 from stageapp import alias_files, vocabulary_versions
@@ -14,11 +14,12 @@ from stageapp.alias_files import FileRefused
 from stageapp.management import bars
 from stageapp.management import vocabulary_report as report
 from stageapp.management.actor import command_line_actor
+from stageapp.management.command import StageCommand
 from stageapp.models.vocabulary import VocabularyVersion
 from stageapp.vocabulary_versions import NoSuchVersion
 
 
-class Command(BaseCommand):
+class Command(StageCommand):
     """Move aliases in and out as CSV, and look at or restore versions."""
 
     help = "Export and import aliases as CSV; list, show and restore versions of the vocabulary."
