@@ -1,10 +1,14 @@
 """Roles and permissions after migrate."""
 
 import pytest
+from django.apps import apps as django_apps
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 
 from stageapp.models.permissions import PERMISSIONS, ROLES
+from stageapp.roles import create_roles
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +39,15 @@ def test_roles_grant_only_permissions_that_exist():
 
 def test_every_permission_belongs_to_a_role():
     assert {codename for own in ROLES.values() for codename in own} == PERMISSIONS.keys()
+
+
+def test_where_groups_are_not_migrated_yet_nothing_is_made():
+    Group.objects.all().delete()
+    state = MigrationLoader(connection).project_state(("stageapp", "0001_initial"))
+    create_roles(None, apps=state.apps)  # as `migrate stageapp 0001` ends
+    assert not Group.objects.exists()
+    create_roles(django_apps.get_app_config("stageapp"), apps=django_apps)
+    assert set(Group.objects.values_list("name", flat=True)) == set(ROLES)
 
 
 def test_nobody_who_plans_also_approves_by_role():
