@@ -48,8 +48,7 @@ def celery_worker(broker):
     def start(processes=2, app="config.celery", log=None, **environment):
         command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", app, "worker"]
         options = ["--pool=prefork", "-c", str(processes), "--loglevel=INFO", "--without-gossip", "--without-mingle"]
-        options += [f"--logfile={log}"] if log else []
-        workers.append(begin(*command, *options, **environment))
+        workers.append(begin(*command, *options, log=log, **environment))
         return workers[-1]
 
     yield start

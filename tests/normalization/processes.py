@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from stageapp.models import Run
@@ -14,19 +15,20 @@ ROOT = Path(__file__).resolve().parents[2]
 MANAGE = [sys.executable, "-W", "ignore", "manage.py"]
 
 
-def begin(*command, stdin=subprocess.DEVNULL, **environment):
-    """Start a program in a process group of its own; what it prints can be read at its end."""
+def begin(*command, stdin=subprocess.DEVNULL, log=None, **environment):
+    """Start a program in a process group of its own; what it prints can be read at its end, in a `log` at any time."""
     known = {"DATABASE_URL": database_url(), "STAGE_EMBEDDED": "1", "STAGE_BATCH_PAUSE_SECONDS": "0"}
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=os.environ | known | environment,
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    with log.open("w") if log else nullcontext(subprocess.PIPE) as stderr:
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | known | environment,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            start_new_session=True,
+        )
 
 
 def manage(*arguments, **environment):
