@@ -1,15 +1,11 @@
 """Who loads the addresses and the admin's screens: what serves or checks them, and nobody else."""
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.processes import database_url
+from tests.normalization.processes import begin
 
-PROJECT = Path(__file__).resolve().parents[2]
 WATCHED = [ADDRESSES, SCREENS] = ["config.urls", "stageapp.admin.runs"]
 
 # Not by print: a worker takes what is printed for its log.
@@ -26,7 +22,7 @@ WORKER = """
 import os, signal
 from celery.signals import worker_ready
 from config.celery import app
-end = worker_ready.connect(lambda **_: os.kill(os.getpid(), signal.SIGTERM), weak=False)
+worker_ready.connect(lambda **_: os.kill(os.getpid(), signal.SIGTERM), weak=False)
 app.worker_main(["worker", "--pool=solo", "--without-gossip", "--without-mingle", "--without-heartbeat"])
 """
 SERVER = "from config.wsgi import application"
@@ -45,32 +41,29 @@ manage.main()
 """
 
 
-def run(code, **environment):
-    """Run code in a process of its own; return it, and which of WATCHED it has loaded at its end."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", TELL + code],
-        cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False,
-        env=os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"} | environment,
-    )  # fmt: skip
-    said = done.stdout.rpartition("loaded")
-    assert said[1], done.stderr
-    return done, said[2].split()
+def run(code):
+    """Run code in a process of its own; return its exit code, which of WATCHED it has loaded at its end, and stderr."""
+    process = begin(sys.executable, "-W", "ignore", "-c", TELL + code)
+    out, err = process.communicate(timeout=60)
+    said = out.rpartition("loaded")
+    assert said[1], err
+    return process.returncode, said[2].split(), err
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("code", [COMMAND, WORKER], ids=["command", "worker"])
 def test_what_shows_no_screen_loads_none(code):
-    done, loaded = run(code, DATABASE_URL=database_url())
-    assert (done.returncode, loaded) == (0, []), done.stderr
+    returned, loaded, err = run(code)
+    assert (returned, loaded) == (0, []), err
 
 
 @pytest.mark.parametrize("code", [SERVER, ASGI_SERVER], ids=["WSGI", "ASGI"])
 def test_a_server_has_all_loaded_before_its_first_request(code):
-    done, loaded = run(code)
-    assert (done.returncode, loaded) == (0, [ADDRESSES, SCREENS]), done.stderr
+    returned, loaded, err = run(code)
+    assert (returned, loaded) == (0, [ADDRESSES, SCREENS]), err
 
 
 def test_the_check_command_looks_at_screens_that_nobody_has_loaded():
-    done, loaded = run(CHECK_OF_A_BROKEN_SCREEN)
-    assert (done.returncode, loaded) == (1, [SCREENS]), done.stderr
-    assert "no_such_column" in done.stderr
+    returned, loaded, err = run(CHECK_OF_A_BROKEN_SCREEN)
+    assert (returned, loaded) == (1, [SCREENS]), err
+    assert "no_such_column" in err
