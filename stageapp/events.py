@@ -3,16 +3,29 @@
 Whoever calls `unknown_stages` samples; no other event is ever left out.
 """
 
+import datetime
+
 import structlog
 
 _log = structlog.get_logger("stageapp")
 
 
-def mode_changed(*, mode: str, percent: int, epoch: int, version: int, kind: str, actor: str, reason: str) -> None:
-    """Record an authorised change of mode; never sampled."""
+def mode_changed(
+    *,
+    mode: str,
+    percent: int,
+    epoch: int,
+    version: int,
+    kind: str,
+    actor: str,
+    reason: str,
+    enforce_on: datetime.date | None,
+) -> None:
+    """Record an authorised change of mode; never sampled. `enforce_on` is the announced day."""
     _log.info(
         "mode_changed",
         mode=mode, percent=percent, epoch=epoch, version=version, kind=kind, actor=actor, reason=reason,
+        enforce_on=enforce_on.isoformat() if enforce_on else None,
     )  # fmt: skip
 
 

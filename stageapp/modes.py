@@ -13,6 +13,7 @@ import time
 
 from django.db import Error, connection, transaction
 from django.db.models import Max, Min
+from django.utils import timezone
 
 from stageapp import conf, events, fast_copy, metrics
 from stageapp.models.modes import ModeChange
@@ -62,6 +63,16 @@ class ModeState:
     def strictness(self) -> tuple[int, int]:
         """Return how strict the state is: the mode first, the enforced percentage next."""
         return (STRICTNESS[self.mode], self.percent if self.mode == "enforce" else 0)
+
+    @property
+    def day_to_come(self) -> datetime.date | None:
+        """Return the announced day until it is over, or None: what callers are told.
+
+        A day that went by while callers were still warned announces nothing, nor does one before the warnings began.
+        """
+        if self.enforce_on is None or is_past(self.enforce_on):
+            return None
+        return self.enforce_on if self.since is None or first_moment(self.enforce_on) >= self.since else None
 
     def agrees_with(self, other: "ModeState") -> bool:
         """Tell whether both say the same, whoever told it."""
@@ -234,14 +245,18 @@ def change(
     reason: str,
     percent: int = 100,
     enforce_on: datetime.date | None = None,
+    withdraw_enforce_on: bool = False,
     expected_version: int | None = None,
     kind: str = "manual",
     override_reason: str = "",
 ) -> ModeChange:
-    """Write an authorised change; the only writer of ModeChange.
+    """Write an authorised change; the only writer of ModeChange but for the installation and a restore.
+
+    Without `enforce_on` the announced day stays as it is, whatever the mode becomes.
 
     Raises:
-        ModeError: the values make no mode, or the actor or the reason is empty.
+        ModeError: the values make no mode, the day cannot be announced or withdrawn, or the actor or the reason is
+            empty.
         VersionConflict: `expected_version` is not the newest.
     """
     check(mode, percent, reason)
@@ -253,10 +268,18 @@ def change(
         newest = latest()
         if expected_version is not None and expected_version != newest.version:
             raise VersionConflict(newest.version, expected_version)
+        day = next_day(newest, enforce_on, withdraw=withdraw_enforce_on)
         row = ModeChange.objects.create(
-            epoch=max(newest.epoch, 1), version=newest.version + 1, mode=mode, percent=percent,
-            enforce_on=enforce_on, kind=kind, actor=actor, reason=reason.strip(), override_reason=override_reason,
-        )  # fmt: skip
+            epoch=max(newest.epoch, 1),
+            version=newest.version + 1,
+            mode=mode,
+            percent=percent,
+            enforce_on=day,
+            kind=kind,
+            actor=actor,
+            reason=reason.strip() + _said_of_the_day(newest.enforce_on, day),
+            override_reason=override_reason,
+        )
         state = latest()
         transaction.on_commit(lambda: _announce(state, row))
     return row
@@ -274,10 +297,57 @@ def check(mode: str, percent: int, reason: str) -> None:
         raise ModeError("A reason is needed: say why, for whoever reads the history.")
 
 
+def first_moment(day: datetime.date) -> datetime.datetime:
+    """Return when a day begins, in UTC, as everywhere in this product."""
+    return datetime.datetime.combine(day, datetime.time(), datetime.UTC)
+
+
+def is_past(day: datetime.date) -> bool:
+    """Tell whether a day is over, so that it cannot be announced any more."""
+    return day < timezone.now().astimezone(datetime.UTC).date()
+
+
+def check_day(day: datetime.date) -> None:
+    """Require that a day can still be announced: Sunset (RFC 8594) stands for it; raises ModeError."""
+    if is_past(day):
+        today = timezone.now().astimezone(datetime.UTC).date()
+        raise ModeError(f"{day} is in the past. Announce {today}, which is today in UTC, or a later day.")
+
+
+def next_day(
+    newest: ModeState,
+    enforce_on: datetime.date | None,
+    *,
+    withdraw: bool,
+) -> datetime.date | None:
+    """Return the announced day after a change: the one it names, none if withdrawn, else as before.
+
+    Raises:
+        ModeError: the day is in the past, there is none to withdraw, or both are asked for.
+    """
+    if withdraw and enforce_on is not None:
+        raise ModeError("Announce a day or withdraw the one announced, not both in one change.")
+    if withdraw and newest.enforce_on is None:
+        raise ModeError("No day is announced, so there is none to withdraw. Leave that out.")
+    if enforce_on is not None:
+        check_day(enforce_on)
+    return None if withdraw else enforce_on or newest.enforce_on
+
+
+def _said_of_the_day(before: datetime.date | None, after: datetime.date | None) -> str:
+    """Return what the history keeps beside the reason where a change touches the announced day."""
+    if before == after:
+        return ""
+    if after is None:
+        return f"\nWithdrew the announced day, {before}."
+    moved = f" in place of {before}" if before else ""
+    return f"\nAnnounced {after} as the first day of enforcement{moved}."
+
+
 def _announce(state: ModeState, row: ModeChange) -> None:
     events.mode_changed(
         mode=row.mode, percent=row.percent, epoch=row.epoch, version=row.version,
-        kind=row.kind, actor=row.actor, reason=row.reason,
+        kind=row.kind, actor=row.actor, reason=row.reason, enforce_on=row.enforce_on,
     )  # fmt: skip
     adopt(state)
     publish(state)

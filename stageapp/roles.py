@@ -7,25 +7,38 @@ from django.apps.registry import Apps
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Group, Permission
 from django.db import router
+from django.db.models import Q
 
-from stageapp.models.permissions import ROLES
+from stageapp.models.permissions import ROLES, RoleGrant
 
 
 def create_roles(app_config: Any, using: str = "default", apps: Apps = all_apps, **_: Any) -> None:
-    """Create missing groups and give a new one its permissions and the right to look at everything.
+    """Create missing groups, and give each its permissions and the right to look at everything.
 
-    `apps` is what has been migrated so far: where that is without groups (`migrate stageapp 0001`), a later
-    migration makes them.
+    Each permission is given once, also to a group that exists: what a later release adds arrives, and what a
+    person took away stays away. `apps` is what has been migrated so far: where that is without groups
+    (`migrate stageapp 0001`), a later migration makes them.
     """
     try:
         apps.get_model("auth", "Group")
+        apps.get_model("stageapp", "RoleGrant")
     except LookupError:
         return
     if not router.allow_migrate_model(using, Group):
         return
     create_permissions(app_config, verbosity=0, using=using)
-    ours = Permission.objects.using(using).filter(content_type__app_label="stageapp")
-    for name, codenames in ROLES.items():
-        group, created = Group.objects.using(using).get_or_create(name=name)
-        if created:
-            group.permissions.set([*ours.filter(codename__in=codenames), *ours.filter(codename__startswith="view_")])
+    for name in ROLES:
+        _complete(name, using)
+
+
+def _complete(name: str, using: str) -> None:
+    """Give a role what it was never given; a group that was deleted and is made anew starts from nothing."""
+    group, created = Group.objects.using(using).get_or_create(name=name)
+    grants = RoleGrant.objects.using(using)
+    given = grants.filter(role=name).values_list("codename", flat=True)
+    role_has = Q(codename__in=ROLES[name]) | Q(codename__startswith="view_")
+    ours = Permission.objects.using(using).filter(role_has, content_type__app_label="stageapp")
+    new = list(ours if created else ours.exclude(codename__in=given))
+    group.permissions.add(*new)
+    rows = [RoleGrant(role=name, codename=permission.codename) for permission in new]
+    grants.bulk_create(rows, ignore_conflicts=True)

@@ -2,6 +2,7 @@
 
 import pytest
 from django.apps import apps
+from django.db import connection, transaction
 from django.db.models.signals import post_migrate
 
 from stageapp import contacts, modes, sightings, traffic, vocabulary
@@ -31,6 +32,17 @@ def pytest_collection_modifyitems(items):
 def _vocabulary_outlives_a_flush():
     """A transactional test ends by emptying every table, and Django then sends post_migrate, as after migrating."""
     post_migrate.connect(shipped_vocabulary.ensure, sender=apps.get_app_config("stageapp"))
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Every test writes its own history of the mode: it begins without the row that installing wrote.
+
+    A transactional test ends by emptying every table, so other tests could not rely on that row anyway.
+    """
+    with django_db_blocker.unblock(), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL stageapp.prune = 'on'")
+        cursor.execute("DELETE FROM stageapp_modechange")
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,13 @@
 """The forms of the mode page: choose, then confirm with a reason."""
 
+import datetime
 from collections.abc import Collection
 from typing import Any
 
 from django import forms
 
 from stageapp.models.modes import ModeChange
+from stageapp.modes import ModeError, check_day
 
 
 class ModeForm(forms.Form):
@@ -22,13 +24,26 @@ class ModeForm(forms.Form):
     enforce_on = forms.DateField(
         required=False,
         label="Announced first day of enforcement",
-        help_text="Optional; callers see it in their answers.",
+        help_text="Optional; callers see it in their answers. Empty leaves the announced day as it is.",
         widget=forms.DateInput(attrs={"type": "date"}),
     )
+    withdraw_enforce_on = forms.BooleanField(required=False, label="Withdraw the announced day")
+
+    def clean_enforce_on(self) -> datetime.date | None:
+        """Require that the day is not past."""
+        day: datetime.date | None = self.cleaned_data["enforce_on"]
+        if day is not None:
+            try:
+                check_day(day)
+            except ModeError as refusal:
+                raise forms.ValidationError(str(refusal)) from refusal
+        return day
 
     def clean(self) -> dict[str, Any]:
-        """Hold that a percentage belongs to enforce."""
+        """Require that a percentage belongs to enforce, and that a day is announced or withdrawn."""
         values = self.cleaned_data
+        if values.get("enforce_on") and values.get("withdraw_enforce_on"):
+            self.add_error("withdraw_enforce_on", "Announce a day or withdraw the one announced, not both.")
         if values.get("mode") != "enforce" and values.get("percent") not in (None, 100):
             self.add_error("percent", "A percentage belongs to enforce. Leave it empty.")
         values["percent"] = values.get("percent") or 100
@@ -65,5 +80,5 @@ class ModeChangeForm(ModeForm):
         super().__init__(*args, **kwargs)
         for name in {"override", "break_glass"} - set(asks):
             del self.fields[name]
-        for name in ("mode", "percent", "enforce_on"):
+        for name in ("mode", "percent", "enforce_on", "withdraw_enforce_on"):
             self.fields[name].widget = forms.HiddenInput()

@@ -18,7 +18,7 @@ from stageapp.models.modes import ModeChange
 from stageapp.people import person_of
 from stageapp.rollout import proposals
 from stageapp.rollout.changes import Wish, change_mode
-from stageapp.rollout.preview import Outcome, look_ahead
+from stageapp.rollout.preview import Outcome, look_ahead, told
 from stageapp.rollout.refusals import SecondPersonNeeded
 
 PAGE = "admin:stageapp_modechange_changelist"
@@ -29,7 +29,7 @@ class ModeChangeAdmin(ReadOnlyAdmin):
     """The history of the mode, under the mode itself."""
 
     change_list_template = "admin/stageapp/mode.html"
-    list_display = ["version", "shown", "created_at", "actor", "kind", "reason", "override_reason"]
+    list_display = ["version", "shown", "enforce_on", "created_at", "actor", "kind", "reason", "override_reason"]
     list_display_links = None
     sortable_by = ()
     search_fields = ["actor", "reason"]
@@ -70,8 +70,7 @@ class ModeChangeAdmin(ReadOnlyAdmin):
         try:
             change_mode(person_of(request.user), wish, expected_version=expected)
         except SecondPersonNeeded:
-            made = proposals.propose(person_of(request.user), wish)
-            messages.warning(request, f"The two-person rule is on: proposal {made.pk} waits for somebody else.")
+            _propose(request, wish)
         except modes.VersionConflict as conflict:
             messages.error(request, f"{conflict} {_who_was_it()}")
         except modes.ModeError as refusal:
@@ -81,10 +80,22 @@ class ModeChangeAdmin(ReadOnlyAdmin):
         return HttpResponseRedirect(reverse(PAGE))
 
 
+def _propose(request: HttpRequest, wish: Wish) -> None:
+    try:
+        made = proposals.propose(person_of(request.user), wish)
+    except modes.ModeError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.warning(request, f"The two-person rule is on: proposal {made.pk} waits for somebody else.")
+
+
 def mode_context() -> dict[str, Any]:
     """Return what the mode page shows above its history."""
     arrived = traffic.summary()
     state = modes.latest()
+    form = ModeForm(initial={"mode": state.mode, "percent": state.percent if state.percent < 100 else None})
+    if state.enforce_on is None:
+        del form.fields["withdraw_enforce_on"]
     return {
         "state": state,
         "change": ModeChange.objects.first(),
@@ -94,7 +105,7 @@ def mode_context() -> dict[str, Any]:
         "processes": processes.seen(),
         "traffic": arrived,
         "bars": bars(arrived.outcomes),
-        "form": ModeForm(initial={"mode": state.mode, "percent": state.percent if state.percent < 100 else None}),
+        "form": form,
     }
 
 
@@ -102,8 +113,13 @@ def _preview(request: HttpRequest, chosen: ModeForm, confirm: ModeChangeForm | N
     context: dict[str, Any] = {"form": chosen, "title": "Change the mode", "mode_page": reverse(PAGE)}
     if chosen.is_valid():
         now = modes.latest()
-        then = modes.ModeState(**chosen.cleaned_data)
+        try:
+            then = Wish(reason="", **chosen.cleaned_data).after(now)
+        except modes.ModeError as refusal:
+            messages.error(request, str(refusal))
+            return HttpResponseRedirect(reverse(PAGE))
         context["preview"] = preview(now, then, traffic.summary())
+        context["told"] = told(now, then)
         context["meaning"] = MEANINGS[then.mode]
         ahead = look_ahead(person_of(request.user), now, then)
         initial = {**chosen.cleaned_data, "expected_version": now.version}

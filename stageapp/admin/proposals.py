@@ -11,7 +11,7 @@ from stageapp.admin.screens import PageAdmin, require
 from stageapp.admin.site import site
 from stageapp.models.rollout import ModeProposal
 from stageapp.modes import ModeError
-from stageapp.people import person_of, same_person
+from stageapp.people import person_of
 from stageapp.rollout import proposals
 
 PAGE = "admin:stageapp_modeproposal_changelist"
@@ -37,9 +37,12 @@ class ModeProposalAdmin(PageAdmin):
         ]
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """Return the proposal, and whether its own maker looks at it."""
-        mine = same_person(row.actor, request.user.get_username())
-        return {"proposal": row, "mine": mine, "title": f"Proposal {row.pk}"}
+        """Return the proposal, what it would tell callers, and what keeps this user from approving it."""
+        context: dict[str, Any] = {"proposal": row, "title": f"Proposal {row.pk}"}
+        if row.status != "open":
+            return context
+        hindrance = proposals.hindrance(row, person_of(request.user))
+        return {**context, "hindrance": hindrance, "told": proposals.would_tell(row)}
 
     def approve_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Approve it, which changes the mode."""

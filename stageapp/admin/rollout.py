@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from stageapp import traffic
+from stageapp import conf, traffic
 from stageapp.admin import rollout_actions
 from stageapp.admin.mode_preview import MEANINGS
 from stageapp.admin.raw_text import visible, visible_example
@@ -67,12 +67,19 @@ def _gates(found: Outlook) -> list[dict[str, Any]]:
 
 
 def _latch(found: Outlook) -> dict[str, Any] | None:
-    """Return the downgrade that stands, and who may raise the mode again."""
+    """Return the downgrade that stands, and who may raise the mode again: that takes two permissions."""
     if not found.latched:
         return None
-    people = User.objects.with_perm("stageapp.rearm", backend=_BACKEND).filter(is_staff=True).order_by("username")
+    may_change = User.objects.with_perm("stageapp.change_mode", backend=_BACKEND)
+    may_rearm = User.objects.with_perm("stageapp.rearm", backend=_BACKEND)
+    people = may_rearm.filter(is_staff=True, pk__in=may_change.values("pk")).order_by("username")
     names = [user.get_username() for user in people[:SHOWN_PEOPLE]]
-    return {"change": ModeChange.objects.filter(kind="downgrade").first(), "people": names, "count": people.count()}
+    return {
+        "change": ModeChange.objects.filter(kind="downgrade").first(),
+        "people": names,
+        "count": people.count(),
+        "second_person": conf.two_person_rule(),
+    }
 
 
 def _moves(request: HttpRequest, found: Outlook) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""GET /api/deprecations: which spellings are retired, since and until when, and what to send instead."""
+"""GET /api/deprecations: from when unknown stages are refused, which spellings are retired, and what to send."""
 
 from typing import Any
 
@@ -22,17 +22,20 @@ class Deprecations(Endpoint):
     def get(self, request: Request) -> Response:
         """Return the mode, its dates, and every spelling that is understood but is not the stage itself.
 
+        `until` is the day from which unknown stages are refused to this caller: that of the header Sunset. Retired
+        spellings are understood in every mode, so no day ends them.
         Other spellings that the text rules reduce to one of these (case, blanks, hyphens) are retired too.
         `you_sent` is what the caller itself sent of late that is not a stage; a request takes a few seconds to get in.
         """
         state, caller = modes.current(), caller_of(request)
+        mode = validation.effective(caller)
         return Response(
             {
                 "mode": state.mode,
                 "percent": state.percent,
-                "effective_mode": validation.effective(caller),
+                "effective_mode": mode,
                 "since": state.since,
-                "until": state.enforce_on,
+                "until": validation.until(state, mode),
                 "valid_stages": list(vocabulary.current().labels),
                 "retired": retired(caller),
                 "you_sent": you_sent(caller),

@@ -45,6 +45,16 @@ class IntegerField(serializers.IntegerField):
         return int(data)
 
 
+class FlagField(serializers.BooleanField):
+    """JSON's true or false."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        """Return the boolean."""
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 class TextField(serializers.CharField):
     """A JSON string, kept as it is."""
 

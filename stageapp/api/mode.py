@@ -11,7 +11,7 @@ from stageapp import conf, modes
 from stageapp.api.authentication import caller_of, is_consumer
 from stageapp.api.endpoint import Endpoint, validated
 from stageapp.api.errors import Problem
-from stageapp.api.fields import IntegerField, StrictSerializer, TextField
+from stageapp.api.fields import FlagField, IntegerField, StrictSerializer, TextField
 from stageapp.gates.verdicts import Gate
 from stageapp.modes import ModeError, ModeState, VersionConflict
 from stageapp.people import Person, person_of
@@ -27,7 +27,13 @@ class ModeRequest(StrictSerializer):
     mode = serializers.ChoiceField(conf.MODES)
     percent = IntegerField(min_value=1, max_value=100, default=100)
     reason = TextField(max_length=2000)
-    enforce_on = serializers.DateField(default=None, allow_null=True, input_formats=["%Y-%m-%d"])
+    enforce_on = serializers.DateField(
+        default=None,
+        allow_null=True,
+        input_formats=["%Y-%m-%d"],
+        help_text="announces this day; without it the announced day stays",
+    )
+    withdraw_enforce_on = FlagField(default=False, help_text="takes the announced day back")
     expected_version = IntegerField(min_value=0, required=False)
     override_reason = TextField(max_length=2000, default="", allow_blank=True)
 
@@ -36,7 +42,7 @@ class NotLowered(Problem):
     """A token asks for something else than a lower mode."""
 
     status_code, default_code, title = 403, "mode_not_lowered", "A token may only lower the mode"
-    default_detail = "Raise the mode, or announce a day, in the admin or by `manage.py mode set`."
+    default_detail = "Raise the mode, announce a day or withdraw it in the admin or by `manage.py mode set`."
 
 
 class NotPermitted(Problem):
@@ -110,14 +116,18 @@ class Mode(Endpoint):
 
 
 def refuse_unless_lower(sent: dict[str, Any], newest: ModeState) -> None:
-    """Refuse what is not strictly lower, or announces a day; raises NotLowered."""
+    """Refuse what is not strictly lower, or touches the announced day; raises NotLowered."""
     asked = ModeState(sent["mode"], sent["percent"])
-    if asked.strictness >= newest.strictness or sent["enforce_on"] is not None:
+    touches_the_day = sent["enforce_on"] is not None or sent["withdraw_enforce_on"]
+    if asked.strictness >= newest.strictness or touches_the_day:
         raise NotLowered
 
 
 def _is_in_force(sent: dict[str, Any], newest: ModeState) -> bool:
-    return newest.version > 0 and all(sent[name] == getattr(newest, name) for name in ("mode", "percent", "enforce_on"))
+    """Tell whether nothing would change; a body without a day leaves the announced one as it is."""
+    same_mode = (sent["mode"], sent["percent"]) == (newest.mode, newest.percent)
+    same_day = sent["enforce_on"] in (None, newest.enforce_on) and not sent["withdraw_enforce_on"]
+    return newest.version > 0 and same_mode and same_day
 
 
 def _person(request: Request) -> Person:

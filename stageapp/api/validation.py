@@ -15,7 +15,7 @@ from django.utils.http import http_date
 from stageapp import modes, vocabulary
 from stageapp.api.errors import Problem
 from stageapp.api.pointers import place
-from stageapp.modes import ModeState
+from stageapp.modes import ModeState, first_moment
 from stageapp.rollout.canary import effective_mode
 from stageapp.validation import Decision, decide
 from stageapp.vocabulary import Snapshot
@@ -89,7 +89,7 @@ def block(met: Encounter, unallocated: float | None) -> dict[str, Any]:
         "mode": decision.mode,
         "verdict": decision.verdict,
         "would_reject": bool(decision.unknowns),
-        "enforce_on": met.state.enforce_on,
+        "enforce_on": until(met.state, decision.mode),
         "vocabulary_version": met.vocabulary.version,
         "unknown": unknowns(decision),
         "retired": [{**place(r.pointer), "value": r.value, "stage": r.stage} for r in decision.retired],
@@ -98,7 +98,10 @@ def block(met: Encounter, unallocated: float | None) -> dict[str, Any]:
 
 
 def headers(met: Encounter) -> dict[str, str]:
-    """Return what the mode adds: the verdict as a structured field (RFC 9651), and the X-Stage headers."""
+    """Return what the mode adds: the verdict as a structured field (RFC 9651), and the X-Stage headers.
+
+    Sunset stands only on answers whose values will be refused from a day to come.
+    """
     decision = met.decision
     if decision.mode == "off":
         return {}
@@ -111,8 +114,16 @@ def headers(met: Encounter) -> dict[str, str]:
     }
     if decision.verdict != "canonical":
         found["X-Stage-Warning"] = ", ".join(_warnings(decision))
-        found |= _deprecation(met.state)
+        found |= _deprecation(met.state, until(met.state, decision.mode) if unknown else None)
     return found
+
+
+def until(state: ModeState, mode: str) -> datetime.date | None:
+    """Return the day from which unknown stages are refused to who meets this mode; None without one to come.
+
+    Headers, bodies and /api/deprecations all ask here, so that they say the same.
+    """
+    return None if mode == "enforce" else state.day_to_come
 
 
 def _warnings(decision: Decision) -> list[str]:
@@ -120,12 +131,14 @@ def _warnings(decision: Decision) -> list[str]:
     return [code for code, values in found.items() if values]
 
 
-def _deprecation(state: ModeState) -> dict[str, str]:
-    """Return Deprecation (RFC 9745) since warnings began, Sunset (RFC 8594) on the announced day, and Link."""
+def _deprecation(state: ModeState, ends_on: datetime.date | None) -> dict[str, str]:
+    """Return Deprecation (RFC 9745) since warnings began, Sunset (RFC 8594) where a day ends it, and Link.
+
+    `ends_on` is the day from which what was sent is refused: a retired spelling has none, `enforce` takes it too.
+    """
     found = {"Link": f'<{DEPRECATIONS}>; rel="deprecation"'}
     if state.since is not None:
         found["Deprecation"] = f"@{int(state.since.timestamp())}"
-    if state.enforce_on is not None:
-        midnight = datetime.datetime.combine(state.enforce_on, datetime.time(), datetime.UTC)
-        found["Sunset"] = http_date(midnight.timestamp())
+    if ends_on is not None:
+        found["Sunset"] = http_date(first_moment(ends_on).timestamp())
     return found

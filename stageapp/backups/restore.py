@@ -129,7 +129,8 @@ def _begin_epoch(session: Session, name: str, actor: str, reason: str) -> ModeSt
     """Write the mode of the restored database as the first of a new epoch, and return it.
 
     Processes know newer versions than the backup holds; only a higher epoch makes them follow. The mode is the less
-    strict one of the backup's and the live one; where nobody can tell the live one, at most `warn`.
+    strict one of the backup's and the live one; where nobody can tell the live one, at most `warn`. The announced day
+    is what was decided last, whichever of them holds that.
     """
     held = [ModeState(*row) for row in session.execute(_LATEST).fetchall()] or [ModeState(conf.default_mode())]
     known = _known_elsewhere()
@@ -138,6 +139,7 @@ def _begin_epoch(session: Session, name: str, actor: str, reason: str) -> ModeSt
     new = dataclasses.replace(
         chosen, epoch=max(state.epoch for state in [*held, *known]) + 1,
         version=max(state.version for state in [*held, *known]) + 1,
+        enforce_on=max([*held, *known], key=lambda state: state.order).enforce_on,
     )  # fmt: skip
     kind = "downgrade" if chosen.strictness < held[0].strictness or _is_latched() else "manual"
     why = f"Restored from {name}: {reason}"

@@ -7,7 +7,7 @@ from stageapp.models.drift import DriftCheck
 from stageapp.models.guards import GuardChange, GuardConversion, GuardCount
 from stageapp.models.modes import ModeChange
 from stageapp.models.normalization import Plan, PlanEntry, RollbackPlan, Run, RunMove, WorkerDrain
-from stageapp.models.permissions import Operation
+from stageapp.models.permissions import Operation, RoleGrant
 from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
 from stageapp.models.processes import ServerProcess
 from stageapp.models.rollout import ConsumerAudit, ConsumerPin, ModeProposal, PlannedStep, WarnPeriod
@@ -53,6 +53,7 @@ __all__ = [
     "PlannedStep",
     "PortfolioCompany",
     "QuarantinedRow",
+    "RoleGrant",
     "RollbackPlan",
     "Run",
     "RunMove",

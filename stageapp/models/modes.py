@@ -16,6 +16,7 @@ class ModeChange(models.Model):
         ("manual", "by a person"),
         ("downgrade", "automatic downgrade"),
         ("scheduled", "planned step"),
+        ("installed", "installation"),
     ]
 
     epoch = models.PositiveIntegerField(default=1, help_text="a restored database begins a new epoch")

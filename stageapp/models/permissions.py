@@ -16,10 +16,12 @@ PERMISSIONS = {
     "manage_consumers": "Can create and revoke consumers",
 }
 
-# Created after every migration. A role only ever gains here; a person may take a permission away again.
+# Operators do the daily work; where a rule is set aside, or a second person has to agree, an approver
+# decides. Both change the mode: without that nobody could approve a change of it, or rearm. Given after
+# every migration, each permission once; a person may take one away again.
 ROLES = {
     "Stage operators": ["change_mode", "plan_run", "operate_run", "rollback_run", "manage_backups"],
-    "Stage approvers": ["approve_run", "rearm", "override_gate", "seal_target"],
+    "Stage approvers": ["change_mode", "rearm", "override_gate", "approve_run", "seal_target"],
     "Vocabulary curators": ["curate_vocabulary"],
     "Consumer managers": ["manage_consumers"],
     "Stage viewers": [],
@@ -36,3 +38,19 @@ class Operation(models.Model):
 
     def __str__(self) -> str:
         return "operation"
+
+
+class RoleGrant(models.Model):
+    """A role was given a permission by a migration: once, so that a person may take it away. Append-only."""
+
+    role = models.CharField(max_length=150)
+    codename = models.CharField(max_length=100)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        default_permissions = ("view",)
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["role", "codename"], name="one_role_grant")]
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.codename}"

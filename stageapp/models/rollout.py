@@ -79,10 +79,11 @@ class ModeProposal(_Intent):
         ("open", "waits for another person"),
         ("approved", "approved; the mode was changed"),
         ("withdrawn", "withdrawn"),
-        ("outdated", "the mode changed meanwhile"),
+        ("outdated", "outdated"),
     ]
 
     enforce_on = models.DateField(null=True, blank=True)
+    withdraw_enforce_on = models.BooleanField(default=False)
     override_reason = models.TextField(blank=True, default="")
     status = models.CharField(max_length=10, choices=STATUSES, default="open")
 

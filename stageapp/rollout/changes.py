@@ -4,6 +4,7 @@ import datetime
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.utils import timezone
 
 from stageapp import conf, events, mode_history, modes, traffic
 from stageapp.gates.judging import judge_now
@@ -20,7 +21,10 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody asks for. `override` and `break_glass` are reasons for going past gates or without a second."""
+    """What somebody asks for. `override` and `break_glass` are reasons for going past gates or without a second.
+
+    Without `enforce_on` the announced day stays; only `withdraw_enforce_on` takes it back.
+    """
 
     mode: str
     reason: str
@@ -28,11 +32,19 @@ class Wish:
     enforce_on: datetime.date | None = None
     override: str = ""
     break_glass: str = ""
+    withdraw_enforce_on: bool = False
 
     @property
     def state(self) -> ModeState:
-        """Return the mode it asks for."""
-        return ModeState(self.mode, self.percent, enforce_on=self.enforce_on)
+        """Return the mode it asks for; the announced day is told by `after`."""
+        return ModeState(self.mode, self.percent)
+
+    def after(self, newest: ModeState) -> ModeState:
+        """Return what holds once it is granted; raises ModeError where the day cannot be announced or withdrawn."""
+        day = modes.next_day(newest, self.enforce_on, withdraw=self.withdraw_enforce_on)
+        # Who leaves `off` begins to warn now; until then and after that the warnings began when they did.
+        since = newest.since or timezone.now()
+        return ModeState(self.mode, self.percent, enforce_on=day, since=None if self.mode == "off" else since)
 
 
 def change_mode(
@@ -54,16 +66,14 @@ def change_mode(
         VersionConflict: the mode is not at `expected_version`, or changed meanwhile.
         ModeError: the values make no mode, or the reason is empty.
     """
-    modes.check(wish.mode, wish.percent, wish.reason)
     newest = modes.latest()
     if expected_version is not None and expected_version != newest.version:
         raise VersionConflict(newest.version, expected_version)
-    overridden: list[Gate] = []
-    if wish.state.strictness > newest.strictness:
-        overridden = _allow_raise(person, wish, newest, approved_by, now or traffic.now())
+    overridden = _allow(person, wish, newest, approved_by, now or traffic.now())
     with transaction.atomic():
         row = modes.change(
-            mode=wish.mode, percent=wish.percent, enforce_on=wish.enforce_on, actor=person.name,
+            mode=wish.mode, percent=wish.percent, enforce_on=wish.enforce_on,
+            withdraw_enforce_on=wish.withdraw_enforce_on, actor=person.name,
             reason=wish.reason + (f"\nApproved by {approved_by}." if approved_by else ""),
             expected_version=newest.version, kind=kind, override_reason=_recorded(wish, overridden),
         )  # fmt: skip
@@ -73,15 +83,42 @@ def change_mode(
     return row
 
 
-def _allow_raise(person: Person, wish: Wish, newest: ModeState, approved_by: str, now: datetime.datetime) -> list[Gate]:
+def refusal(person: Person, wish: Wish, *, approved_by: str = "") -> ModeError | None:
+    """Return what would hold the change back now, or None; nothing changes."""
+    try:
+        _allow(person, wish, modes.latest(), approved_by, traffic.now())
+    except ModeError as error:
+        return error
+    return None
+
+
+def _allow(
+    person: Person,
+    wish: Wish,
+    newest: ModeState,
+    approved_by: str,
+    now: datetime.datetime,
+) -> list[Gate]:
     """Return the gates that the person goes past; raises what holds the change back."""
+    modes.check(wish.mode, wish.percent, wish.reason)
+    wish.after(newest)
+    if wish.state.strictness <= newest.strictness:
+        return []
+    return _allow_raise(person, wish, newest, approved_by, now)
+
+
+def _allow_raise(person: Person, wish: Wish, newest: ModeState, approved_by: str, now: datetime.datetime) -> list[Gate]:
+    """Return the gates that the person goes past; raises what holds the change back.
+
+    The second person is asked for first: latch and gates ask for the permissions of the one who approves.
+    """
+    alone = not (approved_by or wish.break_glass.strip())
+    if wish.mode == "enforce" and conf.two_person_rule() and alone:
+        raise SecondPersonNeeded
     if not moves.may_raise(mode_history.read(), person.may):
         raise Latched
     if wish.break_glass.strip() and "override_gate" not in person.may:
         raise OverrideNotPermitted
-    alone = not (approved_by or wish.break_glass.strip())
-    if wish.mode == "enforce" and conf.two_person_rule() and alone:
-        raise SecondPersonNeeded
     return _pass_gates(person, wish, newest, now)
 
 
@@ -132,7 +169,7 @@ def downgrade(*, actor: str, reason: str) -> ModeChange | None:
         newest = modes.latest()
         if newest.mode != "enforce":
             return None
-        wish = Wish("warn", reason, enforce_on=newest.enforce_on)
+        wish = Wish("warn", reason)
         try:
             row = change_mode(Person(actor), wish, expected_version=newest.version, kind="downgrade")
         except VersionConflict:

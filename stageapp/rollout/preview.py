@@ -1,12 +1,14 @@
-"""What stands before a change of mode, before anybody confirms it."""
+"""What stands before a change of mode, and what callers will be told, before anybody confirms it."""
 
 import datetime
 from dataclasses import dataclass
 
+from django.utils.http import http_date
+
 from stageapp import conf, mode_history, traffic
 from stageapp.gates.judging import judge_now
 from stageapp.gates.verdicts import Gate
-from stageapp.modes import ModeState
+from stageapp.modes import ModeState, first_moment
 from stageapp.people import Person
 from stageapp.rollout import moves
 
@@ -27,8 +29,8 @@ class Outcome:
 
     @property
     def may_override(self) -> bool:
-        """Tell whether there is something to go past, and the person may."""
-        return bool(self.holding) and self.may_override_gates
+        """Tell whether there is something to go past, and the person may, or may propose it to one who may."""
+        return bool(self.holding) and (self.may_override_gates or self.second_person)
 
     @property
     def may_break_glass(self) -> bool:
@@ -37,8 +39,12 @@ class Outcome:
 
     @property
     def possible(self) -> bool:
-        """Tell whether the person can make or propose the change."""
-        return not self.latched and (not self.holding or self.may_override_gates)
+        """Tell whether the person can make or propose the change.
+
+        Of a proposal, latch and gates are asked at the approval, with the permissions of who approves.
+        """
+        may_make = not self.latched and (not self.holding or self.may_override_gates)
+        return self.second_person or may_make
 
 
 def look_ahead(person: Person, now: ModeState, then: ModeState, at: datetime.datetime | None = None) -> Outcome:
@@ -52,3 +58,38 @@ def look_ahead(person: Person, now: ModeState, then: ModeState, at: datetime.dat
         second_person=raising and then.mode == "enforce" and conf.two_person_rule(),
         may_override_gates="override_gate" in person.may,
     )
+
+
+def told(now: ModeState, then: ModeState) -> tuple[str, ...]:
+    """Return, in sentences, what becomes of the announced day and what callers will see of it."""
+    return (_of_the_day(now, then), *_of_callers(then))
+
+
+def _of_the_day(now: ModeState, then: ModeState) -> str:
+    if then.enforce_on is None:
+        return f"The announced day, {now.enforce_on}, is withdrawn." if now.enforce_on else "No day is announced."
+    if then.enforce_on != now.enforce_on:
+        moved = f" The day announced before, {now.enforce_on}, no longer holds." if now.enforce_on else ""
+        return f"{then.enforce_on} is announced as the first day of enforcement.{moved}"
+    if then.day_to_come is None:
+        return f"The announced day, {then.enforce_on}, stays but has passed: announce another day or withdraw it."
+    return f"The announced day, {then.enforce_on}, stays."
+
+
+def _of_callers(then: ModeState) -> tuple[str, ...]:
+    day = then.day_to_come
+    if then.mode == "off":
+        where = f" GET /api/deprecations still names {day}." if day else ""
+        return (f"Answers tell callers nothing.{where}",)
+    warned = (
+        f"are warned; where enforce would refuse, answers carry Sunset: {http_date(first_moment(day).timestamp())}, "
+        f"and GET /api/deprecations says until {day}."
+        if day
+        else "are warned; answers carry no Sunset, and GET /api/deprecations says no day."
+    )
+    refused = "are refused unknown stages now; they are told no day, as theirs has come."
+    if then.mode == "warn":
+        return (f"All callers {warned}",)
+    if then.percent == 100:
+        return (f"All callers {refused}",)
+    return (f"Callers in the share of {then.percent} % {refused}", f"The others {warned}")

@@ -8,7 +8,8 @@ from stageapp.models.modes import ModeChange
 from stageapp.models.rollout import ModeProposal
 from stageapp.modes import ModeError, ModeState
 from stageapp.people import Person, same_person
-from stageapp.rollout.changes import Wish, change_mode
+from stageapp.rollout.changes import Wish, change_mode, refusal
+from stageapp.rollout.preview import told
 from stageapp.rollout.refusals import SecondPersonNeeded
 
 
@@ -20,15 +21,18 @@ def propose(person: Person, wish: Wish) -> ModeProposal:
     """Propose to enforce, for another person to approve. The gates are asked when it is approved.
 
     Raises:
-        ModeError: the values make no mode, the reason is empty, or it is not stricter than the mode in force.
+        ModeError: the values make no mode, the day cannot be announced or withdrawn, the reason is empty, or it is
+            not stricter than the mode in force.
     """
     modes.check(wish.mode, wish.percent, wish.reason)
     newest = modes.latest()
+    wish.after(newest)
     if wish.mode != "enforce" or wish.state.strictness <= newest.strictness:
         raise ProposalError("Only enforcing, or a larger share of it, takes a second person. Change the mode itself.")
     return ModeProposal.objects.create(
         actor=person.name, reason=wish.reason.strip(), percent=wish.percent, enforce_on=wish.enforce_on,
-        override_reason=wish.override.strip(), epoch=newest.epoch, version=newest.version,
+        withdraw_enforce_on=wish.withdraw_enforce_on, override_reason=wish.override.strip(),
+        epoch=newest.epoch, version=newest.version,
     )  # fmt: skip
 
 
@@ -39,20 +43,44 @@ def approve(proposal: ModeProposal, person: Person, reason: str = "") -> ModeCha
 
     Raises:
         SecondPersonNeeded: the approver is the one who proposed it.
-        ProposalError: it is not open any more, or the mode has changed since it was made.
+        ProposalError: it is not open any more, the mode has changed since it was made, or its day is past.
         ModeError: the change is refused, see `change_mode`.
     """
     if same_person(proposal.actor, person.name):
         raise SecondPersonNeeded("Whoever proposed it cannot approve it")
-    newest = modes.latest()
-    if proposal.status == "open" and newest.order != (proposal.epoch, proposal.version):
-        _end(proposal, "outdated", f"the mode is at version {newest.version} by now")
+    if proposal.status == "open" and (why := _outdated(proposal, modes.latest())):
+        _end(proposal, "outdated", why)
     if proposal.status != "open":
         raise ProposalError(f"The proposal is {proposal.status} ({proposal.ended_why}). Propose it again.")
     proposer = Person(proposal.actor, person.may)
     with transaction.atomic():
         _end(proposal, "approved", f"approved by {person.name}: {reason}".rstrip(": "), approved_by=person.name)
-        return change_mode(proposer, _wish(proposal), expected_version=proposal.version, approved_by=person.name)
+        return change_mode(proposer, wish_of(proposal), expected_version=proposal.version, approved_by=person.name)
+
+
+def hindrance(proposal: ModeProposal, person: Person) -> str:
+    """Return why this person cannot approve it now, empty where they can; nothing changes."""
+    if same_person(proposal.actor, person.name):
+        return "Somebody else has to approve it."
+    if why := _outdated(proposal, modes.latest()):
+        return f"It is outdated: {why}. Propose it again."
+    held = refusal(Person(proposal.actor, person.may), wish_of(proposal), approved_by=person.name)
+    return str(held) if held else ""
+
+
+def would_tell(proposal: ModeProposal) -> tuple[str, ...]:
+    """Return what callers would be told once it is approved; nothing where it does not fit what holds now."""
+    newest = modes.latest()
+    return () if _outdated(proposal, newest) else told(newest, wish_of(proposal).after(newest))
+
+
+def _outdated(proposal: ModeProposal, newest: ModeState) -> str:
+    """Return why a proposal does not fit what holds now; empty where it does."""
+    if newest.order != (proposal.epoch, proposal.version):
+        return f"the mode is at version {newest.version} by now"
+    if proposal.enforce_on and modes.is_past(proposal.enforce_on):
+        return f"the day that it announces, {proposal.enforce_on}, is in the past"
+    return ""
 
 
 def withdraw(proposal: ModeProposal, person: Person, reason: str = "") -> None:
@@ -67,16 +95,19 @@ def withdraw(proposal: ModeProposal, person: Person, reason: str = "") -> None:
 def waiting() -> list[ModeProposal]:
     """Return the open proposals that still fit the mode in force, newest first."""
     newest = modes.latest()
-    return list(ModeProposal.objects.filter(status="open", epoch=newest.epoch, version=newest.version))
+    return [it for it in ModeProposal.objects.filter(status="open") if not _outdated(it, newest)]
 
 
-def in_words(proposal: ModeProposal) -> ModeState:
-    """Return the mode that a proposal asks for."""
-    return _wish(proposal).state
-
-
-def _wish(proposal: ModeProposal) -> Wish:
-    return Wish("enforce", proposal.reason, proposal.percent, proposal.enforce_on, proposal.override_reason)
+def wish_of(proposal: ModeProposal) -> Wish:
+    """Return what a proposal asks for."""
+    return Wish(
+        "enforce",
+        proposal.reason,
+        proposal.percent,
+        proposal.enforce_on,
+        proposal.override_reason,
+        withdraw_enforce_on=proposal.withdraw_enforce_on,
+    )
 
 
 def _end(proposal: ModeProposal, status: str, why: str, approved_by: str = "") -> None:

@@ -82,7 +82,7 @@ def take_next(now: datetime.datetime | None = None) -> ModeChange | None:
     try:
         with transaction.atomic():
             row = change_mode(
-                Person(f"planned by {step.actor}"[:200]), Wish("enforce", step.reason, step.percent, newest.enforce_on),
+                Person(f"planned by {step.actor}"[:200]), Wish("enforce", step.reason, step.percent),
                 expected_version=newest.version, kind="scheduled", approved_by=step.approved_by, now=now,
             )  # fmt: skip
             steps.finish(step, row)

@@ -15,6 +15,7 @@ from stageapp.models import (
     Plan,
     PlanEntry,
     QuarantinedRow,
+    RoleGrant,
     RollbackPlan,
     Run,
     RunMove,
@@ -54,6 +55,7 @@ ROWS = {
         run=a_run(), factor="replica_lag", limit=5, actor="test", reason="a test"
     ),
     Batch: a_batch,
+    RoleGrant: lambda: RoleGrant.objects.create(role="Stage testers", codename="test"),
     WarnPeriod: lambda: WarnPeriod.objects.create(actor="test", reason="a test"),
     ConsumerAudit: lambda: ConsumerAudit.objects.create(actor="test", reason="a test"),
     ConsumerPin: lambda: ConsumerPin.objects.create(consumer="alpha", place="in", actor="test", reason="a test"),

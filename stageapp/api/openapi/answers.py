@@ -62,7 +62,10 @@ class StageValidation(Body):
     mode = ChoiceField(conf.MODES)
     verdict = ChoiceField(VERDICTS)
     would_reject = BooleanField(help_text="whether `enforce` would refuse the request")
-    enforce_on = DateField(allow_null=True, help_text="the announced day, once there is one")
+    enforce_on = DateField(
+        allow_null=True,
+        help_text="the announced day while it is to come for this caller: that of Sunset",
+    )
     vocabulary_version = IntegerField()
     unknown = UnknownValue(many=True)
     retired = RetiredValue(many=True)
@@ -143,13 +146,16 @@ class YouSent(Body):
 
 
 class DeprecationNotice(Body):
-    """What to stop sending, and until when."""
+    """What to stop sending, and from when unknown stages are refused."""
 
     mode = ChoiceField(conf.MODES)
     percent = IntegerField(min_value=1, max_value=100)
     effective_mode = ChoiceField(conf.MODES, help_text="what the caller's own requests get")
     since = DateTimeField(allow_null=True)
-    until = DateField(allow_null=True)
+    until = DateField(
+        allow_null=True,
+        help_text="the day from which unknown stages are refused to the caller, while it is to come",
+    )
     valid_stages = texts()
     retired = RetiredSpelling(many=True)
     you_sent = YouSent()

@@ -12,7 +12,8 @@ from stageapp import modes, processes
 from stageapp.management import bars
 from stageapp.management.actor import command_line_person
 from stageapp.management.command import StageCommand
-from stageapp.rollout.changes import Wish, change_mode
+from stageapp.rollout.changes import Wish, change_mode, refusal
+from stageapp.rollout.preview import told
 
 _LONGEST_WAIT = 3600
 
@@ -33,6 +34,16 @@ class Command(StageCommand):
         change.add_argument("--reason", required=True, help="why; kept in the history")
         change.add_argument(
             "--enforce-on", type=_day, metavar="DATE", help="announced first day of enforcement, YYYY-MM-DD"
+        )
+        change.add_argument(
+            "--withdraw-enforce-on",
+            action="store_true",
+            help="take the announced day back; without it the day stays, whatever the mode becomes",
+        )
+        change.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="print what the change would mean for callers and what holds it back; change nothing",
         )
         change.add_argument(
             "--override-gates", metavar="REASON", default="", help="go past gates that do not pass; kept in the history"
@@ -56,6 +67,8 @@ class Command(StageCommand):
         try:
             if options["verb"] == "set":
                 self._set(**options)
+            if options.get("dry_run"):
+                return
             self._show(as_json=options["json"])
         except modes.ModeError as error:
             raise CommandError(str(error)) from None
@@ -70,10 +83,28 @@ class Command(StageCommand):
         wish = Wish(
             mode, reason, 100 if percent is None else percent, more["enforce_on"],
             override=more["override_gates"], break_glass=more["break_glass"],
+            withdraw_enforce_on=more["withdraw_enforce_on"],
         )  # fmt: skip
+        if more["dry_run"]:
+            self._foretell(wish, as_json=more["json"])
+            return
         row = change_mode(command_line_person(), wish)
         if more["wait"] is not None:
             self._wait((row.epoch, row.version), more["wait"], quiet=more["json"])
+
+    def _foretell(self, wish: Wish, *, as_json: bool) -> None:
+        newest = modes.latest()
+        then = wish.after(newest)
+        sentences = told(newest, then)
+        held = refusal(command_line_person(), wish)
+        if as_json:
+            day = then.enforce_on.isoformat() if then.enforce_on else None
+            held_back = str(held) if held else None
+            shown = {"mode": then.mode, "percent": then.percent, "enforce_on": day, "told": sentences}
+            self.stdout.write(json.dumps({**shown, "held_back": held_back}))
+            return
+        self.stdout.write("\n".join(sentences))
+        self.stdout.write(str(held) if held else "Nothing holds the change back. Nothing was changed.")
 
     def _wait(self, order: tuple[int, int], seconds: float, *, quiet: bool) -> None:
         with bars.working("waiting for every process", quiet=quiet):
