@@ -3,8 +3,6 @@
 Whoever calls `unknown_stages` samples; no other event is ever left out.
 """
 
-import datetime
-
 import structlog
 
 _log = structlog.get_logger("stageapp")
@@ -19,13 +17,13 @@ def mode_changed(
     kind: str,
     actor: str,
     reason: str,
-    enforce_on: datetime.date | None,
+    enforce_on: str,
 ) -> None:
-    """Record an authorised change of mode; never sampled. `enforce_on` is the announced day."""
+    """Record an authorised change of mode; never sampled. `enforce_on` is the announced day, if any."""
     _log.info(
         "mode_changed",
         mode=mode, percent=percent, epoch=epoch, version=version, kind=kind, actor=actor, reason=reason,
-        enforce_on=enforce_on.isoformat() if enforce_on else None,
+        enforce_on=enforce_on,
     )  # fmt: skip
 
 

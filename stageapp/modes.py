@@ -347,7 +347,7 @@ def _said_of_the_day(before: datetime.date | None, after: datetime.date | None) 
 def _announce(state: ModeState, row: ModeChange) -> None:
     events.mode_changed(
         mode=row.mode, percent=row.percent, epoch=row.epoch, version=row.version,
-        kind=row.kind, actor=row.actor, reason=row.reason, enforce_on=row.enforce_on,
+        kind=row.kind, actor=row.actor, reason=row.reason, enforce_on=str(row.enforce_on or ""),
     )  # fmt: skip
     adopt(state)
     publish(state)

@@ -1,8 +1,11 @@
 """What the history says, whatever happened in it and whatever clocks wrote it."""
 
 import datetime
+import importlib
 
 import pytest
+from django.apps import apps
+from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,3 +89,28 @@ def test_the_newest_warn_period_counts():
     for _ in range(2):
         newest = WarnPeriod.objects.create(actor="ann", reason="again")
     assert mode_history.read().period_began == newest.created_at
+
+
+def install(configured, settings):
+    settings.STAGE_VALIDATION_MODE = configured
+    with connection.schema_editor(atomic=False) as editor:
+        importlib.import_module("stageapp.migrations.0016_mode").begin_the_history(apps, editor)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("configured, mode", [("off", "off"), ("warn", "warn"), ("enforce", "warn")])
+def test_installing_writes_the_first_change_from_which_days_count(configured, mode, settings):
+    install(configured, settings)
+    row = ModeChange.objects.get()
+    assert (row.mode, row.kind, row.actor, row.percent, row.version) == (mode, "installed", "system", 100, 1)
+    assert mode_history.read().warn_period() == (row.created_at if mode == "warn" else None)
+    assert modes.latest().since == (row.created_at if mode == "warn" else None)
+    assert not mode_history.read().latched
+
+
+@pytest.mark.django_db
+def test_where_somebody_has_set_a_mode_installing_again_writes_nothing(settings):
+    modes.change(mode="off", actor="ann", reason="for a test")
+    install("warn", settings)
+    assert ModeChange.objects.get().actor == "ann"
+    assert modes.latest().mode == "off"

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
 from stageapp import conf
-from stageapp.admin.run_operations import offered
+from stageapp.admin.run_operations import awaits_approval, offered
 from stageapp.admin.screens import BoundedAdmin, PageAdmin, actor, page, require
 from stageapp.admin.site import site
 from stageapp.models.normalization import Plan, PlanEntry, State
@@ -66,6 +66,7 @@ class PlanAdmin(PageAdmin):
             "unknowns_total": row.entries.filter(stage="").count(),
             "meanings": REASONS,
             "operations": offered(request, row.run),
+            "awaits_approval": awaits_approval(row.run),
             "preflight": _preflight(row),
         }
 

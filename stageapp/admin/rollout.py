@@ -116,11 +116,11 @@ def _people(request: HttpRequest, found: Outlook) -> dict[str, Any]:
     if request.user.has_perm("stageapp.view_modeproposal"):
         shown["waiting"] = proposals.waiting()
     if request.user.has_perm("stageapp.view_consumersighting"):
-        shown.update(_consumers(found))
+        shown.update(_consumers(found, canary.may_pin_in(person_of(request.user))))
     return shown
 
 
-def _consumers(found: Outlook) -> dict[str, Any]:
+def _consumers(found: Outlook, may_pin_in: bool) -> dict[str, Any]:
     percent = share_of(found.state)
     members, refused = canary.members(percent), refused_if_enforced()
     share = canary.canary_share(members)
@@ -128,18 +128,18 @@ def _consumers(found: Outlook) -> dict[str, Any]:
     first = sorted(members, key=lambda member: not member.pin)  # pinned ones are always shown
     return {
         "percent": percent, "share_percent": None if share is None else 100 * share,
-        "members": [_member(member) for member in first[:SHOWN_CONSUMERS]], "members_total": len(members),
+        "members": [_member(member, may_pin_in) for member in first[:SHOWN_CONSUMERS]],
+        "members_total": len(members),
         "enforced_total": sum(member.enforced for member in members),
         "refused": [_refused(one, places.get(one.consumer), found) for one in refused[:SHOWN_CONSUMERS]],
         "refused_total": len(refused), "refused_times": sum(one.times for one in refused),
     }  # fmt: skip
 
 
-def _member(member: canary.Member) -> dict[str, Any]:
+def _member(member: canary.Member, may_pin_in: bool) -> dict[str, Any]:
     where = rollout_actions.address("pin")
-    urls = {
-        place: f"{where}?{urlencode({'consumer': member.consumer, 'place': place})}" for place in ("in", "out", "free")
-    }
+    places = ("in", "out", "free") if may_pin_in else ("out", "free")
+    urls = {place: f"{where}?{urlencode({'consumer': member.consumer, 'place': place})}" for place in places}
     return {"member": member, "percent": 100 * member.share, "urls": urls}
 
 

@@ -8,6 +8,7 @@ from stageapp.consumer_audit.callers import DAYS
 from stageapp.consumer_audit.refused import refused_if_enforced
 from stageapp.gates.canary import CANARY_PERCENT
 from stageapp.modes import ModeState
+from stageapp.people import person_of
 from stageapp.rollout import canary, steps
 
 NAMED = 10  # consumers named in a sentence
@@ -23,6 +24,8 @@ def pin(request: HttpRequest, state: ModeState) -> str:
     rule = (
         "Pinned in, a consumer meets enforce as soon as it holds for anybody; pinned out, it meets warn, even at 100 %."
     )
+    if not canary.may_pin_in(person_of(request.user)):
+        rule = f"{rule} With the two-person rule, pinning in takes the permission override_gate, which you lack."
     name, percent = request.GET.get("consumer", ""), share_of(state)
     if not name or not request.user.has_perm("stageapp.view_consumersighting"):
         return rule

@@ -6,13 +6,18 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from stageapp import conf
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import runs
+from stageapp.people import same_person
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One button. `states` are those in which the state table lets it do something, `when` what it takes besides."""
+    """One button. `states` are those in which the state table lets it do something.
+
+    `when` is what it takes besides, of the run and of the name of who asks.
+    """
 
     label: str
     permission: str
@@ -21,7 +26,7 @@ class Operation:
     explanation: str
     done: str
     danger: bool = False
-    when: Callable[[Run], bool] = lambda run: True
+    when: Callable[[Run, str], bool] = lambda run, name: True
 
     @property
     def words(self) -> dict[str, Any]:
@@ -31,11 +36,30 @@ class Operation:
     def allowed(self, request: HttpRequest, run: Run) -> bool:
         """Tell whether this user may do it to the run as it stands."""
         may = run.state in self.states and request.user.has_perm(f"stageapp.{self.permission}")
-        return may and self.when(run)
+        return may and self.when(run, request.user.get_username())
 
 
 def _in(*states: State) -> frozenset[State]:
     return frozenset(states)
+
+
+def _needs_nobody_else(run: Run, name: str) -> bool:
+    """Whether it may start: with the two-person rule it has to be approved first."""
+    return run.state != State.PLANNED or not conf.two_person_rule()
+
+
+def _is_the_second(run: Run, name: str) -> bool:
+    return not (conf.two_person_rule() and same_person(run.plan.actor, name))
+
+
+def awaits_approval(run: Run) -> str:
+    """Return who has to approve the run before it starts, in words; empty where nobody has to."""
+    if _needs_nobody_else(run, ""):
+        return ""
+    return (
+        f"The two-person rule is on: somebody other than {run.plan.actor} with the permission "
+        "approve_run has to approve this run before it starts."
+    )
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -43,12 +67,12 @@ OPERATIONS: dict[str, Operation] = {
         "Start", "operate_run", _in(State.PLANNED, State.APPROVED), runs.start,
         "A worker rewrites the rows batch by batch, exactly as the plan says. It can be paused, cancelled and "
         "rolled back. A plan that nobody has approved is approved by you.",
-        "Started. A worker takes it up within seconds.",
+        "Started. A worker takes it up within seconds.", when=_needs_nobody_else,
     ),
     "approve": Operation(
         "Approve", "approve_run", _in(State.PLANNED), runs.approve,
         "You confirm that the plan with this hash is what should be carried out. Nothing changes yet.",
-        "Approved. It can be started now.",
+        "Approved. It can be started now.", when=_is_the_second,
     ),
     "pause": Operation(
         "Pause", "operate_run", _in(State.RUNNING), runs.pause,
@@ -65,7 +89,7 @@ OPERATIONS: dict[str, Operation] = {
         "No worker has been heard of for 5 minutes. Every shard is taken from its worker, whose database session is "
         "ended: what it had not committed is rolled back, and it can write nothing any more. The checkpoint stands.",
         "Paused by force. Resume it once you know what became of its worker.",
-        danger=True, when=runs.is_stuck,
+        danger=True, when=lambda run, name: runs.is_stuck(run),
     ),
     "cancel": Operation(
         "Cancel for good", "operate_run",

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET
 
 from stageapp.admin import run_parts, run_shards, run_throttle, run_tuning
 from stageapp.admin.confirm import confirmed
-from stageapp.admin.run_operations import OPERATIONS, Operation, offered
+from stageapp.admin.run_operations import OPERATIONS, Operation, awaits_approval, offered
 from stageapp.admin.screens import PageAdmin, actor, page, require
 from stageapp.admin.seal_actions import standing
 from stageapp.admin.site import site
@@ -159,5 +159,6 @@ def _live(request: HttpRequest, run: Run) -> dict[str, Any]:
         "active": run.state in ACTIVE,
         "drain": drain.newest(),
         "operations": offered(request, run),
+        "awaits_approval": awaits_approval(run),
         **run_throttle.context(request, run),
     }

@@ -139,7 +139,7 @@ def _begin_epoch(session: Session, name: str, actor: str, reason: str) -> ModeSt
     new = dataclasses.replace(
         chosen, epoch=max(state.epoch for state in [*held, *known]) + 1,
         version=max(state.version for state in [*held, *known]) + 1,
-        enforce_on=max([*held, *known], key=lambda state: state.order).enforce_on,
+        enforce_on=max([*held, *known[:1]], key=lambda state: state.order).enforce_on,
     )  # fmt: skip
     kind = "downgrade" if chosen.strictness < held[0].strictness or _is_latched() else "manual"
     why = f"Restored from {name}: {reason}"

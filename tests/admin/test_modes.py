@@ -1,7 +1,10 @@
 """The mode page: its figures, and a change from preview to confirm."""
 
+import datetime
+
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -224,3 +227,63 @@ def test_a_mode_for_which_rules_were_set_aside_is_loud_as_long_as_it_holds(brows
     assert alert in browser.get(page).text
     browser.post(SET, choice(mode="warn", percent="", expected_version="1"))
     assert "Rules were set aside" not in browser.get(page).text
+
+
+def announce(day, mode="warn", percent=100):
+    return modes.change(mode=mode, percent=percent, actor="ann", reason="begin", enforce_on=day)
+
+
+def test_the_announced_day_stays_and_the_preview_tells_whom_it_concerns(browser_with):
+    announce(datetime.date(2099, 3, 1))
+    browser = browser_with(VIEW, CHANGE, OVERRIDE)
+    page = browser.get(PREVIEW, {"mode": "enforce", "percent": "10"})
+    assert "The announced day, 2099-03-01, stays." in page.text
+    assert "Callers in the share of 10 % are refused unknown stages now" in page.text
+    assert "Sunset: Sun, 01 Mar 2099 00:00:00 GMT" in page.text
+    browser.post(SET, choice(expected_version="1", override="a test"))
+    assert (modes.latest().mode, modes.latest().enforce_on) == ("enforce", datetime.date(2099, 3, 1))
+
+
+def test_withdrawing_the_day_is_chosen_previewed_and_confirmed_with_a_reason(browser_with):
+    browser = browser_with(VIEW, CHANGE, name="olga")
+    modes.change(mode="warn", actor="ann", reason="begin")
+    assert "withdraw_enforce_on" not in browser.get(PAGE).text
+    announce(datetime.date(2099, 3, 1))
+    assert "withdraw_enforce_on" in browser.get(PAGE).text
+    chosen = {"mode": "warn", "withdraw_enforce_on": "on"}
+    page = browser.get(PREVIEW, chosen)
+    assert "The announced day, 2099-03-01, is withdrawn." in page.text
+    assert modes.latest().enforce_on == datetime.date(2099, 3, 1)
+    hidden = page.context["confirm"]["withdraw_enforce_on"]
+    assert hidden.field.widget.input_type == "hidden"
+    form = {"mode": "warn", "expected_version": "2", "reason": "not yet"}
+    browser.post(SET, {**form, "withdraw_enforce_on": hidden.value()})
+    made = ModeChange.objects.first()
+    assert (made.enforce_on, made.actor) == (None, "olga")
+    assert made.reason == "not yet\nWithdrew the announced day, 2099-03-01."
+    assert "Withdrew the announced day" in browser.get(PAGE).text
+
+
+@pytest.mark.parametrize(
+    "wrong, told",
+    [
+        ({"enforce_on": "2020-01-01"}, "2020-01-01 is in the past."),
+        ({"enforce_on": "2099-01-01", "withdraw_enforce_on": "on"}, "not both"),
+        ({"withdraw_enforce_on": "on"}, "there is none to withdraw"),
+    ],
+)
+def test_a_day_that_cannot_be_is_refused_before_and_at_the_confirmation(browser_with, wrong, told):
+    modes.change(mode="warn", actor="ann", reason="begin")
+    browser = browser_with(VIEW, CHANGE)
+    assert told in browser.get(PREVIEW, {"mode": "warn", **wrong}, follow=True).text
+    form = {"mode": "warn", "expected_version": "1", "reason": "because", **wrong}
+    assert told in browser.post(SET, form, follow=True).text
+    assert ModeChange.objects.count() == 1
+
+
+def test_a_day_that_has_passed_is_said_to_have(browser_with, monkeypatch):
+    today = timezone.now()
+    with monkeypatch.context() as patch:
+        patch.setattr(timezone, "now", lambda: today - datetime.timedelta(days=9))
+        announce((today - datetime.timedelta(days=1)).date())
+    assert "That day has passed, so callers are told of none." in browser_with(VIEW).get(PAGE).text

@@ -130,7 +130,8 @@ def test_past_red_gates_the_step_is_offered_only_to_who_may_override(browser_wit
 def test_a_latch_is_loud_names_who_may_rearm_and_holds_the_others(browser_with, staff_with):
     put("enforce", 10)
     downgrade(actor="guard", reason="9 of 10 requests were refused")
-    staff_with("rearm", name="rita")
+    staff_with("rearm", CHANGE, name="rita")
+    staff_with("rearm", name="rudi")
     staff_with(CHANGE, name="otto")
     page = browser_with(*SEE, CHANGE, "override_gate").get(PAGE)
     latch = page.context["latch"]
@@ -139,8 +140,11 @@ def test_a_latch_is_loud_names_who_may_rearm_and_holds_the_others(browser_with, 
     assert "9 of 10 requests were refused" in page.text
     assert "mode=enforce&amp;percent=10" not in previews(page)
     assert "The latch holds for you" in page.text
+    assert "You may" not in page.text
+    assert "You may" not in browser_with(*SEE, "rearm", name="rick").get(PAGE).text
     armed = browser_with(*SEE, CHANGE, "override_gate", "rearm", name="rosa").get(PAGE)
     assert "mode=enforce&amp;percent=10" in previews(armed)
+    assert "You may." in armed.text
 
 
 def test_without_a_downgrade_there_is_no_latch(browser_with):

@@ -8,16 +8,31 @@ from stageapp.models import ConsumerSighting, Stage, StageAlias
 from stageapp.rollout.canary import bucket
 from tests.api.calls import post
 
+DAY = datetime.date(2099, 12, 24)
 SINCE = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 
 
 def test_names_the_mode_its_dates_and_what_to_send(client_of, consumer, in_mode):
-    in_mode("warn", since=SINCE, enforce_on=datetime.date(2026, 12, 24))
+    in_mode("warn", since=SINCE, enforce_on=DAY)
     found = client_of(consumer).get("/api/deprecations").json()
     assert (found["mode"], found["effective_mode"], found["percent"]) == ("warn", "warn", 100)
-    assert (found["since"], found["until"]) == ("2026-03-01T12:00:00Z", "2026-12-24")
+    assert (found["since"], found["until"]) == ("2026-03-01T12:00:00Z", "2099-12-24")
     assert {"spelling": "Series A", "send": "series_a"} in found["retired"]
     assert found["valid_stages"] == list(vocabulary.current().labels)
+
+
+def test_the_day_is_that_of_the_header_for_who_is_in_the_canary_and_who_is_not(client_of, consumer_named, in_mode):
+    names = sorted(map(str, range(20)), key=bucket)
+    in_mode("enforce", percent=bucket(names[0]) + 1, since=SINCE, enforce_on=DAY)
+    for name, until in ((names[0], None), (names[-1], "2099-12-24")):
+        client = client_of(consumer_named(name, "read", "write"))
+        assert client.get("/api/deprecations").json()["until"] == until
+        assert ("Sunset" in post(client, "allocations", {"wat": 1})) == (until is not None)
+
+
+def test_a_day_that_has_passed_is_told_no_more(client_of, consumer, in_mode):
+    in_mode("warn", since=SINCE, enforce_on=timezone.now().date() - datetime.timedelta(days=1))
+    assert client_of(consumer).get("/api/deprecations").json()["until"] is None
 
 
 def test_what_is_retired_is_understood_and_is_not_canonical(client_of, consumer, in_mode):

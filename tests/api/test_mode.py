@@ -102,9 +102,56 @@ def test_a_token_may_not_go_above_the_default_nor_announce_a_day(token, set_mode
 
 
 def test_a_token_may_not_withdraw_an_announced_day(token, set_mode, put):
-    set_mode("warn", enforce_on=datetime.date(2027, 1, 2))
-    assert put(token, "warn").status_code == 403
-    assert modes.latest().enforce_on == datetime.date(2027, 1, 2)
+    set_mode("enforce", enforce_on=datetime.date(2027, 1, 2))
+    for asked in ({"withdraw_enforce_on": True}, {"enforce_on": "2027-01-03"}):
+        answer = put(token, "warn", **asked)
+        assert (answer.status_code, answer.json()["type"]) == (403, "/problems/mode-not-lowered")
+    assert put(token, "warn").status_code == 200
+    assert (modes.latest().mode, modes.latest().enforce_on) == ("warn", datetime.date(2027, 1, 2))
+    assert put(token, "warn").status_code == 200
+    assert ModeChange.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    "asked, told",
+    [
+        ({"enforce_on": "2020-01-01"}, "2020-01-01 is in the past"),
+        ({"enforce_on": "2099-01-01", "withdraw_enforce_on": True}, "not both"),
+        ({"withdraw_enforce_on": True}, "there is none to withdraw"),
+    ],
+)
+def test_a_day_that_cannot_be_announced_or_withdrawn_is_refused(operator, set_mode, put, asked, told):
+    set_mode("warn")
+    answer = put(operator, "off", **asked)
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/mode-refused")
+    assert told in answer.json()["detail"]
+    assert ModeChange.objects.count() == 1
+
+
+def test_a_session_announces_keeps_moves_and_withdraws_the_day(operator, set_mode, put):
+    set_mode("warn")
+    for asked, day in [
+        ({"enforce_on": "2099-01-01"}, "2099-01-01"),
+        ({}, "2099-01-01"),
+        ({"enforce_on": None}, "2099-01-01"),
+        ({"enforce_on": "2099-02-01"}, "2099-02-01"),
+        ({"withdraw_enforce_on": True}, None),
+    ]:
+        assert put(operator, "warn", **asked).json()["enforce_on"] == day
+    said = [row.reason for row in ModeChange.objects.order_by("version")]
+    assert said == [
+        "for a test",
+        "because\nAnnounced 2099-01-01 as the first day of enforcement.",
+        "because\nAnnounced 2099-02-01 as the first day of enforcement in place of 2099-01-01.",
+        "because\nWithdrew the announced day, 2099-02-01.",
+    ]
+
+
+@pytest.mark.parametrize("flag", ["yes", 1, None])
+def test_the_flag_is_json_s_own(operator, set_mode, put, flag):
+    set_mode("warn", enforce_on=datetime.date(2099, 1, 1))
+    assert put(operator, "warn", withdraw_enforce_on=flag).status_code == 400
+    assert modes.latest().enforce_on == datetime.date(2099, 1, 1)
 
 
 def test_an_outdated_version_is_a_conflict_even_for_what_is_in_force(operator, set_mode, put):

@@ -1,6 +1,7 @@
 import datetime
 
 import pytest
+from django.utils import timezone
 
 from stageapp import traffic, vocabulary
 from stageapp.models import Fund, Stage, StageAlias, Strategy, TrafficWindow
@@ -14,6 +15,7 @@ STAGE_HEADERS = (
 )  # fmt: skip
 RETIRED = {"Series-A": 40, "seed": 60}
 UNKNOWN = {"Series-A": 40, "Sereis B": 60}
+DAY = datetime.date(2099, 12, 24)
 
 
 def stage_headers(response):
@@ -51,7 +53,7 @@ class TestPosts:
         assert counted() == {(label, "off", "unknown", 1, 0, 0)}
 
     def test_warn_accepts_and_tells(self, label, shape, client_of, consumer, in_mode):
-        in_mode("warn", since=SINCE, enforce_on=datetime.date(2026, 12, 24))
+        in_mode("warn", since=SINCE, enforce_on=DAY)
         response = post(client_of(consumer), label, UNKNOWN, shape)
         assert response.status_code == POSTS[label][2]
         assert stage_headers(response) == {
@@ -61,7 +63,7 @@ class TestPosts:
             "X-Stage-Would-Reject": "true",
             "X-Stage-Unknown-Count": "1",
             "Deprecation": "@1772366400",
-            "Sunset": "Thu, 24 Dec 2026 00:00:00 GMT",
+            "Sunset": "Thu, 24 Dec 2099 00:00:00 GMT",
             "Link": '</api/deprecations>; rel="deprecation"',
         }
         pointers = {"list": ("0/stage", "1/stage"), "object": ("Series-A", "Sereis B")}[shape]
@@ -70,7 +72,7 @@ class TestPosts:
             "mode": "warn",
             "verdict": "unknown",
             "would_reject": True,
-            "enforce_on": "2026-12-24",
+            "enforce_on": "2099-12-24",
             "vocabulary_version": vocabulary.newest_version(),
             "unknown": [{"pointer": second, "value": "Sereis B", "reason": "unmapped", "suggestions": ["series_b"]}],
             "retired": [{"pointer": first, "value": "Series-A", "stage": "series_a"}],
@@ -78,6 +80,25 @@ class TestPosts:
         }
         assert stages_of(label, response.json()) == {"series_a"}
         assert counted() == {(label, "warn", "unknown", 1, 0, 0)}
+
+    def test_a_retired_spelling_alone_is_deprecated_without_an_end(self, label, shape, client_of, consumer, in_mode):
+        in_mode("warn", since=SINCE, enforce_on=DAY)
+        response = post(client_of(consumer), label, RETIRED, shape)
+        assert response["Deprecation"] == "@1772366400"
+        assert "Link" in response
+        assert "Sunset" not in response
+
+    def test_who_is_refused_already_is_announced_no_day(self, label, shape, client_of, consumer, in_mode):
+        in_mode("enforce", since=SINCE, enforce_on=DAY)
+        response = post(client_of(consumer), label, UNKNOWN, shape)
+        assert (response.status_code, response["Deprecation"]) == (400, "@1772366400")
+        assert "Sunset" not in response
+
+    def test_a_day_that_has_passed_is_announced_no_more(self, label, shape, client_of, consumer, in_mode):
+        in_mode("warn", since=SINCE, enforce_on=timezone.now().date() - datetime.timedelta(days=1))
+        response = post(client_of(consumer), label, UNKNOWN, shape)
+        assert "Sunset" not in response
+        assert response.json()["stage_validation"]["enforce_on"] is None
 
     def test_enforce_refuses_with_every_unknown_value(self, label, shape, client_of, consumer, in_mode):
         in_mode("enforce")
@@ -104,7 +125,7 @@ class TestPosts:
 
     @pytest.mark.parametrize("mode", ["warn", "enforce"])
     def test_canonical_stages_meet_no_warning(self, mode, label, shape, client_of, consumer, in_mode):
-        in_mode(mode, since=SINCE, enforce_on=datetime.date(2026, 12, 24))
+        in_mode(mode, since=SINCE, enforce_on=DAY)
         response = post(client_of(consumer), label, {"seed": 1}, shape)
         assert stage_headers(response) == {
             "Stage-Validation": f"{mode};verdict=canonical;unknown=0;retired=0",

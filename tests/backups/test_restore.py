@@ -1,6 +1,7 @@
 """On the bad day a backup comes back beside the live database, with the mode no stricter than it was."""
 
 import dataclasses
+import datetime
 import json
 import os
 
@@ -77,6 +78,34 @@ def test_a_new_epoch_begins_with_the_less_strict_mode(history, restored, before,
     newest = modes_in(NEW)[-1]
     assert newest == (2, len(before) + len(after) + 1, *expected)
     assert (done.mode.epoch, done.mode.mode) == (2, expected[0])
+
+
+def announce(day, **more):
+    modes.change(mode="warn", enforce_on=day, **more, **ME)
+
+
+@pytest.mark.parametrize("live", ["there", "lost"])
+def test_the_announced_day_is_the_one_decided_last(history, restored, live):
+    first, moved = datetime.date(2099, 3, 1), datetime.date(2099, 5, 1)
+    announce(first)
+    name = create.create().name
+    announce(moved)
+    if live == "lost":
+        sql("ALTER TABLE stageapp_modechange RENAME TO lost")
+        _no_fast_copy()
+    try:
+        done = restored(name)
+    finally:
+        if live == "lost":
+            sql("ALTER TABLE lost RENAME TO stageapp_modechange")
+    assert done.mode.enforce_on == (moved if live == "there" else first)
+
+
+def test_a_day_withdrawn_since_the_backup_does_not_come_back(history, restored):
+    announce(datetime.date(2099, 3, 1))
+    name = create.create().name
+    announce(None, withdraw_enforce_on=True)
+    assert restored(name).mode.enforce_on is None
 
 
 def test_a_latch_that_was_set_since_the_backup_outlives_the_restore(history, restored):

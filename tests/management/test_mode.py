@@ -159,3 +159,43 @@ def test_the_two_person_rule_needs_somebody_else_or_a_broken_glass(capsys, setti
     assert "two-person rule" in refused(*enforce)
     run(capsys, *enforce, "--break-glass", "the only one awake")
     assert ModeChange.objects.get().override_reason.startswith("BREAK-GLASS: the only one awake\n")
+
+
+def test_an_announced_day_stays_until_it_is_withdrawn(capsys):
+    run(capsys, "set", "warn", "--enforce-on", "2099-03-01", "--reason", "told all")
+    kept = run(capsys, "set", "enforce", "--percent", "10", "--reason", "go", "--override-gates", "a test")
+    assert kept == "enforce for 10 % of consumers (version 1.2, enforcement announced for 2099-03-01)\n"
+    assert (
+        run(capsys, "set", "warn", "--reason", "back") == "warn (version 1.3, enforcement announced for 2099-03-01)\n"
+    )
+    assert run(capsys, "set", "warn", "--withdraw-enforce-on", "--reason", "not yet") == "warn (version 1.4)\n"
+    assert ModeChange.objects.first().reason == "not yet\nWithdrew the announced day, 2099-03-01."
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (["--enforce-on", "2020-01-01"], "2020-01-01 is in the past"),
+        (["--enforce-on", "2099-01-01", "--withdraw-enforce-on"], "not both"),
+        (["--withdraw-enforce-on"], "there is none to withdraw"),
+    ],
+)
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_day_that_cannot_be_is_refused_and_nothing_is_changed(arguments, told, dry):
+    assert told in refused("set", "warn", "--reason", "x", *arguments, *dry)
+    assert not ModeChange.objects.exists()
+
+
+def test_a_dry_run_tells_what_callers_would_see_and_what_holds_it_back(capsys):
+    run(capsys, "set", "warn", "--enforce-on", "2099-03-01", "--reason", "told all")
+    asked = ["set", "enforce", "--percent", "10", "--reason", "go", "--dry-run"]
+    printed = run(capsys, *asked)
+    assert "The announced day, 2099-03-01, stays." in printed
+    assert "Callers in the share of 10 % are refused" in printed
+    assert "Held back by" in printed
+    document = json.loads(run(capsys, *asked, "--json"))
+    assert (document["mode"], document["percent"], document["enforce_on"]) == ("enforce", 10, "2099-03-01")
+    assert document["held_back"].startswith("Held back by")
+    assert document["told"] == printed.splitlines()[:3]
+    assert "Nothing was changed." in run(capsys, "set", "off", "--reason", "x", "--dry-run")
+    assert ModeChange.objects.count() == 1
