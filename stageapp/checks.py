@@ -20,7 +20,7 @@ from stageapp.normalization.errors import TargetError
 TAG = "stageapp"
 LOCK_SECONDS_CAP = 10.0  # writers queue behind whoever waits for the table
 
-_MODE_MEANING = "The setting counts only when the database is installed, and while no store answers."
+_MODE_MEANING = "It counts only when the database is installed, and while no store answers."
 
 
 @register(TAG)

@@ -19,7 +19,7 @@ def mode_changed(
     reason: str,
     enforce_on: str,
 ) -> None:
-    """Record an authorised change of mode; never sampled. `enforce_on` is the announced day, if any."""
+    """Record an authorised change of mode; never sampled. `enforce_on` is the announced day."""
     _log.info(
         "mode_changed",
         mode=mode, percent=percent, epoch=epoch, version=version, kind=kind, actor=actor, reason=reason,

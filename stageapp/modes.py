@@ -68,11 +68,13 @@ class ModeState:
     def day_to_come(self) -> datetime.date | None:
         """Return the announced day until it is over, or None: what callers are told.
 
-        A day that went by while callers were still warned announces nothing, nor does one before the warnings began.
+        A day that went by while callers were still warned announces nothing, nor does one before
+        the warnings began.
         """
         if self.enforce_on is None or is_past(self.enforce_on):
             return None
-        return self.enforce_on if self.since is None or first_moment(self.enforce_on) >= self.since else None
+        before_warnings = self.since is not None and first_moment(self.enforce_on) < self.since
+        return None if before_warnings else self.enforce_on
 
     def agrees_with(self, other: "ModeState") -> bool:
         """Tell whether both say the same, whoever told it."""
@@ -250,13 +252,13 @@ def change(
     kind: str = "manual",
     override_reason: str = "",
 ) -> ModeChange:
-    """Write an authorised change; the only writer of ModeChange but for the installation and a restore.
+    """Write an authorised change; the only writer of ModeChange but for installing and restoring.
 
     Without `enforce_on` the announced day stays as it is, whatever the mode becomes.
 
     Raises:
-        ModeError: the values make no mode, the day cannot be announced or withdrawn, or the actor or the reason is
-            empty.
+        ModeError: the values make no mode, the day cannot be announced or withdrawn, or the actor
+            or the reason is empty.
         VersionConflict: `expected_version` is not the newest.
     """
     check(mode, percent, reason)
@@ -308,10 +310,10 @@ def is_past(day: datetime.date) -> bool:
 
 
 def check_day(day: datetime.date) -> None:
-    """Require that a day can still be announced: Sunset (RFC 8594) stands for it; raises ModeError."""
+    """Require that a day can still be announced, as Sunset (RFC 8594) is; raises ModeError."""
     if is_past(day):
         today = timezone.now().astimezone(datetime.UTC).date()
-        raise ModeError(f"{day} is in the past. Announce {today}, which is today in UTC, or a later day.")
+        raise ModeError(f"{day} is in the past. Announce {today} (today in UTC) or a later day.")
 
 
 def next_day(

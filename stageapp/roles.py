@@ -15,16 +15,16 @@ from stageapp.models.permissions import ROLES, RoleGrant
 def create_roles(app_config: Any, using: str = "default", apps: Apps = all_apps, **_: Any) -> None:
     """Create missing groups, and give each its permissions and the right to look at everything.
 
-    Each permission is given once, also to a group that exists: what a later release adds arrives, and what a
-    person took away stays away. `apps` is what has been migrated so far: where that is without groups
-    (`migrate stageapp 0001`), a later migration makes them.
+    Each permission is given once, also to a group that exists: what a later release adds arrives,
+    and what a person took away stays away. `apps` is what has been migrated so far: where that is
+    without groups (`migrate stageapp 0001`), a later migration makes them.
     """
     try:
         apps.get_model("auth", "Group")
         apps.get_model("stageapp", "RoleGrant")
     except LookupError:
         return
-    if not router.allow_migrate_model(using, Group):
+    if not all(router.allow_migrate_model(using, model) for model in (Group, RoleGrant)):
         return
     create_permissions(app_config, verbosity=0, using=using)
     for name in ROLES:
@@ -32,7 +32,7 @@ def create_roles(app_config: Any, using: str = "default", apps: Apps = all_apps,
 
 
 def _complete(name: str, using: str) -> None:
-    """Give a role what it was never given; a group that was deleted and is made anew starts from nothing."""
+    """Give a role what it was never given; a group that is made anew is given everything."""
     group, created = Group.objects.using(using).get_or_create(name=name)
     grants = RoleGrant.objects.using(using)
     given = grants.filter(role=name).values_list("codename", flat=True)

@@ -36,9 +36,9 @@ def _vocabulary_outlives_a_flush():
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
-    """Every test writes its own history of the mode: it begins without the row that installing wrote.
+    """Every test writes its own history of the mode, without the row that installing wrote.
 
-    A transactional test ends by emptying every table, so other tests could not rely on that row anyway.
+    A transactional test ends by emptying every table, so no other could rely on that row anyway.
     """
     with django_db_blocker.unblock(), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL stageapp.prune = 'on'")

@@ -1,4 +1,4 @@
-"""A new database and one of the release before, by `migrate` itself: the mode's first change, and the roles."""
+"""A new database and one of the release before, by `migrate`: the first change, and the roles."""
 
 import json
 import os
@@ -12,7 +12,8 @@ from tests.processes import database_url
 
 NEW = f"stage_installed_{os.getpid()}"  # several sessions may share the server
 HELD = (
-    "SELECT codename FROM auth_permission p JOIN auth_group_permissions h ON h.permission_id = p.id "
+    "SELECT codename FROM auth_permission p "
+    "JOIN auth_group_permissions h ON h.permission_id = p.id "
     "JOIN auth_group g ON g.id = h.group_id WHERE g.name = %s"
 )
 REVOKE = (
@@ -24,7 +25,8 @@ REVOKE = (
 @pytest.fixture
 def installed(db):
     """Make a database by `migrate`; return a function that asks it, and its URL."""
-    at = {name: connection.get_connection_params()[name] for name in ("host", "port", "user", "password")}
+    names = ("host", "port", "user", "password")
+    at = {name: connection.get_connection_params()[name] for name in names}
     with psycopg.connect(**at, dbname="postgres", autocommit=True) as server:
         server.execute(f"CREATE DATABASE {NEW}")
         url = f"{database_url().rpartition('/')[0]}/{NEW}"

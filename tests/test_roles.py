@@ -86,7 +86,8 @@ def test_a_group_that_exists_gets_what_a_later_release_adds():
     for name in ROLES:  # as the release before left it: approvers lack change_mode, a table is new
         Group.objects.get(name=name).permissions.remove(new)
     approvers = Group.objects.get(name="Stage approvers")
-    approvers.permissions.remove(*Permission.objects.filter(codename__in=["change_mode", "seal_target"]))
+    taken = Permission.objects.filter(codename__in=["change_mode", "seal_target"])
+    approvers.permissions.remove(*taken)
     forget_grants()
     importlib.import_module("stageapp.migrations.0016_mode").record_what_roles_were_given(
         django_apps, connection.schema_editor()

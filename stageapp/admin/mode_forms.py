@@ -24,7 +24,7 @@ class ModeForm(forms.Form):
     enforce_on = forms.DateField(
         required=False,
         label="Announced first day of enforcement",
-        help_text="Optional; callers see it in their answers. Empty leaves the announced day as it is.",
+        help_text="Optional; callers see it in their answers. Empty: the announced day stays.",
         widget=forms.DateInput(attrs={"type": "date"}),
     )
     withdraw_enforce_on = forms.BooleanField(required=False, label="Withdraw the announced day")
@@ -40,10 +40,11 @@ class ModeForm(forms.Form):
         return day
 
     def clean(self) -> dict[str, Any]:
-        """Require that a percentage belongs to enforce, and that a day is announced or withdrawn."""
+        """Require that a percentage belongs to enforce, and one thing at a time for the day."""
         values = self.cleaned_data
         if values.get("enforce_on") and values.get("withdraw_enforce_on"):
-            self.add_error("withdraw_enforce_on", "Announce a day or withdraw the one announced, not both.")
+            refusal = "Announce a day or withdraw the one announced, not both."
+            self.add_error("withdraw_enforce_on", refusal)
         if values.get("mode") != "enforce" and values.get("percent") not in (None, 100):
             self.add_error("percent", "A percentage belongs to enforce. Leave it empty.")
         values["percent"] = values.get("percent") or 100

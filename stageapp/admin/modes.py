@@ -29,7 +29,16 @@ class ModeChangeAdmin(ReadOnlyAdmin):
     """The history of the mode, under the mode itself."""
 
     change_list_template = "admin/stageapp/mode.html"
-    list_display = ["version", "shown", "enforce_on", "created_at", "actor", "kind", "reason", "override_reason"]
+    list_display = [
+        "version",
+        "shown",
+        "enforce_on",
+        "created_at",
+        "actor",
+        "kind",
+        "reason",
+        "override_reason",
+    ]
     list_display_links = None
     sortable_by = ()
     search_fields = ["actor", "reason"]
@@ -86,14 +95,16 @@ def _propose(request: HttpRequest, wish: Wish) -> None:
     except modes.ModeError as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.warning(request, f"The two-person rule is on: proposal {made.pk} waits for somebody else.")
+        waits = f"proposal {made.pk} waits for somebody else."
+        messages.warning(request, f"The two-person rule is on: {waits}")
 
 
 def mode_context() -> dict[str, Any]:
     """Return what the mode page shows above its history."""
     arrived = traffic.summary()
     state = modes.latest()
-    form = ModeForm(initial={"mode": state.mode, "percent": state.percent if state.percent < 100 else None})
+    share = state.percent if state.percent < 100 else None
+    form = ModeForm(initial={"mode": state.mode, "percent": share})
     if state.enforce_on is None:
         del form.fields["withdraw_enforce_on"]
     return {

@@ -37,7 +37,7 @@ class ModeProposalAdmin(PageAdmin):
         ]
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """Return the proposal, what it would tell callers, and what keeps this user from approving it."""
+        """Return the proposal, what it would tell callers, and what holds this user back."""
         context: dict[str, Any] = {"proposal": row, "title": f"Proposal {row.pk}"}
         if row.status != "open":
             return context

@@ -67,7 +67,7 @@ def _gates(found: Outlook) -> list[dict[str, Any]]:
 
 
 def _latch(found: Outlook) -> dict[str, Any] | None:
-    """Return the downgrade that stands, and who may raise the mode again: that takes two permissions."""
+    """Return the downgrade that stands, and who may raise the mode: it takes two permissions."""
     if not found.latched:
         return None
     may_change = User.objects.with_perm("stageapp.change_mode", backend=_BACKEND)
@@ -139,7 +139,8 @@ def _consumers(found: Outlook, may_pin_in: bool) -> dict[str, Any]:
 def _member(member: canary.Member, may_pin_in: bool) -> dict[str, Any]:
     where = rollout_actions.address("pin")
     places = ("in", "out", "free") if may_pin_in else ("out", "free")
-    urls = {place: f"{where}?{urlencode({'consumer': member.consumer, 'place': place})}" for place in places}
+    name = member.consumer
+    urls = {one: f"{where}?{urlencode({'consumer': name, 'place': one})}" for one in places}
     return {"member": member, "percent": 100 * member.share, "urls": urls}
 
 

@@ -25,7 +25,8 @@ def pin(request: HttpRequest, state: ModeState) -> str:
         "Pinned in, a consumer meets enforce as soon as it holds for anybody; pinned out, it meets warn, even at 100 %."
     )
     if not canary.may_pin_in(person_of(request.user)):
-        rule = f"{rule} With the two-person rule, pinning in takes the permission override_gate, which you lack."
+        lacking = "pinning in takes the permission override_gate, which you lack."
+        rule = f"{rule} With the two-person rule, {lacking}"
     name, percent = request.GET.get("consumer", ""), share_of(state)
     if not name or not request.user.has_perm("stageapp.view_consumersighting"):
         return rule

@@ -1,4 +1,4 @@
-"""GET /api/deprecations: from when unknown stages are refused, which spellings are retired, and what to send."""
+"""GET /api/deprecations: when unknown stages will be refused, what is retired, what to send."""
 
 from typing import Any
 
@@ -22,8 +22,8 @@ class Deprecations(Endpoint):
     def get(self, request: Request) -> Response:
         """Return the mode, its dates, and every spelling that is understood but is not the stage itself.
 
-        `until` is the day from which unknown stages are refused to this caller: that of the header Sunset. Retired
-        spellings are understood in every mode, so no day ends them.
+        `until` is the day from which unknown stages are refused to this caller, as in the header
+        Sunset. Retired spellings are understood in every mode, so no day ends them.
         Other spellings that the text rules reduce to one of these (case, blanks, hyphens) are retired too.
         `you_sent` is what the caller itself sent of late that is not a stage; a request takes a few seconds to get in.
         """

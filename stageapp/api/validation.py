@@ -98,7 +98,7 @@ def block(met: Encounter, unallocated: float | None) -> dict[str, Any]:
 
 
 def headers(met: Encounter) -> dict[str, str]:
-    """Return what the mode adds: the verdict as a structured field (RFC 9651), and the X-Stage headers.
+    """Return what the mode adds: the verdict as a structured field (RFC 9651), X-Stage headers.
 
     Sunset stands only on answers whose values will be refused from a day to come.
     """
@@ -119,7 +119,7 @@ def headers(met: Encounter) -> dict[str, str]:
 
 
 def until(state: ModeState, mode: str) -> datetime.date | None:
-    """Return the day from which unknown stages are refused to who meets this mode; None without one to come.
+    """Return the day from which a caller in this mode is refused unknown stages, or None.
 
     Headers, bodies and /api/deprecations all ask here, so that they say the same.
     """
@@ -132,9 +132,10 @@ def _warnings(decision: Decision) -> list[str]:
 
 
 def _deprecation(state: ModeState, ends_on: datetime.date | None) -> dict[str, str]:
-    """Return Deprecation (RFC 9745) since warnings began, Sunset (RFC 8594) where a day ends it, and Link.
+    """Return Deprecation (RFC 9745) since warnings began, Sunset (RFC 8594) if it ends, and Link.
 
-    `ends_on` is the day from which what was sent is refused: a retired spelling has none, `enforce` takes it too.
+    `ends_on` is the day from which what was sent is refused. A retired spelling has none: even
+    `enforce` takes it.
     """
     found = {"Link": f'<{DEPRECATIONS}>; rel="deprecation"'}
     if state.since is not None:

@@ -129,8 +129,8 @@ def _begin_epoch(session: Session, name: str, actor: str, reason: str) -> ModeSt
     """Write the mode of the restored database as the first of a new epoch, and return it.
 
     Processes know newer versions than the backup holds; only a higher epoch makes them follow. The mode is the less
-    strict one of the backup's and the live one; where nobody can tell the live one, at most `warn`. The announced day
-    is what was decided last, whichever of them holds that.
+    strict one of the backup's and the live one; where nobody can tell the live one, at most `warn`.
+    The announced day is what was decided last, whichever of them holds that.
     """
     held = [ModeState(*row) for row in session.execute(_LATEST).fetchall()] or [ModeState(conf.default_mode())]
     known = _known_elsewhere()

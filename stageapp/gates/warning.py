@@ -53,7 +53,7 @@ def _days(counted: list[Slot], wanted: GateThresholds) -> Condition:
 def _complete(count: int, began: datetime.datetime | None, wanted: GateThresholds) -> Condition:
     threshold = f"the last {wanted.warn_days} days, with {wanted.day_sample} requests or more each"
     if began is None:
-        why = "callers are not warned: no warn period has begun. Set the mode to warn, with a reason"
+        why = "callers are not warned: no warn period has begun. Set the mode to warn"
         return Condition("days", threshold, 0, Verdict.NO_DATA, why)
     verdict = Verdict.PASS if count == wanted.warn_days else Verdict.NO_DATA
     return Condition("days", threshold, count, verdict, f"warn period since {began:%F %H:%M} UTC")

@@ -1,4 +1,4 @@
-"""The first change of mode is the installation's, a proposal may withdraw the day, and roles gain what is new."""
+"""Installing writes the first change of mode, a proposal may withdraw the day, roles gain."""
 
 from django.db import migrations, models
 
@@ -24,19 +24,23 @@ def record_what_roles_were_given(apps, schema_editor):
     except LookupError:
         return  # `migrate stageapp` alone on an empty database: there is no group yet
     for group in group_model.objects.using(using).filter(name__in=GIVEN_BEFORE):
-        held = group.permissions.filter(content_type__app_label="stageapp").values_list("codename", flat=True)
+        ours = group.permissions.filter(content_type__app_label="stageapp")
+        held = ours.values_list("codename", flat=True)
         for codename in sorted({*GIVEN_BEFORE[group.name], *held}):
             grants.create(role=group.name, codename=codename)
 
 
 def begin_the_history(apps, schema_editor):
-    """Write the first change of mode, unless there is one: callers are warned from here on, and days count."""
+    """Write the first change of mode, unless there is one; days in warn count from here."""
     changes = apps.get_model("stageapp", "ModeChange").objects.using(schema_editor.connection.alias)
     if not changes.exists():
         changes.create(
-            version=1, mode=conf.default_mode(), kind="installed", actor="system",
+            version=1,
+            mode=conf.default_mode(),
+            kind="installed",
+            actor="system",
             reason="Installed: the mode is that of STAGE_VALIDATION_MODE.",
-        )  # fmt: skip
+        )
 
 
 class Migration(migrations.Migration):
@@ -83,7 +87,15 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="RoleGrant",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
                 ("role", models.CharField(max_length=150)),
                 ("codename", models.CharField(max_length=100)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -91,7 +103,12 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["id"],
                 "default_permissions": ("view",),
-                "constraints": [models.UniqueConstraint(fields=("role", "codename"), name="one_role_grant")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("role", "codename"),
+                        name="one_role_grant",
+                    ),
+                ],
             },
         ),
         migrations.RunPython(record_what_roles_were_given, migrations.RunPython.noop),

@@ -97,7 +97,7 @@ def pin(consumer: str, place: str, *, person: Person, reason: str) -> ConsumerPi
 
 
 def may_pin_in(person: Person) -> bool:
-    """Whether somebody may put consumers into the canary: with the two-person rule it takes `override_gate`."""
+    """Whether somebody may put consumers into the canary: with two persons, by `override_gate`."""
     return not conf.two_person_rule() or "override_gate" in person.may
 
 

@@ -21,8 +21,9 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody asks for. `override` and `break_glass` are reasons for going past gates or without a second.
+    """What somebody asks for.
 
+    `override` and `break_glass` are reasons for going past gates or without a second person.
     Without `enforce_on` the announced day stays; only `withdraw_enforce_on` takes it back.
     """
 
@@ -40,11 +41,15 @@ class Wish:
         return ModeState(self.mode, self.percent)
 
     def after(self, newest: ModeState) -> ModeState:
-        """Return what holds once it is granted; raises ModeError where the day cannot be announced or withdrawn."""
+        """Return what holds once it is granted.
+
+        Raises:
+            ModeError: the day cannot be announced or withdrawn.
+        """
         day = modes.next_day(newest, self.enforce_on, withdraw=self.withdraw_enforce_on)
-        # Who leaves `off` begins to warn now; until then and after that the warnings began when they did.
-        since = newest.since or timezone.now()
-        return ModeState(self.mode, self.percent, enforce_on=day, since=None if self.mode == "off" else since)
+        began = newest.since or timezone.now()  # leaving `off` begins the warnings
+        since = None if self.mode == "off" else began
+        return ModeState(self.mode, self.percent, enforce_on=day, since=since)
 
 
 def change_mode(
@@ -107,10 +112,16 @@ def _allow(
     return _allow_raise(person, wish, newest, approved_by, now)
 
 
-def _allow_raise(person: Person, wish: Wish, newest: ModeState, approved_by: str, now: datetime.datetime) -> list[Gate]:
+def _allow_raise(
+    person: Person,
+    wish: Wish,
+    newest: ModeState,
+    approved_by: str,
+    now: datetime.datetime,
+) -> list[Gate]:
     """Return the gates that the person goes past; raises what holds the change back.
 
-    The second person is asked for first: latch and gates ask for the permissions of the one who approves.
+    The second person is asked for first: latch and gates ask for the permissions of who approves.
     """
     alone = not (approved_by or wish.break_glass.strip())
     if wish.mode == "enforce" and conf.two_person_rule() and alone:

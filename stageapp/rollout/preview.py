@@ -1,4 +1,4 @@
-"""What stands before a change of mode, and what callers will be told, before anybody confirms it."""
+"""What stands before a change of mode, and what callers would be told after it."""
 
 import datetime
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Outcome:
 
     @property
     def may_override(self) -> bool:
-        """Tell whether there is something to go past, and the person may, or may propose it to one who may."""
+        """Tell whether there is something to go past, and the person may, or may propose it."""
         return bool(self.holding) and (self.may_override_gates or self.second_person)
 
     @property
@@ -41,7 +41,7 @@ class Outcome:
     def possible(self) -> bool:
         """Tell whether the person can make or propose the change.
 
-        Of a proposal, latch and gates are asked at the approval, with the permissions of who approves.
+        Of a proposal, latch and gates are asked at the approval, of the one who approves.
         """
         may_make = not self.latched and (not self.holding or self.may_override_gates)
         return self.second_person or may_make
@@ -66,14 +66,16 @@ def told(now: ModeState, then: ModeState) -> tuple[str, ...]:
 
 
 def _of_the_day(now: ModeState, then: ModeState) -> str:
-    if then.enforce_on is None:
-        return f"The announced day, {now.enforce_on}, is withdrawn." if now.enforce_on else "No day is announced."
-    if then.enforce_on != now.enforce_on:
-        moved = f" The day announced before, {now.enforce_on}, no longer holds." if now.enforce_on else ""
-        return f"{then.enforce_on} is announced as the first day of enforcement.{moved}"
+    before, after = now.enforce_on, then.enforce_on
+    if after is None:
+        return f"The announced day, {before}, is withdrawn." if before else "No day is announced."
+    if after != before:
+        moved = f" The day announced before, {before}, no longer holds." if before else ""
+        return f"{after} is announced as the first day of enforcement.{moved}"
     if then.day_to_come is None:
-        return f"The announced day, {then.enforce_on}, stays but has passed: announce another day or withdraw it."
-    return f"The announced day, {then.enforce_on}, stays."
+        advice = "announce another day or withdraw it"
+        return f"The announced day, {after}, stays but has passed: {advice}."
+    return f"The announced day, {after}, stays."
 
 
 def _of_callers(then: ModeState) -> tuple[str, ...]:
@@ -81,12 +83,13 @@ def _of_callers(then: ModeState) -> tuple[str, ...]:
     if then.mode == "off":
         where = f" GET /api/deprecations still names {day}." if day else ""
         return (f"Answers tell callers nothing.{where}",)
-    warned = (
-        f"are warned; where enforce would refuse, answers carry Sunset: {http_date(first_moment(day).timestamp())}, "
-        f"and GET /api/deprecations says until {day}."
-        if day
-        else "are warned; answers carry no Sunset, and GET /api/deprecations says no day."
-    )
+    warned = "are warned; answers carry no Sunset, and GET /api/deprecations says no day."
+    if day:
+        sunset = f"Sunset: {http_date(first_moment(day).timestamp())}"
+        warned = (
+            f"are warned; where enforce would refuse, answers carry {sunset}, "
+            f"and GET /api/deprecations says until {day}."
+        )
     refused = "are refused unknown stages now; they are told no day, as theirs has come."
     if then.mode == "warn":
         return (f"All callers {warned}",)

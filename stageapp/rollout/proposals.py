@@ -21,8 +21,8 @@ def propose(person: Person, wish: Wish) -> ModeProposal:
     """Propose to enforce, for another person to approve. The gates are asked when it is approved.
 
     Raises:
-        ModeError: the values make no mode, the day cannot be announced or withdrawn, the reason is empty, or it is
-            not stricter than the mode in force.
+        ModeError: the values make no mode, the day cannot be announced or withdrawn, the reason is
+            empty, or it is not stricter than the mode in force.
     """
     modes.check(wish.mode, wish.percent, wish.reason)
     newest = modes.latest()
@@ -43,7 +43,7 @@ def approve(proposal: ModeProposal, person: Person, reason: str = "") -> ModeCha
 
     Raises:
         SecondPersonNeeded: the approver is the one who proposed it.
-        ProposalError: it is not open any more, the mode has changed since it was made, or its day is past.
+        ProposalError: it is not open any more, the mode has changed since, or its day is past.
         ModeError: the change is refused, see `change_mode`.
     """
     if same_person(proposal.actor, person.name):
@@ -55,7 +55,12 @@ def approve(proposal: ModeProposal, person: Person, reason: str = "") -> ModeCha
     proposer = Person(proposal.actor, person.may)
     with transaction.atomic():
         _end(proposal, "approved", f"approved by {person.name}: {reason}".rstrip(": "), approved_by=person.name)
-        return change_mode(proposer, wish_of(proposal), expected_version=proposal.version, approved_by=person.name)
+        return change_mode(
+            proposer,
+            wish_of(proposal),
+            expected_version=proposal.version,
+            approved_by=person.name,
+        )
 
 
 def hindrance(proposal: ModeProposal, person: Person) -> str:
@@ -69,7 +74,7 @@ def hindrance(proposal: ModeProposal, person: Person) -> str:
 
 
 def would_tell(proposal: ModeProposal) -> tuple[str, ...]:
-    """Return what callers would be told once it is approved; nothing where it does not fit what holds now."""
+    """Return what callers would be told once it is approved; nothing where it is outdated."""
     newest = modes.latest()
     return () if _outdated(proposal, newest) else told(newest, wish_of(proposal).after(newest))
 

@@ -82,9 +82,13 @@ def take_next(now: datetime.datetime | None = None) -> ModeChange | None:
     try:
         with transaction.atomic():
             row = change_mode(
-                Person(f"planned by {step.actor}"[:200]), Wish("enforce", step.reason, step.percent),
-                expected_version=newest.version, kind="scheduled", approved_by=step.approved_by, now=now,
-            )  # fmt: skip
+                Person(f"planned by {step.actor}"[:200]),
+                Wish("enforce", step.reason, step.percent),
+                expected_version=newest.version,
+                kind="scheduled",
+                approved_by=step.approved_by,
+                now=now,
+            )
             steps.finish(step, row)
     except (GatesHold, VersionConflict):
         return None

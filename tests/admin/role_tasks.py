@@ -76,7 +76,11 @@ class World:
         noon = timezone.now().replace(hour=12, minute=0, second=0, microsecond=0)
         for days in range(1, 8):
             TrafficHour.objects.create(
-                started_at=noon - days * DAY, endpoint="e", mode="warn", verdict="canonical", requests=300
+                started_at=noon - days * DAY,
+                endpoint="e",
+                mode="warn",
+                verdict="canonical",
+                requests=300,
             )
         self.done()
         marks.record_audit(ANN, "nobody sends anything strange")
@@ -306,9 +310,15 @@ def guard(world):
 
 
 def add_an_alias(world):
-    form = {"spelling": "Sprout", "stage": Stage.objects.get(slug="seed").pk, "reason": "", "source": ""}
+    form = {
+        "spelling": "Sprout",
+        "stage": Stage.objects.get(slug="seed").pk,
+        "reason": "",
+        "source": "",
+    }
     worked = StageAlias.objects.filter(key="sprout").exists
-    return Attempt(reverse("admin:stageapp_stagealias_add"), worked, {**form, "comment": "", "why": "seen"})
+    form |= {"comment": "", "why": "seen"}
+    return Attempt(reverse("admin:stageapp_stagealias_add"), worked, form)
 
 
 def decide(world):
@@ -358,15 +368,29 @@ def revoke_a_token(world):
 def backup(verb):
     def attempt(world):
         made = Backup.objects.create(
-            name="stage-1", taken_at=timezone.now(), ended_at=timezone.now(), bytes=7, actor="ann", reason="x"
+            name="stage-1",
+            taken_at=timezone.now(),
+            ended_at=timezone.now(),
+            bytes=7,
+            actor="ann",
+            reason="x",
         )
         one = made if backup_actions.ACTIONS[verb].one else None
-        return Attempt(backup_actions.address(verb, one), BackupJob.objects.filter(verb=verb).exists, WHY)
+        worked = BackupJob.objects.filter(verb=verb).exists
+        return Attempt(backup_actions.address(verb, one), worked, WHY)
 
     return attempt
 
 
-SEALING = {"Seal a column": seal_it, "Unseal a column": unseal, "Switch the guard of a column": guard}
+def approve_a_plan(world):
+    return operating(world.fixture("plan").run, "approve", "approved")
+
+
+SEALING = {
+    "Seal a column": seal_it,
+    "Unseal a column": unseal,
+    "Switch the guard of a column": guard,
+}
 TASKS = {
     "See every page": see,
     "Lower the mode": lower,
@@ -389,7 +413,7 @@ TASKS = {
     "Mark the consumers audited": audit,
     "Send a test delivery": send_a_test,
     "Make a plan": plan,
-    "Approve somebody else's plan": lambda world: operating(world.fixture("plan").run, "approve", "approved"),
+    "Approve somebody else's plan": approve_a_plan,
     "Start a run": lambda world: operating(world.fixture("plan").run, "start", "running"),
     "Pause a run": lambda world: operating(world.started(), "pause", "paused"),
     "Resume a run": lambda world: operating(paused(world), "resume", "running"),

@@ -241,7 +241,8 @@ def test_the_announced_day_stays_and_the_preview_tells_whom_it_concerns(browser_
     assert "Callers in the share of 10 % are refused unknown stages now" in page.text
     assert "Sunset: Sun, 01 Mar 2099 00:00:00 GMT" in page.text
     browser.post(SET, choice(expected_version="1", override="a test"))
-    assert (modes.latest().mode, modes.latest().enforce_on) == ("enforce", datetime.date(2099, 3, 1))
+    newest = modes.latest()
+    assert (newest.mode, newest.enforce_on) == ("enforce", datetime.date(2099, 3, 1))
 
 
 def test_withdrawing_the_day_is_chosen_previewed_and_confirmed_with_a_reason(browser_with):

@@ -22,11 +22,14 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "admin.md"
 
 
 def table():
-    """Return the table of the document: each task with the permissions it takes and the roles that do it."""
+    """Return the table of the document: task → what it takes, and the cell of each role."""
     text = DOCUMENT.read_text(encoding="utf-8").partition("## Roles")[2]
     lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     roles = lines[0][2:]
-    return {task: (takes, dict(zip(roles, cells, strict=True))) for task, takes, *cells in lines[1:]}
+    found = {}
+    for task, takes, *cells in lines[1:]:
+        found[task] = (takes, dict(zip(roles, cells, strict=True)))
+    return found
 
 
 CELLS = [(task, role, cell) for task, (_, cells) in table().items() for role, cell in cells.items()]
@@ -63,7 +66,7 @@ def hold(task, role, cell, request):
     if cell == "yes":
         assert answer.status_code in (200, 302)
     elif answer.status_code != 403:
-        # Only who may do part of it gets this far: the refusal names the permission that is missing.
+        # Only who may do part of it gets this far: the refusal names what is missing.
         missing = [name for name in takes if name not in ROLES[role]]
         assert takes[0] in ROLES[role]
         assert any(name in words_of(answer, browser) for name in missing)
@@ -117,9 +120,16 @@ def test_two_persons_from_proposal_to_effect_after_a_downgrade_and_past_a_gate(s
     assert "You may" not in rollout.text
     assert "You may approve it." in page_of(approvers[0], "rollout").text
 
-    looked = operator.get(reverse("admin:stageapp_modechange_preview"), {"mode": "enforce", "percent": 10})
+    preview = reverse("admin:stageapp_modechange_preview")
+    looked = operator.get(preview, {"mode": "enforce", "percent": 10})
     assert "Whoever approves your proposal needs the permission rearm" in looked.text
-    form = {"mode": "enforce", "percent": 10, "expected_version": 2, "override": "agreed with all", **WHY}
+    form = {
+        "mode": "enforce",
+        "percent": 10,
+        "expected_version": 2,
+        "override": "agreed with all",
+        **WHY,
+    }
     told = operator.post(reverse("admin:stageapp_modechange_set"), form, follow=True)
     assert "waits for somebody else" in told.text
     assert modes.latest().mode == "warn"
@@ -127,7 +137,10 @@ def test_two_persons_from_proposal_to_effect_after_a_downgrade_and_past_a_gate(s
 
     approve = reverse("admin:stageapp_modeproposal_approve", args=[proposal.pk])
     colleague = browser_of_a("Stage operators", "otto")
-    for browser, why in ((operator, "Somebody else has to approve it."), (colleague, "permission rearm")):
+    for browser, why in (
+        (operator, "Somebody else has to approve it."),
+        (colleague, "permission rearm"),
+    ):
         page = page_of(browser, "modeproposal_change", proposal.pk)
         assert why in page.text
         assert approve not in page.text
@@ -146,8 +159,12 @@ def test_two_persons_from_proposal_to_effect_after_a_downgrade_and_past_a_gate(s
 @pytest.mark.django_db
 def test_two_persons_from_plan_to_a_run_that_works(settings, plan):
     settings.STAGE_TWO_PERSON_RULE = True
-    operator, approver = browser_of_a("Stage operators", "ann"), browser_of_a("Stage approvers", "ada")
-    start, approve = (reverse("admin:stageapp_run_do", args=[plan.run.pk, name]) for name in ("start", "approve"))
+    operator, approver = (
+        browser_of_a("Stage operators", "ann"),
+        browser_of_a("Stage approvers", "ada"),
+    )
+    names = ("start", "approve")
+    start, approve = (reverse("admin:stageapp_run_do", args=[plan.run.pk, one]) for one in names)
     for name, pk in (("run_change", plan.run.pk), ("plan_change", plan.pk)):
         page = page_of(operator, name, pk)
         assert "somebody other than ann with the permission approve_run" in page.text

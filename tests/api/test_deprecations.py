@@ -21,7 +21,7 @@ def test_names_the_mode_its_dates_and_what_to_send(client_of, consumer, in_mode)
     assert found["valid_stages"] == list(vocabulary.current().labels)
 
 
-def test_the_day_is_that_of_the_header_for_who_is_in_the_canary_and_who_is_not(client_of, consumer_named, in_mode):
+def test_in_a_canary_the_day_is_that_of_the_header(client_of, consumer_named, in_mode):
     names = sorted(map(str, range(20)), key=bucket)
     in_mode("enforce", percent=bucket(names[0]) + 1, since=SINCE, enforce_on=DAY)
     for name, until in ((names[0], None), (names[-1], "2099-12-24")):

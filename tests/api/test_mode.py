@@ -120,7 +120,7 @@ def test_a_token_may_not_withdraw_an_announced_day(token, set_mode, put):
         ({"withdraw_enforce_on": True}, "there is none to withdraw"),
     ],
 )
-def test_a_day_that_cannot_be_announced_or_withdrawn_is_refused(operator, set_mode, put, asked, told):
+def test_a_day_that_cannot_be_is_refused(operator, set_mode, put, asked, told):
     set_mode("warn")
     answer = put(operator, "off", **asked)
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/mode-refused")

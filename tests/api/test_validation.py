@@ -81,20 +81,20 @@ class TestPosts:
         assert stages_of(label, response.json()) == {"series_a"}
         assert counted() == {(label, "warn", "unknown", 1, 0, 0)}
 
-    def test_a_retired_spelling_alone_is_deprecated_without_an_end(self, label, shape, client_of, consumer, in_mode):
+    def test_a_retired_spelling_has_no_end(self, label, shape, client_of, consumer, in_mode):
         in_mode("warn", since=SINCE, enforce_on=DAY)
         response = post(client_of(consumer), label, RETIRED, shape)
         assert response["Deprecation"] == "@1772366400"
         assert "Link" in response
         assert "Sunset" not in response
 
-    def test_who_is_refused_already_is_announced_no_day(self, label, shape, client_of, consumer, in_mode):
+    def test_who_is_refused_is_announced_no_day(self, label, shape, client_of, consumer, in_mode):
         in_mode("enforce", since=SINCE, enforce_on=DAY)
         response = post(client_of(consumer), label, UNKNOWN, shape)
         assert (response.status_code, response["Deprecation"]) == (400, "@1772366400")
         assert "Sunset" not in response
 
-    def test_a_day_that_has_passed_is_announced_no_more(self, label, shape, client_of, consumer, in_mode):
+    def test_a_past_day_is_announced_no_more(self, label, shape, client_of, consumer, in_mode):
         in_mode("warn", since=SINCE, enforce_on=timezone.now().date() - datetime.timedelta(days=1))
         response = post(client_of(consumer), label, UNKNOWN, shape)
         assert "Sunset" not in response

@@ -163,12 +163,12 @@ def test_the_two_person_rule_needs_somebody_else_or_a_broken_glass(capsys, setti
 
 def test_an_announced_day_stays_until_it_is_withdrawn(capsys):
     run(capsys, "set", "warn", "--enforce-on", "2099-03-01", "--reason", "told all")
-    kept = run(capsys, "set", "enforce", "--percent", "10", "--reason", "go", "--override-gates", "a test")
-    assert kept == "enforce for 10 % of consumers (version 1.2, enforcement announced for 2099-03-01)\n"
-    assert (
-        run(capsys, "set", "warn", "--reason", "back") == "warn (version 1.3, enforcement announced for 2099-03-01)\n"
-    )
-    assert run(capsys, "set", "warn", "--withdraw-enforce-on", "--reason", "not yet") == "warn (version 1.4)\n"
+    go = ["enforce", "--percent", "10", "--reason", "go", "--override-gates", "a test"]
+    day = "enforcement announced for 2099-03-01"
+    assert run(capsys, "set", *go) == f"enforce for 10 % of consumers (version 1.2, {day})\n"
+    assert run(capsys, "set", "warn", "--reason", "back") == f"warn (version 1.3, {day})\n"
+    withdrawn = run(capsys, "set", "warn", "--withdraw-enforce-on", "--reason", "not yet")
+    assert withdrawn == "warn (version 1.4)\n"
     assert ModeChange.objects.first().reason == "not yet\nWithdrew the announced day, 2099-03-01."
 
 
@@ -194,7 +194,11 @@ def test_a_dry_run_tells_what_callers_would_see_and_what_holds_it_back(capsys):
     assert "Callers in the share of 10 % are refused" in printed
     assert "Held back by" in printed
     document = json.loads(run(capsys, *asked, "--json"))
-    assert (document["mode"], document["percent"], document["enforce_on"]) == ("enforce", 10, "2099-03-01")
+    assert [document[name] for name in ("mode", "percent", "enforce_on")] == [
+        "enforce",
+        10,
+        "2099-03-01",
+    ]
     assert document["held_back"].startswith("Held back by")
     assert document["told"] == printed.splitlines()[:3]
     assert "Nothing was changed." in run(capsys, "set", "off", "--reason", "x", "--dry-run")

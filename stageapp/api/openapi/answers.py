@@ -64,7 +64,7 @@ class StageValidation(Body):
     would_reject = BooleanField(help_text="whether `enforce` would refuse the request")
     enforce_on = DateField(
         allow_null=True,
-        help_text="the announced day while it is to come for this caller: that of Sunset",
+        help_text="the announced day, until it is over or the caller is refused: that of Sunset",
     )
     vocabulary_version = IntegerField()
     unknown = UnknownValue(many=True)
@@ -154,7 +154,7 @@ class DeprecationNotice(Body):
     since = DateTimeField(allow_null=True)
     until = DateField(
         allow_null=True,
-        help_text="the day from which unknown stages are refused to the caller, while it is to come",
+        help_text="the day from which unknown stages are refused to the caller, until it is over",
     )
     valid_stages = texts()
     retired = RetiredSpelling(many=True)

@@ -19,7 +19,7 @@ STAGE_HEADERS: dict[str, tuple[str, Schema]] = {
         {"type": "string", "enum": ["unknown-stage", "retired-spelling", "unknown-stage, retired-spelling"]},
     ),
     "Deprecation": ("since when callers are warned (RFC 9745)", {"type": "string", "pattern": "^@[0-9]+$"}),
-    "Sunset": ("the announced day to come, where enforce would refuse (RFC 8594)", {"type": "string"}),
+    "Sunset": ("the announced day, where enforce would refuse (RFC 8594)", {"type": "string"}),
     "Link": ('rel="deprecation": where to read what to send instead', {"type": "string"}),
 }
 

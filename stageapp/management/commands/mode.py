@@ -43,7 +43,7 @@ class Command(StageCommand):
         change.add_argument(
             "--dry-run",
             action="store_true",
-            help="print what the change would mean for callers and what holds it back; change nothing",
+            help="print what callers would be told and what holds it back; change nothing",
         )
         change.add_argument(
             "--override-gates", metavar="REASON", default="", help="go past gates that do not pass; kept in the history"
@@ -100,11 +100,18 @@ class Command(StageCommand):
         if as_json:
             day = then.enforce_on.isoformat() if then.enforce_on else None
             held_back = str(held) if held else None
-            shown = {"mode": then.mode, "percent": then.percent, "enforce_on": day, "told": sentences}
-            self.stdout.write(json.dumps({**shown, "held_back": held_back}))
+            shown = {
+                "mode": then.mode,
+                "percent": then.percent,
+                "enforce_on": day,
+                "told": sentences,
+                "held_back": held_back,
+            }
+            self.stdout.write(json.dumps(shown))
             return
         self.stdout.write("\n".join(sentences))
-        self.stdout.write(str(held) if held else "Nothing holds the change back. Nothing was changed.")
+        self.stdout.write(str(held) if held else "Nothing holds the change back.")
+        self.stdout.write("Nothing was changed.")
 
     def _wait(self, order: tuple[int, int], seconds: float, *, quiet: bool) -> None:
         with bars.working("waiting for every process", quiet=quiet):
