@@ -42,7 +42,7 @@ class NotLowered(Problem):
     """A token asks for something else than a lower mode."""
 
     status_code, default_code, title = 403, "mode_not_lowered", "A token may only lower the mode"
-    default_detail = "Raise it, or change the announced day, in the admin or by `manage.py mode set`."
+    default_detail = "Raise it, or move its announced day, in the admin or by `manage.py mode set`."
 
 
 class NotPermitted(Problem):
