@@ -44,7 +44,7 @@ def test_a_number_that_does_not_exist_is_refused():
 
 
 def edits():
-    Stage.objects.filter(slug="seed").update(failure_rate=0.11, label="Start", rank=25)
+    Stage.objects.filter(slug="seed").update(label="Start", rank=25)
     Stage.objects.filter(slug="growth").update(active=False)
     StageAlias.objects.filter(key="series a").update(stage=Stage.objects.get(slug="series_b"), comment="wrong")
     StageAlias.objects.filter(key="late seed").delete()
@@ -64,7 +64,7 @@ def test_everything_of_a_version_comes_back_as_a_new_version():
     assert vocabulary.load().normalize("Series A").stage == "series_a"
 
 
-def test_the_first_version_comes_back_with_the_shipped_assumptions():
+def test_the_first_version_comes_back():
     first = VocabularyVersion.objects.order_by("number").first()
     before = document()
     change(edits)

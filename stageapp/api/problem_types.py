@@ -17,6 +17,8 @@ FRAMEWORK: tuple[type[APIException], ...] = (
 
 # What it means and what to do, for a person who followed the `type` of an answer.
 MEANINGS = {
+    "assumptions-missing": "A stage is new, and the operators have not yet recorded what simulations and allocations "
+    "assume of it. Ask them, or leave the stage out; nothing was done.",
     "authentication-failed": "The token is unknown, expired or revoked. Ask the operators for a new one.",
     "bad-request": "The request was cut short or is no proper HTTP. Send it again, complete.",
     "body-too-large": "The body is longer than the server takes. Send fewer values at once.",
