@@ -62,7 +62,7 @@ def restore(number: int, *, actor: str, reason: str) -> VocabularyVersion | None
 
 
 def _wanted(version: VocabularyVersion) -> Row:
-    """Return the version's document, without what older releases kept with a stage (a simulation's assumptions)."""
+    """Return the version's document, without the assumptions that older releases kept in it."""
     columns = vocabulary.stage_columns()
     stages = [{name: row[name] for name in columns} for row in version.snapshot.get("stages", [])]
     return {"stages": stages, "aliases": version.snapshot.get("aliases", [])}

@@ -1,4 +1,4 @@
-"""What simulations and reserves assume of each stage: shown, previewed, changed with a reason, and its history."""
+"""What simulations and reserves assume of each stage: shown, previewed, changed with a reason."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -175,7 +175,7 @@ class AssumptionChangeAdmin(ReadOnlyAdmin):
         require(request, "curate_vocabulary")
         stage, form = _stage_named(request.POST.get("stage", "")), ConfirmForm(request.POST)
         if stage is None:
-            messages.error(request, "There is no such stage any more. Choose one of the stages below.")
+            messages.error(request, "There is no such stage any more. Choose one of those below.")
         elif not form.is_valid():
             return _preview(request, stage, AssumptionForm(request.POST), form)
         else:
@@ -237,14 +237,12 @@ def _stage_named(slug: str) -> Stage | None:
 def _stages() -> list[dict[str, Any]]:
     """Return every stage with what is assumed of it, in rank order."""
     known = {change.stage: change for change in assumption_store.in_force()}
-    return [
-        {
-            "stage": stage,
-            "change": known.get(stage.slug),
-            "figures": _summary(stage.slug, known[stage.slug].figures) if stage.slug in known else [],
-        }
-        for stage in Stage.objects.all()
-    ]
+    return [_row(stage, known.get(stage.slug)) for stage in Stage.objects.all()]
+
+
+def _row(stage: Stage, change: AssumptionChange | None) -> dict[str, Any]:
+    figures = _summary(stage.slug, change.figures) if change else []
+    return {"stage": stage, "change": change, "figures": figures}
 
 
 def _summary(stage: str, figures: Mapping[str, Any]) -> list[str]:
@@ -259,10 +257,10 @@ def _follow_on(figures: Mapping[str, Any]) -> str:
 
 def lines(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[Line]:
     """Return every figure in words, and last what all of them together make expect."""
-    found = [
-        Line(label, in_words(name, now.get(name)), in_words(name, then.get(name))) for name, label in LABELS.items()
-    ]
-    return [*found, Line("So one company is expected to return", expected("", now), expected("", then))]
+    old, new = ({name: in_words(name, of.get(name)) for name in LABELS} for of in (now, then))
+    found = [Line(label, old[name], new[name]) for name, label in LABELS.items()]
+    outcome = Line("So one company is expected to return", expected("", now), expected("", then))
+    return [*found, outcome]
 
 
 def expected(stage: str, figures: Mapping[str, Any]) -> str:

@@ -87,16 +87,17 @@ class StageAdmin(CuratedAdmin):
     fields = ["label", "slug", "rank", "active", "why"]
 
     def save_model(self, request: HttpRequest, obj: Stage, form: Any, change: bool) -> None:
-        """Save as a new vocabulary version; assumptions follow a slug, and are asked for where there are none."""
+        """Save as a new vocabulary version; assumptions follow a slug, or are asked for."""
         with transaction.atomic():
             super().save_model(request, obj, form, change)
             if change and "slug" in form.changed_data:
-                why = form.cleaned_data["why"]
-                assumption_store.carry_over(form.initial["slug"], obj.slug, actor=actor(request), reason=why)
+                old, why = form.initial["slug"], form.cleaned_data["why"]
+                assumption_store.carry_over(old, obj.slug, actor=actor(request), reason=why)
         if assumption_store.newest(obj.slug) is None:
             enter = f"{reverse('admin:stageapp_assumptionchange_preview')}?stage={obj.slug}"
-            text = 'Simulations and allocations refuse {} until you <a href="{}">enter its assumptions</a>.'
-            messages.warning(request, format_html(text, obj.label, enter))
+            link = format_html('<a href="{}">enter its assumptions</a>', enter)
+            text = "Simulations and allocations refuse {} until you {}."
+            messages.warning(request, format_html(text, obj.label, link))
 
 
 @admin.register(StageAlias, site=site)

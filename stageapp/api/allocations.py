@@ -44,7 +44,8 @@ class Allocations(Endpoint):
         met = self.judge(distribution.values)
         shares = distribution.shares(met.decision.meanings)
         with usable_assumptions():
-            rules = assumption_store.current().follow_on(s for s, share in shares.stages.items() if share)
+            assumed = assumption_store.current()
+            rules = assumed.follow_on(stage for stage, share in shares.stages.items() if share)
         plan = reserve_plan(sent["fund_size"], sent["reserve_ratio"], shares.stages, rules)
         return self.answer(represent(plan, sent["reserve_ratio"]), unallocated=shares.unallocated)
 

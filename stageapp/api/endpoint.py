@@ -84,7 +84,11 @@ class Endpoint(APIView):
         return met
 
     def answer(
-        self, body: dict[str, Any], *, status: int = status.HTTP_200_OK, unallocated: Decimal | None = None
+        self,
+        body: dict[str, Any],
+        *,
+        status: int = status.HTTP_200_OK,
+        unallocated: Decimal | None = None,
     ) -> Response:
         """Answer, with what the mode adds where this request met the validator."""
         if self.met is None:

@@ -82,7 +82,7 @@ class Unavailable(Problem):
 
 @contextmanager
 def usable_assumptions() -> Iterator[None]:
-    """Turn the errors of assumptions into answers: AssumptionsMissing, or Unavailable where they make no sense."""
+    """Turn errors of assumptions into AssumptionsMissing, or Unavailable if they make no sense."""
     try:
         yield
     except NoAssumptions as error:

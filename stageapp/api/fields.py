@@ -99,5 +99,5 @@ class MoneyField(serializers.Field[Decimal, Any, str, Any]):
 
 
 def json_number(value: Decimal | Fraction) -> float:
-    """Return the nearest number that JSON readers hold; the last step of an answer, nothing computes with it."""
+    """Return the nearest number that JSON readers hold: an answer's last step."""
     return float(value)

@@ -41,7 +41,8 @@ class Simulate(Endpoint):
         distribution: Distribution = sent.pop("stage_distribution")
         met = self.judge(distribution.values)
         shares = distribution.shares(met.decision.meanings)
-        held = {slug: shares.stages[slug] for slug in met.vocabulary.labels if shares.stages.get(slug)}
+        in_rank_order = ((slug, shares.stages.get(slug)) for slug in met.vocabulary.labels)
+        held = {slug: share for slug, share in in_rank_order if share}
         with usable_assumptions():
             assumptions = assumption_store.current().for_simulation(held)
         result = simulate(**sent, shares=held, assumptions=assumptions)

@@ -1,11 +1,11 @@
 """Read a JSON body strictly: what two parsers could understand differently is refused.
 
 Refused: other media types, charsets and content encodings; a body over the bound; deep nesting; duplicate
-keys; NaN and Infinity; integers beyond 2**53 (RFC 7493, I-JSON); other numbers that no double holds; NUL and
-lone surrogates, which PostgreSQL cannot hold; trailing data.
+keys; NaN and Infinity; integers beyond 2**53 (RFC 7493, I-JSON); other numbers no double holds;
+NUL and lone surrogates, which PostgreSQL cannot hold; trailing data.
 
-A number with a fraction or an exponent becomes the decimal that was written, never a binary float: 0.35 is money's
-0.35. Its length and its exponent are bounded, so whatever is computed with it is, too.
+A number with a fraction or an exponent becomes the decimal that was written, never a binary float:
+0.35 is 35 hundredths. Its length and its exponent are bounded, so what is computed with it is, too.
 """
 
 import json
@@ -134,13 +134,19 @@ def _integer(digits: str) -> int:
 
 def _decimal(digits: str) -> Decimal:
     if len(digits) > MAX_NUMBER_LENGTH:
-        raise ParseError(f"A number has more than {MAX_NUMBER_LENGTH} characters; send fewer digits.")
+        most = f"more than {MAX_NUMBER_LENGTH} characters"
+        raise ParseError(f"A number has {most}; send fewer digits.")
     number = Decimal(digits)
-    if not math.isfinite(float(digits)):
+    if "e" in digits or "E" in digits:  # else the length bounds it
+        _check_size(number)
+    return number
+
+
+def _check_size(number: Decimal) -> None:
+    if not math.isfinite(float(number)):
         raise ParseError("A number is too large.")
     if number.adjusted() < LEAST_EXPONENT:
         raise ParseError("A number is too close to zero; send 0.")
-    return number
 
 
 def _constant(name: str) -> Any:

@@ -115,16 +115,18 @@ class OneStrategy(StrategyEndpoint):
 
 def represent(strategy: Strategy) -> dict[str, Any]:
     """Return a strategy for a body."""
+    allocation = strategy.allocation.items()
     return {
         "id": strategy.pk,
         "name": strategy.name,
-        "stage_allocation": {stage: json_number(share) for stage, share in strategy.allocation.items()},
+        "stage_allocation": {name: json_number(share) for name, share in allocation},
         "unallocated": json_number(strategy.unallocated),
-        "as_sent": [{**entry, "weight": _weight(entry["weight"])} for entry in strategy.raw_allocation],
+        "as_sent": [_sent(entry) for entry in strategy.raw_allocation],
         "vocabulary_version": strategy.vocabulary_version,
         "created_at": strategy.created_at,
     }
 
 
-def _weight(weight: int | Decimal) -> int | float:
-    return weight if isinstance(weight, int) else json_number(weight)
+def _sent(entry: dict[str, Any]) -> dict[str, Any]:
+    weight: int | Decimal = entry["weight"]
+    return {**entry, "weight": weight if isinstance(weight, int) else json_number(weight)}

@@ -1,16 +1,17 @@
-"""Split money over stages, exact to the cent, by the method of largest remainders (Hamilton's method).
+"""Split money over stages, exact to the cent, by largest remainders (Hamilton's method).
 
-Money is a Decimal, a share of a whole a Fraction: no share goes through a binary float, in which 0.35 is not 0.35.
+Money is a Decimal, a share of a whole a Fraction: no share goes through a binary float, in which
+0.35 is not 0.35. The arithmetic is that of whole numbers: cents, and shares over one denominator.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
 CENT = Decimal("0.01")
 MAX_TOTAL = Decimal(10) ** 15
-# Decimals of a share that is stored or answered: a double keeps 15 digits, so every reader gets the same ones.
+# Decimals of a share that is stored or answered: a double keeps them, and so every reader.
 SHARE_PLACES = 15
 _MOST_PLACES = 1000
 
@@ -24,15 +25,15 @@ def allocate(total: Decimal, shares: Mapping[str, Fraction]) -> dict[str, Decima
 
     What is missing to 1 stays unallocated: it is `total` less the parts. Every part is its exact quota
     rounded down or up to a cent; the cents left over go to the largest remainders, ties first to the name
-    that sorts first, last to the unallocated rest. So a larger share never gets less, and a share of zero
-    gets nothing. (As with every largest-remainder rule, a larger total can cost a part a cent.) Raises
-    AllocationError.
+    that sorts first, last to the unallocated rest. So a larger share never gets less, and a share
+    of zero gets nothing. (As with every largest-remainder rule, a larger total can cost a part a
+    cent.) Raises AllocationError.
     """
     return {stage: from_cents(cents) for stage, cents in _split(to_cents(total), shares).items()}
 
 
 def rounded(shares: Mapping[str, Fraction]) -> dict[str, Decimal]:
-    """Round shares of at most 1 to SHARE_PLACES decimals by the same rule: shares that make 1 still make 1.
+    """Round shares to SHARE_PLACES decimals by the same rule: shares that make 1 still make 1.
 
     Raises AllocationError.
     """
@@ -40,12 +41,13 @@ def rounded(shares: Mapping[str, Fraction]) -> dict[str, Decimal]:
     return {stage: Decimal(part).scaleb(-SHARE_PLACES) for stage, part in units.items()}
 
 
-def round_quotas(quotas: list[Fraction]) -> list[int]:
-    """Round quotas that make a whole number together to whole numbers that make the same; first wins ties."""
-    parts = [math.floor(quota) for quota in quotas]
-    missing = int(sum(quotas, Fraction(0))) - sum(parts)
-    by_remainder = sorted(range(len(quotas)), key=lambda place: parts[place] - quotas[place])
-    for place in by_remainder[:missing]:
+def apportion(units: int, weights: Sequence[int]) -> list[int]:
+    """Split units by weights that are not all zero, by largest remainders; the first wins ties."""
+    whole = sum(weights)
+    quotas = [divmod(units * weight, whole) for weight in weights]
+    parts = [part for part, _ in quotas]
+    by_remainder = sorted(range(len(quotas)), key=lambda place: -quotas[place][1])
+    for place in by_remainder[: units - sum(parts)]:
         parts[place] += 1
     return parts
 
@@ -71,7 +73,7 @@ def exact(number: Decimal) -> Fraction:
     Raises AllocationError on one whose fraction would be huge: 1e-999999999 has a billion digits.
     """
     if not number.is_finite() or abs(number.adjusted()) > _MOST_PLACES:
-        raise AllocationError(f"A share or ratio must be a number of at most {_MOST_PLACES} decimals.")
+        raise AllocationError(f"A share or ratio may have at most {_MOST_PLACES} decimals.")
     return Fraction(number)
 
 
@@ -79,11 +81,12 @@ def _split(units: int, shares: Mapping[str, Fraction]) -> dict[str, int]:
     """Split whole units by the shares, in the order of the shares."""
     if not all(0 <= share <= 1 for share in shares.values()):
         raise AllocationError("Every share must lie between 0 and 1.")
-    rest = 1 - sum(shares.values(), Fraction(0))
+    names = sorted(shares)
+    whole = math.lcm(*(share.denominator for share in shares.values()))
+    weights = [shares[name].numerator * (whole // shares[name].denominator) for name in names]
+    rest = whole - sum(weights)
     if rest < 0:
         raise AllocationError("The shares must add up to at most 1.")
-    names = sorted(shares)
     # The rest comes last, so that it loses ties.
-    quotas = [units * share for share in [*(shares[name] for name in names), rest]]
-    parts = dict(zip(names, round_quotas(quotas), strict=False))
+    parts = dict(zip(names, apportion(units, [*weights, rest]), strict=False))
     return {name: parts[name] for name in shares}

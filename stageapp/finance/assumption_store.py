@@ -1,4 +1,4 @@
-"""The assumptions in force: a process-local copy that follows the table, and the one way to change them."""
+"""The assumptions in force: a process-local copy that follows the table, and how to change them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from stageapp.finance.reserves import FollowOnRule
 from stageapp.models.finance import AssumptionChange
 from stageapp.refresher import refresher
 
-# How many rows, and the newest. Rows are only ever added, so a change that commits late is seen as well.
+# How many rows, and the newest. Rows are only added, so a change that commits late is seen, too.
 Edition = tuple[int, int]
 
 
@@ -24,13 +24,12 @@ class NoAssumptions(Exception):
     """Nobody has recorded what is assumed of these stages; the text says who can."""
 
     def __init__(self, stages: Iterable[str]) -> None:
-        super().__init__(
-            f"Nothing is assumed yet of: {', '.join(stages)}. An operator records it in the admin, under Assumptions."
-        )
+        missing = f"Nothing is assumed yet of: {', '.join(stages)}."
+        super().__init__(f"{missing} An operator records it in the admin, under Assumptions.")
 
 
 class Unusable(ValueError):
-    """Recorded or proposed assumptions that make no sense; the message names the figure and its range."""
+    """Assumptions that make no sense; the message names the figure and its range."""
 
 
 class ChangedMeanwhile(Exception):
@@ -45,7 +44,7 @@ class Assumptions:
     figures: Mapping[str, Mapping[str, Any]]
 
     def for_simulation(self, stages: Iterable[str]) -> dict[str, StageAssumptions]:
-        """Return what a simulation of these stages takes, in their order; raises NoAssumptions or Unusable."""
+        """Return what a simulation of these stages takes; raises NoAssumptions or Unusable."""
         return {stage: simulated(stage, figures) for stage, figures in self._of(stages).items()}
 
     def follow_on(self, stages: Iterable[str]) -> dict[str, FollowOnRule]:
@@ -70,7 +69,8 @@ def simulated(stage: str, figures: Mapping[str, Any]) -> StageAssumptions:
 def rule(stage: str, figures: Mapping[str, Any]) -> FollowOnRule:
     """Build the follow-on rule; raises Unusable."""
     try:
-        return FollowOnRule(Decimal(figures["follow_on_share"]), Decimal(figures["follow_on_multiple"]))
+        names = ("follow_on_share", "follow_on_multiple")
+        return FollowOnRule(*(Decimal(figures[name]) for name in names))
     except AllocationError as error:
         raise Unusable(f"{stage}: {error}") from error
 
@@ -86,7 +86,7 @@ def current() -> Assumptions:
 
 def load() -> Assumptions:
     """Read the newest assumptions of every stage from PostgreSQL."""
-    # The edition first: what commits in between is read now, and once more with the edition it belongs to.
+    # The edition first: what commits in between is read now, and once more with its own edition.
     edition = newest_edition()
     return Assumptions(edition, {change.stage: change.figures for change in in_force()})
 
@@ -167,10 +167,14 @@ def carry_over(old: str, new: str, *, actor: str, reason: str) -> None:
 
 
 def _conflict(other: AssumptionChange | None) -> ChangedMeanwhile:
-    told = f"{other.actor} changed these assumptions after you looked: {other.reason}" if other else "There are none."
+    if other is None:
+        told = "There are no assumptions about this stage."
+    else:
+        told = f"{other.actor} changed these assumptions after you looked: {other.reason}"
     return ChangedMeanwhile(f"{told} Nothing was changed by you. Look again, and decide again.")
 
 
 def _announce(made: AssumptionChange) -> None:
-    events.assumptions_changed(stage=made.stage, version=made.version, actor=made.actor, reason=made.reason)
+    who = {"actor": made.actor, "reason": made.reason}
+    events.assumptions_changed(stage=made.stage, version=made.version, **who)
     forget()

@@ -16,7 +16,7 @@ class StageAssumptions:
     """One stage: a company fails and returns nothing, or survives and returns a drawn multiple.
 
     `failure_rate` is a probability, `holding_years` the mean years from cheque to exit, `average_check` the
-    cheque to one company in the fund's currency. All but the cheque, which is money, feed NumPy's floats.
+    cheque to one company in the fund's currency. All but the cheque, which is money, feed NumPy.
     """
 
     slug: str

@@ -58,7 +58,8 @@ def simulate(
 ) -> SimulationResult:
     """Simulate the fund `runs` times and summarise the multiples of its size.
 
-    `shares` are by stage and make at most 1; what is missing to 1 is held as cash. Raises SimulationError.
+    `shares` are by stage and make at most 1; what is missing to 1 is held as cash. Raises
+    SimulationError.
     """
     told = _checked(fund_size, runs, seed, shares, assumptions)
     # In the order of the assumptions: the order in which the caller wrote the weights changes no byte.
@@ -69,7 +70,8 @@ def simulate(
     for row, slug in enumerate(held):
         multiples[row] = _stage_multiples(assumptions[slug], companies[slug], runs, seed)
     stages = [
-        _stage_outcome(assumptions[slug], told[slug], companies[slug], multiples[row]) for row, slug in enumerate(held)
+        _stage_outcome(known, told[known.slug], companies[known.slug], mine)
+        for known, mine in zip(map(assumptions.__getitem__, held), multiples, strict=False)
     ]
     cash = 1 - sum(held.values(), Fraction(0))
     weights = np.array([float(share) for share in [*held.values(), cash]])
@@ -153,6 +155,7 @@ def _summary(
     returned: Floats,
 ) -> SimulationResult:
     total = returned.sum(axis=0)
+    expected = [stage.weight * stage.expected_multiple for stage in stages]
     found = percentiles(total)
     years = [stage.holding_years for stage in stages]
     years.append(max(years, default=1.0))  # cash comes last; alone, it has the rate 0 over any period
@@ -163,7 +166,7 @@ def _summary(
         unallocated=float(unallocated),
         mean=float(total.mean()),
         standard_error=standard_error(total),
-        expected=math.fsum([float(unallocated), *(stage.weight * stage.expected_multiple for stage in stages)]),
+        expected=math.fsum([float(unallocated), *expected]),
         percentiles=found,
         probability_1x=share_at_least(total, 1),
         probability_3x=share_at_least(total, 3),

@@ -18,7 +18,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from stageapp.finance.allocations import AllocationError, allocate, exact, from_cents, round_quotas, to_cents
+from stageapp.finance.allocations import (
+    AllocationError,
+    allocate,
+    apportion,
+    exact,
+    from_cents,
+    to_cents,
+)
 
 
 @dataclass(frozen=True)
@@ -121,5 +128,5 @@ def _cover(available: int, needs: Mapping[str, int]) -> dict[str, int]:
     if needed <= available:
         return dict(needs)
     stages = sorted(needs)
-    covered = round_quotas([Fraction(needs[stage] * available, needed) for stage in stages])
+    covered = apportion(available, [needs[stage] for stage in stages])
     return dict(zip(stages, covered, strict=True))

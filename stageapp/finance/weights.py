@@ -1,11 +1,11 @@
 """Turn the weights a caller sent into shares of one whole.
 
 The rules: a weight is a finite number, not negative; all weights together make 1 or 100, within 1 % of that
-figure; they are then divided by their sum. Two spellings of one stage add up. The share of an unknown
-spelling stays unallocated: it is reported, and never moved to a stage.
+figure; they are then divided by their sum. Two spellings of one stage add up. The share of an
+unknown spelling stays unallocated: it is reported, and never moved to a stage.
 
-Weights are added as the decimals they were sent as, and a share is a fraction: no rounding, so the shares make
-exactly 1. (A Decimal could not hold a third.)
+Weights are added as the decimals they were sent as, and a share is a fraction (a Decimal holds no
+third): nothing is rounded, so the shares make exactly 1.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,9 +18,10 @@ from stageapp.finance.allocations import rounded
 
 # What a caller computed as 1 % off may be a hair more where it adds in binary.
 TOLERANCE = Decimal("0.010000001")
-# Adds exactly or not at all. Numbers within a double's range, of as many digits as the API takes, always fit.
+# Adds exactly or not at all. Whatever numbers the API takes, their sum has fewer digits.
 _EXACT = Context(prec=1000, traps=[Inexact, InvalidOperation, Overflow])
 _ZERO = Decimal(0)
+_SUCH_AS = "such as 0.25 or 25"
 
 WeightedEntry = tuple[str, str | None, object]
 """(raw spelling, its stage or None when unknown, the weight as the caller sent it)."""
@@ -47,7 +48,7 @@ class Shares:
 
     @cached_property
     def rounded(self) -> dict[str, Decimal]:
-        """Return the shares as decimals, to be stored and answered; with `unallocated` they make exactly 1."""
+        """Return the shares as decimals; with `unallocated` they make exactly 1."""
         return rounded(self.stages)
 
     @property
@@ -85,13 +86,13 @@ def checked(weights: Sequence[object]) -> list[Decimal]:
 
 
 def _number(weight: object, index: int) -> Decimal:
-    # Not isinstance: bool is an int to Python, but true is no weight. A float would no longer be what was sent.
+    # Not isinstance: bool is an int to Python, but true is no weight. A float is not what was sent.
     if type(weight) is not Decimal:
         if type(weight) is not int:
-            raise WeightsError("not_a_number", "A weight must be a number, such as 0.25 or 25.", index)
+            raise WeightsError("not_a_number", f"A weight must be a number, {_SUCH_AS}.", index)
         weight = Decimal(weight)
     if not weight.is_finite():
-        raise WeightsError("not_finite", "A weight must be a finite number, such as 0.25 or 25.", index)
+        raise WeightsError("not_finite", f"A weight must be a finite number, {_SUCH_AS}.", index)
     if weight < 0:
         raise WeightsError("negative", "A weight must not be negative.", index)
     return weight
@@ -101,4 +102,5 @@ def _sum(numbers: Iterable[Decimal]) -> Decimal:
     try:
         return reduce(_EXACT.add, numbers, _ZERO)
     except DecimalException:
-        raise WeightsError("wrong_sum", "The weights have too many digits to be added; send fewer.") from None
+        told = "The weights have too many digits to be added; send fewer."
+        raise WeightsError("wrong_sum", told) from None

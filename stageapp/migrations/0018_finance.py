@@ -1,4 +1,4 @@
-"""Move what simulations assume from the stages to a table of their own, and keep rules and shares as decimals."""
+"""Move what simulations assume from the stages to a table of its own; keep rules as decimals."""
 
 from decimal import Decimal
 from typing import Any
@@ -28,7 +28,7 @@ def figure(**options: Any) -> Any:
 
 
 def move_to_changes(apps, schema_editor):
-    """Record each stage's assumptions as the first of its changes, as the decimals that people had typed."""
+    """Record each stage's assumptions as the first of its changes, as people had typed them."""
     change = apps.get_model("stageapp", "AssumptionChange")
     for stage in apps.get_model("stageapp", "Stage").objects.order_by("rank"):
         change.objects.create(
@@ -46,16 +46,18 @@ def as_typed(slug: str, name: str, value: Any) -> Any:
         return value
     number = Decimal(repr(value))
     if not (number.is_finite() and abs(number) < (10**16 if name == "average_check" else 10**6)):
-        raise ValueError(f"{name} of the stage {slug} is {value}: correct it in the admin, then migrate again.")
+        told = f"{name} of the stage {slug} is {value}"
+        raise ValueError(f"{told}: correct it in the admin, then migrate again.")
     return number.quantize(Decimal("0.01") if name == "average_check" else Decimal("1e-18"))
 
 
 def move_back_to_stages(apps, schema_editor):
-    """Write the assumptions in force into the stages' own columns; the changes before them are lost."""
+    """Write the assumptions in force into the stages' own columns; the earlier ones are lost."""
     stages = apps.get_model("stageapp", "Stage").objects
-    newest = apps.get_model("stageapp", "AssumptionChange").objects.order_by("stage", "-version").distinct("stage")
-    for change in newest:
-        stages.filter(slug=change.stage).update(**{name: as_float(getattr(change, name)) for name in FIGURES})
+    changes = apps.get_model("stageapp", "AssumptionChange").objects
+    for change in changes.order_by("stage", "-version").distinct("stage"):
+        figures = {name: as_float(getattr(change, name)) for name in FIGURES}
+        stages.filter(slug=change.stage).update(**figures)
 
 
 def as_float(value: Any) -> Any:
@@ -73,27 +75,58 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="AssumptionChange",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
                 ("stage", models.CharField(max_length=40)),
                 ("version", models.PositiveIntegerField(help_text="1 is the first of its stage")),
-                ("failure_rate", figure(help_text="share of companies that return nothing, 0 to 1")),
+                (
+                    "failure_rate",
+                    figure(help_text="share of companies that return nothing, 0 to 1"),
+                ),
                 (
                     "distribution",
-                    models.CharField(choices=[("power_law", "power law"), ("lognormal", "lognormal")], max_length=10),
+                    models.CharField(
+                        choices=[("power_law", "power law"), ("lognormal", "lognormal")],
+                        max_length=10,
+                    ),
                 ),
                 ("alpha", figure(blank=True, help_text="power law: tail exponent", null=True)),
-                ("minimum_multiple", figure(blank=True, help_text="power law: smallest multiple", null=True)),
-                ("maximum_multiple", figure(blank=True, help_text="power law: cap on the multiple", null=True)),
-                ("median_multiple", figure(blank=True, help_text="lognormal: median multiple", null=True)),
-                ("sigma", figure(blank=True, help_text="lognormal: sigma of the logarithm", null=True)),
+                (
+                    "minimum_multiple",
+                    figure(blank=True, help_text="power law: smallest multiple", null=True),
+                ),
+                (
+                    "maximum_multiple",
+                    figure(blank=True, help_text="power law: cap on the multiple", null=True),
+                ),
+                (
+                    "median_multiple",
+                    figure(blank=True, help_text="lognormal: median multiple", null=True),
+                ),
+                (
+                    "sigma",
+                    figure(blank=True, help_text="lognormal: sigma of the logarithm", null=True),
+                ),
                 ("holding_years", figure(help_text="mean years from cheque to exit")),
                 (
                     "average_check",
                     models.DecimalField(
-                        decimal_places=2, help_text="one cheque, in the fund's currency", max_digits=18
+                        decimal_places=2,
+                        help_text="one cheque, in the fund's currency",
+                        max_digits=18,
                     ),
                 ),
-                ("follow_on_share", figure(help_text="share of companies that get a follow-on, 0 to 1")),
+                (
+                    "follow_on_share",
+                    figure(help_text="share of companies that get a follow-on, 0 to 1"),
+                ),
                 ("follow_on_multiple", figure(help_text="a follow-on, in initial cheques")),
                 ("actor", models.CharField(max_length=200)),
                 ("reason", models.TextField()),
@@ -103,9 +136,13 @@ class Migration(migrations.Migration):
                 "ordering": ["-id"],
                 "default_permissions": ("view",),
                 "constraints": [
-                    models.UniqueConstraint(fields=("stage", "version"), name="one_assumption_change_per_version"),
+                    models.UniqueConstraint(
+                        fields=("stage", "version"),
+                        name="one_assumption_change_per_version",
+                    ),
                     models.CheckConstraint(
-                        condition=models.Q(("reason", ""), _negated=True), name="assumption_change_has_a_reason"
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="assumption_change_has_a_reason",
                     ),
                 ],
             },
@@ -135,7 +172,10 @@ class Migration(migrations.Migration):
             model_name="strategy",
             name="unallocated",
             field=models.DecimalField(
-                decimal_places=15, default=Decimal(0), help_text="share of 1 that unknown stages hold", max_digits=16
+                decimal_places=15,
+                default=Decimal(0),
+                help_text="share of 1 that unknown stages hold",
+                max_digits=16,
             ),
         ),
     ]

@@ -1,4 +1,4 @@
-"""What simulations and reserves assume of a stage: no part of the vocabulary, and none of its versions."""
+"""What simulations and reserves assume of a stage: no part of the vocabulary and its versions."""
 
 from functools import partial
 from typing import Any
@@ -9,10 +9,10 @@ _figure = partial(models.DecimalField, max_digits=24, decimal_places=18)
 
 
 class AssumptionChange(models.Model):
-    """All assumptions about one stage, from one change on. The newest row of a stage is in force. Append-only.
+    """All assumptions about one stage, from one change on; the newest row is in force. Append-only.
 
-    `stage` is a slug and no foreign key: the record outlives a stage that is deleted, and holds again for one
-    that comes back.
+    `stage` is a slug and no foreign key: the record outlives a stage that is deleted, and holds
+    again for one that comes back.
     """
 
     DISTRIBUTIONS = [("power_law", "power law"), ("lognormal", "lognormal")]
@@ -55,8 +55,14 @@ class AssumptionChange(models.Model):
         ordering = ["-id"]
         default_permissions = ("view",)
         constraints = [
-            models.UniqueConstraint(fields=["stage", "version"], name="one_assumption_change_per_version"),
-            models.CheckConstraint(condition=~models.Q(reason=""), name="assumption_change_has_a_reason"),
+            models.UniqueConstraint(
+                fields=["stage", "version"],
+                name="one_assumption_change_per_version",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(reason=""),
+                name="assumption_change_has_a_reason",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -69,9 +69,16 @@ class Strategy(models.Model):
         decoder=ExactDecoder,
         help_text="[{stage, weight}] as sent; a stage JSON-escaped where needed",
     )
-    allocation = models.JSONField(encoder=ExactEncoder, decoder=ExactDecoder, help_text="{canonical stage: share of 1}")
+    allocation = models.JSONField(
+        encoder=ExactEncoder,
+        decoder=ExactDecoder,
+        help_text="{canonical stage: share of 1}",
+    )
     unallocated = models.DecimalField(
-        max_digits=16, decimal_places=15, default=Decimal(0), help_text="share of 1 that unknown stages hold"
+        max_digits=16,
+        decimal_places=15,
+        default=Decimal(0),
+        help_text="share of 1 that unknown stages hold",
     )
     vocabulary_version = models.BigIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)

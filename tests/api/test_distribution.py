@@ -62,7 +62,8 @@ def test_refuses_a_bad_entry_and_names_it(item):
 @pytest.mark.parametrize(
     "weight,code",
     [(None, "not_a_number"), (True, "not_a_number"), ("40", "not_a_number"), ([1], "not_a_number"),
-     (-1, "negative"), (Decimal("NaN"), "not_finite"), (Decimal("Infinity"), "not_finite"), (0.5, "not_a_number")],
+     (-1, "negative"), (Decimal("NaN"), "not_finite"), (Decimal("Infinity"), "not_finite"),
+     (0.5, "not_a_number")],
 )  # fmt: skip
 def test_refuses_a_bad_weight_and_names_it(weight, code):
     assert refused([{"stage": "a", "weight": 1}, {"stage": "b", "weight": weight}]) == [("/d/1/weight", code)]
@@ -71,14 +72,21 @@ def test_refuses_a_bad_weight_and_names_it(weight, code):
 
 @pytest.mark.parametrize(
     "data,code",
-    [([], "empty"), ({}, "empty"), ({"a": 0}, "zero_sum"), ({"a": 50}, "wrong_sum"), ({"a": 10**400}, "wrong_sum")],
+    [
+        ([], "empty"),
+        ({}, "empty"),
+        ({"a": 0}, "zero_sum"),
+        ({"a": 50}, "wrong_sum"),
+        ({"a": 10**400}, "wrong_sum"),
+    ],
 )
 def test_refuses_weights_that_make_no_whole(data, code):
     assert refused(data) == [("/d", code)]
 
 
 def test_bounds_the_number_of_entries_and_the_length_of_a_stage():
-    assert len(taken({f"s{n}": Decimal(1) / MAX_ENTRIES for n in range(MAX_ENTRIES)}).entries) == MAX_ENTRIES
+    weight = Decimal(1) / MAX_ENTRIES
+    assert len(taken({f"s{n}": weight for n in range(MAX_ENTRIES)}).entries) == MAX_ENTRIES
     assert refused({f"s{n}": 1 for n in range(MAX_ENTRIES + 1)}) == [("/d", "too_many")]
     assert taken({"x" * 256: 1}).entries[0].raw == "x" * 256
     assert refused({"x" * 257: 1})[0][1] == "stage"

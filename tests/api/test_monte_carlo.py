@@ -44,7 +44,8 @@ def test_the_weight_of_an_unknown_reaches_no_stage(caller):
 @pytest.mark.parametrize(
     "more",
     [{"runs": 0}, {"runs": 100_001}, {"runs": 1.5}, {"runs": "10"}, {"runs": True}, {"runs": None}, {"seed": -1},
-     {"seed": 2**53 - 1 + 0.5}, {"fund_size": 0}, {"fund_size": 1.1e15}, {"fund_size": "0.99"}, {"fund_size": True},
+     {"seed": 2**53 - 1 + 0.5}, {"fund_size": 0}, {"fund_size": 1.1e15}, {"fund_size": "0.99"},
+     {"fund_size": True},
      {"fund_size": []}, {"extra": 1}],
 )  # fmt: skip
 def test_refuses_what_is_out_of_bounds(more, caller):

@@ -36,7 +36,8 @@ def test_plain_json_comes_through_unchanged(value):
 
 
 @pytest.mark.parametrize(
-    "text", ["0.35", "1e2", "1E-7", "-0.10", "123456789012.123456789012345678901234567890", "4.9e-324"]
+    "text",
+    ["0.35", "1e2", "1E-7", "-0.10", "123456789012.123456789012345678901234567890", "4.9e-324"],
 )
 def test_a_number_is_the_decimal_that_was_written(text):
     number = parsing.decode(text.encode())

@@ -9,9 +9,19 @@ def assume(stage, *, checked=True, **figures):
     before = assumption_store.newest(stage)
     figures = {**before.figures, **figures}
     if checked:
-        assumption_store.change(stage, figures, expected_version=before.version, actor="test", reason="a test")
+        assumption_store.change(
+            stage,
+            figures,
+            expected_version=before.version,
+            actor="test",
+            reason="a test",
+        )
     else:
         AssumptionChange.objects.create(
-            stage=stage, version=before.version + 1, actor="test", reason="past all checks", **figures
+            stage=stage,
+            version=before.version + 1,
+            actor="test",
+            reason="past all checks",
+            **figures,
         )
     assumption_store.forget()

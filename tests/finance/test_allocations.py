@@ -101,7 +101,7 @@ def test_parts_are_cents_within_one_cent_of_their_quota(total, weights):
 
 
 @given(totals, shares())
-def test_allocated_and_unallocated_make_the_total_and_the_rest_is_within_a_cent_of_its_quota(total, weights):
+def test_allocated_and_unallocated_make_the_total_to_the_cent(total, weights):
     rest = total - sum(allocate(total, weights).values(), Decimal(0))
     missing = 1 - sum(weights.values(), Fraction(0))
     assert rest >= 0

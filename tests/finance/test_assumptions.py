@@ -67,7 +67,8 @@ def test_a_senseless_column_is_refused_by_name(change, message):
 
 
 @pytest.mark.parametrize(
-    "money, companies", [(0, 1), (1, 1), (2.2e6, 1), (2.3e6, 2), (3_750_000, 2), (1e15, MAX_COMPANIES)]
+    "money, companies",
+    [(0, 1), (1, 1), (2.2e6, 1), (2.3e6, 2), (3_750_000, 2), (1e15, MAX_COMPANIES)],
 )
 def test_money_is_spread_over_cheques_within_bounds(money, companies):
     assert StageAssumptions.from_columns(COLUMNS).companies(Fraction(money)) == companies
@@ -112,7 +113,8 @@ def test_no_shipped_stage_is_favoured_by_its_expected_rate_of_return(shipped):
 
 def test_the_shipped_follow_on_columns_are_rules(shipped):
     for row in shipped:
-        assert FollowOnRule(Decimal(row["follow_on_share"]), Decimal(row["follow_on_multiple"])).need > 0
+        share, multiple = Decimal(row["follow_on_share"]), Decimal(row["follow_on_multiple"])
+        assert FollowOnRule(share, multiple).need > 0
 
 
 def test_series_a_reproduces_the_published_distribution_of_outcomes(shipped):

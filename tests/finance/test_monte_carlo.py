@@ -23,7 +23,8 @@ def stage(result, slug):
 
 
 def run(assumptions, weights=None, fund_size=1e8, runs=4_000, seed=1):
-    shares = {slug: Fraction(weight) for slug, weight in (MIX if weights is None else weights).items()}
+    weights = MIX if weights is None else weights
+    shares = {slug: Fraction(weight) for slug, weight in weights.items()}
     return simulate(Decimal(fund_size), runs, seed, shares, assumptions)
 
 
@@ -72,9 +73,9 @@ def test_means_agree_with_the_closed_form_within_the_monte_carlo_error(assumptio
         assert abs(outcome.mean_multiple - expected_multiple(known)) < 4 * math.sqrt(of_mean)
         assert outcome.standard_error == pytest.approx(math.sqrt(of_mean), rel=0.2)
         variance += outcome.weight**2 * of_mean
-    assert result.expected == pytest.approx(
-        0.1 + sum(float(weight) * expected_multiple(assumptions[slug]) for slug, weight in MIX.items())
-    )
+    expected = {slug: expected_multiple(assumptions[slug]) for slug in MIX}
+    invested = sum(float(weight) * expected[slug] for slug, weight in MIX.items())
+    assert result.expected == pytest.approx(0.1 + invested)
     assert abs(result.mean - result.expected) < 4 * math.sqrt(variance)
 
 
@@ -155,7 +156,8 @@ def test_a_single_run_is_reported_without_an_error_and_as_json(assumptions):
 def test_the_extremes_of_every_bound_stay_finite(assumptions):
     lost = {slug: replace(known, failure_rate=1.0) for slug, known in assumptions.items()}
     assert run(lost, {"seed": 1.0}).irr["p95"] == -1
-    assert json.loads(text(run(assumptions, fund_size=1e15, runs=300)))["fund_size"] == "1000000000000000.00"
+    largest = json.loads(text(run(assumptions, fund_size=1e15, runs=300)))
+    assert largest["fund_size"] == "1000000000000000.00"
     assert json.loads(text(run(assumptions, fund_size=1, runs=300)))["stages"][0]["companies"] == 1
 
 

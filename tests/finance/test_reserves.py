@@ -38,7 +38,10 @@ def test_equal_rules_share_the_reserve_as_the_weights_share_the_fund():
 
 def test_the_reserve_follows_need_and_a_stage_without_follow_ons_gets_none():
     plan = reserve_plan(
-        Decimal(900), Decimal("0.333333333"), written(seed="0.5", series_a="0.25", growth="0.25"), RULES
+        Decimal(900),
+        Decimal("0.333333333"),
+        written(seed="0.5", series_a="0.25", growth="0.25"),
+        RULES,
     )
     needs = {stage: (money.need, money.reserve) for stage, money in plan.stages.items()}
     # Needs 300 x 1, 150 x 0.25 and 150 x 0; a reserve of 300 over a need of 337.50.
@@ -87,15 +90,20 @@ def test_a_reserve_ratio_outside_its_range_is_refused(ratio):
         reserve_plan(Decimal(10), Decimal(ratio), written(seed=1), RULES)
 
 
-@pytest.mark.parametrize("numbers", [("-0.1", 1), ("1.1", 1), ("0.5", -1), ("0.5", 101), ("NaN", 1), (0, "Infinity")])
+@pytest.mark.parametrize(
+    "numbers",
+    [("-0.1", 1), ("1.1", 1), ("0.5", -1), ("0.5", 101), ("NaN", 1), (0, "Infinity")],
+)
 def test_a_rule_outside_its_range_is_refused(numbers):
     with pytest.raises(AllocationError, match="follow-on rule"):
         rule(*numbers)
 
 
 def test_a_need_is_the_product_of_the_decimals_and_not_a_cent_less():
-    plan = reserve_plan(Decimal(1_000_000), Decimal("0.5"), written(pre_seed=1), {"pre_seed": rule("0.35", 2)})
-    assert plan.stages["pre_seed"] == StageReserve(Decimal(500_000), Decimal(350_000), Decimal(350_000))
+    rules = {"pre_seed": rule("0.35", 2)}
+    plan = reserve_plan(Decimal(1_000_000), Decimal("0.5"), written(pre_seed=1), rules)
+    expected = StageReserve(Decimal(500_000), Decimal(350_000), Decimal(350_000))
+    assert plan.stages["pre_seed"] == expected
 
 
 def test_half_a_cent_of_the_reserve_ratio_goes_to_the_reserve():
@@ -103,7 +111,11 @@ def test_half_a_cent_of_the_reserve_ratio_goes_to_the_reserve():
     assert (plan.stages["seed"].initial, plan.surplus) == (0, Decimal("0.01"))
 
 
-rules = st.builds(FollowOnRule, share=st.decimals(0, 1, places=18), max_multiple=st.decimals(0, 5, places=18))
+rules = st.builds(
+    FollowOnRule,
+    share=st.decimals(0, 1, places=18),
+    max_multiple=st.decimals(0, 5, places=18),
+)
 weights = st.lists(st.integers(0, 100), min_size=3, max_size=3).map(
     lambda parts: {stage: Fraction(part, 300) for stage, part in zip(RULES, parts, strict=True)}
 )
@@ -134,4 +146,5 @@ def test_no_reserve_exceeds_its_need_and_there_is_surplus_only_when_all_need_is_
 @given(plans)
 def test_all_stages_are_covered_to_the_same_degree_to_the_cent(plan: ReservePlan):
     for money in plan.stages.values():
-        assert abs(Fraction(money.reserve) - Fraction(money.need) * (plan.coverage or 0)) < Fraction(CENT)
+        covered = Fraction(money.need) * (plan.coverage or 0)
+        assert abs(Fraction(money.reserve) - covered) < Fraction(CENT)

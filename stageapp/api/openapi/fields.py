@@ -16,7 +16,7 @@ from stageapp.finance.allocations import MAX_TOTAL
 Schema = dict[str, Any]
 NO_NUL = "^[^\\x00]*$"
 AMOUNT = r"^(?:[0-9]{1,15}(?:\.[0-9]{1,2}0{0,10})?|10{15}(?:\.0{1,12})?)$"
-POSITIVE_AMOUNT = AMOUNT.replace("^", "^(?=0*[1-9])", 1)
+AMOUNT_FROM_ONE = AMOUNT.replace("[0-9]{1,15}", "[1-9][0-9]{0,14}", 1)
 MAX_WEIGHT = 101  # all together make 1 or 100, within 1 %
 
 STAGE: Schema = {"type": "string", "maxLength": MAX_STAGE_LENGTH, "pattern": NO_NUL}
@@ -75,7 +75,7 @@ class MoneySchema(OpenApiSerializerFieldExtension):
         return {
             **MONEY,
             "description": f"{MONEY['description']} At least {least:.2f}.",
-            "oneOf": [{**text, "pattern": POSITIVE_AMOUNT}, {**number, "minimum": int(least)}],
+            "oneOf": [{**text, "pattern": AMOUNT_FROM_ONE}, {**number, "minimum": int(least)}],
         }
 
 

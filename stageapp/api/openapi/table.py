@@ -51,10 +51,20 @@ _ONE: dict[str, Any] = {"group": "strategies", "refusals": (404,)}
 
 OPERATIONS: dict[tuple[type[Endpoint], str], Operation] = {
     (Simulate, "POST"): Operation(
-        "simulate", "funds", fund_answers.Simulation, SimulationRequest, refusals=(409,), examples=_SIMULATION
+        "simulate",
+        "funds",
+        fund_answers.Simulation,
+        SimulationRequest,
+        refusals=(409,),
+        examples=_SIMULATION,
     ),
     (Allocations, "POST"): Operation(
-        "allocate", "funds", fund_answers.Allocation, AllocationRequest, refusals=(409,), examples=_ALLOCATION
+        "allocate",
+        "funds",
+        fund_answers.Allocation,
+        AllocationRequest,
+        refusals=(409,),
+        examples=_ALLOCATION,
     ),
     (Companies, "GET"): Operation("list_companies", "funds", fund_answers.CompanyPage, refusals=(404,)),
     (Strategies, "GET"): Operation("list_strategies", "strategies", fund_answers.StrategyPage, refusals=(404,)),
