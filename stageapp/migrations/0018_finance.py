@@ -47,7 +47,7 @@ def as_typed(slug: str, name: str, value: Any) -> Any:
     number = Decimal(repr(value))
     if not (number.is_finite() and abs(number) < (10**16 if name == "average_check" else 10**6)):
         told = f"{name} of the stage {slug} is {value}"
-        raise ValueError(f"{told}: correct it in the admin, then migrate again.")
+        raise ValueError(f"{told}: correct it in the table stageapp_stage, then migrate again.")
     return number.quantize(Decimal("0.01") if name == "average_check" else Decimal("1e-18"))
 
 

@@ -98,7 +98,7 @@ def test_a_figure_that_no_column_holds_stops_the_migration_by_name_and_changes_n
     code, _, problems = migrate(url)
     assert code != 0
     assert "sigma of the stage growth is" in problems
-    assert "correct it in the admin, then migrate again" in problems
+    assert "correct it in the table stageapp_stage, then migrate again" in problems
     assert len(ask("SELECT sigma FROM stageapp_stage")) == 8
     ask("UPDATE stageapp_stage SET sigma = 0.4 WHERE slug = 'growth'")
     assert migrate(url)[0] == 0

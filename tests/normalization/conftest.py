@@ -17,7 +17,15 @@ from stageapp.normalization.pacing import Pace
 from tests import shipped_vocabulary
 from tests.normalization.evidence import LABEL, ME, sql
 
-_KEPT = {"stage", "stagealias", "vocabularyversion", "foldingcharacter", "foldingrange", "textrule"}
+_KEPT = {
+    "stage",
+    "stagealias",
+    "vocabularyversion",
+    "assumptionchange",
+    "foldingcharacter",
+    "foldingrange",
+    "textrule",
+}
 
 
 @pytest.fixture
