@@ -1,4 +1,4 @@
-"""Assumptions: no part of the vocabulary; changed with actor and reason, followed, never overwritten."""
+"""Assumptions: no part of the vocabulary; changed with a reason, followed, never overwritten."""
 
 import threading
 import time

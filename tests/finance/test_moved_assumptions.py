@@ -12,6 +12,10 @@ from tests.normalization.processes import manage
 
 OLDER = "stage_with_assumptions_in_stages"
 MOVING = import_module("stageapp.migrations.0018_finance").Migration
+SAME = """distribution, median_multiple, sigma, holding_years, average_check,
+follow_on_share, follow_on_multiple"""
+STAGES = """SELECT slug, failure_rate, distribution, sigma, average_check, follow_on_share
+  FROM stageapp_stage ORDER BY 1"""
 BEFORE = MOVING.dependencies[0][1]
 WRITTEN = """
 UPDATE stageapp_stage SET failure_rate = 0.35, sigma = 0.1234567890123, average_check = 1234567.89
@@ -30,7 +34,8 @@ def older(transactional_db):
     url = f"{database_url().rpartition('/')[0]}/{OLDER}"
     for app in (["auth"], ["stageapp", BEFORE]):
         assert manage("migrate", *app, "--verbosity", "0", DATABASE_URL=url)[0] == 0
-    at = {name: connection.get_connection_params()[name] for name in ("host", "port", "user", "password")}
+    known = connection.get_connection_params()
+    at = {name: known[name] for name in ("host", "port", "user", "password")}
     with psycopg.connect(**at, dbname=OLDER, autocommit=True) as session:
 
         def ask(statement):
@@ -48,16 +53,14 @@ def migrate(url, *to):
 
 def test_assumptions_move_as_they_were_typed_and_back_without_a_vocabulary_version(older):
     ask, url = older
-    stages = (
-        "SELECT slug, failure_rate, distribution, sigma, average_check, follow_on_share FROM stageapp_stage ORDER BY 1"
-    )
-    before, versions = ask(stages), ask("SELECT count(*) FROM stageapp_vocabularyversion")
+    before, versions = ask(STAGES), ask("SELECT count(*) FROM stageapp_vocabularyversion")
 
     assert migrate(url)[0] == 0
 
     assert ask("SELECT count(*) FROM stageapp_vocabularyversion") == versions
-    moved = "failure_rate, sigma, average_check, version, actor FROM stageapp_assumptionchange WHERE stage = 'growth'"
-    assert ask(f"SELECT {moved}") == [
+    moved = "failure_rate, sigma, average_check, version, actor"
+    growth = "FROM stageapp_assumptionchange WHERE stage = 'growth'"
+    assert ask(f"SELECT {moved} {growth}") == [
         (Decimal("0.35"), Decimal("0.1234567890123"), Decimal("1234567.89"), 1, "migration")
     ]
     assert ask(
@@ -72,15 +75,15 @@ def test_assumptions_move_as_they_were_typed_and_back_without_a_vocabulary_versi
     assert sorted(name for (name,) in columns) == ["active", "id", "label", "rank", "slug"]
 
     ask(
-        "INSERT INTO stageapp_assumptionchange (stage, version, failure_rate, distribution, median_multiple, sigma, "
-        "holding_years, average_check, follow_on_share, follow_on_multiple, actor, reason, created_at) "
-        "SELECT stage, 2, 0.2, distribution, median_multiple, sigma, holding_years, average_check, follow_on_share, "
-        "follow_on_multiple, 'ada', 'a study', now() FROM stageapp_assumptionchange WHERE stage = 'growth'"
+        f"INSERT INTO stageapp_assumptionchange "
+        f"(stage, version, failure_rate, {SAME}, actor, reason, created_at) "
+        f"SELECT stage, 2, 0.2, {SAME}, 'ada', 'a study', now() "
+        f"FROM stageapp_assumptionchange WHERE stage = 'growth'"
     )
     assert migrate(url, "stageapp", BEFORE)[0] == 0
 
     changed = [("growth", 0.2, *row[2:]) if row[0] == "growth" else row for row in before]
-    assert ask(stages) == changed
+    assert ask(STAGES) == changed
     assert ask("SELECT unallocated FROM stageapp_strategy") == [(0.3,)]
     assert migrate(url)[0] == 0
     assert ask("SELECT failure_rate FROM stageapp_assumptionchange WHERE stage = 'growth'") == [
