@@ -57,6 +57,11 @@ def vocabulary_changed(*, version: int, actor: str, reason: str) -> None:
     _log.info("vocabulary_changed", version=version, actor=actor, reason=reason)
 
 
+def assumptions_changed(*, stage: str, version: int, actor: str, reason: str) -> None:
+    """Record that simulations and reserves assume something else of a stage."""
+    _log.info("assumptions_changed", stage=stage, version=version, actor=actor, reason=reason)
+
+
 def run_moved(*, run: int, old: str, new: str, actor: str, reason: str) -> None:
     """Record a change of a run's state."""
     _log.info("run_moved", run=run, old=old, new=new, actor=actor, reason=reason)

@@ -49,8 +49,6 @@ class Snapshot:
     version: int
     labels: dict[str, str]  # canonical slug → label, in rank order, active stages only
     aliases: dict[tuple[str, str], tuple[str | None, str]]  # (source, key) → (slug or None, reason)
-    # slug → the stage's row: what a simulation assumes of it, and its follow-on rule
-    columns: dict[str, dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
     _memo: dict[tuple[str, str], Meaning] = field(default_factory=dict, compare=False, repr=False)
     suggested: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)  # see suggestions.py
 
@@ -97,14 +95,13 @@ def load() -> Snapshot:
         cursor.execute(_SNAPSHOT_SQL)
         version, stages, aliases = cursor.fetchone()
     stages, aliases = (json.loads(v) if isinstance(v, str) else v or [] for v in (stages, aliases))
-    active = {stage["slug"]: stage for stage in stages if stage["active"]}
+    active = {stage["slug"]: stage["label"] for stage in stages if stage["active"]}
     return Snapshot(
         version=version or 0,
-        labels={slug: stage["label"] for slug, stage in active.items()},
+        labels=active,
         aliases={
             (source, key): (slug, reason) for source, key, slug, reason in aliases if slug is None or slug in active
         },
-        columns=active,
     )
 
 
@@ -200,12 +197,16 @@ def _announce(version: VocabularyVersion) -> None:
 
 def snapshot_document() -> dict[str, Any]:
     """Return stages and aliases as they stand, ready for JSON, in a stable order."""
-    columns = [column.name for column in Stage._meta.concrete_fields if column.name != "id"]
-    stages = Stage.objects.order_by("rank").values(*columns)
+    stages = Stage.objects.order_by("rank").values(*stage_columns())
     aliases = StageAlias.objects.order_by("source", "key").values(
         "source", "key", "spelling", "stage__slug", "reason", "comment"
     )
     return {"stages": list(stages), "aliases": list(aliases)}
+
+
+def stage_columns() -> list[str]:
+    """Return the columns of a stage that belong to a version."""
+    return [column.name for column in Stage._meta.concrete_fields if column.name != "id"]
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,9 @@
 """Look at an older vocabulary, and bring it back as a new version."""
 
-import csv
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from stageapp import conf, text, vocabulary
+from stageapp import conf, vocabulary
 from stageapp.models.normalization import PlanEntry
 from stageapp.models.portfolio import Strategy
 from stageapp.models.vocabulary import Stage, StageAlias, VocabularyVersion
@@ -13,8 +11,6 @@ from stageapp.normalization import targets
 from stageapp.normalization.errors import TargetError
 from stageapp.normalization.values import holds
 
-# Version 1 is the shipped vocabulary; what it assumes of a stage is in the file it was made from.
-_SHIPPED = Path(str(text.__file__)).with_name("assumptions_v1.tsv")
 _HIGHEST_RANK = 32_767
 
 Row = dict[str, Any]
@@ -66,20 +62,10 @@ def restore(number: int, *, actor: str, reason: str) -> VocabularyVersion | None
 
 
 def _wanted(version: VocabularyVersion) -> Row:
-    """Return the version's document; a column that it does not tell of a stage is taken from the shipped file."""
-    shipped = _shipped_columns()
-    stages = [{**shipped.get(row["slug"], {}), **row} for row in version.snapshot.get("stages", [])]
+    """Return the version's document, without the assumptions that older releases kept in it."""
+    columns = vocabulary.stage_columns()
+    stages = [{name: row[name] for name in columns} for row in version.snapshot.get("stages", [])]
     return {"stages": stages, "aliases": version.snapshot.get("aliases", [])}
-
-
-def _shipped_columns() -> dict[str, Row]:
-    with _SHIPPED.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    return {row.pop("slug"): {name: _value(name, text) for name, text in row.items()} for row in rows}
-
-
-def _value(name: str, text: str) -> str | float | None:
-    return text if name == "distribution" else float(text) if text else None
 
 
 def _retire_stages(wanted: set[str]) -> None:

@@ -7,6 +7,7 @@ from django.db.models.signals import post_migrate
 
 from stageapp import contacts, modes, sightings, traffic, vocabulary
 from stageapp.api import throttles
+from stageapp.finance import assumption_store
 from stageapp.models.consumers import Consumer
 from stageapp.rollout import canary
 from stageapp.webhook import tally
@@ -55,7 +56,7 @@ def _nothing_remembered(settings):
 
 
 def _forget():
-    for store in (modes, vocabulary, canary, throttles):
+    for store in (modes, vocabulary, assumption_store, canary, throttles):
         store.forget()
     canary._Local.pins = {}  # read, and nobody is pinned
     for counted in (traffic, sightings, contacts, tally):  # what another test's requests left in memory

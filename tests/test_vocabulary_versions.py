@@ -44,7 +44,7 @@ def test_a_number_that_does_not_exist_is_refused():
 
 
 def edits():
-    Stage.objects.filter(slug="seed").update(failure_rate=0.11, label="Start", rank=25)
+    Stage.objects.filter(slug="seed").update(label="Start", rank=25)
     Stage.objects.filter(slug="growth").update(active=False)
     StageAlias.objects.filter(key="series a").update(stage=Stage.objects.get(slug="series_b"), comment="wrong")
     StageAlias.objects.filter(key="late seed").delete()
@@ -64,12 +64,21 @@ def test_everything_of_a_version_comes_back_as_a_new_version():
     assert vocabulary.load().normalize("Series A").stage == "series_a"
 
 
-def test_the_first_version_comes_back_with_the_shipped_assumptions():
+def test_the_first_version_comes_back():
     first = VocabularyVersion.objects.order_by("number").first()
     before = document()
     change(edits)
     restore(first.number, **WHO)
     assert document() == before
+
+
+def test_what_an_older_release_kept_with_a_stage_is_no_difference_and_comes_not_back():
+    snapshot = document()
+    for row in snapshot["stages"]:
+        row |= {"failure_rate": 0.11, "sigma": 0.9}
+    number = VocabularyVersion.objects.create(**WHO, snapshot=snapshot).number
+    assert difference_from_now(number)["stages"] == {"added": [], "removed": [], "changed": []}
+    assert restore(number, **WHO) is None
 
 
 def test_a_stage_that_was_deleted_since_comes_back_whole():

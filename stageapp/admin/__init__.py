@@ -1,6 +1,7 @@
 """The operators' screens, one file each. Importing the package registers them."""
 
 from stageapp.admin import (
+    assumptions,
     audit,
     backup_checks,
     backup_jobs,
@@ -24,6 +25,7 @@ from stageapp.admin import (
 )
 
 __all__ = [
+    "assumptions",
     "audit",
     "backup_checks",
     "backup_jobs",

@@ -26,7 +26,12 @@ SECTIONS = {
     },
     "Backups": {"Backup": "Backups", "BackupCheck": "Verdicts", "BackupJob": "Jobs"},
     "Callers": {"Consumer": "Consumers", "ConsumerSighting": "What they send"},
-    "Portfolio": {"PortfolioCompany": "Companies", "Fund": "Funds", "Strategy": "Strategies"},
+    "Portfolio": {
+        "PortfolioCompany": "Companies",
+        "Fund": "Funds",
+        "Strategy": "Strategies",
+        "AssumptionChange": "Assumptions",
+    },
 }  # fmt: skip
 NAMES = {model: name for names in SECTIONS.values() for model, name in names.items()}
 

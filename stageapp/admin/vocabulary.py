@@ -3,10 +3,11 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 
 from stageapp import alias_files, vocabulary
 from stageapp.admin.alias_import import apply_view, import_view
@@ -14,7 +15,8 @@ from stageapp.admin.curation import curates
 from stageapp.admin.screens import StockAdmin, actor
 from stageapp.admin.site import site
 from stageapp.admin.spreadsheets import download
-from stageapp.admin.vocabulary_forms import AliasForm, StageForm
+from stageapp.admin.vocabulary_forms import AliasForm, CuratedForm
+from stageapp.finance import assumption_store
 from stageapp.models.vocabulary import Stage, StageAlias
 
 
@@ -77,24 +79,25 @@ class CuratedAdmin(StockAdmin):
 
 @admin.register(Stage, site=site)
 class StageAdmin(CuratedAdmin):
-    """The canonical values, and what a simulation assumes about each."""
+    """The canonical values."""
 
-    form = StageForm
-    list_display = ["label", "slug", "rank", "active", "failure_rate", "distribution"]
+    form = CuratedForm
+    list_display = ["label", "slug", "rank", "active"]
     list_filter = ["active"]
-    fieldsets = [
-        (None, {"fields": ["label", "slug", "rank", "active", "why"]}),
-        (
-            "Assumptions of the simulation",
-            {
-                "fields": [
-                    "failure_rate", "distribution", ("alpha", "minimum_multiple", "maximum_multiple"),
-                    ("median_multiple", "sigma"), "holding_years", "average_check",
-                    ("follow_on_share", "follow_on_multiple"),
-                ],
-            },
-        ),
-    ]  # fmt: skip
+    fields = ["label", "slug", "rank", "active", "why"]
+
+    def save_model(self, request: HttpRequest, obj: Stage, form: Any, change: bool) -> None:
+        """Save as a new vocabulary version; assumptions follow a slug, or are asked for."""
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if change and "slug" in form.changed_data:
+                old, why = form.initial["slug"], form.cleaned_data["why"]
+                assumption_store.carry_over(old, obj.slug, actor=actor(request), reason=why)
+        if assumption_store.newest(obj.slug) is None:
+            enter = f"{reverse('admin:stageapp_assumptionchange_preview')}?stage={obj.slug}"
+            link = format_html('<a href="{}">enter its assumptions</a>', enter)
+            text = "Simulations and allocations refuse {} until you {}."
+            messages.warning(request, format_html(text, obj.label, link))
 
 
 @admin.register(StageAlias, site=site)

@@ -5,10 +5,6 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 
 from stageapp.alias_rules import refusal
-from stageapp.finance.allocations import AllocationError
-from stageapp.finance.assumptions import StageAssumptions
-from stageapp.finance.multiples import AssumptionError
-from stageapp.finance.reserves import FollowOnRule
 from stageapp.models.vocabulary import StageAlias
 from stageapp.text import reduction
 
@@ -27,21 +23,6 @@ class CuratedForm(ModelForm):
         help_text="Kept with the new vocabulary version, under your name.",
         widget=forms.Textarea(attrs={"rows": 2}),
     )
-
-
-class StageForm(CuratedForm):
-    """Edits a stage. Its assumptions must make sense, or no simulation could be run any more."""
-
-    def clean(self) -> dict[str, Any]:
-        """Build from the columns what a simulation builds from them."""
-        values = super().clean() or self.cleaned_data
-        if not self.errors:
-            try:
-                StageAssumptions.from_columns(values)
-                FollowOnRule(values["follow_on_share"], values["follow_on_multiple"])
-            except (AssumptionError, AllocationError) as error:
-                raise forms.ValidationError(str(error)) from None
-        return values
 
 
 class AliasForm(CuratedForm):

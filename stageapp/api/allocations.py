@@ -8,22 +8,25 @@ from rest_framework.response import Response
 
 from stageapp.api.distribution import Distribution, DistributionField
 from stageapp.api.endpoint import Endpoint, validated
-from stageapp.api.errors import Unavailable
-from stageapp.api.fields import MoneyField, NumberField, StrictSerializer
-from stageapp.finance.allocations import AllocationError
-from stageapp.finance.reserves import FollowOnRule, ReservePlan, reserve_plan
-from stageapp.vocabulary import Snapshot
+from stageapp.api.errors import usable_assumptions
+from stageapp.api.fields import MoneyField, NumberField, StrictSerializer, json_number
+from stageapp.finance import assumption_store
+from stageapp.finance.reserves import ReservePlan, reserve_plan
 
 DEFAULT_FUND_SIZE = Decimal("100000000.00")
-DEFAULT_RESERVE_RATIO = 0.5
-MAX_RESERVE_RATIO = 0.95
+DEFAULT_RESERVE_RATIO = Decimal("0.5")
+MAX_RESERVE_RATIO = Decimal("0.95")
 
 
 class AllocationRequest(StrictSerializer):
     """What an allocation takes; all but the distribution has a default."""
 
     fund_size = MoneyField(default=DEFAULT_FUND_SIZE)
-    reserve_ratio = NumberField(min_value=0, max_value=MAX_RESERVE_RATIO, default=DEFAULT_RESERVE_RATIO)
+    reserve_ratio = NumberField(
+        min_value=Decimal(0),
+        max_value=MAX_RESERVE_RATIO,
+        default=DEFAULT_RESERVE_RATIO,
+    )
     stage_distribution = DistributionField()
 
 
@@ -40,32 +43,18 @@ class Allocations(Endpoint):
         distribution: Distribution = sent["stage_distribution"]
         met = self.judge(distribution.values)
         shares = distribution.shares(met.decision.meanings)
-        rules = rules_of(met.vocabulary)
+        with usable_assumptions():
+            assumed = assumption_store.current()
+            rules = assumed.follow_on(stage for stage, share in shares.stages.items() if share)
         plan = reserve_plan(sent["fund_size"], sent["reserve_ratio"], shares.stages, rules)
         return self.answer(represent(plan, sent["reserve_ratio"]), unallocated=shares.unallocated)
 
 
-def rules_of(vocabulary: Snapshot) -> dict[str, FollowOnRule]:
-    """Return the follow-on rules by stage.
-
-    Raises:
-        Unavailable: somebody saved a rule that makes no sense.
-    """
-    columns = vocabulary.columns
-    try:
-        return {
-            slug: FollowOnRule(columns[slug]["follow_on_share"], columns[slug]["follow_on_multiple"])
-            for slug in vocabulary.labels
-        }
-    except AllocationError as error:
-        raise Unavailable(f"A stage's follow-on rule is not usable: {error}") from error
-
-
-def represent(plan: ReservePlan, reserve_ratio: float) -> dict[str, Any]:
+def represent(plan: ReservePlan, reserve_ratio: Decimal) -> dict[str, Any]:
     """Return the plan for a body, with money as strings."""
     return {
         "fund_size": _money(plan.total),
-        "reserve_ratio": reserve_ratio,
+        "reserve_ratio": json_number(reserve_ratio),
         "stages": [
             {"stage": stage, **{name: _money(getattr(part, name)) for name in ("initial", "need", "reserve")}}
             for stage, part in plan.stages.items()
@@ -73,7 +62,7 @@ def represent(plan: ReservePlan, reserve_ratio: float) -> dict[str, Any]:
         "surplus": _money(plan.surplus),
         "unallocated_initial": _money(plan.unallocated_initial),
         "unallocated_reserve": _money(plan.unallocated_reserve),
-        "coverage": plan.coverage,
+        "coverage": None if plan.coverage is None else json_number(plan.coverage),
     }
 
 

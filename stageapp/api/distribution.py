@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from stageapp.api.pointers import escape
-from stageapp.finance.weights import Shares, WeightedEntry, WeightsError, share_out
+from stageapp.finance.weights import Shares, WeightsError, checked, share_out
 from stageapp.vocabulary import Meaning
 
 MAX_ENTRIES = 200
@@ -25,7 +25,7 @@ class Entry:
 
     pointer: str
     raw: str
-    weight: float
+    weight: Any  # a number, once it is checked: int or Decimal, as it was sent
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,12 @@ class Distribution:
 
     def shares(self, meanings: Sequence[Meaning]) -> Shares:
         """Return the shares by stage once the meanings, in the order of the entries, are known."""
-        return share_out(self._weighted([meaning.stage for meaning in meanings]))
+        entries = zip(self.entries, meanings, strict=True)
+        return share_out([(entry.raw, meaning.stage, entry.weight) for entry, meaning in entries])
 
     def check_weights(self) -> None:
         """Raise WeightsError where the weights cannot be shared out, whatever the stages mean."""
-        share_out(self._weighted([None] * len(self.entries)))
-
-    def _weighted(self, stages: Sequence[str | None]) -> list[WeightedEntry]:
-        return [(e.raw, stage, e.weight) for e, stage in zip(self.entries, stages, strict=True)]
+        checked([entry.weight for entry in self.entries])
 
 
 class DistributionField(serializers.Field[Distribution, Any, Any, Any]):

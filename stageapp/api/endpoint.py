@@ -1,6 +1,7 @@
 """The base of every resource: scopes, the one validation step, and its counts, so that none can forget them."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from rest_framework import serializers, status
@@ -83,7 +84,11 @@ class Endpoint(APIView):
         return met
 
     def answer(
-        self, body: dict[str, Any], *, status: int = status.HTTP_200_OK, unallocated: float | None = None
+        self,
+        body: dict[str, Any],
+        *,
+        status: int = status.HTTP_200_OK,
+        unallocated: Decimal | None = None,
     ) -> Response:
         """Answer, with what the mode adds where this request met the validator."""
         if self.met is None:

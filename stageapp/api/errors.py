@@ -1,8 +1,12 @@
 """The errors of the API that are not the framework's own; `problems` makes documents of them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rest_framework.exceptions import APIException, ValidationError
+
+from stageapp.finance.assumption_store import NoAssumptions, Unusable
 
 
 class InvalidQuery(ValidationError):
@@ -58,6 +62,13 @@ class ServerError(Problem):
     default_detail = "The failure is logged; try again later."
 
 
+class AssumptionsMissing(Problem):
+    """Nobody has recorded what a simulation or an allocation assumes of a stage."""
+
+    status_code, default_code, title = 409, "assumptions_missing", "A stage has no assumptions yet"
+    default_detail = "Nothing is assumed yet of a stage that the request names."
+
+
 class Unavailable(Problem):
     """The database does not answer."""
 
@@ -67,3 +78,14 @@ class Unavailable(Problem):
     def headers(self) -> dict[str, str]:
         """Return when to come back, in seconds."""
         return {"Retry-After": "5"}
+
+
+@contextmanager
+def usable_assumptions() -> Iterator[None]:
+    """Turn errors of assumptions into AssumptionsMissing, or Unavailable if they make no sense."""
+    try:
+        yield
+    except NoAssumptions as error:
+        raise AssumptionsMissing(str(error)) from error
+    except Unusable as error:
+        raise Unavailable(f"What is assumed of a stage is not usable: {error}") from error

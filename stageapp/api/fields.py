@@ -3,8 +3,10 @@
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
@@ -25,14 +27,25 @@ class StrictSerializer(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-class NumberField(serializers.FloatField):
-    """A JSON number."""
+class NumberField(serializers.Field[Decimal, Any, float, Any]):
+    """A JSON number, kept as the decimal that was written."""
 
-    def to_internal_value(self, data: Any) -> float:
+    default_error_messages = {"invalid": "A valid number is required."}
+
+    def __init__(self, *, min_value: Decimal, max_value: Decimal, **options: Any) -> None:
+        super().__init__(**options)
+        self.min_value, self.max_value = min_value, max_value
+        self.validators += [MinValueValidator(min_value), MaxValueValidator(max_value)]
+
+    def to_internal_value(self, data: Any) -> Decimal:
         """Return the number."""
-        if type(data) not in (int, float):
+        if type(data) not in (int, Decimal):
             self.fail("invalid")
-        return float(data)
+        return Decimal(data)
+
+    def to_representation(self, value: Decimal) -> float:
+        """Return the number for a body."""
+        return json_number(value)
 
 
 class IntegerField(serializers.IntegerField):
@@ -40,7 +53,7 @@ class IntegerField(serializers.IntegerField):
 
     def to_internal_value(self, data: Any) -> int:
         """Return the number."""
-        if type(data) not in (int, float) or data != int(data):
+        if type(data) not in (int, Decimal) or data != int(data):
             self.fail("invalid")
         return int(data)
 
@@ -73,9 +86,14 @@ class MoneyField(serializers.Field[Decimal, Any, str, Any]):
 
     default_error_messages = {"invalid": 'Send an amount such as "2500000.00", with at most two decimals.'}
 
+    def __init__(self, *, min_value: Decimal = Decimal("0.00"), **options: Any) -> None:
+        super().__init__(**options)
+        self.min_value = min_value
+        self.validators += [MinValueValidator(min_value)]
+
     def to_internal_value(self, data: Any) -> Decimal:
         """Return the amount."""
-        text = repr(data) if type(data) in (int, float) else data
+        text = f"{data:f}" if type(data) in (int, Decimal) else data
         if not isinstance(text, str) or not _MONEY.fullmatch(text):
             self.fail("invalid")
         amount = Decimal(text)
@@ -88,3 +106,8 @@ class MoneyField(serializers.Field[Decimal, Any, str, Any]):
     def to_representation(self, value: Decimal) -> str:
         """Return the amount with two decimals."""
         return f"{value:.2f}"
+
+
+def json_number(value: Decimal | Fraction) -> float:
+    """Return the nearest number that JSON readers hold: an answer's last step."""
+    return float(value)

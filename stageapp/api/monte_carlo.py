@@ -5,26 +5,24 @@ from rest_framework.response import Response
 
 from stageapp.api.distribution import Distribution, DistributionField
 from stageapp.api.endpoint import Endpoint, validated
-from stageapp.api.errors import Unavailable
-from stageapp.api.fields import IntegerField, NumberField, StrictSerializer
-from stageapp.finance.assumptions import StageAssumptions
+from stageapp.api.errors import usable_assumptions
+from stageapp.api.fields import IntegerField, MoneyField, StrictSerializer
+from stageapp.finance import assumption_store
 from stageapp.finance.monte_carlo import (
     DEFAULT_FUND_SIZE,
     DEFAULT_RUNS,
     DEFAULT_SEED,
-    MAX_FUND_SIZE,
     MAX_RUNS,
     MAX_SEED,
+    MIN_FUND_SIZE,
     simulate,
 )
-from stageapp.finance.multiples import AssumptionError
-from stageapp.vocabulary import Snapshot
 
 
 class SimulationRequest(StrictSerializer):
     """What a simulation takes; all but the distribution has a default."""
 
-    fund_size = NumberField(min_value=1, max_value=MAX_FUND_SIZE, default=DEFAULT_FUND_SIZE)
+    fund_size = MoneyField(min_value=MIN_FUND_SIZE, default=DEFAULT_FUND_SIZE)
     runs = IntegerField(min_value=1, max_value=MAX_RUNS, default=DEFAULT_RUNS)
     seed = IntegerField(min_value=0, max_value=MAX_SEED, default=DEFAULT_SEED)
     stage_distribution = DistributionField()
@@ -43,17 +41,9 @@ class Simulate(Endpoint):
         distribution: Distribution = sent.pop("stage_distribution")
         met = self.judge(distribution.values)
         shares = distribution.shares(met.decision.meanings)
-        result = simulate(**sent, weights=shares.stages, assumptions=assumptions_of(met.vocabulary))
+        in_rank_order = ((slug, shares.stages.get(slug)) for slug in met.vocabulary.labels)
+        held = {slug: share for slug, share in in_rank_order if share}
+        with usable_assumptions():
+            assumptions = assumption_store.current().for_simulation(held)
+        result = simulate(**sent, shares=held, assumptions=assumptions)
         return self.answer(result.as_dict(), unallocated=shares.unallocated)
-
-
-def assumptions_of(vocabulary: Snapshot) -> dict[str, StageAssumptions]:
-    """Return the assumptions by stage, in rank order.
-
-    Raises:
-        Unavailable: somebody saved assumptions that make no sense.
-    """
-    try:
-        return {slug: StageAssumptions.from_columns(vocabulary.columns[slug]) for slug in vocabulary.labels}
-    except AssumptionError as error:
-        raise Unavailable(f"A stage's assumptions are not usable: {error}") from error

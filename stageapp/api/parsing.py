@@ -1,14 +1,18 @@
 """Read a JSON body strictly: what two parsers could understand differently is refused.
 
 Refused: other media types, charsets and content encodings; a body over the bound; deep nesting; duplicate
-keys; NaN and Infinity; integers beyond 2**53 (RFC 7493, I-JSON); NUL and lone surrogates, which PostgreSQL
-cannot hold; trailing data.
+keys; NaN and Infinity; integers beyond 2**53 (RFC 7493, I-JSON); other numbers no double holds;
+NUL and lone surrogates, which PostgreSQL cannot hold; trailing data.
+
+A number with a fraction or an exponent becomes the decimal that was written, never a binary float:
+0.35 is 35 hundredths. Its length and its exponent are bounded, so what is computed with it is, too.
 """
 
 import json
 import math
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import IO, Any
 
 from django.conf import settings
@@ -20,6 +24,8 @@ from stageapp.api.errors import BodyTooLarge
 
 MAX_DEPTH = 16
 MAX_INTEGER = 2**53 - 1
+MAX_NUMBER_LENGTH = 100
+LEAST_EXPONENT = -400  # of a number's first digit; a double ends at -324
 
 # Whole strings are stepped over, so that brackets inside them do not count. Possessive, and with the closing
 # quote optional: linear in any input.
@@ -126,15 +132,27 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def _float(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ParseError("A number is too large.")
+def _decimal(digits: str) -> Decimal:
+    if len(digits) > MAX_NUMBER_LENGTH:
+        most = f"more than {MAX_NUMBER_LENGTH} characters"
+        raise ParseError(f"A number has {most}; send fewer digits.")
+    number = Decimal(digits)
+    if "e" in digits or "E" in digits:  # else the length bounds it
+        _check_size(number)
     return number
+
+
+def _check_size(number: Decimal) -> None:
+    if not math.isfinite(float(number)):
+        raise ParseError("A number is too large.")
+    if number.adjusted() < LEAST_EXPONENT:
+        raise ParseError("A number is too close to zero; send 0.")
 
 
 def _constant(name: str) -> Any:
     raise ParseError(f"{name} is not JSON.")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_decimal, parse_constant=_constant
+)

@@ -17,6 +17,8 @@ FRAMEWORK: tuple[type[APIException], ...] = (
 
 # What it means and what to do, for a person who followed the `type` of an answer.
 MEANINGS = {
+    "assumptions-missing": "A stage is new, and the operators have not yet recorded what "
+    "simulations and allocations assume of it. Ask them, or leave the stage out; nothing was done.",
     "authentication-failed": "The token is unknown, expired or revoked. Ask the operators for a new one.",
     "bad-request": "The request was cut short or is no proper HTTP. Send it again, complete.",
     "body-too-large": "The body is longer than the server takes. Send fewer values at once.",
@@ -38,7 +40,8 @@ MEANINGS = {
     "not-authenticated": "Send `Authorization: Token …`. The operators make tokens with `manage.py consumers token`.",
     "not-found": "There is nothing at this address that you may see, or the page is beyond the last one.",
     "parse-error": "The body is no JSON, or JSON that readers understand differently: nested too deeply, a key twice, "
-    "NaN, an integer beyond 2**53, a NUL or half of a surrogate pair.",
+    "NaN, an integer beyond 2**53, another number that is too long or beyond a double, a NUL or "
+    "half of a surrogate pair.",
     "permission-denied": "The token lacks the scope this method needs, or the session its CSRF token.",
     "request-timeout": "The request took longer to arrive than the server waits. Send it at once.",
     "second-person-needed": "Two people are needed for this change. It waits for the second one in the admin.",

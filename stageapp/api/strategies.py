@@ -1,5 +1,6 @@
 """/api/portfolio/strategies: keep stage allocations, as sent and as they were understood when saved."""
 
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,7 +13,7 @@ from rest_framework.response import Response
 from stageapp.api.authentication import scopes_of
 from stageapp.api.distribution import Distribution, DistributionField
 from stageapp.api.endpoint import Endpoint, validated
-from stageapp.api.fields import StrictSerializer, TextField
+from stageapp.api.fields import StrictSerializer, TextField, json_number
 from stageapp.api.queries import PageQuery
 from stageapp.models.consumers import Consumer
 from stageapp.models.portfolio import Strategy
@@ -45,7 +46,7 @@ class StrategyEndpoint(Endpoint):
         shares = distribution.shares(met.decision.meanings)
         return {
             "raw_allocation": distribution.as_sent,
-            "allocation": shares.stages,
+            "allocation": shares.rounded,
             "unallocated": shares.unallocated,
             "vocabulary_version": met.vocabulary.version,
         }
@@ -114,12 +115,18 @@ class OneStrategy(StrategyEndpoint):
 
 def represent(strategy: Strategy) -> dict[str, Any]:
     """Return a strategy for a body."""
+    allocation = strategy.allocation.items()
     return {
         "id": strategy.pk,
         "name": strategy.name,
-        "stage_allocation": strategy.allocation,
-        "unallocated": strategy.unallocated,
-        "as_sent": strategy.raw_allocation,
+        "stage_allocation": {name: json_number(share) for name, share in allocation},
+        "unallocated": json_number(strategy.unallocated),
+        "as_sent": [_sent(entry) for entry in strategy.raw_allocation],
         "vocabulary_version": strategy.vocabulary_version,
         "created_at": strategy.created_at,
     }
+
+
+def _sent(entry: dict[str, Any]) -> dict[str, Any]:
+    weight: int | Decimal = entry["weight"]
+    return {**entry, "weight": weight if isinstance(weight, int) else json_number(weight)}

@@ -8,12 +8,14 @@ import datetime
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.utils.http import http_date
 
 from stageapp import modes, vocabulary
 from stageapp.api.errors import Problem
+from stageapp.api.fields import json_number
 from stageapp.api.pointers import place
 from stageapp.modes import ModeState, first_moment
 from stageapp.rollout.canary import effective_mode
@@ -82,7 +84,7 @@ def unknowns(decision: Decision) -> list[dict[str, Any]]:
     ]
 
 
-def block(met: Encounter, unallocated: float | None) -> dict[str, Any]:
+def block(met: Encounter, unallocated: Decimal | None) -> dict[str, Any]:
     """Return the `stage_validation` member of an answer; `unallocated` is a share of 1."""
     decision = met.decision
     found = {
@@ -94,7 +96,7 @@ def block(met: Encounter, unallocated: float | None) -> dict[str, Any]:
         "unknown": unknowns(decision),
         "retired": [{**place(r.pointer), "value": r.value, "stage": r.stage} for r in decision.retired],
     }
-    return found if unallocated is None else {**found, "unallocated": unallocated}
+    return found if unallocated is None else {**found, "unallocated": json_number(unallocated)}
 
 
 def headers(met: Encounter) -> dict[str, str]:

@@ -1,44 +1,53 @@
-"""Split money over stages, exact to the cent, by the method of largest remainders (Hamilton's method)."""
+"""Split money over stages, exact to the cent, by largest remainders (Hamilton's method).
+
+Money is a Decimal, a share of a whole a Fraction: no share goes through a binary float, in which
+0.35 is not 0.35. The arithmetic is that of whole numbers: cents, and shares over one denominator.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
 CENT = Decimal("0.01")
 MAX_TOTAL = Decimal(10) ** 15
-_SUM_ROUNDING = Fraction(1, 10**9)
-_LARGEST_WEIGHT = 1 + 1e-9
-_WEIGHT_PLACES = Decimal("1e-18")
+# Decimals of a share that is stored or answered: a double keeps them, and so every reader.
+SHARE_PLACES = 15
+_MOST_PLACES = 1000
 
 
 class AllocationError(ValueError):
     """Money, weights or rules that cannot be used; the message names the value and what it must be."""
 
 
-def allocate(total: Decimal, weights: Mapping[str, float | Decimal]) -> dict[str, Decimal]:
-    """Split `total` by the weights, which are shares that make at most 1.
+def allocate(total: Decimal, shares: Mapping[str, Fraction]) -> dict[str, Decimal]:
+    """Split `total` by the shares, which make at most 1.
 
     What is missing to 1 stays unallocated: it is `total` less the parts. Every part is its exact quota
     rounded down or up to a cent; the cents left over go to the largest remainders, ties first to the name
-    that sorts first, last to the unallocated rest. So a larger weight never gets less, and a weight of zero
-    gets nothing. (As with every largest-remainder rule, a larger total can cost a part a cent.) Raises
-    AllocationError.
+    that sorts first, last to the unallocated rest. So a larger share never gets less, and a share
+    of zero gets nothing. (As with every largest-remainder rule, a larger total can cost a part a
+    cent.) Raises AllocationError.
     """
-    shares = _shares(weights)
-    whole = sum(shares.values(), Fraction(0))
-    # The rest comes last, so that it loses ties.
-    quotas = [to_cents(total) * share for share in [*shares.values(), 1 - whole]]
-    parts = dict(zip(shares, round_quotas(quotas), strict=False))
-    return {stage: from_cents(parts[stage]) for stage in weights}
+    return {stage: from_cents(cents) for stage, cents in _split(to_cents(total), shares).items()}
 
 
-def round_quotas(quotas: list[Fraction]) -> list[int]:
-    """Round quotas that make a whole number together to whole numbers that make the same; first wins ties."""
-    parts = [math.floor(quota) for quota in quotas]
-    missing = int(sum(quotas, Fraction(0))) - sum(parts)
-    by_remainder = sorted(range(len(quotas)), key=lambda place: parts[place] - quotas[place])
-    for place in by_remainder[:missing]:
+def rounded(shares: Mapping[str, Fraction]) -> dict[str, Decimal]:
+    """Round shares to SHARE_PLACES decimals by the same rule: shares that make 1 still make 1.
+
+    Raises AllocationError.
+    """
+    units = _split(10**SHARE_PLACES, shares)
+    return {stage: Decimal(part).scaleb(-SHARE_PLACES) for stage, part in units.items()}
+
+
+def apportion(units: int, weights: Sequence[int]) -> list[int]:
+    """Split units by weights that are not all zero, by largest remainders; the first wins ties."""
+    whole = sum(weights)
+    quotas = [divmod(units * weight, whole) for weight in weights]
+    parts = [part for part, _ in quotas]
+    by_remainder = sorted(range(len(quotas)), key=lambda place: -quotas[place][1])
+    for place in by_remainder[: units - sum(parts)]:
         parts[place] += 1
     return parts
 
@@ -47,10 +56,10 @@ def to_cents(money: Decimal) -> int:
     """Return the money in whole cents; raises AllocationError on parts of a cent and on what is no amount."""
     if not (money.is_finite() and 0 <= money <= MAX_TOTAL):
         raise AllocationError(f"An amount must lie between 0 and {MAX_TOTAL:f}.")
-    rounded = money.quantize(CENT)
-    if rounded != money:
+    cents = money.quantize(CENT)
+    if cents != money:
         raise AllocationError("An amount must not have parts of a cent.")
-    return int(rounded.scaleb(2))
+    return int(cents.scaleb(2))
 
 
 def from_cents(cents: int) -> Decimal:
@@ -58,19 +67,26 @@ def from_cents(cents: int) -> Decimal:
     return Decimal(cents).scaleb(-2).quantize(CENT)
 
 
-def _shares(weights: Mapping[str, float | Decimal]) -> dict[str, Fraction]:
-    """Return the weights as exact fractions, in order of name; rounding around 1 is taken out."""
-    if not all(math.isfinite(weight) and 0 <= weight <= _LARGEST_WEIGHT for weight in weights.values()):
-        raise AllocationError("Every weight must lie between 0 and 1.")
-    shares = {stage: _exact(weights[stage]) for stage in sorted(weights)}
-    whole = sum(shares.values(), Fraction(0))
-    if whole > 1 + _SUM_ROUNDING:
-        raise AllocationError("The weights must add up to at most 1.")
-    if abs(whole - 1) <= _SUM_ROUNDING:
-        return {stage: share / whole for stage, share in shares.items()}
-    return shares
+def exact(number: Decimal) -> Fraction:
+    """Return the number as a fraction.
+
+    Raises AllocationError on one whose fraction would be huge: 1e-999999999 has a billion digits.
+    """
+    if not number.is_finite() or abs(number.adjusted()) > _MOST_PLACES:
+        raise AllocationError(f"A share or ratio may have at most {_MOST_PLACES} decimals.")
+    return Fraction(number)
 
 
-def _exact(weight: float | Decimal) -> Fraction:
-    # A Decimal such as 1e-999999999 would become a fraction of a billion digits: 18 places are enough.
-    return Fraction(weight.quantize(_WEIGHT_PLACES) if isinstance(weight, Decimal) else weight)
+def _split(units: int, shares: Mapping[str, Fraction]) -> dict[str, int]:
+    """Split whole units by the shares, in the order of the shares."""
+    if not all(0 <= share <= 1 for share in shares.values()):
+        raise AllocationError("Every share must lie between 0 and 1.")
+    names = sorted(shares)
+    whole = math.lcm(*(share.denominator for share in shares.values()))
+    weights = [shares[name].numerator * (whole // shares[name].denominator) for name in names]
+    rest = whole - sum(weights)
+    if rest < 0:
+        raise AllocationError("The shares must add up to at most 1.")
+    # The rest comes last, so that it loses ties.
+    parts = dict(zip(names, apportion(units, [*weights, rest]), strict=False))
+    return {name: parts[name] for name in shares}

@@ -1,7 +1,9 @@
-"""What the simulation assumes of a stage (columns of the vocabulary), and what follows in closed form."""
+"""What the simulation assumes of a stage, and what follows in closed form."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Self
 
 from stageapp.finance.multiples import AssumptionError, Lognormal, PowerLaw, require
@@ -14,23 +16,23 @@ class StageAssumptions:
     """One stage: a company fails and returns nothing, or survives and returns a drawn multiple.
 
     `failure_rate` is a probability, `holding_years` the mean years from cheque to exit, `average_check` the
-    cheque to one company in the fund's currency.
+    cheque to one company in the fund's currency. All but the cheque, which is money, feed NumPy.
     """
 
     slug: str
     failure_rate: float
     multiple: PowerLaw | Lognormal
     holding_years: float
-    average_check: float
+    average_check: Decimal
 
     def __post_init__(self) -> None:
         require("failure_rate", self.failure_rate, 0, 1)
         require("holding_years", self.holding_years, 0.25, 30)
-        require("average_check", self.average_check, 1, 1e15)
+        require("average_check", float(self.average_check), 1, 1e15)
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, object]) -> Self:
-        """Build the assumptions from the columns of a Stage row or of a line of the shipped table.
+        """Build the assumptions from the columns of a stored row or of a line of the shipped table.
 
         Raises AssumptionError when a number is missing, is none, or makes no sense.
         """
@@ -39,12 +41,12 @@ class StageAssumptions:
             failure_rate=_number(columns, "failure_rate"),
             multiple=_multiple(columns),
             holding_years=_number(columns, "holding_years"),
-            average_check=_number(columns, "average_check"),
+            average_check=_decimal(columns, "average_check"),
         )
 
-    def companies(self, money: float) -> int:
+    def companies(self, money: Fraction) -> int:
         """Return how many companies this money is spread over, in equal parts: 1 to MAX_COMPANIES."""
-        return max(1, min(MAX_COMPANIES, round(money / self.average_check)))
+        return max(1, min(MAX_COMPANIES, round(money / Fraction(self.average_check))))
 
 
 def expected_multiple(assumptions: StageAssumptions) -> float:
@@ -77,7 +79,11 @@ def _multiple(columns: Mapping[str, object]) -> PowerLaw | Lognormal:
 
 
 def _number(columns: Mapping[str, object], name: str) -> float:
+    return float(_decimal(columns, name))
+
+
+def _decimal(columns: Mapping[str, object], name: str) -> Decimal:
     try:
-        return float(str(columns[name]))
-    except ValueError:
-        raise AssumptionError(f"{columns['slug']}: {name} must be a number.") from None
+        return Decimal(str(columns[name]))
+    except InvalidOperation:
+        raise AssumptionError(f"{name} must be a number.") from None

@@ -3,7 +3,7 @@
 In every run, each stage's money is spread in equal cheques over its companies. A company fails with the
 stage's failure rate and returns nothing; else it returns a multiple drawn from the stage's power law or
 lognormal. Companies are independent of each other. Money without a stage is cash: it returns its own
-amount, and never reaches a stage.
+amount, and never reaches a stage. Money and shares are exact until they weigh the drawn multiples.
 
 Every stage draws from streams of its own (PCG64, seeded by the seed and the stage's slug), so its outcomes
 do not depend on which other stages are present. The same seed gives the same bytes for the same build of
@@ -14,9 +14,12 @@ docs/finance.md.
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 
+from stageapp.finance.allocations import MAX_TOTAL, AllocationError, rounded, to_cents
 from stageapp.finance.assumptions import StageAssumptions, expected_multiple
 from stageapp.finance.irr import annual_rate, pooled_rates
 from stageapp.finance.multiples import Floats
@@ -32,14 +35,14 @@ from stageapp.finance.outcome import (
 
 MAX_RUNS = 100_000
 MAX_SEED = 2**53 - 1  # the largest integer every JSON reader keeps exact
-MAX_FUND_SIZE = 1e15
-DEFAULT_FUND_SIZE = 100_000_000.0
+MIN_FUND_SIZE = Decimal(1)
+MAX_FUND_SIZE = MAX_TOTAL
+DEFAULT_FUND_SIZE = Decimal("100000000.00")
 DEFAULT_RUNS = 10_000
 DEFAULT_SEED = 0
 # Draws held at once (0.5 MB an array): they stay in the processor's cache, and memory does not grow with
 # the runs.
 CHUNK_DRAWS = 1 << 16
-_SUM_ROUNDING = 1e-9
 
 
 class SimulationError(ValueError):
@@ -47,58 +50,57 @@ class SimulationError(ValueError):
 
 
 def simulate(
-    fund_size: float,
+    fund_size: Decimal,
     runs: int,
     seed: int,
-    weights: Mapping[str, float],
+    shares: Mapping[str, Fraction],
     assumptions: Mapping[str, StageAssumptions],
 ) -> SimulationResult:
     """Simulate the fund `runs` times and summarise the multiples of its size.
 
-    `weights` are shares by stage that make at most 1; what is missing to 1 is held as cash. Raises
+    `shares` are by stage and make at most 1; what is missing to 1 is held as cash. Raises
     SimulationError.
     """
-    _check(fund_size, runs, seed, weights, assumptions)
+    told = _checked(fund_size, runs, seed, shares, assumptions)
     # In the order of the assumptions: the order in which the caller wrote the weights changes no byte.
-    shares = {slug: float(weights[slug]) for slug in assumptions if weights.get(slug)}
-    cash = _cash(shares)
-    companies = {slug: assumptions[slug].companies(fund_size * share) for slug, share in shares.items()}
-    multiples = np.ones((len(shares) + 1, runs))  # the last row is cash
-    for row, slug in enumerate(shares):
+    held = {slug: shares[slug] for slug in assumptions if shares.get(slug)}
+    size = Fraction(fund_size)
+    companies = {slug: assumptions[slug].companies(size * share) for slug, share in held.items()}
+    multiples = np.ones((len(held) + 1, runs))  # the last row is cash
+    for row, slug in enumerate(held):
         multiples[row] = _stage_multiples(assumptions[slug], companies[slug], runs, seed)
     stages = [
-        _stage_outcome(assumptions[slug], share, companies[slug], multiples[row])
-        for row, (slug, share) in enumerate(shares.items())
+        _stage_outcome(known, told[known.slug], companies[known.slug], mine)
+        for known, mine in zip(map(assumptions.__getitem__, held), multiples, strict=False)
     ]
-    returned = multiples * np.array([*shares.values(), cash])[:, np.newaxis]
-    return _summary(fund_size, runs, seed, cash, stages, returned)
+    cash = 1 - sum(held.values(), Fraction(0))
+    weights = np.array([float(share) for share in [*held.values(), cash]])
+    unallocated = 1 - sum(told.values(), Decimal(0))
+    return _summary(fund_size, runs, seed, unallocated, stages, multiples * weights[:, np.newaxis])
 
 
-def _check(
-    fund_size: float,
+def _checked(
+    fund_size: Decimal,
     runs: int,
     seed: int,
-    weights: Mapping[str, float],
+    shares: Mapping[str, Fraction],
     assumptions: Mapping[str, StageAssumptions],
-) -> None:
+) -> dict[str, Decimal]:
+    """Return the shares as the result tells them; raises SimulationError."""
     for name, value, low, high in (
-        ("fund_size", fund_size, 1, MAX_FUND_SIZE),
+        ("fund_size", fund_size, MIN_FUND_SIZE, MAX_FUND_SIZE),
         ("runs", runs, 1, MAX_RUNS),
         ("seed", seed, 0, MAX_SEED),
     ):
-        if not low <= value <= high:
+        if not (Decimal(value).is_finite() and low <= value <= high):
             raise SimulationError(f"{name} must lie between {low:.0f} and {high:.0f}.")
-    if missing := sorted(set(weights) - set(assumptions)):
+    if missing := sorted(set(shares) - set(assumptions)):
         raise SimulationError(f"There are no assumptions for the stages: {', '.join(missing)}.")
-    if not all(0 <= weight <= 1 + _SUM_ROUNDING for weight in weights.values()):
-        raise SimulationError("Every weight must lie between 0 and 1.")
-    if math.fsum(weights.values()) > 1 + _SUM_ROUNDING:
-        raise SimulationError("The weights must add up to at most 1.")
-
-
-def _cash(shares: Mapping[str, float]) -> float:
-    rest = math.fsum([1.0, *(-share for share in shares.values())])
-    return rest if rest > _SUM_ROUNDING else 0.0
+    try:
+        to_cents(fund_size)
+        return rounded(shares)
+    except AllocationError as error:
+        raise SimulationError(str(error)) from error
 
 
 def _stage_multiples(assumptions: StageAssumptions, companies: int, runs: int, seed: int) -> Floats:
@@ -125,11 +127,16 @@ def _chunks(runs: int, size: int) -> Iterator[int]:
         yield min(size, runs - start)
 
 
-def _stage_outcome(assumptions: StageAssumptions, share: float, companies: int, multiples: Floats) -> StageOutcome:
+def _stage_outcome(
+    assumptions: StageAssumptions,
+    share: Decimal,
+    companies: int,
+    multiples: Floats,
+) -> StageOutcome:
     expected = expected_multiple(assumptions)
     return StageOutcome(
         stage=assumptions.slug,
-        weight=share,
+        weight=float(share),
         companies=companies,
         mean_multiple=float(multiples.mean()),
         standard_error=standard_error(multiples),
@@ -140,20 +147,26 @@ def _stage_outcome(assumptions: StageAssumptions, share: float, companies: int, 
 
 
 def _summary(
-    fund_size: float, runs: int, seed: int, cash: float, stages: list[StageOutcome], returned: Floats
+    fund_size: Decimal,
+    runs: int,
+    seed: int,
+    unallocated: Decimal,
+    stages: list[StageOutcome],
+    returned: Floats,
 ) -> SimulationResult:
     total = returned.sum(axis=0)
+    expected = [stage.weight * stage.expected_multiple for stage in stages]
     found = percentiles(total)
     years = [stage.holding_years for stage in stages]
     years.append(max(years, default=1.0))  # cash comes last; alone, it has the rate 0 over any period
     return SimulationResult(
-        fund_size=float(fund_size),
+        fund_size=fund_size,
         runs=runs,
         seed=seed,
-        unallocated=cash,
+        unallocated=float(unallocated),
         mean=float(total.mean()),
         standard_error=standard_error(total),
-        expected=math.fsum([cash, *(stage.weight * stage.expected_multiple for stage in stages)]),
+        expected=math.fsum([float(unallocated), *expected]),
         percentiles=found,
         probability_1x=share_at_least(total, 1),
         probability_3x=share_at_least(total, 3),

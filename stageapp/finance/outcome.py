@@ -1,6 +1,7 @@
 """What a simulation found: the summary of many runs, ready for JSON."""
 
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class SimulationResult:
     period; unallocated money comes back unchanged with the last of them.
     """
 
-    fund_size: float
+    fund_size: Decimal
     runs: int
     seed: int
     unallocated: float
@@ -69,8 +70,8 @@ class SimulationResult:
     stages: list[StageOutcome]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain dictionaries, lists and finite numbers."""
-        return asdict(self)
+        """Return plain dictionaries, lists and finite numbers, with the fund's size as a string."""
+        return {**asdict(self), "fund_size": f"{self.fund_size:.2f}"}
 
 
 def percentiles(values: Floats) -> dict[str, float]:

@@ -18,7 +18,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from stageapp.finance.allocations import AllocationError, allocate, from_cents, round_quotas, to_cents
+from stageapp.finance.allocations import (
+    AllocationError,
+    allocate,
+    apportion,
+    exact,
+    from_cents,
+    to_cents,
+)
 
 
 @dataclass(frozen=True)
@@ -26,17 +33,22 @@ class FollowOnRule:
     """How a stage follows on: in which share of its companies, and up to which multiple of the initial
     cheque."""
 
-    share: float
-    max_multiple: float
+    share: Decimal
+    max_multiple: Decimal
 
     def __post_init__(self) -> None:
-        if not (0 <= self.share <= 1 and 0 <= self.max_multiple <= 100):
+        given = (self.share, self.max_multiple)
+        if not all(number.is_finite() for number in given) or not _within(*given):
             raise AllocationError("A follow-on rule needs a share from 0 to 1 and a multiple from 0 to 100.")
 
     @property
     def need(self) -> Fraction:
         """Return the reserve that the rule can use at most, per unit of initial money."""
-        return Fraction(self.share) * Fraction(self.max_multiple)
+        return exact(self.share) * exact(self.max_multiple)
+
+
+def _within(share: Decimal, multiple: Decimal) -> bool:
+    return 0 <= share <= 1 and 0 <= multiple <= 100
 
 
 @dataclass(frozen=True)
@@ -61,23 +73,23 @@ class ReservePlan:
     surplus: Decimal
     unallocated_initial: Decimal
     unallocated_reserve: Decimal
-    coverage: float | None
+    coverage: Fraction | None
 
 
 def reserve_plan(
     total: Decimal,
-    reserve_ratio: float | Decimal,
-    weights: Mapping[str, float | Decimal],
+    reserve_ratio: Decimal,
+    shares: Mapping[str, Fraction],
     follow_on: Mapping[str, FollowOnRule],
 ) -> ReservePlan:
     """Plan initial cheques and reserves; `reserve_ratio` is the reserves' share of the total, 0 to below 1.
 
-    Raises AllocationError, also when a stage with a weight has no follow-on rule.
+    Raises AllocationError, also when a stage with a share has no follow-on rule.
     """
     initial_pool, reserve_pool = _pools(total, reserve_ratio)
-    initial = allocate(initial_pool, weights)
+    initial = allocate(initial_pool, shares)
     # The stages' own share of the reserve pool: the unallocated weight's part of it is not theirs to use.
-    available = sum(allocate(reserve_pool, weights).values(), Decimal(0))
+    available = sum(allocate(reserve_pool, shares).values(), Decimal(0))
     needs = {stage: _need(stage, money, follow_on) for stage, money in initial.items()}
     reserves = _cover(to_cents(available), needs)
     needed, reserved = sum(needs.values()), sum(reserves.values())
@@ -90,14 +102,14 @@ def reserve_plan(
         surplus=available - from_cents(reserved),
         unallocated_initial=initial_pool - sum(initial.values(), Decimal(0)),
         unallocated_reserve=reserve_pool - available,
-        coverage=reserved / needed if needed else None,
+        coverage=Fraction(reserved, needed) if needed else None,
     )
 
 
-def _pools(total: Decimal, reserve_ratio: float | Decimal) -> tuple[Decimal, Decimal]:
-    if not (math.isfinite(reserve_ratio) and 0 <= reserve_ratio < 1):
+def _pools(total: Decimal, reserve_ratio: Decimal) -> tuple[Decimal, Decimal]:
+    if not (reserve_ratio.is_finite() and 0 <= reserve_ratio < 1):
         raise AllocationError("The reserve ratio must be at least 0 and below 1.")
-    reserve = allocate(total, {"reserve": reserve_ratio})["reserve"]
+    reserve = allocate(total, {"reserve": exact(reserve_ratio)})["reserve"]
     return total - reserve, reserve
 
 
@@ -116,5 +128,5 @@ def _cover(available: int, needs: Mapping[str, int]) -> dict[str, int]:
     if needed <= available:
         return dict(needs)
     stages = sorted(needs)
-    covered = round_quotas([Fraction(needs[stage] * available, needed) for stage in stages])
+    covered = apportion(available, [needs[stage] for stage in stages])
     return dict(zip(stages, covered, strict=True))

@@ -1,20 +1,27 @@
 """Turn the weights a caller sent into shares of one whole.
 
 The rules: a weight is a finite number, not negative; all weights together make 1 or 100, within 1 % of that
-figure; they are then rescaled to exactly 1. Two spellings of one stage add up. The share of an unknown
-spelling stays unallocated: it is reported, and never moved to a stage.
+figure; they are then divided by their sum. Two spellings of one stage add up. The share of an
+unknown spelling stays unallocated: it is reported, and never moved to a stage.
+
+Weights are added as the decimals they were sent as, and a share is a fraction (a Decimal holds no
+third): nothing is rounded, so the shares make exactly 1.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from itertools import chain
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
+from fractions import Fraction
+from functools import cached_property, reduce
 
-# Three times 0.33 is an honest 99 %, and in binary it lies a hair outside one per cent.
-TOLERANCE = 0.01 + 1e-9
+from stageapp.finance.allocations import rounded
 
-_Sums = dict[tuple[bool, str], list[float]]
+# What a caller computed as 1 % off may be a hair more where it adds in binary.
+TOLERANCE = Decimal("0.010000001")
+# Adds exactly or not at all. Whatever numbers the API takes, their sum has fewer digits.
+_EXACT = Context(prec=1000, traps=[Inexact, InvalidOperation, Overflow])
+_ZERO = Decimal(0)
+_SUCH_AS = "such as 0.25 or 25"
 
 WeightedEntry = tuple[str, str | None, object]
 """(raw spelling, its stage or None when unknown, the weight as the caller sent it)."""
@@ -35,69 +42,65 @@ class WeightsError(ValueError):
 
 @dataclass(frozen=True)
 class Shares:
-    """Shares of one whole: `math.fsum` over stages and unknowns is exactly 1.0."""
+    """Exact shares of one whole by stage; what is missing to 1 belongs to no stage."""
 
-    stages: dict[str, float]
-    unknowns: dict[str, float]
+    stages: dict[str, Fraction]
+
+    @cached_property
+    def rounded(self) -> dict[str, Decimal]:
+        """Return the shares as decimals; with `unallocated` they make exactly 1."""
+        return rounded(self.stages)
 
     @property
-    def unallocated(self) -> float:
-        """Return the share that belongs to no stage, 0 to 1."""
-        return math.fsum(self.unknowns.values())
+    def unallocated(self) -> Decimal:
+        """Return the share that belongs to no stage, 0 to 1, rounded as the others."""
+        return 1 - sum(self.rounded.values(), _ZERO)
 
 
 def share_out(entries: Sequence[WeightedEntry]) -> Shares:
-    """Rescale the weights to exactly 1 and add them up by stage, or by raw spelling where it is unknown.
+    """Divide the weights by their sum and add them up by stage; unknown ones belong to none.
 
     Raises WeightsError.
     """
-    if not entries:
+    numbers = checked([weight for _, _, weight in entries])
+    parts: dict[str, list[Decimal]] = {}
+    for (_, stage, _), number in zip(entries, numbers, strict=True):
+        if stage is not None:
+            parts.setdefault(stage, []).append(number)
+    whole = Fraction(_sum(numbers))
+    return Shares({stage: Fraction(_sum(weights)) / whole for stage, weights in parts.items()})
+
+
+def checked(weights: Sequence[object]) -> list[Decimal]:
+    """Return the weights as numbers that make 1 or 100, nearly; raises WeightsError."""
+    if not weights:
         raise WeightsError("empty", "The distribution is empty; send at least one stage with its weight.")
-    sums: _Sums = {}
-    for index, (raw, stage, weight) in enumerate(entries):
-        # Nearly every weight is a plain positive float; this is on every request's path.
-        number = weight if type(weight) is float and 0 < weight < math.inf else _number(weight, index)
-        key = (True, raw) if stage is None else (False, stage)
-        sums.setdefault(key, []).append(number)
-    shares = _rescale(sums, _total(sums))
-    return Shares(
-        stages={name: share for (unknown, name), share in shares.items() if not unknown},
-        unknowns={name: share for (unknown, name), share in shares.items() if unknown},
-    )
-
-
-def _number(weight: object, index: int) -> float:
-    # bool is an int to Python, but true is no weight.
-    if isinstance(weight, bool) or not isinstance(weight, int | float | Decimal):
-        raise WeightsError("not_a_number", "A weight must be a number, such as 0.25 or 25.", index)
-    try:
-        number = float(weight)
-    except (OverflowError, ValueError):  # an int beyond float; a signalling NaN
-        number = math.inf
-    if not math.isfinite(number):
-        raise WeightsError("not_finite", "A weight must be a finite number, such as 0.25 or 25.", index)
-    if number < 0:
-        raise WeightsError("negative", "A weight must not be negative.", index)
-    return abs(number)  # -0.0 becomes 0.0
-
-
-def _total(sums: _Sums) -> float:
-    try:
-        total = math.fsum(chain.from_iterable(sums.values()))
-    except OverflowError:
-        total = math.inf
+    numbers = [_number(weight, index) for index, weight in enumerate(weights)]
+    total = _sum(numbers)
     if abs(total - 1) <= TOLERANCE or abs(total - 100) <= 100 * TOLERANCE:
-        return total
+        return numbers
     if total == 0:
         raise WeightsError("zero_sum", "All weights are zero; give at least one stage a weight.")
-    raise WeightsError("wrong_sum", f"The weights add up to {total:.6g}; they must add up to 1 or to 100 (within 1 %).")
+    told = f"The weights add up to {total:.6g}; they must add up to 1 or to 100 (within 1 %)."
+    raise WeightsError("wrong_sum", told)
 
 
-def _rescale(sums: _Sums, total: float) -> dict[tuple[bool, str], float]:
-    shares = {key: math.fsum(parts) / total for key, parts in sums.items()}
-    if math.fsum(shares.values()) == 1:
-        return shares
-    # The largest share takes up the rounding of the division; ties go by name, whatever the order sent.
-    largest = max(shares, key=lambda key: (shares[key], key))
-    shares[largest] = math.fsum([1.0, *(-share for key, share in shares.items() if key != largest)])
-    return shares
+def _number(weight: object, index: int) -> Decimal:
+    # Not isinstance: bool is an int to Python, but true is no weight. A float is not what was sent.
+    if type(weight) is not Decimal:
+        if type(weight) is not int:
+            raise WeightsError("not_a_number", f"A weight must be a number, {_SUCH_AS}.", index)
+        weight = Decimal(weight)
+    if not weight.is_finite():
+        raise WeightsError("not_finite", f"A weight must be a finite number, {_SUCH_AS}.", index)
+    if weight < 0:
+        raise WeightsError("negative", "A weight must not be negative.", index)
+    return weight
+
+
+def _sum(numbers: Iterable[Decimal]) -> Decimal:
+    try:
+        return reduce(_EXACT.add, numbers, _ZERO)
+    except DecimalException:
+        told = "The weights have too many digits to be added; send fewer."
+        raise WeightsError("wrong_sum", told) from None

@@ -4,6 +4,7 @@ from stageapp.models.backups import Backup, BackupCheck, BackupJob
 from stageapp.models.batches import AuditEntry, Batch, Checkpoint, NormalizationLog, QuarantinedRow
 from stageapp.models.consumers import Consumer, ConsumerContact, ConsumerSighting
 from stageapp.models.drift import DriftCheck
+from stageapp.models.finance import AssumptionChange
 from stageapp.models.guards import GuardChange, GuardConversion, GuardCount
 from stageapp.models.modes import ModeChange
 from stageapp.models.normalization import Plan, PlanEntry, RollbackPlan, Run, RunMove, WorkerDrain
@@ -26,6 +27,7 @@ from stageapp.models.vocabulary import (
 from stageapp.models.webhook import WebhookCount, WebhookDelivery
 
 __all__ = [
+    "AssumptionChange",
     "AuditEntry",
     "Backup",
     "BackupCheck",

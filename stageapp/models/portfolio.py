@@ -1,8 +1,32 @@
 """The built-in data: funds, their companies, and saved strategies."""
 
+import json
+from decimal import Decimal
+from typing import Any
+
 from django.db import models
 
 from stageapp.models.consumers import Consumer
+
+
+class ExactEncoder(json.JSONEncoder):
+    """Writes decimals as JSON numbers, digit by digit, which PostgreSQL keeps as they are."""
+
+    def encode(self, o: Any) -> str:
+        """Return the JSON text."""
+        if isinstance(o, dict):
+            members = (f"{json.dumps(key)}:{self.encode(member)}" for key, member in o.items())
+            return f"{{{','.join(members)}}}"
+        if isinstance(o, list):
+            return f"[{','.join(map(self.encode, o))}]"
+        return str(o) if isinstance(o, Decimal) else super().encode(o)
+
+
+class ExactDecoder(json.JSONDecoder):
+    """Reads numbers with a fraction as the decimals that are written."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "parse_float": Decimal})
 
 
 class Fund(models.Model):
@@ -40,9 +64,22 @@ class Strategy(models.Model):
 
     name = models.CharField(max_length=200)
     consumer = models.ForeignKey(Consumer, null=True, blank=True, on_delete=models.SET_NULL)
-    raw_allocation = models.JSONField(help_text="[{stage, weight}] as sent; a stage JSON-escaped where needed")
-    allocation = models.JSONField(help_text="{canonical stage: share of 1}")
-    unallocated = models.FloatField(default=0.0, help_text="share of 1 that unknown stages hold")
+    raw_allocation = models.JSONField(
+        encoder=ExactEncoder,
+        decoder=ExactDecoder,
+        help_text="[{stage, weight}] as sent; a stage JSON-escaped where needed",
+    )
+    allocation = models.JSONField(
+        encoder=ExactEncoder,
+        decoder=ExactDecoder,
+        help_text="{canonical stage: share of 1}",
+    )
+    unallocated = models.DecimalField(
+        max_digits=16,
+        decimal_places=15,
+        default=Decimal(0),
+        help_text="share of 1 that unknown stages hold",
+    )
     vocabulary_version = models.BigIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)
 

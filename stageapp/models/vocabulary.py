@@ -17,9 +17,7 @@ REASON_CHOICES = [(reason, f"{reason}: {meaning}") for reason, meaning in REASON
 
 
 class Stage(models.Model):
-    """One canonical value, with the assumptions a simulation makes about a company at this stage."""
-
-    DISTRIBUTIONS = [("power_law", "power law"), ("lognormal", "lognormal")]
+    """One canonical value."""
 
     slug = models.CharField(
         max_length=40, unique=True, validators=[RegexValidator(r"^[a-z][a-z0-9_]*\Z", "a-z, 0-9 and _ only")]
@@ -27,18 +25,6 @@ class Stage(models.Model):
     label = models.CharField(max_length=60)
     rank = models.PositiveSmallIntegerField(unique=True, help_text="order from the earliest stage to the latest")
     active = models.BooleanField(default=True)
-
-    failure_rate = models.FloatField(default=0.5, help_text="share of companies that return nothing, 0 to 1")
-    distribution = models.CharField(max_length=10, choices=DISTRIBUTIONS, default="lognormal")
-    alpha = models.FloatField(null=True, blank=True, help_text="power law: tail exponent")
-    minimum_multiple = models.FloatField(null=True, blank=True, help_text="power law: smallest multiple")
-    maximum_multiple = models.FloatField(null=True, blank=True, help_text="power law: cap on the multiple")
-    median_multiple = models.FloatField(null=True, blank=True, default=1.5, help_text="lognormal: median multiple")
-    sigma = models.FloatField(null=True, blank=True, default=0.5, help_text="lognormal: sigma of the logarithm")
-    holding_years = models.FloatField(default=4, help_text="mean years from cheque to exit")
-    average_check = models.FloatField(default=10_000_000, help_text="one cheque, in the fund's currency")
-    follow_on_share = models.FloatField(default=0.3, help_text="share of companies that get a follow-on, 0 to 1")
-    follow_on_multiple = models.FloatField(default=1, help_text="a follow-on, in initial cheques")
 
     class Meta:
         ordering = ["rank"]

@@ -124,29 +124,6 @@ def test_renaming_a_stage_is_a_version_with_was_and_is(browser_with):
     assert "clearer" in page.text
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"failure_rate": "1.5"},
-        {"failure_rate": "nan"},
-        {"distribution": "power_law", "alpha": ""},
-        {"distribution": "lognormal", "sigma": "-1"},
-        {"average_check": "0"},
-        {"follow_on_share": "2"},
-    ],
-)
-def test_assumptions_that_no_simulation_could_use_are_refused(browser_with, wrong):
-    stage = Stage.objects.get(slug="seed")
-    browser = browser_with(*CURATOR)
-    change = reverse("admin:stageapp_stage_change", args=[stage.pk])
-    form = browser.get(change).context["adminform"].form
-    data = {name: value for name, value in form.initial.items() if value is not None}
-    answer = browser.post(change, {**data, "active": "on", "why": "try", **wrong})
-    assert answer.status_code == 200
-    assert answer.context["adminform"].form.errors
-    assert newest().reason != "try"
-
-
 @pytest.mark.parametrize("spelling", ["n/a", "Series C, D"])
 def test_what_the_rules_read_as_no_single_stage_cannot_be_given_one(browser_with, spelling):
     browser = browser_with(*CURATOR)

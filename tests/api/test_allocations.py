@@ -5,8 +5,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
-from stageapp.models import Stage
+from stageapp import vocabulary
+from stageapp.models import Stage, StageAlias
 from tests.api.calls import post
+from tests.finance.assuming import assume
 
 
 @pytest.fixture
@@ -20,8 +22,8 @@ def allocate(caller, weights, **more):
 
 
 def test_splits_pro_rata_with_follow_on_reserves(caller):
-    Stage.objects.filter(slug="seed").update(follow_on_share=0.5, follow_on_multiple=1)
-    Stage.objects.filter(slug="series_a").update(follow_on_share=0.25, follow_on_multiple=1)
+    assume("seed", follow_on_share=Decimal("0.5"), follow_on_multiple=1)
+    assume("series_a", follow_on_share=Decimal("0.25"), follow_on_multiple=1)
     found = allocate(caller, {"Seed": 60, "Series A": 30, "wat": 10}, fund_size="1000.00", reserve_ratio=0.2).json()
     assert found == {
         "fund_size": "1000.00",
@@ -83,5 +85,19 @@ def test_refuses_what_is_no_reserve_ratio(ratio, caller):
 
 
 def test_a_follow_on_rule_that_makes_no_sense_is_told_apart_from_a_fault(caller):
-    Stage.objects.filter(slug="growth").update(follow_on_share=2)
-    assert allocate(caller, {"seed": 1}).status_code == 503
+    assume("growth", checked=False, follow_on_share=2)
+    assert allocate(caller, {"growth": 1}).status_code == 503
+    assert allocate(caller, {"seed": 1}).status_code == 200
+
+
+def test_a_stage_without_assumptions_is_refused_by_name_and_the_others_are_not(caller):
+    with vocabulary.change(actor="petra", reason="a new stage"):
+        Stage.objects.create(slug="series_z", label="Series Z", rank=95)
+    vocabulary.forget()
+    with vocabulary.change(actor="petra", reason="its spelling"):
+        StageAlias.objects.create(spelling="z", key="z", stage=Stage.objects.get(slug="series_z"))
+    vocabulary.forget()
+    response = allocate(caller, {"z": 1})
+    assert (response.status_code, response.json()["type"]) == (409, "/problems/assumptions-missing")
+    assert "series_z" in response.json()["detail"]
+    assert allocate(caller, {"seed": 1, "z": 0}).status_code == 200

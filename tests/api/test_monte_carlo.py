@@ -1,7 +1,7 @@
 import pytest
 
-from stageapp.models import Stage
 from tests.api.calls import JSON, post
+from tests.finance.assuming import assume
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def simulate(caller, weights, **more):
 
 def test_a_body_with_nothing_but_a_distribution_is_enough(caller):
     found = simulate(caller, {"seed": 1}).json()
-    assert (found["fund_size"], found["runs"], found["seed"]) == (100_000_000, 10_000, 0)
+    assert (found["fund_size"], found["runs"], found["seed"]) == ("100000000.00", 10_000, 0)
     assert found["stages"][0]["stage"] == "seed"
     assert sum(found["histogram"]["counts"]) == 10_000
 
@@ -44,7 +44,8 @@ def test_the_weight_of_an_unknown_reaches_no_stage(caller):
 @pytest.mark.parametrize(
     "more",
     [{"runs": 0}, {"runs": 100_001}, {"runs": 1.5}, {"runs": "10"}, {"runs": True}, {"runs": None}, {"seed": -1},
-     {"seed": 2**53 - 1 + 0.5}, {"fund_size": 0}, {"fund_size": 1.1e15}, {"fund_size": "1"}, {"fund_size": True},
+     {"seed": 2**53 - 1 + 0.5}, {"fund_size": 0}, {"fund_size": 1.1e15}, {"fund_size": "0.99"},
+     {"fund_size": True},
      {"fund_size": []}, {"extra": 1}],
 )  # fmt: skip
 def test_refuses_what_is_out_of_bounds(more, caller):
@@ -59,12 +60,12 @@ def test_takes_the_bounds_themselves(more, caller):
 
 
 def test_the_assumptions_are_those_of_the_stage(caller):
-    Stage.objects.filter(slug="seed").update(failure_rate=1)
+    assume("seed", failure_rate=1)
     assert simulate(caller, {"seed": 1}, runs=100).json()["mean"] == 0
 
 
 def test_assumptions_that_make_no_sense_are_told_apart_from_a_fault(caller):
-    Stage.objects.filter(slug="seed").update(failure_rate=3)
+    assume("seed", checked=False, failure_rate=3)
     response = simulate(caller, {"seed": 1})
     assert response.status_code == 503
     assert "failure_rate" in response.json()["detail"]

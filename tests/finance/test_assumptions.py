@@ -1,5 +1,7 @@
 import csv
 import math
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -38,7 +40,7 @@ def shipped():
 
 
 def test_columns_of_text_or_numbers_become_assumptions():
-    expected = StageAssumptions("seed", 0.6, PowerLaw(1.3, 2, 300), 7, 1.5e6)
+    expected = StageAssumptions("seed", 0.6, PowerLaw(1.3, 2, 300), 7, Decimal(1_500_000))
     assert StageAssumptions.from_columns(COLUMNS) == expected
 
 
@@ -51,8 +53,8 @@ def test_a_lognormal_reads_its_own_columns():
     "change, message",
     [
         ({"distribution": "normal"}, "must be power_law or lognormal"),
-        ({"distribution": "lognormal"}, "seed: median_multiple must be a number"),
-        ({"alpha": None}, "seed: alpha must be a number"),
+        ({"distribution": "lognormal"}, "median_multiple must be a number"),
+        ({"alpha": None}, "alpha must be a number"),
         ({"failure_rate": 1.2}, "failure_rate is 1.2; it must lie between 0 and 1"),
         ({"failure_rate": "nan"}, "failure_rate is nan"),
         ({"holding_years": 0}, "holding_years"),
@@ -64,9 +66,12 @@ def test_a_senseless_column_is_refused_by_name(change, message):
         StageAssumptions.from_columns(COLUMNS | change)
 
 
-@pytest.mark.parametrize("money, companies", [(0, 1), (1, 1), (2.2e6, 1), (2.3e6, 2), (1e15, MAX_COMPANIES)])
+@pytest.mark.parametrize(
+    "money, companies",
+    [(0, 1), (1, 1), (2.2e6, 1), (2.3e6, 2), (3_750_000, 2), (1e15, MAX_COMPANIES)],
+)
 def test_money_is_spread_over_cheques_within_bounds(money, companies):
-    assert StageAssumptions.from_columns(COLUMNS).companies(money) == companies
+    assert StageAssumptions.from_columns(COLUMNS).companies(Fraction(money)) == companies
 
 
 def test_failures_count_as_zero_in_mean_variance_and_quantiles():
@@ -108,7 +113,8 @@ def test_no_shipped_stage_is_favoured_by_its_expected_rate_of_return(shipped):
 
 def test_the_shipped_follow_on_columns_are_rules(shipped):
     for row in shipped:
-        assert FollowOnRule(float(row["follow_on_share"]), float(row["follow_on_multiple"])).need > 0
+        share, multiple = Decimal(row["follow_on_share"]), Decimal(row["follow_on_multiple"])
+        assert FollowOnRule(share, multiple).need > 0
 
 
 def test_series_a_reproduces_the_published_distribution_of_outcomes(shipped):

@@ -1,6 +1,8 @@
 import json
 import math
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from stageapp.finance import monte_carlo
 from stageapp.finance.assumptions import expected_multiple, multiple_quantile, multiple_variance
 from stageapp.finance.monte_carlo import MAX_RUNS, SimulationError, simulate
 
-MIX = {"seed": 0.5, "series_a": 0.3, "growth": 0.1}
+MIX = {"seed": "0.5", "series_a": "0.3", "growth": "0.1"}
 
 
 def text(result):
@@ -21,7 +23,9 @@ def stage(result, slug):
 
 
 def run(assumptions, weights=None, fund_size=1e8, runs=4_000, seed=1):
-    return simulate(fund_size, runs, seed, MIX if weights is None else weights, assumptions)
+    weights = MIX if weights is None else weights
+    shares = {slug: Fraction(weight) for slug, weight in weights.items()}
+    return simulate(Decimal(fund_size), runs, seed, shares, assumptions)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(assumptions):
@@ -69,15 +73,15 @@ def test_means_agree_with_the_closed_form_within_the_monte_carlo_error(assumptio
         assert abs(outcome.mean_multiple - expected_multiple(known)) < 4 * math.sqrt(of_mean)
         assert outcome.standard_error == pytest.approx(math.sqrt(of_mean), rel=0.2)
         variance += outcome.weight**2 * of_mean
-    assert result.expected == pytest.approx(
-        0.1 + sum(weight * expected_multiple(assumptions[slug]) for slug, weight in MIX.items())
-    )
+    expected = {slug: expected_multiple(assumptions[slug]) for slug in MIX}
+    invested = sum(float(weight) * expected[slug] for slug, weight in MIX.items())
+    assert result.expected == pytest.approx(0.1 + invested)
     assert abs(result.mean - result.expected) < 4 * math.sqrt(variance)
 
 
 @pytest.mark.parametrize("slug", ["seed", "series_a", "growth"])
 def test_quantiles_of_a_single_company_agree_with_the_closed_form(assumptions, slug):
-    one = replace(assumptions[slug], average_check=1e15)
+    one = replace(assumptions[slug], average_check=Decimal(10**15))
     result = run({slug: one}, {slug: 1.0}, runs=40_000)
     for name, found in result.percentiles.items():
         probability = int(name[1:]) / 100
@@ -87,7 +91,7 @@ def test_quantiles_of_a_single_company_agree_with_the_closed_form(assumptions, s
 
 
 def test_the_probability_of_a_multiple_agrees_with_the_closed_form(assumptions):
-    one = replace(assumptions["seed"], average_check=1e15)
+    one = replace(assumptions["seed"], average_check=Decimal(10**15))
     result = run({"seed": one}, {"seed": 1.0}, runs=40_000)
     # Survivors (40 %) return at least 1x; 3 ** -2.5 of them at least 3x (the cap of 100 takes 1e-5 off).
     for found, known in ((result.probability_1x, 0.4), (result.probability_3x, 0.4 * (3**-2.5 - 1e-5))):
@@ -118,8 +122,11 @@ def test_a_fund_of_cash_alone_returns_itself(assumptions, weights):
     assert result.histogram.counts == [result.runs]
 
 
-def test_weights_that_make_one_but_for_rounding_leave_no_cash(assumptions):
-    assert run(assumptions, {"seed": 0.7, "series_a": 0.2, "growth": 0.1 - 1e-12}).unallocated == 0
+def test_three_thirds_leave_no_cash_and_are_told_as_decimals_that_make_one(assumptions):
+    result = run(assumptions, dict.fromkeys(assumptions, "1/3"))
+    told = [Decimal(repr(outcome.weight)) for outcome in result.stages]
+    assert result.unallocated == 0
+    assert sum(told) == 1
 
 
 def test_the_histogram_counts_every_run_once_in_few_bins(assumptions):
@@ -149,7 +156,8 @@ def test_a_single_run_is_reported_without_an_error_and_as_json(assumptions):
 def test_the_extremes_of_every_bound_stay_finite(assumptions):
     lost = {slug: replace(known, failure_rate=1.0) for slug, known in assumptions.items()}
     assert run(lost, {"seed": 1.0}).irr["p95"] == -1
-    assert json.loads(text(run(assumptions, fund_size=1e15, runs=300)))["fund_size"] == 1e15
+    largest = json.loads(text(run(assumptions, fund_size=1e15, runs=300)))
+    assert largest["fund_size"] == "1000000000000000.00"
     assert json.loads(text(run(assumptions, fund_size=1, runs=300)))["stages"][0]["companies"] == 1
 
 
@@ -164,9 +172,9 @@ def test_the_extremes_of_every_bound_stay_finite(assumptions):
         ({"fund_size": math.nan}, "fund_size must lie"),
         ({"fund_size": math.inf}, "fund_size must lie"),
         ({"weights": {"bridge": 1.0}}, "no assumptions for the stages: bridge"),
-        ({"weights": {"seed": math.nan}}, "Every weight"),
-        ({"weights": {"seed": -0.1}}, "Every weight"),
-        ({"weights": {"seed": 0.6, "growth": 0.6}}, "at most 1"),
+        ({"fund_size": "1.001"}, "parts of a cent"),
+        ({"weights": {"seed": -0.1}}, "Every share"),
+        ({"weights": {"seed": "0.6", "growth": "0.6"}}, "at most 1"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(assumptions, change, message):

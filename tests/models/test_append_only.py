@@ -5,6 +5,7 @@ from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 
 from stageapp.models import (
+    AssumptionChange,
     BackupCheck,
     Batch,
     ConsumerAudit,
@@ -73,6 +74,18 @@ ROWS = {
     ),
     GuardChange: lambda: GuardChange.objects.create(
         target="app.Model.field", on=True, vocabulary_version=1, actor="test", reason="a test"
+    ),
+    AssumptionChange: lambda: AssumptionChange.objects.create(
+        stage="seed",
+        version=7,
+        failure_rate=0,
+        distribution="lognormal",
+        holding_years=1,
+        average_check=1,
+        follow_on_share=0,
+        follow_on_multiple=0,
+        actor="test",
+        reason="a test",
     ),
     WebhookDelivery: lambda: WebhookDelivery.objects.create(authenticator="bearer", result="downgraded", key="a"),
 }

@@ -21,6 +21,7 @@ _KEPT = {
     "stage",
     "stagealias",
     "vocabularyversion",
+    "assumptionchange",
     "foldingcharacter",
     "foldingrange",
     "textrule",

@@ -16,6 +16,7 @@ from stageapp.finance.allocations import MAX_TOTAL
 Schema = dict[str, Any]
 NO_NUL = "^[^\\x00]*$"
 AMOUNT = r"^(?:[0-9]{1,15}(?:\.[0-9]{1,2}0{0,10})?|10{15}(?:\.0{1,12})?)$"
+AMOUNT_FROM_ONE = AMOUNT.replace("[0-9]{1,15}", "[1-9][0-9]{0,14}", 1)
 MAX_WEIGHT = 101  # all together make 1 or 100, within 1 %
 
 STAGE: Schema = {"type": "string", "maxLength": MAX_STAGE_LENGTH, "pattern": NO_NUL}
@@ -67,7 +68,29 @@ class MoneySchema(OpenApiSerializerFieldExtension):
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> Schema:
         """Return the schema."""
-        return MONEY
+        least = self.target.min_value
+        if not least:
+            return MONEY
+        text, number = MONEY["oneOf"]
+        return {
+            **MONEY,
+            "description": f"{MONEY['description']} At least {least:.2f}.",
+            "oneOf": [{**text, "pattern": AMOUNT_FROM_ONE}, {**number, "minimum": int(least)}],
+        }
+
+
+class NumberSchema(OpenApiSerializerFieldExtension):
+    """A number, read as the decimal that is written."""
+
+    target_class = "stageapp.api.fields.NumberField"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> Schema:
+        """Return the schema."""
+        return {
+            "type": "number",
+            "minimum": float(self.target.min_value),
+            "maximum": float(self.target.max_value),
+        }
 
 
 class TextSchema(OpenApiSerializerFieldExtension):

@@ -53,7 +53,7 @@ class StageOutcome(Body):
 class Simulation(Judged):
     """A fund's simulated outcome: multiples of its size, yearly rates."""
 
-    fund_size = FloatField()
+    fund_size = Cents()
     runs = IntegerField()
     seed = IntegerField()
     unallocated = share(help_text="held as cash")

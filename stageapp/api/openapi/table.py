@@ -44,17 +44,27 @@ def both_shapes(field_name: str, /, **more: Any) -> dict[str, Any]:
     }
 
 
-_SIMULATION = both_shapes("stage_distribution", fund_size=50_000_000, runs=1000, seed=7)
+_SIMULATION = both_shapes("stage_distribution", fund_size="50000000.00", runs=1000, seed=7)
 _ALLOCATION = both_shapes("stage_distribution", fund_size="2500000.00", reserve_ratio=0.4)
 _STRATEGY = both_shapes("stage_allocation", name="Early")
 _ONE: dict[str, Any] = {"group": "strategies", "refusals": (404,)}
 
 OPERATIONS: dict[tuple[type[Endpoint], str], Operation] = {
     (Simulate, "POST"): Operation(
-        "simulate", "funds", fund_answers.Simulation, SimulationRequest, examples=_SIMULATION
+        "simulate",
+        "funds",
+        fund_answers.Simulation,
+        SimulationRequest,
+        refusals=(409,),
+        examples=_SIMULATION,
     ),
     (Allocations, "POST"): Operation(
-        "allocate", "funds", fund_answers.Allocation, AllocationRequest, examples=_ALLOCATION
+        "allocate",
+        "funds",
+        fund_answers.Allocation,
+        AllocationRequest,
+        refusals=(409,),
+        examples=_ALLOCATION,
     ),
     (Companies, "GET"): Operation("list_companies", "funds", fund_answers.CompanyPage, refusals=(404,)),
     (Strategies, "GET"): Operation("list_strategies", "strategies", fund_answers.StrategyPage, refusals=(404,)),

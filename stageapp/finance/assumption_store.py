@@ -1,0 +1,180 @@
+"""The assumptions in force: a process-local copy that follows the table, and how to change them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Count, Max
+
+from stageapp import events
+from stageapp.finance.allocations import AllocationError
+from stageapp.finance.assumptions import StageAssumptions
+from stageapp.finance.multiples import AssumptionError
+from stageapp.finance.reserves import FollowOnRule
+from stageapp.models.finance import AssumptionChange
+from stageapp.refresher import refresher
+
+# How many rows, and the newest. Rows are only added, so a change that commits late is seen, too.
+Edition = tuple[int, int]
+
+
+class NoAssumptions(Exception):
+    """Nobody has recorded what is assumed of these stages; the text says who can."""
+
+    def __init__(self, stages: Iterable[str]) -> None:
+        missing = f"Nothing is assumed yet of: {', '.join(stages)}."
+        super().__init__(f"{missing} An operator records it in the admin, under Assumptions.")
+
+
+class Unusable(ValueError):
+    """Assumptions that make no sense; the message names the figure and its range."""
+
+
+class ChangedMeanwhile(Exception):
+    """The stage's assumptions are others than the person had looked at; nothing has changed."""
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What is assumed of each stage, as one edition of the table says."""
+
+    edition: Edition
+    figures: Mapping[str, Mapping[str, Any]]
+
+    def for_simulation(self, stages: Iterable[str]) -> dict[str, StageAssumptions]:
+        """Return what a simulation of these stages takes; raises NoAssumptions or Unusable."""
+        return {stage: simulated(stage, figures) for stage, figures in self._of(stages).items()}
+
+    def follow_on(self, stages: Iterable[str]) -> dict[str, FollowOnRule]:
+        """Return the follow-on rules of these stages; raises NoAssumptions or Unusable."""
+        return {stage: rule(stage, figures) for stage, figures in self._of(stages).items()}
+
+    def _of(self, stages: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+        wanted = list(stages)
+        if missing := [stage for stage in wanted if stage not in self.figures]:
+            raise NoAssumptions(missing)
+        return {stage: self.figures[stage] for stage in wanted}
+
+
+def simulated(stage: str, figures: Mapping[str, Any]) -> StageAssumptions:
+    """Build what a simulation takes; raises Unusable."""
+    try:
+        return StageAssumptions.from_columns({"slug": stage, **figures})
+    except AssumptionError as error:
+        raise Unusable(f"{stage}: {error}") from error
+
+
+def rule(stage: str, figures: Mapping[str, Any]) -> FollowOnRule:
+    """Build the follow-on rule; raises Unusable."""
+    try:
+        names = ("follow_on_share", "follow_on_multiple")
+        return FollowOnRule(*(Decimal(figures[name]) for name in names))
+    except AllocationError as error:
+        raise Unusable(f"{stage}: {error}") from error
+
+
+_current: Assumptions | None = None
+
+
+def current() -> Assumptions:
+    """Return this process's copy; only the very first call of a process reads the database."""
+    refresher.ensure_running()
+    return _current or reload()
+
+
+def load() -> Assumptions:
+    """Read the newest assumptions of every stage from PostgreSQL."""
+    # The edition first: what commits in between is read now, and once more with its own edition.
+    edition = newest_edition()
+    return Assumptions(edition, {change.stage: change.figures for change in in_force()})
+
+
+def in_force() -> Iterable[AssumptionChange]:
+    """Return the newest change of every stage."""
+    return AssumptionChange.objects.order_by("stage", "-version").distinct("stage")
+
+
+def newest_edition() -> Edition:
+    """Return the edition of the table as it stands."""
+    found = AssumptionChange.objects.aggregate(rows=Count("id"), newest=Max("id"))
+    return found["rows"], found["newest"] or 0
+
+
+def reload() -> Assumptions:
+    """Read the assumptions anew and make them this process's copy."""
+    global _current
+    _current = load()
+    return _current
+
+
+def forget() -> None:
+    """Forget this process's copy."""
+    global _current
+    _current = None
+
+
+@refresher.register
+def refresh() -> None:
+    """Follow a newer edition, if this process uses assumptions at all."""
+    if _current is not None and newest_edition() != _current.edition:
+        reload()
+
+
+def newest(stage: str) -> AssumptionChange | None:
+    """Return the change in force for one stage."""
+    return AssumptionChange.objects.filter(stage=stage).order_by("-version").first()
+
+
+def change(
+    stage: str, figures: Mapping[str, Any], *, expected_version: int, actor: str, reason: str
+) -> AssumptionChange | None:
+    """Record what is assumed of a stage from now on; None if that is what was assumed already.
+
+    `expected_version` is the version that the person had looked at, 0 where there was none.
+
+    Raises:
+        Unusable: no simulation or allocation could use the figures.
+        ChangedMeanwhile: somebody else changed them first.
+        ValueError: the actor or the reason is empty.
+    """
+    if not actor.strip() or not reason.strip():
+        raise ValueError("A change of assumptions needs an actor and a reason: say who and why.")
+    simulated(stage, figures), rule(stage, figures)
+    before = newest(stage)
+    if (before.version if before else 0) != expected_version:
+        raise _conflict(before)
+    if before is not None and before.figures == dict(figures):
+        return None
+    version = expected_version + 1
+    try:
+        with transaction.atomic():
+            made = AssumptionChange.objects.create(
+                stage=stage, version=version, actor=actor, reason=reason.strip(), **figures
+            )
+    except IntegrityError:
+        raise _conflict(newest(stage)) from None
+    transaction.on_commit(lambda: _announce(made))
+    return made
+
+
+def carry_over(old: str, new: str, *, actor: str, reason: str) -> None:
+    """Let a stage that got another slug keep its assumptions, unless the new slug has some."""
+    assumed = newest(old)
+    if assumed is not None and newest(new) is None:
+        change(new, assumed.figures, expected_version=0, actor=actor, reason=reason)
+
+
+def _conflict(other: AssumptionChange | None) -> ChangedMeanwhile:
+    if other is None:
+        told = "There are no assumptions about this stage."
+    else:
+        told = f"{other.actor} changed these assumptions after you looked: {other.reason}"
+    return ChangedMeanwhile(f"{told} Nothing was changed by you. Look again, and decide again.")
+
+
+def _announce(made: AssumptionChange) -> None:
+    who = {"actor": made.actor, "reason": made.reason}
+    events.assumptions_changed(stage=made.stage, version=made.version, **who)
+    forget()

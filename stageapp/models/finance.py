@@ -1,0 +1,74 @@
+"""What simulations and reserves assume of a stage: no part of the vocabulary and its versions."""
+
+from functools import partial
+from typing import Any
+
+from django.db import models
+
+_figure = partial(models.DecimalField, max_digits=24, decimal_places=18)
+
+
+class AssumptionChange(models.Model):
+    """All assumptions about one stage, from one change on; the newest row is in force. Append-only.
+
+    `stage` is a slug and no foreign key: the record outlives a stage that is deleted, and holds
+    again for one that comes back.
+    """
+
+    DISTRIBUTIONS = [("power_law", "power law"), ("lognormal", "lognormal")]
+    FIGURES = (
+        "failure_rate",
+        "distribution",
+        "alpha",
+        "minimum_multiple",
+        "maximum_multiple",
+        "median_multiple",
+        "sigma",
+        "holding_years",
+        "average_check",
+        "follow_on_share",
+        "follow_on_multiple",
+    )
+
+    stage = models.CharField(max_length=40)
+    version = models.PositiveIntegerField(help_text="1 is the first of its stage")
+    failure_rate = _figure(help_text="share of companies that return nothing, 0 to 1")
+    distribution = models.CharField(max_length=10, choices=DISTRIBUTIONS)
+    alpha = _figure(null=True, blank=True, help_text="power law: tail exponent")
+    minimum_multiple = _figure(null=True, blank=True, help_text="power law: smallest multiple")
+    maximum_multiple = _figure(null=True, blank=True, help_text="power law: cap on the multiple")
+    median_multiple = _figure(null=True, blank=True, help_text="lognormal: median multiple")
+    sigma = _figure(null=True, blank=True, help_text="lognormal: sigma of the logarithm")
+    holding_years = _figure(help_text="mean years from cheque to exit")
+    average_check = models.DecimalField(
+        max_digits=18,
+        decimal_places=2,
+        help_text="one cheque, in the fund's currency",
+    )
+    follow_on_share = _figure(help_text="share of companies that get a follow-on, 0 to 1")
+    follow_on_multiple = _figure(help_text="a follow-on, in initial cheques")
+    actor = models.CharField(max_length=200)
+    reason = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["stage", "version"],
+                name="one_assumption_change_per_version",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(reason=""),
+                name="assumption_change_has_a_reason",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"assumptions about {self.stage}, version {self.version}"
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Return what is assumed, by name."""
+        return {name: getattr(self, name) for name in self.FIGURES}
