@@ -11,16 +11,16 @@ import os
 import threading
 import time
 
-from django.db import Error, connection, transaction
+from django.db import Error, transaction
 from django.db.models import Max, Min
 
-from stageapp import conf, events, fast_copy, metrics
+from stageapp import conf, events, fast_copy, locks, metrics
+from stageapp.locks import Lock
 from stageapp.models.modes import ModeChange
 from stageapp.refresher import POSTGRES_SECONDS, refresher
 
 STRICTNESS = {"off": 0, "warn": 1, "enforce": 2}
 _MOST_EPOCHS = 1_000_000  # one for each restored database; more is a forgery, which a restore must not build upon
-_CHANGE_LOCK = 7_306_001  # advisory lock: one writer of ModeChange at a time
 
 
 class ModeError(Exception):
@@ -248,8 +248,7 @@ def change(
     if not actor.strip():
         raise ModeError("An actor is needed: say who changes the mode.")
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHANGE_LOCK])
+        locks.wait(Lock.MODE)
         newest = latest()
         if expected_version is not None and expected_version != newest.version:
             raise VersionConflict(newest.version, expected_version)

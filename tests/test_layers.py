@@ -13,7 +13,7 @@ LAYERS = {
         "config/headers.py", "config/request_counts.py", "config/request_ids.py", "config/logs.py",
         "config/secret_key.py", "config/webhook_keys.py",
         "stageapp/__init__.py",
-        "stageapp/conf.py", "stageapp/delimited.py", "stageapp/events.py", "stageapp/metrics.py",
+        "stageapp/conf.py", "stageapp/delimited.py", "stageapp/events.py", "stageapp/locks.py", "stageapp/metrics.py",
         "stageapp/metrics_archive.py", "stageapp/metrics_folder.py", "stageapp/network.py", "stageapp/ops_access.py",
         "stageapp/redis_clients.py", "stageapp/refresher.py", "stageapp/sampling.py", "stageapp/spreadsheet.py",
         "stageapp/sql/", "stageapp/text/", "stageapp/thresholds.py", "stageapp/token_buckets.py",

@@ -8,7 +8,8 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from stageapp import conf, events, vocabulary
+from stageapp import conf, events, locks, vocabulary
+from stageapp.locks import Lock
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Run, RunMove, State
 from stageapp.normalization import claims, preflight, rollbacks, safety, seal_state, shards, targets
 from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy, SecondApproverNeeded
@@ -60,7 +61,7 @@ def _wait_for_batches(run: Run) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{BATCH_END_SECONDS * 1000:.0f}ms"])
         try:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [claims.MOVE_LOCK, run.pk])
+            locks.wait(Lock.RUN, run.pk)
         except OperationalError:
             raise RunBusy(
                 f"A batch of run {run.pk} has not ended for {BATCH_END_SECONDS:g} s: its worker or its PostgreSQL "
