@@ -279,12 +279,12 @@ def _announce(state: ModeState, row: ModeChange) -> None:
         kind=row.kind, actor=row.actor, reason=row.reason,
     )  # fmt: skip
     adopt(state)
-    publish(state)
-    fast_copy.hint()  # only a change hints: if repairs did, one could chase another for ever
+    if publish(state):
+        fast_copy.hint()  # only a change hints: if repairs did, one could chase another for ever
 
 
-def publish(state: ModeState, *, instead_of: bytes = b"") -> None:
-    """Bring the fast copy up to date, unless it is newer and not `instead_of`; best effort.
+def publish(state: ModeState, *, instead_of: bytes = b"") -> bool:
+    """Bring the fast copy up to date, unless it is newer and not `instead_of`; return whether Redis answered.
 
     `instead_of` is what the caller has read and found to say something else than PostgreSQL.
     """
@@ -296,7 +296,7 @@ def publish(state: ModeState, *, instead_of: bytes = b"") -> None:
         "enforce_on": state.enforce_on.isoformat() if state.enforce_on else None,
         "since": state.since.isoformat() if state.since else None,
     }
-    fast_copy.write(json.dumps(body), state.order, instead_of=instead_of)
+    return fast_copy.write(json.dumps(body), state.order, instead_of=instead_of)
 
 
 def parse_fast_copy(held: bytes) -> ModeState | None:

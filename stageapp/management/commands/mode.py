@@ -72,6 +72,7 @@ class Command(StageCommand):
             override=more["override_gates"], break_glass=more["break_glass"],
         )  # fmt: skip
         row = change_mode(command_line_person(), wish)
+        self.warn_of_lag()
         if more["wait"] is not None:
             self._wait((row.epoch, row.version), more["wait"], quiet=more["json"])
 

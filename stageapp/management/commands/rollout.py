@@ -29,6 +29,7 @@ _VERBS = {
     "approve": "approve somebody else's proposal, which changes the mode",
     "withdraw": "withdraw a proposal",
 }
+_FOLLOWED = ("pin", "approve")  # processes follow these changes
 _WITH_REASON = ("warn-period", "audited", "pin", "plan", "propose")
 
 
@@ -70,6 +71,8 @@ class Command(StageCommand):
         except OperationalError as error:
             raise CommandError(f"PostgreSQL does not answer: {error}") from None
         self.stdout.write(json.dumps(document, default=str) if options["json"] else "\n".join(lines))
+        if verb in _FOLLOWED:
+            self.warn_of_lag()
 
     def _warn_period(self, *, reason: str, **_: Any) -> tuple[Any, list[str]]:
         made = marks.begin_warn_period(command_line_person(), reason)
