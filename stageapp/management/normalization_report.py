@@ -200,7 +200,6 @@ def rollback_lines(run: Run, pairs: list[dict[str, Any]]) -> list[str]:
         f"Rolling back run {run.pk} would give {rows:,} rows their old value back, and leave "
         f"{left:,} that changed since.",
         *lines,
-        "Nothing has changed. Leave --dry-run out to do it.",
     ]
 
 

@@ -313,12 +313,6 @@ def quarantine_share(run: Run) -> tuple[int, int]:
     return found["quarantined"] or 0, found["scanned"] or 0
 
 
-def newest_to_roll_back() -> Run | None:
-    """Return the newest run that is being rolled back, or else the newest finished one."""
-    rolling = Run.objects.filter(state=State.ROLLING_BACK).first()
-    return rolling or Run.objects.filter(state=State.DONE).order_by("-finished_at").first()
-
-
 def forgotten() -> list[Run]:
     """Return the runs that lack workers, each as often as it lacks one: a message or a worker was lost."""
     stale = timezone.now() - FORGOTTEN_AFTER
