@@ -6,7 +6,7 @@ import time
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from stageapp import conf, locks
+from stageapp import conf, locks, words
 from stageapp.backups import evidence, inventory, keeping
 from stageapp.backups.errors import BackupBusy, BackupError
 from stageapp.backups.reports import Report
@@ -64,7 +64,7 @@ def waiting() -> list[int]:
 def _create(job: BackupJob, report: Report) -> tuple[str, bool]:
     backup = keeping.create(actor=job.actor, reason=job.reason, report=report)
     job.name = backup.name
-    return f"{backup.bytes:,} bytes", True
+    return words.size(backup.bytes), True
 
 
 def _verify(job: BackupJob, report: Report) -> tuple[str, bool]:
@@ -76,7 +76,7 @@ def _verify(job: BackupJob, report: Report) -> tuple[str, bool]:
 def _rehearse(job: BackupJob, report: Report) -> tuple[str, bool]:
     verdict = keeping.rehearse(job.name or None, actor=job.actor, reason=job.reason, report=report)
     job.name = verdict.name
-    return verdict.failures or f"restored and equal in {verdict.seconds:.1f} s", verdict.passed
+    return verdict.failures or f"restored and equal in {words.duration(verdict.seconds)}", verdict.passed
 
 
 def _prune(job: BackupJob, report: Report) -> tuple[str, bool]:

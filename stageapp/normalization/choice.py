@@ -92,4 +92,4 @@ def _newest(label: str | None, states: list[State]) -> Run:
 
 
 def _named(one: Run) -> str:
-    return f"run {one.pk} of {one.target} ({State(one.state).label.lower()})"
+    return f"run {one.pk} of {one.target} ({one.stands})"

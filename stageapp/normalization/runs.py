@@ -37,13 +37,13 @@ def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
         raise IllegalMove("A reason is needed: say why, for whoever reads the history.")
     old = State(run.state)
     if new not in MOVES[old]:
-        allowed = ", ".join(MOVES[old]) or "nowhere"
-        raise IllegalMove(f"Run {run.pk} is {old}; from there it can go to {allowed}, not to {new}.")
+        allowed = ", ".join(state.said for state in MOVES[old]) or "nowhere"
+        raise IllegalMove(f"Run {run.pk} is {old.said}; from there it can go to {allowed}, not to {new.said}.")
     try:
         with transaction.atomic():
             _wait_for_batches(run)
             if Run.objects.filter(pk=run.pk, state=old).update(state=new, **_stamps(run, new)) != 1:
-                raise IllegalMove(f"Run {run.pk} is not {old} any more: somebody moved it first. Look again.")
+                raise IllegalMove(f"Run {run.pk} is not {old.said} any more: somebody moved it first. Look again.")
             RunMove.objects.create(run=run, old_state=old, new_state=new, actor=actor, reason=reason.strip())
     except IntegrityError:
         raise RunBusy(_busy(run)) from None
@@ -71,7 +71,7 @@ def _wait_for_batches(run: Run) -> None:
 
 def _busy(run: Run) -> str:
     other = Run.objects.filter(target=run.target, state__in=UNFINISHED).first()
-    which = f"Run {other.pk} of {run.target} is {other.state}" if other else f"A run of {run.target} is unfinished"
+    which = f"Run {other.pk} of {run.target} is {other.stands}" if other else f"A run of {run.target} is unfinished"
     return f"{which}. Finish it, or cancel it or roll it back, and try again."
 
 
@@ -202,7 +202,7 @@ def force_pause(run: Run, *, actor: str, reason: str) -> Run:
     """
     if not is_stuck(run) or run.state not in (State.RUNNING, State.PAUSING):
         raise IllegalMove(
-            f"Run {run.pk} is {run.state} and not stuck: pause it, and its worker ends the batch in hand."
+            f"Run {run.pk} is {run.stands} and not stuck: pause it, and its worker ends the batch in hand."
         )
     try:
         claims.revoke(run)
@@ -262,7 +262,7 @@ def _check_tuning(run: Run, changed: dict[str, Any], reason: str) -> None:
     if not reason.strip():
         raise IllegalMove("A reason is needed: say why, for whoever reads the history.")
     if run.state in (State.DONE, State.CANCELLED, State.ROLLED_BACK):
-        raise IllegalMove(f"Run {run.pk} is {run.state}; there is nothing to tune.")
+        raise IllegalMove(f"Run {run.pk} is {run.stands}; there is nothing to tune.")
 
 
 def request_rollback(run: Run, *, actor: str, reason: str, scope: dict[str, Any] | None = None) -> Run:
@@ -279,7 +279,7 @@ def request_rollback(run: Run, *, actor: str, reason: str, scope: dict[str, Any]
         return run
     seal_state.hold_unsealed(run.target)
     if scope and run.state not in (State.DONE, State.CANCELLED):
-        raise IllegalMove(f"Run {run.pk} is {run.state}; a part can be undone once it is done or cancelled.")
+        raise IllegalMove(f"Run {run.pk} is {run.stands}; a part can be undone once it is done or cancelled.")
     before = run.state
     with transaction.atomic():
         move(run, State.ROLLING_BACK, actor=actor, reason=reason)

@@ -234,7 +234,7 @@ class Command(SealVerbs):
             self._nudge(run)
         self._show(run, options)
         if foreground and run.state not in ended:
-            raise CommandError(f"Run {run.pk} is {run.state}. {run.last_error}".strip())
+            raise CommandError(f"Run {run.pk} is {run.stands}. {run.last_error}".strip())
 
     def _work_here(self, run: Run, options: dict[str, Any]) -> None:
         try:
@@ -334,7 +334,7 @@ def _after_interrupt(run: Run) -> str:
         return f"Go on with: normalization rollback {run.pk} --foreground"
     if run.state in (State.PAUSED, State.PAUSING, State.VERIFYING):
         return f"Go on with: normalization run --plan {run.plan.hash[:12]} --foreground"
-    return f"Run {run.pk} is {run.state}."
+    return f"Run {run.pk} is {run.stands}."
 
 
 def _add_run(verb: CommandParser) -> None:
