@@ -43,8 +43,8 @@ def _two(seconds: int, large: int, large_name: str, small: int, small_name: str)
 
 
 def age(at: datetime.datetime, now: datetime.datetime | None = None) -> str:
-    """Return how long ago it was."""
-    return duration(((now or timezone.now()) - at).total_seconds())
+    """Return how long ago it was, to the second."""
+    return duration(round(((now or timezone.now()) - at).total_seconds()))
 
 
 def percent(value: float | None) -> str:

@@ -45,7 +45,8 @@ def backup() -> Iterator[Answer]:
 
 def _gate(gate: Gate) -> Answer:
     it = gate.deciding
-    said = f"{it.said}; needed: {it.threshold}"
+    said = it.said if it.value is None else f"{it.title}: {it.said}"
+    said += f"; needed: {it.threshold}"
     do = f"`manage.py backup {'rehearse' if gate.name == 'rehearsal' else 'create'}`"
     if gate.passes:
         return ok(gate.name, said)
