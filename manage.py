@@ -51,7 +51,7 @@ def main() -> None:
         os.environ.setdefault("LOG_LEVEL", "WARNING")  # a command answers on the terminal; servers log everything
     if needs_servers(sys.argv[1:]):
         try:
-            embedded.provide()
+            embedded.provide(needs_redis=sys.argv[1] == "demo")
             import config.celery  # noqa: F401, PLC0415  or else task messages go to Celery's default broker
         except embedded.EmbeddedError as error:
             sys.exit(f"{sys.argv[0]}: {error}")

@@ -7,7 +7,7 @@ from django.core.asgi import get_asgi_application
 from config import embedded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-embedded.provide()  # the settings read the URLs that this sets
+embedded.provide(needs_redis=False)  # the settings read the URLs that this sets
 
 from config import celery  # noqa: E402, F401  or else task messages go to Celery's default broker
 

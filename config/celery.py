@@ -8,7 +8,7 @@ from config import embedded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # they load every address and screen, and Celery shows no finding
-embedded.provide()
+embedded.provide(needs_redis=False)  # a worker waits for its broker by itself
 
 from celery import Celery, signals  # noqa: E402  the servers must be known before settings load
 

@@ -208,6 +208,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 300,
     "socket_timeout": 1,
     "socket_connect_timeout": 1,
+    # A message is a nudge: with the broker hanging it is tried once, 1 s. Kombu would try again after 2 s.
+    "max_retries": 0,
     "queue_order_strategy": "round_robin",
 }
 CELERY_TASK_PUBLISH_RETRY = False

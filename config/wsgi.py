@@ -8,7 +8,7 @@ from config import embedded
 from config.content_types import readable_content_type
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-embedded.provide()  # the settings read the URLs that this sets
+embedded.provide(needs_redis=False)  # the settings read the URLs that this sets
 
 from config import celery  # noqa: E402, F401  or else task messages go to Celery's default broker
 

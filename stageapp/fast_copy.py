@@ -5,7 +5,7 @@ Every call is bounded (100 ms a socket operation) and best effort: PostgreSQL is
 
 import redis
 
-from stageapp import events, metrics
+from stageapp import conf, events, metrics
 from stageapp.redis_clients import strict
 from stageapp.refresher import CHANNEL
 
@@ -46,12 +46,17 @@ def read() -> bytes | None:
     return held if isinstance(held, bytes) else held.encode()
 
 
-def write(text: str, order: tuple[int, int], *, instead_of: bytes = b"") -> None:
-    """Write the copy, unless a newer one than `order` (epoch, version) is there that is not `instead_of`."""
+def write(text: str, order: tuple[int, int], *, instead_of: bytes = b"") -> bool:
+    """Write the copy, unless a newer one than `order` (epoch, version) is there that is not `instead_of`.
+
+    Return whether Redis answered.
+    """
     try:
         strict().eval(_WRITE_LUA, 1, KEY, text, *order, instead_of, READ_BYTES)
     except redis.RedisError as error:
         events.mode_store_failed(store="redis", error=repr(error))
+        return False
+    return True
 
 
 def hint() -> None:
@@ -60,3 +65,16 @@ def hint() -> None:
         strict().publish(CHANNEL, "mode")
     except redis.RedisError as error:
         events.mode_store_failed(store="redis", error=repr(error))
+
+
+def lag_warning() -> str:
+    """Return what to tell whoever has changed something while Redis is away; empty where it answers."""
+    try:
+        strict().ping()
+    except redis.RedisError:
+        seconds = conf.refresh_seconds() + 2
+        return (
+            "Redis does not answer, so its fast copy lags. The change holds, in PostgreSQL: every process "
+            f"follows within about {seconds:g} s, when it reads that again."
+        )
+    return ""

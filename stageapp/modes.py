@@ -11,17 +11,17 @@ import os
 import threading
 import time
 
-from django.db import Error, connection, transaction
+from django.db import Error, transaction
 from django.db.models import Max, Min
 from django.utils import timezone
 
-from stageapp import conf, events, fast_copy, metrics
+from stageapp import conf, events, fast_copy, locks, metrics
+from stageapp.locks import Lock
 from stageapp.models.modes import ModeChange
 from stageapp.refresher import POSTGRES_SECONDS, refresher
 
 STRICTNESS = {"off": 0, "warn": 1, "enforce": 2}
 _MOST_EPOCHS = 1_000_000  # one for each restored database; more is a forgery, which a restore must not build upon
-_CHANGE_LOCK = 7_306_001  # advisory lock: one writer of ModeChange at a time
 
 
 class ModeError(Exception):
@@ -265,8 +265,7 @@ def change(
     if not actor.strip():
         raise ModeError("An actor is needed: say who changes the mode.")
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHANGE_LOCK])
+        locks.wait(Lock.MODE)
         newest = latest()
         if expected_version is not None and expected_version != newest.version:
             raise VersionConflict(newest.version, expected_version)
@@ -352,12 +351,12 @@ def _announce(state: ModeState, row: ModeChange) -> None:
         kind=row.kind, actor=row.actor, reason=row.reason, enforce_on=str(row.enforce_on or ""),
     )  # fmt: skip
     adopt(state)
-    publish(state)
-    fast_copy.hint()  # only a change hints: if repairs did, one could chase another for ever
+    if publish(state):
+        fast_copy.hint()  # only a change hints: if repairs did, one could chase another for ever
 
 
-def publish(state: ModeState, *, instead_of: bytes = b"") -> None:
-    """Bring the fast copy up to date, unless it is newer and not `instead_of`; best effort.
+def publish(state: ModeState, *, instead_of: bytes = b"") -> bool:
+    """Bring the fast copy up to date, unless it is newer and not `instead_of`; return whether Redis answered.
 
     `instead_of` is what the caller has read and found to say something else than PostgreSQL.
     """
@@ -369,7 +368,7 @@ def publish(state: ModeState, *, instead_of: bytes = b"") -> None:
         "enforce_on": state.enforce_on.isoformat() if state.enforce_on else None,
         "since": state.since.isoformat() if state.since else None,
     }
-    fast_copy.write(json.dumps(body), state.order, instead_of=instead_of)
+    return fast_copy.write(json.dumps(body), state.order, instead_of=instead_of)
 
 
 def parse_fast_copy(held: bytes) -> ModeState | None:

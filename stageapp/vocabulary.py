@@ -13,13 +13,13 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from stageapp import events
+from stageapp import events, locks
+from stageapp.locks import Lock
 from stageapp.models.vocabulary import Stage, StageAlias, VocabularyVersion
 from stageapp.refresher import refresher
 from stageapp.text import defaults, reduction
 
 _MEMO_LIMIT = 50_000  # distinct raw values remembered per snapshot; beyond it the memory starts anew
-_CHANGE_LOCK = 7_306_002  # advisory lock: one new version at a time
 
 _SNAPSHOT_SQL = """
 SELECT (SELECT max(number) FROM stageapp_vocabularyversion),
@@ -155,7 +155,7 @@ def change(*, actor: str, reason: str) -> Iterator[Callable[[], VocabularyVersio
         raise ValueError("A change of the vocabulary needs an actor and a reason: say who and why.")
     made: list[VocabularyVersion] = []
     with transaction.atomic():
-        _wait_for_turn()
+        locks.wait(Lock.VOCABULARY)
         before = snapshot_document()
         yield lambda: made[0] if made else None
         after = snapshot_document()
@@ -175,7 +175,7 @@ def unchanged_since(number: int) -> Iterator[None]:
         ChangedMeanwhile: there is a newer version.
     """
     with transaction.atomic():
-        _wait_for_turn()
+        locks.wait(Lock.VOCABULARY)
         newest = VocabularyVersion.objects.defer("snapshot", "diff").first()
         if newest is not None and newest.number != number:
             raise ChangedMeanwhile(
@@ -183,11 +183,6 @@ def unchanged_since(number: int) -> Iterator[None]:
                 "Nothing was changed by you. Look again, and decide again."
             )
         yield
-
-
-def _wait_for_turn() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHANGE_LOCK])
 
 
 def _announce(version: VocabularyVersion) -> None:

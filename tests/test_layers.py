@@ -13,11 +13,11 @@ LAYERS = {
         "config/headers.py", "config/request_counts.py", "config/request_ids.py", "config/logs.py",
         "config/secret_key.py", "config/webhook_keys.py",
         "stageapp/__init__.py",
-        "stageapp/conf.py", "stageapp/delimited.py", "stageapp/events.py", "stageapp/metrics.py",
+        "stageapp/conf.py", "stageapp/delimited.py", "stageapp/events.py", "stageapp/locks.py", "stageapp/metrics.py",
         "stageapp/metrics_archive.py", "stageapp/metrics_folder.py", "stageapp/network.py", "stageapp/ops_access.py",
         "stageapp/redis_clients.py", "stageapp/refresher.py", "stageapp/sampling.py", "stageapp/spreadsheet.py",
         "stageapp/sql/", "stageapp/text/", "stageapp/thresholds.py", "stageapp/token_buckets.py",
-        "stageapp/watchdog.py",
+        "stageapp/watchdog.py", "stageapp/words.py",
     ],
     "1 facts": ["stageapp/models/", "stageapp/migrations/"],
     "2 meaning": [
@@ -36,7 +36,8 @@ LAYERS = {
     ],
     "4 edges": [
         "stageapp/admin/", "stageapp/api/", "stageapp/demo/", "stageapp/management/", "stageapp/relay/",
-        "stageapp/task_records.py", "stageapp/tasks.py", "stageapp/worker_metrics.py", "stageapp/workers.py",
+        "stageapp/task_records.py", "stageapp/tasks.py", "stageapp/templatetags/",
+        "stageapp/worker_metrics.py", "stageapp/workers.py",
     ],
     "5 wiring": [
         "manage.py", "config/asgi.py", "config/celery.py", "config/gunicorn.py", "config/serving.py",

@@ -4,6 +4,7 @@ Entry points call `provide()` before Django loads its settings; importing the se
 """
 
 import os
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 DEFAULT_ROOT = PROJECT / ".local"
 POSTGRES_VERSIONS = tuple(sorted(programs.POSTGRES_FOLDERS))
 _provided: "Services | None" = None
+_HANGS = (
+    "The embedded Redis hangs; going on without it, with PostgreSQL alone. "
+    "`manage.py services stop` ends it, and the next command starts it again.\n"
+)
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,17 @@ class ServerStatus:
     log: str
 
 
-def provide(root: Path | None = None, *, durable: bool = True, postgres_version: int | None = None) -> Services | None:
+def provide(
+    root: Path | None = None,
+    *,
+    durable: bool = True,
+    postgres_version: int | None = None,
+    needs_redis: bool = True,
+) -> Services | None:
     """Start, or find running, the servers whose URL is unset; set the URLs for this process and its children.
 
     STAGE_EMBEDDED=1 then says that the database is an embedded one. `durable=False` is for tests.
+    Without `needs_redis` a Redis that hangs is not waited for: PostgreSQL is the truth, and a warning says so.
     Returns None when both URLs are set.
 
     Raises:
@@ -77,7 +89,7 @@ def provide(root: Path | None = None, *, durable: bool = True, postgres_version:
     root = (root or DEFAULT_ROOT).resolve()
     try:
         with locked(root):
-            return _remember(_ensure(prepare(root), missing, version, durable))
+            return _remember(_ensure(prepare(root), missing, version, durable, needs_redis))
     except OSError as error:
         raise EmbeddedError(
             f"The embedded servers under {root} cannot be started: {error}. "
@@ -122,7 +134,7 @@ def throw_away(version: int) -> AbstractContextManager[str]:
     return throwaway.throw_away((DEFAULT_ROOT / "rehearsal").resolve(), version)
 
 
-def _ensure(location: Location, missing: list[str], version: int, durable: bool) -> Services:
+def _ensure(location: Location, missing: list[str], version: int, durable: bool, needs_redis: bool) -> Services:
     database_url = redis_url = None
     started: list[str] = []
     if "DATABASE_URL" in missing:
@@ -132,7 +144,10 @@ def _ensure(location: Location, missing: list[str], version: int, durable: bool)
         os.environ["STAGE_EMBEDDED"] = "1"
     if "REDIS_URL" in missing:
         redis = EmbeddedRedis(location)
-        started += [redis.name] if redis.ensure() else []
+        if not needs_redis and redis.hangs():
+            sys.stderr.write(_HANGS)
+        else:
+            started += [redis.name] if redis.ensure() else []
         redis_url = os.environ["REDIS_URL"] = redis.url
     return Services(location.root, database_url, redis_url, tuple(started))
 

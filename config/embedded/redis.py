@@ -5,13 +5,14 @@ from urllib.parse import urlencode, urlsplit
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import BusyLoadingError, RedisError
 from redis.retry import Retry
 
 from config.embedded import programs
 from config.embedded.location import Location, own_folder
 from config.embedded.server import Server
 
+HANG_SECONDS = 0.3  # a server that is well answers PING in less than a millisecond
 APPEND_ONLY_FILE = "appendonly.aof"
 SETTINGS = {
     "port": "0",
@@ -44,11 +45,24 @@ class EmbeddedRedis(Server):
 
     def answers(self) -> bool:
         """Tell whether the server on our private socket answers PING (not while it reads its file)."""
-        client = Redis(unix_socket_path=str(self.socket), socket_timeout=2, retry=Retry(NoBackoff(), 0))
         try:
-            return bool(client.ping())
+            return self._ping(2)
         except RedisError:
             return False
+
+    def hangs(self) -> bool:
+        """Tell whether the server runs and takes no command; one that reads its file does not hang."""
+        try:
+            return not self._ping(HANG_SECONDS)
+        except BusyLoadingError:
+            return False
+        except RedisError:  # no answer in time, or so many callers wait that no more are let in
+            return self.socket.exists() and self.main_pid() is not None
+
+    def _ping(self, seconds: float) -> bool:
+        client = Redis(unix_socket_path=str(self.socket), socket_timeout=seconds, retry=Retry(NoBackoff(), 0))
+        try:
+            return bool(client.ping())
         finally:
             client.close()
 

@@ -5,7 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from stageapp.admin import backup_words as words
+from stageapp import words
+from stageapp.admin import backup_words
 from stageapp.admin.screens import BoundedAdmin, PageAdmin
 from stageapp.admin.site import site
 from stageapp.models.backups import BackupCheck
@@ -39,6 +40,6 @@ class BackupCheckAdmin(PageAdmin, BoundedAdmin):
 def found(check: BackupCheck) -> dict[str, Any]:
     """Return a verdict as its template shows it."""
     return {
-        "check": check, "findings": words.remedies(check.findings), "took": words.duration(check.seconds),
+        "check": check, "findings": backup_words.remedies(check.findings), "took": words.duration(check.seconds),
         "data_age": words.duration(check.data_age_seconds),
     }  # fmt: skip

@@ -12,7 +12,8 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from stageapp.admin import backup_words as words
+from stageapp import words
+from stageapp.admin import backup_words
 from stageapp.admin.backup_checks import found
 from stageapp.admin.screens import BoundedAdmin, PageAdmin
 from stageapp.admin.site import site
@@ -85,7 +86,7 @@ def _row(job: BackupJob) -> dict[str, Any]:
         "job": job, "at": at, "phase": PHASES.get(at.phase, at.phase), "took": words.duration(took),
         "done": _amount(at, at.done), "whole": _amount(at, at.whole), "rate": _amount(at, at.rate) if at.rate else "",
         "left": words.duration(at.eta_seconds) if at.eta_seconds is not None else "",
-        "todo": words.after_failure(job.verb) if job.state == "failed" else "",
+        "todo": backup_words.after_failure(job.verb) if job.state == "failed" else "",
     }  # fmt: skip
 
 

@@ -1,10 +1,7 @@
-"""What the screens of backups say: durations and sizes, and what to do about what failed."""
+"""What the screens of backups say about what failed: what to do."""
 
-import datetime
 from collections.abc import Iterable
 from typing import Any
-
-from django.utils import timezone
 
 _OFTEN_DISK = "Make a new backup, verify it, and look at the disk that this one lies on."
 _NOT_EQUAL = (
@@ -49,26 +46,3 @@ def remedies(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def after_failure(verb: str) -> str:
     """Return what to do after a job of this verb failed."""
     return _AFTER_FAILURE[verb]
-
-
-def duration(seconds: float | None) -> str:
-    """Return seconds as people say them."""
-    if seconds is None:
-        return "–"
-    for unit, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 1.5 * unit:
-            return f"{seconds / unit:,.1f} {name}".replace(".0 ", " ")
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-
-
-def age(at: datetime.datetime) -> str:
-    """Return how long ago it was."""
-    return duration((timezone.now() - at).total_seconds())
-
-
-def size(count: float) -> str:
-    """Return bytes as people say them."""
-    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= unit:
-            return f"{count / unit:,.1f} {name}"
-    return f"{count:.0f} bytes"

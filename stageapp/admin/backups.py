@@ -10,16 +10,14 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from stageapp import conf
+from stageapp import conf, words
 from stageapp.admin import backup_checks, backup_jobs
-from stageapp.admin import backup_words as words
 from stageapp.admin.backup_actions import ACTIONS, action_view, offered
 from stageapp.admin.courses import course
 from stageapp.admin.screens import BoundedAdmin, PageAdmin
 from stageapp.admin.site import site
 from stageapp.backups import evidence, inventory, jobs, records
 from stageapp.backups.errors import BackupError
-from stageapp.gates.verdicts import Gate
 from stageapp.models.backups import Backup
 from stageapp.normalization import safety
 
@@ -152,7 +150,7 @@ def _overview(request: HttpRequest) -> dict[str, Any]:
     """Return what stands above the list."""
     measured = [(check.created_at, check.seconds) for check in jobs.measured_restores() if check.seconds]
     shown: dict[str, Any] = {
-        "gates": [_gate(gate) for gate in safety.gates()], "required": conf.backup_required(),
+        "gates": safety.gates(), "required": conf.backup_required(),
         "minutes": conf.backup_minutes(),
         "adapter": bool(conf.backup_adapter()), "actions": offered(request), "unrecorded": [],
         "rto_course": course("Time to restore (RTO)", measured, words.duration),
@@ -165,14 +163,6 @@ def _overview(request: HttpRequest) -> dict[str, Any]:
     except BackupError as error:
         shown["problem"] = str(error)
     return shown
-
-
-def _gate(gate: Gate) -> dict[str, Any]:
-    """Return a gate in words; an age is told as people tell it, not in parts of an hour."""
-    held = gate.deciding
-    hours = held.value if isinstance(held.value, float) else None
-    shown, why = (held.shown, held.why) if hours is None else (f"{words.duration(3600 * hours)} old", "")
-    return {"gate": gate, "shown": shown, "why": why}
 
 
 def _manifest(backup: Backup) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from stageapp.admin.screens import page
+from stageapp.admin.screens import page, warn_of_lag
 
 
 class ReasonForm(forms.Form):
@@ -30,12 +30,14 @@ def confirmed(
     done: str,
     form: forms.Form | None = None,
     template: str = "confirm.html",
+    followed: bool = False,
     **context: Any,
 ) -> HttpResponse:
     """Ask for a reason on GET; on POST perform with it, and go `back` with what came of it.
 
     `template` is the page that asks, where it shows more than words. `form` asks for more than the reason; `perform`
     takes its answers by name. `refusals` is the named error of the domain function; its text is shown to the user.
+    `followed` says that processes follow the change, so that Redis ought to tell them.
     """
     form = form or ReasonForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
@@ -46,4 +48,6 @@ def confirmed(
         messages.error(request, str(refusal))
     else:
         messages.success(request, done)
+        if followed:
+            warn_of_lag(request)
     return HttpResponseRedirect(back)

@@ -13,7 +13,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from stageapp import consumers
+from stageapp import consumers, words
 from stageapp.admin.confirm import confirmed
 from stageapp.admin.screens import PageAdmin, page, require
 from stageapp.admin.site import site
@@ -74,7 +74,7 @@ class ConsumerAdmin(PageAdmin):
     def unknown_share(self, consumer: Any) -> str | None:
         """Return the share of unknowns among the stages it sent."""
         sent = consumer.stages_sent
-        return f"{100 * (consumer.unknown_sent or 0) / sent:.1f} % of {sent:,}" if sent else None
+        return f"{words.percent(100 * (consumer.unknown_sent or 0) / sent)} of {sent:,}" if sent else None
 
     def page_context(self, request: HttpRequest, row: Consumer) -> dict[str, Any]:
         """Return the consumer, where it calls from, and what it still sends."""

@@ -6,8 +6,8 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils import timezone
 
-from stageapp import conf, modes, thresholds, traffic
-from stageapp.admin import backup_words, next_step
+from stageapp import conf, modes, thresholds, traffic, words
+from stageapp.admin import next_step
 from stageapp.admin.bars import bars
 from stageapp.admin.raw_text import first_example, visible_example
 from stageapp.backups import evidence
@@ -66,10 +66,10 @@ def _backups() -> dict[str, Any]:
     found, hours = evidence.read(), thresholds.gates().backup_hours
     fresh = found.taken_at is not None and timezone.now() - found.taken_at <= datetime.timedelta(hours=hours)
     return {
-        "verified": found.verified, "age": backup_words.age(found.taken_at) if found.taken_at else "", "fresh": fresh,
+        "verified": found.verified, "age": words.age(found.taken_at) if found.taken_at else "", "fresh": fresh,
         "hours": hours, "required": conf.backup_required(), "rehearsed": found.rehearsed,
-        "rehearsed_age": backup_words.age(found.rehearsed_at) if found.rehearsed_at else "",
-        "schema_changed": found.schema_changed, "rto": backup_words.duration(found.rto_seconds or None),
+        "rehearsed_age": words.age(found.rehearsed_at) if found.rehearsed_at else "",
+        "schema_changed": found.schema_changed, "rto": words.duration(found.rto_seconds or None),
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from stageapp import modes, processes, traffic
 from stageapp.admin.bars import bars
 from stageapp.admin.mode_forms import ModeChangeForm, ModeForm
 from stageapp.admin.mode_preview import MEANINGS, preview
-from stageapp.admin.screens import ReadOnlyAdmin, page, require
+from stageapp.admin.screens import ReadOnlyAdmin, page, require, warn_of_lag
 from stageapp.admin.site import site
 from stageapp.models.modes import ModeChange
 from stageapp.people import person_of
@@ -86,6 +86,7 @@ class ModeChangeAdmin(ReadOnlyAdmin):
             messages.error(request, str(refusal))
         else:
             messages.success(request, "The mode is changed. Every process follows within seconds.")
+            warn_of_lag(request)
         return HttpResponseRedirect(reverse(PAGE))
 
 

@@ -54,6 +54,7 @@ class ModeProposalAdmin(PageAdmin):
             refusals=ModeError,
             back=reverse(PAGE),
             done="Approved. The mode is changed; every process follows within seconds.",
+            followed=True,
             title=f"Approve: enforce {proposal.percent} %",
             explanation=f"{proposal.actor} proposed it: {proposal.reason}. Approving it changes the mode at once.",
             verb="Approve",

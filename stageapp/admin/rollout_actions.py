@@ -32,6 +32,7 @@ class Action:
     possible: Callable[[ModeState, str], bool] = lambda state, name: True
     form: type[ReasonForm] = ReasonForm
     initial: Callable[[HttpRequest, ModeState], dict[str, Any]] = lambda request, state: {}
+    followed: bool = False  # by processes, which Redis tells of it
 
     def allowed(self, request: HttpRequest, state: ModeState) -> bool:
         """Tell whether this user may do it now."""
@@ -63,6 +64,7 @@ ACTIONS: dict[str, Action] = {
     "pin": Action(
         "Pin a consumer", "change_mode", _pin, words.pin, "Pinned. Every process follows within seconds.",
         form=PinForm, initial=lambda request, state: {name: request.GET.get(name) for name in ("consumer", "place")},
+        followed=True,
     ),
     "plan_steps": Action(
         "Plan larger shares", "change_mode", schedule.plan_steps, words.plan_steps, "Planned.", _may_grow, StepsForm,
@@ -115,6 +117,7 @@ def action_view(request: HttpRequest, name: str) -> HttpResponse:
         refusals=modes.ModeError,
         back=reverse(PAGE),
         done=action.done,
+        followed=action.followed,
         form=action.form(request.POST or None, initial=action.initial(request, state)),
         title=action.label,
         parent="Rollout",

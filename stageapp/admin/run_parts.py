@@ -65,7 +65,7 @@ def part_view(request: HttpRequest, run: Run, opts: Any) -> HttpResponse:
     """Choose on GET, preview on GET with a choice, and roll back on POST with a reason."""
     back = reverse("admin:stageapp_run_change", args=[run.pk])
     if not possible(request, run):
-        messages.error(request, f"Run {run.pk} is {run.state}; a part can be undone once it is done or cancelled.")
+        messages.error(request, f"Run {run.pk} is {run.stands}; a part can be undone once it is done or cancelled.")
         return HttpResponseRedirect(back)
     form = PartForm(run, request.GET or None)
     title = f"Roll back a part of run {run.pk}"

@@ -50,10 +50,43 @@ def context(request: HttpRequest, run: Run) -> dict[str, Any]:
     limits = throttling.limits(run)
     read = {reading["factor"]: reading for reading in shown.readings}
     rows = [
-        {"factor": FACTORS[name], "limit": limit, "reading": read.get(name), "seconds": shown.seconds[name]}
+        {
+            "factor": FACTORS[name],
+            "limit": limit,
+            "limit_shown": FACTORS[name].say(limit.limit),
+            "reading": read.get(name),
+            "value": _value(name, read.get(name)),
+            "seconds": shown.seconds[name],
+        }
         for name, limit in limits.items()
     ]
     return {"throttle": shown, "throttle_rows": rows, "may_throttle": may_change(request, run)}
+
+
+def _value(name: str, reading: dict[str, Any] | None) -> str:
+    if reading is None or reading["value"] is None:
+        return "–"
+    return FACTORS[name].say(reading["value"])
+
+
+def changes(run: Run) -> list[dict[str, Any]]:
+    """Return the limits that were changed, newest first."""
+    return [
+        {
+            "change": change,
+            "title": FACTORS[change.factor].title if change.factor in FACTORS else change.factor,
+            "limit": _limit_shown(change.factor, change.limit),
+        }
+        for change in run.throttle_changes.all()
+    ]
+
+
+def _limit_shown(factor: str, limit: float | None) -> str:
+    if limit is None:
+        return "as set"
+    if not limit:
+        return "off"
+    return FACTORS[factor].say(limit) if factor in FACTORS else f"{limit:g}"
 
 
 def may_change(request: HttpRequest, run: Run) -> bool:

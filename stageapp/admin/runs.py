@@ -66,7 +66,7 @@ class RunAdmin(PageAdmin):
             "may_tune": row.state not in run_tuning.OVER and request.user.has_perm("stageapp.operate_run"),
             "may_undo_a_part": run_parts.possible(request, row),
             "batches": row.batches.order_by("-id")[:NEWEST],
-            "limit_changes": row.throttle_changes.all(),
+            "limit_changes": run_throttle.changes(row),
         }
 
     @method_decorator(require_GET)
@@ -130,7 +130,7 @@ class RunAdmin(PageAdmin):
         require(request, operation.permission)
         back = reverse("admin:stageapp_run_change", args=[run.pk])
         if not operation.allowed(request, run):
-            messages.error(request, f"Run {run.pk} is {run.state}: it cannot do “{operation.label}” now.")
+            messages.error(request, f"Run {run.pk} is {run.stands}: it cannot do “{operation.label}” now.")
             return HttpResponseRedirect(back)
         perform = partial(_perform, run, operation, actor(request))
         shown = {"title": f"{operation.label}: run {run.pk}", "opts": self.opts, "run": run}

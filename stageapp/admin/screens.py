@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from stageapp import fast_copy
 from stageapp.admin.paging import BoundedPaginator
 from stageapp.admin.site import NAMES, site
 
@@ -38,6 +39,12 @@ def page(request: HttpRequest, template: str, **context: Any) -> TemplateRespons
     return TemplateResponse(
         request, f"admin/stageapp/{template}", {**site.each_context(request), "section": name, **context}
     )
+
+
+def warn_of_lag(request: HttpRequest) -> None:
+    """Say on the next page, after a change that processes follow, if Redis cannot tell them of it."""
+    if lag := fast_copy.lag_warning():
+        messages.warning(request, lag)
 
 
 def name_of(opts: Any) -> str:

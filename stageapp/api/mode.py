@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from stageapp import conf, modes
+from stageapp import conf, fast_copy, modes
 from stageapp.api.authentication import caller_of, is_consumer
 from stageapp.api.endpoint import Endpoint, validated
 from stageapp.api.errors import Problem
@@ -112,6 +112,8 @@ class Mode(Endpoint):
             if is_consumer(request):
                 refuse_unless_lower(sent, newest)
             _change(sent, _person(request), expected)
+            if lag := fast_copy.lag_warning():
+                return Response({**represent(modes.latest()), "warning": lag})
         return Response(represent(modes.latest()))
 
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from psycopg import errors, sql
 
+from stageapp import locks
 from stageapp.backups import libpq
 from stageapp.backups.contents import Session
 from stageapp.backups.errors import BackupBusy, TargetRefused
+from stageapp.locks import Lock
 
-_LOCK_CLASS, _LOCK = 7307, 1
 _MARK = "disposable: a rehearsal of backups, of "
 _NEW_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
@@ -101,7 +102,7 @@ def database(server: libpq.Parameters) -> Iterator[Disposable]:
     """
     with libpq.connect(server) as session, libpq.connect(libpq.live()) as live:
         ours, prefix = mark(live), _prefix(live)
-        if not _row(session, f"SELECT pg_try_advisory_lock({_LOCK_CLASS}, {_LOCK})")[0]:
+        if not locks.attempt_in(session, Lock.DISPOSABLE, prefix):
             raise BackupBusy("Another process restores or rehearses a backup there. Wait until it has ended.")
         for leftover in _leftovers(session, server, prefix, ours):
             _drop(session, leftover)

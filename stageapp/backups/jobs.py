@@ -2,19 +2,17 @@
 
 import datetime
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from stageapp import conf
+from stageapp import conf, locks, words
 from stageapp.backups import evidence, inventory, keeping
 from stageapp.backups.errors import BackupBusy, BackupError
 from stageapp.backups.reports import Report
+from stageapp.locks import Lock
 from stageapp.models.backups import BackupCheck, BackupJob
 
-_LOCK_CLASS = 7308  # first half of an advisory lock's key; the job's id is the second
 _SAVE_EVERY = 1.0  # seconds
 # A worker holds its job's lock, however long a phase is silent; the rest is for a session that was cut and comes back.
 _DEAD_AFTER = datetime.timedelta(minutes=1)
@@ -37,7 +35,7 @@ def request(verb: str, name: str = "", *, actor: str, reason: str) -> BackupJob:
 
 def work(job_id: int) -> None:
     """Do a job, unless somebody has begun it; what goes wrong is said in its row."""
-    with _alone(job_id) as alone:
+    with locks.attempt(Lock.BACKUP_JOB, job_id) as alone:
         claimed = BackupJob.objects.filter(pk=job_id, state="waiting")
         if not alone or claimed.update(state="working", heartbeat_at=timezone.now()) != 1:
             return
@@ -55,42 +53,18 @@ def _do(job: BackupJob) -> None:
         _end(job, "done" if passed else "failed", said)
 
 
-@contextmanager
-def _alone(job_id: int) -> Iterator[bool]:
-    """Hold the job's lock, which goes away with the session however the process dies; yield whether it was free."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK_CLASS, job_id])
-        alone = bool(cursor.fetchone()[0])
-    try:
-        yield alone
-    finally:
-        if alone:
-            with suppress(DatabaseError), connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_CLASS, job_id])
-
-
 def waiting() -> list[int]:
     """Return the jobs that wait for a worker, oldest first; those whose worker died are ended."""
     silent = BackupJob.objects.filter(state="working", heartbeat_at__lt=timezone.now() - _DEAD_AFTER)
-    dead = silent.exclude(pk__in=_held()) if silent.exists() else silent
+    dead = silent.exclude(pk__in=locks.held(Lock.BACKUP_JOB)) if silent.exists() else silent
     dead.update(state="failed", ended_at=timezone.now(), said="Its worker died. What was half-made does not count.")
     return list(BackupJob.objects.filter(state="waiting").order_by("id").values_list("id", flat=True))
-
-
-def _held() -> list[int]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND granted "
-            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-            [_LOCK_CLASS],
-        )
-        return [int(row[0]) for row in cursor.fetchall()]
 
 
 def _create(job: BackupJob, report: Report) -> tuple[str, bool]:
     backup = keeping.create(actor=job.actor, reason=job.reason, report=report)
     job.name = backup.name
-    return f"{backup.bytes:,} bytes", True
+    return words.size(backup.bytes), True
 
 
 def _verify(job: BackupJob, report: Report) -> tuple[str, bool]:
@@ -102,7 +76,7 @@ def _verify(job: BackupJob, report: Report) -> tuple[str, bool]:
 def _rehearse(job: BackupJob, report: Report) -> tuple[str, bool]:
     verdict = keeping.rehearse(job.name or None, actor=job.actor, reason=job.reason, report=report)
     job.name = verdict.name
-    return verdict.failures or f"restored and equal in {verdict.seconds:.1f} s", verdict.passed
+    return verdict.failures or f"restored and equal in {words.duration(verdict.seconds)}", verdict.passed
 
 
 def _prune(job: BackupJob, report: Report) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from stageapp import conf, fast_copy, mode_history, modes
+from stageapp import conf, fast_copy, mode_history, modes, words
 from stageapp.backups import disposable, libpq, manifest, programs, rehearse
 from stageapp.backups.contents import Session
 from stageapp.backups.errors import BackupError
@@ -71,7 +71,7 @@ class Restored:
         runs = ", ".join(map(str, self.runs))
         return [
             f"{self.name} is restored into the new database {self.database}, and equals its manifest "
-            f"({self.seconds:.1f} s; its data is of {self.data_age_seconds / 60:,.1f} minutes ago).",
+            f"({words.duration(self.seconds)}; its data is of {words.duration(self.data_age_seconds)} ago).",
             f"The mode in it is {self.mode.mode} (version {self.mode.epoch}.{self.mode.version}, a new epoch).",
             *([f"These runs were under way and go on by themselves: {runs}."] if runs else []),
             "Nothing uses it yet. To switch over:",

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from django.utils import timezone
 
+from stageapp import words
 from stageapp.backups import folder, manifest, programs
 from stageapp.backups.errors import BackupError, NoSuchBackup
 from stageapp.backups.manifest import Manifest
@@ -89,7 +90,7 @@ def of_the_future(age: datetime.timedelta) -> list[Finding]:
     """Return a finding where data is said to be of a time to come: else it would be new enough for ever."""
     if age >= -CLOCKS_DIFFER:
         return []
-    return [Finding("clock", False, f"its data is of {_minutes(-age)} from now: a clock was set wrong")]
+    return [Finding("clock", False, f"its data is of {_said(-age)} from now: a clock was set wrong")]
 
 
 def aged(verdict: Verdict, most: datetime.timedelta | None) -> Verdict:
@@ -97,9 +98,9 @@ def aged(verdict: Verdict, most: datetime.timedelta | None) -> Verdict:
     if verdict.data_age is None:
         finding = Finding("age", most is None, "it tells no time of its own")
     elif most is None or verdict.data_age <= most:
-        finding = Finding("age", True, f"its data is of {_minutes(verdict.data_age)} ago")
+        finding = Finding("age", True, f"its data is of {_said(verdict.data_age)} ago")
     else:
-        said = f"its data is of {_minutes(verdict.data_age)} ago, more than {_minutes(most)}"
+        said = f"its data is of {_said(verdict.data_age)} ago, more than {_said(most)}"
         finding = Finding("age", False, said)
     return dataclasses.replace(verdict, findings=(*verdict.findings, finding))
 
@@ -140,8 +141,8 @@ def _listing(found: Manifest, dump: BinaryIO) -> Finding:
     return Finding("listing", True, "pg_restore reads its table of contents")
 
 
-def _minutes(age: datetime.timedelta) -> str:
-    return f"{age.total_seconds() / 60:,.1f} minutes"
+def _said(age: datetime.timedelta) -> str:
+    return words.duration(age.total_seconds())
 
 
 def _verify_plain(name: str, began: float, report: Report) -> Verdict:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from stageapp import conf, vocabulary
+from stageapp import conf, vocabulary, words
 from stageapp.doctor.answers import Answer, fail, no_data, ok, warn
 from stageapp.models.vocabulary import StageAlias
 from stageapp.normalization import health, preflight
@@ -74,20 +74,20 @@ def clock() -> Iterator[Answer]:
         theirs = float(cursor.fetchone()[0])
     after = time.time()
     skew = theirs - (before + after) / 2
-    said = f"PostgreSQL's is {abs(skew):.3f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
+    said = f"PostgreSQL's is {words.duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} this machine's"
     do = "synchronise the clocks (NTP)"
     if abs(skew) > SKEW_FAILS:
         yield fail("clock", said, do)
     elif abs(skew) > SKEW_WARNS:
         yield warn("clock", said, do)
     else:
-        yield ok("clock", f"{said}, measured within {after - before:.3f} s")
+        yield ok("clock", f"{said}, measured within {words.duration(after - before)}")
 
 
 def throttle() -> Iterator[Answer]:
     """Answer what a run would be held by, and what could not be read of it. Standbys by URL are asked by runs alone."""
     for name, reading in health.read(WalMarks(), [], conf.disk_paths()).items():
-        limit, title = conf.hold_limits()[name], f"throttle: {FACTORS[name].title}"
+        limit, title, say = conf.hold_limits()[name], f"throttle: {FACTORS[name].title}", FACTORS[name].say
         if not limit:
             yield ok(title, "is off")
         elif reading.absent:
@@ -95,9 +95,9 @@ def throttle() -> Iterator[Answer]:
         elif reading.value is None or reading.partial:
             yield no_data(title, f"not measured: {reading.note}", "a run is not held by it")
         elif FACTORS[name].holds(reading.value, limit, conf.hold_resume_percent(), held=False):
-            yield warn(title, f"{reading.value:g}, the limit is {limit:g}", "a run would wait")
+            yield warn(title, f"{say(reading.value)}, the limit is {say(limit)}", "a run would wait")
         else:
-            yield ok(title, f"{reading.value:.4g}, the limit is {limit:g}")
+            yield ok(title, f"{say(reading.value)}, the limit is {say(limit)}")
 
 
 def _absent(title: str, reading: Reading) -> Answer:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stageapp import conf
+from stageapp import conf, words
 from stageapp.doctor.answers import Answer, fail, no_data, ok, warn
 from stageapp.gates.verdicts import Gate, Verdict
 from stageapp.normalization import safety
@@ -31,7 +31,7 @@ def _disk(path: str) -> Answer:
         free = 100 * found.f_bavail / found.f_blocks
     except (OSError, StopIteration, ZeroDivisionError) as error:
         return no_data(name, str(error), "correct STAGE_DISK_PATHS or STAGE_BACKUP_DIR")
-    said = f"{free:.1f} % free"
+    said = f"{words.percent(free)} free"
     if free < _DISK_FAILS:
         return fail(name, said, "make room before anything is written")
     return warn(name, said, "make room") if free < _DISK_WARNS else ok(name, said)
@@ -45,7 +45,8 @@ def backup() -> Iterator[Answer]:
 
 def _gate(gate: Gate) -> Answer:
     it = gate.deciding
-    said = f"{it.why or it.shown}; needed: {it.threshold}"
+    said = it.said if it.value is None else f"{it.title}: {it.said}"
+    said += f"; needed: {it.threshold}"
     do = f"`manage.py backup {'rehearse' if gate.name == 'rehearsal' else 'create'}`"
     if gate.passes:
         return ok(gate.name, said)

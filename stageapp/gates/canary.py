@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Callable
 
+from stageapp import words
 from stageapp.gates.measurements import Measurements
 from stageapp.gates.verdicts import Condition, Gate, Verdict, passes_if
 from stageapp.gates.warning import percent
@@ -45,12 +46,13 @@ def _promotion(name: str, rung: int, hours: float, found: Measurements, wanted: 
 
 
 def _dwell(name: str, rung: int, hours: float, found: Measurements) -> Condition:
-    threshold = f"at least {hours:g} h at {rung} %"
+    threshold = f"at least {words.duration(3600 * hours)} at {rung} %"
     since = found.mode.enforced_since(rung)
     if since is None:
         return Condition(name, threshold, None, Verdict.NO_DATA, f"enforce does not hold for {rung} %")
     spent = (found.now - since) / datetime.timedelta(hours=1)
-    return Condition(name, threshold, spent, passes_if(spent >= hours), f"since {since:%F %H:%M} UTC, in hours")
+    why = f"since {since:%F %H:%M} UTC"
+    return Condition(name, threshold, spent, passes_if(spent >= hours), why, unit="hours")
 
 
 def _minutes(count: int, wanted: GateThresholds) -> Condition:
@@ -68,7 +70,8 @@ def _worst(name: str, limit: float, counted: list[Slot], rate: Callable[[Slot], 
     slot = max(counted, key=lambda slot: percent(*rate(slot)))
     part, whole = rate(slot)
     why = f"worst at {slot.started_at:%F %H:%M} UTC: {part} of {whole} requests"
-    return Condition(name, threshold, percent(part, whole), passes_if(part < share(limit) * whole), why)
+    good = part < share(limit) * whole
+    return Condition(name, threshold, percent(part, whole), passes_if(good), why, unit="percent")
 
 
 def _no_downgrade(since: datetime.datetime, found: Measurements) -> Condition:

@@ -2,6 +2,7 @@
 
 import datetime
 
+from stageapp import words
 from stageapp.backups.verify import CLOCKS_DIFFER
 from stageapp.gates.measurements import Measurements, RunFact
 from stageapp.gates.verdicts import Condition, Gate, Verdict, passes_if
@@ -40,14 +41,15 @@ def consumers_audited(found: Measurements, wanted: GateThresholds) -> Gate:
         )
     else:
         days = (found.now - found.audit.at) / datetime.timedelta(days=1)
-        why = f"by {found.audit.actor} on {found.audit.at:%F %H:%M} UTC, in days"
-        condition = Condition("audit", threshold, days, passes_if(days <= wanted.audit_days), why)
+        why = f"by {found.audit.actor} on {found.audit.at:%F %H:%M} UTC"
+        good = days <= wanted.audit_days
+        condition = Condition("audit", threshold, days, passes_if(good), why, unit="days")
     return Gate("consumers_audited", "The consumers are audited", (condition,), evidence)
 
 
 def verified_backup(found: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether there is a verified backup whose data is new enough."""
-    threshold = f"verified, of at most {wanted.backup_hours:g} h ago"
+    threshold = f"verified, of at most {words.duration(3600 * wanted.backup_hours)} ago"
     at = found.backup.taken_at if found.backup else None
     return Gate("verified_backup", "There is a verified backup", (_age("backup", threshold, at, found, wanted),))
 
@@ -58,7 +60,8 @@ def rehearsal(found: Measurements, wanted: GateThresholds) -> Gate:
     if found.backup and found.backup.rehearsal_failed:
         condition = Condition("rehearsal", threshold, "failed", Verdict.FAIL, _REHEARSAL_FAILED)
     elif at is not None:
-        condition = Condition("rehearsal", threshold, f"{at:%F %H:%M} UTC", Verdict.PASS)
+        when = f"{at:%F %H:%M} UTC, {words.age(at, found.now)} ago"
+        condition = Condition("rehearsal", threshold, when, Verdict.PASS)
     elif found.backup and found.backup.schema_changed:
         condition = Condition("rehearsal", threshold, "schema changed", Verdict.FAIL, _SCHEMA_CHANGED)
     else:
@@ -73,5 +76,7 @@ def _age(
         return Condition(name, threshold, None, Verdict.NO_DATA, _NO_BACKUP)
     hours = (found.now - at) / datetime.timedelta(hours=1)
     if found.now - at < -CLOCKS_DIFFER:
-        return Condition(name, threshold, hours, Verdict.FAIL, "its data is from the future: a clock was set wrong")
-    return Condition(name, threshold, hours, passes_if(hours <= wanted.backup_hours), "in hours")
+        why = "its data is from the future: a clock was set wrong"
+        return Condition(name, threshold, hours, Verdict.FAIL, why, unit="hours")
+    good = hours <= wanted.backup_hours
+    return Condition(name, threshold, hours, passes_if(good), f"of {at:%F %H:%M} UTC", unit="hours")

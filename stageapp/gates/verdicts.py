@@ -3,7 +3,9 @@
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+from stageapp import words
 
 
 class Verdict(enum.StrEnum):
@@ -14,22 +16,64 @@ class Verdict(enum.StrEnum):
     NO_DATA = "no_data"
 
 
+Unit = Literal["", "hours", "days", "percent"]
+
+_SECONDS = {"hours": 3_600, "days": 86_400}
+# What people call a condition; a target's is its label.
+_TITLES = {
+    "dwell": "time at this share",
+    "minutes": "green minutes",
+    "unknown": "requests with an unknown value",
+    "errors": "requests with an error",
+    "slow": "slow validations",
+    "downgrades": "automatic downgrades",
+    "requests": "enforced requests",
+    "pinned_out": "consumers pinned out",
+    "unknown_by_day": "unknown values, worst day",
+    "unknown_by_hour": "unknown values, worst hour",
+    "days": "days that count",
+    "time_in_warn": "time in warn",
+    "audit": "age of the newest audit",
+    "backup": "age of the newest verified backup",
+    "rehearsal": "newest rehearsed restore",
+}
+
+
 @dataclass(frozen=True)
 class Condition:
-    """One thing that has to hold. `value` is None where nothing was measured."""
+    """One thing that has to hold. `value` is None where nothing was measured, else in `unit`."""
 
     name: str
     threshold: str
     value: float | str | None
     verdict: Verdict
     why: str = ""
+    unit: Unit = ""
+
+    @property
+    def title(self) -> str:
+        """Return its name for people."""
+        return _TITLES.get(self.name, self.name)
 
     @property
     def shown(self) -> str:
         """Return the measured value for people."""
         if self.value is None:
             return "no data"
-        return self.value if isinstance(self.value, str) else f"{self.value:.4g}"
+        if isinstance(self.value, str):
+            return self.value
+        if self.unit == "percent":
+            return words.percent(self.value)
+        if self.unit:
+            return words.duration(self.value * _SECONDS[self.unit])
+        return f"{self.value:,}"
+
+    @property
+    def said(self) -> str:
+        """Return the measured value with what it rests on; without a value, what to do."""
+        if self.value is None:
+            return self.why or self.shown
+        return f"{self.shown} ({self.why})" if self.why else self.shown
 
 
 @dataclass(frozen=True)
@@ -67,12 +111,14 @@ class Gate:
             "verdict": self.verdict.value,
             "threshold": self.deciding.threshold,
             "value": self.deciding.value,
+            "unit": self.deciding.unit or None,
             "why": self.deciding.why,
             "conditions": [
                 {
                     "name": it.name,
                     "threshold": it.threshold,
                     "value": it.value,
+                    "unit": it.unit or None,
                     "verdict": it.verdict.value,
                     "why": it.why,
                 }
@@ -83,7 +129,8 @@ class Gate:
 
     def __str__(self) -> str:
         it = self.deciding
-        return f"{self.name} ({self.verdict.value}: {it.name} {it.shown}, needed {it.threshold})"
+        verdict = self.verdict.value.replace("_", " ")
+        return f"{self.name} ({verdict}: {it.title} {it.shown}, needed {it.threshold})"
 
 
 def passes_if(holds: bool) -> Verdict:

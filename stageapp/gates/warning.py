@@ -47,7 +47,8 @@ def _days(counted: list[Slot], wanted: GateThresholds) -> Condition:
     worst = max(counted, key=lambda day: percent(day.unknown, day.judged))
     good = worst.unknown < share(wanted.unknown_percent) * worst.judged
     why = f"worst on {worst.started_at:%F}: {worst.unknown} of {worst.judged} requests"
-    return Condition("unknown_by_day", threshold, percent(worst.unknown, worst.judged), passes_if(good), why)
+    measured = percent(worst.unknown, worst.judged)
+    return Condition("unknown_by_day", threshold, measured, passes_if(good), why, unit="percent")
 
 
 def _complete(count: int, began: datetime.datetime | None, wanted: GateThresholds) -> Condition:
@@ -69,7 +70,8 @@ def _hours(found: Measurements, began: datetime.datetime | None, wanted: GateThr
     worst = max(hours, key=lambda hour: percent(hour.unknown, hour.judged))
     good = worst.unknown <= share(wanted.hour_unknown_percent) * worst.judged
     why = f"worst from {worst.started_at:%F %H:%M} UTC: {worst.unknown} of {worst.judged} requests"
-    return Condition("unknown_by_hour", threshold, percent(worst.unknown, worst.judged), passes_if(good), why)
+    measured = percent(worst.unknown, worst.judged)
+    return Condition("unknown_by_hour", threshold, measured, passes_if(good), why, unit="percent")
 
 
 def _time_in_warn(found: Measurements, wanted: GateThresholds) -> Condition:
@@ -79,4 +81,5 @@ def _time_in_warn(found: Measurements, wanted: GateThresholds) -> Condition:
     spent = found.mode.time_in_warn(found.now)
     good = spent < datetime.timedelta(days=wanted.warn_max_days)
     why = "" if good else "over for good: a person has to begin a new warn period, with a reason"
-    return Condition("time_in_warn", threshold, spent / datetime.timedelta(days=1), passes_if(good), why)
+    days = spent / datetime.timedelta(days=1)
+    return Condition("time_in_warn", threshold, days, passes_if(good), why, unit="days")

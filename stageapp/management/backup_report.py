@@ -8,6 +8,7 @@ from typing import Any
 from django.utils import timezone
 from tqdm import tqdm
 
+from stageapp import words
 from stageapp.backups.keeping import Known
 from stageapp.backups.reports import Report, silent
 from stageapp.backups.verify import Verdict
@@ -62,7 +63,8 @@ def backup_lines(backup: Backup) -> list[str]:
     seconds = (backup.ended_at - backup.taken_at).total_seconds()
     rows = "" if backup.rows is None else f", {backup.rows:,} rows"
     return [
-        f"{backup.name}: {backup.bytes / 1e6:,.1f} MB{rows}, of {backup.taken_at:%F %T} UTC, made in {seconds:.1f} s.",
+        f"{backup.name}: {words.size(backup.bytes)}{rows}, of {backup.taken_at:%F %T} UTC, "
+        f"made in {words.duration(seconds)}.",
         "Next: manage.py backup verify, then manage.py backup rehearse",
     ]
 
@@ -71,13 +73,14 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     """Return every finding of a verdict for people."""
     marks = {True: "ok    ", False: "FAILED"}
     lines = [f"  {marks[finding.passed]} {finding.check}: {finding.said}" for finding in verdict.findings]
-    return [f"{verdict.name}: {'good' if verdict.passed else 'NOT GOOD'} ({verdict.seconds:.1f} s)", *lines]
+    return [f"{verdict.name}: {'good' if verdict.passed else 'NOT GOOD'} ({words.duration(verdict.seconds)})", *lines]
 
 
 def rehearsal_lines(verdict: Verdict) -> list[str]:
     """Return the findings of a rehearsal and what it measured."""
-    age = "unknown" if verdict.data_age is None else f"{verdict.data_age.total_seconds() / 60:,.1f} minutes"
-    return [*verdict_lines(verdict), f"  time to restore (RTO): {verdict.seconds:.1f} s; age of the data (RPO): {age}"]
+    age = "unknown" if verdict.data_age is None else words.duration(verdict.data_age.total_seconds())
+    took = words.duration(verdict.seconds)
+    return [*verdict_lines(verdict), f"  time to restore (RTO): {took}; age of the data (RPO): {age}"]
 
 
 def known_document(known: Known) -> dict[str, Any]:
@@ -93,20 +96,28 @@ def known_lines(known: list[Known]) -> list[str]:
     if not known:
         return ["There is no backup yet. Make one: manage.py backup create"]
     return [
-        f"{one.name}  {_size(one)}  {_verdict('verified', one.verified)}, {_verdict('rehearsed', one.rehearsed)}"
+        f"{one.name}  {_size(one)}{_age(one)}  {_verdict('verified', one.verified)}, "
+        f"{_verdict('rehearsed', one.rehearsed)}"
         f"{'' if one.present else '  MISSING'}"
         for one in known
     ]
 
 
 def _size(known: Known) -> str:
-    return f"{known.backup.bytes / 1e6:,.1f} MB" if known.backup else "not on record"
+    return words.size(known.backup.bytes) if known.backup else "not on record"
+
+
+def _age(known: Known) -> str:
+    return f"  {words.age(known.backup.taken_at)} old" if known.backup else ""
 
 
 def _verdict(word: str, check: BackupCheck | None) -> str:
     if check is None:
         return f"not {word}"
-    return f"{word} in {check.seconds:.1f} s" if check.passed else f"FAILED to be {word}"
+    ago = f"{words.age(check.created_at)} ago"
+    if check.passed:
+        return f"{word} {ago} in {words.duration(check.seconds)}"
+    return f"FAILED to be {word} {ago}"
 
 
 def _check(check: BackupCheck | None) -> dict[str, Any] | None:

@@ -2,6 +2,8 @@
 
 from django.core.management.base import BaseCommand
 
+from stageapp import fast_copy
+
 
 class StageCommand(BaseCommand):
     """A command that checks its settings before it starts.
@@ -11,3 +13,8 @@ class StageCommand(BaseCommand):
     """
 
     requires_system_checks = ("stageapp",)
+
+    def warn_of_lag(self) -> None:
+        """Say on stderr, after a change that processes follow, if Redis cannot tell them of it."""
+        if lag := fast_copy.lag_warning():
+            self.stderr.write(lag)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from stageapp import words
 from stageapp.consumer_audit.access_log import LogAudit, still_sends
 from stageapp.consumer_audit.callers import Caller, SentValue
 from stageapp.vocabulary import Snapshot
@@ -55,7 +56,7 @@ def _caller_lines(caller: Caller) -> list[str]:
 def _share(unknown: int, values: int) -> str:
     if not values:
         return "sent no stage"
-    return f"sent {values:,} stages, {unknown:,} of them unknown ({100 * unknown / values:.1f} %)"
+    return f"sent {values:,} stages, {unknown:,} of them unknown ({words.percent(100 * unknown / values)})"
 
 
 def _value_lines(values: Sequence[SentValue]) -> list[str]:

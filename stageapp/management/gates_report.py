@@ -38,7 +38,7 @@ def gates_lines(found: Outlook) -> list[str]:
         lines += ["", f"{_MARKS[gate.verdict]} {gate.name}: {gate.title}{_for_what(gate, found)}"]
         for it in gate.conditions:
             why = f" ({it.why})" if it.why else ""
-            lines.append(f"        {_MARKS[it.verdict]} {it.name}: {it.shown}; needed {it.threshold}{why}")
+            lines.append(f"        {_MARKS[it.verdict]} {it.title}: {it.shown}; needed {it.threshold}{why}")
     return [*lines, "", _last_line(found)]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from stageapp import drift
+from stageapp import drift, words
 from stageapp.management import seal_report, throttle_report
 from stageapp.models.drift import DriftCheck
 from stageapp.models.normalization import Plan, PlanEntry, Run
@@ -13,6 +13,7 @@ from stageapp.normalization.preflight import Preflight
 from stageapp.normalization.progress import Progress
 
 _QUARANTINE_SHOWN = 10
+_WAYS = {"forward": "Forward", "rollback": "Rollback"}
 _SHOWN = 60  # entries of each kind that a terminal gets; --json has them all
 
 
@@ -63,13 +64,7 @@ def _duration(plan: Plan) -> str:
     if plan.estimated_seconds is None:
         return "No estimate of the duration: the sample's rows are locked or refused now."
     of_what = "by one worker, without pauses between batches; from a timed sample"
-    return f"About {_span(plan.estimated_seconds)} of writing {of_what}"
-
-
-def _span(seconds: float) -> str:
-    minutes, rest = divmod(max(1, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"About {words.duration(plan.estimated_seconds)} of writing {of_what}"
 
 
 def _table(title: str, entries: list[PlanEntry], meaning: Any) -> list[str]:
@@ -117,10 +112,13 @@ def run_document(run: Run, at: Progress) -> dict[str, Any]:
 
 def run_lines(run: Run, at: Progress) -> list[str]:
     """Return a run for a terminal."""
-    eta = f", about {at.eta_seconds:,.0f} s left at {at.rate:,.0f} rows/s" if at.eta_seconds is not None else ""
+    eta = (
+        f", about {words.duration(at.eta_seconds)} left at {at.rate:,.0f} rows/s" if at.eta_seconds is not None else ""
+    )
     lines = [
-        f"Run {run.pk} of {run.target} (plan {run.plan.hash[:12]}): {run.state}",
-        f"{at.direction}: {at.scanned:,} of {at.total:,} rows ({at.percent:.1f} %), {at.changed:,} changed{eta}",
+        f"Run {run.pk} of {run.target} (plan {run.plan.hash[:12]}): {run.stands}",
+        f"{_WAYS[at.direction]}: {at.scanned:,} of {at.total:,} rows ({words.percent(at.percent)}), "
+        f"{at.changed:,} changed{eta}",
     ]
     if at.shards > 1:
         lines.append(f"{at.shards_done} of {at.shards} shards are done; at most {run.shards} workers at once.")
@@ -200,7 +198,6 @@ def rollback_lines(run: Run, pairs: list[dict[str, Any]]) -> list[str]:
         f"Rolling back run {run.pk} would give {rows:,} rows their old value back, and leave "
         f"{left:,} that changed since.",
         *lines,
-        "Nothing has changed. Leave --dry-run out to do it.",
     ]
 
 

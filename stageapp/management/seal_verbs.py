@@ -10,7 +10,7 @@ from stageapp.management.command import StageCommand
 from stageapp.management.guard_report import guard_document, guard_lines
 from stageapp.management.seal_preview_report import preview_document, preview_lines
 from stageapp.management.seal_report import seal_document, seal_lines
-from stageapp.normalization import guard, seal, targets
+from stageapp.normalization import choice, guard, seal
 from stageapp.normalization.seal_preview import preview
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class SealVerbs(StageCommand):
         self, *, target: str | None, allow: list[str] | None, null: str | None, dry_run: bool, reason: str,
         **options: Any,
     ) -> None:  # fmt: skip
-        label, nulls = target or targets.default_label(), {"allow": True, "refuse": False, None: None}[null]
+        label, nulls = choice.target(target), {"allow": True, "refuse": False, None: None}[null]
         if not dry_run:
             with bars.working("sealing", quiet=options["json"]):
                 now = seal.seal(label, allow=allow, nulls=nulls, actor=command_line_actor(), reason=reason)
@@ -52,11 +52,11 @@ class SealVerbs(StageCommand):
 
     def _unseal(self, *, target: str | None, reason: str, **options: Any) -> None:
         with bars.working("waiting for the table", quiet=options["json"]):
-            now = seal.unseal(target or targets.default_label(), actor=command_line_actor(), reason=reason)
+            now = seal.unseal(choice.target(target), actor=command_line_actor(), reason=reason)
         self._print(seal_document(now), seal_lines(now), options)
 
     def _guard(self, *, switch: str, target: str | None, reason: str, **options: Any) -> None:
-        label = target or targets.default_label()
+        label = choice.target(target)
         if switch == "status":
             now = guard.look(label)
         else:

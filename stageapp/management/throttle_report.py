@@ -3,6 +3,8 @@
 from argparse import ArgumentTypeError
 from typing import Any
 
+from stageapp import words
+from stageapp.normalization.factors import FACTORS
 from stageapp.normalization.throttling import Limit, Shown
 
 
@@ -10,7 +12,9 @@ def standing_lines(shown: Shown) -> list[str]:
     """Return what a run's status says: the hold, what is not measured, and the time lost."""
     lines = [f"Held: {shown.hold}"] if shown.hold else []
     lines += [f"Not measured: {one['title']} ({one['note']})" for one in shown.not_measured]
-    lost = [f"{seconds:,.1f} s for {name}" for name, seconds in shown.seconds.items() if seconds]
+    lost = [
+        f"{words.duration(seconds)} for {FACTORS[name].title}" for name, seconds in shown.seconds.items() if seconds
+    ]
     return [*lines, f"Waited: {', '.join(lost)}"] if lost else lines
 
 
@@ -24,13 +28,13 @@ def throttle_lines(shown: Shown, limits: dict[str, Limit]) -> list[str]:
 
 
 def _line(reading: dict[str, Any] | None, limit: Limit, waited: float) -> str:
-    unit = f" {reading['unit']}" if reading and reading["unit"] else ""
-    value = "" if reading is None or reading["value"] is None else f"{reading['value']:g}{unit}, "
+    say = FACTORS[limit.factor].say
+    value = "" if reading is None or reading["value"] is None else f"{say(reading['value'])}, "
     state = f"{value}{reading['state']}" if reading else "not looked at"
     note = f" ({reading['note']})" if reading and reading["note"] else ""
     by = f", set by {limit.actor}: {limit.reason}" if limit.actor else ""
-    wanted = f"limit {limit.limit:g}{unit}" if limit.limit else "off"
-    return f"  {limit.factor:<16} {state}{note}; {wanted}{by}; waited {waited:,.1f} s"
+    wanted = f"limit {say(limit.limit)}" if limit.limit else "off"
+    return f"  {limit.factor:<16} {state}{note}; {wanted}{by}; waited {words.duration(waited)}"
 
 
 def parse_limit(text: str) -> tuple[str, float | None]:

@@ -3,9 +3,10 @@
 import argparse
 from typing import Any
 
+from stageapp import words
 from stageapp.management import backup_report
 from stageapp.management.actor import command_line_actor
-from stageapp.models.normalization import Plan
+from stageapp.models.normalization import Plan, State
 from stageapp.normalization.trial import TrialRefused, trial
 
 _SHOWN = 40
@@ -33,8 +34,9 @@ def trial_lines(found: dict[str, Any]) -> list[str]:
     """Return what a trial found, for people."""
     return [
         f"Trial of plan {found['plan'][:12]} on a copy from {found['backup']}, of "
-        f"{found['data_age_seconds'] / 60:,.1f} minutes ago",
-        f"Sample: {found['rows']:,} rows ({found['percent']:g} % by key, and the first row of each spelling)",
+        f"{words.duration(found['data_age_seconds'])} ago",
+        f"Sample: {found['rows']:,} rows ({words.percent(found['percent'])} by key, and the first row "
+        "of each spelling)",
         *_run_lines(found),
         *(f"{one['rows']:>12,}  {one['old']!r} → {one['new']}" for one in found["changed"][:_SHOWN]),
         *_more(found["changed"]),
@@ -51,7 +53,7 @@ def _run_lines(found: dict[str, Any]) -> list[str]:
     rate = f", {found['rate']:,.0f} rows/s" if found["rate"] else ""
     met = ", ".join([*found["met"]["triggers"], *found["met"]["constraints"]]) or "none"
     return [
-        f"Run: {found['run']} in {found['seconds']:.1f} s{rate}, {verified}",
+        f"Run: {_stands(found['run'])} in {words.duration(found['seconds'])}{rate}, {verified}",
         f"Triggers and constraints met: {met}",
     ]
 
@@ -67,7 +69,8 @@ def _trouble(found: dict[str, Any]) -> list[str]:
 
 def _back_lines(found: dict[str, Any]) -> list[str]:
     same = "the md5 is that of before" if found["restored"] else f"md5 {found['md5_after']}, NOT {found['md5_before']}"
-    lines = [f"Rollback: {found['rollback']} in {found['rollback_seconds']:.1f} s; {same}"]
+    took = words.duration(found["rollback_seconds"])
+    lines = [f"Rollback: {_stands(found['rollback'])} in {took}; {same}"]
     lines += [f"Error of the rollback: {found['rollback_error']}"] if found["rollback_error"] else []
     return lines + [
         f"Also changed, by a trigger or by the target's rule, and not brought back: {name} in {rows:,} rows"
@@ -90,9 +93,13 @@ def _estimate_lines(found: dict[str, Any]) -> list[str]:
     if found["estimated_seconds"] is None:
         return []
     return [
-        f"Estimate for all {found['rows_of_plan']:,} rows: {found['estimated_seconds']:,.0f} s, of which "
-        f"{found['estimated_pause_seconds']:,.0f} s are rests between batches"
+        f"Estimate for all {found['rows_of_plan']:,} rows: {words.duration(found['estimated_seconds'])}, of which "
+        f"{words.duration(found['estimated_pause_seconds'])} are rests between batches"
     ]
+
+
+def _stands(state: str) -> str:
+    return State(state).said if state in State.values else state  # it may not have begun
 
 
 def _more(shown: list[dict[str, Any]]) -> list[str]:

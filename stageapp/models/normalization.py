@@ -22,6 +22,11 @@ class State(models.TextChoices):
     ROLLING_BACK = "rolling_back"
     ROLLED_BACK = "rolled_back"
 
+    @property
+    def said(self) -> str:
+        """Return it for people: `rolling back`."""
+        return str(self.label).lower()
+
 
 # Every allowed move and why it exists. `normalization.runs.move` is the only writer of a state.
 MOVES: dict[State, dict[State, str]] = {
@@ -143,6 +148,11 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.pk} of {self.plan}"
+
+    @property
+    def stands(self) -> str:
+        """Return its state for people: `rolling back`."""
+        return State(self.state).said
 
 
 class RunMove(models.Model):

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 
+from stageapp import words
 from stageapp.models.normalization import Run
 
 
@@ -37,7 +38,7 @@ class ThrottledTime(models.Model):
         constraints = [models.UniqueConstraint(fields=["run", "reason"], name="one_throttled_time_per_reason")]
 
     def __str__(self) -> str:
-        return f"{self.reason}: {self.seconds:.1f} s"
+        return f"{self.reason}: {words.duration(self.seconds)}"
 
 
 class ThrottleLook(models.Model):

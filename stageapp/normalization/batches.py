@@ -7,8 +7,10 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from stageapp import locks
+from stageapp.locks import Lock
 from stageapp.models.normalization import State
-from stageapp.normalization import claims, statements
+from stageapp.normalization import statements
 from stageapp.normalization.audit import NO_END, Bounds
 from stageapp.normalization.change import Change
 from stageapp.normalization.claims import Lease
@@ -152,7 +154,7 @@ def _exchange(
     bounded = {**settings, "lock_timeout": waits, "statement_timeout": cap}
     with connection.cursor() as sql:
         sql.execute(
-            f"SELECT {_calls(bounded)}, pg_advisory_xact_lock_shared({claims.MOVE_LOCK}, {int(run)});\n{statement}",
+            f"SELECT {_calls(bounded)}, {locks.share(Lock.RUN, run)};\n{statement}",
             {**parameters, "size": limits.size},
         )
         sql.nextset()

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
+from stageapp import locks
+from stageapp.locks import Lock
 from stageapp.models.batches import Checkpoint, Direction
 from stageapp.models.normalization import Run
 
 LEASE = datetime.timedelta(seconds=20)
-# Advisory lock, shared by batches: who moves a run waits for those in hand, and later ones wait behind.
-MOVE_LOCK = 7306
-_TURN = 7307  # advisory lock: one worker at a time looks for a shard of a run
 
 # The holder's session may be unseen only through a pooler or without the right to look; then the time counts.
 _LIVE = """(coalesce(c.leased_until > clock_timestamp(), false) AND EXISTS (
@@ -54,7 +53,7 @@ def name() -> str:
 def take(run: Run, direction: Direction, *, round: int = 0) -> Lease | None:
     """Take a shard that nobody holds; None if there is none, or if as many are held as the run may have workers."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_TURN, run.pk])
+        locks.wait(Lock.SHARD, run.pk)
         if len(held(run)) >= _shards(run):
             return None
         cursor.execute(_TAKE_SQL, [name()[:190], LEASE.total_seconds(), run.pk, direction, round])

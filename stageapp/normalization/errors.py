@@ -5,6 +5,10 @@ class NormalizationError(Exception):
     """A request that is refused; nothing has changed."""
 
 
+class Ambiguous(NormalizationError):
+    """Several runs or targets could be meant: the command was used wrongly."""
+
+
 class TargetError(NormalizationError):
     """The column cannot be normalized, or is not configured."""
 

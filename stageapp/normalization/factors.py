@@ -4,6 +4,8 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
+from stageapp import words
+
 LEAST_RESUME, MOST_RESUME = 1.0, 99.0  # percent of the limit; at 100 it would flutter
 
 
@@ -15,6 +17,12 @@ class Factor:
     title: str
     unit: str
     falls: bool = False
+
+    def say(self, value: float) -> str:
+        """Return a value or a limit of it for people."""
+        if self.unit == "s":
+            return words.duration(value)
+        return words.percent(value) if self.unit == "%" else f"{value:,.10g}"
 
     def resume_limit(self, limit: float, percent: float) -> float:
         """Return the value at which a held run goes on: `percent` of the limit, or beyond it where low is bad."""
@@ -74,11 +82,11 @@ class Judged:
     @property
     def text(self) -> str:
         """Return what holds the run, in a sentence."""
-        unit = f" {self.factor.unit}" if self.factor.unit else ""
+        say = self.factor.say
         note = f" ({self.reading.note})" if self.reading.note else ""
         return (
-            f"{self.factor.title} {self.reading.value:.3g}{unit}{note}; the limit is {self.limit:g}{unit}, "
-            f"it goes on at {self.resume:g}{unit}"
+            f"{self.factor.title} {say(self.reading.value or 0)}{note}; the limit is {say(self.limit)}, "
+            f"it goes on at {say(self.resume)}"
         )
 
     def document(self) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from stageapp import conf, events, vocabulary
+from stageapp import conf, events, locks, vocabulary
+from stageapp.locks import Lock
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Run, RunMove, State
 from stageapp.normalization import claims, preflight, rollbacks, safety, seal_state, shards, targets
 from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy, SecondApproverNeeded
@@ -36,13 +37,13 @@ def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
         raise IllegalMove("A reason is needed: say why, for whoever reads the history.")
     old = State(run.state)
     if new not in MOVES[old]:
-        allowed = ", ".join(MOVES[old]) or "nowhere"
-        raise IllegalMove(f"Run {run.pk} is {old}; from there it can go to {allowed}, not to {new}.")
+        allowed = ", ".join(state.said for state in MOVES[old]) or "nowhere"
+        raise IllegalMove(f"Run {run.pk} is {old.said}; from there it can go to {allowed}, not to {new.said}.")
     try:
         with transaction.atomic():
             _wait_for_batches(run)
             if Run.objects.filter(pk=run.pk, state=old).update(state=new, **_stamps(run, new)) != 1:
-                raise IllegalMove(f"Run {run.pk} is not {old} any more: somebody moved it first. Look again.")
+                raise IllegalMove(f"Run {run.pk} is not {old.said} any more: somebody moved it first. Look again.")
             RunMove.objects.create(run=run, old_state=old, new_state=new, actor=actor, reason=reason.strip())
     except IntegrityError:
         raise RunBusy(_busy(run)) from None
@@ -60,7 +61,7 @@ def _wait_for_batches(run: Run) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{BATCH_END_SECONDS * 1000:.0f}ms"])
         try:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [claims.MOVE_LOCK, run.pk])
+            locks.wait(Lock.RUN, run.pk)
         except OperationalError:
             raise RunBusy(
                 f"A batch of run {run.pk} has not ended for {BATCH_END_SECONDS:g} s: its worker or its PostgreSQL "
@@ -70,7 +71,7 @@ def _wait_for_batches(run: Run) -> None:
 
 def _busy(run: Run) -> str:
     other = Run.objects.filter(target=run.target, state__in=UNFINISHED).first()
-    which = f"Run {other.pk} of {run.target} is {other.state}" if other else f"A run of {run.target} is unfinished"
+    which = f"Run {other.pk} of {run.target} is {other.stands}" if other else f"A run of {run.target} is unfinished"
     return f"{which}. Finish it, or cancel it or roll it back, and try again."
 
 
@@ -201,7 +202,7 @@ def force_pause(run: Run, *, actor: str, reason: str) -> Run:
     """
     if not is_stuck(run) or run.state not in (State.RUNNING, State.PAUSING):
         raise IllegalMove(
-            f"Run {run.pk} is {run.state} and not stuck: pause it, and its worker ends the batch in hand."
+            f"Run {run.pk} is {run.stands} and not stuck: pause it, and its worker ends the batch in hand."
         )
     try:
         claims.revoke(run)
@@ -261,7 +262,7 @@ def _check_tuning(run: Run, changed: dict[str, Any], reason: str) -> None:
     if not reason.strip():
         raise IllegalMove("A reason is needed: say why, for whoever reads the history.")
     if run.state in (State.DONE, State.CANCELLED, State.ROLLED_BACK):
-        raise IllegalMove(f"Run {run.pk} is {run.state}; there is nothing to tune.")
+        raise IllegalMove(f"Run {run.pk} is {run.stands}; there is nothing to tune.")
 
 
 def request_rollback(run: Run, *, actor: str, reason: str, scope: dict[str, Any] | None = None) -> Run:
@@ -278,7 +279,7 @@ def request_rollback(run: Run, *, actor: str, reason: str, scope: dict[str, Any]
         return run
     seal_state.hold_unsealed(run.target)
     if scope and run.state not in (State.DONE, State.CANCELLED):
-        raise IllegalMove(f"Run {run.pk} is {run.state}; a part can be undone once it is done or cancelled.")
+        raise IllegalMove(f"Run {run.pk} is {run.stands}; a part can be undone once it is done or cancelled.")
     before = run.state
     with transaction.atomic():
         move(run, State.ROLLING_BACK, actor=actor, reason=reason)
@@ -310,12 +311,6 @@ def quarantine_share(run: Run) -> tuple[int, int]:
     """Return how many rows of a run are in quarantine, and how many it has looked at."""
     found = run.checkpoints.aggregate(quarantined=Sum("quarantined"), scanned=Sum("scanned"))
     return found["quarantined"] or 0, found["scanned"] or 0
-
-
-def newest_to_roll_back() -> Run | None:
-    """Return the newest run that is being rolled back, or else the newest finished one."""
-    rolling = Run.objects.filter(state=State.ROLLING_BACK).first()
-    return rolling or Run.objects.filter(state=State.DONE).order_by("-finished_at").first()
 
 
 def forgotten() -> list[Run]:

@@ -41,7 +41,7 @@ def gates() -> list[Gate]:
 
 def _refusal(closed: list[Gate]) -> str:
     found = [(gate.name, gate.deciding) for gate in closed]
-    lines = [f"  {name}: {it.why or it.shown} ({it.threshold})" for name, it in found]
+    lines = [f"  {name}: {it.said}; needed: {it.threshold}" for name, it in found]
     return "\n".join([
         "A run rewrites stored rows; it does not start without a way back:", *lines,
         "In an emergency, somebody who may override gates can start it: `normalization run --override-gates REASON`.",

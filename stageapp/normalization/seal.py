@@ -5,22 +5,21 @@ the next call goes on from. A new seal is in force and checked before the old on
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 from psycopg.errors import QueryCanceled
 
-from stageapp import events, vocabulary
+from stageapp import events, locks, vocabulary
+from stageapp.locks import Lock
 from stageapp.models.seals import Seal, SealAction
 from stageapp.normalization import patience, seal_obstacles, seal_probe, seal_survey, targets
 from stageapp.normalization.errors import SealRefused
 from stageapp.normalization.patience import Patience
-from stageapp.normalization.seal_state import SealState, checked, constraint_prefix, constraints, look, short_digest
+from stageapp.normalization.seal_state import SealState, checked, constraint_prefix, constraints, look
 from stageapp.normalization.seal_values import Passing, of_seal, wanted
 from stageapp.normalization.targets import Target
-
-_LOCK_CLASS = 7307  # first half of the advisory lock's key; of the label comes the second
 
 
 def seal(
@@ -104,16 +103,10 @@ def _hold_reason(reason: str) -> None:
 @contextmanager
 def _alone(target: Target) -> Iterator[None]:
     """Let one session at a time seal or unseal a target; the lock goes away with the session."""
-    key = [_LOCK_CLASS, int(short_digest(target)[:7], 16)]
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
-        if not cursor.fetchone()[0]:
+    with locks.attempt(Lock.SEAL, target.label) as alone:
+        if not alone:
             raise SealRefused(f"Somebody else is sealing or unsealing {target.label} at this moment.")
-    try:
         yield
-    finally:
-        with suppress(OperationalError), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
 
 
 def _hold_rows(target: Target, passing: Passing, how: Patience) -> None:

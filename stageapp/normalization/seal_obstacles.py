@@ -30,7 +30,7 @@ def _about_run(label: str) -> str:
     if run is None:
         return ""
     if run.state in UNFINISHED:
-        return f"Run {run.pk} is {run.state}. Let it end, or cancel it."
+        return f"Run {run.pk} is {run.stands}. Let it end, or cancel it."
     if run.verification and not run.verification["ok"] and run.state != State.ROLLED_BACK:
         return f"Run {run.pk} was verified and did not hold. Settle that first: `normalization verify {run.pk}`."
     return ""

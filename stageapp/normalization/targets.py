@@ -9,7 +9,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import connection, models
 
 from stageapp import conf
-from stageapp.normalization.errors import TargetError
+from stageapp.normalization.errors import Ambiguous, TargetError
 
 AnyField: TypeAlias = "models.Field[Any, Any]"
 
@@ -110,11 +110,14 @@ def default_label() -> str:
     """Return the only configured target.
 
     Raises:
-        TargetError: there is none, or more than one.
+        Ambiguous: there are several.
+        TargetError: there is none.
     """
     labels = conf.targets()
-    if len(labels) != 1:
-        raise TargetError(f"Say which target with --target. Configured are: {', '.join(labels) or 'none'}.")
+    if not labels:
+        raise TargetError("No target is configured. Name one in STAGE_TARGETS.")
+    if len(labels) > 1:
+        raise Ambiguous(f"Say which target with --target. Configured are: {', '.join(labels)}.")
     return labels[0]
 
 

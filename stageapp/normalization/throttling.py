@@ -55,7 +55,7 @@ def change(run: Run, wanted: Mapping[str, float | None], *, actor: str, reason: 
     if not wanted:
         raise ThrottleRefused("No limit is given.")
     if not MOVES[State(run.state)]:
-        raise ThrottleRefused(f"Run {run.pk} is {run.state}: nothing runs there any more.")
+        raise ThrottleRefused(f"Run {run.pk} is {run.stands}: nothing runs there any more.")
     if wrong := [said for name, limit in wanted.items() if (said := nonsense(name, limit or 0))]:
         raise ThrottleRefused(" ".join(wrong))
     RunThrottle.objects.bulk_create(

@@ -71,7 +71,7 @@ def run_at_once(run: Run, *, actor: str, reason: str, override: str = "", report
             f"STAGE_SINGLE_TRANSACTION_ROWS allows {most:,}; leave --single-transaction out."
         )
     if run.state not in (State.PLANNED, State.APPROVED):
-        raise NormalizationError(f"Run {run.pk} is {run.state}: it has begun in batches; go on with it as it began.")
+        raise NormalizationError(f"Run {run.pk} is {run.stands}: it has begun in batches; go on with it as it began.")
     work = Work(run, report, whole=True)
     with transaction.atomic():
         runs.start(run, actor=actor, reason=reason, override=override, workers=1)

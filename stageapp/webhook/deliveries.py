@@ -3,9 +3,10 @@
 import time
 from dataclasses import dataclass
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from stageapp import events, metrics, mode_history
+from stageapp import events, locks, metrics, mode_history
+from stageapp.locks import Lock
 from stageapp.models.modes import ModeChange
 from stageapp.models.webhook import WebhookDelivery
 from stageapp.rollout.changes import downgrade
@@ -15,7 +16,6 @@ from stageapp.webhook.notification import Notification, Unreadable, clean
 from stageapp.webhook.tally import Uneventful
 
 NAMES_KEPT = 50
-_ONE_AT_A_TIME = 7_306_011  # seeds the advisory lock of a key
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ def _once(verified: Verified, told: Notification, remote: str) -> Outcome:
     """Do what is asked, and record it in the same transaction, unless it was done before."""
     with patience.short_transaction("webhook"):
         key = _key(verified, told)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))", [key, _ONE_AT_A_TIME])
+        locks.wait(Lock.DELIVERY, key)
         if WebhookDelivery.objects.filter(key=key).exists():
             return Outcome("duplicate")
         outcome = _act(verified, told)

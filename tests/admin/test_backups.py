@@ -51,7 +51,7 @@ def test_a_row_tells_age_size_verdicts_rto_and_rpo(browser_with):
     check_of(backup, "verify")
     check_of(backup, "rehearse", data_age_seconds=600)
     cells = row(browser, backup)
-    assert (cells["age"], cells["size"], cells["rto"], cells["rpo"]) == ("2 h", "2.5 MB", "1.6 min", "10 min")
+    assert (cells["age"], cells["size"], cells["rto"], cells["rpo"]) == ("2 h", "2.5 MB", "1 min 35 s", "10 min")
     assert "passed" in cells["verified_shown"]
     assert "passed" in cells["rehearsed_shown"]
     check_of(backup, "verify", passed=False)
@@ -73,7 +73,7 @@ def test_the_course_of_the_rto_is_that_of_the_passed_rehearsals(browser_with):
     for seconds, passed in ((60, True), (7, False), (90, True)):
         check_of(backup, "rehearse", passed=passed, seconds=seconds)
     page = browser_with("view_backup").get(LIST)
-    assert [point.words.partition(" at ")[0] for point in page.context["rto_course"].points] == ["60 s", "1.5 min"]
+    assert [point.words.partition(" at ")[0] for point in page.context["rto_course"].points] == ["60 s", "1 min 30 s"]
     assert "sn-course-line" in page.text
 
 

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from stageapp import tasks
+from stageapp import locks, tasks
 from stageapp.backups import folder, jobs, libpq
 from stageapp.backups.errors import BackupBusy
+from stageapp.locks import Lock
 from stageapp.models.backups import Backup, BackupCheck, BackupJob
 from tests.backups.damage import DUMP
 from tests.normalization.evidence import ME
@@ -119,14 +120,14 @@ def test_a_job_whose_worker_died_is_ended_and_waiting_ones_are_nudged(transactio
 def test_a_worker_that_says_nothing_for_long_is_not_dead_while_it_holds_its_job(backups):
     job = jobs.request("create", **ME)
     with libpq.connect(libpq.live()) as worker:
-        worker.execute("SELECT pg_advisory_lock(%s, %s)", [jobs._LOCK_CLASS, job.pk])
+        assert locks.attempt_in(worker, Lock.BACKUP_JOB, job.pk)
         jobs.work(job.pk)
         assert folder.names() == []  # it is in another worker's hands
         silent_for(job, hours=5)
         jobs.waiting()
         job.refresh_from_db()
         assert job.state == "working"
-    wait_for(lambda: not jobs._held(), what="the end of the worker's session")
+    wait_for(lambda: not locks.held(Lock.BACKUP_JOB), what="the end of the worker's session")
     jobs.waiting()
     job.refresh_from_db()
     assert job.state == "failed"
@@ -134,9 +135,9 @@ def test_a_worker_that_says_nothing_for_long_is_not_dead_while_it_holds_its_job(
 
 def test_a_job_is_held_while_it_is_done(backups, monkeypatch):
     held = []
-    monkeypatch.setitem(jobs._WORK, "verify", lambda job, report: (str(held.extend(jobs._held())), True))
+    monkeypatch.setitem(jobs._WORK, "verify", lambda job, report: (str(held.extend(locks.held(Lock.BACKUP_JOB))), True))
     assert held == [done("verify").pk]
-    assert jobs._held() == []
+    assert locks.held(Lock.BACKUP_JOB) == []
 
 
 def test_who_comes_back_too_late_ends_nothing(backups, monkeypatch):

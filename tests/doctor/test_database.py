@@ -1,12 +1,15 @@
 """What the doctor says of the database: each answer on a real one, well and ill."""
 
+import datetime
+
 import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
 
 from stageapp.doctor import database, examine, safety
 from stageapp.doctor.answers import Health, ok
-from stageapp.models import BackupCheck, StageAlias
+from stageapp.models import Backup, BackupCheck, StageAlias
 from stageapp.normalization import factors
 
 pytestmark = pytest.mark.django_db
@@ -115,6 +118,18 @@ def test_no_backup_fails_where_runs_need_one(settings, required, health):
     assert {answer.name: answer.health for answer in safety.backup()} == {
         "verified_backup": health, "rehearsal": health,
     }  # fmt: skip
+
+
+def test_the_backups_line_carries_its_figure_and_the_limit():
+    at = timezone.now() - datetime.timedelta(hours=3, minutes=2)
+    fields = {"taken_at": at, "ended_at": at, "bytes": 1, "origin": "adapter", "actor": "ann", "reason": "x"}
+    backup = Backup.objects.create(name="stage-1", **fields)
+    check = {"backup": backup, "name": backup.name, "passed": True, "seconds": 1, "actor": "a", "reason": "x"}
+    BackupCheck.objects.create(kind="verify", **check)
+    told = {answer.name: answer.said for answer in safety.backup()}
+    assert told["verified_backup"] == (
+        f"age of the newest verified backup: 3 h 2 min (of {at:%F %H:%M} UTC); needed: verified, of at most 1 h ago"
+    )
 
 
 def test_a_fault_in_one_examination_keeps_none_of_the_others_back():

@@ -14,7 +14,7 @@ def test_a_disk_is_judged_by_what_is_free(settings, monkeypatch, tmp_path, free,
     settings.STAGE_DISK_PATHS, settings.STAGE_BACKUP_DIR = [str(tmp_path)], ""
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=free, f_blocks=100))
     (answer,) = safety.disk()
-    assert (answer.name, answer.health, answer.said) == (f"disk {tmp_path}", health, f"{free:.1f} % free")
+    assert (answer.name, answer.health, answer.said) == (f"disk {tmp_path}", health, f"{free} % free")
 
 
 def test_a_folder_that_is_made_later_is_on_the_disk_of_its_parent(settings, tmp_path):

@@ -1,5 +1,7 @@
 """The gates that ask what people and runs have done."""
 
+import re
+
 import pytest
 
 from stageapp.gates import readiness
@@ -9,7 +11,17 @@ from stageapp.gates.verdicts import Condition, Gate, Verdict
 from stageapp.mode_history import ModeHistory
 from stageapp.rollout.moves import ARROWS, FOR_A_RUN, FOR_THE_END
 from stageapp.thresholds import gates
-from tests.gates.measured import DAY, HOUR, MINUTE, NOW, judged
+from tests.gates.measured import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOW,
+    enforced_for,
+    half_an_hour,
+    judged,
+    measured,
+    week,
+)
 
 DONE = RunFact("a.B.c", 1, "done", True)
 
@@ -88,3 +100,48 @@ def test_a_gate_is_as_good_as_the_worst_of_its_conditions(verdicts, verdict):
     assert gate.verdict == verdict
     assert gate.passes == (verdict == "pass")
     assert gate.document()["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    "condition, shown",
+    [
+        (Condition("dwell", "at least 2 h", 0.0004365, Verdict.FAIL, unit="hours"), "1.6 s"),
+        (Condition("backup", "at most 1 h", 0.1225, Verdict.PASS, unit="hours"), "7 min 21 s"),
+        (Condition("audit", "at most 7 d", 2.26, Verdict.PASS, unit="days"), "2 d 6 h"),
+        (Condition("unknown", "< 0.5 %", 0.4365, Verdict.PASS, unit="percent"), "0.44 %"),
+        (Condition("requests", "at least 1", 12345, Verdict.PASS), "12,345"),
+        (Condition("rehearsal", "passed", "failed", Verdict.FAIL), "failed"),
+        (Condition("backup", "at most 1 h", None, Verdict.NO_DATA, unit="hours"), "no data"),
+    ],
+)
+def test_a_measured_value_is_shown_as_people_say_it(condition, shown):
+    assert condition.shown == shown
+
+
+def test_no_gate_shows_a_bare_fraction():
+    """Whatever its value, a condition that is measured in parts of something says of what."""
+    found = measured(
+        mode=enforced_for(3.0004365),
+        days=week(unknown=1),
+        minutes=half_an_hour(unknown=3, errors=1),
+        backup=BackupFact(NOW - 0.1225 * HOUR, NOW - 1.26 * DAY),
+        audit=AuditFact("ann", NOW - 2.26 * DAY),
+    )
+    shown = [it for gate in judge(found, gates()).values() for it in gate.conditions]
+    bare = {it.name: it.shown for it in shown if isinstance(it.value, float) and not it.unit}
+    assert bare == {}
+    assert not [it.shown for it in shown if re.fullmatch(r"-?[0-9.e+-]*\.[0-9]+", it.shown)]
+    assert {it.title for it in shown}.isdisjoint({"dwell", "unknown_by_hour", "pinned_out", "time_in_warn"})
+
+
+def test_a_gate_for_json_has_the_number_and_its_unit():
+    document = judged(readiness.verified_backup, backup=BackupFact(NOW - HOUR / 2)).document()
+    assert (document["value"], document["unit"]) == (0.5, "hours")
+    assert document["conditions"][0]["unit"] == "hours"
+
+
+def test_a_refusal_names_the_condition_in_words():
+    gate = judged(readiness.verified_backup, backup=BackupFact(NOW - 30 * HOUR))
+    assert str(gate) == (
+        "verified_backup (fail: age of the newest verified backup 30 h, needed verified, of at most 1 h ago)"
+    )

@@ -38,7 +38,7 @@ def test_without_a_verb_it_is_the_audit(traffic):
     said = run()
     assert "alpha (valid, read, write), last seen 20" in said
     assert "monte_carlo 1; from internal; agents none" in said
-    assert "sent 2 stages, 1 of them unknown (50.0 %)" in said
+    assert "sent 2 stages, 1 of them unknown (50 %)" in said
     assert "→ send series_a" in said
     assert '"Seires B"' in said
     assert "unknown: unmapped, maybe series_b" in said

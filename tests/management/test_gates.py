@@ -99,7 +99,7 @@ def test_a_consumer_is_pinned_and_the_members_show_it(run, set_mode, consumer):
     run("rollout", "pin", "alpha", "in", "--reason", "they asked for it")
     assert ConsumerPin.objects.get().place == "in"
     printed, _ = run("rollout", "members")
-    assert printed.startswith("enforce   0.0 %  alpha (bucket 53, pinned in)\nEnforced: no values were sent yesterday")
+    assert printed.startswith("enforce      0 %  alpha (bucket 53, pinned in)\nEnforced: no values were sent yesterday")
     document = json.loads(run("rollout", "members", "--percent", "60", "--json")[0])
     assert document["members"][0]["consumer"] == "alpha"
     assert document["share"] is None

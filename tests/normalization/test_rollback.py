@@ -7,9 +7,9 @@ import pytest
 from stageapp.models import Batch, Checkpoint, PortfolioCompany, Run
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, audit, batches, claims, runs, worker
+from stageapp.normalization import attempts, audit, batches, choice, claims, runs, worker
 from stageapp.normalization.batches import Limits
-from stageapp.normalization.errors import IllegalMove, RunBusy
+from stageapp.normalization.errors import IllegalMove, NormalizationError, RunBusy
 from stageapp.normalization.pacing import Pace
 from stageapp.normalization.targets import resolve
 from tests.normalization.evidence import LABEL, ME, column, column_md5, log_of, sql
@@ -153,13 +153,14 @@ def test_an_interrupted_rollback_goes_on_where_it_stopped(done):
 
 
 def test_without_a_number_the_newest_finished_run_is_meant(done):
-    assert runs.newest_to_roll_back() is None
+    with pytest.raises(NormalizationError, match="no finished run"):
+        choice.run_to_roll_back(None)
     first, second = done("Seed"), done("SEED")
-    assert runs.newest_to_roll_back() == second
+    assert choice.run_to_roll_back(None) == second
     roll_back(second)
-    assert runs.newest_to_roll_back() == first
+    assert choice.run_to_roll_back(None) == first
     runs.request_rollback(first, **ME)
-    assert runs.newest_to_roll_back() == first
+    assert choice.run_to_roll_back(None) == first
 
 
 def test_an_older_run_is_undone_around_a_newer_one(done, fill):

@@ -46,7 +46,7 @@ def test_exactly_the_arrows_of_the_table_can_be_gone(planned, old):
             assert (newest.old_state, newest.new_state, newest.actor, newest.reason) == (old, new, "tester", "test")
             assert RunMove.objects.count() == moves + 1
         else:
-            with pytest.raises(IllegalMove, match=f"is {old}"):
+            with pytest.raises(IllegalMove, match=f"is {old.said}"):
                 runs.move(run, new, **ME)
             assert (Run.objects.get().state, RunMove.objects.count()) == (old, moves)
 
@@ -125,7 +125,7 @@ def test_one_worker_holds_a_run(started, elsewhere):
 @pytest.mark.parametrize("state", UNFINISHED)
 def test_a_second_run_of_the_target_is_refused_while_one_is_unfinished(planned, state):
     first, second = planned(state), planned()
-    with pytest.raises(RunBusy, match=f"Run {first.pk} of {LABEL} is {state}"):
+    with pytest.raises(RunBusy, match=f"Run {first.pk} of {LABEL} is {State(state).said}"):
         runs.start(second, **ME)
     assert Run.objects.get(pk=second.pk).state == State.APPROVED
 

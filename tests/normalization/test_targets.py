@@ -12,7 +12,7 @@ from stageapp.models import Stage, StageAlias
 from stageapp.models.normalization import State
 from stageapp.normalization import attempts, audit, runs, targets, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization.errors import TargetError
+from stageapp.normalization.errors import Ambiguous, TargetError
 from stageapp.normalization.pacing import Pace
 from tests.normalization.evidence import ME, sql
 
@@ -93,7 +93,10 @@ def test_two_targets_may_run_at_once(foreign, started):
 
 
 def test_without_a_name_the_only_target_is_meant(foreign, settings):
-    with pytest.raises(TargetError, match="--target"):
+    with pytest.raises(Ambiguous, match="--target"):
+        targets.default_label()
+    settings.STAGE_TARGETS = []
+    with pytest.raises(TargetError, match="No target is configured"):
         targets.default_label()
     settings.STAGE_TARGETS = [FOREIGN]
     assert targets.default_label() == FOREIGN

@@ -6,6 +6,8 @@ import signal
 import pytest
 from django.db import IntegrityError, transaction
 
+from stageapp import locks
+from stageapp.locks import Lock
 from stageapp.models import Seal
 from stageapp.normalization import seal, seal_state
 from tests.normalization.evidence import LABEL, ME, database_url, sql
@@ -37,7 +39,7 @@ def killed_before(engine):
             os.kill(sealing.popen.pid, signal.SIGKILL)
             assert sealing.popen.wait(10) == -signal.SIGKILL
         wait_for(
-            lambda: not sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = 7307"),
+            lambda: not locks.held(Lock.SEAL),
             what="the end of the dead session",
         )
 

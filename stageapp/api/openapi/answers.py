@@ -172,6 +172,7 @@ class ModeInForce(Body):
     source = ChoiceField(MODE_SOURCES, help_text="who confirmed it last")  # type: ignore[assignment]  # as above
     since = DateTimeField(allow_null=True, help_text="when callers began to be warned")
     age = FloatField(allow_null=True, help_text="seconds since a store last confirmed it")
+    warning = CharField(required=False, help_text="after a change: Redis is away, processes follow later")
 
 
 def shares() -> DictField:

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
-from stageapp import modes, processes
+from stageapp import modes, processes, words
 from stageapp.management import bars
 from stageapp.management.actor import command_line_person
 from stageapp.management.command import StageCommand
@@ -89,6 +89,7 @@ class Command(StageCommand):
             self._foretell(wish, as_json=more["json"])
             return
         row = change_mode(command_line_person(), wish)
+        self.warn_of_lag()
         if more["wait"] is not None:
             self._wait((row.epoch, row.version), more["wait"], quiet=more["json"])
 
@@ -144,7 +145,8 @@ class Command(StageCommand):
         announced = f", enforcement announced for {state.enforce_on}" if state.enforce_on else ""
         self.stdout.write(f"{state.mode}{share} (version {state.epoch}.{state.version}{announced})")
         for one in found:
-            self.stdout.write(f"  {one}: {one.mode}, {'live' if one.live else f'silent for {one.silent_for:.0f} s'}")
+            how = "live" if one.live else f"silent for {words.duration(one.silent_for)}"
+            self.stdout.write(f"  {one}: {one.mode}, {how}")
 
 
 def _day(text: str) -> datetime.date:

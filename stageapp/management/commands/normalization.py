@@ -17,6 +17,7 @@ from stageapp.management.seal_verbs import SealVerbs
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import (
     audit,
+    choice,
     crew,
     drain,
     preflight,
@@ -30,7 +31,7 @@ from stageapp.normalization import (
 )
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import Result
-from stageapp.normalization.errors import NormalizationError
+from stageapp.normalization.errors import Ambiguous, NormalizationError
 from stageapp.normalization.factors import FACTORS
 from stageapp.normalization.findings import Severity
 from stageapp.normalization.pacing import MOST_SECONDS
@@ -67,7 +68,7 @@ class Command(SealVerbs):
         approve.add_argument("--break-glass", action="store_true", help="approve one's own plan; loud in the log")
         for name, text in _RUN_VERBS.items():
             verb = verbs.add_parser(name, help=text)
-            verb.add_argument("run", nargs="?", type=int, help="the run's number; the newest one if left out")
+            _add_run(verb)
             if more := _RUN_OPTIONS.get(name):
                 more(verb)
         history = verbs.add_parser("history", help="what happened to one row, when, by which run")
@@ -76,7 +77,7 @@ class Command(SealVerbs):
         workers = verbs.add_parser("workers", help="let Celery's workers take up no run, or work again")
         workers.add_argument("what", choices=["drain", "work", "show"])
         throttle = verbs.add_parser("throttle", help="show what holds a run back, or change its limits")
-        throttle.add_argument("run", nargs="?", type=int, help="the run's number; the newest one if left out")
+        _add_run(throttle)
         throttle.add_argument(
             "--set", dest="limits", nargs="+", default=[], type=throttle_report.parse_limit, metavar="NAME=LIMIT",
             help=f"{', '.join(FACTORS)}; 0 is off, `default` is the setting's limit again",
@@ -96,7 +97,8 @@ class Command(SealVerbs):
         try:
             getattr(self, f"_{verb}")(**options)
         except NormalizationError as error:
-            raise CommandError(str(error)) from None
+            code = 2 if isinstance(error, Ambiguous) else 1
+            raise CommandError(str(error), returncode=code) from None
         except OperationalError as error:
             raise CommandError(
                 f"PostgreSQL does not answer, or gave up: {error}".strip()
@@ -110,13 +112,13 @@ class Command(SealVerbs):
 
     def _plan(self, *, target: str | None, **options: Any) -> None:
         with bars.working("reading the column", quiet=options["json"]):
-            plan = plans.make_plan(target or targets.default_label(), actor=command_line_actor())
+            plan = plans.make_plan(choice.target(target), actor=command_line_actor())
             records.record_table(plan)
         self._print(report.plan_document(plan), report.plan_lines(plan), options)
 
     def _preflight(self, *, target: str | None, **options: Any) -> None:
         with bars.working("looking at table and server", quiet=options["json"]):
-            found = preflight.look(target or targets.default_label())
+            found = preflight.look(choice.target(target))
         self._print(found.document(), report.preflight_lines(found), options)
         if found.worst == Severity.BLOCKS:
             raise CommandError(f"A run of {found.target} would not start; see above.")
@@ -144,19 +146,29 @@ class Command(SealVerbs):
             runs.start(run, actor=me, reason=reason, override=override_gates, workers=options["shards"])
         self._work(run, options, foreground=options["foreground"])
 
-    def _rollback(self, *, run: int | None, reason: str, **options: Any) -> None:
-        chosen = _run_of(run) if run else runs.newest_to_roll_back()
-        if chosen is None:
-            raise NormalizationError("There is no finished run to roll back.")
-        scope = _scope(options)
+    def _rollback(self, *, run: int | None, target: str | None, reason: str, **options: Any) -> None:
+        chosen, scope = choice.run_to_roll_back(run, target), _scope(options)
         if options["dry_run"]:
-            with bars.working("reading the audit log", quiet=options["json"]):
-                pairs = rollbacks.preview(chosen, targets.resolve(chosen.target), scope)
-            self._print({"run": chosen.pk, "pairs": pairs}, report.rollback_lines(chosen, pairs), options)
+            pairs = _rollback_pairs(chosen, scope, quiet=options["json"])
+            lines = [*report.rollback_lines(chosen, pairs), _DRY_RUN_ENDS]
+            self._print({"run": chosen.pk, "pairs": pairs}, lines, options)
             return
+        if not (options["yes"] or chosen.state == State.ROLLING_BACK):
+            self._ask_to_roll_back(chosen, scope, options)
         runs.request_rollback(chosen, actor=command_line_actor(), reason=reason, scope=scope)
         ended = (State.DONE, State.CANCELLED) if scope else (State.ROLLED_BACK,)
         self._work(chosen, options, foreground=options["foreground"], ended=ended)
+
+    def _ask_to_roll_back(self, run: Run, scope: dict[str, Any], options: dict[str, Any]) -> None:
+        """Show what would be undone and ask, on a terminal; raises CommandError without a yes."""
+        if options["json"] or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise CommandError(
+                f"A rollback of run {run.pk} of {run.target} asks first, and there is no terminal to ask on. "
+                "Look with --dry-run, then add --yes."
+            )
+        self.stdout.write("\n".join(report.rollback_lines(run, _rollback_pairs(run, scope))))
+        if not _says_yes(f"Roll back run {run.pk} of {run.target}? [y/N] "):
+            raise CommandError("Nothing has changed.")
 
     def _history(self, *, row: str, target: str, **options: Any) -> None:
         entries = list(audit.entries(row_key=row, target=target))
@@ -169,38 +181,44 @@ class Command(SealVerbs):
         said = "take up no run: `normalization workers work` ends that" if draining else "take up runs"
         self._print({"draining": draining}, [f"Celery's workers {said}."], options)
 
-    def _tune(self, *, run: int | None, reason: str, **options: Any) -> None:
+    def _tune(self, *, run: int | None, target: str | None, reason: str, **options: Any) -> None:
         wanted = {name: options[name] for name in ("workers", "batch_seconds", "pause_seconds")}
-        self._show(runs.tune(_run_of(run), actor=command_line_actor(), reason=reason, **wanted), options)
+        self._show(runs.tune(choice.run(run, target), actor=command_line_actor(), reason=reason, **wanted), options)
 
-    def _status(self, *, run: int | None, **options: Any) -> None:
+    def _status(self, *, run: int | None, target: str | None, **options: Any) -> None:
         if run is None and not Run.objects.exists():
             self._print({"runs": []}, ["Nothing has been planned yet. Begin with `normalization plan`."], options)
             return
-        self._show(_run_of(run), options)
+        self._show(choice.run(run, target), options)
 
-    def _verify(self, *, run: int | None, **options: Any) -> None:
+    def _verify(self, *, run: int | None, target: str | None, **options: Any) -> None:
         with bars.working("comparing rows and audit log", quiet=options["json"]):
-            found = verify.verify(_run_of(run), full=options["full"])
+            found = verify.verify(choice.run_to_verify(run, target), full=options["full"])
         self._print(found, report.verification_lines(found), options)
         if not found["ok"]:
             raise CommandError("Rows and audit log disagree; see above.")
 
-    def _pause(self, *, run: int | None, reason: str, force: bool, **options: Any) -> None:
+    def _pause(self, *, run: int | None, target: str | None, reason: str, force: bool, **options: Any) -> None:
         pause = runs.force_pause if force else runs.pause
-        self._show(pause(_run_of(run), actor=command_line_actor(), reason=reason), options)
+        self._show(pause(choice.run(run, target), actor=command_line_actor(), reason=reason), options)
 
-    def _resume(self, *, run: int | None, reason: str, **options: Any) -> None:
-        chosen = runs.resume(_run_of(run), actor=command_line_actor(), reason=reason)
+    def _resume(self, *, run: int | None, target: str | None, reason: str, **options: Any) -> None:
+        chosen = runs.resume(choice.run(run, target), actor=command_line_actor(), reason=reason)
         self._work(chosen, options, foreground=False)
 
-    def _cancel(self, *, run: int | None, reason: str, **options: Any) -> None:
-        self._show(runs.cancel(_run_of(run), actor=command_line_actor(), reason=reason), options)
+    def _cancel(self, *, run: int | None, target: str | None, reason: str, **options: Any) -> None:
+        self._show(runs.cancel(choice.run(run, target), actor=command_line_actor(), reason=reason), options)
 
     def _throttle(
-        self, *, run: int | None, limits: list[tuple[str, float | None]], reason: str, **options: Any
+        self,
+        *,
+        run: int | None,
+        target: str | None,
+        limits: list[tuple[str, float | None]],
+        reason: str,
+        **options: Any,
     ) -> None:
-        chosen = _run_of(run)
+        chosen = choice.run(run, target)
         if limits:
             throttling.change(chosen, dict(limits), actor=command_line_actor(), reason=reason)
         shown, found = throttling.shown(chosen), throttling.limits(chosen)
@@ -216,7 +234,7 @@ class Command(SealVerbs):
             self._nudge(run)
         self._show(run, options)
         if foreground and run.state not in ended:
-            raise CommandError(f"Run {run.pk} is {run.state}. {run.last_error}".strip())
+            raise CommandError(f"Run {run.pk} is {run.stands}. {run.last_error}".strip())
 
     def _work_here(self, run: Run, options: dict[str, Any]) -> None:
         try:
@@ -254,6 +272,7 @@ class Command(SealVerbs):
         self.stdout.write(json.dumps(document, default=str) if options["json"] else "\n".join(lines))
 
 
+_DRY_RUN_ENDS = "Nothing has changed. Leave --dry-run out to do it."
 _RUN_VERBS = {
     "status": "show a run, its progress and ETA",
     "pause": "stop after the batch in hand",
@@ -261,13 +280,14 @@ _RUN_VERBS = {
     "tune": "change how hard a run works, also while it is running",
     "cancel": "stop for good; what changed stays",
     "verify": "compare rows and audit log; exit 1 if they disagree",
-    "rollback": "undo a run from the audit log; the newest finished one if no number is given",
+    "rollback": "undo a run from the audit log, after a look at what that changes",
 }
 
 
 def _rollback_options(verb: CommandParser) -> None:
     verb.add_argument("--foreground", action="store_true", help="work here, not in Celery workers")
     verb.add_argument("--dry-run", action="store_true", help="show what it would do")
+    verb.add_argument("--yes", action="store_true", help="do not ask; for scripts")
     part = verb.add_mutually_exclusive_group()
     part.add_argument("--batches", metavar="FIRST-LAST", help="only these batches, by their ids")
     part.add_argument("--value", help="only rows that held exactly this value")
@@ -314,14 +334,27 @@ def _after_interrupt(run: Run) -> str:
         return f"Go on with: normalization rollback {run.pk} --foreground"
     if run.state in (State.PAUSED, State.PAUSING, State.VERIFYING):
         return f"Go on with: normalization run --plan {run.plan.hash[:12]} --foreground"
-    return f"Run {run.pk} is {run.state}."
+    return f"Run {run.pk} is {run.stands}."
 
 
-def _run_of(number: int | None) -> Run:
-    found = Run.objects.filter(pk=number).first() if number else Run.objects.first()
-    if found is None:
-        raise NormalizationError(f"There is no run {number}." if number else "There is no run yet.")
-    return found
+def _add_run(verb: CommandParser) -> None:
+    verb.add_argument(
+        "run", nargs="?", type=int,
+        help="the run's number; if left out the run at work, or else the newest one of the only target",
+    )  # fmt: skip
+    verb.add_argument("--target", metavar="LABEL", help="app.Model.field: its run at work, or its newest one")
+
+
+def _says_yes(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except (EOFError, KeyboardInterrupt):
+        return False
+
+
+def _rollback_pairs(run: Run, scope: dict[str, Any], *, quiet: bool = False) -> list[dict[str, Any]]:
+    with bars.working("reading the audit log", quiet=quiet):
+        return rollbacks.preview(run, targets.resolve(run.target), scope)
 
 
 class _bar:  # noqa: N801  used as a function

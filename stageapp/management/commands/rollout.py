@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError
 
-from stageapp import modes
+from stageapp import modes, words
 from stageapp.management import bars
 from stageapp.management.actor import command_line_person
 from stageapp.management.command import StageCommand
@@ -29,6 +29,7 @@ _VERBS = {
     "approve": "approve somebody else's proposal, which changes the mode",
     "withdraw": "withdraw a proposal",
 }
+_FOLLOWED = ("pin", "approve")  # processes follow these changes
 _WITH_REASON = ("warn-period", "audited", "pin", "plan", "propose")
 
 
@@ -70,6 +71,8 @@ class Command(StageCommand):
         except OperationalError as error:
             raise CommandError(f"PostgreSQL does not answer: {error}") from None
         self.stdout.write(json.dumps(document, default=str) if options["json"] else "\n".join(lines))
+        if verb in _FOLLOWED:
+            self.warn_of_lag()
 
     def _warn_period(self, *, reason: str, **_: Any) -> tuple[Any, list[str]]:
         made = marks.begin_warn_period(command_line_person(), reason)
@@ -89,7 +92,9 @@ class Command(StageCommand):
         found = canary.members(percent if percent is not None else share_of)
         share = canary.canary_share(found)
         lines = [_member_line(member) for member in found] or ["No consumer is known yet."]
-        total = "no values were sent yesterday" if share is None else f"{100 * share:.1f} % of yesterday's values"
+        total = (
+            "no values were sent yesterday" if share is None else f"{words.percent(100 * share)} of yesterday's values"
+        )
         return {"share": share, "members": [asdict(member) for member in found]}, [*lines, f"Enforced: {total}."]
 
     def _plan(self, *, percents: list[int], reason: str, **_: Any) -> tuple[Any, list[str]]:
@@ -135,4 +140,4 @@ def _proposal(number: int) -> ModeProposal:
 def _member_line(member: canary.Member) -> str:
     where = "enforce" if member.enforced else "warn   "
     pinned = f", pinned {member.pin}" if member.pin else ""
-    return f"{where} {100 * member.share:5.1f} %  {member.consumer} (bucket {member.bucket}{pinned})"
+    return f"{where} {words.percent(100 * member.share):>8}  {member.consumer} (bucket {member.bucket}{pinned})"

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -154,6 +155,36 @@ def test_a_server_that_hangs_is_reported_and_not_killed(running, bare):
         assert [status.state for status in embedded.status(running)] == ["running", "not answering"]
     finally:
         hung.resume()
+
+
+@pytest.mark.parametrize("waiting", [0, 600])  # callers, each of which keeps its place in the server's queue
+def test_who_can_do_without_redis_does_not_wait_for_one_that_hangs(waiting, running, bare, capsys):
+    redis = redis_at(running)
+    hung = psutil.Process(redis.main_pid())
+    hung.suspend()
+    callers = [_call(redis.socket) for _ in range(waiting)]
+    bare.delenv("REDIS_URL")
+    try:
+        began = time.monotonic()
+        services = embedded.provide(running, durable=False, needs_redis=False)
+        assert time.monotonic() - began < 2
+        assert (services.redis_url, services.started) == (redis.url, ())
+        assert "The embedded Redis hangs; going on without it" in capsys.readouterr().err
+    finally:
+        hung.resume()
+        for caller in callers:
+            caller.close()
+    bare.delenv("REDIS_URL")
+    embedded.provide(running, durable=False, needs_redis=False)
+    assert capsys.readouterr().err == ""
+
+
+def _call(path):
+    caller = socket.socket(socket.AF_UNIX)
+    caller.setblocking(False)
+    with suppress(BlockingIOError):
+        caller.connect(str(path))
+    return caller
 
 
 def test_stop_ends_a_server_that_hangs(running, bare):

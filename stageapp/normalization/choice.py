@@ -1,0 +1,95 @@
+"""Which run, and which target, somebody means who names none: one rule for every command."""
+
+from stageapp import conf
+from stageapp.models.normalization import MOVES, UNFINISHED, Run, State
+from stageapp.normalization import targets
+from stageapp.normalization.errors import Ambiguous, NormalizationError
+
+_NOT_BEGUN = (State.PLANNED, State.APPROVED)
+
+
+def target(label: str | None) -> str:
+    """Return the label that was given, or else that of the only target.
+
+    Raises:
+        Ambiguous: several are configured.
+        TargetError: none is.
+    """
+    return label or targets.default_label()
+
+
+def run(number: int | None, label: str | None = None) -> Run:
+    """Return the run of a number; without one the run at work, or else the newest one of the only target.
+
+    Raises:
+        Ambiguous: several runs or targets could be meant, or the number's run is one of another target.
+        NormalizationError: there is no such run.
+    """
+    if number is not None:
+        return _numbered(number, label)
+    return _at_work(label) or _newest(label, list(State))
+
+
+def run_to_verify(number: int | None, label: str | None = None) -> Run:
+    """Return the same, but no run that has not begun; raises as `run`."""
+    if number is not None:
+        return _numbered(number, label)
+    return _at_work(label) or _newest(label, [state for state in State if state not in _NOT_BEGUN])
+
+
+def run_to_roll_back(number: int | None, label: str | None = None) -> Run:
+    """Return the same, but only a finished run, or one at work that can be rolled back as it stands.
+
+    Raises:
+        Ambiguous: as `run`; also beside a run at work, so that nobody undoes another one than he looks at.
+        NormalizationError: there is no such run.
+    """
+    if number is not None:
+        return _numbered(number, label)
+    working = _at_work(label)
+    if working is None:
+        return _newest(label, [State.DONE])
+    if working.state == State.ROLLING_BACK or State.ROLLING_BACK in MOVES[State(working.state)]:
+        return working
+    raise Ambiguous(f"At work is {_named(working)}. Say by its number which run to roll back.")
+
+
+def _numbered(number: int, label: str | None) -> Run:
+    found = Run.objects.filter(pk=number).first()
+    if found is None:
+        raise NormalizationError(f"There is no run {number}.")
+    if label and found.target != label:
+        raise Ambiguous(f"Run {number} is one of {found.target}, not of {label}. Leave one of them out.")
+    return found
+
+
+def _at_work(label: str | None) -> Run | None:
+    """Return the only run at work; None if there is none."""
+    working = [one for one in Run.objects.filter(state__in=UNFINISHED) if label in (None, one.target)]
+    if len(working) > 1:
+        names = ", ".join(map(_named, working))
+        raise Ambiguous(f"Several runs are at work: {names}. Say which: its number, or --target.")
+    return working[0] if working else None
+
+
+def _newest(label: str | None, states: list[State]) -> Run:
+    runs = Run.objects.filter(state__in=states)
+    if label:
+        runs = runs.filter(target=label)
+    # Of finished runs the end counts: an older plan may have run last.
+    found = runs.order_by(*(["-finished_at"] if states == [State.DONE] else []), "-id").first()
+    if found is None:
+        of_it = f" of {label}" if label else ""
+        finished = " finished" if states == [State.DONE] else ""
+        raise NormalizationError(f"There is no{finished} run{of_it} yet.")
+    known = {*conf.targets(), *runs.values_list("target", flat=True).distinct()}
+    if label is None and len(known) > 1:
+        raise Ambiguous(
+            f"No run is at work, and there are several targets: {', '.join(sorted(known))}. "
+            "Say which: --target, or a run's number."
+        )
+    return found
+
+
+def _named(one: Run) -> str:
+    return f"run {one.pk} of {one.target} ({one.stands})"
