@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from stageapp.models.normalization import State
+from stageapp.models.batches import Direction
+from stageapp.models.normalization import Run, State
 from stageapp.normalization import claims, statements
 from stageapp.normalization.audit import NO_END, Bounds
 from stageapp.normalization.change import Change
@@ -28,6 +29,14 @@ _SETTINGS = {
     "synchronous_commit": "off", "idle_in_transaction_session_timeout": "10s", "stageapp.normalizing": "on",
 }  # fmt: skip
 _FORWARD = _SETTINGS | {"enable_nestloop": "off"}  # the map is looked up for a row, not the rows for each pair of it
+
+
+# Not all of them: our own log refers to the batch, which a dry one does not write.
+_DEFERRED = """
+SELECT string_agg(DISTINCT format('%%I.%%I', n.nspname, c.conname), ', ')
+  FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
+ WHERE c.condeferrable AND (c.conrelid = to_regclass(%s) OR c.confrelid = to_regclass(%s))
+"""
 
 
 @dataclass(frozen=True)
@@ -81,16 +90,40 @@ def dry(run: int, target: Target, changes: Sequence[Change], cursor: Cursor, lim
     Raises:
         django.db.DatabaseError: as `forward`.
     """
-    place = {
-        "sweep": cursor.sweep, "position": cursor.position, "number": cursor.number, "lower": cursor.shard.above,
-        "upper": cursor.shard.up_to,
-    }  # fmt: skip
     began = time.monotonic()
     with transaction.atomic():
-        result = _exchange(run, statements.dry(target), limits, place | _map(changes), _FORWARD)
+        result = _exchange(run, statements.dry(target), limits, _place(cursor) | _map(changes), _FORWARD)
+        _check_deferred(target)
         transaction.set_rollback(True)
     assert result is not None
     return replace(result, seconds=time.monotonic() - began)
+
+
+def try_no_row(run: int, target: Target) -> None:
+    """Do all of a batch on no row, and roll it back: what fails here is no fault of a row.
+
+    Raises: as `forward`.
+    """
+    dry(run, target, [], Cursor(), Limits(0))
+
+
+def next_row(target: Target, cursor: Cursor) -> tuple[Result, str | None, str | None]:
+    """Return the step over the row that a batch from the cursor on begins with, its key and its value."""
+    with connection.cursor() as sql:
+        sql.execute(statements.next_row(target), _place(cursor) | {"size": 1})
+        *step, key, value = sql.fetchone()
+    result = _result(step)
+    return replace(result, quarantined=result.scanned), key, value
+
+
+def _place(cursor: Cursor) -> dict[str, Any]:
+    return {
+        "sweep": cursor.sweep,
+        "position": cursor.position,
+        "number": cursor.number,
+        "lower": cursor.shard.above,
+        "upper": cursor.shard.up_to,
+    }
 
 
 def rollback(lease: Lease, target: Target, scope: dict[str, object], limits: Limits, *, again: bool) -> Result:
@@ -100,10 +133,8 @@ def rollback(lease: Lease, target: Target, scope: dict[str, object], limits: Lim
 
     Raises: as `forward`.
     """
-    batches = scope.get("batches")
-    first, until = batches if isinstance(batches, list) else (0, NO_END)
-    scoped = {"run": lease.run, "first": first, "until": until, "value": scope.get("value")}
-    return _commit(lease, State.ROLLING_BACK, statements.rollback(target, again=again), limits, scoped)
+    statement = statements.rollback(target, again=again)
+    return _commit(lease, State.ROLLING_BACK, statement, limits, _scoped(lease, scope))
 
 
 def skip_row(lease: Lease, target: Target, error: str) -> Result:
@@ -115,6 +146,67 @@ def skip_row(lease: Lease, target: Target, error: str) -> Result:
     """
     result = _commit(lease, State.RUNNING, statements.skip_row(target), Limits(1), {"error": error})
     return replace(result, quarantined=result.scanned)
+
+
+def skip_undoing(lease: Lease, target: Target, scope: dict[str, object], error: str, *, again: bool) -> Result:
+    """Put the row that the next batch of a rollback begins with into quarantine, and go past it.
+
+    Raises: as `forward`.
+    """
+    statement = statements.skip_undoing(target, again=again)
+    parameters = _scoped(lease, scope) | {"error": error}
+    result = _commit(lease, State.ROLLING_BACK, statement, Limits(1), parameters)
+    return replace(result, quarantined=result.scanned)
+
+
+def _scoped(lease: Lease, scope: dict[str, object]) -> dict[str, object]:
+    batches = scope.get("batches")
+    first, until = batches if isinstance(batches, list) else (0, NO_END)
+    return {"run": lease.run, "first": first, "until": until, "value": scope.get("value")}
+
+
+def keeps_its_value(target: Target, key: str, held: str, wanted: str) -> bool:
+    """Return whether the row goes on holding a value when we, and nobody else, write another; nothing is changed.
+
+    Raises: as `forward`.
+    """
+    with transaction.atomic(), connection.cursor() as sql:
+        settings = _FORWARD | {
+            "lock_timeout": f"{LOCK_TIMEOUT_MS}ms",
+            "statement_timeout": f"{round(LAST_CAP_SECONDS * 1000)}ms",
+        }
+        sql.execute(f"SELECT {_calls(settings)}")
+        this = f"t.{target.key} = %s::{target.key_type} AND {target.value('t')} = %s"
+        sql.execute(f"SELECT FROM {target.table} t WHERE {this} FOR UPDATE", [key, held])
+        ours = bool(sql.rowcount)
+        touch = f", {target.touched} = now()" if target.touched else ""
+        sql.execute(
+            f"UPDATE {target.table} AS t SET {target.column} = %s{touch} WHERE {this}",
+            [wanted, key, held],
+        )
+        sql.execute(f"SELECT FROM {target.table} t WHERE {this}", [key, held])
+        kept = bool(sql.rowcount)
+        transaction.set_rollback(True)
+    return ours and kept
+
+
+def set_apart(run: Run, target: Target, direction: Direction, round: int, row: tuple[str, str], error: str) -> bool:
+    """Put a row (key, value) into quarantine that no shard in hand is at; return whether it was not there before."""
+    with transaction.atomic(), connection.cursor() as sql:
+        Run.objects.select_for_update().get(pk=run.pk)  # of two workers the second sees what the first has put there
+        sql.execute(
+            statements.set_apart(target),
+            {
+                "run": run.pk,
+                "direction": direction,
+                "round": round,
+                "state": run.state,
+                "key": row[0],
+                "value": row[1],
+                "error": error,
+            },
+        )
+        return bool(sql.rowcount)
 
 
 def _map(changes: Sequence[Change]) -> dict[str, list[str]]:
@@ -157,10 +249,21 @@ def _exchange(
         )
         sql.nextset()
         row = sql.fetchone()
-    if row is None:
-        return None
+    return None if row is None else _result(row)
+
+
+def _result(row: Sequence[Any]) -> Result:
     sweep, position, number, above, up_to, finished, scanned, changed, skipped = row
     return Result(Cursor(sweep, position, number, Bounds(above, up_to), finished), scanned, changed, skipped)
+
+
+def _check_deferred(target: Target) -> None:
+    """Do now what the target's deferred constraints and triggers do at a commit."""
+    with connection.cursor() as sql:
+        sql.execute(_DEFERRED, [target.table, target.table])
+        (names,) = sql.fetchone()
+        if names:
+            sql.execute(f"SET CONSTRAINTS {names} IMMEDIATE")
 
 
 def _calls(settings: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from stageapp import conf, events, vocabulary
+from stageapp.models.batches import Direction
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Run, RunMove, State
 from stageapp.normalization import claims, preflight, rollbacks, safety, seal_state, shards, targets
 from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy, SecondApproverNeeded
@@ -292,6 +293,8 @@ def end_rollback(run: Run, *, actor: str) -> Run:
     plan = rollbacks.newest(run)
     counts = rollbacks.counts(run, plan)
     reason = f"{counts['undone']} rows undone; {counts['skipped']} rows changed since were left"
+    if counts["quarantined"]:
+        reason += f"; {counts['quarantined']} rows are in quarantine: the database kept them as they were"
     return move(run, State(plan.from_state) if plan.scope else State.ROLLED_BACK, actor=actor, reason=reason)
 
 
@@ -306,9 +309,10 @@ def fail(run: Run, error: str, *, actor: str) -> None:
         move(run, State.FAILED, actor=actor, reason=error[:500])
 
 
-def quarantine_share(run: Run) -> tuple[int, int]:
-    """Return how many rows of a run are in quarantine, and how many it has looked at."""
-    found = run.checkpoints.aggregate(quarantined=Sum("quarantined"), scanned=Sum("scanned"))
+def quarantine_share(run: Run, direction: Direction, round: int) -> tuple[int, int]:
+    """Return how many rows a run has put into quarantine on this way, and how many it has looked at."""
+    shards_ = run.checkpoints.filter(direction=direction, round=round)
+    found = shards_.aggregate(quarantined=Sum("quarantined"), scanned=Sum("scanned"))
     return found["quarantined"] or 0, found["scanned"] or 0
 
 

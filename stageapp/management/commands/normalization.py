@@ -238,6 +238,9 @@ class Command(SealVerbs):
         with _bar(run, quiet=options["json"]) as advance_bar:
             found = worker.dry_run(run, report=advance_bar)
         lines = [f"Dry run: of {found['scanned']:,} rows {found['would_change']:,} would change. Nothing was kept."]
+        if apart := found["quarantined"]:
+            lines.append(f"{len(apart):,} rows would go into quarantine: the database refuses to change them.")
+            lines += [f"  row {one['row']} ({one['value']!a}): {one['error']}" for one in apart]
         self._print(found, lines, options)
 
     def _trial(self, run: Run, options: dict[str, Any]) -> None:
