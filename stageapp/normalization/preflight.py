@@ -119,7 +119,7 @@ def _nulls(target: targets.Target) -> Iterator[Finding]:
     except (values.TooSlow, DatabaseError):
         return
     if rows:
-        yield tells(f"{rows:,} rows hold NULL", "it means nothing (blank): a run leaves it NULL")
+        yield tells(f"Rows that hold NULL: {rows:,}", "NULL is no value (blank), and a run leaves it NULL")
 
 
 def _new_values(newest: Plan | None, meaning_of: Snapshot) -> list[str]:

@@ -186,21 +186,17 @@ def _is_ours(alias: str) -> bool:
 
 
 def _links(named: type[models.Model], owner: type[models.Model]) -> tuple[Link, ...]:
-    quote, links, model = connection.ops.quote_name, [], owner
-    concrete = named._meta.concrete_model or named
-    while model is not concrete:
-        link = concrete._meta.get_ancestor_link(model)
-        if link is None:
+    """Return the links from the table that holds the column down to that of the model that is named."""
+    quote, links = connection.ops.quote_name, list[Link]()
+    below = named._meta.concrete_model
+    while below is not None and below is not owner:
+        to_parent = below._meta.get_ancestor_link(owner)
+        if to_parent is None:
             break
-        child = link.model
-        links.append(
-            Link(
-                quote(child._meta.db_table),
-                quote(str(link.column)),
-                quote(str(link.target_field.column)),
-            )
-        )
-        model = child
+        parent = to_parent.target_field
+        table, column = quote(below._meta.db_table), quote(str(to_parent.column))
+        links.insert(0, Link(table, column, quote(str(parent.column))))
+        below = parent.model
     return tuple(links)
 
 
