@@ -83,7 +83,7 @@ def _writes(target: Target) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT coalesce(sum(n_tup_ins + n_tup_upd), 0) FROM pg_stat_user_tables WHERE relid = %s::regclass "
-            "OR relid IN (SELECT relid FROM pg_partition_tree(%s::regclass))",  # whose rows are its partitions'
+            "OR relid IN (SELECT relid FROM pg_partition_tree(%s::regclass))",  # whose rows are in its partitions
             [target.table, target.table],
         )
         return int(cursor.fetchone()[0])

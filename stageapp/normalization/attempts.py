@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
-import psycopg
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, connection
 from psycopg.errors import QueryCanceled
 
 from stageapp import conf, events, metrics
@@ -20,6 +19,7 @@ from stageapp.normalization import (
     batches,
     claims,
     column_facts,
+    refusals,
     rollbacks,
     runs,
     targets,
@@ -33,7 +33,6 @@ from stageapp.normalization.errors import (
     IllegalMove,
     NormalizationError,
     RunBusy,
-    TooManyQuarantined,
 )
 from stageapp.normalization.pacing import LARGEST, LARGEST_SWEEP, Pace
 from stageapp.normalization.throttle import Throttle
@@ -43,16 +42,8 @@ MAX_ATTEMPTS = 8
 FIRST_WAIT_SECONDS = 0.2  # doubled with each attempt: the last one comes after 25 s
 HUNG_SECONDS = 20.0  # an attempt's statements end by themselves before; only a session that is stopped does not
 LOOK_SECONDS = 1.0  # so often a worker looks whether a person wants something else
-QUARANTINE_FREE = 10  # so many rows may be in quarantine whatever their share
-QUARANTINE_SHARE = 0.01
-
-# What passes by itself, by class or code: connection, serialization and deadlocks, resources, an operator, the system,
-# a lock. Whatever else PostgreSQL says may be said of a row: a smaller batch finds which one.
-_MAY_PASS = ("08", "40", "53", "57", "58", "55P03", "55006")
-_OF_THE_SESSION = ("25",)  # read-only, or no transaction to write in
-
 KEPT_TRIED = 100  # rows at once that a trigger may have kept as they are
-KEPT = "the table's own trigger kept its old value"
+KEPT = "the table's own trigger kept its old value"  # what is said of one that did
 
 _T = TypeVar("_T")
 Report = Callable[[Result], None]
@@ -192,7 +183,7 @@ class Work:
         assert self.lease is not None
         result = batches.skip_row(self.lease, self.target, error)
         events.row_quarantined(run=self.run.pk, shard=self.lease.shard, error=error)
-        require_few(*runs.quarantine_share(self.run, Direction.FORWARD, 0), error)
+        refusals.require_few(*runs.quarantine_share(self.run, Direction.FORWARD, 0), error)
         return result
 
     def skip_undoing(self, error: str) -> Result:
@@ -204,7 +195,7 @@ class Work:
         assert self.lease is not None
         plan = self.rollback
         apart, looked_at = runs.quarantine_share(self.run, Direction.ROLLBACK, plan.round)
-        require_few(apart + 1, looked_at + 1, error)
+        refusals.require_few(apart + 1, looked_at + 1, error)
         result = batches.skip_undoing(self.lease, self.target, plan.scope, error, again=plan.round > 1)
         events.row_quarantined(run=self.run.pk, shard=self.lease.shard, error=error)
         return result
@@ -223,6 +214,8 @@ class Work:
 
     def set_kept_undone_rows_apart(self) -> int:
         """Do the same with rows that a rollback has passed and that still hold what the run wrote."""
+        if not rollbacks.counts(self.run, self.rollback)["skipped"]:
+            return 0
         apart = self.run.quarantine.filter(direction=Direction.ROLLBACK).values_list("row_key", flat=True)
         left = audit.left_behind(self.run, self.target, limit=KEPT_TRIED, as_written=True, besides=list(apart))
         rows = [(entry.row_key, entry.new, entry.old) for entry in left]
@@ -236,7 +229,7 @@ class Work:
             if self.whole:
                 raise NormalizationError(f"Nothing was kept. Row {key} holds {held!a}: {KEPT}.")
             apart, looked_at = runs.quarantine_share(self.run, direction, round)
-            require_few(apart + 1, looked_at, KEPT)
+            refusals.require_few(apart + 1, looked_at, KEPT)
             if batches.set_apart(self.run, self.target, direction, round, (key, held), KEPT):
                 events.row_quarantined(run=self.run.pk, shard=0, error=KEPT)
                 found += 1
@@ -246,7 +239,7 @@ class Work:
         try:
             return self._attempt(lambda: batches.keeps_its_value(self.target, key, held, wanted))
         except DatabaseError as error:
-            if _may_pass(error):
+            if refusals.may_pass(error):
                 raise
             return False  # it is refused, which a batch has seen or will see
 
@@ -264,12 +257,12 @@ class Work:
     def _after_refusal(self, error: DatabaseError, size: int, skip_row: Callable[[str], Result] | None) -> Result:
         """Halve the batch until the row that is refused stands alone, then step over it."""
         canceled = isinstance(error.__cause__, QueryCanceled)
-        if self.whole or skip_row is None or not (canceled or _may_be_of_a_row(error)):
+        if self.whole or skip_row is None or not (canceled or refusals.may_be_of_a_row(error)):
             raise error
         if not canceled:
             self._raise_what_no_row_causes(error)
         if size > 1:
-            if not self._narrowed and canceled and not _is_raised(error):
+            if not self._narrowed and canceled and not refusals.is_raised(error):
                 self.pace.after_timeout()
             self._narrowed = size // 2
             return Result(batches.Cursor())
@@ -294,7 +287,7 @@ class Work:
             try:
                 return self._once(attempt)
             except DatabaseError as error:
-                if not _may_pass(error):
+                if not refusals.may_pass(error):
                     raise
                 metrics.batch_retried()
                 events.batch_retried(run=self.run.pk, error=str(error), attempt=number, batch_rows=self.pace.size)
@@ -330,44 +323,6 @@ class Work:
             over.set()
             thread.join()
             self._watchdog.close()
-
-
-def require_few(quarantined: int, scanned: int, error: str) -> None:
-    """Check that so many rows in quarantine may be the fault of single rows.
-
-    Raises:
-        TooManyQuarantined: something else is wrong.
-    """
-    if quarantined > max(QUARANTINE_FREE, QUARANTINE_SHARE * scanned):
-        raise TooManyQuarantined(
-            f"{quarantined} of {scanned} rows could not be changed: that is no fault of single rows. The last: {error}"
-        )
-
-
-def _may_pass(error: DatabaseError) -> bool:
-    """Return whether another attempt may succeed. Without a code it is the client that has lost its session."""
-    state = _sqlstate(error)
-    if state is None:
-        return isinstance(error, OperationalError)
-    canceled = isinstance(error.__cause__, QueryCanceled)
-    return state.startswith(_MAY_PASS) and not canceled and not _is_raised(error)
-
-
-def _may_be_of_a_row(error: DatabaseError) -> bool:
-    state = _sqlstate(error)
-    if state is None:
-        return False
-    return _is_raised(error) or not state.startswith((*_MAY_PASS, *_OF_THE_SESSION))
-
-
-def _sqlstate(error: DatabaseError) -> str | None:
-    return error.__cause__.sqlstate if isinstance(error.__cause__, psycopg.Error) else None
-
-
-def _is_raised(error: DatabaseError) -> bool:
-    """Return whether PL/pgSQL's RAISE made the error, which then has whatever code its author chose."""
-    cause = error.__cause__
-    return isinstance(cause, psycopg.Error) and cause.diag.source_function == "exec_stmt_raise"
 
 
 def give_up(work: Work, error: Exception) -> None:

@@ -74,14 +74,21 @@ class LostClaim(Exception):
     """The run is in another state, or somebody else has the shard; the batch has been rolled back."""
 
 
-def forward(lease: Lease, target: Target, changes: Sequence[Change], limits: Limits) -> Result:
-    """Change the next rows of the shard and commit.
+def forward(
+    lease: Lease,
+    target: Target,
+    changes: Sequence[Change],
+    limits: Limits,
+    apart: Sequence[str] = (),
+) -> Result:
+    """Change the next rows of the shard and commit. `apart` are the keys of rows that are left alone.
 
     Raises:
         LostClaim: the run was paused or cancelled, or the shard taken by somebody else.
         django.db.DatabaseError: a lock, statement, connection or data fault; nothing of the batch stays.
     """
-    return _commit(lease, State.RUNNING, statements.forward(target), limits, _map(changes), settings=_FORWARD)
+    parameters = _map(changes, apart)
+    return _commit(lease, State.RUNNING, statements.forward(target), limits, parameters, settings=_FORWARD)
 
 
 def dry(run: int, target: Target, changes: Sequence[Change], cursor: Cursor, limits: Limits) -> Result:
@@ -177,7 +184,7 @@ def keeps_its_value(target: Target, key: str, held: str, wanted: str) -> bool:
         }
         sql.execute(f"SELECT {_calls(settings)}")
         this = f"t.{target.key} = %s::{target.key_type} AND {target.value('t')} = %s"
-        sql.execute(f"SELECT FROM {target.table} t WHERE {this} FOR UPDATE", [key, held])
+        sql.execute(f"SELECT FROM {target.table} t WHERE {this} FOR UPDATE SKIP LOCKED", [key, held])
         ours = bool(sql.rowcount)
         touch = f", {target.touched} = now()" if target.touched else ""
         sql.execute(
@@ -209,9 +216,9 @@ def set_apart(run: Run, target: Target, direction: Direction, round: int, row: t
         return bool(sql.rowcount)
 
 
-def _map(changes: Sequence[Change]) -> dict[str, list[str]]:
+def _map(changes: Sequence[Change], apart: Sequence[str] = ()) -> dict[str, list[str]]:
     sources, olds, news = ([change[i] for change in changes] for i in range(3))
-    return {"sources": sources, "olds": olds, "news": news}
+    return {"sources": sources, "olds": olds, "news": news, "apart": list(apart)}
 
 
 def _commit(

@@ -48,7 +48,7 @@ _CHANGED_BY_MAP = """, changed AS (
       FROM unnest(%(sources)s::text[], %(olds)s::text[], %(news)s::text[])
            WITH ORDINALITY AS w(_source, _old, _new, _pair)
      WHERE t.{key} >= (SELECT first FROM seen) AND t.{key} <= (SELECT last FROM seen)
-       AND {value} = w._old{same_source} AND {rows}
+       AND {value} = w._old{same_source} AND {rows} AND t.{key} <> ALL(%(apart)s::{key_type}[])
     RETURNING t.{key} AS k, w._pair AS pair, {other} AS other
 )"""
 
@@ -214,7 +214,7 @@ UPDATE stageapp_checkpoint c
 def forward(target: Target) -> str:
     """Return the statement that changes the next rows of a shard by the map, and moves its checkpoint.
 
-    Parameters: checkpoint, token, state, size, sources, olds, news.
+    Parameters: checkpoint, token, state, size, sources, olds, news, apart.
     """
     return _forward(target, _PLACE, _SAVED)
 
@@ -222,7 +222,7 @@ def forward(target: Target) -> str:
 def dry(target: Target) -> str:
     """Return the statement that does the same from a given place, and moves nothing; to be rolled back.
 
-    Parameters: sweep, position, number, lower, upper, size, sources, olds, news.
+    Parameters: sweep, position, number, lower, upper, size, sources, olds, news, apart.
     """
     return _forward(target, _GIVEN_PLACE, "")
 
@@ -304,6 +304,7 @@ def _names(target: Target, *, new: str) -> dict[str, Any]:
     array, value = target.array, target.value("t")
     return {
         "table": target.table, "column": target.column, "key": target.key, "value": value, "array": array,
+        "key_type": target.key_type,
         "touch": f", {target.touched} = now()" if target.touched else "", "keys": _KEYS[array],
         "first": _FIRST[array], "last": _LAST[array], "least": _LEAST[array], "greatest": _GREATEST[array],
         "other": _OTHER.format(value=value, new=new),

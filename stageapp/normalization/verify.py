@@ -97,10 +97,15 @@ def first_left(run: Run, target: Target, *, limit: int) -> list[tuple[str, str, 
         return list(cursor.fetchall())
 
 
+def set_apart(run: Run) -> list[str]:
+    """Return the keys of the rows that the run could not change."""
+    apart = run.quarantine.filter(direction=Direction.FORWARD)
+    return list(apart.values_list("row_key", flat=True))
+
+
 def _left(run: Run, target: Target) -> tuple[str, list[Any]]:
     condition, olds = target.holds_any([(change.source, change.old) for change in plans.changes(run.plan)])
-    apart = list(run.quarantine.filter(direction=Direction.FORWARD).values_list("row_key", flat=True))
-    return f"{condition} AND {target.key} <> ALL(%s::{target.stored_key}[])", [*olds, apart]
+    return f"{condition} AND {target.key} <> ALL(%s::{target.stored_key}[])", [*olds, set_apart(run)]
 
 
 def _compare(run: Run, target: Target) -> list[dict[str, Any]]:

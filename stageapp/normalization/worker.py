@@ -13,7 +13,7 @@ from django.db import DatabaseError, transaction
 from stageapp import conf
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import Run, State
-from stageapp.normalization import attempts, batches, claims, runs, shards, verify
+from stageapp.normalization import attempts, batches, claims, refusals, runs, shards, verify
 from stageapp.normalization.attempts import Report, Work
 from stageapp.normalization.batches import Cursor, LostClaim, Result
 from stageapp.normalization.claims import name
@@ -108,7 +108,7 @@ def dry_run(run: Run, *, report: Report = lambda _: None) -> dict[str, Any]:
         result, key, value = batches.next_row(work.target, cursor)
         if key is not None:
             apart.append({"row": key, "value": value, "error": error})
-        attempts.require_few(len(apart), scanned, error)
+        refusals.require_few(len(apart), scanned, error)
         return result
 
     while not cursor.finished:
@@ -224,7 +224,10 @@ def _backward(work: Work) -> bool:
 
 def _write(work: Work, limits: batches.Limits) -> Result:
     assert work.lease is not None
-    return batches.forward(work.lease, work.target, work.changes, limits)
+    apart: list[str] = []
+    if work.lease.sweep:  # what a pass before has set apart stands in quarantine once
+        apart = verify.set_apart(work.run)
+    return batches.forward(work.lease, work.target, work.changes, limits, apart)
 
 
 def _undo(work: Work, scope: dict[str, Any], limits: batches.Limits, *, again: bool) -> Result:

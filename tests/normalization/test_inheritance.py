@@ -7,9 +7,19 @@ from django.db import models
 
 from stageapp import drift
 from stageapp.models.normalization import State
-from stageapp.normalization import estimate, guard, preflight, runs, seal, seal_preview, targets, trial_tries, verify
+from stageapp.normalization import (
+    estimate,
+    guard,
+    preflight,
+    runs,
+    seal,
+    seal_preview,
+    targets,
+    trial_tries,
+    verify,
+    worker,
+)
 from stageapp.normalization import plan as plans
-from stageapp.normalization import worker
 from stageapp.normalization.errors import PreflightRefused, SealRefused, TargetError
 from stageapp.normalization.findings import Severity
 from tests.normalization.evidence import ME, sql
@@ -112,7 +122,7 @@ def test_sweep_and_drift_leave_the_parents_other_rows_alone(orgs):
 
 
 def test_a_trial_tries_the_targets_own_rows(orgs):
-    org, startup, _ = orgs
+    _, startup, _ = orgs
     target = targets.resolve(STARTUP)
     changes = plans.changes(plans.make_plan(STARTUP, actor="tester"))
     keys = trial_tries._first_keys(target, changes)
@@ -212,7 +222,7 @@ def test_a_key_that_refers_to_a_text_is_refused_by_name(engine, settings):
             app_label = "stageapp"
 
     settings.STAGE_TARGETS = ["stageapp.Carded.stage"]
-    with tables(Coded, Carded), pytest.raises(TargetError, match="The primary key of stageapp.Carded is a CharField"):
+    with tables(Coded, Carded), pytest.raises(TargetError, match=r"The primary key of stageapp\.Carded is a CharField"):
         targets.resolve("stageapp.Carded.stage")
 
 

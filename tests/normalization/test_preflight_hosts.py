@@ -120,7 +120,7 @@ def test_padded_text_is_refused_by_name_everywhere(deal):
 def test_a_type_that_is_no_text_underneath_is_refused_by_plan_and_preflight(deal, kind):
     sql(f"CREATE {kind}; ALTER TABLE {TABLE} ALTER stage TYPE padded USING NULL")
     try:
-        with pytest.raises(TargetError, match="The column is of type (character|integer|padded)"):
+        with pytest.raises(TargetError, match=r"The column is of type (character|integer|padded)"):
             plans.make_plan(LABEL, actor="tester")
         assert "The column is of type" in texts(Severity.BLOCKS)
     finally:

@@ -146,7 +146,7 @@ def test_the_same_of_a_rollback_of_all_and_of_a_part(done, fill, trigger, how):
     trigger(PUT_BACK[how].format(ids[30]))
     roll_back(run, scope={"value": "series-a"})
     assert run.state == State.DONE
-    assert column() == {key: "seed" for key in ids[:30]} | {ids[30]: "series_a", ids[31]: "series-a"}
+    assert column() == dict.fromkeys(ids[:30], "seed") | {ids[30]: "series_a", ids[31]: "series-a"}
     apart = run.quarantine.get()
     assert (apart.row_key, apart.value, apart.direction) == (str(ids[30]), "series_a", "rollback")
     assert apart.error == attempts.KEPT
@@ -159,8 +159,9 @@ def test_the_same_of_a_rollback_of_all_and_of_a_part(done, fill, trigger, how):
 def test_a_trigger_that_writes_the_old_value_again_afterwards_keeps_it_too(started, fill, trigger):
     ids = fill("Seed", "series-a")
     run = started()
-    body = f"IF NEW.id = {ids[1]} AND NEW.stage <> 'series-a' THEN UPDATE {TABLE} SET stage = 'series-a' WHERE id = NEW.id;"
-    trigger(f"{body} END IF; RETURN NULL;", kind="AFTER UPDATE")
+    again = f"UPDATE {TABLE} SET stage = 'series-a' WHERE id = NEW.id"
+    condition = f"NEW.id = {ids[1]} AND NEW.stage <> 'series-a'"
+    trigger(f"IF {condition} THEN {again}; END IF; RETURN NULL;", kind="AFTER UPDATE")
     worker.advance(run)
     assert (run.state, run.quarantine.get().row_key) == (State.DONE, str(ids[1]))
     assert column() == {ids[0]: "seed", ids[1]: "series-a"}
@@ -181,7 +182,7 @@ def test_a_trigger_that_keeps_every_row_stops_the_run_with_words(started, fill, 
     fill(*["Seed"] * 40)
     run = started()
     trigger("RETURN NULL;")
-    with pytest.raises(TooManyQuarantined, match="11 of .* the table's own trigger kept its old value"):
+    with pytest.raises(TooManyQuarantined, match=r"11 of .* the table's own trigger kept its old value"):
         worker.advance(run)
     assert run.state == State.FAILED
     assert "no fault of single rows" in run.last_error
@@ -196,6 +197,22 @@ def test_in_a_single_transaction_a_kept_row_is_named_and_nothing_is_kept(fill, t
         worker.run_at_once(plan.run, **ME)
     plan.run.refresh_from_db()
     assert (column(), plan.run.state) == (before, State.PLANNED)
+
+
+def test_a_sweep_for_other_rows_does_not_set_the_same_row_apart_again(started, fill, trigger):
+    ids = fill(*["Seed"] * 20, "series-a")
+    run = started()
+    trigger(raising("P0001", ids[20]) + "RETURN NEW;")
+    once = [ids[0]]
+
+    def dirty(_):
+        if once and run.quarantine.exists():
+            sql(f"UPDATE {TABLE} SET stage = 'Seed' WHERE id = %s", once.pop())
+
+    worker.advance(run, report=dirty)
+    assert (run.state, once, column()[ids[0]]) == (State.DONE, [], "seed")
+    assert run.checkpoints.get(direction="forward").sweep == 1
+    assert (run.quarantine.count(), run.checkpoints.get(direction="forward").quarantined) == (1, 1)
 
 
 def test_rows_that_a_writer_dirties_again_are_swept_and_not_put_apart(started, fill, trigger):
@@ -217,10 +234,10 @@ def test_a_trigger_that_refuses_every_row_back_leaves_the_rollback_waiting_for_i
     before = column()
     run = done()
     trigger("RAISE EXCEPTION 'frozen';")
-    with pytest.raises(TooManyQuarantined, match="11 of .*frozen"):
+    with pytest.raises(TooManyQuarantined, match=r"11 of .*frozen"):
         roll_back(run)
     assert (run.state, run.quarantine.count(), "frozen" in run.last_error) == (State.ROLLING_BACK, 10, True)
-    with pytest.raises(TooManyQuarantined, match="11 of .*frozen"):
+    with pytest.raises(TooManyQuarantined, match=r"11 of .*frozen"):
         worker.advance(run)
     assert run.quarantine.count() == 10
     sql("DROP FUNCTION picky CASCADE")
