@@ -82,8 +82,9 @@ def _finished_run(label: str) -> Run | None:
 def _writes(target: Target) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT coalesce(sum(n_tup_ins + n_tup_upd), 0) FROM pg_stat_user_tables WHERE relid = %s::regclass "
-            "OR relid IN (SELECT relid FROM pg_partition_tree(%s::regclass))",  # whose rows are in its partitions
+            "SELECT coalesce(sum(n_tup_ins + n_tup_upd), 0) FROM pg_stat_user_tables "
+            # A partitioned table's rows are in its partitions.
+            "WHERE relid = %s::regclass OR relid IN (SELECT relid FROM pg_partition_tree(%s::regclass))",
             [target.table, target.table],
         )
         return int(cursor.fetchone()[0])

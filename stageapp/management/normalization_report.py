@@ -88,9 +88,11 @@ def preflight_lines(found: Preflight) -> list[str]:
 
 def dry_run_lines(found: dict[str, Any]) -> list[str]:
     """Return what a dry run found for a terminal."""
-    lines = [f"Dry run: of {found['scanned']:,} rows {found['would_change']:,} would change. Nothing was kept."]
+    scanned, would_change = found["scanned"], found["would_change"]
+    lines = [f"Dry run: of {scanned:,} rows {would_change:,} would change. Nothing was kept."]
     if apart := found["quarantined"]:
-        lines.append(f"{len(apart):,} rows would go into quarantine: the database refuses to change them.")
+        said = "rows would go into quarantine: the database refuses to change them."
+        lines.append(f"{len(apart):,} {said}")
         lines += [f"  row {one['row']} ({one['value']!a}): {one['error']}" for one in apart]
     return lines
 

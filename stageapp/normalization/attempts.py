@@ -68,7 +68,7 @@ class Work:
         """Return the run's target.
 
         Raises:
-            TargetError: it cannot be resolved, or the table has become one whose rows a batch would mistake.
+            TargetError: it cannot be resolved, or a batch would mistake rows of its table by now.
         """
         target = targets.resolve(self.run.target)
         column_facts.require_plain(target)
@@ -190,18 +190,20 @@ class Work:
         """Put the next row of a rollback into quarantine.
 
         Raises:
-            TooManyQuarantined: it would be one too many; it is not put there, and the rollback goes on from it.
+            TooManyQuarantined: it would be one too many; it is not put there, and the rollback
+                goes on from it.
         """
         assert self.lease is not None
         plan = self.rollback
         apart, looked_at = runs.quarantine_share(self.run, Direction.ROLLBACK, plan.round)
         refusals.require_few(apart + 1, looked_at + 1, error)
-        result = batches.skip_undoing(self.lease, self.target, plan.scope, error, again=plan.round > 1)
+        again = plan.round > 1
+        result = batches.skip_undoing(self.lease, self.target, plan.scope, error, again=again)
         events.row_quarantined(run=self.run.pk, shard=self.lease.shard, error=error)
         return result
 
     def set_kept_rows_apart(self) -> int:
-        """Put rows into quarantine that still hold a planned spelling, as a trigger keeps it; return how many.
+        """Put rows into quarantine whose planned spelling a trigger keeps; return how many.
 
         Raises:
             NormalizationError: all of the run is one transaction, which has no place for them.
@@ -213,11 +215,17 @@ class Work:
         return self._set_apart(rows, Direction.FORWARD, 0)
 
     def set_kept_undone_rows_apart(self) -> int:
-        """Do the same with rows that a rollback has passed and that still hold what the run wrote."""
+        """Do the same with rows that a rollback has passed and a trigger keeps as the run wrote."""
         if not rollbacks.counts(self.run, self.rollback)["skipped"]:
             return 0
-        apart = self.run.quarantine.filter(direction=Direction.ROLLBACK).values_list("row_key", flat=True)
-        left = audit.left_behind(self.run, self.target, limit=KEPT_TRIED, as_written=True, besides=list(apart))
+        refused = self.run.quarantine.filter(direction=Direction.ROLLBACK)
+        left = audit.left_behind(
+            self.run,
+            self.target,
+            limit=KEPT_TRIED,
+            as_written=True,
+            besides=list(refused.values_list("row_key", flat=True)),
+        )
         rows = [(entry.row_key, entry.new, entry.old) for entry in left]
         return self._set_apart(rows, Direction.ROLLBACK, self.rollback.round)
 
@@ -270,7 +278,7 @@ class Work:
         return skip_row(str(error).strip())
 
     def _raise_what_no_row_causes(self, error: DatabaseError) -> None:
-        """Raise the error if a batch of no row at all is refused too: a missing privilege, a trigger of statements."""
+        """Raise the error if a batch of no row is refused too: a privilege, a statement's trigger."""
         try:
             batches.try_no_row(self.run.pk, self.target)
         except DatabaseError:
@@ -280,7 +288,8 @@ class Work:
         """Call until it succeeds; after a fault that may pass wait, and begin again with a smaller batch.
 
         Raises:
-            django.db.DatabaseError: it was there at every attempt, a statement took too long, or it will not pass.
+            django.db.DatabaseError: it was there at every attempt, a statement took too long, or it
+                will not pass.
         """
         for number in range(1, 1 if self.whole else MAX_ATTEMPTS):
             session = connection.connection

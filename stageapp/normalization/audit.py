@@ -128,9 +128,10 @@ def count(run: Run, direction: Direction) -> int:
 def left_behind(
     run: Run, target: Target, *, limit: int, as_written: bool = False, besides: Sequence[str] = ()
 ) -> list[AuditEntry]:
-    """Return the first forward entries that no rollback they were in has undone: the row changed since, or is gone.
+    """Return the first forward entries that no rollback they were in has undone.
 
-    `as_written` asks only for rows that still hold what the run wrote; `besides` are keys that are left out.
+    The row changed since, is gone, or is kept as it is by the database. `as_written` asks only for
+    rows that still hold what the run wrote; `besides` are keys that are left out.
     """
     forward = run.batches.filter(direction=Direction.FORWARD, changed__gt=0)
     undone = forward.annotate(undone=Coalesce(Sum("undone_by__changed"), 0))
@@ -143,7 +144,13 @@ def left_behind(
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT block, k::text, old, new FROM ({remaining}) AS r {held} ORDER BY batch_id, r.k LIMIT %(limit)s",
-            {"run": run.pk, "partly": partly, "limit": limit, "besides": list(besides), **parameters},
+            {
+                "run": run.pk,
+                "partly": partly,
+                "limit": limit,
+                "besides": list(besides),
+                **parameters,
+            },
         )
         return [AuditEntry(block_id=block, row_key=key, old=old, new=new) for block, key, old, new in cursor.fetchall()]
 

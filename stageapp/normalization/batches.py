@@ -99,7 +99,8 @@ def dry(run: int, target: Target, changes: Sequence[Change], cursor: Cursor, lim
     """
     began = time.monotonic()
     with transaction.atomic():
-        result = _exchange(run, statements.dry(target), limits, _place(cursor) | _map(changes), _FORWARD)
+        parameters = _place(cursor) | _map(changes)
+        result = _exchange(run, statements.dry(target), limits, parameters, _FORWARD)
         _check_deferred(target)
         transaction.set_rollback(True)
     assert result is not None
@@ -115,7 +116,7 @@ def try_no_row(run: int, target: Target) -> None:
 
 
 def next_row(target: Target, cursor: Cursor) -> tuple[Result, str | None, str | None]:
-    """Return the step over the row that a batch from the cursor on begins with, its key and its value."""
+    """Return the step over the row that a batch begins with there, its key and its value."""
     with connection.cursor() as sql:
         sql.execute(statements.next_row(target), _place(cursor) | {"size": 1})
         *step, key, value = sql.fetchone()
@@ -155,7 +156,14 @@ def skip_row(lease: Lease, target: Target, error: str) -> Result:
     return replace(result, quarantined=result.scanned)
 
 
-def skip_undoing(lease: Lease, target: Target, scope: dict[str, object], error: str, *, again: bool) -> Result:
+def skip_undoing(
+    lease: Lease,
+    target: Target,
+    scope: dict[str, object],
+    error: str,
+    *,
+    again: bool,
+) -> Result:
     """Put the row that the next batch of a rollback begins with into quarantine, and go past it.
 
     Raises: as `forward`.
@@ -173,7 +181,9 @@ def _scoped(lease: Lease, scope: dict[str, object]) -> dict[str, object]:
 
 
 def keeps_its_value(target: Target, key: str, held: str, wanted: str) -> bool:
-    """Return whether the row goes on holding a value when we, and nobody else, write another; nothing is changed.
+    """Return whether the row still holds a value when we alone have written another.
+
+    Nothing is changed.
 
     Raises: as `forward`.
     """
@@ -197,10 +207,18 @@ def keeps_its_value(target: Target, key: str, held: str, wanted: str) -> bool:
     return ours and kept
 
 
-def set_apart(run: Run, target: Target, direction: Direction, round: int, row: tuple[str, str], error: str) -> bool:
-    """Put a row (key, value) into quarantine that no shard in hand is at; return whether it was not there before."""
+def set_apart(
+    run: Run,
+    target: Target,
+    direction: Direction,
+    round: int,
+    row: tuple[str, str],
+    error: str,
+) -> bool:
+    """Put a row (key, value) into quarantine that no lease holds; return whether it is new there."""
     with transaction.atomic(), connection.cursor() as sql:
-        Run.objects.select_for_update().get(pk=run.pk)  # of two workers the second sees what the first has put there
+        # Of two workers the second sees what the first has put there.
+        Run.objects.select_for_update().get(pk=run.pk)
         sql.execute(
             statements.set_apart(target),
             {

@@ -20,8 +20,8 @@ SELECT c.oid, a.attnum, c.relkind, format_type(coalesce(nullif(t.typbasetype, 0)
        greatest(a.atttypmod, t.typtypmod), a.attgenerated <> '', coalesce(l.collisdeterministic, true),
        has_table_privilege(c.oid, 'SELECT') AND has_column_privilege(c.oid, a.attnum, 'UPDATE'),
        row_security_active(c.oid), a.attnum = ANY(coalesce(p.partattrs::int2[], '{}')),
-       ARRAY(SELECT i.inhrelid::regclass::text FROM pg_inherits i WHERE i.inhparent = c.oid AND c.relkind = 'r'
-              ORDER BY 1)
+       ARRAY(SELECT i.inhrelid::regclass::text FROM pg_inherits i
+              WHERE i.inhparent = c.oid AND c.relkind = 'r' ORDER BY 1)
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
   JOIN pg_type t ON t.oid = a.atttypid
   LEFT JOIN pg_collation l ON l.oid = a.attcollation
@@ -60,11 +60,13 @@ def require_plain(target: Target) -> None:
     """Check that rows and values of the column are what our statements take them for.
 
     Raises:
-        TargetError: it is a view or has tables that inherit, is padded, or compares otherwise than byte for byte.
+        TargetError: it is in a view or in a table that others inherit from, is padded, or compares
+            otherwise than byte for byte.
     """
     column, facts = find(target)
     if column is not None and (against := list(_shape(target, facts))):
-        raise TargetError(f"{target.label} cannot be normalized. {' '.join(f'{said}.' for said in against)}")
+        said = " ".join(f"{one}." for one in against)
+        raise TargetError(f"{target.label} cannot be normalized. {said}")
 
 
 def _shape(target: Target, facts: tuple[Any, ...]) -> Iterator[Finding]:
@@ -75,8 +77,8 @@ def _shape(target: Target, facts: tuple[Any, ...]) -> Iterator[Finding]:
     if heirs:
         yield blocks(
             f"Tables inherit from {target.table}: {', '.join(heirs)}",
-            "one key may stand in several of them, and rows would be taken for one another; make them partitions, or "
-            "end the inheritance (ALTER TABLE … NO INHERIT)",
+            "one key may stand in several of them, and rows would be taken for one another; make them "
+            "partitions, or end the inheritance (ALTER TABLE … NO INHERIT)",
         )
     if type_name == "character":
         yield blocks(
@@ -121,14 +123,16 @@ def _key_is_unique(target: Target, column: Column) -> bool:
 
 
 def _refusal_of_any_update(target: Target) -> str:
-    """Return what PostgreSQL says of an update that it only has to explain; empty where it would take it.
+    """Return what PostgreSQL says of an update that it only has to explain; empty if it takes it.
 
-    So it says itself what no look into its catalog gets right for good: a published table without replica identity.
+    So it says itself what a look into its catalog would have to guess, as of a published table
+    without replica identity.
     """
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
-            cursor.execute(f"EXPLAIN UPDATE {target.table} SET {target.column} = NULL WHERE {target.key} IS NULL")
+            update = f"UPDATE {target.table} SET {target.column} = NULL WHERE {target.key} IS NULL"
+            cursor.execute(f"EXPLAIN {update}")
             transaction.set_rollback(True)  # and the time limit with it
     except DatabaseError as error:
         if not isinstance(error.__cause__, psycopg.Error) or error.__cause__.sqlstate is None:
@@ -141,28 +145,32 @@ def _refusal_of_any_update(target: Target) -> str:
     return ""
 
 
-# The index of a constraint depends on the constraint, not on the column: so both its list of columns and what its
-# expressions and its condition depend on are read.
+# The index of a constraint depends on the constraint, not on the column: so both its list of columns
+# and what its expressions and its condition depend on are read.
 _INDEXES = """
-SELECT i.indexrelid::regclass::text, i.indisunique AND (held.among_keys OR held.in_words), i.indpred IS NOT NULL,
-       EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid AND c.conrelid = i.indrelid
-                  AND c.contype = 'u')
+SELECT i.indexrelid::regclass::text, i.indisunique AND (held.among_keys OR held.in_words),
+       i.indpred IS NOT NULL,
+       EXISTS (SELECT FROM pg_constraint c
+                WHERE c.conindid = i.indexrelid AND c.conrelid = i.indrelid AND c.contype = 'u')
   FROM pg_index i CROSS JOIN LATERAL (
        SELECT %(number)s = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1]) AS among_keys,
               %(number)s = ANY(i.indkey::int2[]) AS among_columns,
-              EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
-                         AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
-                         AND d.refobjsubid = %(number)s AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
-              ) AS in_words) AS held
+              (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) AND EXISTS (
+               SELECT FROM pg_depend d
+                WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+                  AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
+                  AND d.refobjsubid = %(number)s) AS in_words) AS held
  WHERE i.indrelid = %(table)s AND (held.among_columns OR held.in_words) ORDER BY 1
 """
 _GENERATED = """
-SELECT a.attname FROM pg_attrdef g JOIN pg_attribute a ON a.attrelid = g.adrelid AND a.attnum = g.adnum
+SELECT a.attname
+  FROM pg_attrdef g JOIN pg_attribute a ON a.attrelid = g.adrelid AND a.attnum = g.adnum
  WHERE g.adrelid = %(table)s AND a.attgenerated <> '' AND EXISTS (
        SELECT FROM pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = g.adrelid
           AND d.refobjsubid = %(number)s
           AND ((d.classid = 'pg_attrdef'::regclass AND d.objid = g.oid)
-               OR (d.classid = 'pg_class'::regclass AND d.objid = g.adrelid AND d.objsubid = a.attnum)))
+               OR (d.classid = 'pg_class'::regclass AND d.objid = g.adrelid
+                   AND d.objsubid = a.attnum)))
  ORDER BY a.attnum
 """
 _TRIGGERS = """
@@ -179,14 +187,12 @@ SELECT p.pubname FROM pg_publication_tables t JOIN pg_publication p USING (pubna
 
 
 def met(column: Column) -> Iterator[Finding]:
-    """Yield the indexes, triggers, rules, generated columns and publications that every changed row meets."""
+    """Yield what every changed row meets: indexes, triggers, rules, generated columns, publications."""
     for name, unique, partial, constraint in _rows(_INDEXES, column):
         if unique:
-            means = (
-                "where the spellings of two rows become one stage they collide there, and the later row goes into "
-                "quarantine"
-            )
-            yield warns(f"The unique {'constraint' if constraint else 'index'} {name} holds the column", means)
+            means = "where two rows' spellings become one stage, the later row goes into quarantine"
+            kind = "constraint" if constraint else "index"
+            yield warns(f"The unique {kind} {name} holds the column", means)
         else:
             which = "partial index" if partial else "index"
             yield tells(f"The {which} {name} holds the column", "every changed row gets a new entry in it")

@@ -46,7 +46,7 @@ def findings(target: Target, column: Column, new: Sequence[str]) -> Iterator[Fin
 
 
 def _domain(column: Column, new: Sequence[str]) -> Iterator[Finding]:
-    """Yield what the checks of the column's domain, and of those that it is made of, say of each value."""
+    """Yield what the column's domain, and those that it is made of, say of each value."""
     with connection.cursor() as cursor:
         cursor.execute(_DOMAIN, [column.table, column.number])
         row = cursor.fetchone()
@@ -62,9 +62,10 @@ def _domain(column: Column, new: Sequence[str]) -> Iterator[Finding]:
             refused.setdefault(error.__cause__.diag.constraint_name or "", []).append(value)
     for name, values in refused.items():
         what = f"CHECK {name} of the domain {row[0]}" if name else f"The domain {row[0]}"
-        yield blocks(f"{what} refuses {', '.join(values)}", "the rows that would become it stay as they are")
+        yield blocks(f"{what} refuses {', '.join(values)}", "no row can become it")
     if not refused:
-        yield tells(f"The column is of the domain {row[0]}", "it admits every value that the run would write")
+        means = "it admits every value that the run would write"
+        yield tells(f"The column is of the domain {row[0]}", means)
 
 
 def _of_several(name: str) -> Finding:

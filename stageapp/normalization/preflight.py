@@ -60,11 +60,16 @@ def look(label: str) -> Preflight:
 
 def _all_of(target: targets.Target) -> Iterator[Finding]:
     newest, meaning_of = Plan.objects.filter(target=target.label).first(), vocabulary.load()
-    yield from _can_work(target, _values_of(target, newest), _new_values(newest, meaning_of), meaning_of)
+    held, new = _values_of(target, newest), _new_values(newest, meaning_of)
+    yield from _can_work(target, held, new, meaning_of)
     yield from model_facts.findings(target)
     if (column := column_facts.find(target)[0]) is not None:
         olds = {change.old for change in plan.changes(newest)} if newest else set()
-        yield from quoted_spellings.findings(target, column, lambda text: _is_old(text, olds, meaning_of))
+        yield from quoted_spellings.findings(
+            target,
+            column,
+            lambda text: _is_old(text, olds, meaning_of),
+        )
         yield from _nulls(target)
 
 
@@ -119,7 +124,8 @@ def _nulls(target: targets.Target) -> Iterator[Finding]:
     except (values.TooSlow, DatabaseError):
         return
     if rows:
-        yield tells(f"Rows that hold NULL: {rows:,}", "NULL is no value (blank), and a run leaves it NULL")
+        means = "NULL is no value (blank), and a run leaves it NULL"
+        yield tells(f"Rows that hold NULL: {rows:,}", means)
 
 
 def _new_values(newest: Plan | None, meaning_of: Snapshot) -> list[str]:

@@ -53,9 +53,13 @@ def rows_in(run: Run, scope: dict[str, Any]) -> int:
 
 
 def counts(run: Run, plan: RollbackPlan) -> dict[str, int]:
-    """Return how many rows a rollback has undone, left because they changed since, and put into quarantine."""
+    """Return how many rows a rollback has undone, left as changed since, and set apart."""
     shards = run.checkpoints.filter(direction=Direction.ROLLBACK, round=plan.round)
-    found = shards.aggregate(undone=Sum("changed"), skipped=Sum("skipped"), quarantined=Sum("quarantined"))
+    found = shards.aggregate(
+        undone=Sum("changed"),
+        skipped=Sum("skipped"),
+        quarantined=Sum("quarantined"),
+    )
     return {name: number or 0 for name, number in found.items()}
 
 

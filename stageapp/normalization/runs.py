@@ -294,7 +294,8 @@ def end_rollback(run: Run, *, actor: str) -> Run:
     counts = rollbacks.counts(run, plan)
     reason = f"{counts['undone']} rows undone; {counts['skipped']} rows changed since were left"
     if counts["quarantined"]:
-        reason += f"; {counts['quarantined']} rows are in quarantine: the database kept them as they were"
+        apart = counts["quarantined"]
+        reason += f"; {apart} rows are in quarantine: the database kept them as they were"
     return move(run, State(plan.from_state) if plan.scope else State.ROLLED_BACK, actor=actor, reason=reason)
 
 
@@ -310,7 +311,7 @@ def fail(run: Run, error: str, *, actor: str) -> None:
 
 
 def quarantine_share(run: Run, direction: Direction, round: int) -> tuple[int, int]:
-    """Return how many rows a run has put into quarantine on this way, and how many it has looked at."""
+    """Return how many rows this way of a run has put into quarantine, and has looked at."""
     shards_ = run.checkpoints.filter(direction=direction, round=round)
     found = shards_.aggregate(quarantined=Sum("quarantined"), scanned=Sum("scanned"))
     return found["quarantined"] or 0, found["scanned"] or 0

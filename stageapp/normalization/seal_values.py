@@ -94,9 +94,9 @@ def require_own_table(target: Target, done: str, by: str) -> None:
     """
     if target.links:
         raise SealRefused(
-            f"{target.label} cannot be {done}: its model inherits the column from the table {target.table}, and {by} "
-            "there would bind the rows of other models too. Run plans of it as often as needed, or make the column of "
-            "the parent's model the target."
+            f"{target.label} cannot be {done}: its model inherits the column from the table "
+            f"{target.table}, and {by} there would bind the rows of other models too. Run plans of it "
+            "as often as needed, or make the column of the parent's model the target."
         )
 
 

@@ -192,22 +192,28 @@ SELECT p.sweep, coalesce(s.last::text, p.position), p.number, p.lower, p.upper, 
        s.last::text, (SELECT {value} FROM {table} t WHERE t.{key} = s.last)
   FROM place p, seen s"""
 
-# A row that no lease holds: its shard is the one with its key. What a rollback has counted as changed since is not.
+# A row that no lease holds: its shard is the one with its key. A rollback has counted it as changed
+# since, which it is not.
 _SET_APART = """
 WITH shard AS (
-    SELECT c.id, c.run_id, c.direction, c.shard FROM stageapp_checkpoint c JOIN stageapp_run r ON r.id = c.run_id
-     WHERE c.run_id = %(run)s AND c.direction = %(direction)s AND c.round = %(round)s AND r.state = %(state)s
+    SELECT c.id, c.run_id, c.direction, c.shard
+      FROM stageapp_checkpoint c JOIN stageapp_run r ON r.id = c.run_id
+     WHERE c.run_id = %(run)s AND c.direction = %(direction)s AND c.round = %(round)s
+       AND r.state = %(state)s
        AND (%(key)s::{type} > nullif(c.lower, '')::{type}) IS NOT FALSE
        AND (%(key)s::{type} <= nullif(c.upper, '')::{type}) IS NOT FALSE
-       AND NOT EXISTS (SELECT FROM stageapp_quarantinedrow q WHERE q.run_id = c.run_id AND q.direction = c.direction
-                          AND q.row_key = %(key)s)
+       AND NOT EXISTS (
+           SELECT FROM stageapp_quarantinedrow q
+            WHERE q.run_id = c.run_id AND q.direction = c.direction AND q.row_key = %(key)s)
      ORDER BY c.shard LIMIT 1
 ), kept AS (
     INSERT INTO stageapp_quarantinedrow (run_id, direction, shard, row_key, value, error, created_at)
-    SELECT run_id, direction, shard, %(key)s, left(%(value)s, 1000), left(%(error)s, 2000), now() FROM shard
+    SELECT run_id, direction, shard, %(key)s, left(%(value)s, 1000), left(%(error)s, 2000), now()
+      FROM shard
 )
 UPDATE stageapp_checkpoint c
-   SET quarantined = c.quarantined + 1, skipped = c.skipped - (c.skipped > 0)::int, updated_at = clock_timestamp()
+   SET quarantined = c.quarantined + 1, skipped = c.skipped - (c.skipped > 0)::int,
+       updated_at = clock_timestamp()
   FROM shard s WHERE c.id = s.id"""
 
 
@@ -243,7 +249,7 @@ def rollback(target: Target, *, again: bool) -> str:
 
 
 def skip_undoing(target: Target, *, again: bool) -> str:
-    """Return the statement that puts the row which a rollback would begin with into quarantine, and goes past it.
+    """Return the statement that puts the row which a rollback would begin with into quarantine.
 
     Parameters: those of `rollback` (size is 1), error.
     """

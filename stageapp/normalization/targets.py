@@ -46,7 +46,7 @@ class Target:
     where: str = ""  # SQL of the rows that belong to the target; empty: all
     form: str = "slug"  # what is stored of a stage
     touched: str = ""  # the column that a change sets to the time; empty: none
-    # From the column's table down to the model's own, where the model inherits the column from another table.
+    # From the column's table down to the model's own, where that inherits the column.
     links: tuple[Link, ...] = ()
 
     @property
@@ -70,9 +70,9 @@ class Target:
         return " AND ".join([*own, *self._extended_by(table, self.links)]) or "true"
 
     def _extended_by(self, table: str, links: Sequence[Link]) -> list[str]:
-        """Return the condition that a row has one in each table below: another kind of row is not the target's.
+        """Return the condition that a row has one in each table below: others are not the target's.
 
-        It is a look into an index for each row. A join would read the whole child table for each batch.
+        It is a look into an index for each row. A join would read the child table for each batch.
         """
         if not links:
             return []
@@ -172,21 +172,22 @@ def _check_database(label: str, *models_: type[models.Model]) -> None:
         for alias in (router.db_for_write(model), router.db_for_read(model)):
             if not _is_ours(alias):
                 raise TargetError(
-                    f"{label} is in the database {alias}: DATABASE_ROUTERS sends {model._meta.label} there. A run, its "
-                    f"log and its checkpoint share a transaction, so a target has to be in {DEFAULT_DB_ALIAS}. Take it "
-                    f"out of STAGE_TARGETS, or normalize it with an installation on {alias}."
+                    f"{label} is in the database {alias}: DATABASE_ROUTERS sends {model._meta.label} "
+                    "there. A run, its log and its checkpoint share a transaction, so a target has to "
+                    f"be in {DEFAULT_DB_ALIAS}. Take it out of STAGE_TARGETS, or normalize it with an "
+                    f"installation on {alias}."
                 )
 
 
 def _is_ours(alias: str) -> bool:
-    """Return whether the alias is our database, or is declared a replica of it as Django's tests have it."""
+    """Return whether it is our database, or a replica of it as Django's tests declare one."""
     return alias == DEFAULT_DB_ALIAS or (
         settings.DATABASES.get(alias, {}).get("TEST", {}).get("MIRROR") == DEFAULT_DB_ALIAS
     )
 
 
 def _links(named: type[models.Model], owner: type[models.Model]) -> tuple[Link, ...]:
-    """Return the links from the table that holds the column down to that of the model that is named."""
+    """Return the links from the table that holds the column down to the named model's own."""
     quote, links = connection.ops.quote_name, list[Link]()
     below = named._meta.concrete_model
     while below is not None and below is not owner:

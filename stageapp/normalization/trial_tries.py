@@ -43,7 +43,11 @@ def each(target: Target, changes: Sequence[Change]) -> tuple[list[dict[str, str]
 
 def _first_keys(target: Target, changes: Sequence[Change]) -> dict[tuple[str, str], str]:
     query = _FIRST.format(
-        key=target.key, table=target.table, column=target.column, source=target.source("t"), rows=target.rows_of("t")
+        key=target.key,
+        table=target.table,
+        column=target.column,
+        source=target.source("t"),
+        rows=target.rows_of("t"),
     )
     with connection.cursor() as cursor:
         cursor.execute(query, [[change.source for change in changes], [change.old for change in changes]])

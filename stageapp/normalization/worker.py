@@ -91,9 +91,10 @@ def run_at_once(run: Run, *, actor: str, reason: str, override: str = "", report
 
 
 def dry_run(run: Run, *, report: Report = lambda _: None) -> dict[str, Any]:
-    """Do what a run would do, each batch rolled back; return rows scanned, rows that would change, and rows refused.
+    """Do what a run would do, each batch rolled back.
 
-    Of a refused row its key, value and the database's error are in `quarantined`.
+    Return the rows `scanned`, how many `would_change`, and in `quarantined` of each row that is
+    refused its key, its value and the database's error.
 
     Raises:
         TooManyQuarantined: the database refuses more rows than may be.
@@ -184,7 +185,8 @@ def _close(work: Work) -> bool:
     if _divide_what_an_older_release_began(work):
         return True
     left = verify.rows_left(run, work.target)
-    if left and not (run.sweeps_left and shards.newest_sweep_changed(run)) and work.set_kept_rows_apart():
+    gets_on = run.sweeps_left and shards.newest_sweep_changed(run)
+    if left and not gets_on and work.set_kept_rows_apart():
         return True
     if run.sweeps_left and left:
         with transaction.atomic():
