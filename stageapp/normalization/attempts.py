@@ -278,11 +278,12 @@ class Work:
         return skip_row(str(error).strip())
 
     def _raise_what_no_row_causes(self, error: DatabaseError) -> None:
-        """Raise the error if a batch of no row is refused too: a privilege, a statement's trigger."""
+        """Raise if a batch of no row is refused too, as for want of a privilege."""
         try:
-            batches.try_no_row(self.run.pk, self.target)
-        except DatabaseError:
-            raise error from error.__cause__
+            self._attempt(lambda: batches.try_no_row(self.run.pk, self.target))
+        except DatabaseError as other:
+            passing = refusals.may_pass(other)
+            raise (other if passing else error) from (other if passing else error).__cause__
 
     def _attempt(self, attempt: Callable[[], _T]) -> _T:
         """Call until it succeeds; after a fault that may pass wait, and begin again with a smaller batch.

@@ -81,7 +81,7 @@ def forward(
     limits: Limits,
     apart: Sequence[str] = (),
 ) -> Result:
-    """Change the next rows of the shard and commit. `apart` are the keys of rows that are left alone.
+    """Change the next rows of the shard and commit, but those whose keys are in `apart`.
 
     Raises:
         LostClaim: the run was paused or cancelled, or the shard taken by somebody else.

@@ -9,14 +9,15 @@ from stageapp.normalization.errors import TooManyQuarantined
 QUARANTINE_FREE = 10  # so many rows may be in quarantine whatever their share
 QUARANTINE_SHARE = 0.01
 
-# By class or code what passes by itself: connection, serialization and deadlocks, resources, an operator, the system,
-# an object in use, a lock. Whatever else PostgreSQL says may be said of a row, and a smaller batch finds which.
+# By class or code what passes by itself: connection, serialization and deadlocks, resources, an
+# operator, the system, an object in use, a lock. Whatever else PostgreSQL says may be said of a row,
+# and a smaller batch finds which.
 _OF_THE_MOMENT = ("08", "40", "53", "57", "58", "55006", "55P03")
 _OF_THE_SESSION = ("25",)  # read-only, or no transaction to write in
 
 
 def may_pass(error: DatabaseError) -> bool:
-    """Return whether another attempt may succeed. Without a code it is the client that has lost its session."""
+    """Return whether another attempt may succeed; an error without a code is a lost session."""
     state = _sqlstate(error)
     if state is None:
         return isinstance(error, OperationalError)
@@ -33,7 +34,7 @@ def may_be_of_a_row(error: DatabaseError) -> bool:
 
 
 def is_raised(error: DatabaseError) -> bool:
-    """Return whether PL/pgSQL's RAISE made the error, which then has whatever code its author chose."""
+    """Return whether PL/pgSQL's RAISE made the error, with whatever code its author chose."""
     cause = error.__cause__
     return isinstance(cause, psycopg.Error) and cause.diag.source_function == "exec_stmt_raise"
 

@@ -171,8 +171,9 @@ SELECT p.sweep, coalesce(s.last::text, p.position), p.number, p.lower, p.upper, 
 
 # In the place of a batch's undoing: the row that it would begin with is passed over.
 _NOT_GIVEN_BACK = f""", after AS (
-    SELECT CASE WHEN u.id IS NULL THEN p.position WHEN s.rows < u.most THEN u.id::text ELSE u.id || ':' || s.last
-            END AS position, u.id IS NULL AS finished
+    SELECT CASE WHEN u.id IS NULL THEN p.position WHEN s.rows < u.most THEN u.id::text
+                ELSE u.id || ':' || s.last END AS position,
+           u.id IS NULL AS finished
       FROM place p CROSS JOIN seen s LEFT JOIN undone u ON true
 ), kept AS (
     INSERT INTO stageapp_quarantinedrow (run_id, direction, shard, row_key, value, error, created_at)
@@ -185,11 +186,12 @@ _NOT_GIVEN_BACK = f""", after AS (
            quarantined = c.quarantined + s.rows, updated_at = clock_timestamp(), {claims.RENEWED}
       FROM place p, seen s, after a WHERE c.id = p.id
 )
-SELECT p.sweep, a.position, p.number, p.lower, p.upper, a.finished, s.rows, 0, 0 FROM place p, seen s, after a"""
+SELECT p.sweep, a.position, p.number, p.lower, p.upper, a.finished, s.rows, 0, 0
+  FROM place p, seen s, after a"""
 
 _NEXT_ROW = """
-SELECT p.sweep, coalesce(s.last::text, p.position), p.number, p.lower, p.upper, s.rows = 0, s.rows, 0, 0,
-       s.last::text, (SELECT {value} FROM {table} t WHERE t.{key} = s.last)
+SELECT p.sweep, coalesce(s.last::text, p.position), p.number, p.lower, p.upper, s.rows = 0,
+       s.rows, 0, 0, s.last::text, (SELECT {value} FROM {table} t WHERE t.{key} = s.last)
   FROM place p, seen s"""
 
 # A row that no lease holds: its shard is the one with its key. A rollback has counted it as changed

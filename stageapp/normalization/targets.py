@@ -173,9 +173,9 @@ def _check_database(label: str, *models_: type[models.Model]) -> None:
             if not _is_ours(alias):
                 raise TargetError(
                     f"{label} is in the database {alias}: DATABASE_ROUTERS sends {model._meta.label} "
-                    "there. A run, its log and its checkpoint share a transaction, so a target has to "
-                    f"be in {DEFAULT_DB_ALIAS}. Take it out of STAGE_TARGETS, or normalize it with an "
-                    f"installation on {alias}."
+                    "there. A run, its log and its checkpoint share a transaction, so a target has "
+                    f"to be in {DEFAULT_DB_ALIAS}. Take it out of STAGE_TARGETS, or normalize it "
+                    f"with an installation on {alias}."
                 )
 
 

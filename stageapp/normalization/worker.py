@@ -114,7 +114,8 @@ def dry_run(run: Run, *, report: Report = lambda _: None) -> dict[str, Any]:
 
     while not cursor.finished:
         result = work.batch(partial(batches.dry, run.pk, work.target, work.changes, cursor), skip)
-        if result.scanned or result.cursor.finished:  # else a smaller batch begins at the same place
+        # If neither, a smaller batch begins at the same place.
+        if result.scanned or result.cursor.finished:
             cursor = result.cursor
         scanned += result.scanned
         would_change += result.changed

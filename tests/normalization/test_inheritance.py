@@ -15,6 +15,7 @@ from stageapp.normalization import (
     seal,
     seal_preview,
     targets,
+    trial_copy,
     trial_tries,
     verify,
     worker,
@@ -100,8 +101,7 @@ def test_of_a_grandchild_its_own_rows_alone(orgs):
 def test_sweep_and_drift_leave_the_parents_other_rows_alone(orgs):
     org, startup, _ = orgs
     others = set(stages(org)) - set(stages(startup))
-    run = begin(STARTUP)
-    once = [startup.objects.last().pk]
+    run, once = begin(STARTUP), [startup.objects.last().pk]
 
     def dirty(_):
         while once:
@@ -128,6 +128,19 @@ def test_a_trial_tries_the_targets_own_rows(orgs):
     keys = trial_tries._first_keys(target, changes)
     assert {int(key) for key in keys.values()} <= set(stages(startup))
     assert estimate.seconds(target, changes, 20) is not None
+
+
+def test_in_the_copy_of_a_trial_the_childs_rows_alone_are_changed(orgs):
+    plan = plans.make_plan(STARTUP, actor="tester")
+    names = ("source", "raw", "stage", "reason", "rows")
+    entries = [{name: getattr(entry, name) for name in names} for entry in plan.entries.all()]
+    try:
+        found = trial_copy.carry_out(STARTUP, 100, plans.changes(plan), entries, lambda *_: None)
+    finally:
+        sql("DROP TABLE IF EXISTS stage_trial_before")
+    assert found["passed"], found
+    assert (found["rows"], sum(one["rows"] for one in found["changed"])) == (90, 20)
+    assert (found["unexpected"], found["rows_left"], found["rows_restored"]) == ([], 0, True)
 
 
 def test_of_an_inherited_column_seal_and_guard_are_refused_by_name(orgs):
@@ -163,8 +176,7 @@ def test_a_field_of_the_child_itself_has_the_parents_link_as_its_key(orgs):
     assert (run.plan.rows_total, set(startup.objects.values_list("round_name", flat=True))) == (30, {"seed"})
     roll_back(run)
     assert dict(startup.objects.values_list("pk", "round_name")) == before
-    seal_states = seal_preview.preview("stageapp.Startup.round_name")
-    assert "known spellings" in seal_states.obstacles[0]
+    assert "known spellings" in seal_preview.preview("stageapp.Startup.round_name").obstacles[0]
 
 
 KEYS = {"bigint": models.BigAutoField, "integer": models.AutoField, "uuid": models.UUIDField}
