@@ -82,10 +82,12 @@ def _finished_run(label: str) -> Run | None:
 def _writes(target: Target) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relid = %s::regclass", [target.table]
+            "SELECT coalesce(sum(n_tup_ins + n_tup_upd), 0) FROM pg_stat_user_tables "
+            # A partitioned table's rows are in its partitions.
+            "WHERE relid = %s::regclass OR relid IN (SELECT relid FROM pg_partition_tree(%s::regclass))",
+            [target.table, target.table],
         )
-        row = cursor.fetchone()
-    return int(row[0]) if row else 0
+        return int(cursor.fetchone()[0])
 
 
 def _unchanged(before: DriftCheck, run: Run, writes: int, now: datetime.datetime) -> bool:

@@ -81,6 +81,17 @@ def preflight_lines(found: Preflight) -> list[str]:
     return [found.target, *(f"  {one.severity:<6}  {one.what}\n          {one.means}" for one in found.findings)]
 
 
+def dry_run_lines(found: dict[str, Any]) -> list[str]:
+    """Return what a dry run found for a terminal."""
+    scanned, would_change = found["scanned"], found["would_change"]
+    lines = [f"Dry run: of {scanned:,} rows {would_change:,} would change. Nothing was kept."]
+    if apart := found["quarantined"]:
+        said = "rows would go into quarantine: the database refuses to change them."
+        lines.append(f"{len(apart):,} {said}")
+        lines += [f"  row {one['row']} ({one['value']!a}): {one['error']}" for one in apart]
+    return lines
+
+
 def run_document(run: Run, at: Progress) -> dict[str, Any]:
     """Return a run for JSON."""
     return {
@@ -127,8 +138,9 @@ def run_lines(run: Run, at: Progress) -> list[str]:
     if at.stuck:
         lines.append("No worker has been heard of for 5 minutes. Look at it; `normalization pause --force` frees it.")
     if at.quarantined:
+        apart = run.quarantine.filter(direction=at.direction)
         lines.append(f"{at.quarantined:,} rows are in quarantine: the database refuses to change them.")
-        lines += [f"  row {row.row_key}: {row.error}" for row in run.quarantine.all()[:_QUARANTINE_SHOWN]]
+        lines += [f"  row {row.row_key}: {row.error}" for row in apart[:_QUARANTINE_SHOWN]]
     if at.skipped:
         lines.append(f"{at.skipped:,} rows were changed by others since and left as they are.")
     if run.last_error:

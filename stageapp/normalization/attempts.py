@@ -8,18 +8,32 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
-from django.db import DatabaseError, DataError, IntegrityError, InternalError, OperationalError, connection
+from django.db import DatabaseError, connection
 from psycopg.errors import QueryCanceled
 
 from stageapp import conf, events, metrics
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import RollbackPlan, Run, State
-from stageapp.normalization import batches, claims, rollbacks, runs, targets
+from stageapp.normalization import (
+    audit,
+    batches,
+    claims,
+    column_facts,
+    refusals,
+    rollbacks,
+    runs,
+    targets,
+    verify,
+)
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import CAP_SECONDS, LAST_CAP_SECONDS, Limits, LostClaim, Result
 from stageapp.normalization.change import Change
 from stageapp.normalization.claims import Lease, name
-from stageapp.normalization.errors import IllegalMove, RunBusy, TooManyQuarantined
+from stageapp.normalization.errors import (
+    IllegalMove,
+    NormalizationError,
+    RunBusy,
+)
 from stageapp.normalization.pacing import LARGEST, LARGEST_SWEEP, Pace
 from stageapp.normalization.throttle import Throttle
 from stageapp.watchdog import Watchdog
@@ -28,11 +42,8 @@ MAX_ATTEMPTS = 8
 FIRST_WAIT_SECONDS = 0.2  # doubled with each attempt: the last one comes after 25 s
 HUNG_SECONDS = 20.0  # an attempt's statements end by themselves before; only a session that is stopped does not
 LOOK_SECONDS = 1.0  # so often a worker looks whether a person wants something else
-QUARANTINE_FREE = 10  # so many rows may be in quarantine whatever their share
-QUARANTINE_SHARE = 0.01
-
-# The database refuses what is in a row; another attempt would not change that, a smaller batch finds which row.
-_OF_THE_DATA = (IntegrityError, DataError, InternalError)
+KEPT_TRIED = 100  # rows at once that a trigger may have kept as they are
+KEPT = "the table's own trigger kept its old value"  # what is said of one that did
 
 _T = TypeVar("_T")
 Report = Callable[[Result], None]
@@ -54,8 +65,14 @@ class Work:
 
     @cached_property
     def target(self) -> targets.Target:
-        """Return the run's target."""
-        return targets.resolve(self.run.target)
+        """Return the run's target.
+
+        Raises:
+            TargetError: it cannot be resolved, or a batch would mistake rows of its table by now.
+        """
+        target = targets.resolve(self.run.target)
+        column_facts.require_plain(target)
+        return target
 
     @cached_property
     def changes(self) -> list[Change]:
@@ -166,13 +183,73 @@ class Work:
         assert self.lease is not None
         result = batches.skip_row(self.lease, self.target, error)
         events.row_quarantined(run=self.run.pk, shard=self.lease.shard, error=error)
-        quarantined, scanned = runs.quarantine_share(self.run)
-        if quarantined > max(QUARANTINE_FREE, QUARANTINE_SHARE * scanned):
-            raise TooManyQuarantined(
-                f"{quarantined} of {scanned} rows could not be changed: that is no fault of single rows. The last: "
-                f"{error}"
-            )
+        refusals.require_few(*runs.quarantine_share(self.run, Direction.FORWARD, 0), error)
         return result
+
+    def skip_undoing(self, error: str) -> Result:
+        """Put the next row of a rollback into quarantine.
+
+        Raises:
+            TooManyQuarantined: it would be one too many; it is not put there, and the rollback
+                goes on from it.
+        """
+        assert self.lease is not None
+        plan = self.rollback
+        apart, looked_at = runs.quarantine_share(self.run, Direction.ROLLBACK, plan.round)
+        refusals.require_few(apart + 1, looked_at + 1, error)
+        again = plan.round > 1
+        result = batches.skip_undoing(self.lease, self.target, plan.scope, error, again=again)
+        events.row_quarantined(run=self.run.pk, shard=self.lease.shard, error=error)
+        return result
+
+    def set_kept_rows_apart(self) -> int:
+        """Put rows into quarantine whose planned spelling a trigger keeps; return how many.
+
+        Raises:
+            NormalizationError: all of the run is one transaction, which has no place for them.
+            TooManyQuarantined: they are too many.
+        """
+        new = {(change.source, change.old): change.new for change in self.changes}
+        left = verify.first_left(self.run, self.target, limit=KEPT_TRIED)
+        rows = [(key, held, new[source, held]) for key, source, held in left]
+        return self._set_apart(rows, Direction.FORWARD, 0)
+
+    def set_kept_undone_rows_apart(self) -> int:
+        """Do the same with rows that a rollback has passed and a trigger keeps as the run wrote."""
+        if not rollbacks.counts(self.run, self.rollback)["skipped"]:
+            return 0
+        refused = self.run.quarantine.filter(direction=Direction.ROLLBACK)
+        left = audit.left_behind(
+            self.run,
+            self.target,
+            limit=KEPT_TRIED,
+            as_written=True,
+            besides=list(refused.values_list("row_key", flat=True)),
+        )
+        rows = [(entry.row_key, entry.new, entry.old) for entry in left]
+        return self._set_apart(rows, Direction.ROLLBACK, self.rollback.round)
+
+    def _set_apart(self, rows: list[tuple[str, str, str]], direction: Direction, round: int) -> int:
+        found = 0
+        for key, held, wanted in rows:
+            if not self._keeps(key, held, wanted):
+                continue
+            if self.whole:
+                raise NormalizationError(f"Nothing was kept. Row {key} holds {held!a}: {KEPT}.")
+            apart, looked_at = runs.quarantine_share(self.run, direction, round)
+            refusals.require_few(apart + 1, looked_at, KEPT)
+            if batches.set_apart(self.run, self.target, direction, round, (key, held), KEPT):
+                events.row_quarantined(run=self.run.pk, shard=0, error=KEPT)
+                found += 1
+        return found
+
+    def _keeps(self, key: str, held: str, wanted: str) -> bool:
+        try:
+            return self._attempt(lambda: batches.keeps_its_value(self.target, key, held, wanted))
+        except DatabaseError as error:
+            if refusals.may_pass(error):
+                raise
+            return False  # it is refused, which a batch has seen or will see
 
     def _limits(self, size: int) -> Limits:
         if self.whole:
@@ -187,31 +264,40 @@ class Work:
 
     def _after_refusal(self, error: DatabaseError, size: int, skip_row: Callable[[str], Result] | None) -> Result:
         """Halve the batch until the row that is refused stands alone, then step over it."""
-        narrowable = isinstance(error, _OF_THE_DATA) or isinstance(error.__cause__, QueryCanceled)
-        if self.whole or (skip_row is None and size == 1) or not narrowable or self.lease is None:
+        canceled = isinstance(error.__cause__, QueryCanceled)
+        if self.whole or skip_row is None or not (canceled or refusals.may_be_of_a_row(error)):
             raise error
+        if not canceled:
+            self._raise_what_no_row_causes(error)
         if size > 1:
-            if not self._narrowed and isinstance(error.__cause__, QueryCanceled):
+            if not self._narrowed and canceled and not refusals.is_raised(error):
                 self.pace.after_timeout()
             self._narrowed = size // 2
             return Result(batches.Cursor())
-        assert skip_row is not None
         self._narrowed = 1
         return skip_row(str(error).strip())
+
+    def _raise_what_no_row_causes(self, error: DatabaseError) -> None:
+        """Raise if a batch of no row is refused too, as for want of a privilege."""
+        try:
+            self._attempt(lambda: batches.try_no_row(self.run.pk, self.target))
+        except DatabaseError as other:
+            passing = refusals.may_pass(other)
+            raise (other if passing else error) from (other if passing else error).__cause__
 
     def _attempt(self, attempt: Callable[[], _T]) -> _T:
         """Call until it succeeds; after a fault that may pass wait, and begin again with a smaller batch.
 
         Raises:
-            django.db.OperationalError: it was there at every attempt, or a statement took too long.
-            django.db.DatabaseError: the database refuses the data itself.
+            django.db.DatabaseError: it was there at every attempt, a statement took too long, or it
+                will not pass.
         """
         for number in range(1, 1 if self.whole else MAX_ATTEMPTS):
             session = connection.connection
             try:
                 return self._once(attempt)
-            except OperationalError as error:
-                if isinstance(error.__cause__, QueryCanceled):
+            except DatabaseError as error:
+                if not refusals.may_pass(error):
                     raise
                 metrics.batch_retried()
                 events.batch_retried(run=self.run.pk, error=str(error), attempt=number, batch_rows=self.pace.size)

@@ -6,7 +6,7 @@ functions here show it row by row. The batch's range of places finds the blocks 
 
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -125,17 +125,32 @@ def count(run: Run, direction: Direction) -> int:
         return int(cursor.fetchone()[0])
 
 
-def left_behind(run: Run, target: Target, *, limit: int) -> list[AuditEntry]:
-    """Return the first forward entries that no rollback they were in has undone: the row changed since, or is gone."""
+def left_behind(
+    run: Run, target: Target, *, limit: int, as_written: bool = False, besides: Sequence[str] = ()
+) -> list[AuditEntry]:
+    """Return the first forward entries that no rollback they were in has undone.
+
+    The row changed since, is gone, or is kept as it is by the database. `as_written` asks only for
+    rows that still hold what the run wrote; `besides` are keys that are left out.
+    """
     forward = run.batches.filter(direction=Direction.FORWARD, changed__gt=0)
     undone = forward.annotate(undone=Coalesce(Sum("undone_by__changed"), 0))
     partly = list(undone.filter(undone__lt=F("changed")).values_list("id", flat=True))
     asked, parameters = _asked_for(run)
     remaining = REMAINING.format(array=target.array, batches="= ANY(%(partly)s)", asked=asked)
+    held = f"""JOIN {target.table} t ON t.{target.key} = r.k AND {target.value("t")} = r.new
+        AND r.k <> ALL(%(besides)s::{target.stored_key}[])"""
+    held = held if as_written else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT block, k::text, old, new FROM ({remaining}) AS r ORDER BY batch_id, r.k LIMIT %(limit)s",
-            {"run": run.pk, "partly": partly, "limit": limit, **parameters},
+            f"SELECT block, k::text, old, new FROM ({remaining}) AS r {held} ORDER BY batch_id, r.k LIMIT %(limit)s",
+            {
+                "run": run.pk,
+                "partly": partly,
+                "limit": limit,
+                "besides": list(besides),
+                **parameters,
+            },
         )
         return [AuditEntry(block_id=block, row_key=key, old=old, new=new) for block, key, old, new in cursor.fetchall()]
 

@@ -9,7 +9,8 @@ from django.db import connection, transaction
 
 from stageapp import locks
 from stageapp.locks import Lock
-from stageapp.models.normalization import State
+from stageapp.models.batches import Direction
+from stageapp.models.normalization import Run, State
 from stageapp.normalization import statements
 from stageapp.normalization.audit import NO_END, Bounds
 from stageapp.normalization.change import Change
@@ -30,6 +31,14 @@ _SETTINGS = {
     "synchronous_commit": "off", "idle_in_transaction_session_timeout": "10s", "stageapp.normalizing": "on",
 }  # fmt: skip
 _FORWARD = _SETTINGS | {"enable_nestloop": "off"}  # the map is looked up for a row, not the rows for each pair of it
+
+
+# Not all of them: our own log refers to the batch, which a dry one does not write.
+_DEFERRED = """
+SELECT string_agg(DISTINCT format('%%I.%%I', n.nspname, c.conname), ', ')
+  FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
+ WHERE c.condeferrable AND (c.conrelid = to_regclass(%s) OR c.confrelid = to_regclass(%s))
+"""
 
 
 @dataclass(frozen=True)
@@ -67,14 +76,21 @@ class LostClaim(Exception):
     """The run is in another state, or somebody else has the shard; the batch has been rolled back."""
 
 
-def forward(lease: Lease, target: Target, changes: Sequence[Change], limits: Limits) -> Result:
-    """Change the next rows of the shard and commit.
+def forward(
+    lease: Lease,
+    target: Target,
+    changes: Sequence[Change],
+    limits: Limits,
+    apart: Sequence[str] = (),
+) -> Result:
+    """Change the next rows of the shard and commit, but those whose keys are in `apart`.
 
     Raises:
         LostClaim: the run was paused or cancelled, or the shard taken by somebody else.
         django.db.DatabaseError: a lock, statement, connection or data fault; nothing of the batch stays.
     """
-    return _commit(lease, State.RUNNING, statements.forward(target), limits, _map(changes), settings=_FORWARD)
+    parameters = _map(changes, apart)
+    return _commit(lease, State.RUNNING, statements.forward(target), limits, parameters, settings=_FORWARD)
 
 
 def dry(run: int, target: Target, changes: Sequence[Change], cursor: Cursor, limits: Limits) -> Result:
@@ -83,16 +99,41 @@ def dry(run: int, target: Target, changes: Sequence[Change], cursor: Cursor, lim
     Raises:
         django.db.DatabaseError: as `forward`.
     """
-    place = {
-        "sweep": cursor.sweep, "position": cursor.position, "number": cursor.number, "lower": cursor.shard.above,
-        "upper": cursor.shard.up_to,
-    }  # fmt: skip
     began = time.monotonic()
     with transaction.atomic():
-        result = _exchange(run, statements.dry(target), limits, place | _map(changes), _FORWARD)
+        parameters = _place(cursor) | _map(changes)
+        result = _exchange(run, statements.dry(target), limits, parameters, _FORWARD)
+        _check_deferred(target)
         transaction.set_rollback(True)
     assert result is not None
     return replace(result, seconds=time.monotonic() - began)
+
+
+def try_no_row(run: int, target: Target) -> None:
+    """Do all of a batch on no row, and roll it back: what fails here is no fault of a row.
+
+    Raises: as `forward`.
+    """
+    dry(run, target, [], Cursor(), Limits(0))
+
+
+def next_row(target: Target, cursor: Cursor) -> tuple[Result, str | None, str | None]:
+    """Return the step over the row that a batch begins with there, its key and its value."""
+    with connection.cursor() as sql:
+        sql.execute(statements.next_row(target), _place(cursor) | {"size": 1})
+        *step, key, value = sql.fetchone()
+    result = _result(step)
+    return replace(result, quarantined=result.scanned), key, value
+
+
+def _place(cursor: Cursor) -> dict[str, Any]:
+    return {
+        "sweep": cursor.sweep,
+        "position": cursor.position,
+        "number": cursor.number,
+        "lower": cursor.shard.above,
+        "upper": cursor.shard.up_to,
+    }
 
 
 def rollback(lease: Lease, target: Target, scope: dict[str, object], limits: Limits, *, again: bool) -> Result:
@@ -102,10 +143,8 @@ def rollback(lease: Lease, target: Target, scope: dict[str, object], limits: Lim
 
     Raises: as `forward`.
     """
-    batches = scope.get("batches")
-    first, until = batches if isinstance(batches, list) else (0, NO_END)
-    scoped = {"run": lease.run, "first": first, "until": until, "value": scope.get("value")}
-    return _commit(lease, State.ROLLING_BACK, statements.rollback(target, again=again), limits, scoped)
+    statement = statements.rollback(target, again=again)
+    return _commit(lease, State.ROLLING_BACK, statement, limits, _scoped(lease, scope))
 
 
 def skip_row(lease: Lease, target: Target, error: str) -> Result:
@@ -119,9 +158,87 @@ def skip_row(lease: Lease, target: Target, error: str) -> Result:
     return replace(result, quarantined=result.scanned)
 
 
-def _map(changes: Sequence[Change]) -> dict[str, list[str]]:
+def skip_undoing(
+    lease: Lease,
+    target: Target,
+    scope: dict[str, object],
+    error: str,
+    *,
+    again: bool,
+) -> Result:
+    """Put the row that the next batch of a rollback begins with into quarantine, and go past it.
+
+    Raises: as `forward`.
+    """
+    statement = statements.skip_undoing(target, again=again)
+    parameters = _scoped(lease, scope) | {"error": error}
+    result = _commit(lease, State.ROLLING_BACK, statement, Limits(1), parameters)
+    return replace(result, quarantined=result.scanned)
+
+
+def _scoped(lease: Lease, scope: dict[str, object]) -> dict[str, object]:
+    batches = scope.get("batches")
+    first, until = batches if isinstance(batches, list) else (0, NO_END)
+    return {"run": lease.run, "first": first, "until": until, "value": scope.get("value")}
+
+
+def keeps_its_value(target: Target, key: str, held: str, wanted: str) -> bool:
+    """Return whether the row still holds a value when we alone have written another.
+
+    Nothing is changed.
+
+    Raises: as `forward`.
+    """
+    with transaction.atomic(), connection.cursor() as sql:
+        settings = _FORWARD | {
+            "lock_timeout": f"{LOCK_TIMEOUT_MS}ms",
+            "statement_timeout": f"{round(LAST_CAP_SECONDS * 1000)}ms",
+        }
+        sql.execute(f"SELECT {_calls(settings)}")
+        this = f"t.{target.key} = %s::{target.key_type} AND {target.value('t')} = %s"
+        sql.execute(f"SELECT FROM {target.table} t WHERE {this} FOR UPDATE SKIP LOCKED", [key, held])
+        ours = bool(sql.rowcount)
+        touch = f", {target.touched} = now()" if target.touched else ""
+        sql.execute(
+            f"UPDATE {target.table} AS t SET {target.column} = %s{touch} WHERE {this}",
+            [wanted, key, held],
+        )
+        sql.execute(f"SELECT FROM {target.table} t WHERE {this}", [key, held])
+        kept = bool(sql.rowcount)
+        transaction.set_rollback(True)
+    return ours and kept
+
+
+def set_apart(
+    run: Run,
+    target: Target,
+    direction: Direction,
+    round: int,
+    row: tuple[str, str],
+    error: str,
+) -> bool:
+    """Put a row (key, value) into quarantine that no lease holds; return whether it is new there."""
+    with transaction.atomic(), connection.cursor() as sql:
+        # Of two workers the second sees what the first has put there.
+        Run.objects.select_for_update().get(pk=run.pk)
+        sql.execute(
+            statements.set_apart(target),
+            {
+                "run": run.pk,
+                "direction": direction,
+                "round": round,
+                "state": run.state,
+                "key": row[0],
+                "value": row[1],
+                "error": error,
+            },
+        )
+        return bool(sql.rowcount)
+
+
+def _map(changes: Sequence[Change], apart: Sequence[str] = ()) -> dict[str, list[str]]:
     sources, olds, news = ([change[i] for change in changes] for i in range(3))
-    return {"sources": sources, "olds": olds, "news": news}
+    return {"sources": sources, "olds": olds, "news": news, "apart": list(apart)}
 
 
 def _commit(
@@ -159,10 +276,21 @@ def _exchange(
         )
         sql.nextset()
         row = sql.fetchone()
-    if row is None:
-        return None
+    return None if row is None else _result(row)
+
+
+def _result(row: Sequence[Any]) -> Result:
     sweep, position, number, above, up_to, finished, scanned, changed, skipped = row
     return Result(Cursor(sweep, position, number, Bounds(above, up_to), finished), scanned, changed, skipped)
+
+
+def _check_deferred(target: Target) -> None:
+    """Do now what the target's deferred constraints and triggers do at a commit."""
+    with connection.cursor() as sql:
+        sql.execute(_DEFERRED, [target.table, target.table])
+        (names,) = sql.fetchone()
+        if names:
+            sql.execute(f"SET CONSTRAINTS {names} IMMEDIATE")
 
 
 def _calls(settings: Mapping[str, str]) -> str:

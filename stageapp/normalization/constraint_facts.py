@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import psycopg
 from django.db import DatabaseError, connection, transaction
 
 from stageapp.normalization.column_facts import Column
@@ -21,8 +22,15 @@ SELECT c.conname, c.contype, c.conrelid = %(table)s, c.conkey::int2[] = ARRAY[%(
 """
 
 
+_DOMAIN = """
+SELECT t.oid::regtype::text FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+ WHERE a.attrelid = %s AND a.attnum = %s AND t.typtype = 'd'
+"""
+
+
 def findings(target: Target, column: Column, new: Sequence[str]) -> Iterator[Finding]:
     """Yield what each constraint on the column means for the values that a run would write."""
+    yield from _domain(column, new)
     with connection.cursor() as cursor:
         cursor.execute(_CONSTRAINTS, {"table": column.table, "number": column.number})
         rows = list(cursor.fetchall())
@@ -35,6 +43,29 @@ def findings(target: Target, column: Column, new: Sequence[str]) -> Iterator[Fin
             yield _reference(name, referenced, referenced_column, new)
         else:
             yield _referenced(name, table, on_update)
+
+
+def _domain(column: Column, new: Sequence[str]) -> Iterator[Finding]:
+    """Yield what the column's domain, and those that it is made of, say of each value."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DOMAIN, [column.table, column.number])
+        row = cursor.fetchone()
+    if row is None:
+        return
+    refused: dict[str, list[str]] = {}
+    for value in new:
+        try:
+            _values(f"SELECT (unnest(%s::text[])::{_escaped(row[0])})::text", [value])
+        except DatabaseError as error:
+            if not isinstance(error.__cause__, psycopg.Error) or error.__cause__.sqlstate is None:
+                raise
+            refused.setdefault(error.__cause__.diag.constraint_name or "", []).append(value)
+    for name, values in refused.items():
+        what = f"CHECK {name} of the domain {row[0]}" if name else f"The domain {row[0]}"
+        yield blocks(f"{what} refuses {', '.join(values)}", "no row can become it")
+    if not refused:
+        means = "it admits every value that the run would write"
+        yield tells(f"The column is of the domain {row[0]}", means)
 
 
 def _of_several(name: str) -> Finding:

@@ -11,11 +11,11 @@ from django.db import ProgrammingError, connection, transaction
 
 from stageapp import conf, events, vocabulary
 from stageapp.models.guards import GuardChange
-from stageapp.normalization import guard_triggers, patience, targets
+from stageapp.normalization import column_facts, guard_triggers, patience, targets
 from stageapp.normalization.errors import SealRefused, TargetError
 from stageapp.normalization.patience import Patience
 from stageapp.normalization.seal_state import refusal_of
-from stageapp.normalization.seal_values import stored_stages
+from stageapp.normalization.seal_values import require_own_table, stored_stages
 from stageapp.normalization.targets import Target
 
 STATES = {
@@ -56,11 +56,14 @@ def switch_on(label: str, *, actor: str, reason: str, how: Patience = patience.L
     """Guard the target, or bring its guard to the current vocabulary version.
 
     Raises:
-        SealRefused: there is no reason, or the table's lock was not to be had.
-        TargetError: there is no such target, or its `where` cannot be evaluated.
+        SealRefused: there is no reason, the column is inherited, or the table's lock was not to be had.
+        TargetError: there is no such target, its table or column cannot be normalized, or its `where` cannot be
+            evaluated.
     """
     target, meaning_of = targets.resolve(label), vocabulary.load()
     _hold_reason(reason)
+    require_own_table(target, "guarded", "a trigger")
+    column_facts.require_plain(target)
     _hold_where(target)
 
     def step() -> None:

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from stageapp import vocabulary
 from stageapp.models.normalization import Plan, PlanEntry, Run, RunMove, State
-from stageapp.normalization import estimate, targets
+from stageapp.normalization import column_facts, estimate, targets
 from stageapp.normalization.change import Change
 from stageapp.normalization.errors import PlanNotFound
 
@@ -25,6 +25,7 @@ def make_plan(label: str, *, actor: str) -> Plan:
         TargetError: the target cannot be normalized.
     """
     target = targets.resolve(label)
+    column_facts.require_plain(target)
     with transaction.atomic():
         meaning_of = vocabulary.load()
         counts = _distinct_values(target)

@@ -10,7 +10,15 @@ from django.db import DatabaseError, connection, transaction
 
 from stageapp import vocabulary
 from stageapp.models.normalization import Plan, Run
-from stageapp.normalization import column_facts, constraint_facts, plan, quoted_spellings, targets, values
+from stageapp.normalization import (
+    column_facts,
+    constraint_facts,
+    model_facts,
+    plan,
+    quoted_spellings,
+    targets,
+    values,
+)
 from stageapp.normalization.errors import PreflightRefused, TargetError
 from stageapp.normalization.findings import Finding, Severity, blocks, sort, tells, warns
 from stageapp.vocabulary import Snapshot
@@ -44,17 +52,25 @@ class Preflight:
 
 def look(label: str) -> Preflight:
     """Look at a target as it stands now; raises django.db.DatabaseError where PostgreSQL does not answer."""
-    newest = Plan.objects.filter(target=label).first()
     try:
-        target = targets.resolve(label)
+        return Preflight(label, sort(list(_all_of(targets.resolve(label)))))
     except TargetError as error:
         return Preflight(label, [blocks("The target cannot be used", str(error))])
-    meaning_of = vocabulary.load()
-    found = list(_can_work(target, _values_of(target, newest), _new_values(newest, meaning_of), meaning_of))
+
+
+def _all_of(target: targets.Target) -> Iterator[Finding]:
+    newest, meaning_of = Plan.objects.filter(target=target.label).first(), vocabulary.load()
+    held, new = _values_of(target, newest), _new_values(newest, meaning_of)
+    yield from _can_work(target, held, new, meaning_of)
+    yield from model_facts.findings(target)
     if (column := column_facts.find(target)[0]) is not None:
         olds = {change.old for change in plan.changes(newest)} if newest else set()
-        found += quoted_spellings.findings(target, column, lambda text: _is_old(text, olds, meaning_of))
-    return Preflight(label, sort(found))
+        yield from quoted_spellings.findings(
+            target,
+            column,
+            lambda text: _is_old(text, olds, meaning_of),
+        )
+        yield from _nulls(target)
 
 
 def hold(run: Run) -> None:
@@ -97,6 +113,18 @@ def _values_of(target: targets.Target, newest: Plan | None) -> Values | None:
     except (values.TooSlow, DatabaseError):
         entries = newest.entries.all()[:MOST_VALUES] if newest else None
         return None if entries is None else [(entry.source, entry.raw) for entry in entries]
+
+
+def _nulls(target: targets.Target) -> Iterator[Finding]:
+    """Yield how many rows hold NULL, if they can be counted in time."""
+    sql = f"SELECT count(*) FROM {target.table} WHERE {target.rows} AND {target.column} IS NULL"
+    try:
+        ((rows,),) = values.read(target, sql, seconds=READ_SECONDS)
+    except (values.TooSlow, DatabaseError):
+        return
+    if rows:
+        means = "NULL is no value (blank), and a run leaves it NULL"
+        yield tells(f"Rows that hold NULL: {rows:,}", means)
 
 
 def _new_values(newest: Plan | None, meaning_of: Snapshot) -> list[str]:

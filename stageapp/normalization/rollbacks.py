@@ -53,9 +53,13 @@ def rows_in(run: Run, scope: dict[str, Any]) -> int:
 
 
 def counts(run: Run, plan: RollbackPlan) -> dict[str, int]:
-    """Return how many rows a rollback has undone, and how many it left because they changed since."""
+    """Return how many rows a rollback has undone, left as changed since, and set apart."""
     shards = run.checkpoints.filter(direction=Direction.ROLLBACK, round=plan.round)
-    found = shards.aggregate(undone=Sum("changed"), skipped=Sum("skipped"))
+    found = shards.aggregate(
+        undone=Sum("changed"),
+        skipped=Sum("skipped"),
+        quarantined=Sum("quarantined"),
+    )
     return {name: number or 0 for name, number in found.items()}
 
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from stageapp import conf, events, locks, vocabulary
 from stageapp.locks import Lock
+from stageapp.models.batches import Direction
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Run, RunMove, State
 from stageapp.normalization import claims, preflight, rollbacks, safety, seal_state, shards, targets
 from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy, SecondApproverNeeded
@@ -293,6 +294,9 @@ def end_rollback(run: Run, *, actor: str) -> Run:
     plan = rollbacks.newest(run)
     counts = rollbacks.counts(run, plan)
     reason = f"{counts['undone']} rows undone; {counts['skipped']} rows changed since were left"
+    if counts["quarantined"]:
+        apart = counts["quarantined"]
+        reason += f"; {apart} rows are in quarantine: the database kept them as they were"
     return move(run, State(plan.from_state) if plan.scope else State.ROLLED_BACK, actor=actor, reason=reason)
 
 
@@ -307,9 +311,10 @@ def fail(run: Run, error: str, *, actor: str) -> None:
         move(run, State.FAILED, actor=actor, reason=error[:500])
 
 
-def quarantine_share(run: Run) -> tuple[int, int]:
-    """Return how many rows of a run are in quarantine, and how many it has looked at."""
-    found = run.checkpoints.aggregate(quarantined=Sum("quarantined"), scanned=Sum("scanned"))
+def quarantine_share(run: Run, direction: Direction, round: int) -> tuple[int, int]:
+    """Return how many rows this way of a run has put into quarantine, and has looked at."""
+    shards_ = run.checkpoints.filter(direction=direction, round=round)
+    found = shards_.aggregate(quarantined=Sum("quarantined"), scanned=Sum("scanned"))
     return found["quarantined"] or 0, found["scanned"] or 0
 
 

@@ -14,7 +14,7 @@ from psycopg.errors import QueryCanceled
 from stageapp import events, locks, vocabulary
 from stageapp.locks import Lock
 from stageapp.models.seals import Seal, SealAction
-from stageapp.normalization import patience, seal_obstacles, seal_probe, seal_survey, targets
+from stageapp.normalization import column_facts, patience, seal_obstacles, seal_probe, seal_survey, targets
 from stageapp.normalization.errors import SealRefused
 from stageapp.normalization.patience import Patience
 from stageapp.normalization.seal_state import SealState, checked, constraint_prefix, constraints, look
@@ -40,11 +40,12 @@ def seal(
     Raises:
         SealRefused: rows or runs stand against it, the vocabulary is another one than expected, another call is at
             work, or the lock was not to be had.
-        TargetError: there is no such target.
+        TargetError: there is no such target, or its table or column cannot be normalized.
         TooSlow: the rows could not be read in the time that `how` gives.
     """
     _hold_reason(reason)
     target = targets.resolve(label)
+    column_facts.require_plain(target)
     with _alone(target):
         now, meaning_of = look(label), vocabulary.load()
         if expected_version not in (None, meaning_of.version):

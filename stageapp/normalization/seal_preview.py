@@ -10,7 +10,15 @@ from django.utils import timezone
 from stageapp import vocabulary
 from stageapp.models.drift import DriftCheck
 from stageapp.models.unknowns import UnknownCount
-from stageapp.normalization import guard, guard_counts, patience, seal_probe, seal_survey, targets
+from stageapp.normalization import (
+    column_facts,
+    guard,
+    guard_counts,
+    patience,
+    seal_probe,
+    seal_survey,
+    targets,
+)
 from stageapp.normalization.patience import Patience
 from stageapp.normalization.seal_obstacles import evidence, obstacles
 from stageapp.normalization.seal_state import SealState, look
@@ -61,6 +69,7 @@ def preview(
         TooSlow: the rows could not be read in the time that `how` gives.
     """
     target, meaning_of, now = targets.resolve(label), vocabulary.load(), look(label)
+    column_facts.require_plain(target)
     passing = wanted(target, meaning_of, allow=allow, nulls=nulls, before=now.seal or now.begun)
     if target.where:
         seal_probe.written(target, passing, how)

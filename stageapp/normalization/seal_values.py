@@ -67,9 +67,10 @@ def wanted(
     Of an earlier seal's list a value that the vocabulary knows by now is dropped.
 
     Raises:
-        SealRefused: the vocabulary has no stage, or one that it does not read as itself; the list is too long, or
-            something in it is no unknown value.
+        SealRefused: the column is inherited; the vocabulary has no stage, or one that it does not read as itself; the
+            list is too long, or something in it is no unknown value.
     """
+    require_own_table(target, "sealed", "a constraint")
     stages = stored_stages(target, meaning_of)
     if not stages:
         raise SealRefused("The vocabulary has no active stage; a seal would let nothing pass.")
@@ -83,6 +84,20 @@ def wanted(
     if nulls is None:
         nulls = before.nulls if before else True
     return Passing(meaning_of.version, stages, tuple(allowed), nulls)
+
+
+def require_own_table(target: Target, done: str, by: str) -> None:
+    """Check that the column stands in its model's own table.
+
+    Raises:
+        SealRefused: rows of other models stand there too, and would be bound with it.
+    """
+    if target.links:
+        raise SealRefused(
+            f"{target.label} cannot be {done}: its model inherits the column from the table "
+            f"{target.table}, and {by} there would bind the rows of other models too. Run plans of it "
+            "as often as needed, or make the column of the parent's model the target."
+        )
 
 
 def _hold_readable(target: Target, meaning_of: Snapshot) -> None:

@@ -32,6 +32,12 @@ def reopen(run: Run) -> None:
     )
 
 
+def newest_sweep_changed(run: Run) -> bool:
+    """Return whether the newest pass over the rows has changed any."""
+    batches = Batch.objects.filter(run=run, direction=Direction.FORWARD, sweep=_newest_sweep(run))
+    return batches.filter(changed__gt=0).exists()
+
+
 def divide_rollback(run: Run, plan: RollbackPlan) -> None:
     """Divide what the run changed into shards of about as many entries each."""
     batches = Batch.objects.filter(run=run, direction=Direction.FORWARD, sweep=0, changed__gt=0)

@@ -48,7 +48,7 @@ _CHANGED_BY_MAP = """, changed AS (
       FROM unnest(%(sources)s::text[], %(olds)s::text[], %(news)s::text[])
            WITH ORDINALITY AS w(_source, _old, _new, _pair)
      WHERE t.{key} >= (SELECT first FROM seen) AND t.{key} <= (SELECT last FROM seen)
-       AND {value} = w._old{same_source} AND {rows}
+       AND {value} = w._old{same_source} AND {rows} AND t.{key} <> ALL(%(apart)s::{key_type}[])
     RETURNING t.{key} AS k, w._pair AS pair, {other} AS other
 )"""
 
@@ -156,7 +156,8 @@ SELECT p.sweep, a.position, p.number + (s.rows > 0)::int, p.lower, p.upper, a.fi
 
 _QUARANTINED = f""", kept AS (
     INSERT INTO stageapp_quarantinedrow (run_id, direction, shard, row_key, value, error, created_at)
-    SELECT p.run_id, p.direction, p.shard, t.{{key}}::text, left({{value}}, 1000), left(%(error)s, 2000), now()
+    SELECT p.run_id, p.direction, p.shard, t.{{key}}::text, left(coalesce({{value}}, ''), 1000),
+           left(%(error)s, 2000), now()
       FROM place p, {{table}} t WHERE t.{{key}} = (SELECT last FROM seen)
 ), moved AS (
     UPDATE stageapp_checkpoint c
@@ -168,10 +169,60 @@ SELECT p.sweep, coalesce(s.last::text, p.position), p.number, p.lower, p.upper, 
   FROM place p, seen s"""
 
 
+# In the place of a batch's undoing: the row that it would begin with is passed over.
+_NOT_GIVEN_BACK = f""", after AS (
+    SELECT CASE WHEN u.id IS NULL THEN p.position WHEN s.rows < u.most THEN u.id::text
+                ELSE u.id || ':' || s.last END AS position,
+           u.id IS NULL AS finished
+      FROM place p CROSS JOIN seen s LEFT JOIN undone u ON true
+), kept AS (
+    INSERT INTO stageapp_quarantinedrow (run_id, direction, shard, row_key, value, error, created_at)
+    SELECT p.run_id, p.direction, p.shard, t.{{key}}::text, left(coalesce({{value}}, ''), 1000),
+           left(%(error)s, 2000), now()
+      FROM place p, {{table}} t WHERE t.{{key}} = (SELECT last FROM seen)
+), moved AS (
+    UPDATE stageapp_checkpoint c
+       SET position = a.position, finished = a.finished, scanned = c.scanned + s.rows,
+           quarantined = c.quarantined + s.rows, updated_at = clock_timestamp(), {claims.RENEWED}
+      FROM place p, seen s, after a WHERE c.id = p.id
+)
+SELECT p.sweep, a.position, p.number, p.lower, p.upper, a.finished, s.rows, 0, 0
+  FROM place p, seen s, after a"""
+
+_NEXT_ROW = """
+SELECT p.sweep, coalesce(s.last::text, p.position), p.number, p.lower, p.upper, s.rows = 0,
+       s.rows, 0, 0, s.last::text, (SELECT {value} FROM {table} t WHERE t.{key} = s.last)
+  FROM place p, seen s"""
+
+# A row that no lease holds: its shard is the one with its key. A rollback has counted it as changed
+# since, which it is not.
+_SET_APART = """
+WITH shard AS (
+    SELECT c.id, c.run_id, c.direction, c.shard
+      FROM stageapp_checkpoint c JOIN stageapp_run r ON r.id = c.run_id
+     WHERE c.run_id = %(run)s AND c.direction = %(direction)s AND c.round = %(round)s
+       AND r.state = %(state)s
+       AND (%(key)s::{type} > nullif(c.lower, '')::{type}) IS NOT FALSE
+       AND (%(key)s::{type} <= nullif(c.upper, '')::{type}) IS NOT FALSE
+       AND NOT EXISTS (
+           SELECT FROM stageapp_quarantinedrow q
+            WHERE q.run_id = c.run_id AND q.direction = c.direction AND q.row_key = %(key)s)
+     ORDER BY c.shard LIMIT 1
+), kept AS (
+    INSERT INTO stageapp_quarantinedrow (run_id, direction, shard, row_key, value, error, created_at)
+    SELECT run_id, direction, shard, %(key)s, left(%(value)s, 1000), left(%(error)s, 2000), now()
+      FROM shard
+)
+UPDATE stageapp_checkpoint c
+   SET quarantined = c.quarantined + 1, skipped = c.skipped - (c.skipped > 0)::int,
+       updated_at = clock_timestamp()
+  FROM shard s WHERE c.id = s.id"""
+
+
 def forward(target: Target) -> str:
     """Return the statement that changes the next rows of a shard by the map, and moves its checkpoint.
 
-    Parameters: checkpoint, token, state, size, sources, olds, news.
+    Parameters: checkpoint, token, state, size, sources, olds, news, apart.
     """
     return _forward(target, _PLACE, _SAVED)
 
@@ -179,7 +230,7 @@ def forward(target: Target) -> str:
 def dry(target: Target) -> str:
     """Return the statement that does the same from a given place, and moves nothing; to be rolled back.
 
-    Parameters: sweep, position, number, lower, upper, size, sources, olds, news.
+    Parameters: sweep, position, number, lower, upper, size, sources, olds, news, apart.
     """
     return _forward(target, _GIVEN_PLACE, "")
 
@@ -191,20 +242,33 @@ def rollback(target: Target, *, again: bool) -> str:
     Parameters: checkpoint, token, state, size, run, first, until, value.
     """
     names = _names(target, new="new")
+    return "".join(
+        [
+            _undoing(target, names, again=again), _CHANGED_BY_UNDO.format(**names),
+            _LOGGED.format(pairs=_PAIRS_OF_UNDO, **names), _AFTER_UNDOING, _SAVED, _RESULT,
+        ]
+    )  # fmt: skip
+
+
+def skip_undoing(target: Target, *, again: bool) -> str:
+    """Return the statement that puts the row which a rollback would begin with into quarantine.
+
+    Parameters: those of `rollback` (size is 1), error.
+    """
+    names = _names(target, new="new")
+    return _undoing(target, names, again=again) + _NOT_GIVEN_BACK.format(**names)
+
+
+def _undoing(target: Target, names: dict[str, Any], *, again: bool) -> str:
+    """Return the part that finds what a rollback undoes next."""
     undone = _UNDONE.format(
         rest=REST, newest=_NEWEST,
         low=f"stageapp_place(nullif(lower, '')::{target.stored_key})",
         high=f"stageapp_place(nullif(upper, '')::{target.stored_key})",
     )  # fmt: skip
     wanted = _WANTED.format(not_undone=_NOT_UNDONE.format(**names) if again else "", **names)
-    return "".join(
-        [
-            f"WITH place AS MATERIALIZED ({_PLACE}\n)",
-            _ENDS.format(position="split_part(position, ':', 2)", type=target.stored_key),
-            undone, wanted, _CHANGED_BY_UNDO.format(**names), _LOGGED.format(pairs=_PAIRS_OF_UNDO, **names),
-            _AFTER_UNDOING, _SAVED, _RESULT,
-        ]
-    )  # fmt: skip
+    ends = _ENDS.format(position="split_part(position, ':', 2)", type=target.stored_key)
+    return f"WITH place AS MATERIALIZED ({_PLACE}\n){ends}{undone}{wanted}"
 
 
 def skip_row(target: Target) -> str:
@@ -215,10 +279,26 @@ def skip_row(target: Target) -> str:
     return _start(target, _PLACE) + _QUARANTINED.format(**_names(target, new=""))
 
 
+def next_row(target: Target) -> str:
+    """Return the statement that reads the row which a batch from a given place would begin with.
+
+    Parameters: sweep, position, number, lower, upper, size (which is 1).
+    """
+    return _start(target, _GIVEN_PLACE) + _NEXT_ROW.format(**_names(target, new=""))
+
+
+def set_apart(target: Target) -> str:
+    """Return the statement that puts a row into quarantine which no shard in hand is at.
+
+    Parameters: run, direction, round, state, key, value, error.
+    """
+    return _SET_APART.format(type=target.stored_key)
+
+
 def _forward(target: Target, place: str, saved: str) -> str:
     names = _names(target, new="_new")
     same_source = f" AND {target.source('t')} = w._source" if target.source_column else ""
-    changed = _CHANGED_BY_MAP.format(same_source=same_source, rows=target.rows, **names)
+    changed = _CHANGED_BY_MAP.format(same_source=same_source, rows=target.rows_of("t"), **names)
     logged = _LOGGED.format(pairs=_PAIRS_OF_MAP, **names)
     return "".join([_start(target, place), changed, logged, _AFTER_CHANGES, saved, _RESULT])
 
@@ -232,6 +312,7 @@ def _names(target: Target, *, new: str) -> dict[str, Any]:
     array, value = target.array, target.value("t")
     return {
         "table": target.table, "column": target.column, "key": target.key, "value": value, "array": array,
+        "key_type": target.key_type,
         "touch": f", {target.touched} = now()" if target.touched else "", "keys": _KEYS[array],
         "first": _FIRST[array], "last": _LAST[array], "least": _LEAST[array], "greatest": _GREATEST[array],
         "other": _OTHER.format(value=value, new=new),

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, models, router
 
 from stageapp import conf
 from stageapp.normalization.errors import Ambiguous, TargetError
@@ -24,6 +25,15 @@ _FORMS = ("slug", "label")
 
 
 @dataclass(frozen=True)
+class Link:
+    """How a table of multi-table inheritance extends its parent's; names are quoted for SQL."""
+
+    table: str
+    column: str
+    parent_column: str
+
+
+@dataclass(frozen=True)
 class Target:
     """One column, with its names quoted for SQL."""
 
@@ -36,6 +46,8 @@ class Target:
     where: str = ""  # SQL of the rows that belong to the target; empty: all
     form: str = "slug"  # what is stored of a stage
     touched: str = ""  # the column that a change sets to the time; empty: none
+    # From the column's table down to the model's own, where that inherits the column.
+    links: tuple[Link, ...] = ()
 
     @property
     def array(self) -> str:
@@ -50,7 +62,24 @@ class Target:
     @property
     def rows(self) -> str:
         """Return the SQL condition of the rows that belong to the target."""
-        return f"({self.where})" if self.where else "true"
+        return self.rows_of(self.table)
+
+    def rows_of(self, table: str) -> str:
+        """Return the same where the statement calls the table by another name."""
+        own = [f"({self.where})"] if self.where else []
+        return " AND ".join([*own, *self._extended_by(table, self.links)]) or "true"
+
+    def _extended_by(self, table: str, links: Sequence[Link]) -> list[str]:
+        """Return the condition that a row has one in each table below: others are not the target's.
+
+        It is a look into an index for each row. A join would read the child table for each batch.
+        """
+        if not links:
+            return []
+        link, alias = links[0], f"kin{len(links)}"
+        is_its_parent = f"{alias}.{link.column} = {table}.{link.parent_column}"
+        below = " AND ".join([is_its_parent, *self._extended_by(alias, links[1:])])
+        return [f"(SELECT true FROM {link.table} AS {alias} WHERE {below} LIMIT 1)"]
 
     def value(self, table: str) -> str:
         """Return the SQL of a row's value, compared byte by byte whatever the column's collation says is equal."""
@@ -85,23 +114,26 @@ def resolve(label: str) -> Target:
     """Return the target of a configured `app.Model.field`.
 
     Raises:
-        TargetError: it is not in STAGE_TARGETS, does not exist, is no text, its key is not keyset-friendly, or one of
-            its options makes no sense.
+        TargetError: it is not in STAGE_TARGETS, does not exist, is no text, its key is not keyset-friendly, a router
+            keeps it in another database, or one of its options makes no sense.
     """
     if label not in conf.targets():
         raise TargetError(
             f"{label} is not a target. Configured are: {', '.join(conf.targets()) or 'none'}. "
             "Add it to STAGE_TARGETS as app.Model.field."
         )
-    model, field = _field_of(label)
-    key = _primary_key(model)
+    named, field = field_of(label)
+    model = field.model  # an inherited field stands in its parent's table
+    _check_database(label, named, model)
+    key, key_type = _primary_key(model)
     quote = connection.ops.quote_name
     return Target(
         label=label,
         table=quote(model._meta.db_table),
         column=quote(str(field.column)),
         key=quote(str(key.column)),
-        key_type=str(key.rel_db_type(connection)),
+        key_type=key_type,
+        links=_links(named, model),
         **_options(label, model),
     )
 
@@ -121,7 +153,12 @@ def default_label() -> str:
     return labels[0]
 
 
-def _field_of(label: str) -> tuple[type[models.Model], AnyField]:
+def field_of(label: str) -> tuple[type[models.Model], AnyField]:
+    """Return the model and the field that a label names.
+
+    Raises:
+        TargetError: there is none, or it is no text.
+    """
     try:
         app, model_name, field_name = label.split(".")
         model = apps.get_model(app, model_name)
@@ -130,7 +167,41 @@ def _field_of(label: str) -> tuple[type[models.Model], AnyField]:
         raise TargetError(f"STAGE_TARGETS names {label}, which is no app.Model.field: {error}") from None
     if not isinstance(field, _TEXT):
         raise TargetError(f"{label} is a {type(field).__name__}; only text columns can be normalized.")
-    return field.model, field  # an inherited field stands in its parent's table
+    return model, field
+
+
+def _check_database(label: str, *models_: type[models.Model]) -> None:
+    for model in models_:
+        for alias in (router.db_for_write(model), router.db_for_read(model)):
+            if not _is_ours(alias):
+                raise TargetError(
+                    f"{label} is in the database {alias}: DATABASE_ROUTERS sends {model._meta.label} "
+                    "there. A run, its log and its checkpoint share a transaction, so a target has "
+                    f"to be in {DEFAULT_DB_ALIAS}. Take it out of STAGE_TARGETS, or normalize it "
+                    f"with an installation on {alias}."
+                )
+
+
+def _is_ours(alias: str) -> bool:
+    """Return whether it is our database, or a replica of it as Django's tests declare one."""
+    return alias == DEFAULT_DB_ALIAS or (
+        settings.DATABASES.get(alias, {}).get("TEST", {}).get("MIRROR") == DEFAULT_DB_ALIAS
+    )
+
+
+def _links(named: type[models.Model], owner: type[models.Model]) -> tuple[Link, ...]:
+    """Return the links from the table that holds the column down to the named model's own."""
+    quote, links = connection.ops.quote_name, list[Link]()
+    below = named._meta.concrete_model
+    while below is not None and below is not owner:
+        to_parent = below._meta.get_ancestor_link(owner)
+        if to_parent is None:
+            break
+        parent = to_parent.target_field
+        table, column = quote(below._meta.db_table), quote(str(to_parent.column))
+        links.insert(0, Link(table, column, quote(str(parent.column))))
+        below = parent.model
+    return tuple(links)
 
 
 def _options(label: str, model: type[models.Model]) -> dict[str, str]:
@@ -166,10 +237,13 @@ def _column(label: str, model: type[models.Model], name: str | None, kinds: Any,
     return connection.ops.quote_name(str(field.column))
 
 
-def _primary_key(model: type[models.Model]) -> AnyField:
-    key = model._meta.pk
-    if not isinstance(key, _KEY_FIELDS):
+def _primary_key(model: type[models.Model]) -> tuple[AnyField, str]:
+    """Return the key and its SQL type; a key that refers to another model's has that one's type."""
+    key = plain = model._meta.pk
+    while isinstance(plain, models.ForeignKey):  # a one-to-one field is one
+        plain = plain.target_field
+    if key is None or not isinstance(plain, _KEY_FIELDS):
         raise TargetError(
-            f"The primary key of {model._meta.label} is a {type(key).__name__}; batches need an integer or UUID key."
+            f"The primary key of {model._meta.label} is a {type(plain).__name__}; batches need an integer or UUID key."
         )
-    return key
+    return key, str(plain.rel_db_type(connection))

@@ -10,7 +10,7 @@ from stageapp.models.normalization import UNFINISHED, Plan, Run, State
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, trial_sample, trial_tries, verify, worker
 from stageapp.normalization.change import Change
-from stageapp.normalization.errors import NormalizationError, PreflightRefused
+from stageapp.normalization.errors import NormalizationError, PreflightRefused, TooManyQuarantined
 from stageapp.normalization.targets import Target, resolve
 from stageapp.normalization.trial_compare import Before
 
@@ -105,7 +105,7 @@ def _advance(run: Run) -> str:
     """Work on the run to its end; return what the database raised, if it did."""
     try:
         worker.advance(run)
-    except DatabaseError as error:
+    except (DatabaseError, TooManyQuarantined) as error:
         return str(error).strip()
     return ""
 

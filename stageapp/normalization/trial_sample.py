@@ -51,7 +51,7 @@ def keep(target: Target, percent: float, changes: Sequence[Change], unplanned: S
 def _take_out(target: Target, percent: float, changes: Sequence[Change], unplanned: Sequence[Change]) -> None:
     names = {
         "key": target.key, "table": target.table, "column": target.column, "source": target.source("t"),
-        "rows": target.rows,
+        "rows": target.rows_of("t"),
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute("CREATE TEMPORARY TABLE stage_trial_first ON COMMIT DROP AS " + _FIRST.format(**names), [

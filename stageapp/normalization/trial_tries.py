@@ -13,9 +13,10 @@ from stageapp.normalization.targets import Target
 
 _LONGEST = 300  # characters of what was raised
 _FIRST = """
-SELECT DISTINCT ON (w.source, w.old) w.source, w.old, t.{key}::text
-  FROM {table} t JOIN unnest(%s::text[], %s::text[]) AS w(source, old) ON t.{column} = w.old AND {source} = w.source
- ORDER BY w.source, w.old, t.{key}
+SELECT DISTINCT ON (w._source, w._old) w._source, w._old, t.{key}::text
+  FROM {table} t JOIN unnest(%s::text[], %s::text[]) AS w(_source, _old)
+    ON t.{column} = w._old AND {source} = w._source AND {rows}
+ ORDER BY w._source, w._old, t.{key}
 """
 _TRIGGERS = """
 SELECT tgname FROM pg_trigger
@@ -41,7 +42,13 @@ def each(target: Target, changes: Sequence[Change]) -> tuple[list[dict[str, str]
 
 
 def _first_keys(target: Target, changes: Sequence[Change]) -> dict[tuple[str, str], str]:
-    query = _FIRST.format(key=target.key, table=target.table, column=target.column, source=target.source("t"))
+    query = _FIRST.format(
+        key=target.key,
+        table=target.table,
+        column=target.column,
+        source=target.source("t"),
+        rows=target.rows_of("t"),
+    )
     with connection.cursor() as cursor:
         cursor.execute(query, [[change.source for change in changes], [change.old for change in changes]])
         return {(source, old): key for source, old, key in cursor.fetchall()}

@@ -25,7 +25,7 @@ def distinct_values(target: Target, *, besides: Sequence[str] = (), seconds: flo
     """
     sql = (
         f"SELECT {target.source()}, {target.column}, count(*) FROM {target.table} "
-        f"WHERE {target.rows} AND {target.column} <> ALL(%s) "
+        f"WHERE {target.rows} AND {target.column} IS NOT NULL AND {target.column} <> ALL(%s) "
         f"GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT {MOST_VALUES}"
     )
     return read(target, sql, [list(besides)], seconds=seconds)

@@ -71,7 +71,7 @@ def verify(run: Run, *, full: bool = False) -> dict[str, Any]:
         "rows_as_written": sum(pair["as_written"] for pair in by_pair),
         "rows_changed_since": sum(pair["changed_since"] for pair in by_pair),
         "rows_deleted_since": sum(pair["deleted_since"] for pair in by_pair),
-        "quarantined": run.quarantine.count(),
+        "quarantined": run.quarantine.filter(direction=Direction.FORWARD).count(),
         "pairs": by_pair,
     }
     return found | ({"different": list(_different(run, target))} if full else {})
@@ -79,14 +79,33 @@ def verify(run: Run, *, full: bool = False) -> dict[str, Any]:
 
 def rows_left(run: Run, target: Target) -> int:
     """Return how many rows still hold a spelling of the plan, besides those in quarantine."""
-    condition, olds = target.holds_any([(change.source, change.old) for change in plans.changes(run.plan)])
-    apart = list(run.quarantine.values_list("row_key", flat=True))
+    condition, parameters = _left(run, target)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {target.table} WHERE {condition}", parameters)
+        return int(cursor.fetchone()[0])
+
+
+def first_left(run: Run, target: Target, *, limit: int) -> list[tuple[str, str, str]]:
+    """Return the (key, source, value) of the first of them."""
+    condition, parameters = _left(run, target)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT count(*) FROM {target.table} WHERE {condition} AND {target.key} <> ALL(%s::{target.stored_key}[])",
-            [*olds, apart],
+            f"SELECT {target.key}::text, {target.source()}, {target.column} FROM {target.table} "
+            f"WHERE {condition} ORDER BY {target.table}.{target.key} LIMIT %s",
+            [*parameters, limit],
         )
-        return int(cursor.fetchone()[0])
+        return list(cursor.fetchall())
+
+
+def set_apart(run: Run) -> list[str]:
+    """Return the keys of the rows that the run could not change."""
+    apart = run.quarantine.filter(direction=Direction.FORWARD)
+    return list(apart.values_list("row_key", flat=True))
+
+
+def _left(run: Run, target: Target) -> tuple[str, list[Any]]:
+    condition, olds = target.holds_any([(change.source, change.old) for change in plans.changes(run.plan)])
+    return f"{condition} AND {target.key} <> ALL(%s::{target.stored_key}[])", [*olds, set_apart(run)]
 
 
 def _compare(run: Run, target: Target) -> list[dict[str, Any]]:

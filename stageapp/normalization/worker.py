@@ -13,11 +13,17 @@ from django.db import DatabaseError, transaction
 from stageapp import conf
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import Run, State
-from stageapp.normalization import attempts, batches, claims, runs, shards, verify
+from stageapp.normalization import attempts, batches, claims, refusals, runs, shards, verify
 from stageapp.normalization.attempts import Report, Work
 from stageapp.normalization.batches import Cursor, LostClaim, Result
 from stageapp.normalization.claims import name
-from stageapp.normalization.errors import IllegalMove, NormalizationError, RunBusy, TooManyQuarantined
+from stageapp.normalization.errors import (
+    IllegalMove,
+    NormalizationError,
+    RunBusy,
+    TargetError,
+    TooManyQuarantined,
+)
 from stageapp.normalization.throttle import WAIT_SECONDS
 
 __all__ = ["advance", "dry_run", "name", "run_at_once"]
@@ -39,6 +45,7 @@ def advance(
     Raises:
         RunBusy: other workers hold all there is to do.
         TooManyQuarantined: the database refuses more rows than may be.
+        TargetError: the target or its table is not what a run can work on any more.
         django.db.DatabaseError: a batch failed beyond its retries, or the database stayed away through them.
     """
     work = Work(run, report)
@@ -47,7 +54,7 @@ def advance(
         try:
             while _step(work) and not stop() and (deadline is None or time.monotonic() < deadline):
                 work.rest()
-        except (DatabaseError, TooManyQuarantined) as error:
+        except (DatabaseError, TargetError, TooManyQuarantined) as error:
             attempts.give_up(work, error)
             raise
         finally:
@@ -83,21 +90,36 @@ def run_at_once(run: Run, *, actor: str, reason: str, override: str = "", report
     return run
 
 
-def dry_run(run: Run, *, report: Report = lambda _: None) -> dict[str, int]:
-    """Do what a run would do, each batch rolled back; return the rows scanned and the rows that would change.
+def dry_run(run: Run, *, report: Report = lambda _: None) -> dict[str, Any]:
+    """Do what a run would do, each batch rolled back.
+
+    Return the rows `scanned`, how many `would_change`, and in `quarantined` of each row that is
+    refused its key, its value and the database's error.
 
     Raises:
+        TooManyQuarantined: the database refuses more rows than may be.
+        TargetError: the target or its table is not what a run can work on.
         django.db.DatabaseError: a batch failed beyond its retries.
     """
     work = Work(run, report)
-    total = {"scanned": 0, "would_change": 0}
+    scanned, would_change, apart = 0, 0, list[dict[str, str | None]]()
     cursor = Cursor()
+
+    def skip(error: str) -> Result:
+        result, key, value = batches.next_row(work.target, cursor)
+        if key is not None:
+            apart.append({"row": key, "value": value, "error": error})
+        refusals.require_few(len(apart), scanned, error)
+        return result
+
     while not cursor.finished:
-        result = work.batch(partial(batches.dry, run.pk, work.target, work.changes, cursor))
-        cursor = result.cursor
-        total["scanned"] += result.scanned
-        total["would_change"] += result.changed
-    return total
+        result = work.batch(partial(batches.dry, run.pk, work.target, work.changes, cursor), skip)
+        # If neither, a smaller batch begins at the same place.
+        if result.scanned or result.cursor.finished:
+            cursor = result.cursor
+        scanned += result.scanned
+        would_change += result.changed
+    return {"scanned": scanned, "would_change": would_change, "quarantined": apart}
 
 
 def _step(work: Work) -> bool:
@@ -163,7 +185,11 @@ def _close(work: Work) -> bool:
         return _leave(work)
     if _divide_what_an_older_release_began(work):
         return True
-    if run.sweeps_left and verify.rows_left(run, work.target):
+    left = verify.rows_left(run, work.target)
+    gets_on = run.sweeps_left and shards.newest_sweep_changed(run)
+    if left and not gets_on and work.set_kept_rows_apart():
+        return True
+    if run.sweeps_left and left:
         with transaction.atomic():
             if Run.objects.filter(pk=run.pk, sweeps_left=run.sweeps_left).update(sweeps_left=run.sweeps_left - 1):
                 shards.reopen(run)
@@ -189,17 +215,22 @@ def _backward(work: Work) -> bool:
     if not work.take(Direction.ROLLBACK, round=plan.round):
         if shards.unfinished(work.run, Direction.ROLLBACK, round=plan.round):
             return _leave(work)
+        if work.set_kept_undone_rows_apart():
+            return True
         runs.end_rollback(work.run, actor=name())
         return False
     write = partial(_undo, work, plan.scope, again=plan.round > 1)
-    if work.batch(write).cursor.finished:
+    if work.batch(write, work.skip_undoing).cursor.finished:
         work.let_go()
     return True
 
 
 def _write(work: Work, limits: batches.Limits) -> Result:
     assert work.lease is not None
-    return batches.forward(work.lease, work.target, work.changes, limits)
+    apart: list[str] = []
+    if work.lease.sweep:  # what a pass before has set apart stands in quarantine once
+        apart = verify.set_apart(work.run)
+    return batches.forward(work.lease, work.target, work.changes, limits, apart)
 
 
 def _undo(work: Work, scope: dict[str, Any], limits: batches.Limits, *, again: bool) -> Result:

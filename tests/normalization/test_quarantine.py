@@ -5,7 +5,7 @@ import pytest
 from stageapp.models import PortfolioCompany, QuarantinedRow
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, batches, claims, worker
+from stageapp.normalization import attempts, batches, claims, refusals, worker
 from stageapp.normalization.errors import TooManyQuarantined
 from stageapp.normalization.targets import resolve
 from tests.normalization.evidence import LABEL, assert_i1, column, sql
@@ -41,7 +41,7 @@ def test_too_many_poison_rows_stop_the_run_which_goes_on_once_the_cause_is_gone(
     refusing()
     with pytest.raises(TooManyQuarantined, match="no fault of single rows"):
         worker.advance(run)
-    assert (run.state, run.quarantine.count()) == (State.FAILED, attempts.QUARANTINE_FREE + 1)
+    assert (run.state, run.quarantine.count()) == (State.FAILED, refusals.QUARANTINE_FREE + 1)
     assert "no_series_a" in run.last_error
 
 

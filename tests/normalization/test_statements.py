@@ -28,7 +28,7 @@ def test_rows_are_walked_by_the_primary_key_alone(fill, pairs):
     place = {"sweep": 0, "position": "", "number": 1, "lower": "", "upper": "", "size": 2000}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SELECT {batches._calls(batches._FORWARD)}")
-        changes = {"sources": [""] * pairs, "olds": olds, "news": olds}
+        changes = {"sources": [""] * pairs, "olds": olds, "news": olds, "apart": []}
         cursor.execute(f"EXPLAIN (FORMAT JSON) {statements.dry(resolve(LABEL))}", place | changes)
         found = cursor.fetchone()[0]
     [written] = [

@@ -255,8 +255,7 @@ class Command(SealVerbs):
     def _dry_run(self, run: Run, options: dict[str, Any]) -> None:
         with _bar(run, quiet=options["json"]) as advance_bar:
             found = worker.dry_run(run, report=advance_bar)
-        lines = [f"Dry run: of {found['scanned']:,} rows {found['would_change']:,} would change. Nothing was kept."]
-        self._print(found, lines, options)
+        self._print(found, report.dry_run_lines(found), options)
 
     def _trial(self, run: Run, options: dict[str, Any]) -> None:
         found = trial_report.carry_out(run.plan, options["trial"], quiet=options["json"])
