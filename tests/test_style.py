@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
-MAX_FILE_LINES = 350
+MAX_FILE_LINES = 450
 MEDIAN_FILE_LINES = 80
 MEDIAN_FUNCTION_LINES = 8
 P90_FUNCTION_LINES = 25

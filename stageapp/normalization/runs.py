@@ -9,6 +9,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from stageapp import conf, events, vocabulary
+from stageapp.models.batches import Direction
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Run, RunMove, State
 from stageapp.normalization import claims, preflight, rollbacks, safety, seal_state, shards, targets
 from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy, SecondApproverNeeded
@@ -308,7 +309,8 @@ def fail(run: Run, error: str, *, actor: str) -> None:
 
 def quarantine_share(run: Run) -> tuple[int, int]:
     """Return how many rows of a run are in quarantine, and how many it has looked at."""
-    found = run.checkpoints.aggregate(quarantined=Sum("quarantined"), scanned=Sum("scanned"))
+    shards = run.checkpoints.exclude(direction=Direction.VERIFY)  # which looks at every row once more
+    found = shards.aggregate(quarantined=Sum("quarantined"), scanned=Sum("scanned"))
     return found["quarantined"] or 0, found["scanned"] or 0
 
 
