@@ -21,11 +21,16 @@ PAGE = "admin:stageapp_modeproposal_changelist"
 class ModeProposalAdmin(PageAdmin):
     """Who proposed to enforce for whom, and what came of it."""
 
-    list_display = ["id", "percent", "actor", "reason", "override_reason", "status", "approved_by", "created_at"]
+    list_display = ["id", "percent", "actor", "reason", "override_reason", "stands", "approved_by", "created_at"]
     list_filter = ["status"]
     sortable_by = ()
     list_per_page = 25
     page_template = "proposal.html"
+
+    @admin.display(description="status", ordering="status")
+    def stands(self, proposal: ModeProposal) -> str:
+        """Return where it stands; one that the mode has overtaken waits for nobody."""
+        return proposals.status_in_words(proposal)
 
     def get_urls(self) -> list[URLPattern]:
         """Add approve and withdraw."""
@@ -39,7 +44,9 @@ class ModeProposalAdmin(PageAdmin):
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return the proposal, and whether its own maker looks at it."""
         mine = same_person(row.actor, request.user.get_username())
-        return {"proposal": row, "mine": mine, "title": f"Proposal {row.pk}"}
+        waits = row in proposals.waiting()
+        stands = proposals.status_in_words(row)
+        return {"proposal": row, "mine": mine, "waits": waits, "stands": stands, "title": f"Proposal {row.pk}"}
 
     def approve_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Approve it, which changes the mode."""

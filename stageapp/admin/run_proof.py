@@ -8,15 +8,15 @@ from stageapp.durations import ago, span
 from stageapp.models.normalization import Run, State
 from stageapp.models.proofs import Verification, VerificationJob
 from stageapp.normalization import proof, verification_jobs
+from stageapp.normalization.proof import Proof
 
 _SHOWN = 20  # verifications; the newest counts
 _UNFINISHED = (State.PLANNED, State.APPROVED)
 
 
-def context(run: Run) -> dict[str, Any]:
+def context(run: Run, known: Proof) -> dict[str, Any]:
     """Return the verifications with their age, and what the newest found that the run did not do."""
     made = proof.history(run)[:_SHOWN]
-    known = proof.of_run(run)
     return {
         "verifications": [_told(one, known.now) for one in made],
         "not_done": _not_done(run, made[0]) if made and run.state not in _UNFINISHED else [],

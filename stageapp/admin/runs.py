@@ -21,7 +21,7 @@ from stageapp.admin.seal_actions import standing
 from stageapp.admin.site import site
 from stageapp.models.normalization import ACTIVE, Run
 from stageapp.models.proofs import VerificationJob
-from stageapp.normalization import audit, drain, proof, runs, targets, throttling, verification_jobs
+from stageapp.normalization import audit, drain, proof, runs, targets, throttling
 from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.progress import progress
 from stageapp.tasks import nudge, work_on_verification
@@ -56,13 +56,14 @@ class RunAdmin(PageAdmin):
 
     def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
         """Return the run, its history and its buttons."""
+        live = _live(request, row)
         return {
-            **_live(request, row),
+            **live,
             "title": f"Run {row.pk}",
             "standing": standing(request, row.target),
             "moves": row.moves.order_by("-id"),
             "shards": run_shards.rows(row),
-            **run_proof.context(row),
+            **run_proof.context(row, live["proof"]),
             "quarantine": row.quarantine.all()[:QUARANTINED],
             "rollbacks": row.rollbacks.order_by("-round"),
             "may_tune": row.state not in run_tuning.OVER and request.user.has_perm("stageapp.operate_run"),
@@ -158,11 +159,12 @@ def _tune(run: Run, who: str, **wanted: Any) -> None:
 
 
 def _live(request: HttpRequest, run: Run) -> dict[str, Any]:
+    job = run_proof.job(run)
     return {
         "run": run,
         "progress": progress(run),
-        "active": run.state in ACTIVE or verification_jobs.active(run),
-        "job": run_proof.job(run),
+        "active": run.state in ACTIVE or bool(job and job["active"]),
+        "job": job,
         "proof": proof.of_run(run),
         "drain": drain.newest(),
         "operations": offered(request, run),

@@ -28,10 +28,7 @@ def run_complete(found: Measurements, wanted: GateThresholds) -> Gate:
 
 def _proof(proof: Proof) -> Condition:
     look = span(conf.drift_look_seconds())
-    threshold = (
-        "a run that is done and verified since the last change, and a drift look of the last "
-        f"{look} without a known spelling"
-    )
+    threshold = f"done, verified since the last change, and no drift in the last {look}"
     if proof.missing:
         return Condition(proof.target, threshold, None, Verdict.NO_DATA, proof.sentence)
     value = "stands" if proof.stands else "does not stand"

@@ -89,7 +89,7 @@ class Proof:
         if self.look is not None and not self.look.problem:
             parts.append(
                 f"the drift watch looked {ago(self.look.looked_at, self.now)} and found "
-                f"{self.look.known_rows:,} rows with known spellings"
+                f"{_rows(self.look.known_rows, '', '').strip()} with known spellings"
             )
         return "; ".join(parts)
 
@@ -152,7 +152,7 @@ def standing_run(label: str) -> Run | None:
 
 def history(run: Run) -> list[Verification]:
     """Return the verifications of a run, the newest first."""
-    return list(run.verifications.all())
+    return list(run.verifications.select_related("run__plan"))
 
 
 def _judged(label: str) -> Run | None:
@@ -227,20 +227,20 @@ def faults(made: Verification) -> Iterator[Doubt]:
             Remedy.UNDERSTAND,
         )
     if left := found.get("rows_left", 0):
-        yield Doubt(f"{left:,} rows hold spellings of the plan.", Remedy.PLAN)
+        yield Doubt(f"{_rows(left, 'holds', 'hold')} spellings of the plan.", Remedy.PLAN)
     if unplanned := found.get("rows_unplanned", 0):
         why = _why_unplanned(made, found.get("rows_arrived", 0))
-        yield Doubt(f"{unplanned:,} rows hold known spellings, and the plan {why}: plan again.", Remedy.PLAN)
+        yield Doubt(f"{_rows(unplanned, 'holds', 'hold')} known spellings, and the plan {why}: plan again.", Remedy.PLAN)
     if back := found.get("rows_given_back", 0):
-        yield Doubt(f"{back:,} rows hold their old spelling again, by a rollback.", Remedy.PLAN)
+        yield Doubt(f"{_rows(back, 'holds', 'hold')} the old spelling again, by a rollback.", Remedy.PLAN)
     if apart := found.get("quarantined", 0):
-        yield Doubt(f"{apart:,} rows are in quarantine: the database refused to change them.", Remedy.QUARANTINE)
+        yield Doubt(f"{_rows(apart, 'is', 'are')} in quarantine: the database refused the change.", Remedy.QUARANTINE)
 
 
 def _why_unplanned(made: Verification, arrived: int) -> str:
     planned = made.run.plan.vocabulary_version
     if arrived:
-        return f"was made before {arrived:,} rows arrived"
+        return f"was made before {_rows(arrived, 'arrived', 'arrived')}"
     if made.vocabulary_version != planned:
         return f"was made with vocabulary version {planned}"
     return "does not name them"
@@ -260,9 +260,9 @@ def withdrawn(made: Verification, now: datetime.datetime) -> Iterator[Doubt]:
         )
     writes = TargetWrite.objects.filter(target=label)
     if (number := writes.count() - made.writes) and (newest_write := writes.first()):
-        others = f", and {number - 1:,} other times" if number > 1 else ""
+        others = f", and {number - 1:,} more before that" if number > 1 else ""
         yield Doubt(
-            f"{newest_write.rows:,} rows were {newest_write.get_kind_display()} "
+            f"{_rows(newest_write.rows, 'was', 'were')} {newest_write.get_kind_display()} "
             f"{ago(newest_write.created_at, now)} by {newest_write.actor}{others}, after the verification.",
             Remedy.VERIFY,
         )
@@ -299,6 +299,10 @@ def _about_drift(
             f"The drift watch found {look.known_rows:,} rows with known spellings {ago(look.checked_at, now)}.",
             Remedy.PLAN,
         )
+
+
+def _rows(number: int, one: str, more: str) -> str:
+    return f"1 row {one}" if number == 1 else f"{number:,} rows {more}"
 
 
 def _batches(label: str) -> Any:

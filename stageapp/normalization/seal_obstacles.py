@@ -21,7 +21,8 @@ def evidence(label: str, found: Survey) -> str:
     now = proof.of_target(label)
     if said or now.run is None:
         return said or "no run was needed: no row holds a known spelling"
-    return f"no row holds a known spelling; {now.sentence}"
+    against = " ".join(doubt.text for doubt in now.doubts if not doubt.missing)
+    return "; ".join(filter(None, ["no row holds a known spelling", now.evidence, against]))
 
 
 def _about_run(label: str) -> str:

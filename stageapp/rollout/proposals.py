@@ -44,9 +44,8 @@ def approve(proposal: ModeProposal, person: Person, reason: str = "") -> ModeCha
     """
     if same_person(proposal.actor, person.name):
         raise SecondPersonNeeded("Whoever proposed it cannot approve it")
-    newest = modes.latest()
-    if proposal.status == "open" and newest.order != (proposal.epoch, proposal.version):
-        _end(proposal, "outdated", f"the mode is at version {newest.version} by now")
+    if why := _outdated(proposal):
+        _end(proposal, "outdated", why)
     if proposal.status != "open":
         raise ProposalError(f"The proposal is {proposal.status} ({proposal.ended_why}). Propose it again.")
     proposer = Person(proposal.actor, person.may)
@@ -68,6 +67,18 @@ def waiting() -> list[ModeProposal]:
     """Return the open proposals that still fit the mode in force, newest first."""
     newest = modes.latest()
     return list(ModeProposal.objects.filter(status="open", epoch=newest.epoch, version=newest.version))
+
+
+def status_in_words(proposal: ModeProposal) -> str:
+    """Return where a proposal stands; one for a mode that has changed since waits for nobody."""
+    return _outdated(proposal) or str(proposal.get_status_display())
+
+
+def _outdated(proposal: ModeProposal) -> str:
+    newest = modes.latest()
+    if proposal.status != "open" or newest.order == (proposal.epoch, proposal.version):
+        return ""
+    return f"outdated: the mode is at version {newest.version} by now; propose it again"
 
 
 def in_words(proposal: ModeProposal) -> ModeState:

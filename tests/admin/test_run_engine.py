@@ -266,5 +266,5 @@ def test_a_page_of_the_log_asks_a_bounded_number_of_things(done, browser_with, d
 def test_a_runs_page_asks_a_bounded_number_of_things(done, root, browser_of, django_assert_max_num_queries):
     for shard in range(1, 20):
         Checkpoint.objects.create(run=done, direction="forward", shard=shard)
-    with django_assert_max_num_queries(45):
+    with django_assert_max_num_queries(53):
         assert browser_of(root).get(at("change", done)).status_code == 200

@@ -39,7 +39,7 @@ def test_the_gate_says_what_it_asks_for_and_why_it_does_not_pass():
     gate = judged(readiness.run_complete, proofs=[proof("no", "?")])
     assert gate.deciding.shown == "does not stand"
     assert gate.deciding.why == "Doubt no. Doubt ?."
-    assert "a drift look of the last 2 min without a known spelling" in gate.deciding.threshold
+    assert "verified since the last change, and no drift in the last 2 min" in gate.deciding.threshold
     assert gate.document()["evidence"]["proofs"][0]["reasons"] == ["Doubt no.", "Doubt ?."]
 
 

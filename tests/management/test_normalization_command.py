@@ -38,7 +38,10 @@ def test_the_whole_way(fill):
     run = json.loads(out)  # fails unless stdout is exactly one document
     assert (run["state"], run["rows_changed"], run["rows_scanned"]) == ("done", 20, 40)
     assert call_json("verify")["ok"]
-    assert call_json("status") == run
+    again = call_json("status")
+    assert again["verification"]["ok"]
+    assert again["proof"]["verification"] == again["verification"]["verification"]
+    assert {**again, "verification": 0, "proof": 0} == {**run, "verification": 0, "proof": 0}
     assert call_json("rollback", "--foreground")["rows_changed"] == 20
     assert column_md5() == before
 
@@ -55,7 +58,9 @@ def test_a_plan_for_a_terminal_names_counts_reasons_and_the_next_step(fill):
 
 def test_a_plan_for_json_lists_every_spelling(planned):
     entries = {entry["raw"]: entry for entry in call_json("plan")["entries"]}
-    assert entries["Seed "] == {"raw": "Seed ", "source": "", "stage": "seed", "reason": None, "rows": 1}
+    assert entries["Seed "] == {
+        "raw": "Seed ", "source": "", "stage": "seed", "stored": "seed", "reason": None, "rows": 1,
+    }  # fmt: skip
     assert entries["nobody knows"]["reason"] == "unmapped"
     assert len(entries) == 4
 
@@ -168,11 +173,11 @@ def test_a_run_that_fails_exits_1_with_its_reason(planned):
     assert call_json("run", "--plan", planned, "--foreground")["state"] == "done"
 
 
-def test_verify_exits_1_when_rows_and_log_disagree(planned):
+def test_verify_exits_1_when_a_run_that_is_done_has_left_something(planned):
     call("run", "--plan", planned, "--foreground")
     assert "agree" in call("verify")
     PortfolioCompany.objects.filter(stage="seed").update(stage="Seed ")
-    with pytest.raises(CommandError, match="disagree"):
+    with pytest.raises(CommandError, match="Run 1 is done, and known spellings are left"):
         call("verify")
 
 
