@@ -230,7 +230,9 @@ def faults(made: Verification) -> Iterator[Doubt]:
         yield Doubt(f"{_rows(left, 'holds', 'hold')} spellings of the plan.", Remedy.PLAN)
     if unplanned := found.get("rows_unplanned", 0):
         why = _why_unplanned(made, found.get("rows_arrived", 0))
-        yield Doubt(f"{_rows(unplanned, 'holds', 'hold')} known spellings, and the plan {why}: plan again.", Remedy.PLAN)
+        yield Doubt(
+            f"{_rows(unplanned, 'holds', 'hold')} known spellings, and the plan {why}: plan again.", Remedy.PLAN
+        )
     if back := found.get("rows_given_back", 0):
         yield Doubt(f"{_rows(back, 'holds', 'hold')} the old spelling again, by a rollback.", Remedy.PLAN)
     if apart := found.get("quarantined", 0):

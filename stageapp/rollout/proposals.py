@@ -71,14 +71,15 @@ def waiting() -> list[ModeProposal]:
 
 def status_in_words(proposal: ModeProposal) -> str:
     """Return where a proposal stands; one for a mode that has changed since waits for nobody."""
-    return _outdated(proposal) or str(proposal.get_status_display())
+    why = _outdated(proposal)
+    return f"outdated: {why}" if why else str(proposal.get_status_display())
 
 
 def _outdated(proposal: ModeProposal) -> str:
     newest = modes.latest()
     if proposal.status != "open" or newest.order == (proposal.epoch, proposal.version):
         return ""
-    return f"outdated: the mode is at version {newest.version} by now; propose it again"
+    return f"the mode is at version {newest.version} by now"
 
 
 def in_words(proposal: ModeProposal) -> ModeState:
