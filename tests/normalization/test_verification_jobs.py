@@ -83,7 +83,7 @@ def test_what_goes_wrong_is_said_and_proves_nothing(done, settings):
     assert "is not a target" in job.said
 
 
-def test_a_job_whose_worker_was_killed_is_made_anew_and_nothing_of_it_counts(done):
+def test_a_job_whose_worker_was_killed_is_made_anew_and_nothing_of_it_counts(done, monkeypatch):
     run = done("Seed")
     job = jobs.request(run, **ME)
     with closing(connection.copy()) as another, another.cursor() as other:
@@ -99,8 +99,10 @@ def test_a_job_whose_worker_was_killed_is_made_anew_and_nothing_of_it_counts(don
     wait_for(lambda: jobs._held() == [], what="the end of the killed worker's session")
     assert state() == "working", "what nobody has noticed yet is shown as it is"
     silent()
-    tasks.nudge_forgotten_runs.run()
-    assert state() == "waiting"
+    asked = []
+    monkeypatch.setattr(tasks.work_on_verification, "delay", asked.append)
+    tasks.nudge_forgotten_runs()
+    assert (state(), asked) == ("waiting", [job.pk])
     assert Verification.objects.filter(by_run=False).count() == 0
     jobs.work(job.pk)
     assert (state(), Verification.objects.filter(by_run=False).count()) == ("done", 1)
