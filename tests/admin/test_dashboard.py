@@ -14,9 +14,9 @@ from stageapp.admin import site
 from stageapp.gates.judging import judge
 from stageapp.gates.verdicts import Verdict
 from stageapp.imports import import_companies
-from stageapp.models import DriftCheck, PortfolioCompany, Run
+from stageapp.models import DriftCheck, PortfolioCompany, Run, TargetWrite
 from stageapp.models.normalization import State
-from stageapp.normalization import runs, verification_jobs, worker
+from stageapp.normalization import proof, runs, verification_jobs, worker
 from stageapp.rollout.moves import next_step
 from stageapp.rollout.outlook import Outlook
 from stageapp.unknowns import records
@@ -226,3 +226,15 @@ def test_the_login_leads_to_no_other_site(root):
         assert answer.status_code == 302
         assert "evil" not in answer["location"]
         assert "javascript" not in answer["location"]
+
+
+def test_an_edit_of_a_stage_in_the_admin_withdraws_the_proof_and_one_of_a_name_does_not(proved, root, browser_of):
+    company = PortfolioCompany.objects.filter(stage="seed").first()
+    address = reverse("admin:stageapp_portfoliocompany_change", args=[company.pk])
+    form = {"fund": company.fund_id, "name": "Renamed", "stage": "seed", "sector": ""}
+    assert browser_of(root).post(address, form).status_code == 302
+    assert TargetWrite.objects.count() == 0
+    assert browser_of(root).post(address, {**form, "stage": "growth"}).status_code == 302
+    write = TargetWrite.objects.get()
+    assert (write.kind, write.rows, write.actor, write.reason) == ("edit", 1, "root", "edited in the admin")
+    assert proof.of_target(proved.target).doubts[0].text == "1 row was edited 1 s ago by root, after the verification."

@@ -215,3 +215,14 @@ def test_ctrl_c_in_a_rollback_says_how_to_go_on(fill):
     assert f"Go on with: normalization rollback {run.pk} --foreground" in err
     assert call_json("rollback", "--foreground")["state"] == "rolled_back"
     assert column_md5() == before
+
+
+def test_with_labels_a_plan_lists_no_label_that_stays_as_a_change(fill, settings):
+    settings.STAGE_TARGETS = ["stageapp.PortfolioCompany.stage?form=label"]
+    fill("Seed", "Seed", "seed", "series-a")
+    text = call("plan")
+    assert "4 rows in 3 spellings: 2 rows to change" in text
+    changes = text.partition("Would change")[2].partition("hash ")[0]
+    assert "'seed'" in changes
+    assert "→ Series A" in changes
+    assert "'Seed'" not in changes
