@@ -214,11 +214,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+STAGE_DRIFT_SECONDS = env.float("STAGE_DRIFT_SECONDS", default=60.0)
 CELERY_BEAT_SCHEDULE = {
     "nudge-forgotten-runs": {"task": "stageapp.tasks.nudge_forgotten_runs", "schedule": 15.0},
     "watch-drift": {
         "task": "stageapp.tasks.watch_drift",
-        "schedule": env.float("STAGE_DRIFT_SECONDS", default=60.0),
+        "schedule": STAGE_DRIFT_SECONDS,
     },
     "forget-old-sightings": {"task": "stageapp.tasks.forget_old_sightings", "schedule": 3600.0},
     # A message that no worker took in time is dropped: the next one says the same.

@@ -117,6 +117,11 @@ def drift_timeout_seconds() -> float:
     return float(settings.STAGE_DRIFT_TIMEOUT_SECONDS)
 
 
+def drift_look_seconds() -> float:
+    """Return how old the newest look of the drift watch may be to count, in seconds: two of its periods."""
+    return 2 * float(settings.STAGE_DRIFT_SECONDS)
+
+
 def internal_networks() -> list[str]:
     """Return the networks whose clients count as internal, in CIDR notation."""
     return list(settings.STAGE_INTERNAL_NETWORKS)

@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from stageapp import conf, events, vocabulary
 from stageapp.models.drift import DriftCheck
-from stageapp.models.normalization import Run, State
-from stageapp.normalization import targets
+from stageapp.models.normalization import Run
+from stageapp.models.proofs import TargetWrite
+from stageapp.normalization import proof, targets
 from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.targets import Target
 from stageapp.normalization.values import distinct_values
@@ -26,9 +27,6 @@ from stageapp.vocabulary import Snapshot
 # PostgreSQL's counters are a hint: a crash sets them back. So the rows are read now and then without one.
 READ_ANYWAY_AFTER = datetime.timedelta(hours=1)
 SHOWN_VALUES = 50
-
-# A run in one of these changed nothing, or its target is as it was before.
-_NOT_BEGUN = (State.PLANNED, State.APPROVED)
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,8 @@ class Drifted:
 
 
 def watch() -> list[DriftCheck]:
-    """Look at every target whose newest run is done; return what was found, one look for each."""
-    found = [check(label, run) for label in conf.targets() if (run := _finished_run(label)) is not None]
+    """Look at every target of which a run stands; return what was found, one look for each."""
+    found = [check(label, run) for label in conf.targets() if (run := proof.standing_run(label)) is not None]
     DriftCheck.objects.exclude(target__in=[look.target for look in found]).delete()
     return found
 
@@ -61,22 +59,17 @@ def check(label: str, run: Run) -> DriftCheck:
         target = targets.resolve(label)
         writes = _writes(target)  # before the rows: a write in between is then read twice, never missed
         meaning_of = vocabulary.load()
-        if before is not None and _unchanged(before, run, writes, now):
+        state = {
+            "run": run.pk, "writes": writes, "vocabulary_version": meaning_of.version, "options": proof.options(target),
+        }  # fmt: skip
+        if before is not None and _unchanged(before, state, now):
             DriftCheck.objects.filter(pk=before.pk).update(looked_at=now)
             before.looked_at = now
             return before
         drifted = _drifted(target, run, meaning_of)
     except NormalizationError as problem:
         return _failed(label, run, str(problem), now)
-    return _found(label, run, drifted, writes, now)
-
-
-def _finished_run(label: str) -> Run | None:
-    """Return the target's newest run that began, if it is done; else somebody is at work, or it was undone."""
-    run = (
-        Run.objects.filter(target=label, started_at__isnull=False).exclude(state__in=_NOT_BEGUN).order_by("-id").first()
-    )
-    return run if run is not None and run.state == State.DONE else None
+    return _found(label, drifted, state, now, before)
 
 
 def _writes(target: Target) -> int:
@@ -90,26 +83,29 @@ def _writes(target: Target) -> int:
         return int(cursor.fetchone()[0])
 
 
-def _unchanged(before: DriftCheck, run: Run, writes: int, now: datetime.datetime) -> bool:
+def _unchanged(before: DriftCheck, state: dict[str, Any], now: datetime.datetime) -> bool:
     recent = now - before.checked_at < READ_ANYWAY_AFTER
-    return recent and before.run == run.pk and before.writes == writes and not before.problem
+    same = all(getattr(before, name) == value for name, value in state.items())
+    return recent and same and not before.problem
 
 
 def _drifted(target: Target, run: Run, meaning_of: Snapshot) -> list[Drifted]:
-    """Return the values that are in more rows than the run left of them."""
+    """Return the values that are in more rows than the run left of them; of known spellings it leaves none."""
     held = distinct_values(target, besides=target.canonical(meaning_of.labels), seconds=conf.drift_timeout_seconds())
     entries = run.plan.entries.filter(stage="", raw__in=[raw for _, raw, _ in held])
     left = {(source, raw): rows for source, raw, rows in entries.values_list("source", "raw", "rows")}
-    more = [(source, raw, rows - left.get((source, raw), 0)) for source, raw, rows in held]
-    return [_read(source, raw, rows, meaning_of) for source, raw, rows in more if rows > 0]
+    read = [_read(source, raw, rows, left.get((source, raw), 0), meaning_of) for source, raw, rows in held]
+    return [value for value in read if value.rows > 0]
 
 
-def _read(source: str, raw: str, rows: int, meaning_of: Snapshot) -> Drifted:
+def _read(source: str, raw: str, rows: int, left: int, meaning_of: Snapshot) -> Drifted:
     meaning = meaning_of.normalize(raw, source)
-    return Drifted(source, raw, rows, meaning.stage, meaning.reason)
+    return Drifted(source, raw, rows if meaning.stage else rows - left, meaning.stage, meaning.reason)
 
 
-def _found(label: str, run: Run, drifted: list[Drifted], writes: int, now: datetime.datetime) -> DriftCheck:
+def _found(
+    label: str, drifted: list[Drifted], state: dict[str, Any], now: datetime.datetime, before: DriftCheck | None
+) -> DriftCheck:
     unknown = [(value.source, value.value, value.rows) for value in drifted if value.stage is None]
     known_rows = sum(value.rows for value in drifted if value.stage is not None)
     drifted.sort(key=lambda value: -value.rows)
@@ -117,10 +113,15 @@ def _found(label: str, run: Run, drifted: list[Drifted], writes: int, now: datet
         records.record_bypass(label, unknown)
         look = _store(
             label,
-            run=run.pk, checked_at=now, looked_at=now, writes=writes, problem="",
+            checked_at=now, looked_at=now, problem="",
             known_rows=known_rows, unknown_rows=sum(rows for _, _, rows in unknown),
-            spellings=[_shown(value) for value in drifted[:SHOWN_VALUES]],
+            spellings=[_shown(value) for value in drifted[:SHOWN_VALUES]], **state,
         )  # fmt: skip
+        if known_rows and (before is None or (before.run, before.spellings) != (look.run, look.spellings)):
+            # Kept, for the next look may find them gone: by then the rows have changed once more.
+            proof.record_write(
+                label, TargetWrite.DRIFT, known_rows, actor="the drift watch", reason=f"compared with run {look.run}"
+            )
     if drifted:
         events.drift_found(target=label, known_rows=known_rows, unknown_rows=look.unknown_rows, values=len(drifted))
     return look

@@ -12,9 +12,12 @@ from psycopg.errors import CheckViolation
 
 from stageapp.delimited import Row, Table, UnreadableTable, open_text
 from stageapp.models.portfolio import Fund, PortfolioCompany
+from stageapp.models.proofs import TargetWrite
+from stageapp.normalization import proof
 from stageapp.normalization.seal_state import is_by_seal
 from stageapp.unknowns import records
 
+TARGET = "stageapp.PortfolioCompany.stage"  # the column that an import writes
 MAX_CELL = 10_000  # characters of a name or a stage
 SHOWN_FAULTS = 20
 _SEALED = (
@@ -97,6 +100,7 @@ def import_companies(
     name_column: str | None = None,
     encoding: str = "utf-8",
     delimiter: str | None = None,
+    actor: str = "an import",
     report: Report = lambda _: None,
 ) -> Imported:
     """Store one company for each row below the header, in one transaction; stages as they are written.
@@ -114,7 +118,15 @@ def import_companies(
         table = Table(open_text(counted, encoding), wanted=stage_column, delimiter=delimiter)
         places = _places(table, stage_column, name_column)
         with transaction.atomic():
-            return _store(table, places, fund.strip(), _reported(table, counted, report))
+            imported = _store(table, places, fund.strip(), _reported(table, counted, report))
+            proof.record_write(
+                TARGET,
+                TargetWrite.IMPORT,
+                imported.rows,
+                actor=actor,
+                reason=f"import into {imported.fund.name}",
+            )
+            return imported
     except UnreadableTable as error:
         raise ImportRefused(str(error)) from None
     except CheckViolation as error:  # as COPY raises it

@@ -27,6 +27,7 @@ class Lock(Enum):
     SEAL = 7306, "One session at a time seals or unseals a target."
     BACKUP_JOB = 7307, "A backup job's worker holds it: one that is silent is not dead."
     DISPOSABLE = 7308, "One restore at a time makes and drops disposable copies."
+    VERIFICATION_JOB = 7309, "A verification job's worker holds it: one that is silent is not dead."
 
     def __init__(self, number: int, protects: str) -> None:
         self.number, self.protects = number, protects

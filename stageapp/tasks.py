@@ -7,7 +7,7 @@ from stageapp import contacts, drift, traffic_history, workers
 from stageapp.backups import jobs, timetable
 from stageapp.models import Run
 from stageapp.models.normalization import ACTIVE
-from stageapp.normalization import drain, guard_counts, runs, worker
+from stageapp.normalization import drain, guard_counts, runs, verification_jobs, worker
 from stageapp.normalization.errors import RunBusy
 from stageapp.rollout import guard, schedule
 from stageapp.unknowns.retention import forget_old
@@ -42,9 +42,17 @@ def nudge(run: Run) -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def nudge_forgotten_runs() -> None:
-    """Find runs without a heartbeat (a lost message, a killed worker) and nudge them."""
+    """Find runs and verifications that no worker is at (a lost message, a killed worker) and nudge them."""
     for run in runs.forgotten():
         advance_run.delay(run.pk)
+    for job_id in verification_jobs.waiting():
+        work_on_verification.delay(job_id)
+
+
+@shared_task(acks_late=False)  # type: ignore[untyped-decorator]
+def work_on_verification(job_id: int) -> None:
+    """Verify a run. It may take longer than the visibility timeout, so the message is taken at once."""
+    verification_jobs.work(job_id)
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -47,6 +47,11 @@ def age(at: datetime.datetime, now: datetime.datetime | None = None) -> str:
     return duration(round(((now or timezone.now()) - at).total_seconds()))
 
 
+def ago(at: datetime.datetime, now: datetime.datetime | None = None) -> str:
+    """Return how long ago it was, for a sentence: `2 h 14 min ago`."""
+    return f"{age(at, now)} ago"
+
+
 def percent(value: float | None) -> str:
     """Return a percentage as people read it: `0.4 %`. What is not all is never shown as 100 %."""
     if value is None:

@@ -6,9 +6,10 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from stageapp.admin.dashboard import drifted
-from stageapp.admin.screens import PageAdmin
+from stageapp.admin.screens import BoundedAdmin, PageAdmin
 from stageapp.admin.site import site
 from stageapp.models.drift import DriftCheck
+from stageapp.models.proofs import TargetWrite
 
 
 @admin.register(DriftCheck, site=site)
@@ -21,3 +22,12 @@ class DriftCheckAdmin(PageAdmin):
     def page_context(self, request: HttpRequest, row: DriftCheck) -> dict[str, Any]:
         """Return the values of one look."""
         return {"title": row.target, "check": row, "values": drifted(row)}
+
+
+@admin.register(TargetWrite, site=site)
+class TargetWriteAdmin(BoundedAdmin):
+    """What changed normalized columns beside their runs: each entry withdraws what was proved before it."""
+
+    list_display = ["created_at", "target", "kind", "rows", "actor", "reason"]
+    list_filter = ["kind", "target"]
+    sortable_by = ()

@@ -1,4 +1,8 @@
-"""What to do next: one sentence and one link, from what the dashboard knows. Advice only; it decides nothing."""
+"""What to do next: one sentence and one link, from what the dashboard knows. Advice only; it decides nothing.
+
+It looks at the run at work, the plan that waits, the proof of every target (its run, its verification, drift), the
+gates and the unknown queue, in this order; a state alone says nothing of the rows.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,8 +11,16 @@ from typing import Any
 from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.urls import reverse
 
+from stageapp import conf
 from stageapp.models.normalization import ACTIVE, Run, State
-from stageapp.modes import ModeState
+from stageapp.models.proofs import VerificationJob
+from stageapp.normalization import proof
+from stageapp.normalization.plan import outdated
+from stageapp.normalization.proof import Proof, Remedy
+from stageapp.rollout.moves import NextStep
+from stageapp.rollout.outlook import Outlook, outlook
+
+User = AbstractUser | AnonymousUser
 
 
 @dataclass(frozen=True)
@@ -20,20 +32,53 @@ class Step:
     url: str
 
 
-def find(user: AbstractUser | AnonymousUser, panels: Mapping[str, Any]) -> Step | None:
+def find(user: User, panels: Mapping[str, Any]) -> Step | None:
     """Return what this user might do next, or None where the user sees too little to be told."""
     if "mode" not in panels or "run" not in panels:
         return None
     run: Run | None = panels["run"]["run"]
-    waits = run is not None and run.state in (State.PLANNED, State.APPROVED)
-    return (
-        (_about_backup(panels.get("backups"), user) if waits else None)
-        or _about_run(run, user)
-        or _about_mode(panels["mode"]["state"], user)
-    )
+    proofs = [proof.of_target(label) for label in conf.targets()]
+    if step := _about_work(run, proofs) or _about_plan(run, proofs, panels.get("backups"), user):
+        return step
+    if doubtful := next((one for one in proofs if not one.stands), None):
+        return _about_proof(doubtful, user)
+    return _about_mode(panels, user)
 
 
-def _about_backup(found: Mapping[str, Any] | None, user: AbstractUser | AnonymousUser) -> Step | None:
+def _about_work(run: Run | None, proofs: list[Proof]) -> Step | None:
+    """Return the run or the verification that is under way, or that stopped on its way."""
+    begun = [one.run for one in proofs if one.run is not None]
+    for each in [*([run] if run is not None else []), *begun]:
+        url = reverse("admin:stageapp_run_change", args=[each.pk])
+        if each.state in ACTIVE:
+            return Step(f"Run {each.pk} is at work.", "Watch it", url)
+        if each.state == State.PAUSED:
+            return Step(f"Run {each.pk} is paused. Resume it, or roll it back.", "Decide", url)
+        if each.state == State.FAILED:
+            text = f"Run {each.pk} has failed; its checkpoint stands."
+            return Step(text, "See what happened", url)
+    job = VerificationJob.objects.filter(state__in=VerificationJob.ACTIVE).first()
+    if job is None:
+        return None
+    url = reverse("admin:stageapp_run_change", args=[job.run_id])
+    return Step(f"Run {job.run_id} is being verified.", "Watch it", url)
+
+
+def _about_plan(run: Run | None, proofs: list[Proof], backups: Mapping[str, Any] | None, user: User) -> Step | None:
+    """Return what a plan that nobody has started waits for; one that would change nothing waits for nothing."""
+    if run is None or run.state not in (State.PLANNED, State.APPROVED):
+        return None
+    stands = any(one.target == run.target and one.stands for one in proofs)
+    if stands and not run.plan.rows_to_change:
+        return None
+    if why := outdated(run.plan):
+        return _plan_again(f"The plan of run {run.pk} is out of date: {why}", user)
+    url = reverse("admin:stageapp_run_change", args=[run.pk])
+    waits = Step(f"Run {run.pk} is {run.state} and has changed nothing yet.", "Look at it and start", url)
+    return _about_backup(backups, user) or waits
+
+
+def _about_backup(found: Mapping[str, Any] | None, user: User) -> Step | None:
     """Return the backup or the rehearsal that a run waits for."""
     if not found or not found["required"] or not user.has_perm("stageapp.manage_backups"):
         return None
@@ -46,39 +91,73 @@ def _about_backup(found: Mapping[str, Any] | None, user: AbstractUser | Anonymou
     return None
 
 
-def _about_run(run: Run | None, user: AbstractUser | AnonymousUser) -> Step | None:
-    if run is not None and run.state not in (State.CANCELLED, State.ROLLED_BACK):
-        return _about_state(run)
+def _plan_again(text: str, user: User, label: str = "Plan again") -> Step | None:
     if not user.has_perm("stageapp.plan_run"):
         return None
-    text = "No plan stands. Make one to see which spellings are stored and what a run would change."
-    return Step(text, "Make a plan", reverse("admin:stageapp_plan_make"))
+    return Step(text, label, reverse("admin:stageapp_plan_make"))
 
 
-def _about_state(run: Run) -> Step | None:
-    url = reverse("admin:stageapp_run_change", args=[run.pk])
-    if run.state in (State.PLANNED, State.APPROVED):
-        return Step(f"Run {run.pk} is {run.state} and has changed nothing yet.", "Look at it and start", url)
-    if run.state in ACTIVE:
-        return Step(f"Run {run.pk} is at work.", "Watch it", url)
-    if run.state == State.PAUSED:
-        return Step(f"Run {run.pk} is paused. Go on, or roll it back.", "Decide", url)
-    if run.state == State.FAILED:
-        return Step(f"Run {run.pk} has failed; its checkpoint stands.", "See what happened", url)
-    return None
+def _about_proof(known: Proof, user: User) -> Step | None:
+    """Return what settles the first doubt about a target's rows."""
+    doubt, run = known.doubts[0], known.run
+    if run is None:
+        text = "There is no current plan. Make one to see which spellings are stored and what a run would change."
+        return _plan_again(text, user, "Make a plan")
+    # With known spellings left a new verification would only say so again.
+    plan = next((one for one in known.doubts if one.remedy == Remedy.PLAN), None)
+    if plan is not None and doubt.remedy != Remedy.UNDERSTAND:
+        return _plan_again(plan.text, user)
+    if doubt.remedy == Remedy.WATCH:
+        return Step(doubt.text, "See the drift watch", reverse("admin:stageapp_driftcheck_changelist"))
+    if doubt.remedy == Remedy.QUARANTINE:
+        url = f"{reverse('admin:stageapp_quarantinedrow_changelist')}?run={run.pk}"
+        return Step(doubt.text, "See the rows", url)
+    label = "Verify" if doubt.remedy == Remedy.VERIFY else "Look at the run"
+    return Step(doubt.text, label, reverse("admin:stageapp_run_change", args=[run.pk]))
 
 
-def _about_mode(state: ModeState, user: AbstractUser | AnonymousUser) -> Step | None:
+def _about_mode(panels: Mapping[str, Any], user: User) -> Step | None:
+    """Return the next step of the rollout, or what holds it back; at its end what is still to be decided."""
+    waiting = _about_unknowns(panels.get("unknowns"), user)
     if not user.has_perm("stageapp.change_mode"):
+        return waiting
+    now = outlook()
+    step = now.step
+    if step is None or not step.mode:
+        return waiting
+    rollout = reverse("admin:stageapp_rollout")
+    if now.latched:
+        text = "The mode was taken back automatically. Find out why before anybody raises it again."
+        return Step(text, "Look at the rollout", rollout)
+    if not step.holding:
+        return _preview(now, step)
+    if waiting is not None and any(gate.name == "warn_exit" for gate in step.holding):
+        return waiting
+    gate = step.holding[0]
+    why = gate.deciding.why or f"{gate.deciding.shown}; needed {gate.deciding.threshold}"
+    return Step(f"{_named(step)} is held back. {gate.title}: {why}.", "Look at the rollout", rollout)
+
+
+def _about_unknowns(found: Mapping[str, Any] | None, user: User) -> Step | None:
+    if not found or not found["open"] or not user.has_perm("stageapp.curate_vocabulary"):
         return None
-    preview = reverse("admin:stageapp_modechange_preview")
-    if state.mode == "off":
-        return Step("The stored rows are normalized. Callers are not told yet.", "Preview warn", f"{preview}?mode=warn")
-    if state.mode == "warn":
+    number = found["open"]
+    values = "values wait" if number > 1 else "value waits"
+    return Step(
+        f"{number:,} unknown {values} for a decision.", "Decide", reverse("admin:stageapp_unknownentry_changelist")
+    )
+
+
+def _named(step: NextStep) -> str:
+    return "Warning callers" if step.mode == "warn" else f"Enforcing at {step.percent} %"
+
+
+def _preview(now: Outlook, step: NextStep) -> Step:
+    url = f"{reverse('admin:stageapp_modechange_preview')}?mode={step.mode}"
+    if step.mode == "warn":
+        return Step("The stored rows are normalized. Callers are not told yet.", "Preview warn", url)
+    url = f"{url}&percent={step.percent}"
+    if now.state.mode == "warn":
         text = "The stored rows are normalized and callers are warned. See what enforcing would mean for a few."
-        return Step(text, "Preview enforce at 10 %", f"{preview}?mode=enforce&percent=10")
-    if state.percent < 100:
-        percent = 50 if state.percent < 50 else 100
-        text = f"Enforced for {state.percent} % of consumers."
-        return Step(text, f"Preview {percent} %", f"{preview}?mode=enforce&percent={percent}")
-    return None
+        return Step(text, f"Preview enforce at {step.percent} %", url)
+    return Step(f"Enforced for {now.state.percent} % of consumers.", f"Preview {step.percent} %", url)

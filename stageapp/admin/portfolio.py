@@ -1,16 +1,20 @@
 """The built-in data: companies, funds and saved strategies."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from stageapp import vocabulary
 from stageapp.admin.paging import BoundedPaginator
-from stageapp.admin.screens import BoundedAdmin, StockAdmin
+from stageapp.admin.screens import BoundedAdmin, StockAdmin, actor
 from stageapp.admin.site import site
+from stageapp.imports import TARGET
 from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
-from stageapp.normalization import guard
+from stageapp.models.proofs import TargetWrite
+from stageapp.normalization import guard, proof
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[PortfolioCompany]
@@ -32,7 +36,7 @@ class CompanyForm(ModelForm):
     def clean_stage(self) -> str:
         """Return the stage as it was written, if the column takes it."""
         stage = str(self.cleaned_data["stage"])
-        if refusal := guard.why_refused("stageapp.PortfolioCompany.stage", stage):
+        if refusal := guard.why_refused(TARGET, stage):
             raise forms.ValidationError(refusal)
         return stage
 
@@ -54,11 +58,32 @@ class PortfolioCompanyAdmin(StockAdmin):
     paginator = BoundedPaginator
     change_list_template = "admin/stageapp/bounded_list.html"
 
+    def save_model(self, request: HttpRequest, obj: PortfolioCompany, form: Any, change: bool) -> None:
+        """Store the company, and record where its stage was written: what was proved of the column is withdrawn."""
+        super().save_model(request, obj, form, change)
+        if not change or "stage" in form.changed_data:
+            _record(request, 1, "edited in the admin" if change else "added in the admin")
+
+    def delete_model(self, request: HttpRequest, obj: PortfolioCompany) -> None:
+        """Delete the company, and record it."""
+        super().delete_model(request, obj)
+        _record(request, 1, "deleted in the admin")
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[PortfolioCompany]) -> None:
+        """Delete the companies, and record it."""
+        rows = queryset.count()
+        super().delete_queryset(request, queryset)
+        _record(request, rows, "deleted in the admin")
+
     @admin.display(description="means")
     def means(self, company: PortfolioCompany) -> str:
         """Return the canonical stage, or why there is none."""
         meaning = vocabulary.normalize(company.stage)
         return meaning.stage or f"unknown: {meaning.reason}"
+
+
+def _record(request: HttpRequest, rows: int, reason: str) -> None:
+    proof.record_write(TARGET, TargetWrite.EDIT, rows, actor=actor(request), reason=reason)
 
 
 @admin.register(Strategy, site=site)

@@ -21,11 +21,16 @@ PAGE = "admin:stageapp_modeproposal_changelist"
 class ModeProposalAdmin(PageAdmin):
     """Who proposed to enforce for whom, and what came of it."""
 
-    list_display = ["id", "percent", "actor", "reason", "override_reason", "status", "approved_by", "created_at"]
+    list_display = ["id", "percent", "actor", "reason", "override_reason", "stands", "approved_by", "created_at"]
     list_filter = ["status"]
     sortable_by = ()
     list_per_page = 25
     page_template = "proposal.html"
+
+    @admin.display(description="status", ordering="status")
+    def stands(self, proposal: ModeProposal) -> str:
+        """Return where it stands; one that the mode has overtaken waits for nobody."""
+        return proposals.status_in_words(proposal)
 
     def get_urls(self) -> list[URLPattern]:
         """Add approve and withdraw."""
@@ -37,8 +42,9 @@ class ModeProposalAdmin(PageAdmin):
         ]
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """Return the proposal, what it would tell callers, and what holds this user back."""
-        context: dict[str, Any] = {"proposal": row, "title": f"Proposal {row.pk}"}
+        """Return the proposal, where it stands, what it would tell callers, and what holds this user back."""
+        stands = proposals.status_in_words(row)
+        context: dict[str, Any] = {"proposal": row, "stands": stands, "title": f"Proposal {row.pk}"}
         if row.status != "open":
             return context
         hindrance = proposals.hindrance(row, person_of(request.user))

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from stageapp import conf
 from stageapp.models.normalization import Run, State
-from stageapp.normalization import runs
+from stageapp.normalization import runs, verification_jobs
 from stageapp.people import same_person
 
 
@@ -22,7 +22,7 @@ class Operation:
     label: str
     permission: str
     states: frozenset[State]
-    perform: Callable[..., Run]
+    perform: Callable[..., object]
     explanation: str
     done: str
     danger: bool = False
@@ -97,6 +97,14 @@ OPERATIONS: dict[str, Operation] = {
         "The run ends and cannot be resumed. What it has changed stays changed, and can still be rolled back.",
         "Cancelled. What changed stays, and can be rolled back.",
         danger=True,
+    ),
+    "verify": Operation(
+        "Verify", "operate_run", _in(State.PAUSED, State.DONE, State.FAILED, State.CANCELLED, State.ROLLED_BACK),
+        verification_jobs.request,
+        "A worker compares every row with the audit log and with the newest vocabulary. It reads, and changes nothing. "
+        "What it finds is kept in the run's history, and counts until the rows or the vocabulary change.",
+        "Requested. A worker takes it up within seconds; progress appears here.",
+        when=lambda run, _: not verification_jobs.active(run),
     ),
     "rollback": Operation(
         "Roll back", "rollback_run", _in(State.PAUSED, State.DONE, State.FAILED, State.CANCELLED),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stageapp.models.batches import Checkpoint
+from stageapp.models.batches import Checkpoint, Direction
 from stageapp.models.normalization import Run
 from stageapp.normalization import claims
 
@@ -10,9 +10,12 @@ SHOWN = 100  # a run has at most 32 shards in a direction; each rollback has its
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
-    """Return the newest round first; `holder` is empty unless a worker holds the shard at this moment."""
+    """Return the newest round first; `holder` is empty unless a worker holds the shard at this moment.
+
+    A verification has a checkpoint for its lease alone: it is no shard, and has a part of the page to itself.
+    """
     holders = claims.holders(run)
-    shards = run.checkpoints.order_by("-round", "direction", "shard")[:SHOWN]
+    shards = run.checkpoints.exclude(direction=Direction.VERIFY).order_by("-round", "direction", "shard")[:SHOWN]
     return [{"at": shard, "range": _range(shard), "holder": holders.get(shard.pk, "")} for shard in shards]
 
 

@@ -13,17 +13,18 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from stageapp.admin import run_parts, run_shards, run_throttle, run_tuning
+from stageapp.admin import run_parts, run_proof, run_shards, run_throttle, run_tuning
 from stageapp.admin.confirm import confirmed
 from stageapp.admin.run_operations import OPERATIONS, Operation, awaits_approval, offered
 from stageapp.admin.screens import PageAdmin, actor, page, require
 from stageapp.admin.seal_actions import standing
 from stageapp.admin.site import site
 from stageapp.models.normalization import ACTIVE, Run
-from stageapp.normalization import audit, drain, runs, targets, throttling
+from stageapp.models.proofs import VerificationJob
+from stageapp.normalization import audit, drain, proof, runs, targets, throttling
 from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.progress import progress
-from stageapp.tasks import nudge
+from stageapp.tasks import nudge, work_on_verification
 
 LEFT = 200  # rows listed of those that a rollback left alone
 QUARANTINED = 20  # rows shown on the run's own page; all of them are one link away
@@ -55,12 +56,14 @@ class RunAdmin(PageAdmin):
 
     def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
         """Return the run, its history and its buttons."""
+        live = _live(request, row)
         return {
-            **_live(request, row),
+            **live,
             "title": f"Run {row.pk}",
             "standing": standing(request, row.target),
             "moves": row.moves.order_by("-id"),
             "shards": run_shards.rows(row),
+            **run_proof.context(row, live["proof"]),
             "quarantine": row.quarantine.all()[:QUARANTINED],
             "rollbacks": row.rollbacks.order_by("-round"),
             "may_tune": row.state not in run_tuning.OVER and request.user.has_perm("stageapp.operate_run"),
@@ -78,8 +81,9 @@ class RunAdmin(PageAdmin):
         if not self.admin_site.has_permission(request):
             raise PermissionDenied
         run = self.found(request, str(run_id))
-        answer = TemplateResponse(request, "admin/stageapp/run_live.html", _live(request, run))
-        if run.state not in ACTIVE:
+        shown = _live(request, run)
+        answer = TemplateResponse(request, "admin/stageapp/run_live.html", shown)
+        if not shown["active"]:
             answer["HX-Refresh"] = "true"  # the run has come to rest: its history is worth a new look
         return answer
 
@@ -140,9 +144,11 @@ class RunAdmin(PageAdmin):
 
 
 def _perform(run: Run, operation: Operation, who: str, reason: str) -> None:
-    operation.perform(run, actor=who, reason=reason)
-    if run.state in ACTIVE:
-        # Robust: with the broker away the change stands, and the sweep finds the run.
+    made = operation.perform(run, actor=who, reason=reason)
+    # Robust: with the broker away the change stands, and the sweep finds the run or the job.
+    if isinstance(made, VerificationJob):
+        transaction.on_commit(lambda: work_on_verification.delay(made.pk), robust=True)
+    elif run.state in ACTIVE:
         transaction.on_commit(lambda: nudge(run), robust=True)
 
 
@@ -153,10 +159,13 @@ def _tune(run: Run, who: str, **wanted: Any) -> None:
 
 
 def _live(request: HttpRequest, run: Run) -> dict[str, Any]:
+    job = run_proof.job(run)
     return {
         "run": run,
         "progress": progress(run),
-        "active": run.state in ACTIVE,
+        "active": run.state in ACTIVE or bool(job and job["active"]),
+        "job": job,
+        "proof": proof.of_run(run),
         "drain": drain.newest(),
         "operations": offered(request, run),
         "awaits_approval": awaits_approval(run),

@@ -23,6 +23,7 @@ SECTIONS = {
     "Normalization": {
         "Plan": "Plans", "PlanEntry": "Planned values", "Run": "Runs", "Batch": "Batches",
         "Checkpoint": "Checkpoints", "AuditEntry": "Audit log", "QuarantinedRow": "Quarantine", "DriftCheck": "Drift",
+        "TargetWrite": "Writes beside runs",
     },
     "Backups": {"Backup": "Backups", "BackupCheck": "Verdicts", "BackupJob": "Jobs"},
     "Callers": {"Consumer": "Consumers", "ConsumerSighting": "What they send"},

@@ -11,8 +11,9 @@ from rest_framework.response import Response
 from stageapp.api.authentication import is_consumer
 from stageapp.api.endpoint import Endpoint
 from stageapp.api.fields import StrictSerializer
+from stageapp.models.batches import Direction
 from stageapp.models.normalization import Run
-from stageapp.normalization import claims, drain, throttling
+from stageapp.normalization import claims, drain, proof, throttling
 from stageapp.normalization.progress import Progress, progress
 
 PAGE = 100
@@ -64,7 +65,8 @@ class OneRun(Watching):
                 **brief(run),
                 "estimated_seconds": run.plan.estimated_seconds,
                 "last_error": run.last_error,
-                "verified": None if run.verification is None else bool(run.verification.get("ok")),
+                "verified": made.ok if (made := run.verifications.first()) else None,
+                "proof": proof.of_run(run).document(),
                 "workers_draining": drain.draining(),
                 "throttle": throttle(run),
                 "progress": moving(progress(run)),
@@ -87,7 +89,8 @@ def moving(at: Progress) -> dict[str, Any]:
     return {
         "direction": at.direction, "percent": at.percent, "rows": at.scanned, "of": at.total, "changed": at.changed,
         "skipped": at.skipped, "quarantined": at.quarantined, "sweep": at.sweep, "rate": at.rate,
-        "eta_seconds": at.eta_seconds, "heartbeat_at": at.heartbeat_at, "stuck": at.stuck, "workers": at.workers,
+        "eta_seconds": at.eta_seconds, "written": at.standing.written, "undone": at.standing.undone,
+        "heartbeat_at": at.heartbeat_at, "stuck": at.stuck, "workers": at.workers,
     }  # fmt: skip
 
 
@@ -100,6 +103,7 @@ def throttle(run: Run) -> dict[str, Any]:
 def shards(run: Run) -> list[dict[str, Any]]:
     """Return each shard with its range of keys and its worker, the newest round first."""
     holders = claims.holders(run)
+    found = run.checkpoints.exclude(direction=Direction.VERIFY).order_by("-round", "direction", "shard")
     return [
         {
             "direction": shard.direction, "round": shard.round, "shard": shard.shard, "above": shard.lower or None,
@@ -108,5 +112,5 @@ def shards(run: Run) -> list[dict[str, Any]]:
             "quarantined": shard.quarantined, "finished": shard.finished, "worker": holders.get(shard.pk),
             "heartbeat_at": shard.heartbeat_at,
         }
-        for shard in run.checkpoints.order_by("-round", "direction", "shard")[:SHARDS]
+        for shard in found[:SHARDS]
     ]  # fmt: skip

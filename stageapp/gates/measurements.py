@@ -5,19 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stageapp.mode_history import ModeHistory
+from stageapp.normalization.proof import Proof
 from stageapp.traffic_history import SETTLED, Slot, Step
 
 DAY = datetime.timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class RunFact:
-    """The newest run of a target that has begun; no number where none has."""
-
-    target: str
-    number: int | None = None
-    state: str = ""
-    verified: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +45,7 @@ class Measurements:
     minutes: Sequence[Slot] = ()
     done_sample: int = 0
     pinned_out: Sequence[str] = ()
-    runs: Sequence[RunFact] = ()
+    proofs: Sequence[Proof] = ()
     audit: AuditFact | None = None
     still_unknown: Sequence[str] = ()
     backup: BackupFact | None = None

@@ -1,11 +1,13 @@
 """The gates that ask what people and runs have done: runs, audit of consumers, backup, rehearsal."""
 
 import datetime
+from typing import Any
 
-from stageapp import words
+from stageapp import conf, words
 from stageapp.backups.verify import CLOCKS_DIFFER
-from stageapp.gates.measurements import Measurements, RunFact
+from stageapp.gates.measurements import Measurements
 from stageapp.gates.verdicts import Condition, Gate, Verdict, passes_if
+from stageapp.normalization.proof import Proof
 from stageapp.thresholds import GateThresholds
 
 _NO_BACKUP = "no backup is verified: `manage.py backup create`, then `manage.py backup verify`"
@@ -16,19 +18,28 @@ _REHEARSAL_FAILED = "the newest rehearsal failed; find out why (`manage.py backu
 
 
 def run_complete(found: Measurements, wanted: GateThresholds) -> Gate:
-    """Judge whether the newest run of every target is done and verified."""
-    conditions = tuple(_run(run) for run in found.runs)
+    """Judge whether it is proved of every target, as its rows are now, that they are normalized."""
+    conditions = tuple(_proof(proof) for proof in found.proofs)
+    evidence = {"proofs": [{"target": proof.target, **_told(proof)} for proof in found.proofs]}
     none = Condition("targets", "one or more", 0, Verdict.NO_DATA, "STAGE_TARGETS names no column")
-    return Gate("run_complete", "The stored rows are normalized and verified", conditions or (none,))
+    return Gate("run_complete", "The stored rows are normalized and verified", conditions or (none,), evidence)
 
 
-def _run(run: RunFact) -> Condition:
-    threshold = "done and verified"
-    if run.number is None:
-        return Condition(run.target, threshold, None, Verdict.NO_DATA, "no run has begun; plan one")
-    verified = "verified" if run.verified else "not verified"
-    good = run.state == "done" and run.verified
-    return Condition(run.target, threshold, f"{run.state}, {verified}", passes_if(good), f"run {run.number}")
+def _proof(proof: Proof) -> Condition:
+    look = words.duration(conf.drift_look_seconds())
+    threshold = f"done, verified since the last change, and no drift in the last {look}"
+    if proof.missing:
+        return Condition(proof.target, threshold, None, Verdict.NO_DATA, proof.sentence)
+    value = "stands" if proof.stands else "does not stand"
+    return Condition(proof.target, threshold, value, passes_if(proof.stands), proof.sentence)
+
+
+def _told(proof: Proof) -> dict[str, Any]:
+    """Return the proof for JSON, its moments as text."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime.datetime) else value
+        for name, value in proof.document().items()
+    }
 
 
 def consumers_audited(found: Measurements, wanted: GateThresholds) -> Gate:

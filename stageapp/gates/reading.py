@@ -6,10 +6,10 @@ from django.db.models import Max
 
 from stageapp import conf, mode_history, thresholds
 from stageapp.backups import evidence
-from stageapp.gates.measurements import DAY, AuditFact, BackupFact, Measurements, RunFact
+from stageapp.gates.measurements import DAY, AuditFact, BackupFact, Measurements
 from stageapp.models.consumers import ConsumerSighting
-from stageapp.models.normalization import Run
 from stageapp.models.rollout import ConsumerAudit
+from stageapp.normalization import proof
 from stageapp.rollout.canary import pins
 from stageapp.thresholds import GateThresholds
 from stageapp.traffic_history import Step, by_day, history, settled
@@ -36,7 +36,7 @@ def read(now: datetime.datetime) -> Measurements:
         minutes=history(Step.MINUTE, _first_minute(now, wanted), now, mode="enforce"),
         done_sample=_enforced_lately(now, wanted) if mode.enforced_since(100) else 0,
         pinned_out=[consumer for consumer, place in pins().items() if place == "out"],
-        runs=[_newest_run(label) for label in conf.targets()],
+        proofs=[proof.of_target(label, now) for label in conf.targets()],
         audit=_audit(),
         backup=backup_fact(),
         still_unknown=_who_sends_unknown(week.date()),
@@ -57,15 +57,6 @@ def _first_minute(now: datetime.datetime, wanted: GateThresholds) -> datetime.da
 def _enforced_lately(now: datetime.datetime, wanted: GateThresholds) -> int:
     since = now - datetime.timedelta(hours=wanted.done_hours)
     return sum(slot.judged for slot in history(Step.HOUR, since, now, mode="enforce"))
-
-
-def _newest_run(label: str) -> RunFact:
-    """Return the newest run that has begun; a plan that nobody has started says nothing about the rows."""
-    run = Run.objects.filter(target=label, started_at__isnull=False).order_by("-started_at").first()
-    if run is None:
-        return RunFact(label)
-    found = run.verification or {}
-    return RunFact(label, run.pk, run.state, bool(found.get("ok")) and not found.get("quarantined"))
 
 
 def _audit() -> AuditFact | None:

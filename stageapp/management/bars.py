@@ -41,6 +41,28 @@ def working(what: str, *, quiet: bool = False) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def counting(what: str, whole: int, unit: str, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """Show how many of about `whole` are done, with rate and time left; yield what takes the number so far."""
+    bar = tqdm(
+        desc=what,
+        total=whole,
+        unit=unit,
+        unit_scale=True,
+        disable=quiet,
+        file=sys.stderr,
+        mininterval=0.5 if sys.stderr.isatty() else 10.0,
+        delay=SILENT_SECONDS,
+    )
+
+    def reached(done: int) -> None:
+        bar.total = max(bar.total or 0, done)
+        bar.update(done - bar.n)
+
+    with bar:
+        yield reached
+
+
 def _size(descriptor: int) -> int | None:
     found = os.fstat(descriptor)
     return found.st_size if stat.S_ISREG(found.st_mode) else None

@@ -1,16 +1,19 @@
 """Plans and runs as lines for a terminal and as JSON documents."""
 
-from collections.abc import Iterable
+import datetime
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from stageapp import drift, words
 from stageapp.management import seal_report, throttle_report
 from stageapp.models.drift import DriftCheck
 from stageapp.models.normalization import Plan, PlanEntry, Run
-from stageapp.normalization import throttling
+from stageapp.models.proofs import Verification
+from stageapp.normalization import proof, throttling
 from stageapp.normalization.audit import Entry
 from stageapp.normalization.preflight import Preflight
 from stageapp.normalization.progress import Progress
+from stageapp.normalization.proof import Proof
 
 _QUARANTINE_SHOWN = 10
 _WAYS = {"forward": "Forward", "rollback": "Rollback"}
@@ -24,6 +27,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "raw": e.raw,
             "source": e.source,
             "stage": e.stage or None,
+            "stored": e.stored or None,
             "reason": e.reason or None,
             "rows": e.rows,
         }
@@ -45,7 +49,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 def plan_lines(plan: Plan) -> list[str]:
     """Return a plan for a terminal."""
     entries = list(plan.entries.all())
-    changes = [e for e in entries if e.stage and e.stage != e.raw]
+    changes = [e for e in entries if e.stage and e.stored != e.raw]
     unknowns = [e for e in entries if not e.stage]
     return [
         f"{plan.target}, vocabulary version {plan.vocabulary_version}",
@@ -53,7 +57,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"{plan.rows_unknown:,} unknown (they stay as they are)",
         _duration(plan),
         "",
-        *_table("Would change", changes, lambda e: e.stage),
+        *_table("Would change", changes, lambda e: e.stored),
         *_table("Unknown", unknowns, lambda e: f"({e.reason})"),
         f"hash {plan.hash}",
         f"Next: normalization run --plan {plan.hash[:12]} --dry-run",
@@ -94,6 +98,7 @@ def dry_run_lines(found: dict[str, Any]) -> list[str]:
 
 def run_document(run: Run, at: Progress) -> dict[str, Any]:
     """Return a run for JSON."""
+    known = proof.of_run(run)
     return {
         "run": run.pk,
         "plan": run.plan.hash,
@@ -114,7 +119,10 @@ def run_document(run: Run, at: Progress) -> dict[str, Any]:
         "workers": at.workers,
         "stuck": at.stuck,
         "last_error": run.last_error,
-        "verification": run.verification,
+        "rows_written": at.standing.written,
+        "rows_undone": at.standing.undone,
+        "verification": _verification_document(known),
+        "proof": known.document(),
         "throttle": throttling.shown(run).document(),
         "drift": _drift_document(_drift(run)),
         **seal_report.standing_document(run.target),
@@ -146,9 +154,33 @@ def run_lines(run: Run, at: Progress) -> list[str]:
     if run.last_error:
         lines.append(f"Last error: {run.last_error}")
     lines += throttle_report.standing_lines(throttling.shown(run))
-    if run.verification:
-        lines += verification_lines(run.verification)
-    return [*lines, *_drift_lines(_drift(run)), *seal_report.standing_lines(run.target)]
+    return [*lines, *_proof_lines(run, at), *_drift_lines(_drift(run)), *seal_report.standing_lines(run.target)]
+
+
+def _proof_lines(run: Run, at: Progress) -> list[str]:
+    """Return what stands of the run, what its newest verification found, and whether that still proves anything."""
+    known = proof.of_run(run)
+    words = at.standing.words
+    lines = [f"{words[:1].upper()}{words[1:]}."] if words else []
+    if known.verification is None:
+        return lines
+    lines += verification_lines(known.verification, known.now)
+    if known.stands:
+        return [*lines, f"This stands: {known.evidence}."]
+    return [*lines, *(f"Does not stand: {doubt.text}" for doubt in known.doubts)]
+
+
+def _verification_document(known: Proof) -> dict[str, Any] | None:
+    return verification_document(known.verification) if known.verification else None
+
+
+def verification_document(made: Verification) -> dict[str, Any]:
+    """Return a verification for JSON: what it found, and what it was compared with."""
+    return {
+        **made.found, "verification": made.pk, "run": made.run_id, "started_at": made.started_at,
+        "ended_at": made.ended_at, "actor": made.actor, "reason": made.reason,
+        "vocabulary_version": made.vocabulary_version, "faults": [doubt.text for doubt in proof.faults(made)],
+    }  # fmt: skip
 
 
 def _drift(run: Run) -> DriftCheck | None:
@@ -213,15 +245,27 @@ def rollback_lines(run: Run, pairs: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def verification_lines(found: dict[str, Any]) -> list[str]:
+def verification_lines(
+    made: Verification, now: datetime.datetime, different: Sequence[dict[str, Any]] = ()
+) -> list[str]:
     """Return a verification for a terminal."""
-    verdict = "agree" if found["ok"] else "DISAGREE"
+    found = made.found
+    verdict = "agree" if found.get("agrees", made.ok) else "DISAGREE"
+    counts = [
+        (found["rows_as_written"], "rows as written"),
+        (found.get("rows_undone", 0), "rolled back"),
+        (found["rows_changed_since"], "changed since"),
+        (found["rows_deleted_since"], "deleted since"),
+        (found["rows_left"], "left with a planned spelling"),
+        (found.get("rows_unplanned", 0), "left with a known spelling that the plan does not name"),
+        (found.get("quarantined", 0), "in quarantine"),
+        (found.get("rows_unknown", 0), "unknown"),
+    ]
     return [
-        f"Verified: rows and audit log {verdict}: {found['entries']:,} entries, "
-        f"{found['rows_as_written']:,} rows as written, {found['rows_changed_since']:,} changed since, "
-        f"{found['rows_deleted_since']:,} deleted since, {found['rows_left']:,} left with a planned spelling, "
-        f"{found.get('quarantined', 0):,} in quarantine.",
-        *(f"  row {d['row']}: written {d['written']!r}, now {d['now']!r}" for d in found.get("different", [])[:_SHOWN]),
+        f"Verified {words.ago(made.ended_at, now)} by {made.actor}: rows and audit log {verdict}: "
+        f"{found['entries']:,} entries, " + ", ".join(f"{rows:,} {what}" for rows, what in counts) + ".",
+        *(f"  {doubt.text}" for doubt in proof.faults(made)),
+        *(f"  row {d['row']}: written {d['written']!r}, now {d['now']!r}" for d in different[:_SHOWN]),
     ]
 
 

@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
     """What the mode tells callers, and who may change it."""
 
     dependencies = [
-        ("stageapp", "0013_seals"),
+        ("stageapp", "0014_proofs"),
     ]
 
     operations = [

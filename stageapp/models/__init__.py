@@ -11,6 +11,7 @@ from stageapp.models.normalization import Plan, PlanEntry, RollbackPlan, Run, Ru
 from stageapp.models.permissions import Operation, RoleGrant
 from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
 from stageapp.models.processes import ServerProcess
+from stageapp.models.proofs import TargetWrite, Verification, VerificationJob
 from stageapp.models.rollout import ConsumerAudit, ConsumerPin, ModeProposal, PlannedStep, WarnPeriod
 from stageapp.models.seals import Seal
 from stageapp.models.throttling import RunThrottle, ThrottledTime, ThrottleLook
@@ -65,6 +66,7 @@ __all__ = [
     "Stage",
     "StageAlias",
     "Strategy",
+    "TargetWrite",
     "TextRule",
     "ThrottleLook",
     "ThrottledTime",
@@ -72,6 +74,8 @@ __all__ = [
     "TrafficWindow",
     "UnknownCount",
     "UnknownEntry",
+    "Verification",
+    "VerificationJob",
     "VocabularyVersion",
     "WarnPeriod",
     "WebhookCount",

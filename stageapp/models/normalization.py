@@ -57,8 +57,8 @@ MOVES: dict[State, dict[State, str]] = {
         State.ROLLING_BACK: "undo what has been done so far",
     },
     State.VERIFYING: {
-        State.DONE: "rows and audit log agree",
-        State.FAILED: "rows and audit log disagree; the differences are stored",
+        State.DONE: "rows and audit log agree, and no row holds a spelling of the plan",
+        State.FAILED: "rows and audit log disagree, or planned spellings came back; the verification says which",
     },
     State.DONE: {State.ROLLING_BACK: "undo the run from the audit log"},
     State.FAILED: {
@@ -136,7 +136,6 @@ class Run(models.Model):
     pause_seconds = models.FloatField(null=True, blank=True, help_text="rest between batches; empty: the setting")
     sweeps_left = models.PositiveSmallIntegerField(default=20, help_text="sweeps until verify reports what is left")
     last_error = models.TextField(blank=True, default="")
-    verification = models.JSONField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import Sum
 
 from stageapp import vocabulary
 from stageapp.models.normalization import Plan, PlanEntry, Run, RunMove, State
+from stageapp.models.proofs import TargetWrite
 from stageapp.normalization import column_facts, estimate, targets
 from stageapp.normalization.change import Change
 from stageapp.normalization.errors import PlanNotFound
@@ -64,6 +66,17 @@ def find_plan(hash_or_prefix: str) -> Plan:
     if not hashes:
         raise PlanNotFound(f"No plan has the hash {wanted}. Make one with `normalization plan`.")
     return Plan.objects.filter(hash=hashes[0]).select_related("run").order_by("-id")[0]
+
+
+def outdated(plan: Plan) -> str:
+    """Return why a plan does not say any more what a run should do, as a sentence; empty if nothing speaks so."""
+    version = vocabulary.newest_version()
+    if plan.vocabulary_version != version:
+        return f"it was made with vocabulary version {plan.vocabulary_version}, and now it is {version}."
+    later = TargetWrite.objects.filter(target=plan.target, created_at__gt=plan.created_at)
+    if rows := later.aggregate(rows=Sum("rows"))["rows"]:
+        return f"it was made before {rows:,} rows changed or arrived."
+    return ""
 
 
 def changes(plan: Plan) -> list[Change]:

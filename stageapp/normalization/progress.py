@@ -7,8 +7,9 @@ from django.db.models import Max, Sum
 from django.utils import timezone
 
 from stageapp.models.batches import Direction
-from stageapp.models.normalization import Run, State
+from stageapp.models.normalization import ACTIVE, Run, State
 from stageapp.normalization import claims, rollbacks, runs
+from stageapp.normalization.rollbacks import Standing
 
 _RATE_OVER = datetime.timedelta(seconds=30)
 
@@ -34,6 +35,7 @@ class Progress:
     stuck: bool
     rate: float | None
     eta_seconds: float | None
+    standing: Standing
 
     @property
     def percent(self) -> float:
@@ -52,7 +54,7 @@ def progress(run: Run) -> Progress:
     number, done = shards.count(), shards.filter(finished=True).count()
     finished = (bool(number) and done == number) or bool(at["sweep"])
     scanned = total if finished else min(at["scanned"] or 0, total)
-    rate = _rate(run, direction) if run.state in (State.RUNNING, State.ROLLING_BACK, State.PAUSING) else None
+    rate = _rate(run, direction, scanned) if run.state in ACTIVE else None
     return Progress(
         direction=direction,
         scanned=scanned,
@@ -68,6 +70,7 @@ def progress(run: Run) -> Progress:
         stuck=runs.is_stuck(run),
         rate=rate,
         eta_seconds=(total - scanned) / rate if rate else None,
+        standing=rollbacks.standing(run),
     )
 
 
@@ -76,10 +79,15 @@ def _going(run: Run) -> tuple[Direction, int, int]:
     if run.state in (State.ROLLING_BACK, State.ROLLED_BACK) and run.rollbacks.exists():
         plan = rollbacks.newest(run)
         return Direction.ROLLBACK, plan.round, plan.rows
+    if run.state == State.VERIFYING:
+        return Direction.VERIFY, 0, run.plan.rows_total
     return Direction.FORWARD, 0, run.plan.rows_total
 
 
-def _rate(run: Run, direction: Direction) -> float | None:
+def _rate(run: Run, direction: Direction, scanned: int) -> float | None:
+    if direction == Direction.VERIFY:
+        began = run.moves.filter(new_state=State.VERIFYING).order_by("-id").values_list("created_at", flat=True).first()
+        return scanned / (timezone.now() - began).total_seconds() if began and scanned else None
     recent = run.batches.filter(direction=direction, committed_at__gte=timezone.now() - _RATE_OVER)
     first = recent.order_by("committed_at").first()
     if first is None:

@@ -1,5 +1,6 @@
 """Rollbacks: what of a run is to be undone, how much that is, and what became of it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
@@ -20,6 +21,34 @@ SELECT r.old, r.new, count(*), count(*) FILTER (WHERE {value} = r.new)
   FROM ({remaining}) AS r LEFT JOIN {table} t ON t.{key} = r.k
  GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
 """
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How many rows a run has changed in all, and how many of these changes rollbacks have undone."""
+
+    written: int
+    undone: int
+
+    @property
+    def nothing(self) -> bool:
+        """Tell whether all that the run had changed is undone."""
+        return 0 < self.written <= self.undone
+
+    @property
+    def words(self) -> str:
+        """Return it for people; empty where nothing is undone."""
+        if self.nothing:
+            return f"rolled back: none of {self.written:,} rows stands"
+        left = f"{self.written - self.undone:,} of {self.written:,} rows stand"
+        return f"partly rolled back: {left}" if self.undone else ""
+
+
+def standing(run: Run) -> Standing:
+    """Return what is left of what a run has changed; checkpoints hold the sums, so no log is read."""
+    sums = run.checkpoints.order_by().values_list("direction").annotate(rows=Sum("changed"))
+    rows = dict(sums)
+    return Standing(rows.get(Direction.FORWARD, 0), rows.get(Direction.ROLLBACK, 0))
 
 
 def make(run: Run, scope: dict[str, Any], *, from_state: str, actor: str, reason: str) -> RollbackPlan:

@@ -1,6 +1,8 @@
 """What stands against sealing a column, each with what to do about it."""
 
-from stageapp.models.normalization import UNFINISHED, Run, State
+from stageapp import words
+from stageapp.models.normalization import UNFINISHED, State
+from stageapp.normalization import proof
 from stageapp.normalization.seal_survey import Survey
 from stageapp.normalization.seal_values import MOST_ALLOWED, quoted
 
@@ -13,26 +15,29 @@ def obstacles(label: str, found: Survey) -> list[str]:
     return [text for text in said if text]
 
 
-def evidence(label: str) -> str:
-    """Return what shows that the column is normalized, beside its content."""
-    run = _newest_begun(label)
-    if run is not None and run.state == State.DONE and run.verification and run.verification["ok"]:
-        return f"run {run.pk} is done and verified"
-    return "no run was needed: nothing is left to change"
-
-
-def _newest_begun(label: str) -> Run | None:
-    return Run.objects.filter(target=label, started_at__isnull=False).order_by("-id").first()
+def evidence(label: str, found: Survey) -> str:
+    """Return what shows that the column is normalized, or what it still holds: the same count as `obstacles` gives."""
+    said = _about_known(found)
+    now = proof.of_target(label)
+    if said or now.run is None:
+        return said or "no run was needed: no row holds a known spelling"
+    against = " ".join(doubt.text for doubt in now.doubts if not doubt.missing)
+    return "; ".join(filter(None, ["no row holds a known spelling", now.evidence, against]))
 
 
 def _about_run(label: str) -> str:
-    run = _newest_begun(label)
+    known = proof.of_target(label)
+    run, made = known.run, known.verification
     if run is None:
         return ""
     if run.state in UNFINISHED:
         return f"Run {run.pk} is {run.stands}. Let it end, or cancel it."
-    if run.verification and not run.verification["ok"] and run.state != State.ROLLED_BACK:
-        return f"Run {run.pk} was verified and did not hold. Settle that first: `normalization verify {run.pk}`."
+    if made is not None and not made.ok and run.state != State.ROLLED_BACK:
+        found = " ".join(doubt.text for doubt in proof.faults(made))
+        return (
+            f"Run {run.pk} was verified {words.ago(made.ended_at, known.now)} and did not hold: {found} "
+            f"Settle that, then verify it again: `normalization verify {run.pk}`."
+        )
     return ""
 
 

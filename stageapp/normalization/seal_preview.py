@@ -74,7 +74,7 @@ def preview(
     if target.where:
         seal_probe.written(target, passing, how)
     found = seal_survey.survey(target, passing, meaning_of, seconds=how.read_seconds)
-    return Preview(now, passing, found, obstacles(label, found), evidence(label), _recent(label, found))
+    return Preview(now, passing, found, obstacles(label, found), evidence(label, found), _recent(label, found))
 
 
 def _recent(label: str, found: Survey) -> list[Recent]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import DatabaseError, connection
 
+from stageapp import vocabulary
 from stageapp.models.normalization import UNFINISHED, Plan, Run, State
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, trial_sample, trial_tries, verify, worker
@@ -70,12 +71,16 @@ def _run(label: str, target: Target, changes: Sequence[Change], before: Before, 
     found = {
         "run": str(run.state), "error": error or run.last_error, "seconds": round(seconds, 3),
         "rate": round(before.rows / seconds, 1) if before.rows and seconds else None,
-        "verified": run.state in _VERIFIABLE and bool(verify.verify(run)["ok"]),
+        "verified": run.state in _VERIFIABLE and _verified(run),
         "changed": [one for one in changed if _pair(one) in planned],
         "unexpected": [one for one in changed if _pair(one) not in planned][:_SHOWN],
         "rows_left": _left(target, changes), "other_columns": other,
     }  # fmt: skip
     return found | _back(run, before)
+
+
+def _verified(run: Run) -> bool:
+    return bool(verify.compare(run, resolve(run.target), vocabulary.load())["ok"])
 
 
 def _not_begun(error: str, before: Before, left: int) -> dict[str, Any]:

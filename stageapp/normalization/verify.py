@@ -1,80 +1,151 @@
-"""Verify: what the audit log says against what the rows hold, range by range."""
+"""Verify: what the audit log says against what the rows hold, and what the vocabulary says of the column.
+
+It goes range by range over the keys, so that no statement is long and progress can be told. A verification that has
+ended is kept with what it was compared with; `proof` decides whether it still proves anything.
+"""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
+from django.utils import timezone
 
+from stageapp import vocabulary
 from stageapp.models.batches import Batch, Direction
-from stageapp.models.normalization import Run, State
-from stageapp.normalization import audit
+from stageapp.models.normalization import Run
+from stageapp.models.proofs import Verification
+from stageapp.normalization import audit, proof
 from stageapp.normalization import plan as plans
 from stageapp.normalization.audit import Bounds
-from stageapp.normalization.errors import IllegalMove
 from stageapp.normalization.targets import Target, resolve
+from stageapp.vocabulary import Snapshot
 
 RANGE_ROWS = 200_000  # rows of a range: short statements, which hold back no vacuum
 LISTED = 1_000  # keys of rows that changed since, in a full comparison
 
-# The newest forward entry of every row in a range, joined with the row as it is now.
+Report = Callable[[int], object]  # takes the rows of the column that were compared so far
+
+# What the run wrote last into each row of a range, by a batch or by the rollback of one.
 _NEWEST = """
 WITH newest AS (
-    SELECT DISTINCT ON (u.k) u.k, l.old, l.new
-      FROM stageapp_batch b JOIN stageapp_normalizationlog l ON l.batch_id = b.id, unnest(l.{array}) AS u(k)
-     WHERE b.run_id = %s AND b.direction = 'forward' AND b.places && int8range({first}, {last}, '[]') AND {bounds}
-     ORDER BY u.k, l.id DESC
+    SELECT DISTINCT ON (u._k) u._k, b.direction AS _way, l.old AS _old, l.new AS _new
+      FROM stageapp_batch b JOIN stageapp_normalizationlog l ON l.batch_id = b.id,
+           unnest(l.{array}) AS u(_k)
+     WHERE b.run_id = %s AND b.places && int8range({first}, {last}, '[]') AND {bounds}
+     ORDER BY u._k, l.id DESC
 )
 """
 _COMPARE_SQL = (
     _NEWEST
     + """
-SELECT n.old, n.new, count(*), count(*) FILTER (WHERE {value} = n.new), count(*) FILTER (WHERE t.{key} IS NULL)
-  FROM newest n LEFT JOIN {table} t ON t.{key} = n.k
- GROUP BY 1, 2
+SELECT n._way, n._old, n._new, {source}, count(*), count(*) FILTER (WHERE {value} = n._new),
+       count(*) FILTER (WHERE t.{key} IS NULL),
+       count(*) FILTER (WHERE {value} = n._new AND t.{key} IS NOT NULL AND {rows})
+  FROM newest n LEFT JOIN {table} t ON t.{key} = n._k
+ GROUP BY 1, 2, 3, 4
 """
 )
 _DIFFERENT_SQL = (
     _NEWEST
     + """
-SELECT n.k::text, n.new, t.{column} FROM newest n JOIN {table} t ON t.{key} = n.k
- WHERE {value} IS DISTINCT FROM n.new ORDER BY n.k LIMIT %s
+SELECT n._k::text, n._new, t.{column} FROM newest n JOIN {table} t ON t.{key} = n._k
+ WHERE n._way = 'forward' AND {value} IS DISTINCT FROM n._new ORDER BY n._k LIMIT %s
 """
 )
+_HELD_SQL = "SELECT {source}, t.{column}, count(*) FROM {table} t WHERE {rows} AND {bounds} GROUP BY 1, 2"
 
-_VERIFIABLE = (
-    State.RUNNING, State.PAUSING, State.PAUSED, State.VERIFYING, State.DONE, State.FAILED, State.CANCELLED,
-)  # fmt: skip
+_TOTALS_SQL = """
+SELECT (SELECT coalesce(sum(coalesce(cardinality(l.keys), cardinality(l.uuids))), 0)
+          FROM stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id
+         WHERE b.run_id = %(run)s AND b.direction = %(way)s),
+       (SELECT coalesce(sum(changed), 0) FROM stageapp_batch WHERE run_id = %(run)s AND direction = %(way)s),
+       (SELECT coalesce(sum(changed), 0) FROM stageapp_checkpoint WHERE run_id = %(run)s AND direction = %(way)s)
+"""
 
 
-def verify(run: Run, *, full: bool = False) -> dict[str, Any]:
-    """Compare rows and audit log, and return the result with its verdict under `ok`.
+@dataclass
+class _Tally:
+    """What was counted so far, over all ranges."""
 
-    It is not ok when entries, batches and checkpoints disagree in number, or when rows still hold a spelling of the
-    plan. Rows that somebody changed or deleted after the run are counted, and are no fault; `full` lists them. Rows in
-    quarantine are counted apart.
+    pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    as_written: Counter[tuple[str, str]] = field(default_factory=Counter)
+    deleted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    given_back: Counter[tuple[str, str]] = field(default_factory=Counter)  # (source, value), held now
+    undone: int = 0  # rows to which a rollback was the last to write
+    held: Counter[tuple[str, str | None]] = field(default_factory=Counter)  # (source, value)
+
+
+def verify(
+    run: Run,
+    *,
+    actor: str,
+    reason: str,
+    by_run: bool = False,
+    full: bool = False,
+    report: Report = lambda rows: None,
+) -> tuple[Verification, list[dict[str, Any]]]:
+    """Compare, and keep what was found; return it with the first rows that changed since, if `full`.
 
     Raises:
-        IllegalMove: the run has changed nothing yet, or is undone.
+        TargetError: the target is not there any more.
     """
-    if run.state not in _VERIFIABLE:
-        raise IllegalMove(f"Run {run.pk} is {run.state}; there is nothing to verify.")
-    target = resolve(run.plan.target)
-    left = rows_left(run, target)
-    by_pair = _compare(run, target)
-    logged, recorded, checkpoints = _totals(run)
-    found = {
-        "ok": left == 0 and logged == recorded == checkpoints,
-        "rows_left": left,
-        "entries": logged,
-        "changed_by_batches": recorded,
-        "rows_as_written": sum(pair["as_written"] for pair in by_pair),
-        "rows_changed_since": sum(pair["changed_since"] for pair in by_pair),
-        "rows_deleted_since": sum(pair["deleted_since"] for pair in by_pair),
-        "quarantined": run.quarantine.filter(direction=Direction.FORWARD).count(),
-        "pairs": by_pair,
+    target = resolve(run.target)
+    seen = proof.see(target)  # before the rows: what is committed meanwhile withdraws it
+    began, meaning_of = timezone.now(), vocabulary.load()
+    found = compare(run, target, meaning_of, report)
+    different = list(_different(run, target)) if full else []
+    kept = Verification.objects.create(
+        run=run,
+        by_run=by_run,
+        actor=actor,
+        reason=reason.strip() or "no reason was given",
+        started_at=began,
+        ended_at=timezone.now(),
+        vocabulary_version=meaning_of.version,
+        options=proof.options(target),
+        last_batch=seen.last_batch,
+        batches=seen.batches,
+        writes=seen.writes,
+        ok=found["ok"],
+        found=found,
+    )
+    return kept, different
+
+
+def compare(run: Run, target: Target, meaning_of: Snapshot, report: Report = lambda rows: None) -> dict[str, Any]:
+    """Return what rows, audit log and vocabulary say of a run in any state; its verdict is under `ok`.
+
+    It is not ok when entries, batches and checkpoints disagree in number (then `agrees` is False too), or when rows
+    hold a known spelling: one of the plan (`rows_left`), one that the plan does not name (`rows_unplanned`), or one
+    that a rollback gave back (`rows_given_back`). Rows that somebody changed or deleted after the run are counted,
+    and are no fault. Rows in quarantine are counted apart, while they hold a known spelling.
+    """
+    tally = _Tally()
+    for bounds in _ranges(run):
+        _count(tally, run, target, bounds)
+        report(sum(tally.held.values()))
+    entries, by_batches, by_checkpoints = _totals(run, Direction.FORWARD)
+    back = _totals(run, Direction.ROLLBACK)
+    agrees = entries == by_batches == by_checkpoints and len(set(back)) == 1
+    known = _known(run, target, meaning_of, tally)
+    rows = sum(tally.held.values())
+    return {
+        "ok": agrees and not (known["rows_left"] or known["rows_unplanned"] or known["rows_given_back"]),
+        "agrees": agrees,
+        "rows": rows,
+        "rows_arrived": max(0, rows - run.plan.rows_total),
+        **known,
+        "entries": entries,
+        "changed_by_batches": by_batches,
+        "undone": back[0],
+        "rows_undone": tally.undone,
+        "rows_as_written": sum(tally.as_written.values()),
+        "rows_changed_since": sum((tally.pairs - tally.as_written - tally.deleted).values()),
+        "rows_deleted_since": sum(tally.deleted.values()),
+        "pairs": _pairs(tally),
     }
-    return found | ({"different": list(_different(run, target))} if full else {})
 
 
 def rows_left(run: Run, target: Target) -> int:
@@ -108,20 +179,71 @@ def _left(run: Run, target: Target) -> tuple[str, list[Any]]:
     return f"{condition} AND {target.key} <> ALL(%s::{target.stored_key}[])", [*olds, set_apart(run)]
 
 
-def _compare(run: Run, target: Target) -> list[dict[str, Any]]:
-    rows, written, gone = Counter[Any](), Counter[Any](), Counter[Any]()
-    for bounds in _ranges(run):
-        for old, new, number, as_written, deleted in _query(_COMPARE_SQL, run, target, bounds):
-            rows[old, new] += number
-            written[old, new] += as_written
-            gone[old, new] += deleted
+def _count(tally: _Tally, run: Run, target: Target, bounds: Bounds) -> None:
+    for way, old, new, source, rows, as_written, deleted, held in _query(_COMPARE_SQL, run, target, bounds):
+        if way == Direction.FORWARD:
+            tally.pairs[old, new] += rows
+            tally.as_written[old, new] += as_written
+            tally.deleted[old, new] += deleted
+        else:
+            tally.undone += rows
+            tally.given_back[source, new] += held
+    where, ends = bounds.sql(f"t.{target.key}", target.key_type)
+    sql = _HELD_SQL.format(
+        source=target.source("t"), column=target.column, table=target.table, rows=target.rows_of("t"), bounds=where
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, ends)
+        for source, value, rows in cursor.fetchall():
+            tally.held[source, value] += rows
+
+
+def _known(run: Run, target: Target, meaning_of: Snapshot, tally: _Tally) -> dict[str, int]:
+    """Return the rows that a run could change now, by why they were not, and those that no run can."""
+    canonical = set(target.canonical(meaning_of.labels))
+    planned = {(change.source, change.old) for change in plans.changes(run.plan)}
+    apart = _in_quarantine(run, target)
+    found = Counter[str]()
+    for (source, value), rows in tally.held.items():
+        if value is None:
+            found["rows_null"] += rows
+        elif value not in canonical and meaning_of.normalize(value, source).stage is None:
+            found["rows_unknown"] += rows
+        elif value not in canonical:
+            back = min(rows, tally.given_back[source, value])
+            kept = min(rows - back, apart[source, value])
+            found["rows_given_back"] += back
+            found["quarantined"] += kept
+            found["rows_left" if (source, value) in planned else "rows_unplanned"] += rows - back - kept
+    names = ("rows_left", "rows_unplanned", "rows_given_back", "quarantined", "rows_unknown", "rows_null")
+    return {name: found[name] for name in names}
+
+
+def _in_quarantine(run: Run, target: Target) -> Counter[tuple[str, str]]:
+    keys = set_apart(run)
+    if not keys:
+        return Counter()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {target.source('t')}, t.{target.column}, count(*) FROM {target.table} t "
+            f"WHERE {target.rows_of('t')} AND t.{target.key} = ANY(%s::{target.stored_key}[]) GROUP BY 1, 2",
+            [keys],
+        )
+        return Counter({(source, value): rows for source, value, rows in cursor.fetchall()})
+
+
+def _pairs(tally: _Tally) -> list[dict[str, Any]]:
     return [
         {
-            "old": pair[0], "new": pair[1], "rows": number, "as_written": written[pair], "deleted_since": gone[pair],
-            "changed_since": number - written[pair] - gone[pair],
+            "old": pair[0],
+            "new": pair[1],
+            "rows": rows,
+            "as_written": tally.as_written[pair],
+            "deleted_since": tally.deleted[pair],
+            "changed_since": rows - tally.as_written[pair] - tally.deleted[pair],
         }
-        for pair, number in rows.most_common()
-    ]  # fmt: skip
+        for pair, rows in tally.pairs.most_common()
+    ]
 
 
 def _different(run: Run, target: Target) -> Iterator[dict[str, Any]]:
@@ -134,17 +256,23 @@ def _different(run: Run, target: Target) -> Iterator[dict[str, Any]]:
 
 
 def _query(sql: str, run: Run, target: Target, bounds: Bounds, *more: Any) -> list[tuple[Any, ...]]:
-    where, ends = bounds.sql("u.k", target.stored_key)
+    where, ends = bounds.sql("u._k", target.stored_key)
     place = f"stageapp_place(%s::{target.stored_key})"
     lowest, highest = ([bounds.above] if bounds.above else []), ([bounds.up_to] if bounds.up_to else [])
+    statement = sql.format(
+        array=target.array,
+        bounds=where,
+        table=target.table,
+        key=target.key,
+        column=target.column,
+        rows=target.rows_of("t"),
+        source=target.source("t"),
+        value=target.value("t"),
+        first=place if lowest else "NULL",
+        last=place if highest else "NULL",
+    )
     with connection.cursor() as cursor:
-        cursor.execute(
-            sql.format(
-                array=target.array, bounds=where, table=target.table, key=target.key, column=target.column,
-                value=target.value("t"), first=place if lowest else "NULL", last=place if highest else "NULL",
-            ),
-            [run.pk, *lowest, *highest, *ends, *more],
-        )  # fmt: skip
+        cursor.execute(statement, [run.pk, *lowest, *highest, *ends, *more])
         return list(cursor.fetchall())
 
 
@@ -165,16 +293,9 @@ def _ranges(run: Run) -> Iterator[Bounds]:
     yield Bounds(last, "")
 
 
-def _totals(run: Run) -> tuple[int, int, int]:
+def _totals(run: Run, way: Direction) -> tuple[int, int, int]:
     """Return the changes by log, by batches and by checkpoints: one statement, so that a batch is in all or in none."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT (SELECT coalesce(sum(coalesce(cardinality(l.keys), cardinality(l.uuids))), 0) FROM "
-            "stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id "
-            "WHERE b.run_id = %s AND b.direction = 'forward'), "
-            "(SELECT coalesce(sum(changed), 0) FROM stageapp_batch WHERE run_id = %s AND direction = 'forward'), "
-            "(SELECT coalesce(sum(changed), 0) FROM stageapp_checkpoint WHERE run_id = %s AND direction = 'forward')",
-            [run.pk] * 3,
-        )
+        cursor.execute(_TOTALS_SQL, {"run": run.pk, "way": way})
         entries, batches, checkpoints = cursor.fetchone()
     return int(entries), int(batches), int(checkpoints)

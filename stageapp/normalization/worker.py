@@ -261,18 +261,35 @@ def _verify(work: Work) -> None:
     run.checkpoints.get_or_create(direction=Direction.VERIFY, defaults={"run": run})
     if not work.take(Direction.VERIFY):
         raise RunBusy(f"Another worker verifies run {run.pk}.")
-    run.verification = verify.verify(run)
-    run.save(update_fields=["verification"])
-    if run.verification["ok"]:
-        quarantined = run.verification["quarantined"]
-        apart = f"; {quarantined} rows are in quarantine" if quarantined else ""
-        runs.move(run, State.DONE, actor=name(), reason=f"rows and audit log agree{apart}")
+    made, _ = verify.verify(run, actor=name(), reason="the run has ended", by_run=True, report=partial(_compared, work))
+    found = made.found
+    if found["agrees"] and not found["rows_left"]:
+        runs.move(run, State.DONE, actor=name(), reason=_how_it_ended(found))
     else:
-        runs.fail(run, _why_not(run.verification), actor=name())
+        runs.fail(run, _why_not(found), actor=name())
+
+
+def _compared(work: Work, rows: int) -> None:
+    """Keep the lease while the rows are compared, and show how far that is.
+
+    Raises:
+        LostClaim: another worker has taken the verification meanwhile.
+    """
+    work.keep()
+    work.run.checkpoints.filter(direction=Direction.VERIFY).update(scanned=rows)
+
+
+def _how_it_ended(found: dict[str, Any]) -> str:
+    said = ["rows and audit log agree"]
+    if found["quarantined"]:
+        said.append(f"{found['quarantined']} rows are in quarantine")
+    if found["rows_unplanned"]:
+        said.append(f"{found['rows_unplanned']} rows hold known spellings that the plan does not name")
+    return "; ".join(said)
 
 
 def _why_not(found: dict[str, Any]) -> str:
-    if found["entries"] == found["changed_by_batches"]:
+    if found["agrees"]:
         return f"{found['rows_left']} rows hold spellings of the plan again; run it again to sweep them."
     return (
         f"The audit log has {found['entries']} entries, the batches say {found['changed_by_batches']}. "

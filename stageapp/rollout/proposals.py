@@ -115,6 +115,12 @@ def wish_of(proposal: ModeProposal) -> Wish:
     )
 
 
+def status_in_words(proposal: ModeProposal) -> str:
+    """Return where a proposal stands; one that cannot take effect any more waits for nobody."""
+    why = _outdated(proposal, modes.latest()) if proposal.status == "open" else ""
+    return f"outdated: {why}" if why else str(proposal.get_status_display())
+
+
 def _end(proposal: ModeProposal, status: str, why: str, approved_by: str = "") -> None:
     ended = ModeProposal.objects.filter(pk=proposal.pk, status="open").update(
         status=status, ended_at=timezone.now(), ended_why=why, approved_by=approved_by

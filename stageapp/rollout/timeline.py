@@ -9,6 +9,7 @@ from django.db.models import Model
 
 from stageapp.models.modes import ModeChange
 from stageapp.models.rollout import ConsumerAudit, ConsumerPin, ModeProposal, PlannedStep, WarnPeriod
+from stageapp.rollout import proposals
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ def _mode(row: ModeChange) -> str:
 
 def _ending(row: PlannedStep | ModeProposal) -> str:
     ended = f": {row.ended_why}" if row.ended_why else ""
-    return f"enforce {row.percent} % ({row.get_status_display()}{ended})"
+    status = row.get_status_display() if isinstance(row, PlannedStep) else proposals.status_in_words(row)
+    return f"enforce {row.percent} % ({status}{ended})"
 
 
 _WHAT: dict[type[Model], Callable[[Any], str]] = {

@@ -23,6 +23,7 @@ from stageapp.models import (
     Seal,
     Stage,
     Strategy,
+    TargetWrite,
     TrafficWindow,
     WebhookDelivery,
 )
@@ -66,6 +67,9 @@ def one_of_each(plan):
         writes=1, unknown_rows=2, problem="<script>alert(4)</script>",
         spellings=[{"value": example(HOSTILE), "stage": None, "reason": "unmapped", "rows": 2}],
     )  # fmt: skip
+    TargetWrite.objects.create(
+        target="<b>bold</b>", kind="import", rows=2, actor="<b>user</b>", reason="<script>alert(6)</script>"
+    )
     backups_of_all_kinds()
     Seal.objects.create(
         target="<b>bold</b>", action="unsealed", vocabulary_version=1, nulls=True, actor="ann",

@@ -1,17 +1,61 @@
 """The first page: what each person may see there, and what it proposes."""
 
+import datetime
+import io
+from dataclasses import replace
+
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from stageapp import modes, traffic
+from stageapp import drift, modes, thresholds, traffic
 from stageapp.admin import site
-from stageapp.models import Run
+from stageapp.gates.judging import judge
+from stageapp.gates.verdicts import Verdict
+from stageapp.imports import import_companies
+from stageapp.models import DriftCheck, PortfolioCompany, Run, TargetWrite
 from stageapp.models.normalization import State
+from stageapp.normalization import proof, runs, verification_jobs, worker
+from stageapp.rollout.moves import next_step
+from stageapp.rollout.outlook import Outlook
+from stageapp.unknowns import records
+from tests.gates.measured import measured
 
 pytestmark = pytest.mark.django_db
 
 INDEX = reverse("admin:index")
+
+
+@pytest.fixture
+def proved(plan, settings):
+    """Return a run that is done, verified, and looked at by the drift watch."""
+    settings.STAGE_BATCH_PAUSE_SECONDS = 0
+    run = worker.advance(runs.start(plan.run, actor="ann", reason="a test"))
+    drift.watch()
+    return run
+
+
+@pytest.fixture
+def all_green(monkeypatch):
+    """Return a function that lets the gates of traffic and audit pass, by measurements of good weeks."""
+
+    def be():
+        def now():
+            state = modes.latest()
+            gates = judge(measured(), thresholds.gates())
+            green = {name: replace(gate, conditions=_passing(gate)) for name, gate in gates.items()}
+            return Outlook(state, measured(), green, next_step(state, green))
+
+        monkeypatch.setattr("stageapp.admin.next_step.outlook", now)
+
+    return be
+
+
+def _passing(gate):
+    return tuple(replace(it, verdict=Verdict.PASS) for it in gate.conditions)
+
+
 VIEWS = ["view_modechange", "view_run", "view_plan", "view_trafficwindow", "view_vocabularyversion"]
 
 
@@ -66,17 +110,91 @@ def test_the_next_step_follows_the_newest_run(plan, browser_with, state, words):
         ("enforce", 50, "?mode=enforce&percent=100"),
     ],
 )
-def test_with_a_run_that_is_done_the_next_step_is_the_mode(plan, browser_with, mode, percent, query):
-    Run.objects.update(state=State.DONE)
+def test_with_rows_proved_and_gates_that_pass_the_next_step_is_the_mode(
+    proved, browser_with, all_green, mode, percent, query
+):
     modes.change(mode=mode, percent=percent, actor="ann", reason="so far")
+    all_green()
     browser = browser_with(*VIEWS, "change_mode")
     found = step(browser)
     assert found.url.endswith(query)
     assert browser.get(found.url).context["preview"]
 
 
-def test_when_all_is_done_nothing_is_proposed(plan, browser_with):
-    Run.objects.update(state=State.DONE)
+def test_a_state_alone_proposes_nothing_but_to_verify(plan, browser_with):
+    Run.objects.update(state=State.DONE, started_at=timezone.now())
+    modes.change(mode="warn", actor="ann", reason="so far")
+    found = step(browser_with(*VIEWS, "change_mode"))
+    assert (found.text, found.label) == (f"Run {plan.run.pk} was never verified.", "Verify")
+
+
+def test_a_gate_that_does_not_pass_is_named_instead_of_the_mode(proved, browser_with):
+    modes.change(mode="warn", actor="ann", reason="so far")
+    found = step(browser_with(*VIEWS, "change_mode"))
+    assert found.text.startswith("Enforcing at 10 % is held back. The consumers are audited: nobody has recorded")
+    assert found.url == reverse("admin:stageapp_rollout")
+
+
+def test_unknown_values_come_before_a_mode_that_waits_for_better_days(proved, browser_with):
+    modes.change(mode="warn", actor="ann", reason="so far")
+    records.record_import("file", {"nobody knows": 3}, source="file")
+    found = step(browser_with(*VIEWS, "change_mode", "view_unknownentry", "curate_vocabulary"))
+    assert (found.text, found.label) == ("1 unknown value waits for a decision.", "Decide")
+
+
+def withdraw_by_import(run):
+    import_companies(io.BytesIO(b"stage\nseed\n"), fund="late", stage_column="stage", actor="imp")
+
+
+def withdraw_by_drift(run):
+    PortfolioCompany.objects.filter(stage="seed").update(stage="SEED")
+    DriftCheck.objects.all().delete()
+    drift.watch()
+
+
+def withdraw_by_a_part(run):
+    runs.request_rollback(run, actor="ann", reason="a test", scope={"value": "Seed"})
+    worker.advance(run)
+
+
+def withdraw_by_the_watch(run):
+    DriftCheck.objects.update(looked_at=timezone.now() - datetime.timedelta(seconds=121))
+
+
+@pytest.mark.parametrize(
+    "withdraw, words, label",
+    [
+        (withdraw_by_import, "1 row was imported 1 s ago by imp, after the verification.", "Verify"),
+        (withdraw_by_drift, "The drift watch found", "Plan again"),
+        (withdraw_by_a_part, "is partly rolled back: 2 of 3 rows stand.", "Plan again"),
+        (withdraw_by_the_watch, "The drift watch last looked 2 min 1 s ago", "See the drift watch"),
+    ],
+)
+def test_a_proof_that_does_not_stand_leads_to_what_settles_it_and_never_to_enforce(
+    proved, browser_with, all_green, withdraw, words, label
+):
+    modes.change(mode="warn", actor="ann", reason="so far")
+    all_green()
+    withdraw(proved)
+    found = step(browser_with(*VIEWS, "change_mode", "plan_run"))
+    assert words in found.text
+    assert found.label == label
+
+
+def test_a_plan_that_is_out_of_date_is_made_again(plan, browser_with):
+    withdraw_by_import(None)
+    found = step(browser_with(*VIEWS, "plan_run"))
+    assert found.label == "Plan again"
+    assert found.text.endswith("it was made before 1 rows changed or arrived.")
+
+
+def test_a_verification_under_way_is_watched(proved, browser_with):
+    verification_jobs.request(proved, actor="ann", reason="a test")
+    assert step(browser_with(*VIEWS)).text == f"Run {proved.pk} is being verified."
+
+
+def test_when_all_is_done_nothing_is_proposed(proved, browser_with, all_green):
+    all_green()
     modes.change(mode="enforce", actor="ann", reason="the end")
     assert step(browser_with(*VIEWS, "change_mode")) is None
 
@@ -88,7 +206,7 @@ def test_nothing_is_proposed_to_who_may_not_do_it(browser_with):
 
 def test_the_page_costs_a_bounded_number_of_questions(plan, browser_with, django_assert_max_num_queries):
     browser = browser_with(*VIEWS)
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(24):
         browser.get(INDEX)
 
 
@@ -108,3 +226,15 @@ def test_the_login_leads_to_no_other_site(root):
         assert answer.status_code == 302
         assert "evil" not in answer["location"]
         assert "javascript" not in answer["location"]
+
+
+def test_an_edit_of_a_stage_in_the_admin_withdraws_the_proof_and_one_of_a_name_does_not(proved, root, browser_of):
+    company = PortfolioCompany.objects.filter(stage="seed").first()
+    address = reverse("admin:stageapp_portfoliocompany_change", args=[company.pk])
+    form = {"fund": company.fund_id, "name": "Renamed", "stage": "seed", "sector": ""}
+    assert browser_of(root).post(address, form).status_code == 302
+    assert TargetWrite.objects.count() == 0
+    assert browser_of(root).post(address, {**form, "stage": "growth"}).status_code == 302
+    write = TargetWrite.objects.get()
+    assert (write.kind, write.rows, write.actor, write.reason) == ("edit", 1, "root", "edited in the admin")
+    assert proof.of_target(proved.target).doubts[0].text == "1 row was edited 1 s ago by root, after the verification."

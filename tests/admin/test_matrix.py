@@ -17,7 +17,7 @@ SYSTEM_OWNED = [
     "modechange", "modeproposal", "trafficwindow", "plan", "planentry", "run", "batch", "checkpoint",
     "auditentry", "quarantinedrow", "vocabularyversion", "consumer", "strategy", "unknownentry", "driftcheck",
     "consumersighting", "backup", "backupcheck", "backupjob",
-    "webhookdelivery", "assumptionchange",
+    "webhookdelivery", "assumptionchange", "targetwrite",
 ]  # fmt: skip
 CLOSED_TO_ALL = {f"stageapp_{model}_{what}" for model in SYSTEM_OWNED for what in ("add", "delete")}
 

@@ -5,11 +5,13 @@ from functools import partial
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from stageapp.admin import run_parts
-from stageapp.models import Batch, Checkpoint, Plan, PortfolioCompany, QuarantinedRow, Run
+from stageapp.models import Batch, Checkpoint, Plan, PortfolioCompany, QuarantinedRow, Run, VerificationJob
 from stageapp.models.normalization import State, WorkerDrain
-from stageapp.normalization import claims, drain, rollbacks, runs, worker
+from stageapp.normalization import claims, drain, rollbacks, runs, verification_jobs, worker
+from stageapp.normalization.verify import verify
 
 LOG = reverse("admin:stageapp_auditentry_changelist")
 WORKERS = reverse("admin:stageapp_workers")
@@ -266,5 +268,86 @@ def test_a_page_of_the_log_asks_a_bounded_number_of_things(done, browser_with, d
 def test_a_runs_page_asks_a_bounded_number_of_things(done, root, browser_of, django_assert_max_num_queries):
     for shard in range(1, 20):
         Checkpoint.objects.create(run=done, direction="forward", shard=shard)
-    with django_assert_max_num_queries(45):
+    with django_assert_max_num_queries(53):
         assert browser_of(root).get(at("change", done)).status_code == 200
+
+
+@pytest.fixture
+def verifications_nudged(monkeypatch):
+    """Collect the jobs that a worker was asked to make."""
+    asked = []
+    monkeypatch.setattr("stageapp.tasks.work_on_verification.delay", asked.append)
+    return asked
+
+
+def test_a_verification_is_asked_for_on_the_runs_page_and_its_progress_is_shown(
+    done, browser_with, post, verifications_nudged
+):
+    browser = browser_with("view_run", "operate_run")
+    address = reverse("admin:stageapp_run_do", args=[done.pk, "verify"])
+    assert "It reads, and changes nothing" in browser.get(address).text
+    assert VerificationJob.objects.count() == 0
+    post(browser, address, {"reason": "the auditors ask"})
+    job = VerificationJob.objects.get()
+    assert verifications_nudged == [job.pk]
+    page = browser.get(at("change", done)).text
+    assert "Waiting for a worker" in page
+    assert 'hx-trigger="every 2s"' in page
+    VerificationJob.objects.update(
+        state="working", rows=4, began_at=timezone.now() - datetime.timedelta(seconds=2), heartbeat_at=timezone.now()
+    )
+    moving = browser.get(at("progress", done))
+    for text in ('aria-label="Progress of the verification"', "about 7", "rows/s", "Time left"):
+        assert text in moving.text
+    assert "HX-Refresh" not in moving
+    VerificationJob.objects.update(state="waiting")
+    verification_jobs.work(job.pk)
+    assert browser.get(at("progress", done))["HX-Refresh"] == "true"
+    page = browser.get(at("change", done))
+    assert [one["made"].actor for one in page.context["verifications"]] == [job.actor, worker.name()]
+    assert "the auditors ask" in page.text
+
+
+def test_a_verification_takes_the_right_to_operate_runs(done, browser_with):
+    address = reverse("admin:stageapp_run_do", args=[done.pk, "verify"])
+    assert browser_with("view_run", "rollback_run").post(address, {"reason": "x"}).status_code == 403
+    assert VerificationJob.objects.count() == 0
+
+
+def test_a_finished_run_says_what_it_did_not_do(done, companies, browser_with):
+    PortfolioCompany.objects.filter(pk=companies[1].pk).update(stage="growth")
+    companies[2].delete()
+    verify(done, actor="ann", reason="look")
+    page = browser_with("view_run").get(at("change", done))
+    assert [(line["rows"], line["what"]) for line in page.context["not_done"]] == [
+        (3, "unknown: no alias says what they mean"),
+        (1, "changed by somebody since"),
+        (1, "deleted since"),
+    ]
+    assert f'href="{reverse("admin:stageapp_unknownentry_changelist")}?kind=table"' in page.text
+
+
+def test_a_run_that_is_rolled_back_in_part_says_so_beside_its_state(done, browser_with):
+    runs.request_rollback(done, actor="ann", reason="a part", scope={"value": "Seed"})
+    worker.advance(done)
+    browser = browser_with("view_run", "view_modechange")
+    for address in (at("change", done), at("progress", done), reverse("admin:index")):
+        assert "Partly rolled back: 2 of 3 rows stand." in browser.get(address).text
+    page = browser.get(at("change", done)).text
+    assert "does not stand now" in page
+    assert "after the verification" in page
+
+
+def test_a_verification_is_no_shard(done, browser_with):
+    page = browser_with("view_run").get(at("change", done))
+    assert [shard["at"].direction for shard in page.context["shards"]] == ["forward"]
+
+
+def test_while_it_verifies_a_run_tells_how_many_rows_are_compared(done, browser_with):
+    Run.objects.filter(pk=done.pk).update(state="verifying")
+    Checkpoint.objects.filter(run=done, direction="verify").update(scanned=4)
+    page = browser_with("view_run").get(at("change", done))
+    at_now = page.context["progress"]
+    assert (at_now.direction, at_now.scanned, at_now.total) == ("verify", 4, 7)
+    assert at_now.rate > 0
+    assert "<dt>Compared</dt>" in page.text

@@ -3,8 +3,9 @@
 import datetime
 
 from stageapp import thresholds
-from stageapp.gates.measurements import AuditFact, BackupFact, Measurements, RunFact
+from stageapp.gates.measurements import AuditFact, BackupFact, Measurements
 from stageapp.mode_history import Change, ModeHistory
+from stageapp.normalization.proof import Proof
 from stageapp.traffic_history import Slot
 
 DAY, HOUR, MINUTE = datetime.timedelta(days=1), datetime.timedelta(hours=1), datetime.timedelta(minutes=1)
@@ -51,7 +52,7 @@ def measured(**parts):
     """Return measurements in which nothing holds anything back in warn, changed as given."""
     good = {
         "now": NOW, "mode": warned_for(8.5), "days": week(), "hours": [hour(back) for back in range(24, 0, -1)],
-        "runs": [RunFact("app.Model.stage", 7, "done", True)], "audit": AuditFact("ann", NOW - DAY),
+        "proofs": [Proof("app.Model.stage", NOW, None, None, None, ())], "audit": AuditFact("ann", NOW - DAY),
         "backup": BackupFact(NOW - HOUR / 2, NOW - DAY),
     }  # fmt: skip
     return Measurements(**(good | parts))

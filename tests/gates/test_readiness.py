@@ -6,9 +6,10 @@ import pytest
 
 from stageapp.gates import readiness
 from stageapp.gates.judging import RULES, judge
-from stageapp.gates.measurements import AuditFact, BackupFact, Measurements, RunFact
+from stageapp.gates.measurements import AuditFact, BackupFact, Measurements
 from stageapp.gates.verdicts import Condition, Gate, Verdict
 from stageapp.mode_history import ModeHistory
+from stageapp.normalization.proof import Doubt, Proof, Remedy
 from stageapp.rollout.moves import ARROWS, FOR_A_RUN, FOR_THE_END
 from stageapp.thresholds import gates
 from tests.gates.measured import (
@@ -23,24 +24,35 @@ from tests.gates.measured import (
     week,
 )
 
-DONE = RunFact("a.B.c", 1, "done", True)
+
+def proof(*doubts, target="a.B.c"):
+    """Return a proof with these doubts: "no" speaks against it, "?" is where nobody has looked yet."""
+    against = [Doubt(f"Doubt {sign}.", Remedy.VERIFY, missing=sign == "?") for sign in doubts]
+    return Proof(target, NOW, None, None, None, tuple(against))
 
 
 @pytest.mark.parametrize(
-    "runs, verdict",
+    "proofs, verdict",
     [
-        ([DONE], "pass"),
-        ([RunFact("a.B.c", 1, "done", False)], "fail"),
-        ([RunFact("a.B.c", 1, "running", False)], "fail"),
-        ([RunFact("a.B.c", 1, "rolled_back", True)], "fail"),
-        ([RunFact("a.B.c")], "no_data"),
-        ([DONE, RunFact("d.E.f")], "no_data"),
-        ([RunFact("d.E.f"), RunFact("a.B.c", 1, "failed", False)], "fail"),
+        ([proof()], "pass"),
+        ([proof("no")], "fail"),
+        ([proof("no", "?")], "fail"),
+        ([proof("?")], "no_data"),
+        ([proof(), proof("?", target="d.E.f")], "no_data"),
+        ([proof("?", target="d.E.f"), proof("no")], "fail"),
         ([], "no_data"),
     ],
 )
-def test_the_newest_run_of_every_target_has_to_be_done_and_verified(runs, verdict):
-    assert judged(readiness.run_complete, runs=runs).verdict == verdict
+def test_of_every_target_it_has_to_be_proved_that_its_rows_are_normalized(proofs, verdict):
+    assert judged(readiness.run_complete, proofs=proofs).verdict == verdict
+
+
+def test_the_gate_says_what_it_asks_for_and_why_it_does_not_pass():
+    gate = judged(readiness.run_complete, proofs=[proof("no", "?")])
+    assert gate.deciding.shown == "does not stand"
+    assert gate.deciding.why == "Doubt no. Doubt ?."
+    assert "verified since the last change, and no drift in the last 2 min" in gate.deciding.threshold
+    assert gate.document()["evidence"]["proofs"][0]["reasons"] == ["Doubt no.", "Doubt ?."]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,10 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from stageapp import modes, thresholds
+from stageapp import drift, modes, thresholds
 from stageapp.gates import reading
-from stageapp.gates.measurements import BackupFact, RunFact
+from stageapp.gates.measurements import BackupFact
 from stageapp.models.consumers import ConsumerSighting
-from stageapp.models.normalization import Run
 from stageapp.models.portfolio import Fund, PortfolioCompany
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, worker
@@ -42,25 +41,32 @@ def test_before_anything_happened_there_is_nothing(now):
     assert (list(found.days), list(found.minutes), found.done_sample, found.audit, found.backup) == (
         [], [], 0, None, BackupFact(),
     )  # fmt: skip
-    assert found.runs == [RunFact(TARGET)]
+    assert [(it.target, it.run, it.missing) for it in found.proofs] == [(TARGET, None, True)]
     assert found.mode.changes == ()
 
 
 def test_a_plan_that_nobody_has_started_is_no_run(now, planned):
     planned()
-    assert reading.read(now).runs == [RunFact(TARGET)]
+    (found,) = reading.read(now).proofs
+    assert (found.run, found.missing, found.sentence) == (None, True, "No run has begun.")
 
 
 def test_the_newest_run_that_has_begun_counts_with_its_verification(now, planned):
     run = planned()
+
+    def proof():
+        (found,) = reading.read(timezone.now()).proofs
+        return found.run, found.stands, found.sentence
+
     runs.start(run, actor="ann", reason="a test")
-    assert reading.read(now).runs == [RunFact(TARGET, run.pk, "running", False)]
+    assert proof() == (run, False, f"Run {run.pk} is at work.")
     worker.advance(run)
-    assert reading.read(now).runs == [RunFact(TARGET, run.pk, "done", True)]
+    assert proof()[:2] == (run, False)
+    assert "has not looked" in proof()[2]
+    drift.watch()
+    assert proof()[:2] == (run, True)
     planned()
-    assert reading.read(now).runs == [RunFact(TARGET, run.pk, "done", True)]
-    Run.objects.filter(pk=run.pk).update(verification={"ok": False})
-    assert reading.read(now).runs == [RunFact(TARGET, run.pk, "done", False)]
+    assert proof()[:2] == (run, True)
 
 
 def test_days_are_whole_and_hours_reach_until_now(now):
@@ -107,7 +113,7 @@ def test_the_newest_audit_and_warn_period_count(now):
 
 
 def test_it_asks_few_questions(now, django_assert_max_num_queries):
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(15):
         reading.read(now)
 
 

@@ -135,7 +135,7 @@ def test_redis_away_does_not_keep_the_mode_from_changing():
 
 def test_gates_hold_a_forward_move_and_it_is_told_which_and_what_to_do():
     said = refused("set", "enforce", "--percent", "10", "--reason", "let us see")
-    assert "run_complete (no data: stageapp.PortfolioCompany.stage no data, needed done and verified)" in said
+    assert "run_complete (no data: stageapp.PortfolioCompany.stage no data, needed done, verified since" in said
     assert "warn_exit" in said
     assert "override_gate" in said
     assert not ModeChange.objects.exists()

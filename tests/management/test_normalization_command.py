@@ -40,7 +40,10 @@ def test_the_whole_way(fill):
     run = json.loads(out)  # fails unless stdout is exactly one document
     assert (run["state"], run["rows_changed"], run["rows_scanned"]) == ("done", 20, 40)
     assert call_json("verify")["ok"]
-    assert call_json("status") == run
+    again = call_json("status")
+    assert again["verification"]["ok"]
+    assert again["proof"]["verification"] == again["verification"]["verification"]
+    assert {**again, "verification": 0, "proof": 0} == {**run, "verification": 0, "proof": 0}
     assert call_json("rollback", "--foreground", "--yes")["rows_changed"] == 20
     assert column_md5() == before
 
@@ -57,7 +60,9 @@ def test_a_plan_for_a_terminal_names_counts_reasons_and_the_next_step(fill):
 
 def test_a_plan_for_json_lists_every_spelling(planned):
     entries = {entry["raw"]: entry for entry in call_json("plan")["entries"]}
-    assert entries["Seed "] == {"raw": "Seed ", "source": "", "stage": "seed", "reason": None, "rows": 1}
+    assert entries["Seed "] == {
+        "raw": "Seed ", "source": "", "stage": "seed", "stored": "seed", "reason": None, "rows": 1,
+    }  # fmt: skip
     assert entries["nobody knows"]["reason"] == "unmapped"
     assert len(entries) == 4
 
@@ -170,11 +175,11 @@ def test_a_run_that_fails_exits_1_with_its_reason(planned):
     assert call_json("run", "--plan", planned, "--foreground")["state"] == "done"
 
 
-def test_verify_exits_1_when_rows_and_log_disagree(planned):
+def test_verify_exits_1_when_a_run_that_is_done_has_left_something(planned):
     call("run", "--plan", planned, "--foreground")
     assert "agree" in call("verify")
     PortfolioCompany.objects.filter(stage="seed").update(stage="Seed ")
-    with pytest.raises(CommandError, match="disagree"):
+    with pytest.raises(CommandError, match="Run 1 is done, and known spellings are left"):
         call("verify")
 
 
@@ -212,3 +217,14 @@ def test_ctrl_c_in_a_rollback_says_how_to_go_on(fill):
     assert f"Go on with: normalization rollback {run.pk} --foreground" in err
     assert call_json("rollback", "--foreground", "--yes")["state"] == "rolled_back"
     assert column_md5() == before
+
+
+def test_with_labels_a_plan_lists_no_label_that_stays_as_a_change(fill, settings):
+    settings.STAGE_TARGETS = ["stageapp.PortfolioCompany.stage?form=label"]
+    fill("Seed", "Seed", "seed", "series-a")
+    text = call("plan")
+    assert "4 rows in 3 spellings: 2 rows to change" in text
+    changes = text.partition("Would change")[2].partition("hash ")[0]
+    assert "'seed'" in changes
+    assert "→ Series A" in changes
+    assert "'Seed'" not in changes

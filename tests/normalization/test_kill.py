@@ -144,6 +144,8 @@ def killed_again_and_again(rows, kills, pace, check_each):
         assert (changed("forward"), violations()) == (total, {})
         ran = time.monotonic()
         run.refresh_from_db()
+        made = run.verifications.first()
+        assert (made.ok, made.found["rows_as_written"], made.found["rows"]) == (True, total, rows)
         runs.request_rollback(run, **ME)
         crew.pids.clear()  # a worker ends with its run
         kill_on_the_way(crew, "rollback", "rolling_back", total, kills, check_each)
@@ -167,6 +169,12 @@ SMALL_STEPS = {"STAGE_BATCH_SECONDS": "0.005", "STAGE_BATCH_PAUSE_SECONDS": "0.0
 def test_workers_killed_at_20_random_points(original):
     original(100_000)
     killed_again_and_again(100_000, 10, SLOWLY, check_each=5)
+
+
+@pytest.mark.full
+def test_workers_killed_five_times_over_200_000_rows(original):
+    original(200_000)
+    killed_again_and_again(200_000, 5, SLOWLY, check_each=1)
 
 
 @pytest.mark.full

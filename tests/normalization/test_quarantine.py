@@ -31,7 +31,7 @@ def test_a_poison_row_goes_into_quarantine_and_the_rest_finishes(started, fill, 
     assert "no_series_a" in apart.error
     assert_i1(run, before)
     assert column() == {key: "series-a" if key == ids[300] else column()[key] for key in ids}
-    assert (run.verification["ok"], run.verification["rows_left"], run.verification["quarantined"]) == (True, 0, 1)
+    assert [run.verifications.get().found[name] for name in ("ok", "rows_left", "quarantined")] == [True, 0, 1]
     assert "1 rows are in quarantine" in run.moves.last().reason
 
 

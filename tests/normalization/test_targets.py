@@ -80,7 +80,7 @@ def test_a_value_that_does_not_fit_the_column_goes_into_quarantine(foreign):
     sql('ALTER TABLE "host Deals" ALTER "order" TYPE varchar(7)')  # the preflight would refuse to start
     assert worker.advance(run).state == State.DONE
     apart = run.quarantine.get()
-    assert (apart.row_key, apart.value, run.verification["quarantined"]) == (str(poison.pk), "SeriesA", 1)
+    assert (apart.row_key, apart.value, run.verifications.get().found["quarantined"]) == (str(poison.pk), "SeriesA", 1)
     assert "too long" in apart.error
     assert column_of(foreign) == {poison.pk: "SeriesA", fine.pk: "seed"}
 

@@ -179,7 +179,7 @@ def test_rows_deleted_during_the_run_are_no_fault(started, fill, elsewhere, batc
     assert set(column().values()) == {"seed"}
     changed_before = {key for key, _, _ in log_of(run)} & gone
     assert changed_before == set(ids[40:50])
-    assert run.verification["rows_deleted_since"] == 10
+    assert run.verifications.get().found["rows_deleted_since"] == 10
 
 
 def test_a_row_that_a_writer_holds_is_waited_for_with_smaller_batches(started, fill, hold, retried):

@@ -5,7 +5,7 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from stageapp import modes, traffic
+from stageapp import drift, modes, traffic
 from stageapp.models.portfolio import Fund, PortfolioCompany
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, worker
@@ -73,6 +73,7 @@ def ready(db, settings, clock):
         run = plans.make_plan("stageapp.PortfolioCompany.stage", actor="ann").run
         runs.start(run, actor="ann", reason="for a test")
         assert worker.advance(run).state == "done"
+        drift.watch()
         marks.record_audit(ANN, "nobody sends anything strange")
 
     return prepare

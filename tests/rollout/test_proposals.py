@@ -7,7 +7,7 @@ import pytest
 from stageapp import events, modes
 from stageapp.models.modes import ModeChange
 from stageapp.people import Person
-from stageapp.rollout import proposals
+from stageapp.rollout import proposals, timeline
 from stageapp.rollout.changes import Wish, downgrade
 from stageapp.rollout.proposals import ProposalError
 from stageapp.rollout.refusals import GatesHold, Latched, OverrideNotPermitted, SecondPersonNeeded
@@ -132,3 +132,17 @@ def test_a_broken_glass_does_not_go_past_gates():
 def test_without_the_rule_no_glass_is_broken(settings):
     settings.STAGE_TWO_PERSON_RULE = False
     assert "BREAK-GLASS" not in ask("enforce", 10, override="agreed", break_glass="to be sure").override_reason
+
+
+def test_a_proposal_that_the_mode_has_overtaken_waits_for_nobody(set_mode):
+    proposal = proposals.propose(ANN, WISH)
+    assert proposals.status_in_words(proposal) == "waits for another person"
+    set_mode("off")
+    assert proposals.waiting() == []
+    outdated = f"outdated: the mode is at version {modes.latest().version} by now"
+    assert proposals.status_in_words(proposal) == outdated
+    assert f"Proposal: enforce 10 % ({outdated})" in [entry.what for entry in timeline.entries(20)]
+    with pytest.raises(ProposalError, match="is outdated"):
+        proposals.approve(proposal, BEN)
+    proposal.refresh_from_db()
+    assert proposals.status_in_words(proposal) == "the mode changed meanwhile"

@@ -104,7 +104,7 @@ def test_a_run_under_the_guard_is_as_it_is_without(started):
     guard.switch_on(LABEL, **ME)
     assert worker.advance(run).state == State.DONE
     assert stored() == ["seed", "series_a", "???"]
-    assert run.verification["ok"]
+    assert run.verifications.get().ok
     assert caught() == []
 
 

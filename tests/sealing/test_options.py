@@ -98,7 +98,7 @@ def test_known_and_unknown_values_are_those_of_its_own_rows(rows):
     with pytest.raises(SealRefused, match="known spellings: 'seed'"):
         seal.seal(VENTURE, **ME)
     run = worker.advance(runs.start(plans.make_plan(VENTURE, actor="tester").run, **ME))
-    assert (run.state, run.verification["ok"]) == (State.DONE, True)
+    assert (run.state, run.verifications.get().ok) == (State.DONE, True)
     assert seal.seal(VENTURE, allow=["???"], **ME).state == "sealed"
     assert stored(rows) == [("???", "debt"), ("???", "venture"), ("Seed", "venture"), ("Series B", "debt")]
 

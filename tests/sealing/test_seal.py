@@ -9,6 +9,7 @@ from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, seal, seal_state, worker
 from stageapp.normalization.errors import SealRefused
+from stageapp.normalization.verify import verify
 from tests.normalization.evidence import LABEL, ME, column, sql
 from tests.sealing.conftest import STAGES, TABLE, constraints, retire, validated
 
@@ -143,8 +144,12 @@ def test_an_unfinished_run_stands_against_it(started):
 
 def test_a_run_that_did_not_verify_stands_against_it(done):
     run = done("Seed ")
-    Run.objects.filter(pk=run.pk).update(state=State.FAILED, verification={"ok": False})
-    with pytest.raises(SealRefused, match=f"Run {run.pk} was verified and did not hold"):
+    sql(
+        "INSERT INTO stageapp_normalizationlog (batch_id, keys, old, new) "
+        "SELECT batch_id, keys, 'a', 'b' FROM stageapp_normalizationlog"
+    )
+    verify(run, **ME)
+    with pytest.raises(SealRefused, match=rf"Run {run.pk} was verified .* ago and did not hold: The audit"):
         seal.seal(LABEL, **ME)
 
 

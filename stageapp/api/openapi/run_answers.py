@@ -53,6 +53,8 @@ class RunProgress(Body):
     sweep = IntegerField(min_value=0)
     rate = FloatField(allow_null=True, help_text="rows a second, over the last 30 s")
     eta_seconds = FloatField(allow_null=True)
+    written = IntegerField(min_value=0, help_text="rows that the run has changed in all")
+    undone = IntegerField(min_value=0, help_text="of these, by rollbacks of all or a part")
     heartbeat_at = DateTimeField(allow_null=True)
     stuck = BooleanField(help_text="no worker has been heard of for 5 minutes")
     workers = texts()
@@ -85,12 +87,28 @@ class Shard(Body):
     heartbeat_at = DateTimeField(allow_null=True)
 
 
+class RunProof(Body):
+    """Whether it is proved, as the rows are now, that the run stands."""
+
+    stands = BooleanField()
+    run = IntegerField(allow_null=True)
+    reasons = texts()
+    verification = IntegerField(allow_null=True)
+    verified_at = DateTimeField(allow_null=True)
+    verified_by = CharField(allow_null=True)
+    drift_looked_at = DateTimeField(allow_null=True)
+    drift_known_rows = IntegerField(allow_null=True)
+
+
 class RunInFull(RunInBrief):
     """One run: how far, how fast, by whom, and what holds it."""
 
     estimated_seconds = FloatField(allow_null=True, help_text="of the plan, without rests")
     last_error = CharField(allow_blank=True)
-    verified = BooleanField(allow_null=True, help_text="whether rows and audit log agree, once that was looked at")
+    verified = BooleanField(
+        allow_null=True, help_text="what the newest verification found; `proof` says whether it still counts"
+    )
+    proof = RunProof()
     workers_draining = BooleanField(help_text="workers take up no run")
     throttle = RunThrottle()
     progress = RunProgress()

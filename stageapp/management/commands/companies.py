@@ -14,6 +14,7 @@ from django.db import OperationalError
 from tqdm import tqdm
 
 from stageapp.imports import BadRows, Imported, ImportRefused, Report, import_companies
+from stageapp.management.actor import command_line_actor
 from stageapp.management.command import StageCommand
 
 STDIN = "-"
@@ -48,7 +49,7 @@ class Command(StageCommand):
                 done = import_companies(
                     source, fund=name, report=report, stage_column=options["stage_column"],
                     name_column=options["name_column"], encoding=options["encoding"],
-                    delimiter=options["delimiter"],
+                    delimiter=options["delimiter"], actor=command_line_actor(),
                 )  # fmt: skip
         except ImportRefused as error:
             self._refuse(error, as_json=options["json"])

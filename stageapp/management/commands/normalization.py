@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, OperationalError
+from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 from tqdm import tqdm
 
@@ -85,7 +86,7 @@ class Command(SealVerbs):
         self.add_seal_verbs(verbs)
         for name, verb in verbs.choices.items():
             verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
-            if name not in ("plan", "preflight", "status", "verify", "history"):
+            if name not in ("plan", "preflight", "status", "history"):
                 verb.add_argument("--reason", default="from the command line", help="why; kept in the history")
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
@@ -191,12 +192,22 @@ class Command(SealVerbs):
             return
         self._show(choice.run(run, target), options)
 
-    def _verify(self, *, run: int | None, target: str | None, **options: Any) -> None:
-        with bars.working("comparing rows and audit log", quiet=options["json"]):
-            found = verify.verify(choice.run_to_verify(run, target), full=options["full"])
-        self._print(found, report.verification_lines(found), options)
-        if not found["ok"]:
+    def _verify(
+        self, *, run: int | None, target: str | None, reason: str, **options: Any
+    ) -> None:
+        chosen = choice.run_to_verify(run, target)
+        whole = chosen.plan.rows_total
+        with bars.counting("comparing rows", whole, "row", quiet=options["json"]) as count:
+            made, different = verify.verify(
+                chosen, actor=command_line_actor(), reason=reason, full=options["full"], report=count
+            )
+        lines = report.verification_lines(made, timezone.now(), different)
+        document = report.verification_document(made) | ({"different": different} if options["full"] else {})
+        self._print(document, lines, options)
+        if not made.found["agrees"]:
             raise CommandError("Rows and audit log disagree; see above.")
+        if not made.ok and chosen.state in _CLAIMS_ALL:
+            raise CommandError(f"Run {chosen.pk} is {chosen.state}, and known spellings are left; see above.")
 
     def _pause(self, *, run: int | None, target: str | None, reason: str, force: bool, **options: Any) -> None:
         pause = runs.force_pause if force else runs.pause
@@ -272,13 +283,16 @@ class Command(SealVerbs):
 
 
 _DRY_RUN_ENDS = "Nothing has changed. Leave --dry-run out to do it."
+# In these states a run claims that no row holds a spelling of its plan.
+_CLAIMS_ALL = (State.VERIFYING, State.DONE, State.FAILED)
+
 _RUN_VERBS = {
     "status": "show a run, its progress and ETA",
     "pause": "stop after the batch in hand",
     "resume": "go on from the checkpoint",
     "tune": "change how hard a run works, also while it is running",
     "cancel": "stop for good; what changed stays",
-    "verify": "compare rows and audit log; exit 1 if they disagree",
+    "verify": "compare rows, audit log and vocabulary; exit 1 if they disagree or a run that is done left something",
     "rollback": "undo a run from the audit log, after a look at what that changes",
 }
 
