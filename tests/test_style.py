@@ -8,7 +8,6 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 MAX_FILE_LINES = 450
-MEDIAN_FILE_LINES = 80
 MEDIAN_FUNCTION_LINES = 8
 P90_FUNCTION_LINES = 25
 KINDS = {"utils", "helpers", "services", "misc", "common"}
@@ -39,11 +38,6 @@ def function_lengths() -> list[int]:
 def test_no_file_is_too_long():
     long = {str(path.relative_to(PROJECT)): line_count(path) for path in code_files("stageapp", "config", "tests")}
     assert {name: lines for name, lines in long.items() if lines > MAX_FILE_LINES} == {}
-
-
-def test_the_median_file_is_short():
-    lines = [count for path in code_files("stageapp", "config") if (count := line_count(path))]
-    assert statistics.median(lines) <= MEDIAN_FILE_LINES
 
 
 def test_the_median_function_is_short(function_lengths):

@@ -192,9 +192,7 @@ class Command(SealVerbs):
             return
         self._show(choice.run(run, target), options)
 
-    def _verify(
-        self, *, run: int | None, target: str | None, reason: str, **options: Any
-    ) -> None:
+    def _verify(self, *, run: int | None, target: str | None, reason: str, **options: Any) -> None:
         chosen = choice.run_to_verify(run, target)
         whole = chosen.plan.rows_total
         with bars.counting("comparing rows", whole, "row", quiet=options["json"]) as count:
