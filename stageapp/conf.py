@@ -117,9 +117,14 @@ def drift_timeout_seconds() -> float:
     return float(settings.STAGE_DRIFT_TIMEOUT_SECONDS)
 
 
+def drift_seconds() -> float:
+    """Return the period of the drift watch, in seconds."""
+    return float(settings.STAGE_DRIFT_SECONDS)
+
+
 def drift_look_seconds() -> float:
     """Return how old the newest look of the drift watch may be to count, in seconds: two of its periods."""
-    return 2 * float(settings.STAGE_DRIFT_SECONDS)
+    return 2 * drift_seconds()
 
 
 def internal_networks() -> list[str]:

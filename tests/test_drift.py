@@ -185,13 +185,29 @@ def test_the_status_of_the_run_shows_it(normalized, capsys):
     drift.watch()
     call_command("normalization", "status", str(run.pk))
     out = capsys.readouterr().out
-    assert "3 rows hold something else than a stage again" in out
-    assert '"Series A" → series_a' in out
-    assert "1 of them are known spellings" in out
+    assert "The drift watch looked 0 s ago: 3 rows hold something other than a stage again." in out
+    assert "'Series A' → series_a" in out
+    assert "1 of them is a known spelling" in out
     assert "2 of them are unknown" in out
     call_command("normalization", "status", str(run.pk), "--json")
     told = json.loads(capsys.readouterr().out)["drift"]
     assert (told["known_rows"], told["unknown_rows"]) == (1, 2)
+
+
+def test_the_status_shows_letters_as_people_write_them_and_that_nothing_came(normalized, capsys):
+    run = normalized("Seed")
+    drift.watch()
+    call_command("normalization", "status", str(run.pk))
+    out = capsys.readouterr().out
+    assert "The drift watch looked 0 s ago: nothing was written past the API." in out
+    store("Séries B")
+    DriftCheck.objects.all().delete()  # PostgreSQL may tell of the write a moment later
+    drift.watch()
+    call_command("normalization", "status", str(run.pk))
+    out = capsys.readouterr().out
+    assert "1 row holds something other than a stage again" in out
+    assert "'Séries B' → series_b" in out
+    assert "1 of them is a known spelling: a new plan and run normalize it." in out
 
 
 def test_the_status_of_an_older_run_says_nothing_of_it(normalized, capsys):

@@ -16,7 +16,7 @@ from stageapp.models.modes import ModeChange
 from stageapp.models.normalization import Run
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import Stage, StageAlias, VocabularyVersion
-from stageapp.normalization import drain
+from stageapp.normalization import drain, proof
 from stageapp.normalization.progress import progress
 from stageapp.unknowns.queue import queue
 
@@ -74,7 +74,15 @@ def _backups() -> dict[str, Any]:
 
 
 def _drift() -> dict[str, Any]:
-    return {"checks": [{"check": check, "values": drifted(check)[:SHOWN_DRIFT]} for check in DriftCheck.objects.all()]}
+    """Return the newest look at each target, and the runs that stand without one."""
+    checks = list(DriftCheck.objects.all())
+    looked_at = {check.target for check in checks}
+    waiting = [label for label in conf.targets() if label not in looked_at]
+    return {
+        "checks": [{"check": each, "values": drifted(each)[:SHOWN_DRIFT]} for each in checks],
+        "unseen": [run for label in waiting if (run := proof.standing_run(label)) is not None],
+        "period": words.duration(conf.drift_seconds()),
+    }
 
 
 def drifted(check: DriftCheck) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -19,9 +20,9 @@ from stageapp.admin.run_operations import OPERATIONS, Operation, awaits_approval
 from stageapp.admin.screens import PageAdmin, actor, page, require
 from stageapp.admin.seal_actions import standing
 from stageapp.admin.site import site
-from stageapp.models.normalization import ACTIVE, Run
+from stageapp.models.normalization import ACTIVE, Run, State
 from stageapp.models.proofs import VerificationJob
-from stageapp.normalization import audit, drain, proof, runs, targets, throttling
+from stageapp.normalization import audit, drain, proof, rollbacks, runs, targets, throttling
 from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.progress import progress
 from stageapp.tasks import nudge, work_on_verification
@@ -36,10 +37,22 @@ class RunAdmin(PageAdmin):
     """The executions of plans."""
 
     page_template = "run.html"
-    list_display = ["id", "target", "state", "actor", "created_at", "started_at", "finished_at"]
+    list_display = ["id", "target", "shown_state", "actor", "created_at", "started_at", "finished_at"]
     list_filter = ["state", "target"]
     search_fields = ["plan__hash__startswith", "actor"]
     list_select_related = ["plan"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
+        """Add to each run how many rows it wrote and how many of these are undone."""
+        return rollbacks.with_standing(super().get_queryset(request))
+
+    @admin.display(description="State", ordering="state")
+    def shown_state(self, run: Run) -> str:
+        """Return a run's state, and what of it stands where a rollback has undone something."""
+        state, what = run.stands.capitalize(), rollbacks.annotated(run).words
+        if not what:
+            return state
+        return what.capitalize() if run.state == State.ROLLED_BACK else f"{state}, {what}"
 
     def get_urls(self) -> list[URLPattern]:
         """Add the progress fragment and one address for each operation."""

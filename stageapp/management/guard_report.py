@@ -34,5 +34,5 @@ def guard_lines(now: GuardState) -> list[str]:
     if turned or failed:
         lines.append(f"In {DAYS} days it turned {turned:,} values into stages and had trouble {failed:,} times:")
     for one in guard_counts.caught(now.target, days=DAYS, most=_SHOWN):
-        lines.append(f"{one.count:>12,}  {one.raw!a} → {one.stage or one.problem} (from {one.writer})")
+        lines.append(f"{one.count:>12,}  {one.raw!r} → {one.stage or one.problem} (from {one.writer})")
     return lines

@@ -14,6 +14,7 @@ from stageapp.normalization.audit import Entry
 from stageapp.normalization.preflight import Preflight
 from stageapp.normalization.progress import Progress
 from stageapp.normalization.proof import Proof
+from stageapp.unknowns.examples import readable
 
 _QUARANTINE_SHOWN = 10
 _WAYS = {"forward": "Forward", "rollback": "Rollback"}
@@ -92,7 +93,7 @@ def dry_run_lines(found: dict[str, Any]) -> list[str]:
     if apart := found["quarantined"]:
         said = "rows would go into quarantine: the database refuses to change them."
         lines.append(f"{len(apart):,} {said}")
-        lines += [f"  row {one['row']} ({one['value']!a}): {one['error']}" for one in apart]
+        lines += [f"  row {one['row']} ({one['value']!r}): {one['error']}" for one in apart]
     return lines
 
 
@@ -203,15 +204,23 @@ def _drift_lines(look: DriftCheck | None) -> list[str]:
         return []
     if look.problem:
         return [f"Drift watch: {look.problem}"]
+    seen = f"The drift watch looked {words.ago(look.looked_at)}"
     rows = look.known_rows + look.unknown_rows
-    lines = [
-        f"Drift since: {rows:,} rows hold something else than a stage again ({look.checked_at:%Y-%m-%d %H:%M} UTC)."
-    ]
-    lines += [f"{s['rows']:>12,}  {s['value']} → {s['stage'] or s['reason']}" for s in look.spellings[:_SHOWN]]
-    if look.known_rows:
-        lines.append(f"{look.known_rows:,} of them are known spellings: a new plan and run normalize them.")
+    if not rows:
+        return [f"{seen}: nothing was written past the API."]
+    held = words.count(rows, "row holds", "rows hold")
+    lines = [f"{seen}: {held} something other than a stage again."]
+    for one in look.spellings[:_SHOWN]:
+        value = _printable(readable(one["value"]))
+        lines.append(f"{one['rows']:>12,}  {value} → {one['stage'] or one['reason']}")
+    if look.known_rows == 1:
+        lines.append("1 of them is a known spelling: a new plan and run normalize it.")
+    elif look.known_rows:
+        known = f"{look.known_rows:,} of them are known spellings"
+        lines.append(f"{known}: a new plan and run normalize them.")
     if look.unknown_rows:
-        lines.append(f"{look.unknown_rows:,} of them are unknown: see `unknowns list`.")
+        unknown = words.count(look.unknown_rows, "of them is", "of them are")
+        lines.append(f"{unknown} unknown: see `unknowns list`.")
     return lines
 
 

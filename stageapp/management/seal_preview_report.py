@@ -33,7 +33,7 @@ def _held_document(one: Held) -> dict[str, Any]:
 def preview_lines(found: Preview) -> list[str]:
     """Return a dry run for a terminal."""
     null = "NULL passes" if found.passing.nulls else "NULL does not pass"
-    allowed = ", ".join(ascii(value) for value in found.passing.allowed) or "nothing"
+    allowed = ", ".join(repr(value) for value in found.passing.allowed) or "nothing"
     lines = [
         *seal_lines(found.state),
         f"A seal of vocabulary version {found.passing.version} would let pass: {', '.join(found.passing.stages)}.",
@@ -51,4 +51,4 @@ def preview_lines(found: Preview) -> list[str]:
 
 def _held_line(one: Held) -> str:
     why = "a retired stage" if one.retired else one.reason
-    return f"{one.rows:>12,}  {one.value[:60]!a:<44} → {one.stage or f'({why})'}"
+    return f"{one.rows:>12,}  {one.value[:60]!r:<44} → {one.stage or f'({why})'}"

@@ -35,7 +35,7 @@ def seal_lines(now: SealState) -> list[str]:
         null = "NULL passes" if seal.nulls else "NULL does not pass"
         lines.append(f"Of vocabulary version {seal.vocabulary_version}: {', '.join(seal.stages)}; {null}.")
         if seal.allowed:
-            lines.append(f"Allowed beside them: {', '.join(ascii(value) for value in seal.allowed)}.")
+            lines.append(f"Allowed beside them: {', '.join(repr(value) for value in seal.allowed)}.")
         lines.append(f"By {seal.actor} at {seal.created_at:%Y-%m-%d %H:%M} UTC: {seal.reason}")
     if now.behind:
         changes = [f"has {stage}, which the seal refuses" for stage in now.added]

@@ -53,7 +53,7 @@ def preview_lines(found: Preview) -> list[str]:
     """Return a preview for a terminal."""
     what = "would change with the next run" if found.changes_rows else "hold it and stay as they are"
     lines = [f"{rows:,} rows of {target} {what}." for target, rows in found.rows.items()]
-    lines += [f"{rows:>12,}  {value!a}" for value, rows in found.values]
+    lines += [f"{rows:>12,}  {value!r}" for value, rows in found.values]
     lines.append(f"{found.requests_total:,} of yesterday's requests held it.")
     lines += [f"{requests:>12,}  {consumer}" for consumer, requests in found.requests.items()]
     lines += [f"Refused: {value}: {why}." for value, why in found.refused]

@@ -171,6 +171,16 @@ class RunMove(models.Model):
     def __str__(self) -> str:
         return f"{self.old_state} → {self.new_state}"
 
+    @property
+    def came_from(self) -> str:
+        """Return the old state for people; empty where the run was made."""
+        return State(self.old_state).said if self.old_state else ""
+
+    @property
+    def went_to(self) -> str:
+        """Return the new state for people."""
+        return State(self.new_state).said
+
 
 class RollbackPlan(models.Model):
     """One request to undo a run or a part of it, with what it would undo when it was asked for. Append-only.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from stageapp import vocabulary
+from stageapp import vocabulary, words
 from stageapp.models.normalization import Plan, PlanEntry, Run, RunMove, State
 from stageapp.models.proofs import TargetWrite
 from stageapp.normalization import column_facts, estimate, targets
@@ -75,7 +75,7 @@ def outdated(plan: Plan) -> str:
         return f"it was made with vocabulary version {plan.vocabulary_version}, and now it is {version}."
     later = TargetWrite.objects.filter(target=plan.target, created_at__gt=plan.created_at)
     if rows := later.aggregate(rows=Sum("rows"))["rows"]:
-        return f"it was made before {rows:,} rows changed or arrived."
+        return f"it was made before {words.count(rows, 'row')} changed or arrived."
     return ""
 
 

@@ -261,7 +261,8 @@ def withdrawn(made: Verification, now: datetime.datetime) -> Iterator[Doubt]:
         )
     writes = TargetWrite.objects.filter(target=label)
     if (number := writes.count() - made.writes) and (newest_write := writes.first()):
-        others = f", and {number - 1:,} more before that" if number > 1 else ""
+        earlier = words.count(number - 1, "earlier change", "earlier changes")
+        others = f" (and {earlier} beside runs)" if number > 1 else ""
         yield Doubt(
             f"{_rows(newest_write.rows, 'was', 'were')} {newest_write.get_kind_display()} "
             f"{words.ago(newest_write.created_at, now)} by {newest_write.actor}{others}, after the verification.",
@@ -285,7 +286,12 @@ def _about_drift(
         return  # the watch begins when a run is done
     most = conf.drift_look_seconds()
     if look is None:
-        yield Doubt("The drift watch has not looked at the rows yet.", Remedy.WATCH, missing=True)
+        every = words.duration(conf.drift_seconds())
+        yield Doubt(
+            f"The drift watch has not looked at the rows yet; beat starts it every {every}.",
+            Remedy.WATCH,
+            missing=True,
+        )
     elif look.problem:
         yield Doubt(f"The drift watch could not read the rows: {look.problem}", Remedy.WATCH)
     elif (now - look.looked_at).total_seconds() > most:
@@ -297,7 +303,8 @@ def _about_drift(
         yield Doubt("The drift watch has not looked since the verification.", Remedy.WATCH, missing=True)
     elif look.known_rows:
         yield Doubt(
-            f"The drift watch found {look.known_rows:,} rows with known spellings {words.ago(look.checked_at, now)}.",
+            f"The drift watch found {words.count(look.known_rows, 'row')} with known spellings "
+            f"{words.ago(look.checked_at, now)}.",
             Remedy.PLAN,
         )
 

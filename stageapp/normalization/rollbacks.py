@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Q, QuerySet, Sum
 
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import RollbackPlan, Run
@@ -21,6 +21,9 @@ SELECT r.old, r.new, count(*), count(*) FILTER (WHERE {value} = r.new)
   FROM ({remaining}) AS r LEFT JOIN {table} t ON t.{key} = r.k
  GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
 """
+
+
+_SUMS = {"sum_written": Direction.FORWARD, "sum_undone": Direction.ROLLBACK}
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,19 @@ def standing(run: Run) -> Standing:
     sums = run.checkpoints.order_by().values_list("direction").annotate(rows=Sum("changed"))
     rows = dict(sums)
     return Standing(rows.get(Direction.FORWARD, 0), rows.get(Direction.ROLLBACK, 0))
+
+
+def with_standing(found: QuerySet[Run]) -> QuerySet[Run]:
+    """Add the same sums to many runs at once; `annotated` reads them."""
+    for name, way in _SUMS.items():
+        only = Q(checkpoints__direction=way)
+        found = found.annotate(**{name: Sum("checkpoints__changed", filter=only, default=0)})
+    return found
+
+
+def annotated(run: Run) -> Standing:
+    """Return what is left of a run that `with_standing` has read."""
+    return Standing(*(getattr(run, name) for name in _SUMS))
 
 
 def make(run: Run, scope: dict[str, Any], *, from_state: str, actor: str, reason: str) -> RollbackPlan:

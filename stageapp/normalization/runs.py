@@ -293,7 +293,7 @@ def end_rollback(run: Run, *, actor: str) -> Run:
     """Record that everything in the rollback's scope is undone or listed."""
     plan = rollbacks.newest(run)
     counts = rollbacks.counts(run, plan)
-    reason = f"{counts['undone']} rows undone; {counts['skipped']} rows changed since were left"
+    reason = f"{counts['undone']:,} rows undone; {counts['skipped']:,} rows changed since were left"
     if counts["quarantined"]:
         apart = counts["quarantined"]
         reason += f"; {apart} rows are in quarantine: the database kept them as they were"

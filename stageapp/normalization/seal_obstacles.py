@@ -51,7 +51,7 @@ def _about_known(found: Survey) -> str:
 
 def _about_unknown(found: Survey) -> list[str]:
     said = [
-        f"{one.rows:,} rows hold {one.value!a}, a stage that the vocabulary has retired. Bring it back, correct "
+        f"{one.rows:,} rows hold {one.value!r}, a stage that the vocabulary has retired. Bring it back, correct "
         f"the rows, or let it stay: --allow {one.value}."
         for one in found.unknown
         if one.retired

@@ -127,4 +127,4 @@ def _is_text(value: str) -> bool:
 def quoted(values: Sequence[str]) -> str:
     """Return the first of some values for a message, so that spaces and control characters can be seen."""
     more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
-    return ", ".join(ascii(value) for value in values[:_SHOWN]) + more
+    return ", ".join(repr(value) for value in values[:_SHOWN]) + more

@@ -284,7 +284,7 @@ def _how_it_ended(found: dict[str, Any]) -> str:
     if found["quarantined"]:
         said.append(f"{found['quarantined']} rows are in quarantine")
     if found["rows_unplanned"]:
-        said.append(f"{found['rows_unplanned']} rows hold known spellings that the plan does not name")
+        said.append(f"{found['rows_unplanned']:,} rows hold known spellings that the plan does not name")
     return "; ".join(said)
 
 

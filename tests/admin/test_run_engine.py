@@ -4,6 +4,8 @@ import datetime
 from functools import partial
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -11,6 +13,7 @@ from stageapp.admin import run_parts
 from stageapp.models import Batch, Checkpoint, Plan, PortfolioCompany, QuarantinedRow, Run, VerificationJob
 from stageapp.models.normalization import State, WorkerDrain
 from stageapp.normalization import claims, drain, rollbacks, runs, verification_jobs, worker
+from stageapp.normalization.plan import make_plan
 from stageapp.normalization.verify import verify
 
 LOG = reverse("admin:stageapp_auditentry_changelist")
@@ -336,6 +339,34 @@ def test_a_run_that_is_rolled_back_in_part_says_so_beside_its_state(done, browse
     page = browser.get(at("change", done)).text
     assert "does not stand now" in page
     assert "after the verification" in page
+    listed = browser.get(reverse("admin:stageapp_run_changelist")).text
+    assert "Done, partly rolled back: 2 of 3 rows stand" in listed
+
+
+def test_states_are_words_wherever_a_run_is_shown(done, browser_with):
+    runs.request_rollback(done, actor="ann", reason="all of it")
+    worker.advance(done)
+    browser = browser_with("view_run", "view_modechange")
+    listed = browser.get(reverse("admin:stageapp_run_changelist")).text
+    assert "Rolled back: none of 3 rows stands" in listed
+    for address in (at("change", done), at("progress", done), reverse("admin:index")):
+        text = browser.get(address).text
+        assert ">Rolled back<" in text
+        assert ">Rolled Back<" not in text
+        assert ">rolled_back<" not in text
+    history = browser.get(at("change", done)).text
+    assert "<td>Rolling back</td>" in history
+
+
+def test_the_list_of_runs_asks_no_more_for_more_runs(done, browser_with):
+    browser, address = browser_with("view_run"), reverse("admin:stageapp_run_changelist")
+    asked = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as queries:
+            browser.get(address)
+        asked.append(len(queries))
+        make_plan(done.target, actor="ann")
+    assert asked[0] == asked[1] > 0
 
 
 def test_a_verification_is_no_shard(done, browser_with):

@@ -16,7 +16,7 @@ from stageapp.normalization import proof, runs, worker
 from stageapp.normalization.proof import Remedy
 from stageapp.normalization.seal_preview import preview
 from stageapp.normalization.verify import verify
-from tests.normalization.evidence import LABEL, ME, column, sql
+from tests.normalization.evidence import LABEL, ME, at_once, column, sql
 
 
 def gate():
@@ -31,7 +31,7 @@ def against():
     """Return why the proof does not stand; the gate says the same."""
     found = known()
     assert gate().passes == found.stands
-    return [doubt.text for doubt in found.doubts]
+    return [at_once(doubt.text) for doubt in found.doubts]
 
 
 def undo(run, **scope):
@@ -141,12 +141,12 @@ def withdrawn_by_drift(run, alias):
 @pytest.mark.parametrize(
     "change, words",
     [
-        (withdrawn_by_import, "2 rows were imported 1 s ago by ann, after the verification."),
-        (withdrawn_by_edit, "1 row was edited 1 s ago by ann, after the verification."),
+        (withdrawn_by_import, "2 rows were imported 0 s ago by ann, after the verification."),
+        (withdrawn_by_edit, "1 row was edited 0 s ago by ann, after the verification."),
         (withdrawn_by_vocabulary, "The vocabulary is at version"),
-        (withdrawn_by_another_run, "Run 2 changed rows 1 s ago, after the verification."),
-        (withdrawn_by_its_rollback, "Run 2 was rolled back, all or a part, 1 s ago, after the verification."),
-        (withdrawn_by_drift, "1 row was found with known spellings 1 s ago by the drift watch, after the verification"),
+        (withdrawn_by_another_run, "Run 2 changed rows 0 s ago, after the verification."),
+        (withdrawn_by_its_rollback, "Run 2 was rolled back, all or a part, 0 s ago, after the verification."),
+        (withdrawn_by_drift, "1 row was found with known spellings 0 s ago by the drift watch, after the verification"),
     ],
 )
 def test_whatever_changes_the_rows_withdraws_the_proof_until_it_is_verified_again(proved, alias, change, words):
@@ -175,14 +175,14 @@ def test_a_batch_that_commits_while_rows_are_compared_withdraws_what_is_found(pr
         proof.record_write(LABEL, TargetWrite.EDIT, 1, actor="ann", reason="in the middle")
 
     verify(run, report=meanwhile, **ME)
-    assert against() == ["1 row was edited 1 s ago by ann, after the verification."]
+    assert against() == ["1 row was edited 0 s ago by ann, after the verification."]
 
 
 def test_the_look_at_drift_has_to_be_new(proved, settings):
     proved("Seed")
     settings.STAGE_DRIFT_SECONDS = 30
     DriftCheck.objects.update(looked_at=timezone.now() - datetime.timedelta(seconds=61))
-    assert against() == ["The drift watch last looked 1 min 1 s ago; it has to within 1 min."]
+    assert against() == ["The drift watch last looked 61 s ago; it has to within 60 s."]
     DriftCheck.objects.update(looked_at=timezone.now() - datetime.timedelta(seconds=59))
     assert against() == []
     DriftCheck.objects.update(problem="the table could not be read in 5 s")
@@ -218,7 +218,7 @@ def test_after_the_newest_run_is_undone_drift_is_compared_with_the_older_one_tha
         undo(newer, value="Series A")
     (look,) = drift.watch()
     assert (look.run, look.known_rows, look.unknown_rows) == (older.pk, 1, 1)
-    assert f"Run {newer.pk} was rolled back, all or a part, 1 s ago, after the verification." in against()
+    assert f"Run {newer.pk} was rolled back, all or a part, 0 s ago, after the verification." in against()
     made, _ = verify(older, **ME)
     assert made.found["rows_unplanned"] == 1
     assert known().run == older
@@ -239,8 +239,9 @@ def test_the_seals_preview_counts_once_what_is_left(done):
     assert found.evidence == "2 rows still hold known spellings: 'Seed'. Make a plan and run it first."
     assert found.evidence in found.obstacles
     PortfolioCompany.objects.update(stage="seed")
-    assert preview(LABEL).evidence.startswith(f"no row holds a known spelling; run {run.pk} was verified 1 s ago")
-    assert f"Run {run.pk} is rolled back: none of 2 rows stands." in preview(LABEL).evidence
+    evidence = at_once(preview(LABEL).evidence)
+    assert evidence.startswith(f"no row holds a known spelling; run {run.pk} was verified 0 s ago")
+    assert f"Run {run.pk} is rolled back: none of 2 rows stands." in evidence
 
 
 def test_a_target_that_needed_no_run_says_so(fill):
