@@ -40,7 +40,7 @@ WITH newest AS (
 _COMPARE_SQL = (
     _NEWEST
     + """
-SELECT n._way, n._old, n._new, {source}, count(*), count(*) FILTER (WHERE {value} = n._new),
+SELECT n._way, n._old, n._new, {source}, count(*), count(*) FILTER (WHERE t.{key} IS NOT NULL AND {value} = n._new),
        count(*) FILTER (WHERE t.{key} IS NULL),
        count(*) FILTER (WHERE {value} = n._new AND t.{key} IS NOT NULL AND {rows})
   FROM newest n LEFT JOIN {table} t ON t.{key} = n._k
@@ -267,7 +267,7 @@ def _query(sql: str, run: Run, target: Target, bounds: Bounds, *more: Any) -> li
         column=target.column,
         rows=target.rows_of("t"),
         source=target.source("t"),
-        value=target.value("t"),
+        value=target.logged("t"),
         first=place if lowest else "NULL",
         last=place if highest else "NULL",
     )

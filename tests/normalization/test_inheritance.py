@@ -80,7 +80,8 @@ def test_of_an_inherited_column_the_childs_rows_alone_are_planned_run_and_rolled
     assert (plan.rows_total, plan.rows_to_change, plan.estimated_seconds > 0) == (30, 20, True)
     assert worker.dry_run(plan.run)["would_change"] == 20
     run = worker.advance(runs.start(plan.run, **ME))
-    assert (run.state, run.verification["ok"], run.verification["rows_left"]) == (State.DONE, True, 0)
+    found = run.verifications.get().found
+    assert (run.state, found["ok"], found["rows_left"]) == (State.DONE, True, 0)
     after = stages(org)
     assert {key for key in before if before[key] != after[key]} <= ours
     assert {after[key] for key in ours} == {"seed", "series_a"}
@@ -118,7 +119,7 @@ def test_sweep_and_drift_leave_the_parents_other_rows_alone(orgs):
     startup.objects.filter(pk=startup.objects.last().pk).update(stage="Seed ")
     sql("SELECT pg_stat_force_next_flush()")
     assert drift.check(STARTUP, run).known_rows == 1
-    assert verify.verify(run)["rows_left"] == 1
+    assert verify.verify(run, **ME)[0].found["rows_left"] == 1
 
 
 def test_a_trial_tries_the_targets_own_rows(orgs):
@@ -331,7 +332,7 @@ def test_a_partitioned_table_is_run_rolled_back_watched_guarded_and_sealed(deals
     everything = "SELECT id, stage FROM stageapp_softdeal ORDER BY id"
     before = sql(everything)
     run = finish(label)
-    assert (run.plan.rows_to_change, run.verification["ok"]) == (200, True)
+    assert (run.plan.rows_to_change, run.verifications.first().found["ok"]) == (200, True)
     assert sql("SELECT DISTINCT stage FROM stageapp_softdeal") == [("seed",)]
     first = drift.check(label, run)
     assert (first.problem, first.known_rows) == ("", 0)

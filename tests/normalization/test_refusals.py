@@ -51,7 +51,7 @@ def test_whatever_code_a_trigger_raises_its_row_alone_stays_as_it_is(started, fi
     assert_i1(run, before)
     assert column() == {key: "series-a" if key == ids[300] else column()[key] for key in ids}
     assert sum(before[key] != column()[key] for key in ids) == 600
-    assert (run.verification["ok"], run.verification["quarantined"]) == (True, 1)
+    assert (run.verifications.first().found["ok"], run.verifications.first().found["quarantined"]) == (True, 1)
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -134,7 +134,7 @@ def test_a_row_whose_trigger_keeps_its_old_value_is_named_and_the_run_ends(start
     assert (int(apart.row_key), apart.value) == (ids[300], "series-a")
     assert apart.error == "the table's own trigger kept its old value"
     assert_i1(run, before)
-    assert (run.verification["quarantined"], run.verification["rows_left"]) == (1, 0)
+    assert (run.verifications.first().found["quarantined"], run.verifications.first().found["rows_left"]) == (1, 0)
     assert run.checkpoints.get(direction="forward").quarantined == 1
 
 
