@@ -16,7 +16,7 @@ from stageapp import vocabulary
 from stageapp.models.batches import Batch, Direction
 from stageapp.models.normalization import Run
 from stageapp.models.proofs import Verification
-from stageapp.normalization import audit, proof
+from stageapp.normalization import audit, column_facts, proof
 from stageapp.normalization import plan as plans
 from stageapp.normalization.audit import Bounds
 from stageapp.normalization.targets import Target, resolve
@@ -89,9 +89,10 @@ def verify(
     """Compare, and keep what was found; return it with the first rows that changed since, if `full`.
 
     Raises:
-        TargetError: the target is not there any more.
+        TargetError: the target is not there any more, or its rows are not what we take them for.
     """
     target = resolve(run.target)
+    column_facts.require_plain(target)
     seen = proof.see(target)  # before the rows: what is committed meanwhile withdraws it
     began, meaning_of = timezone.now(), vocabulary.load()
     found = compare(run, target, meaning_of, report)

@@ -12,6 +12,7 @@ from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
 from stageapp.normalization import proof, rollbacks, targets, worker
 from stageapp.normalization.attempts import KEPT
+from stageapp.normalization.errors import TargetError
 from stageapp.normalization.verify import verify
 from tests.normalization.evidence import ME, sql
 from tests.normalization.hosts import begin, finish, roll_back, tables
@@ -201,3 +202,31 @@ def test_of_an_inherited_column_where_source_and_form_hold_together(firms, setti
     assert verify(run, **ME)[0].ok
     roll_back(run)
     assert stages() == before
+
+
+def test_where_two_rows_share_a_key_plan_run_and_rollback_are_refused_by_name(firms):
+    """Else rows 'Seed ' and 'SEED' of one key have swapped after a run and its rollback."""
+    sql("DROP TABLE stageapp_backed")
+    waiting = begin(FIRM)
+    sql("ALTER TABLE stageapp_firm DROP CONSTRAINT stageapp_firm_pkey")
+    sql("INSERT INTO stageapp_firm (id, stage, kind) SELECT id, 'SEED', 'a' FROM stageapp_firm WHERE stage = 'Seed '")
+    everything = "SELECT ctid, id, stage FROM stageapp_firm ORDER BY 1"
+    before = sql(everything)
+    for refused in (
+        lambda: plans.make_plan(FIRM, actor="tester"),
+        lambda: worker.advance(waiting),
+        lambda: verify(waiting, **ME),
+    ):
+        with pytest.raises(TargetError, match="No unique index holds the primary key"):
+            refused()
+    assert sql(everything) == before
+
+
+def test_rows_that_are_hidden_from_us_are_not_proved(firms):
+    run = finish(FIRM)
+    sql("CREATE POLICY few ON stageapp_firm USING (id > 2)")
+    sql("ALTER TABLE stageapp_firm ENABLE ROW LEVEL SECURITY; ALTER TABLE stageapp_firm FORCE ROW LEVEL SECURITY")
+    assert sql("SELECT row_security_active('stageapp_firm')") == [(True,)]
+    for refused in (lambda: plans.make_plan(FIRM, actor="tester"), lambda: verify(run, **ME)):
+        with pytest.raises(TargetError, match="Row security hides rows from our role"):
+            refused()
