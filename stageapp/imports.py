@@ -15,9 +15,9 @@ from stageapp.models.portfolio import Fund, PortfolioCompany
 from stageapp.models.proofs import TargetWrite
 from stageapp.normalization import proof
 from stageapp.normalization.seal_state import is_by_seal
+from stageapp.normalization.targets import BUILT_IN
 from stageapp.unknowns import records
 
-TARGET = "stageapp.PortfolioCompany.stage"  # the column that an import writes
 MAX_CELL = 10_000  # characters of a name or a stage
 SHOWN_FAULTS = 20
 _SEALED = (
@@ -120,7 +120,7 @@ def import_companies(
         with transaction.atomic():
             imported = _store(table, places, fund.strip(), _reported(table, counted, report))
             proof.record_write(
-                TARGET,
+                BUILT_IN,
                 TargetWrite.IMPORT,
                 imported.rows,
                 actor=actor,

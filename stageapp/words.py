@@ -48,8 +48,9 @@ def age(at: datetime.datetime, now: datetime.datetime | None = None) -> str:
 
 
 def ago(at: datetime.datetime, now: datetime.datetime | None = None) -> str:
-    """Return how long ago it was, for a sentence: `2 h 14 min ago`."""
-    return f"{age(at, now)} ago"
+    """Return how long ago it was, for a sentence: `2 h 14 min ago`; at least a second, which is never 0."""
+    seconds = ((now or timezone.now()) - at).total_seconds()
+    return f"{duration(max(1, round(seconds)))} ago"
 
 
 def percent(value: float | None) -> str:

@@ -11,10 +11,10 @@ from stageapp import vocabulary
 from stageapp.admin.paging import BoundedPaginator
 from stageapp.admin.screens import BoundedAdmin, StockAdmin, actor
 from stageapp.admin.site import site
-from stageapp.imports import TARGET
 from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
 from stageapp.models.proofs import TargetWrite
 from stageapp.normalization import guard, proof
+from stageapp.normalization.targets import BUILT_IN
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[PortfolioCompany]
@@ -36,7 +36,7 @@ class CompanyForm(ModelForm):
     def clean_stage(self) -> str:
         """Return the stage as it was written, if the column takes it."""
         stage = str(self.cleaned_data["stage"])
-        if refusal := guard.why_refused(TARGET, stage):
+        if refusal := guard.why_refused(BUILT_IN, stage):
             raise forms.ValidationError(refusal)
         return stage
 
@@ -83,7 +83,7 @@ class PortfolioCompanyAdmin(StockAdmin):
 
 
 def _record(request: HttpRequest, rows: int, reason: str) -> None:
-    proof.record_write(TARGET, TargetWrite.EDIT, rows, actor=actor(request), reason=reason)
+    proof.record_write(BUILT_IN, TargetWrite.EDIT, rows, actor=actor(request), reason=reason)
 
 
 @admin.register(Strategy, site=site)

@@ -138,7 +138,7 @@ def left_behind(
     partly = list(undone.filter(undone__lt=F("changed")).values_list("id", flat=True))
     asked, parameters = _asked_for(run)
     remaining = REMAINING.format(array=target.array, batches="= ANY(%(partly)s)", asked=asked)
-    held = f"""JOIN {target.table} t ON t.{target.key} = r.k AND {target.value("t")} = r.new
+    held = f"""JOIN {target.table} t ON t.{target.key} = r.k AND {target.logged("t")} = r.new
         AND r.k <> ALL(%(besides)s::{target.stored_key}[])"""
     held = held if as_written else ""
     with connection.cursor() as cursor:

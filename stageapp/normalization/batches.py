@@ -195,7 +195,7 @@ def keeps_its_value(target: Target, key: str, held: str, wanted: str) -> bool:
             "statement_timeout": f"{round(LAST_CAP_SECONDS * 1000)}ms",
         }
         sql.execute(f"SELECT {_calls(settings)}")
-        this = f"t.{target.key} = %s::{target.key_type} AND {target.value('t')} = %s"
+        this = f"t.{target.key} = %s::{target.key_type} AND {target.logged('t')} = %s"
         sql.execute(f"SELECT FROM {target.table} t WHERE {this} FOR UPDATE SKIP LOCKED", [key, held])
         ours = bool(sql.rowcount)
         touch = f", {target.touched} = now()" if target.touched else ""

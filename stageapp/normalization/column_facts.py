@@ -60,18 +60,18 @@ def require_plain(target: Target) -> None:
     """Check that rows and values of the column are what our statements take them for.
 
     Raises:
-        TargetError: it is in a view or in a table that others inherit from, is padded, or compares
-            otherwise than byte for byte.
+        TargetError: it is in a view or in a table that others inherit from, is padded, compares
+            otherwise than byte for byte, or its rows are hidden from us or share a key.
     """
     column, facts = find(target)
-    if column is not None and (against := list(_shape(target, facts))):
+    if column is not None and (against := list(_shape(target, column, facts))):
         said = " ".join(f"{one}." for one in against)
         raise TargetError(f"{target.label} cannot be normalized. {said}")
 
 
-def _shape(target: Target, facts: tuple[Any, ...]) -> Iterator[Finding]:
-    """Yield what would make a plan count other rows or values than a run changes."""
-    kind, type_name, _, generated, deterministic, _, _, _, heirs = facts
+def _shape(target: Target, column: Column, facts: tuple[Any, ...]) -> Iterator[Finding]:
+    """Yield what would make a plan or a proof count other rows or values than a run changes."""
+    kind, type_name, _, generated, deterministic, _, hidden, _, heirs = facts
     if kind in _KINDS:
         yield blocks(f"{target.label} is in {_KINDS[kind]}", "a run rewrites rows of a table")
     if heirs:
@@ -91,27 +91,27 @@ def _shape(target: Target, facts: tuple[Any, ...]) -> Iterator[Finding]:
         yield blocks("The column is a generated one", "PostgreSQL writes it by itself; change what it is made of")
     if not deterministic:
         yield blocks("The column's collation is not deterministic", "there different spellings are equal to each other")
+    if hidden:
+        yield blocks("Row security hides rows from our role", "a run would leave them as they are, and say it is done")
+    if kind not in _KINDS and not _key_is_unique(target, column):
+        yield blocks("No unique index holds the primary key", "batches walk by it, and would miss or repeat rows")
 
 
 def findings(target: Target, column: Column, facts: tuple[Any, ...], new: Sequence[str]) -> Iterator[Finding]:
     """Yield what the column itself says. `new` are the values that a run would write."""
-    against = list(_shape(target, facts))
+    against = list(_shape(target, column, facts))
     yield from against
-    _, type_name, modifier, _, _, permitted, hidden, partitions, _ = facts
+    _, type_name, modifier, _, _, permitted, _, partitions, _ = facts
     longest = max(map(len, new), default=0)
     if type_name.startswith("character") and 0 <= modifier - 4 < longest:
         means = f"a stage of {longest} characters does not fit, and the batch would fail"
         yield blocks(f"The column holds {modifier - 4} characters", means)
     if not permitted:
         yield blocks("Our role may not read the table or update the column", "grant it SELECT and UPDATE")
-    if hidden:
-        yield blocks("Row security hides rows from our role", "a run would leave them as they are, and say it is done")
     if partitions:
         yield warns(
             "The table is partitioned by this column", "a changed row moves, and is refused where no partition fits"
         )
-    if not _key_is_unique(target, column):
-        yield blocks("No unique index holds the primary key", "batches walk by it, and would miss or repeat rows")
     if permitted and not against and (said := _refusal_of_any_update(target)):
         yield blocks("PostgreSQL refuses every update of the column", said)
 

@@ -10,8 +10,7 @@ from django.db.models import Sum
 
 from stageapp import vocabulary, words
 from stageapp.models.normalization import Plan, PlanEntry, Run, RunMove, State
-from stageapp.models.proofs import TargetWrite
-from stageapp.normalization import column_facts, estimate, targets
+from stageapp.normalization import column_facts, estimate, proof, targets
 from stageapp.normalization.change import Change
 from stageapp.normalization.errors import PlanNotFound
 
@@ -73,7 +72,7 @@ def outdated(plan: Plan) -> str:
     version = vocabulary.newest_version()
     if plan.vocabulary_version != version:
         return f"it was made with vocabulary version {plan.vocabulary_version}, and now it is {version}."
-    later = TargetWrite.objects.filter(target=plan.target, created_at__gt=plan.created_at)
+    later = proof.writes_of(plan.target).filter(created_at__gt=plan.created_at)
     if rows := later.aggregate(rows=Sum("rows"))["rows"]:
         return f"it was made before {words.count(rows, 'row')} changed or arrived."
     return ""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Q
 from django.utils import timezone
 
 from stageapp import conf, vocabulary, words
@@ -24,7 +24,7 @@ from stageapp.models.normalization import ACTIVE, Run, State
 from stageapp.models.proofs import TargetWrite, Verification
 from stageapp.normalization import rollbacks, targets
 from stageapp.normalization.errors import TargetError
-from stageapp.normalization.targets import Target
+from stageapp.normalization.targets import BUILT_IN, Target
 
 
 class Remedy(enum.Enum):
@@ -128,7 +128,7 @@ def of_run(run: Run, now: datetime.datetime | None = None) -> Proof:
 def see(target: Target) -> Seen:
     """Return what has changed a target's rows so far: only what is committed is counted, so a late one shows."""
     batches = _batches(target.label).aggregate(count=Count("*"), last=Max("id"))
-    writes = TargetWrite.objects.filter(target=target.label).count()
+    writes = writes_of(target.label).count()
     return Seen(batches["last"] or 0, batches["count"], writes)
 
 
@@ -141,6 +141,12 @@ def record_write(label: str, kind: str, rows: int, *, actor: str, reason: str) -
     """Record that rows of a target changed beside its runs; what was proved of them before is withdrawn."""
     if rows:
         TargetWrite.objects.create(target=label, kind=kind, rows=rows, actor=actor[:200], reason=reason)
+
+
+def writes_of(label: str) -> Any:
+    """Return the writes to a target's column beside runs; of drift those found among its own rows."""
+    shared = TargetWrite.objects.filter(target__in=_sharing(label))
+    return shared.exclude(~Q(target=label), kind=TargetWrite.DRIFT)
 
 
 def standing_run(label: str) -> Run | None:
@@ -251,16 +257,16 @@ def withdrawn(made: Verification, now: datetime.datetime) -> Iterator[Doubt]:
     """Yield what has changed the rows, or what they are compared with, since a verification began."""
     label = made.run.target
     batches = _batches(label)
-    if batches.count() != made.batches:
-        newest = batches.order_by("-id")[0]
+    newest = batches.order_by("-id").first()
+    if newest is not None and batches.count() > made.batches:
         back = newest.direction == Direction.ROLLBACK
         what = "was rolled back, all or a part," if back else "changed rows"
         yield Doubt(
             f"Run {newest.run_id} {what} {words.ago(newest.committed_at, now)}, after the verification.",
             Remedy.VERIFY,
         )
-    writes = TargetWrite.objects.filter(target=label)
-    if (number := writes.count() - made.writes) and (newest_write := writes.first()):
+    writes = writes_of(label)
+    if (number := writes.count() - made.writes) > 0 and (newest_write := writes.first()):
         earlier = words.count(number - 1, "earlier change", "earlier changes")
         others = f" (and {earlier} beside runs)" if number > 1 else ""
         yield Doubt(
@@ -274,6 +280,10 @@ def withdrawn(made: Verification, now: datetime.datetime) -> Iterator[Doubt]:
             f"The vocabulary is at version {version}; the verification compared with version "
             f"{made.vocabulary_version}.",
             Remedy.VERIFY,
+        )
+    if batches.count() < made.batches or number < 0:
+        yield Doubt(
+            "Since the verification another target of the column was taken out of STAGE_TARGETS.", Remedy.VERIFY
         )
     if _options(label) != made.options:
         yield Doubt("The options of the target have changed since the verification.", Remedy.VERIFY)
@@ -314,8 +324,15 @@ def _rows(number: int, one: str, more: str) -> str:
 
 
 def _batches(label: str) -> Any:
-    """Return the batches of any run that changed rows of a target, in either direction."""
-    return Batch.objects.filter(run__target=label, changed__gt=0)
+    """Return the batches that changed a target's column, in either direction, by a run of any label that has it."""
+    return Batch.objects.filter(run__target__in=_sharing(label), changed__gt=0)
+
+
+def _sharing(label: str) -> list[str]:
+    try:
+        return targets.sharing(label, [*conf.targets(), BUILT_IN])
+    except TargetError:
+        return [label]
 
 
 def _options(label: str) -> dict[str, str] | None:

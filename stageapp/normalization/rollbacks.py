@@ -17,7 +17,7 @@ _COUNT = """(SELECT coalesce(sum(coalesce(cardinality(l.keys), cardinality(l.uui
  WHERE b.run_id = %(run)s AND b.direction = '{direction}' AND {asked})"""
 
 _PREVIEW_SQL = """
-SELECT r.old, r.new, count(*), count(*) FILTER (WHERE {value} = r.new)
+SELECT r.old, r.new, count(*), count(*) FILTER (WHERE t.{key} IS NOT NULL AND {value} = r.new)
   FROM ({remaining}) AS r LEFT JOIN {table} t ON t.{key} = r.k
  GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
 """
@@ -116,7 +116,7 @@ def preview(run: Run, target: Target, scope: dict[str, Any], *, seconds: float =
     """
     asked, parameters = audit.part(scope)
     sql = _PREVIEW_SQL.format(
-        value=target.value("t"), table=target.table, key=target.key,
+        value=target.logged("t"), table=target.table, key=target.key,
         remaining=audit.REMAINING.format(array=target.array, batches="BETWEEN %(first)s AND %(last)s", asked=asked),
     )  # fmt: skip
     return [

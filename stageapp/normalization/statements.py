@@ -90,7 +90,7 @@ _NOT_UNDONE = """
 _CHANGED_BY_UNDO = """, changed AS (
     UPDATE {table} AS t SET {column} = w.new{touch}
       FROM wanted AS w
-     WHERE t.{key} = w.k AND {value} = w.old
+     WHERE t.{key} = w.k AND {held} = w.old
     RETURNING t.{key} AS k, w.pair, {other} AS other
 )"""
 
@@ -315,5 +315,5 @@ def _names(target: Target, *, new: str) -> dict[str, Any]:
         "key_type": target.key_type,
         "touch": f", {target.touched} = now()" if target.touched else "", "keys": _KEYS[array],
         "first": _FIRST[array], "last": _LAST[array], "least": _LEAST[array], "greatest": _GREATEST[array],
-        "other": _OTHER.format(value=value, new=new),
+        "held": target.logged("t"), "other": _OTHER.format(value=value, new=new),
     }  # fmt: skip

@@ -1,6 +1,6 @@
 """Targets: the columns that may be normalized."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -20,6 +20,7 @@ _TEXT = (models.CharField, models.TextField)
 _TIME = (models.DateTimeField,)
 
 
+BUILT_IN = "stageapp.PortfolioCompany.stage"  # what imports and the admin write, a target or not
 _OPTIONS = {"source", "where", "form", "touch"}
 _FORMS = ("slug", "label")
 
@@ -84,6 +85,10 @@ class Target:
     def value(self, table: str) -> str:
         """Return the SQL of a row's value, compared byte by byte whatever the column's collation says is equal."""
         return f'{table}.{self.column}::text COLLATE "C"'
+
+    def logged(self, table: str) -> str:
+        """Return the SQL of a row's value as the audit log has it, where NULL is blank."""
+        return f"coalesce({self.value(table)}, '')"
 
     def stored(self, slug: str, labels: Mapping[str, str]) -> str:
         """Return what a row holds of a stage."""
@@ -168,6 +173,30 @@ def field_of(label: str) -> tuple[type[models.Model], AnyField]:
     if not isinstance(field, _TEXT):
         raise TargetError(f"{label} is a {type(field).__name__}; only text columns can be normalized.")
     return model, field
+
+
+def sharing(label: str, others: Iterable[str]) -> list[str]:
+    """Return the target and those of the others that write what it holds, or what says its rows.
+
+    A model, its proxy and a child that inherits the column may each be a target: what one of them
+    changes, the others hold.
+
+    Raises:
+        TargetError: the target itself cannot be used.
+    """
+    mine = resolve(label)
+    found = [label]
+    for other in others:
+        try:
+            field = field_of(other)[1]
+        except TargetError:
+            continue
+        column = connection.ops.quote_name(str(field.column))
+        read = column in (mine.column, mine.source_column) or str(field.column) in mine.where
+        same_table = connection.ops.quote_name(field.model._meta.db_table) == mine.table
+        if other not in found and same_table and read:
+            found.append(other)
+    return found
 
 
 def _check_database(label: str, *models_: type[models.Model]) -> None:

@@ -16,7 +16,7 @@ from stageapp import vocabulary
 from stageapp.models.batches import Batch, Direction
 from stageapp.models.normalization import Run
 from stageapp.models.proofs import Verification
-from stageapp.normalization import audit, proof
+from stageapp.normalization import audit, column_facts, proof
 from stageapp.normalization import plan as plans
 from stageapp.normalization.audit import Bounds
 from stageapp.normalization.targets import Target, resolve
@@ -40,7 +40,7 @@ WITH newest AS (
 _COMPARE_SQL = (
     _NEWEST
     + """
-SELECT n._way, n._old, n._new, {source}, count(*), count(*) FILTER (WHERE {value} = n._new),
+SELECT n._way, n._old, n._new, {source}, count(*), count(*) FILTER (WHERE t.{key} IS NOT NULL AND {value} = n._new),
        count(*) FILTER (WHERE t.{key} IS NULL),
        count(*) FILTER (WHERE {value} = n._new AND t.{key} IS NOT NULL AND {rows})
   FROM newest n LEFT JOIN {table} t ON t.{key} = n._k
@@ -89,9 +89,10 @@ def verify(
     """Compare, and keep what was found; return it with the first rows that changed since, if `full`.
 
     Raises:
-        TargetError: the target is not there any more.
+        TargetError: the target is not there any more, or its rows are not what we take them for.
     """
     target = resolve(run.target)
+    column_facts.require_plain(target)
     seen = proof.see(target)  # before the rows: what is committed meanwhile withdraws it
     began, meaning_of = timezone.now(), vocabulary.load()
     found = compare(run, target, meaning_of, report)
@@ -267,7 +268,7 @@ def _query(sql: str, run: Run, target: Target, bounds: Bounds, *more: Any) -> li
         column=target.column,
         rows=target.rows_of("t"),
         source=target.source("t"),
-        value=target.value("t"),
+        value=target.logged("t"),
         first=place if lowest else "NULL",
         last=place if highest else "NULL",
     )

@@ -135,11 +135,11 @@ def alias(engine):
     """Return a function that adds an alias as a new vocabulary version; both go again after the test."""
     made = []
 
-    def add(spelling, slug):
+    def add(spelling, slug, source=""):
         key = vocabulary.normalize(spelling).key
         stage_id = StageAlias.objects.filter(stage__slug=slug).values_list("stage_id", flat=True)[0]
         with vocabulary.change(**ME):
-            made.append(StageAlias.objects.create(spelling=spelling, key=key, stage_id=stage_id))
+            made.append(StageAlias.objects.create(spelling=spelling, key=key, stage_id=stage_id, source=source))
 
     yield add
     StageAlias.objects.filter(pk__in=[one.pk for one in made]).delete()

@@ -10,7 +10,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from stageapp import tasks
+from stageapp import locks, tasks
+from stageapp.locks import Lock
 from stageapp.models import Verification, VerificationJob
 from stageapp.normalization import verification_jobs as jobs
 from stageapp.normalization import verify
@@ -96,7 +97,7 @@ def test_a_job_whose_worker_was_killed_is_made_anew_and_nothing_of_it_counts(don
         assert jobs.waiting() == [], "a worker that holds its job is alive, however long it is silent"
         os.killpg(worker.pid, signal.SIGKILL)
         worker.communicate()
-    wait_for(lambda: jobs._held() == [], what="the end of the killed worker's session")
+    wait_for(lambda: list(locks.held(Lock.VERIFICATION_JOB)) == [], what="the end of the killed worker's session")
     assert state() == "working", "what nobody has noticed yet is shown as it is"
     silent()
     asked = []
