@@ -3,6 +3,7 @@
 import pytest
 from django.apps import apps
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from stageapp.models import (
     AssumptionChange,
@@ -22,6 +23,8 @@ from stageapp.models import (
     RunMove,
     RunThrottle,
     Seal,
+    TargetWrite,
+    Verification,
     VocabularyVersion,
     WarnPeriod,
     WebhookDelivery,
@@ -86,6 +89,23 @@ ROWS = {
         follow_on_multiple=0,
         actor="test",
         reason="a test",
+    ),
+    TargetWrite: lambda: TargetWrite.objects.create(
+        target="app.Model.field", kind="import", rows=1, actor="test", reason="a test"
+    ),
+    Verification: lambda: Verification.objects.create(
+        run=a_run(),
+        by_run=True,
+        actor="test",
+        reason="a test",
+        started_at=timezone.now(),
+        ended_at=timezone.now(),
+        vocabulary_version=1,
+        last_batch=0,
+        batches=0,
+        writes=0,
+        ok=True,
+        found={},
     ),
     WebhookDelivery: lambda: WebhookDelivery.objects.create(authenticator="bearer", result="downgraded", key="a"),
 }

@@ -72,7 +72,8 @@ def test_only_move_writes_a_state():
         tree = ast.parse(path.read_text())
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)] if _knows_runs(tree) else []
         writers |= {f"{path.stem}.{f.name}" for f in functions if any(_writes_state(node) for node in ast.walk(f))}
-    assert writers == {"runs.move"}
+    jobs = {"verification_jobs.waiting"}  # a job has a state of its own
+    assert writers - jobs == {"runs.move"}
 
 
 def _knows_runs(tree):

@@ -145,4 +145,5 @@ def test_a_proposal_that_the_mode_has_overtaken_waits_for_nobody(set_mode):
     with pytest.raises(ProposalError, match="is outdated"):
         proposals.approve(proposal, BEN)
     proposal.refresh_from_db()
-    assert proposals.status_in_words(proposal) == "the mode changed meanwhile"
+    assert proposals.status_in_words(proposal) == "outdated"
+    assert proposal.ended_why == outdated.removeprefix("outdated: ")
