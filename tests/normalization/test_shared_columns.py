@@ -93,7 +93,7 @@ def test_drift_among_the_parents_other_rows_is_not_the_childs(firms):
     watch()
     firm.objects.filter(backed=None, stage="series_a").update(stage="Series A")
     watch()
-    assert any("found 1 rows with known spellings" in text for text in doubts(FIRM))
+    assert any("found 1 row with known spellings" in text for text in doubts(FIRM))
     assert doubts(BACKED) == []
 
 
@@ -122,7 +122,7 @@ def test_an_import_withdraws_the_proof_of_a_proxys_column_and_outdates_its_plan(
         assert (doubts(label), plans.outdated(waiting)) == ([], "")
         import_companies(io.BytesIO(b"stage\nSEED\n"), fund="late", stage_column="stage", actor="ann")
         assert doubts(label)[0].startswith("1 row was imported ")
-        assert plans.outdated(waiting) == "it was made before 1 rows changed or arrived."
+        assert plans.outdated(waiting) == "it was made before 1 row changed or arrived."
 
 
 def test_a_parents_row_that_becomes_a_childs_is_seen_by_the_watch(firms):
@@ -133,7 +133,7 @@ def test_a_parents_row_that_becomes_a_childs_is_seen_by_the_watch(firms):
     row = firm.objects.get(backed=None, stage="Seed ")
     sql("INSERT INTO stageapp_backed (firm_ptr_id) VALUES (%s)", row.pk)
     watch()
-    assert any("The drift watch found 1 rows with known spellings" in text for text in doubts(BACKED))
+    assert any("The drift watch found 1 row with known spellings" in text for text in doubts(BACKED))
 
 
 def test_rows_that_another_table_makes_the_targets_are_seen_by_the_watch(firms, settings):
@@ -146,7 +146,7 @@ def test_rows_that_another_table_makes_the_targets_are_seen_by_the_watch(firms, 
     row = firm.objects.get(backed=None, stage="Seed ")
     sql("INSERT INTO stageapp_backed (firm_ptr_id) VALUES (%s)", row.pk)
     watch()
-    assert any("The drift watch found 1 rows with known spellings" in text for text in doubts(FIRM))
+    assert any("The drift watch found 1 row with known spellings" in text for text in doubts(FIRM))
 
 
 def test_a_null_that_a_trigger_writes_is_as_written_and_is_given_back(firms):
