@@ -2,7 +2,7 @@
 
 from stageapp import conf
 from stageapp.models.normalization import MOVES, UNFINISHED, Run, State
-from stageapp.normalization import targets
+from stageapp.normalization import rollbacks, targets
 from stageapp.normalization.errors import Ambiguous, NormalizationError
 
 _NOT_BEGUN = (State.PLANNED, State.APPROVED)
@@ -48,7 +48,7 @@ def run_to_roll_back(number: int | None, label: str | None = None) -> Run:
         return _numbered(number, label)
     working = _at_work(label)
     if working is None:
-        return _newest(label, [State.DONE])
+        return _newest(label, [State.DONE], stands=True)
     if working.state == State.ROLLING_BACK or State.ROLLING_BACK in MOVES[State(working.state)]:
         return working
     raise Ambiguous(f"At work is {_named(working)}. Say by its number which run to roll back.")
@@ -72,22 +72,30 @@ def _at_work(label: str | None) -> Run | None:
     return working[0] if working else None
 
 
-def _newest(label: str | None, states: list[State]) -> Run:
+def _newest(label: str | None, states: list[State], *, stands: bool = False) -> Run:
+    """Return the newest run in one of these states; `stands`: of which something can be undone."""
     runs = Run.objects.filter(state__in=states)
     if label:
         runs = runs.filter(target=label)
     # Of finished runs the end counts: an older plan may have run last.
-    found = runs.order_by(*(["-finished_at"] if states == [State.DONE] else []), "-id").first()
-    if found is None:
-        of_it = f" of {label}" if label else ""
+    ordered = runs.order_by(*(["-finished_at"] if states == [State.DONE] else []), "-id")
+    if stands:
+        read = rollbacks.with_standing(ordered)
+        found = next((one for one in read if rollbacks.annotated(one).left), None)
+    else:
+        found = ordered.first()
+    of_it = f" of {label}" if label else ""
+    known = {*conf.targets(), *runs.values_list("target", flat=True).distinct()}
+    if not runs.exists():
         finished = " finished" if states == [State.DONE] else ""
         raise NormalizationError(f"There is no{finished} run{of_it} yet.")
-    known = {*conf.targets(), *runs.values_list("target", flat=True).distinct()}
     if label is None and len(known) > 1:
         raise Ambiguous(
             f"No run is at work, and there are several targets: {', '.join(sorted(known))}. "
             "Say which: --target, or a run's number."
         )
+    if found is None:
+        raise NormalizationError(f"There is nothing to undo: no finished run{of_it} stands.")
     return found
 
 

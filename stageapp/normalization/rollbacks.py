@@ -39,11 +39,16 @@ class Standing:
         return 0 < self.written <= self.undone
 
     @property
+    def left(self) -> int:
+        """Return how many of its changes stand."""
+        return max(0, self.written - self.undone)
+
+    @property
     def words(self) -> str:
         """Return it for people; empty where nothing is undone."""
         if self.nothing:
             return f"rolled back: none of {self.written:,} rows stands"
-        left = f"{self.written - self.undone:,} of {self.written:,} rows stand"
+        left = f"{self.left:,} of {self.written:,} rows stand"
         return f"partly rolled back: {left}" if self.undone else ""
 
 

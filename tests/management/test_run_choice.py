@@ -10,7 +10,7 @@ from django.core.management import CommandError
 from stageapp.models import Run
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
-from stageapp.normalization import worker
+from stageapp.normalization import rollbacks, runs, worker
 from tests.management.in_process import call, call_json
 from tests.normalization.conftest import (  # noqa: F401
     done,
@@ -19,7 +19,7 @@ from tests.normalization.conftest import (  # noqa: F401
     started,
     transactional_db,
 )
-from tests.normalization.evidence import LABEL, column_md5
+from tests.normalization.evidence import LABEL, ME, column_md5
 from tests.normalization.processes import MANAGE, ROOT, database_url, manage, state_of
 
 # ruff: noqa: F811  fixtures are used under the names they are imported by
@@ -194,3 +194,12 @@ def _read(descriptor):
         return os.read(descriptor, 4096).decode(errors="replace")
     except OSError:  # Linux says so when the last writer is gone
         return ""
+
+
+def test_without_a_number_a_rollback_takes_the_newest_run_of_which_something_stands(done):
+    before = done("Seed")
+    empty = worker.advance(runs.start(plans.make_plan(LABEL, actor="tester").run, **ME))
+    assert (empty.state, rollbacks.standing(empty).left) == (State.DONE, 0)
+    assert call_json("rollback", "--foreground", "--yes")["run"] == before.pk
+    code, said = refusal("rollback", "--yes")
+    assert (code, said) == (1, "There is nothing to undo: no finished run stands.")
