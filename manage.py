@@ -8,7 +8,7 @@ import sys
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
-from config import embedded
+from stageapp import embedded
 
 COMMANDS_WITHOUT_SERVERS = frozenset(
     [
@@ -34,7 +34,11 @@ HELP = frozenset(["-h", "--help", "--version"])
 
 def needs_servers(arguments: list[str]) -> bool:
     """Tell whether the command line (without the program's name) talks to PostgreSQL or Redis."""
-    if not arguments or (HELP | WITHOUT_SERVERS).intersection(arguments) or "DJANGO_AUTO_COMPLETE" in os.environ:
+    if (
+        not arguments
+        or (HELP | WITHOUT_SERVERS).intersection(arguments)
+        or "DJANGO_AUTO_COMPLETE" in os.environ
+    ):
         return False
     if arguments[0] == "check":
         return any(argument.startswith("--database") for argument in arguments)
@@ -45,10 +49,13 @@ def main() -> None:
     """Start what the command needs, then hand over to Django."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if sys.argv[1:2] == ["relay"]:
-        # A server of its own, beside Alertmanager: it has no use for the site's key, and need not be given it.
+        # A server of its own, beside Alertmanager: it has no use for the site's key, and need not
+        # be given it.
         os.environ.setdefault("SECRET_KEY", secrets.token_hex(40))
     else:
-        os.environ.setdefault("LOG_LEVEL", "WARNING")  # a command answers on the terminal; servers log everything
+        os.environ.setdefault(
+            "LOG_LEVEL", "WARNING"
+        )  # a command answers on the terminal; servers log everything
     if needs_servers(sys.argv[1:]):
         try:
             embedded.provide(needs_redis=sys.argv[1] == "demo")
@@ -57,7 +64,9 @@ def main() -> None:
             sys.exit(f"{sys.argv[0]}: {error}")
     try:
         execute_from_command_line(sys.argv)
-    except ImproperlyConfigured as error:  # a setting is missing or makes no sense; the text says which
+    except (
+        ImproperlyConfigured
+    ) as error:  # a setting is missing or makes no sense; the text says which
         if "--traceback" in sys.argv:
             raise
         sys.exit(f"{sys.argv[0]}: {error}")

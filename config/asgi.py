@@ -4,7 +4,7 @@ import os
 
 from django.core.asgi import get_asgi_application
 
-from config import embedded
+from stageapp import embedded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 embedded.provide(needs_redis=False)  # the settings read the URLs that this sets

@@ -4,23 +4,27 @@ import os
 import sys
 from typing import Any
 
-from config import embedded
+from stageapp import embedded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # they load every address and screen, and Celery shows no finding
+os.environ.setdefault(
+    "CELERY_SKIP_CHECKS", "1"
+)  # they load every address and screen, and Celery shows no finding
 embedded.provide(needs_redis=False)  # a worker waits for its broker by itself
 
 from celery import Celery, signals  # noqa: E402  the servers must be known before settings load
 
-from stageapp import metrics_folder  # noqa: E402
+from stageapp.infrastructure import multiprocess  # noqa: E402
 
 
 # Connected before the application is made, whose own receiver of this signal loads Django.
 @signals.import_modules.connect  # type: ignore[untyped-decorator]
 def begin_metrics(**_: Any) -> None:
-    """Begin the folder of the metrics, as the master of a worker (or as beat); too late once counting has begun."""
+    """Begin the folder of the metrics, as the master of a worker (or as beat); too late once
+    counting has begun.
+    """
     if "prometheus_client" not in sys.modules:
-        metrics_folder.begin("worker")
+        multiprocess.begin("worker")
 
 
 app = Celery("stage")

@@ -1,7 +1,8 @@
-"""A gthread worker whose clients have to send a whole request, and take a whole answer, in bounded time.
+"""A gthread worker whose clients have to send a whole request, and take a whole answer, in bounded
+time.
 
-Gunicorn's own time limits are per read: a client that sends one byte now and then holds a thread for ever. Here the
-socket itself knows until when a request may arrive.
+Gunicorn's own time limits are per read: a client that sends one byte now and then holds a thread
+for ever. Here the socket itself knows until when a request may arrive.
 """
 
 import contextlib
@@ -24,7 +25,9 @@ class DeadlineSocket(socket.socket):
     expired = False
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Return what arrives; raises TimeoutError at the deadline, however much has arrived before."""
+        """Return what arrives; raises TimeoutError at the deadline, however much has arrived
+        before.
+        """
         rest, usual = self.deadline - time.monotonic(), self.gettimeout()
         try:
             self.settimeout(max(0.001, rest if usual is None else min(rest, usual)))
@@ -52,7 +55,9 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
     """Threads that no client can hold for longer than its request may take to arrive."""
 
     def handle(self, conn: TConn) -> Any:
-        """Read and answer one request; a thread begins with it, so the time in the queue does not count."""
+        """Read and answer one request; a thread begins with it, so the time in the queue does
+        not count.
+        """
         if not isinstance(conn.sock, DeadlineSocket):
             conn.sock = DeadlineSocket(fileno=conn.sock.detach())
         conn.sock.deadline = time.monotonic() + settings.STAGE_READ_SECONDS

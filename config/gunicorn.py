@@ -6,7 +6,7 @@ Threads, as with one request per process two slow callers would block everybody.
 import os
 from typing import Any
 
-from stageapp import metrics_folder
+from stageapp.infrastructure import multiprocess
 
 worker_class = "config.deadlines.DeadlineWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -23,20 +23,23 @@ control_socket_disable = True
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let a new worker know the mode before its first request: until a store answers it knows only the default."""
-    from stageapp import processes  # noqa: PLC0415  gunicorn reads this file before Django is loaded
+    """Let a new worker know the mode before its first request: until a store answers it knows
+    only the default.
+    """
+    from stageapp.mode import processes  # noqa: PLC0415  gunicorn reads this file before Django is loaded
 
     processes.serve_as("web")
 
 
 def nworkers_changed(server: Any, workers: int, before: int | None) -> None:
-    """Begin the folder of the metrics: the one hook that a master calls before it may load the application."""
+    """Begin the folder of the metrics: the one hook that a master calls before it may load the
+    application.
+    """
     if before is None:
-        metrics_folder.begin("web")
+        multiprocess.begin("web")
 
 
 def child_exit(server: Any, worker: Any) -> None:
     """Keep what a worker has counted, and forget that it lived."""
-    from stageapp import metrics_archive  # noqa: PLC0415  it imports what may be imported only after the fork
 
-    metrics_archive.bury(worker.pid)
+    multiprocess.bury(worker.pid)

@@ -1,6 +1,7 @@
 """What every answer tells browsers: load nothing from elsewhere, stand in no frame, use no device.
 
-No answer opens the site to other origins (no CORS): browsers of other sites may neither read nor embed it.
+No answer opens the site to other origins (no CORS): browsers of other sites may neither read nor
+embed it.
 """
 
 from collections.abc import Callable
@@ -26,7 +27,9 @@ API_PREFIXES = ("/api/", "/_ops/")
 
 
 class ProtectiveHeaders:
-    """Middleware that adds the headers, and `no-store` to what the API answers without a Cache-Control of its own."""
+    """Middleware that adds the headers, and `no-store` to what the API answers without a
+    Cache-Control of its own.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

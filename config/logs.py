@@ -14,7 +14,9 @@ _FIELDS: list[structlog.typing.Processor] = [
 
 
 def configure(level: str) -> dict[str, Any]:
-    """Let our events be written from this level on; return Django's LOGGING, by which libraries write alike."""
+    """Let our events be written from this level on; return Django's LOGGING, by which libraries
+    write alike.
+    """
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
         processors=[*_FIELDS, _LINE],
@@ -37,7 +39,8 @@ def configure(level: str) -> dict[str, Any]:
             }
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-        # A forged Host header is told as a warning by django.request already; here it would bring a traceback.
+        # A forged Host header is told as a warning by django.request already; here it would bring a
+        # traceback.
         "loggers": {"django.security.DisallowedHost": {"level": "CRITICAL"}},
         "root": {"handlers": ["stderr"], "level": level},
     }

@@ -1,6 +1,7 @@
 """A name for every request: in each log line that it causes, and in the answer's `X-Request-ID`.
 
-A proxy of ours (STAGE_TRUSTED_PROXIES) may have named it before, and then its log and ours agree. A caller may not.
+A proxy of ours (STAGE_TRUSTED_PROXIES) may have named it before, and then its log and ours agree. A
+caller may not.
 """
 
 import re

@@ -10,7 +10,8 @@ def made_or_kept(folder: Path, *, debug: bool) -> str:
     """Return a random key, kept in the folder from the first call on.
 
     Raises:
-        ImproperlyConfigured: with DEBUG off; what is kept in a file beside the code is no secret of a site.
+        ImproperlyConfigured: with DEBUG off; what is kept in a file beside the code is no secret of
+            a site.
     """
     if not debug:
         raise ImproperlyConfigured("Set SECRET_KEY (50 random characters or more): DEBUG is off.")

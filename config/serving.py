@@ -1,7 +1,8 @@
-"""Let a web process know the mode before its first request: until a store answers it knows only the default.
+"""Let a web process know the mode before its first request: until a store answers it knows only the
+default.
 
-Gunicorn has a hook for it (`config/gunicorn.py`); any other server begins here. Not at import: a server may load
-the application before it forks, and threads do not survive a fork.
+Gunicorn has a hook for it (`config/gunicorn.py`); any other server begins here. Not at import: a
+server may load the application before it forks, and threads do not survive a fork.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from typing import Any
 
 from config import urls  # noqa: F401  the addresses and all screens are loaded before the first request
 from config.content_types import WSGIApplication
-from stageapp import processes
+from stageapp.mode import processes
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -19,7 +20,9 @@ ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def serving(application: WSGIApplication) -> WSGIApplication:
-    """Wrap a WSGI application: the first request of a process waits (2 s at most) until the mode is known."""
+    """Wrap a WSGI application: the first request of a process waits (2 s at most) until the mode
+    is known.
+    """
 
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         processes.serve_as("web")
@@ -29,7 +32,9 @@ def serving(application: WSGIApplication) -> WSGIApplication:
 
 
 def serving_asgi(application: ASGIApplication) -> ASGIApplication:
-    """Wrap an ASGI application: the server's start waits until the mode is known; without lifespan, a request does."""
+    """Wrap an ASGI application: the server's start waits until the mode is known; without
+    lifespan, a request does.
+    """
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if not processes.is_ready():

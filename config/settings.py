@@ -1,7 +1,7 @@
 """Django settings, read from the environment (`.env.example` documents every name).
 
-Importing this module starts nothing. Each variable NAME may also be given as NAME_FILE, the path of a
-file that holds the value.
+Importing this module starts nothing. Each variable NAME may also be given as NAME_FILE, the path of
+a file that holds the value.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from config import headers, logs, secret_key
-from config.embedded import broker_url
-from config.webhook_keys import SecretError, read_secrets, read_tokens
+from stageapp.embedded import broker_url
+from stageapp.webhook.secrets import SecretError, read_secrets, read_tokens
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -22,14 +22,19 @@ env = environ.FileAwareEnv()
 if (BASE_DIR / ".env").is_file():
     env.read_env(str(BASE_DIR / ".env"))
 
-# The entry points (manage.py, wsgi, celery, pytest) start the embedded servers and set the two URLs.
+# The entry points (manage.py, wsgi, celery, pytest) start the embedded servers and set the two
+# URLs.
 EMBEDDED = env.bool("STAGE_EMBEDDED", default=False)
 _HAS_OWN_DATABASE = not EMBEDDED and bool(env.str("DATABASE_URL", default=""))
 
 DEBUG = env.bool("DEBUG", default=not _HAS_OWN_DATABASE)
 
-SECRET_KEY = env.str("SECRET_KEY", default="") or secret_key.made_or_kept(BASE_DIR / ".local", debug=DEBUG)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
+SECRET_KEY = env.str("SECRET_KEY", default="") or secret_key.made_or_kept(
+    BASE_DIR / ".local", debug=DEBUG
+)
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else []
+)
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
@@ -53,7 +58,7 @@ MIDDLEWARE = [
     "config.request_ids.RequestIds",
     "config.headers.ProtectiveHeaders",
     "django.middleware.security.SecurityMiddleware",
-    "stageapp.api.ops_gate.OpsGate",
+    "stageapp.api.fallbacks.OpsGate",
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -66,8 +71,21 @@ MIDDLEWARE = [
 ]
 # Seconds. The library's own begin at 10 ms, which is where most requests have long been answered.
 PROMETHEUS_LATENCY_BUCKETS = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, float("inf"),
-)  # fmt: skip
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    float("inf"),
+)
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -94,7 +112,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     DATABASES["default"]["ENGINE"] = "django_prometheus.db.backends.postgresql"  # the same, counted
 DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-# A server that vanishes without a word (a cut network) is noticed after about 20 s, not after hours.
+# A server that vanishes without a word (a cut network) is noticed after about 20 s, not after
+# hours.
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -166,7 +185,8 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 X_FRAME_OPTIONS = "DENY"
 STAGE_READ_SECONDS = env.float("STAGE_READ_SECONDS", default=10.0)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("STAGE_MAX_BODY_BYTES", default=262_144)
-# A file is read in memory or not at all: what is larger is dropped as it arrives, and nothing goes to a disk.
+# A file is read in memory or not at all: what is larger is dropped as it arrives, and nothing goes
+# to a disk.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 
@@ -188,7 +208,9 @@ REST_FRAMEWORK = {
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Stage normalization",
-    "DESCRIPTION": "Stages of investment, normalized. Every error is a problem document (RFC 9457).",
+    "DESCRIPTION": (
+        "Stages of investment, normalized. Every error is a problem document (RFC 9457)."
+    ),
     "VERSION": "0.1.0",
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
@@ -196,8 +218,8 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": ["stageapp.api.openapi.document.complete"],
 }
 
-# Celery: the row is the queue, a message is only a nudge. So results are not kept, tasks are short, and a
-# task whose worker dies is given again (acks_late alone loses it).
+# Celery: the row is the queue, a message is only a nudge. So results are not kept, tasks are short,
+# and a task whose worker dies is given again (acks_late alone loses it).
 CELERY_BROKER_URL = env.str("STAGE_BROKER_URL", default=broker_url(REDIS_URL))
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -208,7 +230,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 300,
     "socket_timeout": 1,
     "socket_connect_timeout": 1,
-    # A message is a nudge: with the broker hanging it is tried once, 1 s. Kombu would try again after 2 s.
+    # A message is a nudge: with the broker hanging it is tried once, 1 s. Kombu would try again
+    # after 2 s.
     "max_retries": 0,
     "queue_order_strategy": "round_robin",
 }
@@ -223,11 +246,31 @@ CELERY_BEAT_SCHEDULE = {
     },
     "forget-old-sightings": {"task": "stageapp.tasks.forget_old_sightings", "schedule": 3600.0},
     # A message that no worker took in time is dropped: the next one says the same.
-    "roll-up-traffic": {"task": "stageapp.tasks.roll_up_traffic", "schedule": 600.0, "options": {"expires": 600}},
-    "count-guarded": {"task": "stageapp.tasks.count_guarded", "schedule": 60.0, "options": {"expires": 60}},
-    "guard-enforcement": {"task": "stageapp.tasks.guard_enforcement", "schedule": 5.0, "options": {"expires": 30}},
-    "take-planned-steps": {"task": "stageapp.tasks.take_planned_steps", "schedule": 60.0, "options": {"expires": 60}},
-    "keep-backups": {"task": "stageapp.tasks.keep_backups", "schedule": 60.0, "options": {"expires": 60}},
+    "roll-up-traffic": {
+        "task": "stageapp.tasks.roll_up_traffic",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
+    "count-guarded": {
+        "task": "stageapp.tasks.count_guarded",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "guard-enforcement": {
+        "task": "stageapp.tasks.guard_enforcement",
+        "schedule": 5.0,
+        "options": {"expires": 30},
+    },
+    "take-planned-steps": {
+        "task": "stageapp.tasks.take_planned_steps",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "keep-backups": {
+        "task": "stageapp.tasks.keep_backups",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(BASE_DIR / ".local" / "celerybeat-schedule")
 
@@ -267,7 +310,9 @@ STAGE_WORKER_METRICS_HOST = env.str("STAGE_WORKER_METRICS_HOST", default="127.0.
 STAGE_WORKER_METRICS_PORT = env.int("STAGE_WORKER_METRICS_PORT", default=0)
 STAGE_LOG_SAMPLE_RATE = env.float("STAGE_LOG_SAMPLE_RATE", default=0.1)
 STAGE_THROTTLE_PER_MINUTE = env.float("STAGE_THROTTLE_PER_MINUTE", default=3000.0)
-STAGE_THROTTLE_ANONYMOUS_PER_MINUTE = env.float("STAGE_THROTTLE_ANONYMOUS_PER_MINUTE", default=300.0)
+STAGE_THROTTLE_ANONYMOUS_PER_MINUTE = env.float(
+    "STAGE_THROTTLE_ANONYMOUS_PER_MINUTE", default=300.0
+)
 STAGE_DRIFT_TIMEOUT_SECONDS = env.float("STAGE_DRIFT_TIMEOUT_SECONDS", default=5.0)
 STAGE_TWO_PERSON_RULE = env.bool("STAGE_TWO_PERSON_RULE", default=False)
 STAGE_TRAFFIC_RETENTION_DAYS = env.int("STAGE_TRAFFIC_RETENTION_DAYS", default=35)
@@ -298,8 +343,11 @@ STAGE_GUARD = {
     "fast_sample": env.int("STAGE_GUARD_FAST_SAMPLE", default=20),
 }
 
-# Backups. With the embedded servers they go under .local/ and are signed with a key made from SECRET_KEY.
-STAGE_BACKUP_DIR = env.str("STAGE_BACKUP_DIR", default=str(BASE_DIR / ".local" / "backups") if EMBEDDED else "")
+# Backups. With the embedded servers they go under .local/ and are signed with a key made from
+# SECRET_KEY.
+STAGE_BACKUP_DIR = env.str(
+    "STAGE_BACKUP_DIR", default=str(BASE_DIR / ".local" / "backups") if EMBEDDED else ""
+)
 STAGE_BACKUP_KEY = env.str("STAGE_BACKUP_KEY", default="")
 STAGE_BACKUP_MINUTES = env.float("STAGE_BACKUP_MINUTES", default=0.0)
 STAGE_BACKUP_KEEP = env.int("STAGE_BACKUP_KEEP", default=48)
@@ -314,7 +362,8 @@ def _checked(name: str, value: str | None, read: Callable[[str], object]) -> str
     """Return a setting that holds secrets as it stands, empty where it is unset.
 
     Raises:
-        ImproperlyConfigured: it is set, and too weak: a process that would believe anybody must not start.
+        ImproperlyConfigured: it is set, and too weak: a process that would believe anybody must not
+            start.
     """
     try:
         if value is not None:
@@ -324,8 +373,9 @@ def _checked(name: str, value: str | None, read: Callable[[str], object]) -> str
     return value or ""
 
 
-# The webhook by which Alertmanager takes enforce back (docs/webhook.md). Where neither is set it believes nobody.
-# Read as they stand: env.str() takes what is empty for unset, and a $ at the beginning for another variable's name.
+# The webhook by which Alertmanager takes enforce back (docs/webhook.md). Where neither is set it
+# believes nobody. Read as they stand: env.str() takes what is empty for unset, and a $ at the
+# beginning for another variable's name.
 ALERTMANAGER_WEBHOOK_SECRET = _checked(
     "ALERTMANAGER_WEBHOOK_SECRET", env.ENVIRON.get("ALERTMANAGER_WEBHOOK_SECRET"), read_secrets
 )

@@ -4,8 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from config import embedded
 from config.content_types import readable_content_type
+from stageapp import embedded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 embedded.provide(needs_redis=False)  # the settings read the URLs that this sets

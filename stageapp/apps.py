@@ -18,15 +18,18 @@ class StageAppConfig(AppConfig):
     verbose_name = "Stage normalization"
 
     def ready(self) -> None:
-        """Connect what must happen once all models are known; importing them registers checks and signals."""
-        from stageapp import checks, roles, task_records, worker_metrics, workers  # noqa: F401, PLC0415  models exist now
+        """Connect what must happen once all models are known; importing them registers checks
+        and signals.
+        """
+        from stageapp import checks, people, workers  # noqa: F401, PLC0415  models exist now
 
         checks.report_ignored_mode()
-        post_migrate.connect(roles.create_roles, sender=self)
+        post_migrate.connect(people.create_roles, sender=self)
 
 
 class StageAdminConfig(SimpleAdminConfig):
-    """Django's admin with the project's own site, whose screens are loaded by what serves or checks them.
+    """Django's admin with the project's own site, whose screens are loaded by what serves or checks
+    them.
 
     Commands and workers have no use for them, and start faster without. The addresses load them.
     """
@@ -34,7 +37,9 @@ class StageAdminConfig(SimpleAdminConfig):
     default_site = "stageapp.admin.site.the_site"
 
     def ready(self) -> None:
-        """Register the admin's checks, with all screens to look at in whatever order Django makes them."""
+        """Register the admin's checks, with all screens to look at in whatever order Django
+        makes them.
+        """
         register(check_dependencies, Tags.admin)
         register(_check_screens, Tags.admin)
 

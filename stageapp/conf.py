@@ -3,12 +3,14 @@
 Everything is read at call time, so that a test may override a setting.
 """
 
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
 from urllib.parse import parse_qsl
 
 from django.conf import settings
 from django.utils.crypto import salted_hmac
-
-from config.webhook_keys import Secret, read_secrets, read_tokens
 
 MODES = ("off", "warn", "enforce")
 DEFAULT_MODE_CEILING = "warn"
@@ -16,7 +18,9 @@ MIN_METRICS_TOKEN = 32  # characters
 
 
 def configured_mode() -> str:
-    """Return the default mode as it is configured, which may be none; `default_mode` is what counts."""
+    """Return the default mode as it is configured, which may be none; `default_mode` is what
+    counts.
+    """
     return str(settings.STAGE_VALIDATION_MODE)
 
 
@@ -27,7 +31,9 @@ def default_mode() -> str:
 
 
 def mode_max_staleness() -> float:
-    """Return how long a known mode outlives both stores before `enforce` counts as `warn`, in seconds."""
+    """Return how long a known mode outlives both stores before `enforce` counts as `warn`, in
+    seconds.
+    """
     return float(settings.STAGE_MODE_MAX_STALENESS)
 
 
@@ -37,7 +43,9 @@ def refresh_seconds() -> float:
 
 
 def refresher_enabled() -> bool:
-    """Tell whether this process may run the background refresher (the tests and short commands may not)."""
+    """Tell whether this process may run the background refresher (the tests and short commands
+    may not).
+    """
     return bool(settings.STAGE_REFRESHER)
 
 
@@ -47,7 +55,9 @@ def targets() -> list[str]:
 
 
 def target_options(label: str) -> dict[str, str]:
-    """Return what STAGE_TARGETS says of a target behind its `?`, e.g. `app.Model.field?source=origin`."""
+    """Return what STAGE_TARGETS says of a target behind its `?`, e.g.
+    `app.Model.field?source=origin`.
+    """
     entry = next(entry for entry in settings.STAGE_TARGETS if entry.partition("?")[0] == label)
     return dict(parse_qsl(entry.partition("?")[2], keep_blank_values=True))
 
@@ -123,7 +133,9 @@ def drift_seconds() -> float:
 
 
 def drift_look_seconds() -> float:
-    """Return how old the newest look of the drift watch may be to count, in seconds: two of its periods."""
+    """Return how old the newest look of the drift watch may be to count, in seconds: two of its
+    periods.
+    """
     return 2 * drift_seconds()
 
 
@@ -138,7 +150,9 @@ def trusted_proxies() -> int:
 
 
 def ops_networks() -> list[str]:
-    """Return the networks from which metrics may be read and `/_ops/` be reached, in CIDR notation."""
+    """Return the networks from which metrics may be read and `/_ops/` be reached, in CIDR
+    notation.
+    """
     return list(settings.STAGE_OPS_NETWORKS)
 
 
@@ -148,7 +162,9 @@ def configured_metrics_tokens() -> list[str]:
 
 
 def metrics_tokens() -> list[str]:
-    """Return the tokens that may read metrics from anywhere; what is too short to be secret is none."""
+    """Return the tokens that may read metrics from anywhere; what is too short to be secret is
+    none.
+    """
     return [token for token in configured_metrics_tokens() if len(token) >= MIN_METRICS_TOKEN]
 
 
@@ -194,11 +210,17 @@ def backup_keys() -> list[str]:
     """
     if keys := str(settings.STAGE_BACKUP_KEY).split():
         return keys
-    return [salted_hmac("stageapp.backups", "key", algorithm="sha256").hexdigest()] if embedded() else []
+    return (
+        [salted_hmac("stageapp.backups", "key", algorithm="sha256").hexdigest()]
+        if embedded()
+        else []
+    )
 
 
 def backup_minutes() -> float:
-    """Return how often beat makes, verifies and (where due) rehearses a backup, in minutes; 0 is never."""
+    """Return how often beat makes, verifies and (where due) rehearses a backup, in minutes; 0 is
+    never.
+    """
     return float(settings.STAGE_BACKUP_MINUTES)
 
 
@@ -233,20 +255,10 @@ def rehearsal_database() -> str:
 
 
 def seal_lock_seconds() -> float:
-    """Return how long a step of sealing or of the guard may wait for the table's lock at once, in seconds."""
+    """Return how long a step of sealing or of the guard may wait for the table's lock at once,
+    in seconds.
+    """
     return float(settings.STAGE_SEAL_LOCK_SECONDS)
-
-
-def webhook_secrets() -> tuple[Secret, ...]:
-    """Return the secrets that sign what comes to the webhook, the one that signs first; none where it is closed."""
-    value = str(settings.ALERTMANAGER_WEBHOOK_SECRET)
-    return read_secrets(value) if value else ()
-
-
-def webhook_tokens() -> tuple[bytes, ...]:
-    """Return the tokens that Alertmanager may bring itself; none where that way is closed."""
-    value = str(settings.ALERTMANAGER_BEARER_TOKEN)
-    return read_tokens(value) if value else ()
 
 
 def webhook_retention_days() -> int:
@@ -255,5 +267,92 @@ def webhook_retention_days() -> int:
 
 
 def base_url() -> str:
-    """Return the address at which this site calls itself, without a slash at its end; empty if none is set."""
+    """Return the address at which this site calls itself, without a slash at its end; empty if
+    none is set.
+    """
     return str(settings.STAGE_BASE_URL).rstrip("/")
+
+
+# The numbers that gates and guard hold against what was measured; percentages are of requests.
+
+
+@dataclass(frozen=True)
+class GateThresholds:
+    """`STAGE_GATE_…`, each documented in `.env.example`."""
+
+    unknown_percent: float
+    hour_unknown_percent: float
+    warn_days: int
+    warn_max_days: int
+    day_sample: int
+    hour_sample: int
+    green_minutes: int
+    slow_percent: float
+    error_percent: float
+    minute_sample: int
+    canary_hours: float
+    half_hours: float
+    done_hours: float
+    audit_days: float
+    backup_hours: float
+
+
+@dataclass(frozen=True)
+class GuardThresholds:
+    """`STAGE_GUARD_…`, each documented in `.env.example`."""
+
+    enabled: bool
+    percent: float
+    minutes: int
+    sample: int
+    fast_percent: float
+    fast_seconds: int
+    fast_sample: int
+
+
+def gates() -> GateThresholds:
+    """Return the gates' thresholds."""
+    return GateThresholds(**settings.STAGE_GATES)
+
+
+def guard() -> GuardThresholds:
+    """Return the guard's thresholds."""
+    return GuardThresholds(**settings.STAGE_GUARD)
+
+
+def nonsense() -> list[str]:
+    """Return what is wrong with the thresholds as they are set, one sentence each, with the
+    names to look for.
+    """
+    found = [
+        *_nonsense_of(settings.STAGE_GATES, "STAGE_GATE"),
+        *_nonsense_of(settings.STAGE_GUARD, "STAGE_GUARD"),
+    ]
+    if guard().fast_seconds % 10:
+        found.append(f"STAGE_GUARD_FAST_SECONDS is {guard().fast_seconds}; take a multiple of 10.")
+    if gates().warn_max_days <= gates().warn_days:
+        found.append(
+            "STAGE_GATE_WARN_MAX_DAYS leaves no time for the days of STAGE_GATE_WARN_DAYS; take "
+            "more."
+        )
+    if gates().warn_days >= settings.STAGE_TRAFFIC_RETENTION_DAYS:
+        found.append(
+            "STAGE_TRAFFIC_RETENTION_DAYS forgets days that STAGE_GATE_WARN_DAYS asks for; keep "
+            "more."
+        )
+    return found
+
+
+def _nonsense_of(values: Mapping[str, float], prefix: str) -> Iterator[str]:
+    for name, value in values.items():
+        most = 100 if "percent" in name else math.inf
+        if name != "enabled" and not (0 < value <= most and math.isfinite(value)):
+            bound = ", at most 100" if most == 100 else ""
+            yield f"{prefix}_{name.upper()} is {value:g}; take more than 0{bound}."
+
+
+def share(percent: float) -> Fraction:
+    """Return a percentage as an exact share, so that a rate on the threshold is on it and not
+    beside it.
+    """
+    return Fraction(str(percent)) / 100

@@ -1,9 +1,16 @@
 """Who acts, and what they may do; edges say it, decisions ask it."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from stageapp.models.permissions import PERMISSIONS
+from django.apps import apps as all_apps
+from django.apps.registry import Apps
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Group, Permission
+from django.db import router
+from django.db.models import Q
+
+from stageapp.models.permissions import PERMISSIONS, ROLES, RoleGrant
 
 EVERYTHING = frozenset(PERMISSIONS)
 _EDGES = ("session:", "cli:")
@@ -23,7 +30,9 @@ class _User(Protocol):
 
 
 def person_of(user: _User, name: str = "") -> Person:
-    """Return a user of the site as a person; `name` stands in the history in the place of the username."""
+    """Return a user of the site as a person; `name` stands in the history in the place of the
+    username.
+    """
     may = frozenset(codename for codename in PERMISSIONS if user.has_perm(f"stageapp.{codename}"))
     return Person(name or user.get_username(), may)
 
@@ -37,3 +46,38 @@ def _bare(actor: str) -> str:
     for edge in _EDGES:
         actor = actor.removeprefix(edge)
     return actor.strip().casefold()
+
+
+# Create the roles (groups of permissions) that the product ships with.
+
+
+def create_roles(app_config: Any, using: str = "default", apps: Apps = all_apps, **_: Any) -> None:
+    """Create missing groups, and give each its permissions and the right to look at everything.
+
+    Each permission is given once, also to a group that exists: what a later release adds arrives,
+    and what a person took away stays away. `apps` is what has been migrated so far: where that is
+    without groups (`migrate stageapp 0001`), a later migration makes them.
+    """
+    try:
+        apps.get_model("auth", "Group")
+        apps.get_model("stageapp", "RoleGrant")
+    except LookupError:
+        return
+    if not all(router.allow_migrate_model(using, model) for model in (Group, RoleGrant)):
+        return
+    create_permissions(app_config, verbosity=0, using=using)
+    for name in ROLES:
+        _complete(name, using)
+
+
+def _complete(name: str, using: str) -> None:
+    """Give a role what it was never given; a group that is made anew is given everything."""
+    group, created = Group.objects.using(using).get_or_create(name=name)
+    grants = RoleGrant.objects.using(using)
+    given = grants.filter(role=name).values_list("codename", flat=True)
+    role_has = Q(codename__in=ROLES[name]) | Q(codename__startswith="view_")
+    ours = Permission.objects.using(using).filter(role_has, content_type__app_label="stageapp")
+    new = list(ours if created else ours.exclude(codename__in=given))
+    group.permissions.add(*new)
+    rows = [RoleGrant(role=name, codename=permission.codename) for permission in new]
+    grants.bulk_create(rows, ignore_conflicts=True)

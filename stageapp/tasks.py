@@ -3,17 +3,22 @@
 from celery import shared_task
 from django.utils import timezone
 
-from stageapp import contacts, drift, traffic_history, workers
-from stageapp.backups import jobs, timetable
+from stageapp import workers
+from stageapp.backups import jobs
+from stageapp.consumers import contacts
 from stageapp.models import Run
 from stageapp.models.normalization import ACTIVE
-from stageapp.normalization import drain, guard_counts, runs, verification_jobs, worker
-from stageapp.normalization.errors import RunBusy
-from stageapp.rollout import guard, schedule
-from stageapp.unknowns.retention import forget_old
-from stageapp.webhook import retention
+from stageapp.normalization import drain, runs, verification_jobs, worker
+from stageapp.rollout import auto_downgrade, schedule
+from stageapp.sealing import guard_counts
+from stageapp.targets.errors import RunBusy
+from stageapp.traffic import history
+from stageapp.unknowns import drift
+from stageapp.unknowns.records import forget_old
+from stageapp.webhook import tally
 
-# Far below the broker's visibility timeout (300 s), so that a message is never delivered twice for being slow.
+# Far below the broker's visibility timeout (300 s), so that a message is never delivered twice for
+# being slow.
 BUDGET_SECONDS = 20.0
 
 
@@ -23,7 +28,9 @@ def advance_run(run_id: int) -> None:
     if drain.draining():
         return  # beat nudges again when workers may take up runs
     try:
-        run = worker.advance(Run.objects.get(pk=run_id), budget_seconds=BUDGET_SECONDS, stop=_told_to_stop)
+        run = worker.advance(
+            Run.objects.get(pk=run_id), budget_seconds=BUDGET_SECONDS, stop=_told_to_stop
+        )
     except RunBusy:
         return  # other workers hold it and go on
     if run.state in ACTIVE:
@@ -42,7 +49,9 @@ def nudge(run: Run) -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def nudge_forgotten_runs() -> None:
-    """Find runs and verifications that no worker is at (a lost message, a killed worker) and nudge them."""
+    """Find runs and verifications that no worker is at (a lost message, a killed worker) and
+    nudge them.
+    """
     for run in runs.forgotten():
         advance_run.delay(run.pk)
     for job_id in verification_jobs.waiting():
@@ -51,7 +60,9 @@ def nudge_forgotten_runs() -> None:
 
 @shared_task(acks_late=False)  # type: ignore[untyped-decorator]
 def work_on_verification(job_id: int) -> None:
-    """Verify a run. It may take longer than the visibility timeout, so the message is taken at once."""
+    """Verify a run. It may take longer than the visibility timeout, so the message is taken at
+    once.
+    """
     verification_jobs.work(job_id)
 
 
@@ -63,17 +74,19 @@ def watch_drift() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def forget_old_sightings() -> None:
-    """Delete sightings, contacts, unknowns and deliveries to the webhook whose retention has passed."""
+    """Delete sightings, contacts, unknowns and deliveries to the webhook whose retention has
+    passed.
+    """
     forget_old()
     contacts.forget_old()
-    retention.forget_old()
+    tally.forget_old()
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def roll_up_traffic() -> None:
     """Make hours of old windows, and delete hours whose retention has passed."""
-    traffic_history.roll_up(timezone.now())
-    traffic_history.forget_old(timezone.now())
+    history.roll_up(timezone.now())
+    history.forget_old(timezone.now())
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -86,7 +99,7 @@ def count_guarded() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def guard_enforcement() -> None:
     """Take enforce back when too many requests are refused."""
-    guard.watch()
+    auto_downgrade.watch()
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -97,13 +110,15 @@ def take_planned_steps() -> None:
 
 @shared_task(acks_late=False)  # type: ignore[untyped-decorator]
 def work_on_backup(job_id: int) -> None:
-    """Do one job with backups. It may take longer than the visibility timeout, so the message is taken at once."""
+    """Do one job with backups. It may take longer than the visibility timeout, so the message is
+    taken at once.
+    """
     jobs.work(job_id)
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def keep_backups() -> None:
     """Request the scheduled backup when it is due, and nudge every job that waits."""
-    timetable.due()
+    jobs.due()
     for job_id in jobs.waiting():
         work_on_backup.delay(job_id)

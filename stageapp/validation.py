@@ -1,19 +1,22 @@
-"""The one decision every endpoint asks for: raw values and a mode in, accepted, warned or rejected out.
+"""The one decision every endpoint asks for: raw values and a mode in, accepted, warned or rejected
+out.
 
-Pure: no I/O, no clock, nothing of HTTP. What is structurally wrong (not a string, a weight that is no number)
-never comes here; the API refuses that in every mode.
+Pure: no I/O, no clock, nothing of HTTP. What is structurally wrong (not a string, a weight that is
+no number) never comes here; the API refuses that in every mode.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stageapp.suggestions import suggest
-from stageapp.vocabulary import Meaning, Snapshot
+from stageapp.vocabulary.snapshot import Meaning, Snapshot
+from stageapp.vocabulary.suggestions import suggest
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """One value that names no stage. `pointer` is the JSON pointer (RFC 6901) of the value in the request."""
+    """One value that names no stage. `pointer` is the JSON pointer (RFC 6901) of the value in
+    the request.
+    """
 
     pointer: str
     value: str
@@ -56,14 +59,20 @@ class Decision:
         return "warned"
 
 
-def decide(values: Sequence[tuple[str, str]], *, mode: str, vocabulary: Snapshot, source: str = "") -> Decision:
+def decide(
+    values: Sequence[tuple[str, str]], *, mode: str, vocabulary: Snapshot, source: str = ""
+) -> Decision:
     """Decide over (JSON pointer, raw value) pairs in the effective mode of one request."""
     meanings = tuple(vocabulary.normalize(raw, source) for _, raw in values)
     unknowns = []
     retired = []
     for (pointer, raw), meaning in zip(values, meanings, strict=True):
         if meaning.stage is None:
-            unknowns.append(Unknown(pointer, raw, meaning.reason or "unmapped", suggest(raw, meaning, vocabulary)))
+            unknowns.append(
+                Unknown(
+                    pointer, raw, meaning.reason or "unmapped", suggest(raw, meaning, vocabulary)
+                )
+            )
         elif raw != meaning.stage:
             retired.append(Retired(pointer, raw, meaning.stage))
     return Decision(mode, meanings, tuple(unknowns), tuple(retired))

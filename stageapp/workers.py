@@ -1,16 +1,27 @@
-"""Celery's processes follow the mode from their start, say so in the registry, and know when they are to end.
+"""Celery's processes follow the mode from their start, say so in the registry, and know when they
+are to end.
 
 Connected here, as a pool's child and beat answer no request that could begin it.
 """
 
 import mmap
+import threading
+import time
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+import structlog
 from celery import signals
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from stageapp import processes
+from stageapp import conf
+from stageapp.infrastructure import events, metrics, multiprocess, network
+from stageapp.mode import processes
 
-# One byte, shared with the pool's children by fork: they do the work, but only their master gets the signal.
+# One byte, shared with the pool's children by fork: they do the work, but only their master gets
+# the signal.
 _ending = mmap.mmap(-1, 1)
 
 
@@ -35,10 +46,111 @@ def leave(**_: Any) -> None:
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def tell_children(**_: Any) -> None:
-    """Let long tasks end at their next good moment; without it a worker would wait for the whole of them."""
+    """Let long tasks end at their next good moment; without it a worker would wait for the whole
+    of them.
+    """
     _ending[0] = 1
 
 
 def ending() -> bool:
     """Tell whether this process's worker was told to end."""
     return _ending[0] == 1
+
+
+# What is told of each task: its name, and the request it came from, in every log line; its time in
+# the metrics.
+
+_HEADER = "stage_request_id"
+_began: dict[str, float] = {}  # by task id, of the monotonic clock
+
+
+@signals.before_task_publish.connect  # type: ignore[untyped-decorator]
+def name_the_request(headers: dict[str, Any], **_: Any) -> None:
+    """Send along which request asked for the task."""
+    if name := structlog.contextvars.get_contextvars().get("request_id"):
+        headers[_HEADER] = name
+
+
+@signals.task_prerun.connect  # type: ignore[untyped-decorator]
+def begin(task_id: str, task: Any, **_: Any) -> None:
+    """Name the task in the log from here on."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
+    if name := task.request.get(_HEADER):
+        structlog.contextvars.bind_contextvars(request_id=str(name))
+    _began[task_id] = time.monotonic()
+
+
+@signals.task_postrun.connect  # type: ignore[untyped-decorator]
+def end(task_id: str, task: Any, state: str, **_: Any) -> None:
+    """Count the task; `state` is Celery's."""
+    structlog.contextvars.clear_contextvars()
+    began = _began.pop(task_id, None)
+    if began is not None:
+        metrics.task_ended(
+            task=task.name, outcome=str(state).lower(), seconds=time.monotonic() - began
+        )
+
+
+# A worker's own /metrics: its master tells what all its children have counted, at
+# STAGE_WORKER_METRICS_PORT.
+#
+# The master finds out at a scrape which children are no more, as it is not told of one that was
+# killed.
+
+_servers: list[WSGIServer] = []
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """One thread per scrape, so that a slow client holds none but its own."""
+
+    daemon_threads = True
+
+
+class _Handler(WSGIRequestHandler):
+    """Says nothing, and waits for a client no longer than 5 s a read."""
+
+    timeout = 5
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def serve(**_: Any) -> None:
+    """Begin to tell, as a worker's master; with the port taken the worker works without."""
+    host, port = conf.worker_metrics()
+    if port == 0:
+        return
+    try:
+        server = make_server(host, port, answer, server_class=_Server, handler_class=_Handler)
+    except OSError as error:
+        events.worker_metrics_not_served(host=host, port=port, error=str(error))
+        return
+    _servers.append(server)
+    threading.Thread(target=server.serve_forever, name="stage-worker-metrics", daemon=True).start()
+
+
+@signals.worker_process_init.connect  # type: ignore[untyped-decorator]
+def leave_it_to_the_master(**_: Any) -> None:
+    """Close the inherited socket in a pool's child, or the port would outlive the master."""
+    while _servers:
+        _servers.pop().socket.close()
+
+
+def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Answer a request, as a WSGI application."""
+    if environ["PATH_INFO"] != "/metrics":
+        status, body = "404 Not Found", b"There is only /metrics here.\n"
+    elif not network.may_scrape(environ):
+        status, body = (
+            "401 Unauthorized",
+            b"Scrape from one of STAGE_OPS_NETWORKS, or send STAGE_METRICS_TOKEN.\n",
+        )
+    else:
+        multiprocess.bury_the_dead()
+        status, body = "200 OK", multiprocess.text()
+    start_response(
+        status, [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4), ("Content-Length", str(len(body)))]
+    )
+    return [body]

@@ -5,33 +5,56 @@ from django.apps import apps
 from django.db import connection, transaction
 from django.db.models.signals import post_migrate
 
-from stageapp import contacts, modes, sightings, traffic, vocabulary
 from stageapp.api import throttles
+from stageapp.consumers import contacts, sightings
 from stageapp.finance import assumption_store
+from stageapp.mode import store as modes
 from stageapp.models.consumers import Consumer
 from stageapp.rollout import canary
+from stageapp.traffic import windows
+from stageapp.vocabulary import snapshot
 from stageapp.webhook import tally
 from tests import shipped_vocabulary
 
-# Files of long tests, in real processes: begun first, so that no worker is left alone with one at the end.
+# Files of long tests, in real processes: begun first, so that no worker is left alone with one at
+# the end.
 LONG = (
-    "chain/", "schemathesis/", "management/test_demo", "browser/", "observability/test_processes", "faults/",
-    "normalization/test_replica", "normalization/test_kill", "rollout/test_forty_days", "test_mode_processes",
-    "test_plugin_services", "config/embedded/", "config/test_deadlines", "normalization/test_restart",
-    "normalization/test_trial", "management/test_trial", "backups/",
-)  # fmt: skip
+    "chain/",
+    "schemathesis/",
+    "management/test_demo",
+    "browser/",
+    "observability/test_processes",
+    "faults/",
+    "normalization/test_replica",
+    "normalization/test_kill",
+    "rollout/test_forty_days",
+    "mode/test_across_processes",
+    "test_plugin_services",
+    "embedded/",
+    "config/test_deadlines",
+    "normalization/test_restart",
+    "normalization/test_trial",
+    "management/test_trial",
+    "backups/",
+)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     """Bring the long files to the front, in the order of LONG; all else stays as it is."""
     place = {name: number for number, name in enumerate(LONG)}
-    items.sort(key=lambda item: min((place[name] for name in LONG if name in item.nodeid), default=len(LONG)))
+    items.sort(
+        key=lambda item: min(
+            (place[name] for name in LONG if name in item.nodeid), default=len(LONG)
+        )
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _vocabulary_outlives_a_flush():
-    """A transactional test ends by emptying every table, and Django then sends post_migrate, as after migrating."""
+    """A transactional test ends by emptying every table, and Django then sends post_migrate, as
+    after migrating.
+    """
     post_migrate.connect(shipped_vocabulary.ensure, sender=apps.get_app_config("stageapp"))
 
 
@@ -56,10 +79,15 @@ def _nothing_remembered(settings):
 
 
 def _forget():
-    for store in (modes, vocabulary, assumption_store, canary, throttles):
+    for store in (modes, snapshot, assumption_store, canary, throttles):
         store.forget()
     canary._Local.pins = {}  # read, and nobody is pinned
-    for counted in (traffic, sightings, contacts, tally):  # what another test's requests left in memory
+    for counted in (
+        windows,
+        sightings,
+        contacts,
+        tally,
+    ):  # what another test's requests left in memory
         counted._begin_anew()
 
 

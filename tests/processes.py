@@ -1,4 +1,6 @@
-"""Real processes of the product, for tests: Python code in an interpreter of its own, spoken to line by line."""
+"""Real processes of the product, for tests: Python code in an interpreter of its own, spoken to
+line by line.
+"""
 
 import json
 import os
@@ -22,8 +24,10 @@ _PRELUDE = """
 import json, os, sys, time
 import django
 django.setup()
-from stageapp import modes, traffic, vocabulary
-from stageapp.refresher import refresher
+from stageapp.mode import store as modes
+from stageapp.traffic import windows as traffic
+from stageapp.vocabulary import snapshot as vocabulary
+from stageapp.infrastructure.refresher import refresher
 
 def say(**fields):
     print(json.dumps(fields), flush=True)
@@ -46,7 +50,11 @@ for line in sys.stdin:
 def database_url() -> str:
     """Return the URL of the test database, for a process of its own."""
     at = connection.settings_dict
-    place = f":{at['PORT']}/{at['HOST']}" if at["HOST"].startswith("/") else f"{at['HOST']}:{at['PORT']}"
+    place = (
+        f":{at['PORT']}/{at['HOST']}"
+        if at["HOST"].startswith("/")
+        else f"{at['HOST']}:{at['PORT']}"
+    )
     return f"postgres://{at['USER']}:{at['PASSWORD']}@{place}/{at['NAME']}"
 
 
@@ -56,9 +64,13 @@ class Process:
     def __init__(self, code: str, **environment: str) -> None:
         self.popen = subprocess.Popen(
             [sys.executable, "-c", _PRELUDE + textwrap.dedent(code)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=PROJECT,
             env=os.environ | {"STAGE_REFRESHER": "1", "PYTHONPATH": _PYTHONPATH} | environment,
-        )  # fmt: skip
+        )
         self._lines: queue.Queue[str] = queue.Queue()
         self.stderr: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -77,7 +89,9 @@ class Process:
         try:
             return json.loads(self._lines.get(timeout=seconds))
         except queue.Empty:
-            raise AssertionError(f"The process said nothing. Its stderr: {''.join(self.stderr)}") from None
+            raise AssertionError(
+                f"The process said nothing. Its stderr: {''.join(self.stderr)}"
+            ) from None
 
     def ask(self, line: str = "") -> dict[str, Any]:
         self.popen.stdin.write(f"{line}\n")

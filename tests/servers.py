@@ -1,4 +1,6 @@
-"""A PostgreSQL and a Redis of a test's own, that may be stopped and killed; the session's own stay untouched."""
+"""A PostgreSQL and a Redis of a test's own, that may be stopped and killed; the session's own
+stay untouched.
+"""
 
 import os
 import signal
@@ -9,15 +11,18 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from config import embedded
-from config.embedded import location
-from config.embedded.postgres import Postgres
-from config.embedded.redis import EmbeddedRedis
-from config.embedded.server import Server
-from tests.config.embedded.conftest import discard
+from stageapp import embedded
+from stageapp.embedded import location
+from stageapp.embedded.postgres import Postgres
+from stageapp.embedded.redis import EmbeddedRedis
+from stageapp.embedded.server import Server
+from tests.embedded.conftest import discard
 from tests.processes import process
 
-MIGRATE = "from django.core.management import call_command\ncall_command('migrate', verbosity=0)\nsay(done=True)"
+MIGRATE = (
+    "from django.core.management import call_command\ncall_command('migrate', "
+    "verbosity=0)\nsay(done=True)"
+)
 
 
 class Servers:

@@ -7,7 +7,8 @@ import sys
 import pytest
 from django.core.checks import run_checks
 
-from stageapp import checks, events
+from stageapp import checks
+from stageapp.infrastructure import events
 from tests.test_layers import PROJECT
 
 TARGET = "stageapp.PortfolioCompany.stage"
@@ -79,7 +80,13 @@ def test_e004_a_target_named_twice(settings):
 @pytest.mark.parametrize(
     "code, name, wrong, right, hint",
     [
-        ("E005", "STAGE_BATCH_SECONDS", [0, -1, 0.21, float("nan")], [0.01, 0.2], "more than 0, at most 0.2"),
+        (
+            "E005",
+            "STAGE_BATCH_SECONDS",
+            [0, -1, 0.21, float("nan")],
+            [0.01, 0.2],
+            "more than 0, at most 0.2",
+        ),
         ("E006", "STAGE_BATCH_PAUSE_SECONDS", [-0.1, float("inf")], [0, 60], "0 or more"),
         ("E007", "STAGE_MODE_MAX_STALENESS", [float("inf"), float("nan")], [5, 60], "more than 0"),
         ("E008", "STAGE_REFRESH_SECONDS", [0, -4, 31], [0.5, 30], "more than 0, at most 30"),
@@ -100,8 +107,13 @@ def test_a_number_that_makes_no_sense(settings, code, name, wrong, right, hint):
 
 def test_e010_a_network_that_is_none(settings):
     settings.STAGE_INTERNAL_NETWORKS = ["10.0.0.0/8", "10.0.0.1/8", "office"]
-    messages = [message for message in run_checks(tags=[checks.TAG]) if message.id == "stageapp.E010"]
-    assert [message.msg.partition(" is ")[0] for message in messages] == ["'10.0.0.1/8'", "'office'"]
+    messages = [
+        message for message in run_checks(tags=[checks.TAG]) if message.id == "stageapp.E010"
+    ]
+    assert [message.msg.partition(" is ")[0] for message in messages] == [
+        "'10.0.0.1/8'",
+        "'office'",
+    ]
     assert "CIDR" in messages[0].hint
 
 
@@ -129,9 +141,12 @@ def test_a_mode_that_does_not_count_is_logged(settings, monkeypatch, mode, times
 
 def test_a_process_logs_it_once_at_start_and_the_check_command_refuses_it():
     done = subprocess.run(
-        [sys.executable, "manage.py", "check"], cwd=PROJECT, capture_output=True, text=True,
+        [sys.executable, "manage.py", "check"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
         env=os.environ | {"STAGE_VALIDATION_MODE": "ENFORCE"},
-    )  # fmt: skip
+    )
     assert done.returncode == 1
     assert done.stderr.count('"event": "setting_ignored"') == 1
     assert "stageapp.E001" in done.stderr
@@ -141,7 +156,12 @@ def test_a_process_logs_it_once_at_start_and_the_check_command_refuses_it():
     "setting, name, value, said",
     [
         ("STAGE_GATES", "unknown_percent", 0, "STAGE_GATE_UNKNOWN_PERCENT is 0"),
-        ("STAGE_GATES", "slow_percent", 101, "STAGE_GATE_SLOW_PERCENT is 101; take more than 0, at most 100"),
+        (
+            "STAGE_GATES",
+            "slow_percent",
+            101,
+            "STAGE_GATE_SLOW_PERCENT is 101; take more than 0, at most 100",
+        ),
         ("STAGE_GATES", "minute_sample", -1, "STAGE_GATE_MINUTE_SAMPLE is -1"),
         ("STAGE_GATES", "done_hours", float("nan"), "STAGE_GATE_DONE_HOURS is nan"),
         ("STAGE_GATES", "warn_max_days", 7, "leaves no time"),
@@ -182,11 +202,15 @@ def test_w013_runs_that_need_a_backup_that_nobody_can_make(settings, missing):
 @pytest.mark.parametrize(
     "url, code",
     [
-        ("", None), ("embedded", None), ("postgres://user:secret@db:5432/stage", None), ("embeded", "stageapp.E014"),
-        ("mysql://user:secret@db/stage", "stageapp.E014"), ("postgres://user:secret@db:port/x", "stageapp.E014"),
+        ("", None),
+        ("embedded", None),
+        ("postgres://user:secret@db:5432/stage", None),
+        ("embeded", "stageapp.E014"),
+        ("mysql://user:secret@db/stage", "stageapp.E014"),
+        ("postgres://user:secret@db:port/x", "stageapp.E014"),
         ("postgres://user:secret@db", "stageapp.E014"),
     ],
-)  # fmt: skip
+)
 def test_e014_a_place_for_rehearsals_that_is_none(settings, url, code):
     settings.REHEARSAL_DATABASE_URL = url
     messages = found()
@@ -242,7 +266,9 @@ def test_tokens_and_a_rate_that_are_right(settings):
     assert found() == {}
 
 
-@pytest.mark.parametrize("name, limit", [("replica_lag", -1.0), ("disk_free", 101.0), ("lock_waiters", float("nan"))])
+@pytest.mark.parametrize(
+    "name, limit", [("replica_lag", -1.0), ("disk_free", 101.0), ("lock_waiters", float("nan"))]
+)
 def test_e035_a_limit_that_holds_runs_and_makes_no_sense(settings, name, limit):
     settings.STAGE_HOLD = settings.STAGE_HOLD | {name: limit}
     messages = found()

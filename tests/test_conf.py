@@ -24,7 +24,14 @@ def test_a_number_is_a_float_with_its_documented_default(settings, name):
 
 @pytest.mark.parametrize(
     "configured, counts",
-    [("off", "off"), ("warn", "warn"), ("enforce", "warn"), ("Off", "warn"), ("", "warn"), (None, "warn")],
+    [
+        ("off", "off"),
+        ("warn", "warn"),
+        ("enforce", "warn"),
+        ("Off", "warn"),
+        ("", "warn"),
+        (None, "warn"),
+    ],
 )
 def test_the_default_mode_never_exceeds_warn(settings, configured, counts):
     settings.STAGE_VALIDATION_MODE = configured

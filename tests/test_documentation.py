@@ -20,7 +20,9 @@ ADDRESS = re.compile(r"(?:http://127\.0\.0\.1:8000|GET |POST |`)(/[a-z_][^\s`\"'
 
 
 def found(pattern: re.Pattern[str], *pages: Path) -> list[str]:
-    return sorted({match for page in pages for match in pattern.findall(page.read_text(encoding="utf-8"))})
+    return sorted(
+        {match for page in pages for match in pattern.findall(page.read_text(encoding="utf-8"))}
+    )
 
 
 def parse(line: str) -> None:
@@ -35,7 +37,9 @@ def test_a_command_in_the_documents_is_one_that_the_program_takes(line):
     parse(line)
 
 
-@pytest.mark.parametrize("line", ["normalization plan --targets x", "mode set strict --reason x", "mode"])
+@pytest.mark.parametrize(
+    "line", ["normalization plan --targets x", "mode set strict --reason x", "mode"]
+)
 def test_a_command_that_does_not_exist_would_be_seen(line):
     with pytest.raises(CommandError):
         parse(line)
@@ -56,7 +60,9 @@ def places(page: Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_into_a_page_leads_to_a_heading(page):
     links = PLACE.findall(page.read_text(encoding="utf-8"))
-    assert [(to, at) for to, at in links if at not in places(page.parent / to if to else page)] == []
+    assert [
+        (to, at) for to, at in links if at not in places(page.parent / to if to else page)
+    ] == []
 
 
 @pytest.mark.parametrize("address", found(ADDRESS, PROJECT / "README.md"))

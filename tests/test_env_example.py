@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
-READERS = [PROJECT / "config" / "settings.py", *sorted((PROJECT / "config" / "embedded").glob("*.py"))]
+READERS = [
+    PROJECT / "config" / "settings.py",
+    *sorted((PROJECT / "config" / "embedded").glob("*.py")),
+]
 LINE = re.compile(r"^#([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 NAME = re.compile(r"[A-Z][A-Z0-9_]+\Z")
 # Of the test suite alone; its own plugin sets it.
 NOT_FOR_USERS = {"STAGE_TEST_DATABASE_NAME"}
-# Functions that take a variable's name: env.str("X"), os.environ.get("X"), FileAwareEnv().bool("X").
+# Functions that take a variable's name: env.str("X"), os.environ.get("X"),
+# FileAwareEnv().bool("X").
 GETTERS = {"str", "bool", "int", "float", "list", "db", "get"}
 
 
@@ -72,7 +76,11 @@ def literal_defaults() -> list[tuple[str, object]]:
     found = []
     for call in calls_that_read(ast.parse(READERS[0].read_text())):
         default = next((word.value for word in call.keywords if word.arg == "default"), None)
-        if isinstance(default, ast.Constant) and isinstance(default.value, float | int) and default.value:
+        if (
+            isinstance(default, ast.Constant)
+            and isinstance(default.value, float | int)
+            and default.value
+        ):
             found.append((call.args[0].value, default.value))
     return found
 

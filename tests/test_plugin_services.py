@@ -1,4 +1,6 @@
-"""The pytest plugin: servers before the settings, one pair for all sessions, gone after the last."""
+"""The pytest plugin: servers before the settings, one pair for all sessions, gone after the
+last.
+"""
 
 import json
 import os
@@ -13,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import embedded
+from stageapp import embedded
 from tests import plugin_services
-from tests.config.embedded.conftest import VARIABLES, discard
+from tests.embedded.conftest import VARIABLES, discard
 from tests.plugin_services import redis_number
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -62,7 +64,9 @@ def project(tmp_path) -> Iterator[Path]:
     """Return a small project that uses the plugin, with servers of its own."""
     folder = tmp_path / "project"
     (folder / "tests").mkdir(parents=True)
-    shutil.copytree(PROJECT / "config", folder / "config", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        PROJECT / "config", folder / "config", ignore=shutil.ignore_patterns("__pycache__")
+    )
     shutil.copy(PROJECT / "tests" / "plugin_services.py", folder / "tests")
     (folder / "tests" / "__init__.py").write_text("")
     (folder / "tests" / "test_it.py").write_text(TEST)
@@ -72,18 +76,27 @@ def project(tmp_path) -> Iterator[Path]:
     discard(folder / ".local" / "test")
 
 
-def session(project: Path, report: Path, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
+def session(
+    project: Path, report: Path, *arguments: str, **variables: str
+) -> "subprocess.Popen[str]":
     report.mkdir(exist_ok=True)
     ours = [
-        *VARIABLES, "STAGE_TEST_SUFFIX", "STAGE_TEST_DATABASE_NAME", "DJANGO_SETTINGS_MODULE", "PYTHONPATH",
+        *VARIABLES,
+        "STAGE_TEST_SUFFIX",
+        "STAGE_TEST_DATABASE_NAME",
+        "DJANGO_SETTINGS_MODULE",
+        "PYTHONPATH",
         "PYTEST_XDIST_WORKER",
-    ]  # fmt: skip
+    ]
     clean = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.Popen(
         [shutil.which("pytest", path=Path(sys.executable).parent), "-q", *arguments],
-        cwd=project, env=clean | {"REPORT": str(report)} | variables,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        cwd=project,
+        env=clean | {"REPORT": str(report)} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def finish(process: "subprocess.Popen[str]", code: int = 0) -> str:
@@ -115,7 +128,10 @@ def test_the_last_of_several_sessions_stops_the_servers(project, tmp_path):
     assert states(project) == {"stopped"}
     seen = [json.loads((tmp_path / name / "seen.json").read_text()) for name in ("slow", "quick")]
     assert [report["database"] for report in seen] == ["test_stage_slow", "test_stage_q"]
-    assert [report["redis"] for report in seen] == [str(redis_number("Slow")), str(redis_number("Q"))]
+    assert [report["redis"] for report in seen] == [
+        str(redis_number("Slow")),
+        str(redis_number("Q")),
+    ]
 
 
 def wait_for(path: Path) -> None:

@@ -1,17 +1,16 @@
 """The style of the house that no linter holds: sizes, and names that say the content."""
 
 import ast
-import statistics
+from collections import Counter
 from pathlib import Path
 
-import pytest
-
 PROJECT = Path(__file__).resolve().parents[1]
-MAX_FILE_LINES = 450
-MEDIAN_FUNCTION_LINES = 8
-P90_FUNCTION_LINES = 25
+MOST_FILE_LINES = 450
+MOST_MODULES = 25  # in one folder
+MOST_LOOSE = 8  # files at the root of stageapp
+SCREEN_LINES = 50  # of a function, without decorators and docstring
 KINDS = {"utils", "helpers", "services", "misc", "common"}
-COMMANDS = PROJECT / "stageapp" / "management" / "commands"  # a file there bears the name of its command
+COMMANDS = PROJECT / "stageapp" / "management" / "commands"  # a file there has its command's name
 
 
 def code_files(*folders: str) -> list[Path]:
@@ -19,33 +18,41 @@ def code_files(*folders: str) -> list[Path]:
     return [path for path in files if "migrations" not in path.parts]
 
 
-def line_count(path: Path) -> int:
-    return len(path.read_text(encoding="utf-8").splitlines())
-
-
-@pytest.fixture(scope="module")
-def function_lengths() -> list[int]:
-    """The lines of every function of the product, without decorators and docstring, shortest first."""
-    lengths = []
-    for path in code_files("stageapp", "config"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
-                lengths.append((node.end_lineno or 0) - first.lineno + 2)
-    return sorted(lengths)
+def function_lines(file: Path) -> dict[str, int]:
+    """Return how long every function of a file is, by where it stands."""
+    return {
+        f"{file.relative_to(PROJECT)}:{node.lineno} {node.name}": (node.end_lineno or 0)
+        - node.body[bool(ast.get_docstring(node)) and len(node.body) > 1].lineno
+        + 2
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
 
 
 def test_no_file_is_too_long():
-    long = {str(path.relative_to(PROJECT)): line_count(path) for path in code_files("stageapp", "config", "tests")}
-    assert {name: lines for name, lines in long.items() if lines > MAX_FILE_LINES} == {}
+    lines = {
+        str(file.relative_to(PROJECT)): len(file.read_text(encoding="utf-8").splitlines())
+        for file in code_files("stageapp", "config", "tests")
+    }
+    assert {name: count for name, count in lines.items() if count > MOST_FILE_LINES} == {}
 
 
-def test_the_median_function_is_short(function_lengths):
-    assert statistics.median(function_lengths) <= MEDIAN_FUNCTION_LINES
+def test_every_function_fits_on_a_screen():
+    lengths = [function_lines(file) for file in code_files("stageapp", "config")]
+    long = {
+        where: lines for each in lengths for where, lines in each.items() if lines > SCREEN_LINES
+    }
+    assert long == {}
 
 
-def test_nine_functions_of_ten_fit_on_a_screen(function_lengths):
-    assert function_lengths[len(function_lengths) * 9 // 10] <= P90_FUNCTION_LINES
+def test_a_folder_has_as_many_files_as_one_can_look_over():
+    modules = Counter(
+        str(file.parent.relative_to(PROJECT))
+        for file in code_files("stageapp", "config")
+        if file.name != "__init__.py"
+    )
+    assert {folder: count for folder, count in modules.items() if count > MOST_MODULES} == {}
+    assert modules["stageapp"] <= MOST_LOOSE
 
 
 def test_a_module_is_named_after_its_content():

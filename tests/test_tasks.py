@@ -13,7 +13,7 @@ from stageapp import tasks
 from stageapp.models import Batch, Checkpoint, Run
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import claims, runs
+from stageapp.normalization import leases, runs
 from stageapp.tasks import advance_run, nudge_forgotten_runs
 from tests.normalization.conftest import done, elsewhere, engine, fill, started, transactional_db  # noqa: F401
 from tests.normalization.evidence import ME, assert_i1, column, column_md5, log_of
@@ -37,7 +37,9 @@ def broker():
 
 def forget():
     """Let as much time go by as beat waits for a heartbeat."""
-    Checkpoint.objects.update(heartbeat_at=timezone.now() - runs.FORGOTTEN_AFTER - datetime.timedelta(seconds=1))
+    Checkpoint.objects.update(
+        heartbeat_at=timezone.now() - runs.FORGOTTEN_AFTER - datetime.timedelta(seconds=1)
+    )
 
 
 @pytest.fixture
@@ -47,7 +49,14 @@ def celery_worker(broker):
 
     def start(processes=2, app="config.celery", log=None, **environment):
         command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", app, "worker"]
-        options = ["--pool=prefork", "-c", str(processes), "--loglevel=INFO", "--without-gossip", "--without-mingle"]
+        options = [
+            "--pool=prefork",
+            "-c",
+            str(processes),
+            "--loglevel=INFO",
+            "--without-gossip",
+            "--without-mingle",
+        ]
         workers.append(begin(*command, *options, log=log, **environment))
         return workers[-1]
 
@@ -80,7 +89,7 @@ def test_a_task_that_finishes_the_run_asks_for_nothing(started, broker):
 
 def test_a_second_message_leaves_the_run_to_the_worker_that_holds_it(started, broker, elsewhere):
     run = started("Seed")
-    claims.take(run, Direction.FORWARD)
+    leases.take(run, Direction.FORWARD)
     elsewhere(lambda: advance_run(run.pk)).join()
     assert (state_of(run), broker(), list(column().values())) == (State.RUNNING, 0, ["Seed"])
 
@@ -126,7 +135,7 @@ def test_a_run_whose_workers_were_killed_is_found_and_finished(started, fill, ce
     killed.communicate()
     wait_until_free(run)
     assert (state_of(run), 0 < len(log_of(run)) < 4_000) == (State.RUNNING, True)
-    assert not claims.is_held(run)
+    assert not leases.is_held(run)
     assert runs.forgotten() == []
     forget()
     celery_worker()

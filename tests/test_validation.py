@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stageapp.modes import STRICTNESS
+from stageapp.mode.store import STRICTNESS
 from stageapp.validation import Retired, Unknown, decide
-from tests.test_suggestions import VOCABULARY
+from tests.vocabulary.test_suggestions import VOCABULARY
 
 
 def decided(mode, *raws, source="", snapshot=VOCABULARY):
@@ -27,7 +27,9 @@ def decided(mode, *raws, source="", snapshot=VOCABULARY):
         (["Series A", ""], "unknown", "accepted", "warned", "rejected"),
     ],
 )
-def test_the_verdict_is_the_same_in_every_mode_and_the_outcome_is_the_modes(raws, verdict, off, warn, enforce):
+def test_the_verdict_is_the_same_in_every_mode_and_the_outcome_is_the_modes(
+    raws, verdict, off, warn, enforce
+):
     for mode, outcome in (("off", off), ("warn", warn), ("enforce", enforce)):
         decision = decided(mode, *raws)
         assert (decision.mode, decision.verdict, decision.outcome) == (mode, verdict, outcome)
@@ -55,7 +57,9 @@ def test_a_retired_spelling_is_named_with_what_to_send_instead():
 
 
 def test_the_source_decides_first():
-    known = type(VOCABULARY)(1, VOCABULARY.labels, VOCABULARY.aliases | {("feed", "tier one"): ("growth", "")})
+    known = type(VOCABULARY)(
+        1, VOCABULARY.labels, VOCABULARY.aliases | {("feed", "tier one"): ("growth", "")}
+    )
     assert decided("enforce", "Tier One", source="feed", snapshot=known).outcome == "warned"
     assert decided("enforce", "Tier One", source="other", snapshot=known).outcome == "rejected"
 

@@ -15,14 +15,14 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_POST
 
-from stageapp.admin.confirm import ReasonForm
-from stageapp.admin.curation import curates
+from stageapp.admin.actions import ReasonForm
 from stageapp.admin.screens import ReadOnlyAdmin, actor, page, require
 from stageapp.admin.site import site
+from stageapp.admin.vocabulary_versions import curates
 from stageapp.finance import assumption_store
 from stageapp.finance.assumption_store import ChangedMeanwhile, Unusable
 from stageapp.finance.assumptions import expected_multiple
-from stageapp.finance.irr import annual_rate
+from stageapp.finance.outcome import annual_rate
 from stageapp.models.finance import AssumptionChange
 from stageapp.models.vocabulary import Stage
 

@@ -1,4 +1,6 @@
-"""The record of runs: batches, checkpoints and the audit log. Read-only, and fast on millions of rows."""
+"""The record of runs: batches, checkpoints and the audit log. Read-only, and fast on millions of
+rows.
+"""
 
 from typing import Any
 
@@ -11,9 +13,9 @@ from django.utils.html import format_html
 
 from stageapp.admin.screens import BoundedAdmin, StockAdmin
 from stageapp.admin.site import site
+from stageapp.audit import history, log
 from stageapp.models.batches import AuditEntry, Batch, Checkpoint, QuarantinedRow
 from stageapp.models.normalization import Run
-from stageapp.normalization import audit, history
 
 NEWEST_RUNS = 20
 
@@ -29,7 +31,11 @@ class RunFilter(admin.SimpleListFilter):
         runs = Run.objects.values_list("pk", "target")[:NEWEST_RUNS]
         chosen = self.value()
         offered = [(str(pk), f"Run {pk} ({target})") for pk, target in runs]
-        return offered if not chosen or chosen in dict(offered) else [(chosen, f"Run {chosen}"), *offered]
+        return (
+            offered
+            if not chosen or chosen in dict(offered)
+            else [(chosen, f"Run {chosen}"), *offered]
+        )
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the rows of the chosen run; of none if the choice is no number."""
@@ -87,7 +93,16 @@ class EntryList(ChangeList):
 class AuditEntryAdmin(BoundedAdmin):
     """Every changed row with its true old and new value, newest first."""
 
-    list_display = ["row_key", "shown_old", "shown_new", "run", "direction", "batch_id", "at", "undone_by"]
+    list_display = [
+        "row_key",
+        "shown_old",
+        "shown_new",
+        "run",
+        "direction",
+        "batch_id",
+        "at",
+        "undone_by",
+    ]
     list_display_links = None
     list_filter = [LogRunFilter, BatchFilter]
     search_fields = ["row_key"]
@@ -102,7 +117,7 @@ class AuditEntryAdmin(BoundedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
         """Read through the log's only door."""
-        return audit.log().order_by(*self.ordering)
+        return log.log().order_by(*self.ordering)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
@@ -110,7 +125,7 @@ class AuditEntryAdmin(BoundedAdmin):
         """Find one row's entries by the batches' ranges of keys; the view itself has no index."""
         if not search_term.strip():
             return queryset, False
-        found = audit.of_row(search_term)
+        found = log.of_row(search_term)
         return queryset.filter(
             pk__in=[entry.pk for entry in found], block__in=[entry.block_id for entry in found]
         ), False

@@ -1,21 +1,32 @@
-"""What a person may do with backups: one table, from which buttons and confirm pages come. Workers do it."""
+"""What a person may do with backups: one table, from which buttons and confirm pages come.
+Workers do it.
+"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from django.contrib import messages
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
 
 from stageapp import conf
-from stageapp.admin.confirm import confirmed
-from stageapp.admin.screens import actor, require
+from stageapp.admin.actions import confirmed
+from stageapp.admin.screens import BoundedAdmin, PageAdmin, actor, require
+from stageapp.admin.site import site
 from stageapp.backups import jobs
 from stageapp.backups.errors import BackupError
-from stageapp.models.backups import Backup
+from stageapp.backups.progress import PHASES, JobProgress, progress
+from stageapp.infrastructure import words
+from stageapp.models.backups import Backup, BackupCheck, BackupJob
 from stageapp.tasks import work_on_backup
 
 PERMISSION = "manage_backups"
@@ -24,7 +35,9 @@ _ASKED = "Asked for. A worker takes it up within seconds; how far it is stands h
 
 @dataclass(frozen=True)
 class Action:
-    """One button. `refusal` says why it cannot be done now, for a backup or (None) for all; empty if it can."""
+    """One button. `refusal` says why it cannot be done now, for a backup or (None) for all;
+    empty if it can.
+    """
 
     label: str
     explanation: str
@@ -34,7 +47,11 @@ class Action:
 
 
 def _own_alone(backup: Backup | None) -> str:
-    return "Another backup system makes the backups: remove them by its own means." if conf.backup_adapter() else ""
+    return (
+        "Another backup system makes the backups: remove them by its own means."
+        if conf.backup_adapter()
+        else ""
+    )
 
 
 def _still_there(backup: Backup | None) -> str:
@@ -44,35 +61,47 @@ def _still_there(backup: Backup | None) -> str:
 ACTIONS: dict[str, Action] = {
     "create": Action(
         "Create a backup",
-        "A worker takes one snapshot of the database and writes it with a signed manifest. The database is read, and "
-        "nothing waits for it. It counts once it is verified.",
+        "A worker takes one snapshot of the database and writes it with a signed manifest. The "
+        "database is read, and nothing waits for it. It counts once it is verified.",
     ),
     "verify": Action(
-        "Verify", "A worker reads the whole backup and holds it against its signed manifest. Nothing changes.", True,
+        "Verify",
+        "A worker reads the whole backup and holds it against its signed manifest. Nothing "
+        "changes.",
+        True,
         refusal=_still_there,
     ),
     "rehearse": Action(
-        "Rehearse", "A worker restores the backup into a database made for it, compares every table with the manifest, "
-        "and drops that database again. It needs as much space as the database, for so long. The live database is not "
-        "touched.", True, refusal=_still_there,
+        "Rehearse",
+        "A worker restores the backup into a database made for it, compares every table with the "
+        "manifest, and drops that database again. It needs as much space as the database, for so "
+        "long. The live database is not touched.",
+        True,
+        refusal=_still_there,
     ),
     "record": Action(
-        "Take others on record", "A worker looks for backups that no record tells of, and records those that can be "
+        "Take others on record",
+        "A worker looks for backups that no record tells of, and records those that can be "
         "believed. None of them counts before it is verified.",
     ),
     "prune": Action(
-        "Remove old backups", "A worker verifies the newest good backup once more, and removes all but the newest ones "
-        "(STAGE_BACKUP_KEEP); the last one that verifies always stays. What is removed cannot be brought back.",
-        danger=True, refusal=_own_alone,
+        "Remove old backups",
+        "A worker verifies the newest good backup once more, and removes all but the newest ones "
+        "(STAGE_BACKUP_KEEP); the last one that verifies always stays. What is removed cannot be "
+        "brought back.",
+        danger=True,
+        refusal=_own_alone,
     ),
-}  # fmt: skip
+}
 
 
 def offered(request: HttpRequest, backup: Backup | None = None) -> list[dict[str, Any]]:
     """Return the buttons for this user: those of one backup, or those of all."""
     if not request.user.has_perm(f"stageapp.{PERMISSION}"):
         return []
-    fitting = [(verb, action) for verb, action in ACTIONS.items() if action.one == (backup is not None)]
+    fitting = [
+        (verb, action) for verb, action in ACTIONS.items() if action.one == (backup is not None)
+    ]
     return [
         {"label": action.label, "danger": action.danger, "url": address(verb, backup)}
         for verb, action in fitting
@@ -85,7 +114,9 @@ def address(verb: str, backup: Backup | None = None) -> str:
     return reverse(f"admin:stageapp_backup_{verb}", args=[backup.pk] if backup else [])
 
 
-def action_view(request: HttpRequest, verb: str, backup: Backup | None, **context: Any) -> HttpResponse:
+def action_view(
+    request: HttpRequest, verb: str, backup: Backup | None, **context: Any
+) -> HttpResponse:
     """Confirm, then ask a worker for it."""
     require(request, PERMISSION)
     action = ACTIONS[verb]
@@ -119,3 +150,216 @@ def _ask(verb: str, name: str, who: str, reason: str) -> None:
     job = jobs.request(verb, name, actor=who, reason=reason)
     # Robust: with the broker away the job waits in its row, and beat finds it.
     transaction.on_commit(lambda: work_on_backup.delay(job.pk), robust=True)
+
+
+# What the screens of backups say about what failed: what to do.
+
+_OFTEN_DISK = "Make a new backup, verify it, and look at the disk that this one lies on."
+_NOT_EQUAL = (
+    "Do not count on this backup: what comes out is not what went in. Make a new one and "
+    "rehearse it; if that fails too, look at the live database's disks and at PostgreSQL's log "
+    "before anything else."
+)
+
+# Name of a check → what to do where it fails.
+_REMEDIES = {
+    "manifest": (
+        "If STAGE_BACKUP_KEY was changed, put the old key behind the new one. Else somebody "
+        "wrote to the folder of the backups: find out who, and make a new backup."
+    ),
+    "size": _OFTEN_DISK,
+    "sha256": _OFTEN_DISK,
+    "listing": _OFTEN_DISK,
+    "clock": (
+        "Set the clocks of this machine and of the database's machine right, then verify again."
+    ),
+    "restore": (
+        "Read what pg_restore said. Mostly the disk of the rehearsal's server is full, or a "
+        "right is missing; remove the cause and rehearse again."
+    ),
+    "batches": (
+        "The audit log and the batches disagree, and they did in the live database: run "
+        "`normalization verify` before anything else."
+    ),
+    "normalize_stage": (
+        "The restored function reads aliases otherwise than the vocabulary says. Run "
+        "`migrate`, make a new backup, and rehearse that one."
+    ),
+    "adapter": "The other backup system says so; its own log says more.",
+    **dict.fromkeys(
+        ("tables", "rows", "md5", "stages", "audit", "vocabulary", "schema"), _NOT_EQUAL
+    ),
+}
+
+# Verb of a job → what to do where it failed, whatever the cause.
+_AFTER_FAILURE = {
+    "create": "Nothing of it was kept. Remove the cause and create again.",
+    "verify": (
+        "This backup does not count. The newest one that does is still there; create another "
+        "if it is too old."
+    ),
+    "rehearse": (
+        "Its database is gone, and the live one was not touched. Remove the cause and "
+        "rehearse again."
+    ),
+    "scheduled": (
+        "It is tried again in a few minutes by itself. If it fails once more, remove the cause."
+    ),
+    "prune": "Nothing was removed. Verify a backup that shall stay, then prune again.",
+    "record": "Nothing was taken on record. Remove the cause and ask again.",
+}
+
+
+def remedies(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the findings of a check, each with what to do where it failed."""
+    return [
+        {**one, "todo": "" if one["passed"] else _REMEDIES.get(one["check"], "")}
+        for one in findings
+    ]
+
+
+def after_failure(verb: str) -> str:
+    """Return what to do after a job of this verb failed."""
+    return _AFTER_FAILURE[verb]
+
+
+# Every verdict on a backup, with each thing that was looked at.
+
+
+@admin.register(BackupCheck, site=site)
+class BackupCheckAdmin(PageAdmin, BoundedAdmin):
+    """The verdicts, newest first."""
+
+    page_template = "backup_check.html"
+    list_display = [
+        "id",
+        "kind",
+        "name",
+        "passed",
+        "took",
+        "data_age",
+        "actor",
+        "reason",
+        "created_at",
+    ]
+    list_filter = ["kind", "passed"]
+    search_fields = ["name__startswith", "actor"]
+    sortable_by = ()
+
+    @admin.display(description="took")
+    def took(self, check: BackupCheck) -> str:
+        """Return how long it took; of a passed rehearsal that is the RTO."""
+        return words.duration(check.seconds)
+
+    @admin.display(description="age of the data")
+    def data_age(self, check: BackupCheck) -> str:
+        """Return how old the data was; of a rehearsal that is the RPO."""
+        return words.duration(check.data_age_seconds)
+
+    def page_context(self, request: HttpRequest, row: BackupCheck) -> dict[str, Any]:
+        """Return the verdict and its findings."""
+        return {"title": f"{row.name}: {row.get_kind_display()}", **found(row)}
+
+
+def found(check: BackupCheck) -> dict[str, Any]:
+    """Return a verdict as its template shows it."""
+    return {
+        "check": check,
+        "findings": remedies(check.findings),
+        "took": words.duration(check.seconds),
+        "data_age": words.duration(check.data_age_seconds),
+    }
+
+
+# What workers do with backups: how far, how fast, and what to do where it failed.
+
+
+@admin.register(BackupJob, site=site)
+class BackupJobAdmin(PageAdmin, BoundedAdmin):
+    """The queue of jobs with backups."""
+
+    page_template = "backup_job.html"
+    list_display = ["id", "verb", "name", "state", "actor", "reason", "created_at", "ended_at"]
+    list_filter = ["state", "verb"]
+    search_fields = ["name", "actor"]
+    sortable_by = ()
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the fragments that move: of one job, and of all that are active."""
+        return [
+            path("live/", never_cache(self.live_view), name="stageapp_backupjob_live"),
+            path("<int:pk>/live/", never_cache(self.live_view), name="stageapp_backupjob_one_live"),
+            *super().get_urls(),
+        ]
+
+    def page_context(self, request: HttpRequest, row: BackupJob) -> dict[str, Any]:
+        """Return the job, what it found, and what to do."""
+        checks = BackupCheck.objects.filter(
+            name=row.name,
+            created_at__gte=row.created_at,
+            created_at__lte=row.ended_at or row.created_at,
+        )
+        return {
+            "title": f"Job {row.pk}: {row.get_verb_display()} {row.name}".strip(),
+            "live": live([row]),
+            "one": row,
+            "backup": Backup.objects.filter(name=row.name).first(),
+            "checks": [found(check) for check in checks],
+        }
+
+    @method_decorator(require_GET)
+    def live_view(self, request: HttpRequest, pk: int | None = None) -> HttpResponse:
+        """Answer with the part of the page that moves; a session that has expired is answered
+        403, not the login.
+        """
+        if not self.admin_site.has_permission(request) or not self.has_view_permission(request):
+            raise PermissionDenied
+        one = self.found(request, str(pk)) if pk else None
+        shown = [one] if one else list(active())
+        answer = TemplateResponse(
+            request, "admin/stageapp/backup_live.html", {"live": live(shown), "one": one}
+        )
+        if not any(job.state in BackupJob.ACTIVE for job in shown):
+            answer["HX-Refresh"] = (
+                "true"  # all has come to rest: verdicts and lists are worth a new look
+            )
+        return answer
+
+
+def active() -> QuerySet[BackupJob]:
+    """Return the jobs that wait or are under way, oldest first."""
+    return BackupJob.objects.filter(state__in=BackupJob.ACTIVE).order_by("id")
+
+
+def last_failure() -> dict[str, Any] | None:
+    """Return the newest job if it failed, with what to do."""
+    newest = BackupJob.objects.exclude(state__in=BackupJob.ACTIVE).first()
+    return _row(newest) if newest is not None and newest.state == "failed" else None
+
+
+def live(shown: list[BackupJob]) -> dict[str, Any]:
+    """Return what the moving part of a page shows."""
+    return {
+        "jobs": [_row(job) for job in shown],
+        "active": any(job.state in BackupJob.ACTIVE for job in shown),
+    }
+
+
+def _row(job: BackupJob) -> dict[str, Any]:
+    at = progress(job)
+    took = (job.ended_at - job.created_at).total_seconds() if job.ended_at else None
+    return {
+        "job": job,
+        "at": at,
+        "phase": PHASES.get(at.phase, at.phase),
+        "took": words.duration(took),
+        "done": _amount(at, at.done),
+        "whole": _amount(at, at.whole),
+        "rate": _amount(at, at.rate) if at.rate else "",
+        "left": words.duration(at.eta_seconds) if at.eta_seconds is not None else "",
+        "todo": after_failure(job.verb) if job.state == "failed" else "",
+    }
+
+
+def _amount(at: JobProgress, count: float) -> str:
+    return words.size(count) if at.in_bytes else f"{count:,.0f} tables"

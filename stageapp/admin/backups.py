@@ -1,4 +1,6 @@
-"""Backups: what there is, what was found of each, what a restore takes, and the buttons to prove it anew."""
+"""Backups: what there is, what was found of each, what a restore takes, and the buttons to prove
+it anew.
+"""
 
 from contextlib import suppress
 from typing import Any
@@ -10,14 +12,15 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from stageapp import conf, words
-from stageapp.admin import backup_checks, backup_jobs
+from stageapp import conf
+from stageapp.admin import backup_actions
 from stageapp.admin.backup_actions import ACTIONS, action_view, offered
-from stageapp.admin.courses import course
+from stageapp.admin.charts import course
 from stageapp.admin.screens import BoundedAdmin, PageAdmin
 from stageapp.admin.site import site
 from stageapp.backups import evidence, inventory, jobs, records
 from stageapp.backups.errors import BackupError
+from stageapp.infrastructure import words
 from stageapp.models.backups import Backup
 from stageapp.normalization import safety
 
@@ -53,7 +56,16 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
 
     page_template = "backup.html"
     change_list_template = "admin/stageapp/backup_list.html"
-    list_display = ["name", "age", "size", "verified_shown", "rehearsed_shown", "rto", "rpo", "place"]
+    list_display = [
+        "name",
+        "age",
+        "size",
+        "verified_shown",
+        "rehearsed_shown",
+        "rto",
+        "rpo",
+        "place",
+    ]
     list_filter = [PlaceFilter, "origin"]
     search_fields = ["name__startswith", "actor"]
     list_per_page = 50
@@ -63,18 +75,22 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
         wrap = self.admin_site.admin_view
         ours = [
             path(
-                f"<int:pk>/{verb}/" if action.one else f"{verb}/", wrap(self.action_view), {"verb": verb},
+                f"<int:pk>/{verb}/" if action.one else f"{verb}/",
+                wrap(self.action_view),
+                {"verb": verb},
                 name=f"stageapp_backup_{verb}",
             )
             for verb, action in ACTIONS.items()
-        ]  # fmt: skip
+        ]
         return [*ours, *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Backup]:
         """Add the newest verdicts."""
         return records.with_verdicts(super().get_queryset(request))
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """Show what runs ask for, what is under way, the course of the RTO, and the list."""
         return super().changelist_view(request, {**_overview(request), **(extra_context or {})})
 
@@ -82,14 +98,22 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
         """Return the backup's facts, its manifest and its checks."""
         made = (row.ended_at - row.taken_at).total_seconds()
         return {
-            "title": row.name, "backup": row, "age": words.age(row.taken_at), "size": words.size(row.bytes),
-            "server": _version(row.server_version), "made": words.duration(made),
-            "rto": self.rto(row), "rpo": self.rpo(row), "place": self.place(row),
-            "verified": self.verified_shown(row), "rehearsed": self.rehearsed_shown(row),
+            "title": row.name,
+            "backup": row,
+            "age": words.age(row.taken_at),
+            "size": words.size(row.bytes),
+            "server": _version(row.server_version),
+            "made": words.duration(made),
+            "rto": self.rto(row),
+            "rpo": self.rpo(row),
+            "place": self.place(row),
+            "verified": self.verified_shown(row),
+            "rehearsed": self.rehearsed_shown(row),
             "same_schema": row.schema == evidence.schema_now() if row.schema else None,
-            "checks": [backup_checks.found(check) for check in row.checks.all()[:SHOWN_CHECKS]],
-            "actions": offered(request, row), **_manifest(row),
-        }  # fmt: skip
+            "checks": [backup_actions.found(check) for check in row.checks.all()[:SHOWN_CHECKS]],
+            "actions": offered(request, row),
+            **_manifest(row),
+        }
 
     def action_view(self, request: HttpRequest, verb: str, pk: int | None = None) -> HttpResponse:
         """Confirm, then ask a worker for it."""
@@ -148,16 +172,21 @@ def _verdict(passed: bool | None) -> SafeString:
 
 def _overview(request: HttpRequest) -> dict[str, Any]:
     """Return what stands above the list."""
-    measured = [(check.created_at, check.seconds) for check in jobs.measured_restores() if check.seconds]
+    measured = [
+        (check.created_at, check.seconds) for check in jobs.measured_restores() if check.seconds
+    ]
     shown: dict[str, Any] = {
-        "gates": safety.gates(), "required": conf.backup_required(),
+        "gates": safety.gates(),
+        "required": conf.backup_required(),
         "minutes": conf.backup_minutes(),
-        "adapter": bool(conf.backup_adapter()), "actions": offered(request), "unrecorded": [],
+        "adapter": bool(conf.backup_adapter()),
+        "actions": offered(request),
+        "unrecorded": [],
         "rto_course": course("Time to restore (RTO)", measured, words.duration),
-    }  # fmt: skip
+    }
     if request.user.has_perm("stageapp.view_backupjob"):
-        shown["live"] = backup_jobs.live(list(backup_jobs.active()))
-        shown["failed"] = backup_jobs.last_failure()
+        shown["live"] = backup_actions.live(list(backup_actions.active()))
+        shown["failed"] = backup_actions.last_failure()
     try:
         shown["unrecorded"] = inventory.unrecorded()
     except BackupError as error:
@@ -166,14 +195,20 @@ def _overview(request: HttpRequest) -> dict[str, Any]:
 
 
 def _manifest(backup: Backup) -> dict[str, Any]:
-    """Return what the manifest says of tables and stages; nothing where it is not here, or not believed."""
+    """Return what the manifest says of tables and stages; nothing where it is not here, or not
+    believed.
+    """
     if backup.origin != "own" or backup.removed_at:
         return {}
     with suppress(BackupError):
         contents = inventory.described(backup.name).contents
         return {
-            "tables": list(contents.tables.items())[:SHOWN_TABLES], "tables_total": len(contents.tables),
-            "stages": [(label, facts, facts.counts[:SHOWN_VALUES]) for label, facts in contents.stages.items()],
+            "tables": list(contents.tables.items())[:SHOWN_TABLES],
+            "tables_total": len(contents.tables),
+            "stages": [
+                (label, facts, facts.counts[:SHOWN_VALUES])
+                for label, facts in contents.stages.items()
+            ],
             "audit": list(contents.audit.items()),
-        }  # fmt: skip
+        }
     return {"unread": True}

@@ -1,4 +1,6 @@
-"""Consumers: who may call the API, and what they still send. A token is on the page that makes it, once."""
+"""Consumers: who may call the API, and what they still send. A token is on the page that makes
+it, once.
+"""
 
 import datetime
 from functools import partial
@@ -6,21 +8,23 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from stageapp import consumers, words
-from stageapp.admin.confirm import confirmed
-from stageapp.admin.screens import PageAdmin, page, require
+from stageapp.admin.actions import confirmed
+from stageapp.admin.screens import BoundedAdmin, PageAdmin, download, page, require
 from stageapp.admin.site import site
-from stageapp.admin.spreadsheets import download
-from stageapp.consumer_audit.callers import DAYS, audit, status_of, with_figures
-from stageapp.consumer_audit.files import export_audit
-from stageapp.models.consumers import Consumer
+from stageapp.consumers import tokens
+from stageapp.consumers.audit.callers import DAYS, audit, status_of, with_figures
+from stageapp.consumers.audit.files import export_audit
+from stageapp.infrastructure import words
+from stageapp.models.consumers import Consumer, ConsumerSighting
+from stageapp.models.traffic import TrafficWindow
+from stageapp.vocabulary import text
 
 
 class ConsumerForm(forms.Form):
@@ -42,7 +46,15 @@ class ConsumerAdmin(PageAdmin):
 
     page_template = "consumer.html"
     change_list_template = "admin/stageapp/consumer_list.html"
-    list_display = ["name", "status", "last_seen", "endpoints", "networks", "unknown_share", "expires_at"]
+    list_display = [
+        "name",
+        "status",
+        "last_seen",
+        "endpoints",
+        "networks",
+        "unknown_share",
+        "expires_at",
+    ]
     search_fields = ["name"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Consumer]:
@@ -74,7 +86,11 @@ class ConsumerAdmin(PageAdmin):
     def unknown_share(self, consumer: Any) -> str | None:
         """Return the share of unknowns among the stages it sent."""
         sent = consumer.stages_sent
-        return f"{words.percent(100 * (consumer.unknown_sent or 0) / sent)} of {sent:,}" if sent else None
+        return (
+            f"{words.percent(100 * (consumer.unknown_sent or 0) / sent)} of {sent:,}"
+            if sent
+            else None
+        )
 
     def page_context(self, request: HttpRequest, row: Consumer) -> dict[str, Any]:
         """Return the consumer, where it calls from, and what it still sends."""
@@ -92,7 +108,9 @@ class ConsumerAdmin(PageAdmin):
         return [
             path("export/", wrap(self.export_view), name="stageapp_consumer_export"),
             path("create/", wrap(self.create_view), name="stageapp_consumer_create"),
-            path("<int:consumer_id>/revoke/", wrap(self.revoke_view), name="stageapp_consumer_revoke"),
+            path(
+                "<int:consumer_id>/revoke/", wrap(self.revoke_view), name="stageapp_consumer_revoke"
+            ),
             *super().get_urls(),
         ]
 
@@ -103,15 +121,24 @@ class ConsumerAdmin(PageAdmin):
         form = ConsumerForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:
-                consumer, token = consumers.create(**form.cleaned_data)
-            except consumers.ConsumerError as refusal:
+                consumer, token = tokens.create(**form.cleaned_data)
+            except tokens.ConsumerError as refusal:
                 form.add_error(None, str(refusal))
             else:
-                self.log_addition(request, consumer, f"created with scopes {', '.join(consumer.scopes)}")
-                return page(
-                    request, "consumer_token.html", title="Token", opts=self.opts, consumer=consumer, token=token
+                self.log_addition(
+                    request, consumer, f"created with scopes {', '.join(consumer.scopes)}"
                 )
-        return page(request, "consumer_create.html", title="Create a consumer", opts=self.opts, form=form)
+                return page(
+                    request,
+                    "consumer_token.html",
+                    title="Token",
+                    opts=self.opts,
+                    consumer=consumer,
+                    token=token,
+                )
+        return page(
+            request, "consumer_create.html", title="Create a consumer", opts=self.opts, form=form
+        )
 
     def revoke_view(self, request: HttpRequest, consumer_id: int) -> HttpResponse:
         """Confirm, then revoke."""
@@ -120,7 +147,7 @@ class ConsumerAdmin(PageAdmin):
         return confirmed(
             request,
             partial(self._revoke, request, consumer),
-            refusals=consumers.ConsumerError,
+            refusals=tokens.ConsumerError,
             back=reverse("admin:stageapp_consumer_changelist"),
             done=f"The token of {consumer.name} is revoked.",
             title=f"Revoke the token of {consumer.name}",
@@ -131,5 +158,57 @@ class ConsumerAdmin(PageAdmin):
         )
 
     def _revoke(self, request: HttpRequest, consumer: Consumer, reason: str) -> None:
-        consumers.revoke(consumer)
+        tokens.revoke(consumer)
         self.log_change(request, consumer, f"revoked: {reason}")
+
+
+# What each consumer sends, by day and endpoint, as it was counted.
+
+
+@admin.register(ConsumerSighting, site=site)
+class ConsumerSightingAdmin(BoundedAdmin):
+    """Counts; the values behind them are in the queue of unknown values."""
+
+    list_display = ["day", "consumer", "endpoint", "shown", "outcome", "count"]
+    list_filter = ["outcome", "day"]
+    ordering = ["-pk"]
+    sortable_by = ()
+    search_fields = ["consumer", "key"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Look for a whole name or key: an index finds these, however many rows there are."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        return queryset.filter(Q(consumer=term) | Q(key__in={term, text.reduce(term).key})), False
+
+    @admin.display(description="key")
+    def shown(self, sighting: ConsumerSighting) -> str:
+        """Return the value without its formatting; in quotes, since it may be empty."""
+        return repr(sighting.key)
+
+
+# Traffic windows, as they were counted.
+
+
+@admin.register(TrafficWindow, site=site)
+class TrafficWindowAdmin(BoundedAdmin):
+    """What arrived, in 10-second windows for each process."""
+
+    list_display = [
+        "started_at",
+        "endpoint",
+        "mode",
+        "verdict",
+        "requests",
+        "rejects",
+        "errors",
+        "slow",
+        "process",
+    ]
+    list_display_links = None
+    list_filter = ["verdict", "mode", "started_at"]
+    ordering = ["-started_at"]
+    sortable_by = ["started_at"]

@@ -1,4 +1,6 @@
-"""Alert deliveries: what came to the webhook, from whom, and what it did; and a button that sends a test."""
+"""Alert deliveries: what came to the webhook, from whom, and what it did; and a button that
+sends a test.
+"""
 
 from functools import partial
 from typing import Any
@@ -8,12 +10,13 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 
 from stageapp import conf
-from stageapp.admin.confirm import confirmed
+from stageapp.admin.actions import confirmed
 from stageapp.admin.screens import BoundedAdmin, require
 from stageapp.admin.site import site
 from stageapp.models.webhook import AUTHENTICATORS, RESULTS, WebhookDelivery
 from stageapp.people import person_of
-from stageapp.webhook import retention, trial
+from stageapp.webhook import tally, trial
+from stageapp.webhook.secrets import webhook_secrets, webhook_tokens
 
 HOURS = 24
 _NAMES = {"authenticator": dict(AUTHENTICATORS), "result": dict(RESULTS)}
@@ -35,13 +38,15 @@ class WebhookDeliveryAdmin(BoundedAdmin):
         """Return the names of its alerts."""
         return ", ".join(delivery.alerts)
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """Show above the list who is believed, and what was only counted."""
         counts = [
             {**count, **{name: names[str(count[name])] for name, names in _NAMES.items()}}
-            for count in retention.uneventful(HOURS)
+            for count in tally.uneventful(HOURS)
         ]
-        ways = {"signed": len(conf.webhook_secrets()), "bearer": len(conf.webhook_tokens())}
+        ways = {"signed": len(webhook_secrets()), "bearer": len(webhook_tokens())}
         return super().changelist_view(
             request, {"counts": counts, "hours": HOURS, "ways": ways, **(extra_context or {})}
         )
@@ -54,7 +59,11 @@ class WebhookDeliveryAdmin(BoundedAdmin):
     def test_view(self, request: HttpRequest) -> HttpResponse:
         """Confirm, then send a test."""
         require(request, "change_mode")
-        where = f"over HTTP to {conf.base_url()}" if conf.base_url() else "straight to the verifying code"
+        where = (
+            f"over HTTP to {conf.base_url()}"
+            if conf.base_url()
+            else "straight to the verifying code"
+        )
         return confirmed(
             request,
             partial(trial.send_test, person_of(request.user)),
@@ -62,8 +71,8 @@ class WebhookDeliveryAdmin(BoundedAdmin):
             back=reverse("admin:stageapp_webhookdelivery_changelist"),
             done="The test arrived and is in the list. The mode is as it was.",
             title="Send a test",
-            explanation=f"A delivery like an alert's is signed and sent {where}. It is recorded as a test, and lowers "
-            "nothing.",
+            explanation=f"A delivery like an alert's is signed and sent {where}. It is recorded as a "
+            "test, and lowers nothing.",
             verb="Send",
             opts=self.opts,
         )

@@ -8,15 +8,15 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
 from stageapp import conf
-from stageapp.admin.run_operations import awaits_approval, offered
+from stageapp.admin.run_actions import awaits_approval, offered
 from stageapp.admin.screens import BoundedAdmin, PageAdmin, actor, page, require
 from stageapp.admin.site import site
 from stageapp.models.normalization import Plan, PlanEntry, State
 from stageapp.models.vocabulary import REASONS
-from stageapp.normalization import preflight
-from stageapp.normalization.errors import NormalizationError
 from stageapp.normalization.plan import make_plan
-from stageapp.normalization.preflight import Preflight
+from stageapp.normalization.preflight import preflight
+from stageapp.normalization.preflight.preflight import Preflight
+from stageapp.targets.errors import NormalizationError
 from stageapp.unknowns import records
 
 SHOWN = 100  # entries of each kind on the plan's own page; all of them are one link away
@@ -30,7 +30,9 @@ class TargetForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Offer the configured targets."""
         super().__init__(*args, **kwargs)
-        self.fields["target"] = forms.ChoiceField(choices=[(label, label) for label in conf.targets()])
+        self.fields["target"] = forms.ChoiceField(
+            choices=[(label, label) for label in conf.targets()]
+        )
 
 
 @admin.register(Plan, site=site)
@@ -39,7 +41,16 @@ class PlanAdmin(PageAdmin):
 
     page_template = "plan.html"
     change_list_template = "admin/stageapp/plan_list.html"
-    list_display = ["id", "target", "short_hash", "rows_to_change", "rows_unknown", "rows_total", "actor", "created_at"]
+    list_display = [
+        "id",
+        "target",
+        "short_hash",
+        "rows_to_change",
+        "rows_unknown",
+        "rows_total",
+        "actor",
+        "created_at",
+    ]
     list_filter = ["target"]
     search_fields = ["hash__startswith", "actor"]
 
@@ -87,7 +98,9 @@ class PlanAdmin(PageAdmin):
 
 def _preflight(plan: Plan) -> Preflight | None:
     """Return the look at the target while a run of the plan may still start."""
-    return preflight.look(plan.target) if plan.run.state in (State.PLANNED, State.APPROVED) else None
+    return (
+        preflight.look(plan.target) if plan.run.state in (State.PLANNED, State.APPROVED) else None
+    )
 
 
 @admin.register(PlanEntry, site=site)

@@ -7,14 +7,14 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from stageapp import vocabulary
-from stageapp.admin.paging import BoundedPaginator
-from stageapp.admin.screens import BoundedAdmin, StockAdmin, actor
+from stageapp.admin.screens import BoundedAdmin, BoundedPaginator, StockAdmin, actor
 from stageapp.admin.site import site
+from stageapp.audit import proof
 from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
 from stageapp.models.proofs import TargetWrite
-from stageapp.normalization import guard, proof
-from stageapp.normalization.targets import BUILT_IN
+from stageapp.sealing import guard
+from stageapp.targets.targets import BUILT_IN
+from stageapp.vocabulary import snapshot
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[PortfolioCompany]
@@ -58,8 +58,12 @@ class PortfolioCompanyAdmin(StockAdmin):
     paginator = BoundedPaginator
     change_list_template = "admin/stageapp/bounded_list.html"
 
-    def save_model(self, request: HttpRequest, obj: PortfolioCompany, form: Any, change: bool) -> None:
-        """Store the company, and record where its stage was written: what was proved of the column is withdrawn."""
+    def save_model(
+        self, request: HttpRequest, obj: PortfolioCompany, form: Any, change: bool
+    ) -> None:
+        """Store the company, and record where its stage was written: what was proved of the
+        column is withdrawn.
+        """
         super().save_model(request, obj, form, change)
         if not change or "stage" in form.changed_data:
             _record(request, 1, "edited in the admin" if change else "added in the admin")
@@ -78,7 +82,7 @@ class PortfolioCompanyAdmin(StockAdmin):
     @admin.display(description="means")
     def means(self, company: PortfolioCompany) -> str:
         """Return the canonical stage, or why there is none."""
-        meaning = vocabulary.normalize(company.stage)
+        meaning = snapshot.normalize(company.stage)
         return meaning.stage or f"unknown: {meaning.reason}"
 
 

@@ -1,4 +1,6 @@
-"""Raw values for a person to read: letters as they are, and everything that cannot be seen as an escape."""
+"""Raw values for a person to read: letters as they are, and everything that cannot be seen as an
+escape.
+"""
 
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.unknowns.examples import readable
@@ -7,7 +9,9 @@ LONGEST = 80  # characters in a table
 
 
 def visible(raw: str, longest: int = LONGEST) -> str:
-    """Return a value in quotes, in which NUL, bidi and zero-width marks and lone surrogates stand as escapes."""
+    """Return a value in quotes, in which NUL, bidi and zero-width marks and lone surrogates
+    stand as escapes.
+    """
     shown = repr(raw[:longest])
     return f"{shown}…" if len(raw) > longest else shown
 

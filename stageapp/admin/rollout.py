@@ -1,5 +1,9 @@
-"""The rollout page: where it stands, what holds it back, whom it touches, and what may be done now."""
+"""The rollout page: where it stands, what holds it back, whom it touches, and what may be done
+now.
+"""
 
+import datetime
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -9,24 +13,126 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from stageapp import conf, traffic
+from stageapp import conf
 from stageapp.admin import rollout_actions
-from stageapp.admin.mode_preview import MEANINGS
+from stageapp.admin.charts import Sparkline, sparkline
+from stageapp.admin.mode import MEANINGS
 from stageapp.admin.raw_text import visible, visible_example
-from stageapp.admin.rollout_actions import ACTIONS, action_view, offered
-from stageapp.admin.rollout_series import conditions
-from stageapp.admin.rollout_words import share_of
+from stageapp.admin.rollout_actions import ACTIONS, action_view, offered, share_of
 from stageapp.admin.screens import page, require
 from stageapp.admin.site import OwnPage, site
-from stageapp.consumer_audit.callers import DAYS, SentValue
-from stageapp.consumer_audit.refused import Refused, refused_if_enforced
-from stageapp.models.modes import ModeChange
-from stageapp.modes import ModeState
+from stageapp.conf import GateThresholds
+from stageapp.consumers.audit.callers import DAYS, Refused, SentValue, refused_if_enforced
+from stageapp.mode.store import ModeState
+from stageapp.models.mode import ModeChange
 from stageapp.people import person_of
 from stageapp.rollout import canary, proposals, steps, timeline
+from stageapp.rollout.gates.canary import CANARY_PERCENT, HALF_PERCENT
+from stageapp.rollout.gates.measures import Measurements
+from stageapp.rollout.gates.verdicts import Condition, Gate
+from stageapp.rollout.judgement import look_ahead
 from stageapp.rollout.moves import ARROWS, Phase
 from stageapp.rollout.outlook import Outlook, outlook
-from stageapp.rollout.preview import look_ahead
+from stageapp.traffic import windows
+from stageapp.traffic.history import Slot, Step
+
+# The sparklines beside the gates: the measurements from which a condition took its value, in their
+# order.
+
+Rate = Callable[[Slot], tuple[int, int]]
+Draw = Callable[[Measurements, GateThresholds], Sparkline]
+_RATES: dict[str, Rate] = {
+    "unknown": lambda slot: (slot.unknown, slot.judged),
+    "errors": lambda slot: (slot.errors, slot.requests),
+    "slow": lambda slot: (slot.slow, slot.judged),
+}
+
+
+def conditions(gate: Gate, found: Measurements) -> Iterator[tuple[Condition, Sparkline | None]]:
+    """Yield the conditions of a gate, each with its series where there is one."""
+    series = SERIES.get(gate.name, {})
+    for condition in gate.conditions:
+        draw = series.get(condition.name)
+        yield condition, draw(found, conf.gates()) if draw else None
+
+
+def _by_day(found: Measurements, wanted: GateThresholds) -> Sparkline:
+    days = _warned(found.days, found, wanted.day_sample)
+    values = _percents(days, found.last_days(wanted.warn_days), _RATES["unknown"])
+    return sparkline("Unknown by day, %", values, wanted.unknown_percent)
+
+
+def _requests_by_day(found: Measurements, wanted: GateThresholds) -> Sparkline:
+    values = _counts(_warned(found.days, found, 0), found.last_days(wanted.warn_days))
+    return sparkline("Requests by day", values, wanted.day_sample, least=True)
+
+
+def _by_hour(found: Measurements, wanted: GateThresholds) -> Sparkline:
+    first, hour = found.last_days(wanted.warn_days)[0], Step.HOUR.length
+    starts = [first + hour * place for place in range(int((found.now - first) / hour) + 1)]
+    values = _percents(_warned(found.hours, found, wanted.hour_sample), starts, _RATES["unknown"])
+    return sparkline("Unknown by hour, %", values, wanted.hour_unknown_percent)
+
+
+def _warned(slots: Sequence[Slot], found: Measurements, sample: int) -> list[Slot]:
+    """Keep what the gate out of warn counts: slots of this warn period, with requests enough."""
+    began = found.mode.warn_period()
+    return [
+        slot
+        for slot in slots
+        if began is not None and slot.started_at >= began and slot.judged >= sample
+    ]
+
+
+def _canary(rung: int) -> dict[str, Draw]:
+    """Return the series of a canary's gate: whole minutes of enforced requests since its share
+    is reached.
+    """
+
+    def enforced(found: Measurements, sample: int) -> list[Slot]:
+        since = found.mode.enforced_since(rung)
+        return [
+            slot
+            for slot in found.minutes
+            if since and slot.started_at >= since and slot.judged >= sample
+        ]
+
+    def requests(found: Measurements, wanted: GateThresholds) -> Sparkline:
+        values = _counts(enforced(found, 0), found.last_minutes(wanted.green_minutes))
+        return sparkline("Enforced requests by minute", values, wanted.minute_sample, least=True)
+
+    def by_minute(rate: str, found: Measurements, wanted: GateThresholds) -> Sparkline:
+        slots = enforced(found, wanted.minute_sample)
+        limits = {
+            "unknown": wanted.unknown_percent,
+            "errors": wanted.error_percent,
+            "slow": wanted.slow_percent,
+        }
+        values = _percents(slots, found.last_minutes(wanted.green_minutes), _RATES[rate])
+        return sparkline(f"{rate.capitalize()} by minute, %", values, limits[rate])
+
+    return {"minutes": requests, **{rate: partial(by_minute, rate) for rate in _RATES}}
+
+
+def _counts(slots: Sequence[Slot], starts: Sequence[datetime.datetime]) -> list[float | None]:
+    judged = {slot.started_at: float(slot.judged) for slot in slots}
+    return [judged.get(start) for start in starts]
+
+
+def _percents(
+    slots: Sequence[Slot], starts: Sequence[datetime.datetime], rate: Rate
+) -> list[float | None]:
+    held = {slot.started_at: rate(slot) for slot in slots}
+    pairs = [held.get(start, (0, 0)) for start in starts]
+    return [100 * part / whole if whole else None for part, whole in pairs]
+
+
+SERIES: dict[str, dict[str, Draw]] = {
+    "warn_exit": {"unknown_by_day": _by_day, "days": _requests_by_day, "unknown_by_hour": _by_hour},
+    "canary_10": _canary(CANARY_PERCENT),
+    "canary_50": _canary(HALF_PERCENT),
+}
+
 
 SHOWN_CONSUMERS, SHOWN_VALUES, SHOWN_PAST, SHOWN_PEOPLE = 20, 5, 15, 10
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -36,31 +142,56 @@ _BACKEND = "django.contrib.auth.backends.ModelBackend"
 def rollout_view(request: HttpRequest) -> HttpResponse:
     """Show the rollout."""
     require(request, "view_modechange")
-    now = traffic.now()
+    now = windows.now()
     found = outlook(now)
     context = {
-        "title": "Rollout", "found": found, "state": found.state, "meaning": MEANINGS[found.state.mode], "now": now,
-        "change": ModeChange.objects.first(), "phases": _phases(found), "gates": _gates(found),
-        "moves": _moves(request, found), "actions": offered(request, found.state), "latch": _latch(found),
-        "past": timeline.entries(SHOWN_PAST, _visible_to(request)), **_people(request, found),
-    }  # fmt: skip
+        "title": "Rollout",
+        "found": found,
+        "state": found.state,
+        "meaning": MEANINGS[found.state.mode],
+        "now": now,
+        "change": ModeChange.objects.first(),
+        "phases": _phases(found),
+        "gates": _gates(found),
+        "moves": _moves(request, found),
+        "actions": offered(request, found.state),
+        "latch": _latch(found),
+        "past": timeline.entries(SHOWN_PAST, _visible_to(request)),
+        **_people(request, found),
+    }
     return page(request, "rollout.html", **context)
 
 
 def _visible_to(request: HttpRequest) -> set[str]:
-    names = ("modechange", "warnperiod", "consumeraudit", "consumerpin", "plannedstep", "modeproposal")
+    names = (
+        "modechange",
+        "warnperiod",
+        "consumeraudit",
+        "consumerpin",
+        "plannedstep",
+        "modeproposal",
+    )
     return {name for name in names if request.user.has_perm(f"stageapp.view_{name}")}
 
 
 def _phases(found: Outlook) -> list[dict[str, Any]]:
-    return [{"label": phase.label, "reached": phase <= found.phase, "now": phase == found.phase} for phase in Phase]
+    return [
+        {"label": phase.label, "reached": phase <= found.phase, "now": phase == found.phase}
+        for phase in Phase
+    ]
 
 
 def _gates(found: Outlook) -> list[dict[str, Any]]:
-    """Return every gate with its conditions and series; those that the next step needs come first."""
+    """Return every gate with its conditions and series; those that the next step needs come
+    first.
+    """
     needed = {gate.name for gate in found.step.gates} if found.step else set()
     gates = [
-        {"gate": gate, "needed": gate.name in needed, "conditions": list(conditions(gate, found.measured))}
+        {
+            "gate": gate,
+            "needed": gate.name in needed,
+            "conditions": list(conditions(gate, found.measured)),
+        }
         for gate in found.gates.values()
     ]
     return sorted(gates, key=lambda one: not one["needed"])
@@ -83,10 +214,15 @@ def _latch(found: Outlook) -> dict[str, Any] | None:
 
 
 def _moves(request: HttpRequest, found: Outlook) -> dict[str, Any]:
-    """Return the changes of mode that the table allows this user now: the step forward, and every way back."""
+    """Return the changes of mode that the table allows this user now: the step forward, and
+    every way back.
+    """
     if not request.user.has_perm("stageapp.change_mode"):
         return {}
-    return {"forward": _forward(request, found), "back": [_back(phase) for phase in reversed(range(found.phase))]}
+    return {
+        "forward": _forward(request, found),
+        "back": [_back(phase) for phase in reversed(range(found.phase))],
+    }
 
 
 def _forward(request: HttpRequest, found: Outlook) -> dict[str, Any] | None:
@@ -127,13 +263,17 @@ def _consumers(found: Outlook, may_pin_in: bool) -> dict[str, Any]:
     places = {member.consumer: member for member in members}
     first = sorted(members, key=lambda member: not member.pin)  # pinned ones are always shown
     return {
-        "percent": percent, "share_percent": None if share is None else 100 * share,
+        "percent": percent,
+        "share_percent": None if share is None else 100 * share,
         "members": [_member(member, may_pin_in) for member in first[:SHOWN_CONSUMERS]],
         "members_total": len(members),
         "enforced_total": sum(member.enforced for member in members),
-        "refused": [_refused(one, places.get(one.consumer), found) for one in refused[:SHOWN_CONSUMERS]],
-        "refused_total": len(refused), "refused_times": sum(one.times for one in refused),
-    }  # fmt: skip
+        "refused": [
+            _refused(one, places.get(one.consumer), found) for one in refused[:SHOWN_CONSUMERS]
+        ],
+        "refused_total": len(refused),
+        "refused_times": sum(one.times for one in refused),
+    }
 
 
 def _member(member: canary.Member, may_pin_in: bool) -> dict[str, Any]:
@@ -150,9 +290,13 @@ def _refused(one: Refused, member: canary.Member | None, found: Outlook) -> dict
     enforced = canary.is_member(one.consumer, found.state.percent, pin or None)
     today = found.state.mode if found.state.mode != "enforce" or enforced else "warn"
     return {
-        "consumer": one.consumer, "times": one.times, "values": values, "more": len(one.values) - len(values),
-        "today": today, "spared": pin == "out",
-    }  # fmt: skip
+        "consumer": one.consumer,
+        "times": one.times,
+        "values": values,
+        "more": len(one.values) - len(values),
+        "today": today,
+        "spared": pin == "out",
+    }
 
 
 def _shown(value: SentValue) -> str:
@@ -160,9 +304,20 @@ def _shown(value: SentValue) -> str:
 
 
 site.pages.append(
-    OwnPage("stageapp/rollout/", "stageapp_rollout", rollout_view, "Rollout", "Rollout", "view_modechange")
+    OwnPage(
+        "stageapp/rollout/",
+        "stageapp_rollout",
+        rollout_view,
+        "Rollout",
+        "Rollout",
+        "view_modechange",
+    )
 )
 site.pages.extend(
-    OwnPage(f"stageapp/rollout/{name.replace('_', '-')}/", f"stageapp_rollout_{name}", partial(action_view, name=name))
+    OwnPage(
+        f"stageapp/rollout/{name.replace('_', '-')}/",
+        f"stageapp_rollout_{name}",
+        partial(action_view, name=name),
+    )
     for name in ACTIONS
 )

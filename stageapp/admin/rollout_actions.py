@@ -1,28 +1,164 @@
-"""What a person may decide on the rollout page beside the mode: one table, for buttons and confirm pages."""
+"""What a person may decide on the rollout page beside the mode: one table, for buttons and
+confirm pages.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import messages
+from django import forms
+from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 
-from stageapp import modes
-from stageapp.admin import rollout_words as words
-from stageapp.admin.confirm import ReasonForm, confirmed
-from stageapp.admin.rollout_forms import PinForm, StepsForm
-from stageapp.admin.screens import actor, require
-from stageapp.modes import ModeState
+from stageapp import conf
+from stageapp.admin.actions import ReasonForm, confirmed
+from stageapp.admin.screens import PageAdmin, actor, require
+from stageapp.admin.site import site
+from stageapp.consumers.audit.callers import DAYS, refused_if_enforced
+from stageapp.mode import history as mode_history
+from stageapp.mode import store
+from stageapp.mode.store import ModeError, ModeState
+from stageapp.models.rollout import ConsumerPin, ModeProposal
 from stageapp.people import Person, person_of, same_person
-from stageapp.rollout import canary, marks, schedule, steps
+from stageapp.rollout import canary, proposals, schedule, steps, timeline
+from stageapp.rollout.gates.canary import CANARY_PERCENT
+
+# The forms of the rollout page: what a decision needs beside its reason.
+
+
+class PinForm(ReasonForm):
+    """Says whom to pin, and where."""
+
+    consumer = forms.CharField(max_length=200, strip=False, help_text="Its name, exactly.")
+    place = forms.ChoiceField(choices=ConsumerPin.PLACES, widget=forms.RadioSelect)
+    field_order = ["consumer", "place", "reason"]
+
+
+class StepsForm(ReasonForm):
+    """Says which shares to plan."""
+
+    percents = forms.CharField(
+        max_length=100, label="Shares, in percent", help_text="Rising, for example: 50 100"
+    )
+    field_order = ["percents", "reason"]
+
+    def clean_percents(self) -> list[int]:
+        """Return the numbers; what rises and how far is the planner's to judge."""
+        words: list[str] = self.cleaned_data["percents"].replace(",", " ").split()
+        if not all(word.isascii() and word.isdecimal() and len(word) <= 3 for word in words):
+            raise forms.ValidationError(
+                "Give whole numbers with spaces between them, for example: 50 100"
+            )
+        return [int(word) for word in words]
+
+
+# What the confirm pages of the rollout say before anybody confirms: what is, and what would be.
+
+NAMED = 10  # consumers named in a sentence
+
+
+def share_of(state: ModeState) -> int:
+    """Return the share that places consumers: the one in force, or that of a canary to come."""
+    return state.percent if state.mode == "enforce" else CANARY_PERCENT
+
+
+def pin(request: HttpRequest, state: ModeState) -> str:
+    """Say what the places mean; of the consumer that is asked for, where it stands and what it
+    sent.
+    """
+    rule = (
+        "Pinned in, a consumer meets enforce as soon as it holds for anybody; pinned out, it "
+        "meets warn, even at 100 %."
+    )
+    if not canary.may_pin_in(person_of(request.user)):
+        lacking = "pinning in takes the permission override_gate, which you lack."
+        rule = f"{rule} With the two-person rule, {lacking}"
+    name, percent = request.GET.get("consumer", ""), share_of(state)
+    if not name or not request.user.has_perm("stageapp.view_consumersighting"):
+        return rule
+    member = next((one for one in canary.members(percent) if one.consumer == name), None)
+    if member is None:
+        return f"“{name}” has no token and sent nothing yesterday. {rule}"
+    meets = "enforce" if member.enforced else "warn"
+    held = (
+        f"pinned {member.pin}"
+        if member.pin
+        else f"in bucket {member.bucket} of 0 to 99, not pinned"
+    )
+    return (
+        f"“{name}” is {held}: while enforce holds for {percent} %, it meets {meets}. Yesterday "
+        f"it sent {member.values:,} stages, {member.unknown:,} of them unknown. {rule}"
+    )
+
+
+def plan_steps(request: HttpRequest, state: ModeState) -> str:
+    """Say when steps are taken, and by whom."""
+    second = " They wait for another person's approval first." if conf.two_person_rule() else ""
+    before = " The steps that are planned now are cancelled." if steps.to_come() else ""
+    return (
+        f"Enforce holds for {state.percent} %. Beat takes each step by itself, once its dwell is "
+        "over and while its gates pass; any other change of the mode cancels the "
+        f"steps.{second}{before}"
+    )
+
+
+def approve_steps(request: HttpRequest, state: ModeState) -> str:
+    """Say what is approved."""
+    return f"Beat takes each of these once its gates pass: {_steps()}"
+
+
+def cancel_steps(request: HttpRequest, state: ModeState) -> str:
+    """Say what is cancelled."""
+    return f"The mode stays as it is. Cancelled is: {_steps()}"
+
+
+def _steps() -> str:
+    return "; ".join(
+        f"enforce {step.percent} %, planned by {step.actor}: {step.reason}"
+        for step in steps.to_come()
+    )
+
+
+def audited(request: HttpRequest, state: ModeState) -> str:
+    """Say what one puts one's name to; names consumers to those alone who may see what they
+    send.
+    """
+    valid = f"The gate consumers_audited passes with it for {conf.gates().audit_days:g} days."
+    begin = "You put your name to having looked at who still sends what; say what you found."
+    if not request.user.has_perm("stageapp.view_consumersighting"):
+        return f"{begin} {valid}"
+    found = refused_if_enforced()
+    names = (
+        ", ".join(f"“{one.consumer}” ({one.times:,} times)" for one in found[:NAMED]) or "nobody"
+    )
+    more = f" and {len(found) - NAMED:,} more" if len(found) > NAMED else ""
+    return (
+        f"{begin} In the last {DAYS} days, what enforce would refuse was sent by "
+        f"{names}{more}. {valid}"
+    )
+
+
+def warn_period(request: HttpRequest, state: ModeState) -> str:
+    """Say what begins anew."""
+    history, wanted = mode_history.read(), conf.gates()
+    days = history.time_in_warn(timezone.now()).days
+    return (
+        f"This warn period has lasted {days} of at most {wanted.warn_max_days} days. In a new "
+        f"one the days count from now, and {wanted.warn_days} whole days (UTC) of it have to be "
+        "good before warn may end."
+    )
+
 
 PAGE = "admin:stageapp_rollout"
 
 
 @dataclass(frozen=True)
 class Action:
-    """One button. `possible` tells whether there is anything to do as the rollout stands, for a user of this name."""
+    """One button. `possible` tells whether there is anything to do as the rollout stands, for a
+    user of this name.
+    """
 
     label: str
     permission: str
@@ -36,7 +172,9 @@ class Action:
 
     def allowed(self, request: HttpRequest, state: ModeState) -> bool:
         """Tell whether this user may do it now."""
-        return request.user.has_perm(f"stageapp.{self.permission}") and self.possible(state, actor(request))
+        return request.user.has_perm(f"stageapp.{self.permission}") and self.possible(
+            state, actor(request)
+        )
 
 
 def _may_grow(state: ModeState, name: str) -> bool:
@@ -62,31 +200,61 @@ def _pin(person: Person, consumer: str, place: str, reason: str) -> object:
 
 ACTIONS: dict[str, Action] = {
     "pin": Action(
-        "Pin a consumer", "change_mode", _pin, words.pin, "Pinned. Every process follows within seconds.",
-        form=PinForm, initial=lambda request, state: {name: request.GET.get(name) for name in ("consumer", "place")},
+        "Pin a consumer",
+        "change_mode",
+        _pin,
+        pin,
+        "Pinned. Every process follows within seconds.",
+        form=PinForm,
+        initial=lambda request, state: {
+            name: request.GET.get(name) for name in ("consumer", "place")
+        },
         followed=True,
     ),
     "plan_steps": Action(
-        "Plan larger shares", "change_mode", schedule.plan_steps, words.plan_steps, "Planned.", _may_grow, StepsForm,
-        lambda request, state: {"percents": " ".join(str(step) for step in schedule.STEPS if step > state.percent)},
+        "Plan larger shares",
+        "change_mode",
+        schedule.plan_steps,
+        plan_steps,
+        "Planned.",
+        _may_grow,
+        StepsForm,
+        lambda request, state: {
+            "percents": " ".join(str(step) for step in schedule.STEPS if step > state.percent)
+        },
     ),
     "approve_steps": Action(
-        "Approve the planned steps", "change_mode", schedule.approve_steps, words.approve_steps,
-        "Approved. Beat takes each step once its gates pass.", _others_steps,
+        "Approve the planned steps",
+        "change_mode",
+        schedule.approve_steps,
+        approve_steps,
+        "Approved. Beat takes each step once its gates pass.",
+        _others_steps,
     ),
     "cancel_steps": Action(
-        "Cancel the planned steps", "change_mode", _cancel, words.cancel_steps, "Cancelled.",
+        "Cancel the planned steps",
+        "change_mode",
+        _cancel,
+        cancel_steps,
+        "Cancelled.",
         lambda state, name: bool(steps.to_come()),
     ),
     "audited": Action(
-        "Mark the consumers audited", "manage_consumers", marks.record_audit, words.audited,
+        "Mark the consumers audited",
+        "manage_consumers",
+        timeline.record_audit,
+        audited,
         "Recorded under your name.",
     ),
     "warn_period": Action(
-        "Begin a new warn period", "change_mode", marks.begin_warn_period, words.warn_period,
-        "A new warn period has begun.", _is_warning,
+        "Begin a new warn period",
+        "change_mode",
+        timeline.begin_warn_period,
+        warn_period,
+        "A new warn period has begun.",
+        _is_warning,
     ),
-}  # fmt: skip
+}
 
 
 def offered(request: HttpRequest, state: ModeState) -> dict[str, dict[str, str]]:
@@ -105,7 +273,7 @@ def address(name: str) -> str:
 
 def action_view(request: HttpRequest, name: str) -> HttpResponse:
     """Confirm, then carry out one action."""
-    action, state = ACTIONS[name], modes.latest()
+    action, state = ACTIONS[name], store.latest()
     require(request, action.permission)
     if not action.allowed(request, state):
         messages.error(request, f"“{action.label}” is not possible as the rollout stands now.")
@@ -114,7 +282,7 @@ def action_view(request: HttpRequest, name: str) -> HttpResponse:
     return confirmed(
         request,
         lambda **answers: action.perform(person, **answers),
-        refusals=modes.ModeError,
+        refusals=store.ModeError,
         back=reverse(PAGE),
         done=action.done,
         followed=action.followed,
@@ -124,3 +292,91 @@ def action_view(request: HttpRequest, name: str) -> HttpResponse:
         explanation=action.explain(request, state),
         verb=action.label,
     )
+
+
+# The two-person rule: proposals to enforce, and their approval by somebody else.
+
+PROPOSALS_PAGE = "admin:stageapp_modeproposal_changelist"
+
+
+@admin.register(ModeProposal, site=site)
+class ModeProposalAdmin(PageAdmin):
+    """Who proposed to enforce for whom, and what came of it."""
+
+    list_display = [
+        "id",
+        "percent",
+        "actor",
+        "reason",
+        "override_reason",
+        "stands",
+        "approved_by",
+        "created_at",
+    ]
+    list_filter = ["status"]
+    sortable_by = ()
+    list_per_page = 25
+    page_template = "proposal.html"
+
+    @admin.display(description="status", ordering="status")
+    def stands(self, proposal: ModeProposal) -> str:
+        """Return where it stands; one that the mode has overtaken waits for nobody."""
+        return proposals.status_in_words(proposal)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add approve and withdraw."""
+        wrap = self.admin_site.admin_view
+        return [
+            path(
+                "<int:pk>/approve/", wrap(self.approve_view), name="stageapp_modeproposal_approve"
+            ),
+            path(
+                "<int:pk>/withdraw/",
+                wrap(self.withdraw_view),
+                name="stageapp_modeproposal_withdraw",
+            ),
+            *super().get_urls(),
+        ]
+
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return the proposal, where it stands, what it would tell callers, and what holds this
+        user back.
+        """
+        stands = proposals.status_in_words(row)
+        context: dict[str, Any] = {"proposal": row, "stands": stands, "title": f"Proposal {row.pk}"}
+        if row.status != "open":
+            return context
+        hindrance = proposals.hindrance(row, person_of(request.user))
+        return {**context, "hindrance": hindrance, "told": proposals.would_tell(row)}
+
+    def approve_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Approve it, which changes the mode."""
+        require(request, "change_mode")
+        proposal = self.found(request, str(pk))
+        return confirmed(
+            request,
+            lambda reason: proposals.approve(proposal, person_of(request.user), reason),
+            refusals=ModeError,
+            back=reverse(PROPOSALS_PAGE),
+            done="Approved. The mode is changed; every process follows within seconds.",
+            followed=True,
+            title=f"Approve: enforce {proposal.percent} %",
+            explanation=f"{proposal.actor} proposed it: {proposal.reason}. Approving it changes the "
+            "mode at once.",
+            verb="Approve",
+        )
+
+    def withdraw_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Withdraw it."""
+        require(request, "change_mode")
+        proposal = self.found(request, str(pk))
+        return confirmed(
+            request,
+            lambda reason: proposals.withdraw(proposal, person_of(request.user), reason),
+            refusals=ModeError,
+            back=reverse(PROPOSALS_PAGE),
+            done="Withdrawn.",
+            title=f"Withdraw: enforce {proposal.percent} %",
+            explanation="The proposal ends, and nothing changes.",
+            verb="Withdraw",
+        )

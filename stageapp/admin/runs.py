@@ -1,4 +1,6 @@
-"""Runs: how far, how fast, what happened, and the buttons that the state and the user's permissions allow."""
+"""Runs: how far, how fast, what happened, and the buttons that the state and the user's
+permissions allow.
+"""
 
 from functools import partial
 from typing import Any
@@ -14,18 +16,116 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from stageapp.admin import run_parts, run_proof, run_shards, run_throttle, run_tuning
-from stageapp.admin.confirm import confirmed
-from stageapp.admin.run_operations import OPERATIONS, Operation, awaits_approval, offered
+from stageapp.admin import run_actions
+from stageapp.admin.actions import confirmed
+from stageapp.admin.run_actions import OPERATIONS, Operation, awaits_approval, offered
 from stageapp.admin.screens import PageAdmin, actor, page, require
-from stageapp.admin.seal_actions import standing
+from stageapp.admin.seals import standing
 from stageapp.admin.site import site
+from stageapp.audit import log, proof, rollbacks
+from stageapp.audit.proof import Proof
+from stageapp.infrastructure import words
+from stageapp.models.batches import Checkpoint, Direction
 from stageapp.models.normalization import ACTIVE, Run, State
-from stageapp.models.proofs import VerificationJob
-from stageapp.normalization import audit, drain, proof, rollbacks, runs, targets, throttling
-from stageapp.normalization.errors import NormalizationError
+from stageapp.models.proofs import Verification, VerificationJob
+from stageapp.normalization import drain, leases, runs, verification_jobs
 from stageapp.normalization.progress import progress
+from stageapp.normalization.throttle import limits
+from stageapp.targets import targets
+from stageapp.targets.errors import NormalizationError
 from stageapp.tasks import nudge, work_on_verification
+
+# The shards of a run as its page shows them: which rows, how far, and who works there.
+
+SHOWN = 100  # a run has at most 32 shards in a direction; each rollback has its own
+
+
+def shard_rows(run: Run) -> list[dict[str, Any]]:
+    """Return the newest round first; `holder` is empty unless a worker holds the shard at this
+    moment.
+
+    A verification has a checkpoint for its lease alone: it is no shard, and has a part of the page
+    to itself.
+    """
+    holders = leases.holders(run)
+    shards = run.checkpoints.exclude(direction=Direction.VERIFY).order_by(
+        "-round", "direction", "shard"
+    )[:SHOWN]
+    return [
+        {"at": shard, "range": _range(shard), "holder": holders.get(shard.pk, "")}
+        for shard in shards
+    ]
+
+
+def _range(shard: Checkpoint) -> str:
+    return f"{shard.lower or 'the start'} to {shard.upper or 'the end'}"
+
+
+# What a run's page says of its proof: whether it stands, what the run did not do, and every
+# verification so far.
+
+_SHOWN = 20  # verifications; the newest counts
+_UNFINISHED = (State.PLANNED, State.APPROVED)
+
+
+def proof_context(run: Run, known: Proof) -> dict[str, Any]:
+    """Return the verifications with their age, and what the newest found that the run did not
+    do.
+    """
+    made = proof.history(run)[:_SHOWN]
+    return {
+        "verifications": [_told(one, known.now) for one in made],
+        "not_done": _not_done(run, made[0]) if made and run.state not in _UNFINISHED else [],
+    }
+
+
+def _told(made: Verification, now: Any) -> dict[str, Any]:
+    return {
+        "made": made,
+        "ago": words.ago(made.ended_at, now),
+        "took": words.duration((made.ended_at - made.started_at).total_seconds()),
+        "faults": [doubt.text for doubt in proof.faults(made)],
+    }
+
+
+def _not_done(run: Run, made: Verification) -> list[dict[str, Any]]:
+    """Return what the run left as it is, each with its rows and where to see them."""
+    unknown = f"{reverse('admin:stageapp_unknownentry_changelist')}?kind=table"
+    apart = f"{reverse('admin:stageapp_quarantinedrow_changelist')}?run={run.pk}"
+    plan = reverse("admin:stageapp_plan_make")
+    lines = [
+        ("rows_unknown", "unknown: no alias says what they mean", "Decide them", unknown),
+        ("rows_null", "empty (NULL)", "", ""),
+        ("quarantined", "in quarantine: the database refused to change them", "See them", apart),
+        ("rows_unplanned", "known, and not in the plan", "Plan again", plan),
+        ("rows_left", "hold a spelling of the plan again", "Plan again", plan),
+        ("rows_given_back", "hold their old spelling again, by a rollback", "Plan again", plan),
+        ("rows_changed_since", "changed by somebody since", "", ""),
+        ("rows_deleted_since", "deleted since", "", ""),
+    ]
+    rows = ((made.found.get(name) or 0, *line) for name, *line in lines)
+    return [
+        {"rows": number, "what": what, "verb": verb, "url": url}
+        for number, what, verb, url in rows
+        if number
+    ]
+
+
+def verification_job(run: Run) -> dict[str, Any] | None:
+    """Return the newest verification that a person asked for, while it is not done; one that
+    failed stays shown.
+    """
+    newest = verification_jobs.newest(run)
+    if newest is None or newest.state == "done":
+        return None
+    at = verification_jobs.progress(newest)
+    return {
+        "job": newest,
+        "at": at,
+        "left": words.duration(at.eta_seconds) if at.eta_seconds is not None else "",
+        "active": newest.state in VerificationJob.ACTIVE,
+    }
+
 
 LEFT = 200  # rows listed of those that a rollback left alone
 QUARANTINED = 20  # rows shown on the run's own page; all of them are one link away
@@ -37,7 +137,15 @@ class RunAdmin(PageAdmin):
     """The executions of plans."""
 
     page_template = "run.html"
-    list_display = ["id", "target", "shown_state", "actor", "created_at", "started_at", "finished_at"]
+    list_display = [
+        "id",
+        "target",
+        "shown_state",
+        "actor",
+        "created_at",
+        "started_at",
+        "finished_at",
+    ]
     list_filter = ["state", "target"]
     search_fields = ["plan__hash__startswith", "actor"]
     list_select_related = ["plan"]
@@ -58,7 +166,11 @@ class RunAdmin(PageAdmin):
         """Add the progress fragment and one address for each operation."""
         wrap = self.admin_site.admin_view
         return [
-            path("<int:run_id>/progress/", never_cache(self.progress_view), name="stageapp_run_progress"),
+            path(
+                "<int:run_id>/progress/",
+                never_cache(self.progress_view),
+                name="stageapp_run_progress",
+            ),
             path("<int:run_id>/left/", wrap(self.left_view), name="stageapp_run_left"),
             path("<int:run_id>/throttle/", wrap(self.throttle_view), name="stageapp_run_throttle"),
             path("<int:run_id>/tune/", wrap(self.tune_view), name="stageapp_run_tune"),
@@ -75,14 +187,15 @@ class RunAdmin(PageAdmin):
             "title": f"Run {row.pk}",
             "standing": standing(request, row.target),
             "moves": row.moves.order_by("-id"),
-            "shards": run_shards.rows(row),
-            **run_proof.context(row, live["proof"]),
+            "shards": shard_rows(row),
+            **proof_context(row, live["proof"]),
             "quarantine": row.quarantine.all()[:QUARANTINED],
             "rollbacks": row.rollbacks.order_by("-round"),
-            "may_tune": row.state not in run_tuning.OVER and request.user.has_perm("stageapp.operate_run"),
-            "may_undo_a_part": run_parts.possible(request, row),
+            "may_tune": row.state not in run_actions.OVER
+            and request.user.has_perm("stageapp.operate_run"),
+            "may_undo_a_part": run_actions.possible(request, row),
             "batches": row.batches.order_by("-id")[:NEWEST],
-            "limit_changes": run_throttle.changes(row),
+            "limit_changes": run_actions.changes(row),
         }
 
     @method_decorator(require_GET)
@@ -97,46 +210,63 @@ class RunAdmin(PageAdmin):
         shown = _live(request, run)
         answer = TemplateResponse(request, "admin/stageapp/run_live.html", shown)
         if not shown["active"]:
-            answer["HX-Refresh"] = "true"  # the run has come to rest: its history is worth a new look
+            answer["HX-Refresh"] = (
+                "true"  # the run has come to rest: its history is worth a new look
+            )
         return answer
 
     @method_decorator(require_GET)
     def left_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """List the rows that a rollback left alone."""
         run = self.found(request, str(run_id))
-        rows = audit.left_behind(run, targets.resolve(run.target), limit=LEFT)
+        rows = log.left_behind(run, targets.resolve(run.target), limit=LEFT)
         title = f"Rows that the rollback of run {run.pk} left alone"
-        return page(request, "run_left.html", opts=self.opts, title=title, run=run, rows=rows, bound=LEFT)
+        return page(
+            request, "run_left.html", opts=self.opts, title=title, run=run, rows=rows, bound=LEFT
+        )
 
     def throttle_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """Confirm, then change the limits that hold the run."""
         run = self.found(request, str(run_id))
         require(request, "operate_run")
         return confirmed(
-            request, partial(throttling.change, run, actor=actor(request)), refusals=NormalizationError,
+            request,
+            partial(limits.change, run, actor=actor(request)),
+            refusals=NormalizationError,
             back=reverse("admin:stageapp_run_change", args=[run.pk]),
             done="The limits count from now on; a worker that waits looks again within a second.",
-            form=run_throttle.LimitsForm(run, request.POST or None), verb="Change the limits",
-            explanation="A run waits while one of these is at its limit or beyond, and goes on by itself.",
-            title=f"Limits of run {run.pk}", opts=self.opts, run=run,
-        )  # fmt: skip
+            form=run_actions.LimitsForm(run, request.POST or None),
+            verb="Change the limits",
+            explanation="A run waits while one of these is at its limit or beyond, and goes on by "
+            "itself.",
+            title=f"Limits of run {run.pk}",
+            opts=self.opts,
+            run=run,
+        )
 
     def tune_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """Confirm, then change how hard the run works."""
         run = self.found(request, str(run_id))
         require(request, "operate_run")
         return confirmed(
-            request, partial(_tune, run, actor(request)), refusals=NormalizationError,
-            back=reverse("admin:stageapp_run_change", args=[run.pk]), done="Tuned; the history of the run has it.",
-            form=run_tuning.TuneForm(run, request.POST or None), verb="Tune", explanation=run_tuning.EXPLANATION,
-            title=f"Tune run {run.pk}", opts=self.opts, run=run,
-        )  # fmt: skip
+            request,
+            partial(_tune, run, actor(request)),
+            refusals=NormalizationError,
+            back=reverse("admin:stageapp_run_change", args=[run.pk]),
+            done="Tuned; the history of the run has it.",
+            form=run_actions.TuneForm(run, request.POST or None),
+            verb="Tune",
+            explanation=run_actions.EXPLANATION,
+            title=f"Tune run {run.pk}",
+            opts=self.opts,
+            run=run,
+        )
 
     def part_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """Choose a part of the run, preview its rollback, and confirm it."""
         run = self.found(request, str(run_id))
         require(request, "rollback_run")
-        return run_parts.part_view(request, run, self.opts)
+        return run_actions.part_view(request, run, self.opts)
 
     def operation_view(self, request: HttpRequest, run_id: int, name: str) -> HttpResponse:
         """Confirm, then carry out one operation."""
@@ -147,12 +277,20 @@ class RunAdmin(PageAdmin):
         require(request, operation.permission)
         back = reverse("admin:stageapp_run_change", args=[run.pk])
         if not operation.allowed(request, run):
-            messages.error(request, f"Run {run.pk} is {run.stands}: it cannot do “{operation.label}” now.")
+            messages.error(
+                request, f"Run {run.pk} is {run.stands}: it cannot do “{operation.label}” now."
+            )
             return HttpResponseRedirect(back)
         perform = partial(_perform, run, operation, actor(request))
         shown = {"title": f"{operation.label}: run {run.pk}", "opts": self.opts, "run": run}
         return confirmed(
-            request, perform, refusals=NormalizationError, back=back, done=operation.done, **operation.words, **shown
+            request,
+            perform,
+            refusals=NormalizationError,
+            back=back,
+            done=operation.done,
+            **operation.words,
+            **shown,
         )
 
 
@@ -172,7 +310,7 @@ def _tune(run: Run, who: str, **wanted: Any) -> None:
 
 
 def _live(request: HttpRequest, run: Run) -> dict[str, Any]:
-    job = run_proof.job(run)
+    job = verification_job(run)
     return {
         "run": run,
         "progress": progress(run),
@@ -182,5 +320,5 @@ def _live(request: HttpRequest, run: Run) -> dict[str, Any]:
         "drain": drain.newest(),
         "operations": offered(request, run),
         "awaits_approval": awaits_approval(run),
-        **run_throttle.context(request, run),
+        **run_actions.throttle_context(request, run),
     }

@@ -1,16 +1,45 @@
-"""What the screens have in common: system-owned tables are read-only, and a page of our own shows one row."""
+"""What the screens have in common: system-owned tables are read-only, and a page of our own
+shows one row.
+"""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils import timezone
 
-from stageapp import fast_copy
-from stageapp.admin.paging import BoundedPaginator
 from stageapp.admin.site import NAMES, site
+from stageapp.mode import fast_copy
+
+# Pages over tables of any size: how many rows there are is never counted beyond a bound.
+
+if TYPE_CHECKING:
+    StockPaginator = Paginator[Any]
+else:
+    StockPaginator = Paginator
+
+BOUND = 10_000  # rows that can be paged through; past them a search or a filter is the way
+
+
+class BoundedPaginator(StockPaginator):
+    """Counts to the bound and stops, so that a page costs the same on ten rows and on ten
+    million.
+    """
+
+    object_list: QuerySet[Any]
+    bound = BOUND
+
+    @cached_property
+    def count(self) -> int:
+        """Return the number of rows, at most `bound`."""
+        return self.object_list.order_by()[: self.bound].count()
+
 
 if TYPE_CHECKING:
     StockAdmin = admin.ModelAdmin[Any]
@@ -37,12 +66,16 @@ def page(request: HttpRequest, template: str, **context: Any) -> TemplateRespons
     """Answer with a page of our own inside the admin's frame."""
     name = name_of(context["opts"]) if "opts" in context else ""
     return TemplateResponse(
-        request, f"admin/stageapp/{template}", {**site.each_context(request), "section": name, **context}
+        request,
+        f"admin/stageapp/{template}",
+        {**site.each_context(request), "section": name, **context},
     )
 
 
 def warn_of_lag(request: HttpRequest) -> None:
-    """Say on the next page, after a change that processes follow, if Redis cannot tell them of it."""
+    """Say on the next page, after a change that processes follow, if Redis cannot tell them of
+    it.
+    """
     if lag := fast_copy.lag_warning():
         messages.warning(request, lag)
 
@@ -53,12 +86,16 @@ def name_of(opts: Any) -> str:
 
 
 class ReadOnlyAdmin(StockAdmin):
-    """A table that belongs to the system: nobody adds, changes or deletes a row here, superusers included."""
+    """A table that belongs to the system: nobody adds, changes or deletes a row here, superusers
+    included.
+    """
 
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # a facet counts the whole table
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """Show the list under the name that it has in the navigation."""
         title = {"title": name_of(self.opts), "subtitle": None}
         return super().changelist_view(request, {**title, **(extra_context or {})})
@@ -91,7 +128,9 @@ class ReadOnlyAdmin(StockAdmin):
 
 
 class BoundedAdmin(ReadOnlyAdmin):
-    """A read-only table of any size: a page of its list costs the same on ten rows and on ten million."""
+    """A read-only table of any size: a page of its list costs the same on ten rows and on ten
+    million.
+    """
 
     paginator = BoundedPaginator
     change_list_template = "admin/stageapp/bounded_list.html"
@@ -116,3 +155,22 @@ class PageAdmin(ReadOnlyAdmin):
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return what the page's template needs."""
         raise NotImplementedError
+
+
+# Files for a spreadsheet: what is downloaded, and how large an upload may be.
+
+
+def download(
+    request: HttpRequest, screen: StockAdmin, name: str, write: Callable[[TextIO], Any]
+) -> HttpResponse:
+    """Answer with a CSV file, for whoever may see the screen that it is a copy of.
+
+    Raises:
+        PermissionDenied: the user may not see it.
+    """
+    if not screen.has_view_permission(request):
+        raise PermissionDenied
+    answer = HttpResponse(content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{name}-{timezone.now():%Y-%m-%d}.csv"'
+    write(cast(TextIO, answer))
+    return answer

@@ -1,23 +1,244 @@
 """Seals: which columns take nothing but stages, which are guarded, and what was done by whom."""
 
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Any
+from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import BadRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from stageapp import conf
+from stageapp.admin.actions import ReasonForm, confirmed
 from stageapp.admin.raw_text import visible
-from stageapp.admin.screens import page, require
-from stageapp.admin.seal_actions import ACTIONS, action_view, offered
-from stageapp.admin.seal_preview import seal_view
+from stageapp.admin.screens import actor, page, require
 from stageapp.admin.site import OwnPage, site
-from stageapp.models.guards import GuardChange
-from stageapp.models.seals import Seal
-from stageapp.normalization import guard, guard_counts, seal_state
-from stageapp.normalization.errors import TargetError
-from stageapp.normalization.seal_preview import DAYS
+from stageapp.models.sealing import GuardChange, Seal
+from stageapp.sealing import guard, guard_counts, seal, state
+from stageapp.sealing.allowed import MOST_ALLOWED
+from stageapp.sealing.guard import GuardState
+from stageapp.sealing.preview import DAYS, Preview, preview
+from stageapp.sealing.state import SealState
+from stageapp.sealing.survey import Held
+from stageapp.targets import lock_wait
+from stageapp.targets.errors import NormalizationError, TargetError
+from stageapp.vocabulary import snapshot
+
+# What a person may do with a target's seal and guard: one table, for buttons and confirm pages.
+
+PAGE = "admin:stageapp_seals"
+PERMISSION = "seal_target"
+
+
+@dataclass(frozen=True)
+class Action:
+    """One button with its confirm page. `possible` tells whether there is anything to do as the
+    target stands.
+    """
+
+    label: str
+    perform: Callable[..., object]
+    possible: Callable[[SealState, GuardState], bool]
+    explanation: str
+    done: str
+    danger: bool = False
+
+
+ACTIONS: dict[str, Action] = {
+    "unseal": Action(
+        "Unseal",
+        seal.unseal,
+        lambda now, guarded: now.state != "open",
+        "The constraint goes, and the column takes every text again. Rows are not changed.",
+        "Unsealed. The column takes every text again.",
+        danger=True,
+    ),
+    "guard_on": Action(
+        "Switch the guard on",
+        guard.switch_on,
+        lambda now, guarded: guarded.state != "on",
+        "From now on PostgreSQL itself turns a known spelling into its stage when somebody "
+        "writes it past the API, and counts it. Unknown values stay as they are written. A "
+        "writer of stages pays for a comparison.",
+        "The guard is on.",
+    ),
+    "guard_off": Action(
+        "Switch the guard off",
+        guard.switch_off,
+        lambda now, guarded: guarded.state != "off",
+        "Spellings are stored as they are written again; under a seal such a write fails. The "
+        "counts stay.",
+        "The guard is off.",
+        danger=True,
+    ),
+}
+
+
+def address(name: str, label: str) -> str:
+    """Return where an action on a target is confirmed."""
+    return f"{reverse(f'{PAGE}_{name}')}?{urlencode({'target': label})}"
+
+
+def offered(request: HttpRequest, now: SealState, guarded: GuardState) -> list[dict[str, object]]:
+    """Return the buttons for this user and this target."""
+    if not request.user.has_perm(f"stageapp.{PERMISSION}"):
+        return []
+    label = now.target
+    verb = "Seal" if now.state == "open" else "Seal again"
+    first: dict[str, object] = {"label": verb, "url": address("seal", label), "danger": False}
+    others: list[dict[str, object]] = [
+        {"label": action.label, "url": address(name, label), "danger": action.danger}
+        for name, action in ACTIONS.items()
+        if action.possible(now, guarded)
+    ]
+    return [first, *others]
+
+
+def standing(request: HttpRequest, label: str) -> dict[str, object] | None:
+    """Return in short how a target stands, for a user who may see it; None of one that is not
+    configured any more.
+    """
+    if label not in conf.targets() or not request.user.has_perm("stageapp.view_seal"):
+        return None
+    turned, _ = guard_counts.totals(label, days=DAYS)
+    return {"seal": state.look(label), "guard": guard.look(label), "turned": turned, "days": DAYS}
+
+
+def target_of(request: HttpRequest) -> str:
+    """Return the target that the address names, the only one if it names none.
+
+    Raises:
+        Http404: it is none of the configured ones, or there are several.
+    """
+    labels = conf.targets()
+    label = request.GET.get("target", labels[0] if len(labels) == 1 else "")
+    if label not in labels:
+        raise Http404("The address names no configured target.")
+    return label
+
+
+def action_view(request: HttpRequest, name: str) -> HttpResponse:
+    """Confirm, then carry out one action."""
+    require(request, PERMISSION)
+    action, label = ACTIONS[name], target_of(request)
+    try:
+        possible = action.possible(state.look(label), guard.look(label))
+    except NormalizationError as refusal:
+        possible = False
+        messages.error(request, str(refusal))
+    if not possible:
+        messages.error(request, f"“{action.label}” is not possible as {label} stands now.")
+        return HttpResponseRedirect(reverse(PAGE))
+    return confirmed(
+        request,
+        partial(action.perform, label, actor=actor(request), how=lock_wait.SHORT),
+        refusals=NormalizationError,
+        back=reverse(PAGE),
+        done=action.done,
+        title=f"{action.label}: {label}",
+        parent="Seals",
+        explanation=action.explanation,
+        verb=action.label,
+        danger=action.danger,
+    )
+
+
+# Seal a target: a look at what would pass and what would fail, then a confirmation with a reason.
+#
+# What may stay is chosen in the address, so that what is confirmed is what was looked at.
+
+SHOWN_KNOWN = 50
+
+
+class SealForm(ReasonForm):
+    """Asks why, and brings back which vocabulary version the user has looked at."""
+
+    expected_version = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+
+
+def seal_view(request: HttpRequest) -> HttpResponse:
+    """Preview, then seal."""
+    require(request, PERMISSION)
+    label, chosen = target_of(request), _chosen(request)
+    form = SealForm(request.POST or None, initial={"expected_version": snapshot.newest_version()})
+    try:
+        if request.method == "POST" and form.is_valid():
+            seal.seal(
+                label, actor=actor(request), how=lock_wait.SHORT, **chosen, **form.cleaned_data
+            )
+            messages.success(request, f"Sealed. {label} takes nothing but what was listed.")
+            return HttpResponseRedirect(reverse(PAGE))
+        found = preview(label, how=lock_wait.SHORT, **chosen)
+    except NormalizationError as refusal:
+        messages.error(request, str(refusal))
+        return HttpResponseRedirect(reverse(PAGE))
+    return page(request, "seal_preview.html", **_context(label, found), form=form)
+
+
+def _chosen(request: HttpRequest) -> dict[str, Any]:
+    """Return what the address says may stay; nothing of it was chosen yet where it does not speak
+    of NULL.
+
+    Raises:
+        BadRequest: a value is no JSON string.
+    """
+    if "null" not in request.GET:
+        return {"allow": None, "nulls": None}
+    try:
+        allow = [json.loads(value) for value in request.GET.getlist("allow")]
+    except ValueError:
+        raise BadRequest("A value in the address is not written as JSON.") from None
+    if not all(isinstance(value, str) for value in allow):
+        raise BadRequest("A value in the address is no text.")
+    return {"allow": allow, "nulls": request.GET["null"] != "refuse"}
+
+
+def _context(label: str, found: Preview) -> dict[str, Any]:
+    return {
+        "title": f"Seal {label}",
+        "parent": "Seals",
+        "back": reverse(PAGE),
+        "label": label,
+        "found": found,
+        "choices": _choices(found),
+        "most": MOST_ALLOWED,
+        "known": [
+            {"one": one, "shown": visible(one.value)} for one in found.survey.known[:SHOWN_KNOWN]
+        ],
+    }
+
+
+def _choices(found: Preview) -> list[dict[str, Any]]:
+    """Return what may be allowed: what is allowed already, then what stands in the column, as
+    far as a list may go.
+    """
+    ticked = [_choice(value, None, ticked=True) for value in found.passing.allowed]
+    held = {
+        one.value: one for one in found.survey.unknown
+    }  # one value of several sources is one choice
+    return [
+        *ticked,
+        *(_choice(value, one, ticked=False) for value, one in list(held.items())[:MOST_ALLOWED]),
+    ]
+
+
+def _choice(value: str, one: Held | None, *, ticked: bool) -> dict[str, Any]:
+    why = "" if one is None else "a retired stage" if one.retired else one.reason
+    return {
+        "value": json.dumps(value),
+        "shown": visible(value),
+        "ticked": ticked,
+        "why": why,
+        "rows": one.rows if one else None,
+    }
+
 
 SHOWN_CAUGHT, SHOWN_STEPS = 10, 30
 
@@ -32,24 +253,32 @@ def seals_view(request: HttpRequest) -> HttpResponse:
 
 def _target(request: HttpRequest, label: str) -> dict[str, Any]:
     try:
-        now, guarded = seal_state.look(label), guard.look(label)
+        now, guarded = state.look(label), guard.look(label)
     except TargetError as problem:
         return {"label": label, "problem": str(problem)}
     turned, failed = guard_counts.totals(label, days=DAYS)
     caught = guard_counts.caught(label, days=DAYS, most=SHOWN_CAUGHT)
     standing = now.seal or now.begun
     return {
-        "label": label, "now": now, "standing": standing, "guard": guarded, "turned": turned, "failed": failed,
+        "label": label,
+        "now": now,
+        "standing": standing,
+        "guard": guarded,
+        "turned": turned,
+        "failed": failed,
         "allowed": [visible(value) for value in standing.allowed] if standing else [],
         "caught": [{"one": one, "shown": visible(one.raw)} for one in caught],
         "actions": offered(request, now, guarded),
-    }  # fmt: skip
+    }
 
 
 def _steps() -> list[dict[str, Any]]:
     """Return the newest steps of seals and switches of guards, newest first."""
     steps: chain[dict[str, Any]] = chain(
-        ({"at": s.created_at, "what": s.get_action_display(), "row": s} for s in Seal.objects.all()[:SHOWN_STEPS]),
+        (
+            {"at": s.created_at, "what": s.get_action_display(), "row": s}
+            for s in Seal.objects.all()[:SHOWN_STEPS]
+        ),
         (
             {"at": c.created_at, "what": f"guard {'on' if c.on else 'off'}", "row": c}
             for c in GuardChange.objects.all()[:SHOWN_STEPS]
@@ -58,9 +287,15 @@ def _steps() -> list[dict[str, Any]]:
     return sorted(steps, key=lambda step: step["at"], reverse=True)[:SHOWN_STEPS]
 
 
-site.pages.append(OwnPage("stageapp/seals/", "stageapp_seals", seals_view, "Normalization", "Seals", "view_seal"))
+site.pages.append(
+    OwnPage("stageapp/seals/", "stageapp_seals", seals_view, "Normalization", "Seals", "view_seal")
+)
 site.pages.append(OwnPage("stageapp/seals/seal/", "stageapp_seals_seal", seal_view))
 site.pages.extend(
-    OwnPage(f"stageapp/seals/{name.replace('_', '-')}/", f"stageapp_seals_{name}", partial(action_view, name=name))
+    OwnPage(
+        f"stageapp/seals/{name.replace('_', '-')}/",
+        f"stageapp_seals_{name}",
+        partial(action_view, name=name),
+    )
     for name in ACTIONS
 )

@@ -9,20 +9,32 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
-from stageapp.admin import dashboard
+from stageapp.admin import home
 
-# Section → model → its name there. A model that is named nowhere stays in the section of its application.
+# Section → model → its name there. A model that is named nowhere stays in the section of its
+# application.
 SECTIONS = {
     "Rollout": {
-        "ModeChange": "Mode", "ModeProposal": "Proposals", "TrafficWindow": "Traffic",
+        "ModeChange": "Mode",
+        "ModeProposal": "Proposals",
+        "TrafficWindow": "Traffic",
         "WebhookDelivery": "Alert deliveries",
     },
     "Vocabulary": {
-        "UnknownEntry": "Unknown values", "Stage": "Stages", "StageAlias": "Aliases", "VocabularyVersion": "Versions",
+        "UnknownEntry": "Unknown values",
+        "Stage": "Stages",
+        "StageAlias": "Aliases",
+        "VocabularyVersion": "Versions",
     },
     "Normalization": {
-        "Plan": "Plans", "PlanEntry": "Planned values", "Run": "Runs", "Batch": "Batches",
-        "Checkpoint": "Checkpoints", "AuditEntry": "Audit log", "QuarantinedRow": "Quarantine", "DriftCheck": "Drift",
+        "Plan": "Plans",
+        "PlanEntry": "Planned values",
+        "Run": "Runs",
+        "Batch": "Batches",
+        "Checkpoint": "Checkpoints",
+        "AuditEntry": "Audit log",
+        "QuarantinedRow": "Quarantine",
+        "DriftCheck": "Drift",
         "TargetWrite": "Writes beside runs",
     },
     "Backups": {"Backup": "Backups", "BackupCheck": "Verdicts", "BackupJob": "Jobs"},
@@ -33,13 +45,15 @@ SECTIONS = {
         "Strategy": "Strategies",
         "AssumptionChange": "Assumptions",
     },
-}  # fmt: skip
+}
 NAMES = {model: name for names in SECTIONS.values() for model, name in names.items()}
 
 
 @dataclass(frozen=True)
 class OwnPage:
-    """A page that belongs to no single table. With a label it stands first in its section, for who may see it."""
+    """A page that belongs to no single table. With a label it stands first in its section, for
+    who may see it.
+    """
 
     address: str
     name: str
@@ -52,7 +66,13 @@ class OwnPage:
     def link(self) -> dict[str, Any]:
         """Return it as Django's list of screens wants it."""
         url = reverse(f"admin:{self.name}")
-        return {"name": self.label, "object_name": self.name, "admin_url": url, "add_url": None, "view_only": True}
+        return {
+            "name": self.label,
+            "object_name": self.name,
+            "admin_url": url,
+            "add_url": None,
+            "view_only": True,
+        }
 
 
 class StageAdminSite(AdminSite):
@@ -71,12 +91,16 @@ class StageAdminSite(AdminSite):
 
     def get_urls(self) -> list[Any]:
         """Add the pages of our own."""
-        ours = [path(page.address, self.admin_view(page.view), name=page.name) for page in self.pages]
+        ours = [
+            path(page.address, self.admin_view(page.view), name=page.name) for page in self.pages
+        ]
         return [*ours, *super().get_urls()]
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
         """Show the dashboard above the screens."""
-        return super().index(request, {**dashboard.panels(request), **(extra_context or {})})
+        return super().index(request, {**home.panels(request), **(extra_context or {})})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return the screens a user may see, by section."""
@@ -97,7 +121,13 @@ def _section_of(page: OwnPage, sections: list[Any]) -> Any:
         if section["name"] == page.section:
             return section
     url = page.link["admin_url"]
-    made = {"name": page.section, "app_label": "stageapp", "app_url": url, "has_module_perms": True, "models": []}
+    made = {
+        "name": page.section,
+        "app_label": "stageapp",
+        "app_url": url,
+        "has_module_perms": True,
+        "models": [],
+    }
     sections.insert(0, made)
     return made
 
@@ -107,7 +137,11 @@ def _sections(app: Any) -> list[Any]:
         return [app]
     models = {model["object_name"]: model for model in app["models"]}
     parts = [
-        {**app, "name": title, "models": [{**models.pop(m), "name": name} for m, name in names.items() if m in models]}
+        {
+            **app,
+            "name": title,
+            "models": [{**models.pop(m), "name": name} for m, name in names.items() if m in models],
+        }
         for title, names in SECTIONS.items()
     ]
     return [part for part in [*parts, {**app, "models": list(models.values())}] if part["models"]]
@@ -117,5 +151,7 @@ site = StageAdminSite()
 
 
 def the_site() -> StageAdminSite:
-    """Return the one site. Django asks for it a second time while this package is being imported."""
+    """Return the one site. Django asks for it a second time while this package is being
+    imported.
+    """
     return site

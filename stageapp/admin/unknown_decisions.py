@@ -1,23 +1,183 @@
-"""Decide unknown values, one or several at once: choose, see what it would change, confirm with a reason."""
+"""Decide unknown values, one or several at once: choose, see what it would change, confirm with
+a reason.
+"""
 
 import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from django import forms
 from django.contrib import messages
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
-from stageapp import vocabulary
-from stageapp.admin.curation import CurationForm, carried_out
 from stageapp.admin.raw_text import first_example, visible
 from stageapp.admin.screens import page, require
-from stageapp.admin.unknown_forms import DECISIONS, ChoiceForm, Decision, offered
-from stageapp.models.unknowns import UnknownEntry
-from stageapp.unknowns.decisions import DecisionRefused, why_not
+from stageapp.admin.vocabulary_versions import CurationForm, carried_out
+from stageapp.models.consumers import ConsumerSighting
+from stageapp.models.unknowns import UnknownCount, UnknownEntry
+from stageapp.models.vocabulary import REASON_CHOICES, Stage
+from stageapp.unknowns import decisions
+from stageapp.unknowns.decisions import DecisionRefused, undo, why_not
 from stageapp.unknowns.preview import preview
-from stageapp.unknowns.queue import TRAFFIC_DAYS, queue
+from stageapp.unknowns.queue import TRAFFIC_DAYS, queue, suggestions
+from stageapp.vocabulary import snapshot
+
+# What the list of the queue shows beside each entry, read for a whole page of it at once.
+
+SHOWN_PLACES = 2
+
+Where = tuple[str, int]  # who or what brought it, and how often
+
+
+class QueueList(ChangeList):
+    """A page of the queue; each entry knows where it was seen and what it may have meant."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the page, then what belongs to its entries, in two more queries."""
+        super().get_results(request)
+        entries: list[Any] = list(self.result_list)
+        found, meanings = where(entries), snapshot.current()
+        for entry in entries:
+            entry.where = found[entry.key]
+            entry.suggested = suggestions(entry, meanings)
+        self.result_list = entries
+
+
+def where(entries: Sequence[UnknownEntry]) -> dict[str, list[Where]]:
+    """Return for each entry's key the consumers, imports and targets it came from, the most
+    frequent first.
+    """
+    found: dict[str, list[Where]] = defaultdict(list)
+    counts = UnknownCount.objects.filter(entry__in=entries).order_by()
+    sent = ConsumerSighting.objects.filter(
+        key__in=[entry.key for entry in entries], outcome="unknown"
+    ).order_by()
+    groups = [
+        counts.values_list("entry__key", "kind", "place", "source").annotate(total=Sum("count")),
+        sent.values_list("key", "consumer").annotate(total=Sum("count")),
+    ]
+    for key, *names, total in (row for group in groups for row in group):
+        found[key].append((" ".join(dict.fromkeys(filter(None, names))), total))
+    for known in found.values():
+        known.sort(key=lambda place: -place[1])
+    return found
+
+
+def sources_of(entries: Sequence[UnknownEntry]) -> list[str]:
+    """Return the consumers and imports whose values these are: an alias may belong to one of
+    them.
+    """
+    keys = [entry.key for entry in entries]
+    consumers = (
+        ConsumerSighting.objects.filter(key__in=keys).values_list("consumer", flat=True).distinct()
+    )
+    counted = (
+        UnknownCount.objects.filter(entry__in=entries)
+        .exclude(source="")
+        .values_list("source", flat=True)
+    )
+    return sorted({*consumers.order_by(), *counted.order_by().distinct()})
+
+
+# What a person may decide about unknown values: one table, from which forms, previews and changes
+# come.
+
+
+class ChoiceForm(forms.Form):
+    """Chooses what to decide; sent by GET, changes nothing."""
+
+    def __init__(self, data: QueryDict | None, entries: Sequence[UnknownEntry]) -> None:
+        """Offer the choices that these entries have."""
+        super().__init__(data, auto_id=f"id_{type(self).__name__}_%s")
+        if "source" in self.fields:
+            everybody = ("", "everybody")
+            offered = [everybody, *((name, f"only {name}") for name in sources_of(entries))]
+            self.fields["source"] = forms.ChoiceField(
+                choices=offered, required=False, label="Holds for"
+            )
+
+
+class MapForm(ChoiceForm):
+    """Chooses a stage."""
+
+    stage = forms.ChoiceField()
+    source = forms.ChoiceField()
+
+    def __init__(self, data: QueryDict | None, entries: Sequence[UnknownEntry]) -> None:
+        """Offer the active stages."""
+        super().__init__(data, entries)
+        stages = Stage.objects.filter(active=True).values_list("slug", "label")
+        self.fields["stage"] = forms.ChoiceField(choices=[("", "choose …"), *stages])
+
+
+class DeclareForm(ChoiceForm):
+    """Chooses why it is no stage."""
+
+    code = forms.ChoiceField(choices=[("", "choose …"), *REASON_CHOICES], label="Because")
+    source = forms.ChoiceField()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One thing to decide. `perform` takes the entries, what the form chose, the actor and the
+    reason.
+    """
+
+    label: str
+    explanation: str
+    form: type[ChoiceForm]
+    perform: Callable[..., Any]
+    button: str
+
+
+DECISIONS: dict[str, Decision] = {
+    "map": Decision(
+        "It means a stage",
+        "Every value that is the same but for formatting means this stage from now on. "
+        "Stored rows change only when a run with a new plan rewrites them.",
+        MapForm,
+        decisions.map_to,
+        "Map",
+    ),
+    "declare": Decision(
+        "It is no stage",
+        "It stays unknown, with this reason in every answer and plan, and leaves the open queue.",
+        DeclareForm,
+        decisions.declare,
+        "Declare",
+    ),
+    "ignore": Decision(
+        "Ignore it",
+        "It stays unknown and is counted on, out of the open queue. The vocabulary does not "
+        "change.",
+        ChoiceForm,
+        decisions.ignore,
+        "Ignore",
+    ),
+    "undo": Decision(
+        "Take the decision back",
+        "The newest decision made here is undone: it means again what it meant before.",
+        ChoiceForm,
+        undo,
+        "Undo",
+    ),
+}
+
+
+def offered(entries: Sequence[UnknownEntry]) -> dict[str, Decision]:
+    """Return what can be decided about these entries: nothing can be undone where nothing was
+    decided.
+    """
+    decided = all(entry.ignored or entry.version_id for entry in entries)
+    return {name: decision for name, decision in DECISIONS.items() if decided or name != "undo"}
+
 
 QUEUE = "admin:stageapp_unknownentry_changelist"
 MOST = 200  # entries of one decision; more of them are a case for the CSV file
@@ -56,7 +216,9 @@ def confirm_view(request: HttpRequest) -> HttpResponse:
 
 
 def chosen(data: QueryDict) -> list[UnknownEntry]:
-    """Return the entries that a request names, the greatest impact first; none if one of them is not there."""
+    """Return the entries that a request names, the greatest impact first; none if one of them is
+    not there.
+    """
     named = set(data.get("entries", "").split(","))
     if len(named) > MOST or not all(_NUMBER.fullmatch(number) for number in named):
         return []
@@ -69,45 +231,70 @@ def numbers(entries: list[UnknownEntry]) -> str:
     return ",".join(str(entry.pk) for entry in entries)
 
 
-def choices(entries: list[UnknownEntry], wrong: tuple[str, ChoiceForm] | None = None) -> list[dict[str, Any]]:
+def choices(
+    entries: list[UnknownEntry], wrong: tuple[str, ChoiceForm] | None = None
+) -> list[dict[str, Any]]:
     """Return the forms to choose by; `wrong` is the one that was not filled in well."""
     forms = {name: decision.form(None, entries) for name, decision in offered(entries).items()}
     forms.update([wrong] if wrong else [])
-    return [{"name": name, "decision": DECISIONS[name], "form": form} for name, form in forms.items()]
+    return [
+        {"name": name, "decision": DECISIONS[name], "form": form} for name, form in forms.items()
+    ]
 
 
 def _nothing(request: HttpRequest) -> HttpResponse:
-    messages.warning(request, "Choose values in the queue first; one that was chosen may be gone by now.")
+    messages.warning(
+        request, "Choose values in the queue first; one that was chosen may be gone by now."
+    )
     return HttpResponseRedirect(reverse(QUEUE))
 
 
 def _carried_out(
-    request: HttpRequest, entries: list[UnknownEntry], decision: Decision, form: ChoiceForm, confirm: CurationForm
+    request: HttpRequest,
+    entries: list[UnknownEntry],
+    decision: Decision,
+    form: ChoiceForm,
+    confirm: CurationForm,
 ) -> bool:
     values = {**form.cleaned_data, **confirm.answers}
     return carried_out(request, decision.perform, DecisionRefused, entries=entries, **values)
 
 
 def _choose(
-    request: HttpRequest, entries: list[UnknownEntry], name: str = "", form: ChoiceForm | None = None
+    request: HttpRequest,
+    entries: list[UnknownEntry],
+    name: str = "",
+    form: ChoiceForm | None = None,
 ) -> HttpResponse:
     wrong = (name, form) if form else None
-    return page(request, "unknown_decide.html", **_frame(entries, "Decide"), choices=choices(entries, wrong))
+    return page(
+        request, "unknown_decide.html", **_frame(entries, "Decide"), choices=choices(entries, wrong)
+    )
 
 
 def _preview(
-    request: HttpRequest, entries: list[UnknownEntry], name: str, form: ChoiceForm, confirm: CurationForm
+    request: HttpRequest,
+    entries: list[UnknownEntry],
+    name: str,
+    form: ChoiceForm,
+    confirm: CurationForm,
 ) -> HttpResponse:
     decision, values = DECISIONS[name], form.cleaned_data
     found = preview(entries, **values)
     others = _decidable(entries, values) if found.refused else []
     context = {
         **_frame(entries, "Preview the decision"),
-        "decision": decision, "name": name, "values": values, "choice": form, "form": confirm, "preview": found,
-        "stage": vocabulary.current().labels.get(values.get("stage", "")),
+        "decision": decision,
+        "name": name,
+        "values": values,
+        "choice": form,
+        "form": confirm,
+        "preview": found,
+        "stage": snapshot.current().labels.get(values.get("stage", "")),
         "held": [(visible(raw), rows) for raw, rows in found.values],
-        "others": others, "others_query": urlencode({"entries": numbers(others), "decision": name, **values}),
-    }  # fmt: skip
+        "others": others,
+        "others_query": urlencode({"entries": numbers(others), "decision": name, **values}),
+    }
     return page(request, "unknown_preview.html", **context)
 
 
@@ -117,7 +304,10 @@ def _decidable(entries: list[UnknownEntry], values: dict[str, str]) -> list[Unkn
 
 def _frame(entries: list[UnknownEntry], title: str) -> dict[str, Any]:
     return {
-        "title": title, "opts": UnknownEntry._meta, "entries": entries, "numbers": numbers(entries),
+        "title": title,
+        "opts": UnknownEntry._meta,
+        "entries": entries,
+        "numbers": numbers(entries),
         "days": TRAFFIC_DAYS,
         "rows": [{"entry": entry, "value": first_example(entry)} for entry in entries],
-    }  # fmt: skip
+    }

@@ -1,29 +1,112 @@
-"""The unknown queue: values that nothing maps yet, the greatest impact first, and what was decided about them."""
+"""The unknown queue: values that nothing maps yet, the greatest impact first, and what was
+decided about them.
+"""
 
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import F, Model, QuerySet
+from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from stageapp import vocabulary
-from stageapp.admin.curation import curates
+from stageapp.admin.home import drifted
 from stageapp.admin.raw_text import first_example, visible_example
-from stageapp.admin.screens import BoundedAdmin, PageAdmin
+from stageapp.admin.screens import BoundedAdmin, PageAdmin, download
 from stageapp.admin.site import site
-from stageapp.admin.spreadsheets import download
-from stageapp.admin.unknown_decisions import MOST, choices, confirm_view, decide_view
-from stageapp.admin.unknown_filters import KINDS, KindFilter, ReasonFilter, StateFilter
-from stageapp.admin.unknown_rows import SHOWN_PLACES, QueueList
-from stageapp.models.unknowns import UnknownEntry
+from stageapp.admin.unknown_decisions import (
+    MOST,
+    SHOWN_PLACES,
+    QueueList,
+    choices,
+    confirm_view,
+    decide_view,
+)
+from stageapp.admin.vocabulary_versions import curates
+from stageapp.models.consumers import ConsumerSighting
+from stageapp.models.proofs import TargetWrite
+from stageapp.models.unknowns import DriftCheck, UnknownCount, UnknownEntry
 from stageapp.models.vocabulary import REASONS, Stage, StageAlias
-from stageapp.text import reduction
-from stageapp.unknowns import files
+from stageapp.unknowns import queue as files
 from stageapp.unknowns.queue import STATES, TRAFFIC_DAYS, places, queue, suggestions
+from stageapp.vocabulary import snapshot, text
+
+# Filters of the unknown queue.
+
+KINDS = {
+    "traffic": "requests",
+    "import": "imports",
+    "table": "stored rows",
+    "bypass": "written past the API",
+}
+
+
+class StateFilter(admin.SimpleListFilter):
+    """The state; what is open, unless something else is asked for."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the states, and all of them."""
+        return [*((state, state) for state in STATES), ("all", "all")]
+
+    def choices(self, changelist: Any) -> Any:
+        """Offer no choice beside these: `open` is what stands without one."""
+        for state, label in self.lookup_choices:
+            query = changelist.get_query_string({self.parameter_name: state})
+            yield {"selected": self.state == state, "query_string": query, "display": label}
+
+    @property
+    def state(self) -> str:
+        """Return the chosen state."""
+        value = self.value()
+        return value if value in (*STATES, "all") else "open"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the entries in the state."""
+        return queryset if self.state == "all" else queryset.filter(Q(("state", self.state)))
+
+
+class ReasonFilter(admin.SimpleListFilter):
+    """Why a value is unknown."""
+
+    title = "reason"
+    parameter_name = "reason"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer every reason, by its short name."""
+        return [(reason, reason.replace("_", " ")) for reason in REASONS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the entries of this reason."""
+        return queryset.filter(reason=self.value()) if self.value() in REASONS else queryset
+
+
+class KindFilter(admin.SimpleListFilter):
+    """Where a value was seen."""
+
+    title = "seen in"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer every kind."""
+        return list(KINDS.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the entries that were seen there."""
+        kind = self.value()
+        if kind == "traffic":
+            sent = ConsumerSighting.objects.filter(key=OuterRef("key"), outcome="unknown")
+            return queryset.filter(Exists(sent))
+        if kind in KINDS:
+            return queryset.filter(
+                Exists(UnknownCount.objects.filter(entry=OuterRef("pk"), kind=kind))
+            )
+        return queryset
+
 
 SHOWN_SPELLINGS = 8
 
@@ -75,9 +158,13 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Look for what is left of the term without its formatting, as keys are."""
-        return super().get_search_results(request, queryset, reduction.reduce(search_term).key or search_term)
+        return super().get_search_results(
+            request, queryset, text.reduce(search_term).key or search_term
+        )
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """Show the queue."""
         return super().changelist_view(request, {"days": TRAFFIC_DAYS})
 
@@ -87,7 +174,9 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
         numbers = list(selected.order_by().values_list("pk", flat=True)[: MOST + 1])
         if len(numbers) > MOST:
             messages.error(
-                request, f"At most {MOST} values at once. For more, export the queue, fill it in, import it."
+                request,
+                f"At most {MOST} values at once. For more, export the queue, fill it in, import "
+                "it.",
             )
             return None
         query = urlencode({"entries": ",".join(map(str, numbers))})
@@ -97,11 +186,13 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
         """Answer with the queue as a file."""
         state = request.GET.get("state", "open")
         wanted = state if state in STATES else None
-        return download(request, self, "unknown-values", lambda file: files.export_queue(file, wanted))
+        return download(
+            request, self, "unknown-values", lambda file: files.export_queue(file, wanted)
+        )
 
     def page_context(self, request: HttpRequest, row: UnknownEntry) -> dict[str, Any]:
         """Return where an entry comes from, what it may have meant, and the forms to decide it."""
-        suggested = suggestions(row, vocabulary.current())
+        suggested = suggestions(row, snapshot.current())
         return {
             "title": "Unknown value",
             "entry": row,
@@ -111,7 +202,9 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
             "kinds": KINDS,
             "days": TRAFFIC_DAYS,
             "places": [(place, KINDS[place.kind]) for place in places(row)],
-            "aliases": StageAlias.objects.filter(key=row.key).select_related("stage") if row.takes_alias else [],
+            "aliases": StageAlias.objects.filter(key=row.key).select_related("stage")
+            if row.takes_alias
+            else [],
             "suggested": [described(stage) for stage in Stage.objects.filter(slug__in=suggested)],
             "choices": choices([row]) if curates(request) else [],
             "numbers": str(row.pk),
@@ -122,7 +215,9 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
         """Return the value as it was first written, and its state where it is not open."""
         shown = format_html('<code class="sn-raw">{}</code>', first_example(entry))
         return (
-            shown if entry.state == "open" else format_html('{} <span class="sn-state">{}</span>', shown, entry.state)
+            shown
+            if entry.state == "open"
+            else format_html('{} <span class="sn-state">{}</span>', shown, entry.state)
         )
 
     @admin.display(description="because it is", ordering="reason")
@@ -164,3 +259,37 @@ def described(stage: Stage) -> dict[str, Any]:
     """Return a stage with some of the spellings that mean it."""
     spellings = stage.aliases.filter(source="").values_list("spelling", flat=True)[:SHOWN_SPELLINGS]
     return {"stage": stage, "spellings": list(spellings)}
+
+
+# Drift: the newest look at each normalized column, and what came back into it.
+
+
+@admin.register(DriftCheck, site=site)
+class DriftCheckAdmin(PageAdmin):
+    """What was written past the API since a run was done."""
+
+    page_template = "drift.html"
+    list_display = [
+        "target",
+        "run",
+        "unknown_rows",
+        "known_rows",
+        "checked_at",
+        "looked_at",
+        "problem",
+    ]
+
+    def page_context(self, request: HttpRequest, row: DriftCheck) -> dict[str, Any]:
+        """Return the values of one look."""
+        return {"title": row.target, "check": row, "values": drifted(row)}
+
+
+@admin.register(TargetWrite, site=site)
+class TargetWriteAdmin(BoundedAdmin):
+    """What changed normalized columns beside their runs: each entry withdraws what was proved
+    before it.
+    """
+
+    list_display = ["created_at", "target", "kind", "rows", "actor", "reason"]
+    list_filter = ["kind", "target"]
+    sortable_by = ()

@@ -1,23 +1,246 @@
-"""Stages and aliases: for curators, with a reason for every change; each change is a vocabulary version."""
+"""Stages and aliases: for curators, with a reason for every change; each change is a vocabulary
+version.
+"""
 
-from typing import Any
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any
 
+from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
+from django.core import signing
 from django.db import IntegrityError, transaction
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.views.decorators.http import require_POST
 
-from stageapp import alias_files, vocabulary
-from stageapp.admin.alias_import import apply_view, import_view
-from stageapp.admin.curation import curates
-from stageapp.admin.screens import StockAdmin, actor
+from stageapp.admin.actions import ReasonForm
+from stageapp.admin.raw_text import visible
+from stageapp.admin.screens import StockAdmin, actor, download, page, require
 from stageapp.admin.site import site
-from stageapp.admin.spreadsheets import download
-from stageapp.admin.vocabulary_forms import AliasForm, CuratedForm
+from stageapp.admin.vocabulary_versions import carried_out, curates
 from stageapp.finance import assumption_store
 from stageapp.models.vocabulary import Stage, StageAlias
+from stageapp.unknowns import alias_files
+from stageapp.unknowns.alias_files import AliasDiff, Change, FileRefused
+from stageapp.vocabulary import snapshot, text
+from stageapp.vocabulary.alias_rules import refusal
+
+# Forms of the vocabulary: every edit says why, and an alias's key comes from its spelling.
+
+if TYPE_CHECKING:
+    ModelForm = forms.ModelForm[Any]
+else:
+    ModelForm = forms.ModelForm
+
+
+class CuratedForm(ModelForm):
+    """Asks why, of every edit."""
+
+    why = forms.CharField(
+        max_length=2000,
+        label="Reason for this change",
+        help_text="Kept with the new vocabulary version, under your name.",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+
+class AliasForm(CuratedForm):
+    """Edits an alias. Its key is what the text rules leave of its spelling."""
+
+    class Meta:
+        model = StageAlias
+        fields = ["spelling", "source", "stage", "reason", "comment"]
+        widgets = {
+            "spelling": forms.TextInput(attrs={"class": "vTextField"}),
+            "comment": forms.Textarea(attrs={"rows": 2}),
+        }
+        help_texts = {
+            "stage": "The one stage it means; or leave it empty and say below why it is none.",
+            "source": "Empty: holds everywhere. Or the one consumer or import it holds for.",
+        }
+
+    def clean_spelling(self) -> str:
+        """Refuse a spelling that no alias could ever be found by."""
+        spelling: str = self.cleaned_data["spelling"]
+        if why_not := refusal(spelling, names_stage=bool(self.data.get("stage"))):
+            raise forms.ValidationError(f"No alias may claim this spelling: {why_not}.")
+        self.instance.key = text.reduce(spelling).key
+        return spelling
+
+    def clean(self) -> dict[str, Any]:
+        """Hold that an alias means a stage or has a reason, and that nothing else claims its
+        key.
+        """
+        values = super().clean() or self.cleaned_data
+        if bool(values.get("stage")) == bool(values.get("reason")):
+            self.add_error("stage", "Choose a stage, or a reason why it is none: one of the two.")
+        if (other := self._claimed(values)) is not None:
+            self.add_error(
+                "spelling",
+                f"“{other.spelling}” is the same but for formatting, and is there already: "
+                f"{other}.",
+            )
+        return values
+
+    def _claimed(self, values: dict[str, Any]) -> StageAlias | None:
+        same = StageAlias.objects.filter(source=values.get("source", ""), key=self.instance.key)
+        return (
+            same.exclude(pk=self.instance.pk).select_related("stage").first()
+            if self.instance.key
+            else None
+        )
+
+
+# Import aliases from CSV: upload, see the difference, confirm it with a reason.
+#
+# The page with the difference carries it along, signed for the one who made it. What is confirmed
+# is therefore what was shown, whatever became of the file; a vocabulary that changed in between is
+# a conflict.
+
+LIST = "admin:stageapp_stagealias_changelist"
+SHOWN = 300  # changes and refused lines of one page
+VALID_SECONDS = 86_400
+_BESIDES = 32_768  # bytes of the confirming request that are not the difference
+
+
+class UploadForm(forms.Form):
+    """Takes a file; what it would do is shown, and nothing changes."""
+
+    file = forms.FileField(label="CSV file", allow_empty_file=True)
+    encoding = forms.ChoiceField(
+        choices=[(name, name) for name in ("utf-8", "utf-16", "cp1252", "latin-1")]
+    )
+    remove_missing = forms.BooleanField(
+        required=False,
+        label="Remove aliases that the file does not name",
+        help_text="For a file that is the whole list.",
+    )
+
+    def __init__(self, request: HttpRequest) -> None:
+        """Say how large a file may be; a larger one is dropped unread and seems not to be there."""
+        sent = request.method == "POST"
+        super().__init__(request.POST if sent else None, request.FILES if sent else None)
+        limit = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
+        self.fields["file"].help_text = f"At most {filesizeformat(limit)}."
+        if int(request.META.get("CONTENT_LENGTH") or 0) > limit:
+            self.fields["file"].error_messages["required"] = (
+                f"The file is larger than {filesizeformat(limit)}. Split it, or import it from "
+                "the terminal: python manage.py vocabulary import FILE"
+            )
+
+
+def import_view(request: HttpRequest) -> HttpResponse:
+    """Take a file and show what importing it would change."""
+    require(request, "curate_vocabulary")
+    form = UploadForm(request)
+    if request.method != "POST" or not form.is_valid():
+        return _ask(request, form)
+    values, version = form.cleaned_data, snapshot.newest_version()
+    try:
+        diff = alias_files.compare(
+            values["file"].file,
+            encoding=values["encoding"],
+            remove_missing=values["remove_missing"],
+        )
+        return _show(
+            request, diff, "" if diff.refused else _sealed(request, diff, version), ReasonForm()
+        )
+    except FileRefused as refusal:
+        form.add_error("file", str(refusal))
+        return _ask(request, form)
+
+
+@require_POST
+def apply_view(request: HttpRequest) -> HttpResponse:
+    """Make the difference that was shown one vocabulary version."""
+    require(request, "curate_vocabulary")
+    seal = request.POST.get("seal", "")
+    try:
+        diff, version = _opened(request, seal)
+    except signing.BadSignature:
+        messages.error(
+            request, "This difference is not yours, or older than a day. Upload the file again."
+        )
+        return HttpResponseRedirect(reverse("admin:stageapp_stagealias_import"))
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        return _show(request, diff, seal, form)
+    reason = form.cleaned_data["reason"]
+    done = carried_out(
+        request, alias_files.apply, FileRefused, seen=version, reason=reason, diff=diff
+    )
+    return HttpResponseRedirect(reverse(LIST if done else "admin:stageapp_stagealias_import"))
+
+
+def _sealed(request: HttpRequest, diff: AliasDiff, version: int) -> str:
+    content = [
+        version,
+        diff.unchanged,
+        diff.undecided,
+        [astuple(change) for change in diff.changes],
+    ]
+    seal = signing.dumps(content, salt=_salt(request), compress=True)
+    if len(seal) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE - _BESIDES:
+        raise FileRefused(
+            f"{len(diff.changes):,} changes are too many for one page. Split the file, or import "
+            "it from the terminal: python manage.py vocabulary import FILE"
+        )
+    return seal
+
+
+def _opened(request: HttpRequest, seal: str) -> tuple[AliasDiff, int]:
+    version, unchanged, undecided, rows = signing.loads(
+        seal, salt=_salt(request), max_age=VALID_SECONDS
+    )
+    diff = AliasDiff(unchanged=unchanged, undecided=undecided)
+    for row in rows:
+        change = Change(*row)
+        _list_of(diff, change).append(change)
+    return diff, version
+
+
+def _list_of(diff: AliasDiff, change: Change) -> list[Change]:
+    if change.new is None:
+        return diff.removed
+    return diff.added if change.old is None else diff.changed
+
+
+def _salt(request: HttpRequest) -> str:
+    return f"stageapp.alias_import:{request.user.pk}"
+
+
+def _ask(request: HttpRequest, form: UploadForm) -> HttpResponse:
+    return page(
+        request, "alias_import.html", title="Import aliases", opts=StageAlias._meta, form=form
+    )
+
+
+def _show(request: HttpRequest, diff: AliasDiff, seal: str, form: ReasonForm) -> HttpResponse:
+    kinds = [
+        ("added", "+", diff.added),
+        ("changed", "~", diff.changed),
+        ("removed", "−", diff.removed),
+    ]
+    lines: list[dict[str, Any]] = [
+        {"kind": kind, "sign": sign, "change": change, "spelling": visible(change.spelling)}
+        for kind, sign, changes in kinds
+        for change in changes
+    ]
+    context = {
+        "title": "Import aliases",
+        "opts": StageAlias._meta,
+        "diff": diff,
+        "seal": seal,
+        "form": form,
+        "lines": lines[:SHOWN],
+        "lines_total": len(lines),
+        "refused": diff.refused[:SHOWN],
+    }
+    return page(request, "alias_diff.html", **context)
 
 
 class CuratedAdmin(StockAdmin):
@@ -53,12 +276,15 @@ class CuratedAdmin(StockAdmin):
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except IntegrityError:
-            messages.error(request, "Somebody else changed the same entry just now. Look again, and decide again.")
+            messages.error(
+                request,
+                "Somebody else changed the same entry just now. Look again, and decide again.",
+            )
             return HttpResponseRedirect(request.path)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save as a new vocabulary version."""
-        with vocabulary.change(actor=actor(request), reason=form.cleaned_data["why"]):
+        with snapshot.change(actor=actor(request), reason=form.cleaned_data["why"]):
             obj.save()
 
     def delete_view(
@@ -73,7 +299,7 @@ class CuratedAdmin(StockAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Delete as a new vocabulary version."""
-        with vocabulary.change(actor=actor(request), reason=request.POST["why"]):
+        with snapshot.change(actor=actor(request), reason=request.POST["why"]):
             obj.delete()
 
 

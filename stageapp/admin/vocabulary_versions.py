@@ -1,19 +1,102 @@
 """Vocabulary versions: who changed what, and why; how it was, and how to bring it back."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
-from stageapp import vocabulary, vocabulary_versions
-from stageapp.admin.curation import CurationForm, carried_out, curates
-from stageapp.admin.screens import PageAdmin, page, require
+from stageapp.admin.actions import ReasonForm
+from stageapp.admin.screens import PageAdmin, actor, page, require
 from stageapp.admin.site import site
 from stageapp.models.vocabulary import VocabularyVersion
+from stageapp.vocabulary import snapshot, versions
+
+# Confirmed changes of the vocabulary: with a reason, on the version that was previewed, told with
+# the new one.
+
+
+def curates(request: HttpRequest) -> bool:
+    """Tell whether this user may change the vocabulary."""
+    return request.user.has_perm("stageapp.curate_vocabulary")
+
+
+class CurationForm(ReasonForm):
+    """Asks why, and brings back which version the user had looked at."""
+
+    expected_version = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+
+    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
+        """Begin with the version that is the newest now."""
+        super().__init__(data, initial={"expected_version": snapshot.newest_version()})
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """Return what `carried_out` wants to know."""
+        return {
+            "seen": self.cleaned_data["expected_version"],
+            "reason": self.cleaned_data["reason"],
+        }
+
+    @classmethod
+    def again(cls, asked: "CurationForm") -> "CurationForm":
+        """Return the form for another look: the same reason, on the version that is the newest
+        now.
+        """
+        return cls(
+            {"reason": asked.data.get("reason", ""), "expected_version": snapshot.newest_version()}
+        )
+
+
+def carried_out(
+    request: HttpRequest,
+    perform: Callable[..., Any],
+    refusal: type[Exception],
+    *,
+    seen: int,
+    reason: str,
+    **values: Any,
+) -> bool:
+    """Perform a change that was previewed and confirmed; tell what came of it, and return whether
+    it was done.
+
+    `perform` takes the values, the actor and the reason, and returns the new vocabulary version, if
+    it made one; `refusal` is its named error, whose text is shown to the user. `seen` is the
+    version of the preview.
+    """
+    try:
+        with snapshot.unchanged_since(seen):
+            made = perform(**values, actor=actor(request), reason=reason)
+    except (snapshot.ChangedMeanwhile, refusal) as why_not:
+        messages.error(request, str(why_not))
+        return False
+    _tell(request, made if isinstance(made, VocabularyVersion) else None)
+    return True
+
+
+def _tell(request: HttpRequest, version: VocabularyVersion | None) -> None:
+    if version is None:
+        messages.success(request, "Done. The vocabulary is as it was.")
+        return
+    shown = reverse("admin:stageapp_vocabularyversion_change", args=[version.pk])
+    told = format_html(
+        'Done: <a href="{}">vocabulary version {}</a>. Stored rows are as they were.',
+        shown,
+        version.pk,
+    )
+    if request.user.has_perm("stageapp.plan_run"):
+        make = reverse("admin:stageapp_plan_make")
+        told = format_html(
+            '{} <a href="{}">Make a plan</a> to see what a run would change now.', told, make
+        )
+    messages.success(request, told)
+
 
 SHOWN = 500  # entries of one page
 SIGNS = {"added": "+", "removed": "−", "changed": "~"}
@@ -40,14 +123,23 @@ class VocabularyVersionAdmin(PageAdmin):
 
     @method_decorator(require_GET)
     def vocabulary_view(self, request: HttpRequest, number: int) -> HttpResponse:
-        """Show stages and aliases as they were; `q` looks for a part of a spelling, a key or a source."""
+        """Show stages and aliases as they were; `q` looks for a part of a spelling, a key or a
+        source.
+        """
         version = self.found(request, str(number))
         term = request.GET.get("q", "").strip()
-        aliases = [alias for alias in version.snapshot.get("aliases", []) if _holds(alias, term.lower())]
+        aliases = [
+            alias for alias in version.snapshot.get("aliases", []) if _holds(alias, term.lower())
+        ]
         context = {
-            "title": f"The vocabulary of version {number}", "opts": self.opts, "version": version, "term": term,
-            "stages": version.snapshot.get("stages", []), "aliases": aliases[:SHOWN], "aliases_total": len(aliases),
-        }  # fmt: skip
+            "title": f"The vocabulary of version {number}",
+            "opts": self.opts,
+            "version": version,
+            "term": term,
+            "stages": version.snapshot.get("stages", []),
+            "aliases": aliases[:SHOWN],
+            "aliases_total": len(aliases),
+        }
         return page(request, "vocabulary_then.html", **context)
 
     @method_decorator(require_GET)
@@ -61,19 +153,26 @@ class VocabularyVersionAdmin(PageAdmin):
         require(request, "curate_vocabulary")
         version = self.found(request, str(number))
         form = CurationForm(request.POST)
-        refusal = vocabulary_versions.NoSuchVersion
+        refusal = versions.NoSuchVersion
         if form.is_valid() and carried_out(
-            request, vocabulary_versions.restore, refusal, number=number, **form.answers
+            request, versions.restore, refusal, number=number, **form.answers
         ):
             return HttpResponseRedirect(reverse("admin:stageapp_vocabularyversion_changelist"))
         return self._compared(request, version, CurationForm.again(form))
 
-    def _compared(self, request: HttpRequest, version: VocabularyVersion, form: CurationForm) -> HttpResponse:
-        found = lines(vocabulary_versions.difference_from_now(version.number))
+    def _compared(
+        self, request: HttpRequest, version: VocabularyVersion, form: CurationForm
+    ) -> HttpResponse:
+        found = lines(versions.difference_from_now(version.number))
         context = {
-            "title": f"Version {version.number} and today", "opts": self.opts, "version": version, "form": form,
-            "lines": found[:SHOWN], "lines_total": len(found), "curates": curates(request),
-        }  # fmt: skip
+            "title": f"Version {version.number} and today",
+            "opts": self.opts,
+            "version": version,
+            "form": form,
+            "lines": found[:SHOWN],
+            "lines_total": len(found),
+            "curates": curates(request),
+        }
         return page(request, "vocabulary_compare.html", **context)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[VocabularyVersion]:
@@ -92,24 +191,37 @@ class VocabularyVersionAdmin(PageAdmin):
         """Return the version and its diff, line by line."""
         found = lines(row.diff)
         return {
-            "title": f"Vocabulary version {row.number}", "version": row, "lines": found[:SHOWN],
-            "lines_total": len(found), "newest": row.number == vocabulary.newest_version(),
-        }  # fmt: skip
+            "title": f"Vocabulary version {row.number}",
+            "version": row,
+            "lines": found[:SHOWN],
+            "lines_total": len(found),
+            "newest": row.number == snapshot.newest_version(),
+        }
 
 
 def _holds(alias: dict[str, Any], term: str) -> bool:
-    return any(term in str(alias[name]).lower() for name in ("spelling", "key", "source", "stage__slug", "reason"))
+    return any(
+        term in str(alias[name]).lower()
+        for name in ("spelling", "key", "source", "stage__slug", "reason")
+    )
 
 
 def lines(diff: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a stored diff as lines: sign, part, name, and what it was and is."""
-    return [_line(part, kind, row) for part in diff for kind in SIGNS for row in diff[part].get(kind, [])]
+    return [
+        _line(part, kind, row)
+        for part in diff
+        for kind in SIGNS
+        for row in diff[part].get(kind, [])
+    ]
 
 
 def _line(part: str, kind: str, row: dict[str, Any]) -> dict[str, Any]:
     old = row["old"] if kind == "changed" else row if kind == "removed" else {}
     new = row["new"] if kind == "changed" else row if kind == "added" else {}
-    names = [name for name in sorted(new or old) if old.get(name) != new.get(name) or kind != "changed"]
+    names = [
+        name for name in sorted(new or old) if old.get(name) != new.get(name) or kind != "changed"
+    ]
     shown = new or old
     return {
         "sign": SIGNS[kind],

@@ -1,4 +1,6 @@
-"""POST /api/allocations: plan initial cheques and follow-on reserves by stage, exact to the cent."""
+"""POST /api/allocations: plan initial cheques and follow-on reserves by stage, exact to the
+cent.
+"""
 
 from decimal import Decimal
 from typing import Any
@@ -56,7 +58,10 @@ def represent(plan: ReservePlan, reserve_ratio: Decimal) -> dict[str, Any]:
         "fund_size": _money(plan.total),
         "reserve_ratio": json_number(reserve_ratio),
         "stages": [
-            {"stage": stage, **{name: _money(getattr(part, name)) for name in ("initial", "need", "reserve")}}
+            {
+                "stage": stage,
+                **{name: _money(getattr(part, name)) for name in ("initial", "need", "reserve")},
+            }
             for stage, part in plan.stages.items()
         ],
         "surplus": _money(plan.surplus),

@@ -20,7 +20,9 @@ _REFUSED = "The token is unknown, expired or revoked. Ask the operators for a ne
 
 
 class ConsumerTokenAuthentication(BaseAuthentication):
-    """`Authorization: Token …`; only the SHA-256 of a token is stored, so that is what is looked up."""
+    """`Authorization: Token …`; only the SHA-256 of a token is stored, so that is what is looked
+    up.
+    """
 
     def authenticate(self, request: Request) -> tuple[Consumer, None] | None:
         """Return the consumer, or None when the caller brings no token at all.
@@ -46,7 +48,8 @@ class ConsumerTokenAuthentication(BaseAuthentication):
 
 
 class HasScope(BasePermission):
-    """Permits a method for which the view declares a scope that the caller has; declares none, permits none.
+    """Permits a method for which the view declares a scope that the caller has; declares none,
+    permits none.
 
     A session has the scope read, and as staff also write and ops.
     """
@@ -55,7 +58,9 @@ class HasScope(BasePermission):
         """Tell whether the caller may use this method of the view."""
         if request.method not in view.allowed_methods:
             return True  # 405 follows
-        scope = getattr(view, "scopes", {}).get("GET" if request.method == "HEAD" else request.method)
+        scope = getattr(view, "scopes", {}).get(
+            "GET" if request.method == "HEAD" else request.method
+        )
         return scope is not None and scope in scopes_of(request)
 
 
@@ -70,7 +75,9 @@ def scopes_of(request: Request) -> set[str]:
 
 
 def caller_of(request: Request) -> str:
-    """Return the caller's name: it is the source of what it sends, and decides its bucket in a canary."""
+    """Return the caller's name: it is the source of what it sends, and decides its bucket in a
+    canary.
+    """
     user: object = request.user
     return user.name if isinstance(user, Consumer) else f"session:{request.user.get_username()}"
 

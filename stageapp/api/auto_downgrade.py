@@ -1,4 +1,6 @@
-"""POST /_ops/stage-validation/auto-downgrade: an alert takes `enforce` back. The body's signature is the credential."""
+"""POST /_ops/stage-validation/auto-downgrade: an alert takes `enforce` back. The body's
+signature is the credential.
+"""
 
 from typing import Any, NoReturn
 
@@ -6,10 +8,10 @@ from django.db import Error
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from stageapp import network
 from stageapp.api.endpoint import Endpoint
 from stageapp.api.errors import Problem, Unavailable
-from stageapp.modes import ModeError
+from stageapp.infrastructure import network
+from stageapp.mode.store import ModeError
 from stageapp.webhook import deliveries
 from stageapp.webhook.authenticators import NotVerified, Sent
 from stageapp.webhook.notification import Unreadable
@@ -19,7 +21,10 @@ class NotBelieved(Problem):
     """The delivery proves not who sent it, or when."""
 
     status_code, default_code, title = 401, "delivery_not_believed", "The delivery is not believed"
-    default_detail = "Sign the raw body, freshly, with a secret that both sides have. The log says what was wrong."
+    default_detail = (
+        "Sign the raw body, freshly, with a secret that both sides have. The log says what "
+        "was wrong."
+    )
 
     def headers(self) -> dict[str, str]:
         """Return the challenge that a 401 has to have (RFC 9110)."""
@@ -29,26 +34,36 @@ class NotBelieved(Problem):
 class NoNotification(Problem):
     """The body is no notification of Alertmanager's."""
 
-    status_code, default_code, title = 400, "no_notification", "This is no notification of Alertmanager's"
+    status_code, default_code, title = (
+        400,
+        "no_notification",
+        "This is no notification of Alertmanager's",
+    )
 
 
 class AutoDowngrade(Endpoint):
     """Where alerts arrive."""
 
     scopes = {"POST": ""}
-    credentials = ({"webhookSignature": []}, {"alertmanagerSignature": []}, {"alertmanagerBearer": []})
+    credentials = (
+        {"webhookSignature": []},
+        {"alertmanagerSignature": []},
+        {"alertmanagerBearer": []},
+    )
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
 
     def perform_authentication(self, request: Request) -> None:
         """Leave it to the signature of the body, and throttle nobody.
 
-        An alert has to get in, whoever else calls from its address; and Alertmanager does not come again soon after
-        a 429.
+        An alert has to get in, whoever else calls from its address; and Alertmanager does not come
+        again soon after a 429.
         """
 
     def post(self, request: Request) -> Response:
-        """Take `enforce` back if an alert with the label `action="downgrade"` fires; it never raises the mode."""
+        """Take `enforce` back if an alert with the label `action="downgrade"` fires; it never
+        raises the mode.
+        """
         raw = request._request
         headers = {name.lower(): value for name, value in raw.headers.items()}
         sent = Sent(headers, raw.body, network.client_address(raw.META))
@@ -66,5 +81,7 @@ class AutoDowngrade(Endpoint):
 
 def _away(error: Exception) -> NoReturn:
     """Answer what Alertmanager repeats soon; raises Unavailable."""
-    detail = "The database does not answer; send it again." if isinstance(error, Error) else str(error)
+    detail = (
+        "The database does not answer; send it again." if isinstance(error, Error) else str(error)
+    )
     raise Unavailable(detail) from error

@@ -10,15 +10,19 @@ from rest_framework.pagination import PageNumberPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from stageapp import vocabulary
 from stageapp.api.distribution import MAX_STAGE_LENGTH
 from stageapp.api.endpoint import Endpoint
 from stageapp.api.fields import TextField
-from stageapp.api.queries import PageQuery
+from stageapp.api.parsing import PageQuery
 from stageapp.models.portfolio import Fund, PortfolioCompany
-from stageapp.vocabulary import Meaning
+from stageapp.vocabulary import snapshot
+from stageapp.vocabulary.snapshot import Meaning
 
-ORDERINGS = [f"{sign}{name}" for name in ("id", "name", "stage", "sector", "updated_at") for sign in ("", "-")]
+ORDERINGS = [
+    f"{sign}{name}"
+    for name in ("id", "name", "stage", "sector", "updated_at")
+    for sign in ("", "-")
+]
 MAX_STAGES = 20
 
 
@@ -26,7 +30,9 @@ class CompaniesQuery(PageQuery):
     """The query string; `stage` may be given several times and then means any of them."""
 
     stage = serializers.ListField(
-        child=TextField(max_length=MAX_STAGE_LENGTH, allow_blank=True), max_length=MAX_STAGES, required=False
+        child=TextField(max_length=MAX_STAGE_LENGTH, allow_blank=True),
+        max_length=MAX_STAGES,
+        required=False,
     )
     sector = TextField(max_length=200, required=False)
     q = TextField(max_length=200, required=False)
@@ -46,14 +52,18 @@ class Companies(Endpoint):
         companies = filtered(get_object_or_404(Fund, pk=pk).companies.all(), self.query)
         if asked := self.query.get("stage"):
             met = self.judge([("?stage", raw) for raw in asked])
-            companies = companies.filter(stage__in=spellings(companies, asked, met.decision.meanings))
+            companies = companies.filter(
+                stage__in=spellings(companies, asked, met.decision.meanings)
+            )
         pages = PageNumberPagination()
         found = pages.paginate_queryset(companies, request, view=self) or []
         page = pages.get_paginated_response([represent(company) for company in found])
         return self.answer(dict(page.data))
 
 
-def filtered(companies: QuerySet[PortfolioCompany], query: Mapping[str, Any]) -> QuerySet[PortfolioCompany]:
+def filtered(
+    companies: QuerySet[PortfolioCompany], query: Mapping[str, Any]
+) -> QuerySet[PortfolioCompany]:
     """Return the companies by sector and text, in the order asked for; equal ones by id."""
     if "sector" in query:
         companies = companies.filter(sector__iexact=query["sector"])
@@ -62,15 +72,20 @@ def filtered(companies: QuerySet[PortfolioCompany], query: Mapping[str, Any]) ->
     return companies.order_by(query["ordering"], "id")
 
 
-def spellings(companies: QuerySet[PortfolioCompany], asked: Sequence[str], meanings: Sequence[Meaning]) -> list[str]:
-    """Return the stored spellings that mean one of the asked stages; an unknown value stands for itself.
+def spellings(
+    companies: QuerySet[PortfolioCompany], asked: Sequence[str], meanings: Sequence[Meaning]
+) -> list[str]:
+    """Return the stored spellings that mean one of the asked stages; an unknown value stands for
+    itself.
 
     The stored spellings are asked, not the aliases: a spelling may also be understood by a rule.
     """
     wanted = {meaning.stage for meaning in meanings if meaning.stage is not None}
     stored = companies.order_by().values_list("stage", flat=True).distinct()
-    known = [raw for raw in stored if vocabulary.normalize(raw).stage in wanted]
-    return known + [raw for raw, meaning in zip(asked, meanings, strict=True) if meaning.stage is None]
+    known = [raw for raw in stored if snapshot.normalize(raw).stage in wanted]
+    return known + [
+        raw for raw, meaning in zip(asked, meanings, strict=True) if meaning.stage is None
+    ]
 
 
 def represent(company: PortfolioCompany) -> dict[str, Any]:
@@ -79,7 +94,7 @@ def represent(company: PortfolioCompany) -> dict[str, Any]:
         "id": company.pk,
         "name": company.name,
         "stage": company.stage,
-        "canonical_stage": vocabulary.normalize(company.stage).stage,
+        "canonical_stage": snapshot.normalize(company.stage).stage,
         "sector": company.sector,
         "updated_at": company.updated_at,
     }

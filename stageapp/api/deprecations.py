@@ -6,12 +6,13 @@ from django.db.models import F
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from stageapp import modes, vocabulary
 from stageapp.api import validation
 from stageapp.api.authentication import caller_of
 from stageapp.api.endpoint import Endpoint
-from stageapp.consumer_audit.callers import DAYS, SentValue, sent_values
+from stageapp.consumers.audit.callers import DAYS, SentValue, sent_values
+from stageapp.mode import store
 from stageapp.models.vocabulary import StageAlias
+from stageapp.vocabulary import snapshot
 
 
 class Deprecations(Endpoint):
@@ -20,14 +21,16 @@ class Deprecations(Endpoint):
     scopes = {"GET": "read"}
 
     def get(self, request: Request) -> Response:
-        """Return the mode, its dates, and every spelling that is understood but is not the stage itself.
+        """Return the mode, its dates, and every spelling that is understood but is not the stage
+        itself.
 
         `until` is the day from which unknown stages are refused to this caller, as in the header
-        Sunset. Retired spellings are understood in every mode, so no day ends them.
-        Other spellings that the text rules reduce to one of these (case, blanks, hyphens) are retired too.
-        `you_sent` is what the caller itself sent of late that is not a stage; a request takes a few seconds to get in.
+        Sunset. Retired spellings are understood in every mode, so no day ends them. Other spellings
+        that the text rules reduce to one of these (case, blanks, hyphens) are retired too.
+        `you_sent` is what the caller itself sent of late that is not a stage; a request takes a few
+        seconds to get in.
         """
-        state, caller = modes.current(), caller_of(request)
+        state, caller = store.current(), caller_of(request)
         mode = validation.effective(caller)
         return Response(
             {
@@ -36,7 +39,7 @@ class Deprecations(Endpoint):
                 "effective_mode": mode,
                 "since": state.since,
                 "until": validation.until(state, mode),
-                "valid_stages": list(vocabulary.current().labels),
+                "valid_stages": list(snapshot.current().labels),
                 "retired": retired(caller),
                 "you_sent": you_sent(caller),
             }
@@ -45,27 +48,37 @@ class Deprecations(Endpoint):
 
 def retired(source: str) -> list[dict[str, str]]:
     """Return the labels, and the aliases that hold for everybody or for this source."""
-    found = {label: slug for slug, label in vocabulary.current().labels.items() if label != slug}
+    found = {label: slug for slug, label in snapshot.current().labels.items() if label != slug}
     aliases = StageAlias.objects.filter(stage__active=True, source__in=["", source])
-    aliases = aliases.exclude(spelling=F("stage__slug")).order_by("stage__rank", "source", "spelling")
+    aliases = aliases.exclude(spelling=F("stage__slug")).order_by(
+        "stage__rank", "source", "spelling"
+    )
     found |= dict(aliases.values_list("spelling", "stage__slug"))
     return [{"spelling": spelling, "send": stage} for spelling, stage in found.items()]
 
 
 def you_sent(caller: str) -> dict[str, Any]:
-    """Return what the caller sent in the last days that is not canonical: what to send instead, or why it is unknown.
+    """Return what the caller sent in the last days that is not canonical: what to send instead, or
+    why it is unknown.
 
-    A value is what the text rules leave of it, so that one entry stands for all ways of writing it. No other
-    caller's spellings are in it.
+    A value is what the text rules leave of it, so that one entry stands for all ways of writing it.
+    No other caller's spellings are in it.
     """
     sent = [value for _, value in sent_values(days=DAYS, names=[caller])]
     return {
         "days": DAYS,
         "retired": [
-            {"value": value.value, "send": value.send, **_uses(value)} for value in sent if value.send is not None
+            {"value": value.value, "send": value.send, **_uses(value)}
+            for value in sent
+            if value.send is not None
         ],
         "unknown": [
-            {"value": value.value, "reason": value.reason, "suggestions": value.suggestions, **_uses(value)}
+            {
+                "value": value.value,
+                "reason": value.reason,
+                "suggestions": value.suggestions,
+                **_uses(value),
+            }
             for value in sent
             if value.send is None
         ],

@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from stageapp.api.pointers import escape
+from stageapp.api.errors import escape
 from stageapp.finance.weights import Shares, WeightsError, checked, share_out
-from stageapp.vocabulary import Meaning
+from stageapp.vocabulary.snapshot import Meaning
 
 MAX_ENTRIES = 200
 MAX_STAGE_LENGTH = 256
@@ -30,7 +30,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Distribution:
-    """A distribution whose structure and weights are good; what its stages mean is not asked yet."""
+    """A distribution whose structure and weights are good; what its stages mean is not asked
+    yet.
+    """
 
     entries: tuple[Entry, ...]
 
@@ -70,7 +72,9 @@ class DistributionField(serializers.Field[Distribution, Any, Any, Any]):
             self._refuse("shape")
         if len(data) > MAX_ENTRIES:
             self._refuse("too_many")
-        distribution = Distribution(tuple(self._listed(data) if isinstance(data, list) else self._keyed(data)))
+        distribution = Distribution(
+            tuple(self._listed(data) if isinstance(data, list) else self._keyed(data))
+        )
         try:
             distribution.check_weights()
         except WeightsError as error:

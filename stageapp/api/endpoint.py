@@ -1,4 +1,6 @@
-"""The base of every resource: scopes, the one validation step, and its counts, so that none can forget them."""
+"""The base of every resource: scopes, the one validation step, and its counts, so that none can
+forget them.
+"""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -10,12 +12,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from stageapp import contacts, events, metrics, sightings, traffic
-from stageapp.api import throttles, unknown_log, validation
+from stageapp.api import throttles
+from stageapp.api import validation as unknown_log
 from stageapp.api.authentication import caller_of
 from stageapp.api.errors import LengthRequired
-from stageapp.api.queries import NoQuery, read_query
+from stageapp.api.parsing import NoQuery, read_query
 from stageapp.api.validation import Encounter
+from stageapp.consumers import contacts, sightings
+from stageapp.infrastructure import events, metrics
+from stageapp.traffic import windows
 
 _MALFORMED = frozenset({400, 411, 413, 415})
 
@@ -23,9 +28,10 @@ _MALFORMED = frozenset({400, 411, 413, 415})
 class Endpoint(APIView):
     """A resource of the API.
 
-    `label` is its name in the traffic windows, `scopes` the scope each method needs, `stage_methods` the
-    methods whose bodies or parameters hold stages, `queries` what a method's query string may hold, `credentials`
-    the schemes of the document (OpenAPI's `security`) where they are others than a token or a session.
+    `label` is its name in the traffic windows, `scopes` the scope each method needs,
+    `stage_methods` the methods whose bodies or parameters hold stages, `queries` what a method's
+    query string may hold, `credentials` the schemes of the document (OpenAPI's `security`) where
+    they are others than a token or a session.
     """
 
     label: ClassVar[str] = ""
@@ -75,12 +81,12 @@ class Endpoint(APIView):
             UnknownStages: the mode is `enforce` and a value is unknown.
         """
         try:
-            met = self.met = validation.meet(values, self.caller)
+            met = self.met = unknown_log.meet(values, self.caller)
         except Exception as error:
             events.validator_failed(endpoint=self.label, error=type(error).__name__)
             raise
         if met.decision.outcome == "rejected":
-            raise validation.UnknownStages(met)
+            raise unknown_log.UnknownStages(met)
         return met
 
     def answer(
@@ -94,8 +100,8 @@ class Endpoint(APIView):
         if self.met is None:
             return Response(body, status)
         if self.met.decision.mode != "off":
-            body = {**body, "stage_validation": validation.block(self.met, unallocated)}
-        return Response(body, status, headers=validation.headers(self.met))
+            body = {**body, "stage_validation": unknown_log.block(self.met, unallocated)}
+        return Response(body, status, headers=unknown_log.headers(self.met))
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Response:
         """Count the request by what it met, whatever came of it."""
@@ -108,29 +114,52 @@ class Endpoint(APIView):
         return answered
 
     def _count(self, code: int) -> None:
-        """Count the request for the windows, for Prometheus and for the consumers' sightings: here, and only here."""
+        """Count the request for the windows, for Prometheus and for the consumers' sightings:
+        here, and only here.
+        """
         met, failed = self.met, code >= status.HTTP_500_INTERNAL_SERVER_ERROR
         if met is not None:
             self._count_met(met, failed)
         elif failed or code in _MALFORMED:
-            mode = validation.effective(self.caller)
-            traffic.count(endpoint=self.label, mode=mode, verdict="malformed", rejected=not failed, error=failed)
+            mode = unknown_log.effective(self.caller)
+            windows.count(
+                endpoint=self.label,
+                mode=mode,
+                verdict="malformed",
+                rejected=not failed,
+                error=failed,
+            )
             outcome = "error" if failed else "malformed"
             metrics.request_counted(endpoint=self.label, mode=mode, outcome=outcome)
 
     def _count_met(self, met: Encounter, failed: bool) -> None:
-        decision, label, reasons = met.decision, self.label, {u.reason for u in met.decision.unknowns}
-        traffic.count(
-            endpoint=label, mode=decision.mode, verdict=decision.verdict,
-            rejected=decision.outcome == "rejected", error=failed, slow=met.slow, reasons=reasons,
-        )  # fmt: skip
+        decision, label, reasons = (
+            met.decision,
+            self.label,
+            {u.reason for u in met.decision.unknowns},
+        )
+        windows.count(
+            endpoint=label,
+            mode=decision.mode,
+            verdict=decision.verdict,
+            rejected=decision.outcome == "rejected",
+            error=failed,
+            slow=met.slow,
+            reasons=reasons,
+        )
         outcome = "error" if failed else decision.outcome
         metrics.request_counted(
-            endpoint=label, mode=decision.mode, outcome=outcome, seconds=met.seconds, reasons=reasons
+            endpoint=label,
+            mode=decision.mode,
+            outcome=outcome,
+            seconds=met.seconds,
+            reasons=reasons,
         )
         sightings.note(consumer=self.caller, endpoint=label, decision=decision)
         if reasons:
-            unknown_log.note(endpoint=label, consumer=self.caller, decision=decision, meta=self.request.META)
+            unknown_log.note(
+                endpoint=label, consumer=self.caller, decision=decision, meta=self.request.META
+            )
 
 
 def validated(serializer: serializers.BaseSerializer[Any]) -> dict[str, Any]:

@@ -1,8 +1,12 @@
-"""Problem documents for what fails outside the views of the API: no such address, a broken request, a fault."""
+"""Problem documents for what fails outside the views of the API: no such address, a broken
+request, a fault.
+"""
 
+from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import NotAuthenticated
@@ -10,6 +14,7 @@ from rest_framework.exceptions import NotAuthenticated
 from stageapp.api.authentication import CHALLENGE
 from stageapp.api.errors import BadRequest, Problem, ServerError
 from stageapp.api.problems import CONTENT_TYPE, TITLES, document
+from stageapp.infrastructure import network
 
 PREFIXES = ("/api/", "/_ops/")
 
@@ -30,7 +35,11 @@ def credentials_needed(request: HttpRequest) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 404 anywhere (handler404)."""
-    return no_such_resource(request) if _is_api(request) else defaults.page_not_found(request, exception)
+    return (
+        no_such_resource(request)
+        if _is_api(request)
+        else defaults.page_not_found(request, exception)
+    )
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -54,3 +63,34 @@ def _plain(kind: type[Problem]) -> HttpResponse:
 
 def _problem(body: dict[str, Any]) -> HttpResponse:
     return JsonResponse(body, status=body["status"], content_type=CONTENT_TYPE)
+
+
+# The door before `/_ops/`: closed to outsiders who bring nothing that could let them in.
+#
+# Who calls from one of STAGE_OPS_NETWORKS, or brings credentials of any kind, comes to the
+# resource, which then asks for the right ones: a network alone opens nothing, and a token with the
+# scope `ops` works from anywhere.
+
+PREFIX = "/_ops/"
+_CREDENTIALS = ("HTTP_AUTHORIZATION", "HTTP_WEBHOOK_SIGNATURE", "HTTP_X_ALERTMANAGER_SIGNATURE")
+
+
+class OpsGate:
+    """Answers 401 to outsiders without credentials, before anything is read or looked up."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Let a request pass, or turn it away."""
+        if request.path_info.startswith(PREFIX) and not (
+            network.inside(request.META) or _brings_any(request)
+        ):
+            return credentials_needed(request)
+        return self._get_response(request)
+
+
+def _brings_any(request: HttpRequest) -> bool:
+    return settings.SESSION_COOKIE_NAME in request.COOKIES or any(
+        name in request.META for name in _CREDENTIALS
+    )

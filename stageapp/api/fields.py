@@ -1,4 +1,6 @@
-"""Request fields that take JSON's own types only: no numeric strings, no booleans as numbers, no unknown names."""
+"""Request fields that take JSON's own types only: no numeric strings, no booleans as numbers, no
+unknown names.
+"""
 
 import re
 from collections.abc import Mapping
@@ -20,9 +22,15 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         """Return the validated fields."""
-        if isinstance(data, Mapping) and (strangers := [name for name in data if name not in self.fields]):
+        if isinstance(data, Mapping) and (
+            strangers := [name for name in data if name not in self.fields]
+        ):
             known = ", ".join(self.fields)
-            refusal = [ErrorDetail(f"There is no such field. The fields are: {known}.", code="unknown_field")]
+            refusal = [
+                ErrorDetail(
+                    f"There is no such field. The fields are: {known}.", code="unknown_field"
+                )
+            ]
             raise serializers.ValidationError(dict.fromkeys(strangers, refusal))
         return super().to_internal_value(data)
 
@@ -84,7 +92,9 @@ class TextField(serializers.CharField):
 class MoneyField(serializers.Field[Decimal, Any, str, Any]):
     """An amount in whole cents: a decimal string, exact at any size, or a JSON number."""
 
-    default_error_messages = {"invalid": 'Send an amount such as "2500000.00", with at most two decimals.'}
+    default_error_messages = {
+        "invalid": 'Send an amount such as "2500000.00", with at most two decimals.'
+    }
 
     def __init__(self, *, min_value: Decimal = Decimal("0.00"), **options: Any) -> None:
         super().__init__(**options)

@@ -9,8 +9,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
-from stageapp import modes
-from stageapp.redis_clients import strict
+from stageapp.infrastructure.redis import strict
+from stageapp.mode import store
 
 
 class MigrationsMissingError(Exception):
@@ -27,8 +27,10 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @csrf_exempt  # so that a wrong method is told as one
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Tell whether database and migrations are there (else 503), and whether Redis is (else degraded)."""
-    found = {"database": _database(), "redis": _redis(), "mode_source": modes.current().source}
+    """Tell whether database and migrations are there (else 503), and whether Redis is (else
+    degraded).
+    """
+    found = {"database": _database(), "redis": _redis(), "mode_source": store.current().source}
     ready = found["database"] == "ok"
     status = "unavailable" if not ready else "ok" if found["redis"] == "ok" else "degraded"
     return JsonResponse({"status": status, **found}, status=200 if ready else 503)

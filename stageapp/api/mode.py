@@ -1,4 +1,6 @@
-"""GET|PUT /_ops/stage-validation/mode: look at the mode and change it; a token may only lower it."""
+"""GET|PUT /_ops/stage-validation/mode: look at the mode and change it; a token may only lower
+it.
+"""
 
 import dataclasses
 from typing import Any
@@ -7,16 +9,17 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from stageapp import conf, fast_copy, modes
+from stageapp import conf
 from stageapp.api.authentication import caller_of, is_consumer
 from stageapp.api.endpoint import Endpoint, validated
 from stageapp.api.errors import Problem
 from stageapp.api.fields import FlagField, IntegerField, StrictSerializer, TextField
-from stageapp.gates.verdicts import Gate
-from stageapp.modes import ModeError, ModeState, VersionConflict
+from stageapp.mode import fast_copy, store
+from stageapp.mode.store import ModeError, ModeState, VersionConflict
 from stageapp.people import Person, person_of
 from stageapp.rollout.changes import Wish, change_mode
-from stageapp.rollout.refusals import GatesHold, Latched, OverrideNotPermitted, SecondPersonNeeded
+from stageapp.rollout.errors import GatesHold, Latched, OverrideNotPermitted, SecondPersonNeeded
+from stageapp.rollout.gates.verdicts import Gate
 
 _PERMISSION = "stageapp.change_mode"
 
@@ -97,14 +100,14 @@ class Mode(Endpoint):
 
     def get(self, request: Request) -> Response:
         """Return the mode as this process knows it, and how fresh that is."""
-        return Response(represent(modes.current()))
+        return Response(represent(store.current()))
 
     def put(self, request: Request) -> Response:
         """Change the mode; asking for what is already in force changes nothing."""
         if not (is_consumer(request) or request.user.has_perm(_PERMISSION)):
             raise NotPermitted
         sent = validated(ModeRequest(data=request.data))
-        newest = modes.latest()
+        newest = store.latest()
         expected = sent.pop("expected_version", newest.version)
         if expected != newest.version:
             raise ModeConflict(str(VersionConflict(newest.version, expected)))
@@ -113,8 +116,8 @@ class Mode(Endpoint):
                 refuse_unless_lower(sent, newest)
             _change(sent, _person(request), expected)
             if lag := fast_copy.lag_warning():
-                return Response({**represent(modes.latest()), "warning": lag})
-        return Response(represent(modes.latest()))
+                return Response({**represent(store.latest()), "warning": lag})
+        return Response(represent(store.latest()))
 
 
 def refuse_unless_lower(sent: dict[str, Any], newest: ModeState) -> None:
@@ -155,4 +158,4 @@ def _change(sent: dict[str, Any], person: Person, expected: int) -> None:
 
 def represent(state: ModeState) -> dict[str, Any]:
     """Return the state for a body; `age` is the seconds since a store last confirmed it."""
-    return {**dataclasses.asdict(state), "age": modes.age_seconds()}
+    return {**dataclasses.asdict(state), "age": store.age_seconds()}

@@ -1,8 +1,8 @@
 """Read a JSON body strictly: what two parsers could understand differently is refused.
 
-Refused: other media types, charsets and content encodings; a body over the bound; deep nesting; duplicate
-keys; NaN and Infinity; integers beyond 2**53 (RFC 7493, I-JSON); other numbers no double holds;
-NUL and lone surrogates, which PostgreSQL cannot hold; trailing data.
+Refused: other media types, charsets and content encodings; a body over the bound; deep nesting;
+duplicate keys; NaN and Infinity; integers beyond 2**53 (RFC 7493, I-JSON); other numbers no double
+holds; NUL and lone surrogates, which PostgreSQL cannot hold; trailing data.
 
 A number with a fraction or an exponent becomes the decimal that was written, never a binary float:
 0.35 is 35 hundredths. Its length and its exponent are bounded, so what is computed with it is, too.
@@ -16,19 +16,22 @@ from decimal import Decimal
 from typing import IO, Any
 
 from django.conf import settings
+from django.http import QueryDict
 from django.utils.http import parse_header_parameters
+from rest_framework import serializers
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
-from stageapp.api.errors import BodyTooLarge
+from stageapp.api.errors import BodyTooLarge, InvalidQuery
+from stageapp.api.fields import StrictSerializer
 
 MAX_DEPTH = 16
 MAX_INTEGER = 2**53 - 1
 MAX_NUMBER_LENGTH = 100
 LEAST_EXPONENT = -400  # of a number's first digit; a double ends at -324
 
-# Whole strings are stepped over, so that brackets inside them do not count. Possessive, and with the closing
-# quote optional: linear in any input.
+# Whole strings are stepped over, so that brackets inside them do not count. Possessive, and with
+# the closing quote optional: linear in any input.
 _BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -39,7 +42,10 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(
-        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         """Return the decoded body.
 
@@ -60,7 +66,10 @@ def check_content_type(value: str) -> None:
         kind, parameters = parse_header_parameters(value)
     except ValueError:
         raise UnsupportedMediaType(value[:100]) from None
-    if kind != "application/json" or parameters.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+    if kind != "application/json" or parameters.get("charset", "utf-8").lower() not in (
+        "utf-8",
+        "utf8",
+    ):
         raise UnsupportedMediaType(value[:100], "Send application/json in UTF-8.")
 
 
@@ -108,7 +117,9 @@ def _check_depth(text: str) -> None:
 def _check_strings(value: Any) -> None:
     if isinstance(value, str):
         if _UNSTORABLE.search(value):
-            raise ParseError("A string holds a NUL or half of a surrogate pair; leave such characters out.")
+            raise ParseError(
+                "A string holds a NUL or half of a surrogate pair; leave such characters out."
+            )
     elif isinstance(value, list):
         for item in value:
             _check_strings(item)
@@ -128,7 +139,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _integer(digits: str) -> int:
     # The length first: Python refuses to read an integer of thousands of digits.
     if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
-        raise ParseError(f"An integer is beyond ±{MAX_INTEGER}, where JSON readers stop being exact.")
+        raise ParseError(
+            f"An integer is beyond ±{MAX_INTEGER}, where JSON readers stop being exact."
+        )
     return int(digits)
 
 
@@ -156,3 +169,41 @@ def _constant(name: str) -> Any:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_decimal, parse_constant=_constant
 )
+
+
+# Read a query string: each parameter once, unless it is a list, and none that the endpoint does not
+# know.
+
+
+class NoQuery(StrictSerializer):
+    """The query string of an endpoint that takes none."""
+
+
+class PageQuery(StrictSerializer):
+    """The query string of a list in pages."""
+
+    page = serializers.RegexField(
+        r"^[0-9]{1,9}\Z", required=False, help_text="from 1; 404 beyond the last"
+    )
+
+
+def read_query(kind: type[serializers.BaseSerializer[Any]], sent: QueryDict) -> dict[str, Any]:
+    """Return the validated parameters.
+
+    Raises:
+        InvalidQuery: a parameter is unknown, given twice, or out of bounds.
+    """
+    serializer = kind()
+    fields = getattr(serializer, "fields", {})
+    several = {name for name, field in fields.items() if isinstance(field, serializers.ListField)}
+    if repeated := [
+        name for name, values in sent.lists() if len(values) > 1 and name not in several
+    ]:
+        raise InvalidQuery({name: ["Give this parameter once."] for name in repeated})
+    checked = kind(
+        data={name: values if name in several else values[0] for name, values in sent.lists()}
+    )
+    if not checked.is_valid():
+        raise InvalidQuery(dict(checked.errors))
+    found: dict[str, Any] = checked.validated_data
+    return found

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
 from rest_framework import exceptions
 from rest_framework.exceptions import APIException
 
@@ -10,46 +13,88 @@ from stageapp.api.errors import Problem
 from stageapp.api.problems import TITLES
 
 FRAMEWORK: tuple[type[APIException], ...] = (
-    exceptions.ParseError, exceptions.AuthenticationFailed, exceptions.NotAuthenticated, exceptions.PermissionDenied,
-    exceptions.NotFound, exceptions.MethodNotAllowed, exceptions.NotAcceptable, exceptions.UnsupportedMediaType,
+    exceptions.ParseError,
+    exceptions.AuthenticationFailed,
+    exceptions.NotAuthenticated,
+    exceptions.PermissionDenied,
+    exceptions.NotFound,
+    exceptions.MethodNotAllowed,
+    exceptions.NotAcceptable,
+    exceptions.UnsupportedMediaType,
     exceptions.Throttled,
-)  # fmt: skip
+)
 
 # What it means and what to do, for a person who followed the `type` of an answer.
 MEANINGS = {
     "assumptions-missing": "A stage is new, and the operators have not yet recorded what "
     "simulations and allocations assume of it. Ask them, or leave the stage out; nothing was done.",
-    "authentication-failed": "The token is unknown, expired or revoked. Ask the operators for a new one.",
+    "authentication-failed": (
+        "The token is unknown, expired or revoked. Ask the operators for a new one."
+    ),
     "bad-request": "The request was cut short or is no proper HTTP. Send it again, complete.",
     "body-too-large": "The body is longer than the server takes. Send fewer values at once.",
-    "delivery-not-believed": "The webhook takes what is signed, freshly, with a secret that both sides have, or what "
-    "brings Alertmanager's own token. The operators see in its log what was wrong.",
-    "gates-hold": "Conditions that a stricter mode needs are not met; `gates` names each with its threshold and value. "
-    "Wait until they pass, or let a person who may override them give a reason.",
-    "invalid-request": "The request is JSON, but not one this endpoint takes. Each entry of `errors` names a place: a "
-    "JSON pointer into the body, or a query parameter. Correct those; nothing was done.",
+    "delivery-not-believed": (
+        "The webhook takes what is signed, freshly, with a secret that both sides have, or "
+        "what brings Alertmanager's own token. The operators see in its log what was wrong."
+    ),
+    "gates-hold": (
+        "Conditions that a stricter mode needs are not met; `gates` names each with its "
+        "threshold and value. Wait until they pass, or let a person who may override them "
+        "give a reason."
+    ),
+    "invalid-request": (
+        "The request is JSON, but not one this endpoint takes. Each entry of `errors` names "
+        "a place: a JSON pointer into the body, or a query parameter. Correct those; nothing "
+        "was done."
+    ),
     "length-required": "The body came in chunks. Send it with a Content-Length.",
-    "method-not-allowed": "The address exists, but not with this method. The Allow header names those it has.",
-    "mode-not-lowered": "A token may only lower the validation mode. A person raises it, in the admin or by "
-    "`manage.py mode set`.",
-    "mode-not-raised": "The user may not raise the mode here: it was lowered automatically, or gates stand against it.",
-    "mode-refused": "The values make no mode, or not one that may follow the present one; the detail says why.",
-    "no-notification": "Who sent it is known, but the body is not what Alertmanager sends: an object with `alerts`, "
-    "each of which has a `status` and `labels`.",
+    "method-not-allowed": (
+        "The address exists, but not with this method. The Allow header names those it has."
+    ),
+    "mode-not-lowered": (
+        "A token may only lower the validation mode. A person raises it, in the admin or by "
+        "`manage.py mode set`."
+    ),
+    "mode-not-raised": (
+        "The user may not raise the mode here: it was lowered automatically, or gates stand "
+        "against it."
+    ),
+    "mode-refused": (
+        "The values make no mode, or not one that may follow the present one; the detail says why."
+    ),
+    "no-notification": (
+        "Who sent it is known, but the body is not what Alertmanager sends: an object with "
+        "`alerts`, each of which has a `status` and `labels`."
+    ),
     "not-acceptable": "The answer is JSON; let the Accept header allow application/json.",
-    "not-authenticated": "Send `Authorization: Token …`. The operators make tokens with `manage.py consumers token`.",
-    "not-found": "There is nothing at this address that you may see, or the page is beyond the last one.",
-    "parse-error": "The body is no JSON, or JSON that readers understand differently: nested too deeply, a key twice, "
-    "NaN, an integer beyond 2**53, another number that is too long or beyond a double, a NUL or "
-    "half of a surrogate pair.",
-    "permission-denied": "The token lacks the scope this method needs, or the session its CSRF token.",
+    "not-authenticated": (
+        "Send `Authorization: Token …`. The operators make tokens with `manage.py consumers token`."
+    ),
+    "not-found": (
+        "There is nothing at this address that you may see, or the page is beyond the last one."
+    ),
+    "parse-error": (
+        "The body is no JSON, or JSON that readers understand differently: nested too "
+        "deeply, a key twice, NaN, an integer beyond 2**53, another number that is too long "
+        "or beyond a double, a NUL or half of a surrogate pair."
+    ),
+    "permission-denied": (
+        "The token lacks the scope this method needs, or the session its CSRF token."
+    ),
     "request-timeout": "The request took longer to arrive than the server waits. Send it at once.",
-    "second-person-needed": "Two people are needed for this change. It waits for the second one in the admin.",
-    "server-error": "Something failed that is no fault of the request. It is logged; try again later.",
+    "second-person-needed": (
+        "Two people are needed for this change. It waits for the second one in the admin."
+    ),
+    "server-error": (
+        "Something failed that is no fault of the request. It is logged; try again later."
+    ),
     "throttled": "You come too often. Wait as many seconds as Retry-After says.",
     "unavailable": "The database does not answer, or a stored value is not usable. Try again soon.",
-    "unknown-stage": "The request names something that is no stage, and the mode is `enforce`. Each entry of `errors` "
-    "has the value, the reason and suggestions; `valid_stages` is what may be sent. GET /api/stages lists them too.",
+    "unknown-stage": (
+        "The request names something that is no stage, and the mode is `enforce`. Each entry "
+        "of `errors` has the value, the reason and suggestions; `valid_stages` is what may "
+        "be sent. GET /api/stages lists them too."
+    ),
     "unsupported-media-type": "Send application/json in UTF-8, not compressed.",
     "version-conflict": "Somebody changed the mode since you looked. Look again, and decide again.",
 }
@@ -82,3 +127,21 @@ def _subclasses(kind: type[Problem]) -> Iterator[type[Problem]]:
     for inner in kind.__subclasses__():
         yield inner
         yield from _subclasses(inner)
+
+
+# GET /problems/ and /problems/{type}: what the `type` of an answer leads to, for people.
+
+
+@require_safe
+def problem_index(request: HttpRequest) -> HttpResponse:
+    """List every type of problem."""
+    return render(request, "problems/list.html", {"problems": problem_types().values()})
+
+
+@require_safe
+def problem_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """Tell what one type of problem means, and what to do."""
+    found = problem_types().get(slug)
+    if found is None:
+        raise Http404
+    return render(request, "problems/one.html", {"problem": found})

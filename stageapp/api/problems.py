@@ -15,6 +15,7 @@ from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
 
 from stageapp.api.errors import (
+    QUERY,
     BadRequest,
     BodyTooLarge,
     InvalidQuery,
@@ -22,8 +23,9 @@ from stageapp.api.errors import (
     RequestTimeout,
     ServerError,
     Unavailable,
+    escape,
+    place,
 )
-from stageapp.api.pointers import QUERY, escape, place
 
 CONTENT_TYPE = "application/problem+json"
 MAX_ERRORS = 200
@@ -62,7 +64,12 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
     set_rollback()
     found = _recognise(error)
     root = QUERY if isinstance(found, InvalidQuery) else "/"
-    return Response(_document_of(found, root), found.status_code, headers=_headers(found), content_type=CONTENT_TYPE)
+    return Response(
+        _document_of(found, root),
+        found.status_code,
+        headers=_headers(found),
+        content_type=CONTENT_TYPE,
+    )
 
 
 def _recognise(error: Exception) -> APIException:
@@ -96,10 +103,14 @@ def _document_of(error: APIException, root: str) -> dict[str, Any]:
     if isinstance(error, exceptions.ValidationError):
         found = list(flatten(error.detail, "", root))
         members: dict[str, Any] = {"errors": found[:MAX_ERRORS]}
-        detail = f"{len(found)} {'part is' if len(found) == 1 else 'parts are'} not valid; see errors."
+        detail = (
+            f"{len(found)} {'part is' if len(found) == 1 else 'parts are'} not valid; see errors."
+        )
         return document("invalid_request", TITLES["invalid"], status, detail, members)
     code = error.default_code
-    title = error.title if isinstance(error, Problem) else TITLES.get(code, "The request was refused")
+    title = (
+        error.title if isinstance(error, Problem) else TITLES.get(code, "The request was refused")
+    )
     members = error.members() if isinstance(error, Problem) else {}
     return document(code, title, status, str(error.detail), members)
 

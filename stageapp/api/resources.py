@@ -9,7 +9,9 @@ NO_RESOURCE = "no_such_resource"
 
 
 def resource_of(path: str) -> str | None:
-    """Return the name under which callers of this path are noted, None for a path that is not the API's."""
+    """Return the name under which callers of this path are noted, None for a path that is not
+    the API's.
+    """
     try:
         view = resolve(path).func
     except Resolver404:

@@ -1,4 +1,6 @@
-"""GET /api/runs/{id}/entries and /api/rows/{target}/{key}/history: the audit log, entry by entry."""
+"""GET /api/runs/{id}/entries and /api/rows/{target}/{key}/history: the audit log, entry by
+entry.
+"""
 
 from typing import Any
 from urllib.parse import quote
@@ -12,9 +14,9 @@ from rest_framework.response import Response
 from stageapp import conf
 from stageapp.api.fields import StrictSerializer
 from stageapp.api.runs import Watching
+from stageapp.audit import history
+from stageapp.audit.history import Place, Told
 from stageapp.models.normalization import Run
-from stageapp.normalization import history
-from stageapp.normalization.history import Place, Told
 
 PAGE = 100
 
@@ -49,16 +51,22 @@ class RunEntries(Entries):
     """List the entries of a run."""
 
     def get(self, request: Request, pk: int) -> Response:
-        """Return up to 100 changed rows with old and new value; `next` is the path of those after them."""
+        """Return up to 100 changed rows with old and new value; `next` is the path of those
+        after them.
+        """
         run = get_object_or_404(Run, pk=pk)
-        return self.page(f"/api/runs/{pk}/entries", history.of_run(run, after=self.after, limit=PAGE + 1))
+        return self.page(
+            f"/api/runs/{pk}/entries", history.of_run(run, after=self.after, limit=PAGE + 1)
+        )
 
 
 class RowHistory(Entries):
     """Look up what happened to a row."""
 
     def get(self, request: Request, target: str, key: str) -> Response:
-        """Return every change of the row with this primary key, by every run of the target, oldest first."""
+        """Return every change of the row with this primary key, by every run of the target,
+        oldest first.
+        """
         if target not in conf.targets() and not Run.objects.filter(target=target).exists():
             raise Http404
         found = history.of_row(key, target=target, after=self.after, limit=PAGE + 1)
@@ -69,7 +77,13 @@ def represent(one: Told) -> dict[str, Any]:
     """Return an entry for a body."""
     entry, batch, undone = one.entry, one.entry.batch, one.undone_by
     return {
-        "id": entry.pk, "row": entry.row_key, "old": entry.old, "new": entry.new, "run": batch.run_id,
-        "batch": batch.pk, "direction": batch.direction, "at": batch.committed_at,
+        "id": entry.pk,
+        "row": entry.row_key,
+        "old": entry.old,
+        "new": entry.new,
+        "run": batch.run_id,
+        "batch": batch.pk,
+        "direction": batch.direction,
+        "at": batch.committed_at,
         "undone_by": undone and {"batch": undone.pk, "at": undone.committed_at},
-    }  # fmt: skip
+    }

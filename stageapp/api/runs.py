@@ -11,10 +11,12 @@ from rest_framework.response import Response
 from stageapp.api.authentication import is_consumer
 from stageapp.api.endpoint import Endpoint
 from stageapp.api.fields import StrictSerializer
+from stageapp.audit import proof
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import Run
-from stageapp.normalization import claims, drain, proof, throttling
+from stageapp.normalization import drain, leases
 from stageapp.normalization.progress import Progress, progress
+from stageapp.normalization.throttle import limits
 
 PAGE = 100
 SHARDS = 100  # a run has at most 32 in a direction; each rollback has its own
@@ -23,11 +25,15 @@ SHARDS = 100  # a run has at most 32 in a direction; each rollback has its own
 class RunQuery(StrictSerializer):
     """The query string of the list of runs."""
 
-    before = serializers.RegexField(r"^[0-9]{1,18}\Z", required=False, help_text="the id of the last run you have")
+    before = serializers.RegexField(
+        r"^[0-9]{1,18}\Z", required=False, help_text="the id of the last run you have"
+    )
 
 
 class Watching(Endpoint):
-    """What operators watch: a token needs the scope `ops`, a session also the permission that opens it in the admin."""
+    """What operators watch: a token needs the scope `ops`, a session also the permission that
+    opens it in the admin.
+    """
 
     scopes: ClassVar[dict[str, str]] = {"GET": "ops"}
     permission: ClassVar[str] = "stageapp.view_run"
@@ -58,7 +64,9 @@ class OneRun(Watching):
     """Look at a run."""
 
     def get(self, request: Request, pk: int) -> Response:
-        """Return how far it is, over all shards and by shard, who works on it, and what holds it."""
+        """Return how far it is, over all shards and by shard, who works on it, and what holds
+        it.
+        """
         run = get_object_or_404(Run.objects.select_related("plan"), pk=pk)
         return Response(
             {
@@ -78,39 +86,72 @@ class OneRun(Watching):
 def brief(run: Run) -> dict[str, Any]:
     """Return a run for a list."""
     return {
-        "id": run.pk, "target": run.target, "plan": run.plan.hash, "state": run.state, "actor": run.actor,
-        "rows_total": run.plan.rows_total, "rows_to_change": run.plan.rows_to_change,
-        "created_at": run.created_at, "started_at": run.started_at, "finished_at": run.finished_at,
-    }  # fmt: skip
+        "id": run.pk,
+        "target": run.target,
+        "plan": run.plan.hash,
+        "state": run.state,
+        "actor": run.actor,
+        "rows_total": run.plan.rows_total,
+        "rows_to_change": run.plan.rows_to_change,
+        "created_at": run.created_at,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+    }
 
 
 def moving(at: Progress) -> dict[str, Any]:
     """Return how far a run is; rows are of the direction that it is going."""
     return {
-        "direction": at.direction, "percent": at.percent, "rows": at.scanned, "of": at.total, "changed": at.changed,
-        "skipped": at.skipped, "quarantined": at.quarantined, "sweep": at.sweep, "rate": at.rate,
-        "eta_seconds": at.eta_seconds, "written": at.standing.written, "undone": at.standing.undone,
-        "heartbeat_at": at.heartbeat_at, "stuck": at.stuck, "workers": at.workers,
-    }  # fmt: skip
+        "direction": at.direction,
+        "percent": at.percent,
+        "rows": at.scanned,
+        "of": at.total,
+        "changed": at.changed,
+        "skipped": at.skipped,
+        "quarantined": at.quarantined,
+        "sweep": at.sweep,
+        "rate": at.rate,
+        "eta_seconds": at.eta_seconds,
+        "written": at.standing.written,
+        "undone": at.standing.undone,
+        "heartbeat_at": at.heartbeat_at,
+        "stuck": at.stuck,
+        "workers": at.workers,
+    }
 
 
 def throttle(run: Run) -> dict[str, Any]:
     """Return what holds the run now, and how long its workers have waited in all, by reason."""
-    shown = throttling.shown(run)
-    return {"hold": shown.hold or None, "reason": shown.reason or None, "seconds_by_reason": shown.seconds}
+    shown = limits.shown(run)
+    return {
+        "hold": shown.hold or None,
+        "reason": shown.reason or None,
+        "seconds_by_reason": shown.seconds,
+    }
 
 
 def shards(run: Run) -> list[dict[str, Any]]:
     """Return each shard with its range of keys and its worker, the newest round first."""
-    holders = claims.holders(run)
-    found = run.checkpoints.exclude(direction=Direction.VERIFY).order_by("-round", "direction", "shard")
+    holders = leases.holders(run)
+    found = run.checkpoints.exclude(direction=Direction.VERIFY).order_by(
+        "-round", "direction", "shard"
+    )
     return [
         {
-            "direction": shard.direction, "round": shard.round, "shard": shard.shard, "above": shard.lower or None,
-            "up_to": shard.upper or None, "position": shard.position or None, "sweep": shard.sweep,
-            "rows": shard.scanned, "changed": shard.changed, "skipped": shard.skipped,
-            "quarantined": shard.quarantined, "finished": shard.finished, "worker": holders.get(shard.pk),
+            "direction": shard.direction,
+            "round": shard.round,
+            "shard": shard.shard,
+            "above": shard.lower or None,
+            "up_to": shard.upper or None,
+            "position": shard.position or None,
+            "sweep": shard.sweep,
+            "rows": shard.scanned,
+            "changed": shard.changed,
+            "skipped": shard.skipped,
+            "quarantined": shard.quarantined,
+            "finished": shard.finished,
+            "worker": holders.get(shard.pk),
             "heartbeat_at": shard.heartbeat_at,
         }
         for shard in found[:SHARDS]
-    ]  # fmt: skip
+    ]

@@ -1,4 +1,6 @@
-"""GET /api/stages and POST /api/stages/normalize: the vocabulary, and what a raw value means in it."""
+"""GET /api/stages and POST /api/stages/normalize: the vocabulary, and what a raw value means in
+it.
+"""
 
 from typing import Any
 
@@ -6,13 +8,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from stageapp import vocabulary
 from stageapp.api.authentication import caller_of
 from stageapp.api.distribution import MAX_STAGE_LENGTH
 from stageapp.api.endpoint import Endpoint, validated
 from stageapp.api.fields import StrictSerializer, TextField
-from stageapp.suggestions import suggest
-from stageapp.vocabulary import Snapshot
+from stageapp.vocabulary import snapshot
+from stageapp.vocabulary.snapshot import Snapshot
+from stageapp.vocabulary.suggestions import suggest
 
 MAX_VALUES = 1000
 
@@ -32,20 +34,22 @@ class Stages(Endpoint):
 
     def get(self, request: Request) -> Response:
         """Return the active stages from the earliest to the latest."""
-        found = vocabulary.current()
+        found = snapshot.current()
         stages = [{"stage": slug, "label": label} for slug, label in found.labels.items()]
         return Response({"vocabulary_version": found.version, "stages": stages})
 
 
 class Normalize(Endpoint):
-    """Look up values without sending them anywhere: the same answer in every mode, and not counted."""
+    """Look up values without sending them anywhere: the same answer in every mode, and not
+    counted.
+    """
 
     scopes = {"POST": "read"}
 
     def post(self, request: Request) -> Response:
         """Return stage, reason and suggestions for each value, in order."""
         values = validated(NormalizeRequest(data=request.data))["values"]
-        found, source = vocabulary.current(), caller_of(request)
+        found, source = snapshot.current(), caller_of(request)
         results = [look_up(raw, source, found) for raw in values]
         return Response({"vocabulary_version": found.version, "results": results})
 

@@ -1,4 +1,6 @@
-"""/api/portfolio/strategies: keep stage allocations, as sent and as they were understood when saved."""
+"""/api/portfolio/strategies: keep stage allocations, as sent and as they were understood when
+saved.
+"""
 
 from decimal import Decimal
 from typing import Any
@@ -14,7 +16,7 @@ from stageapp.api.authentication import scopes_of
 from stageapp.api.distribution import Distribution, DistributionField
 from stageapp.api.endpoint import Endpoint, validated
 from stageapp.api.fields import StrictSerializer, TextField, json_number
-from stageapp.api.queries import PageQuery
+from stageapp.api.parsing import PageQuery
 from stageapp.models.consumers import Consumer
 from stageapp.models.portfolio import Strategy
 
@@ -38,7 +40,11 @@ class StrategyEndpoint(Endpoint):
         caller: object = self.request.user
         if isinstance(caller, Consumer):
             return Strategy.objects.filter(consumer=caller)
-        return Strategy.objects.all() if "write" in scopes_of(self.request) else Strategy.objects.none()
+        return (
+            Strategy.objects.all()
+            if "write" in scopes_of(self.request)
+            else Strategy.objects.none()
+        )
 
     def understood(self, distribution: Distribution) -> dict[str, Any]:
         """Return the columns that a distribution fills; raises UnknownStages."""

@@ -1,7 +1,9 @@
-"""How often a caller may come: a bucket per consumer or operator, and one per address for everybody else.
+"""How often a caller may come: a bucket per consumer or operator, and one per address for everybody
+else.
 
-The buckets are this process's own (a request waits on no store), so with N processes a caller may come up to N times
-as often. Who comes with good credentials never shares a bucket with anybody, wherever it calls from.
+The buckets are this process's own (a request waits on no store), so with N processes a caller may
+come up to N times as often. Who comes with good credentials never shares a bucket with anybody,
+wherever it calls from.
 """
 
 import ipaddress
@@ -10,8 +12,9 @@ from typing import Any
 
 from rest_framework.exceptions import Throttled
 
-from stageapp import conf, network
-from stageapp.token_buckets import TokenBuckets
+from stageapp import conf
+from stageapp.infrastructure import network
+from stageapp.infrastructure.rates import TokenBuckets
 
 MAX_KEYS = 10_000
 IPV6_PREFIX = 64  # one customer has that many addresses
@@ -26,8 +29,14 @@ def admit(caller: str) -> None:
 
 
 def admit_stranger(meta: Mapping[str, Any]) -> None:
-    """Count a request without good credentials by its address; `meta` is WSGI's. Raises Throttled."""
-    _admit(_strangers, neighbourhood(network.client_address(meta)), conf.throttle_anonymous_per_minute())
+    """Count a request without good credentials by its address; `meta` is WSGI's. Raises
+    Throttled.
+    """
+    _admit(
+        _strangers,
+        neighbourhood(network.client_address(meta)),
+        conf.throttle_anonymous_per_minute(),
+    )
 
 
 def neighbourhood(address: str) -> str:

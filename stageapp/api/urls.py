@@ -8,11 +8,11 @@ from stageapp.api.companies import Companies
 from stageapp.api.deprecations import Deprecations
 from stageapp.api.fallbacks import no_such_resource
 from stageapp.api.health import healthz, readyz
-from stageapp.api.metrics import metrics
+from stageapp.api.metrics import metrics_page
 from stageapp.api.mode import Mode
 from stageapp.api.monte_carlo import Simulate
-from stageapp.api.openapi.pages import Schema, docs
-from stageapp.api.problem_pages import problem_index, problem_page
+from stageapp.api.openapi.document import SchemaPage, docs
+from stageapp.api.problem_types import problem_index, problem_page
 from stageapp.api.row_history import RowHistory, RunEntries
 from stageapp.api.runs import OneRun, Runs
 from stageapp.api.stages import Normalize, Stages
@@ -21,7 +21,7 @@ from stageapp.api.strategies import OneStrategy, Strategies
 urlpatterns = [
     path("healthz", healthz),
     path("readyz", readyz),
-    path("metrics", metrics),
+    path("metrics", metrics_page),
     path("api/monte-carlo/simulate", Simulate.as_view()),
     path("api/portfolio/strategies", Strategies.as_view()),
     path("api/portfolio/strategies/<int:pk>", OneStrategy.as_view()),
@@ -34,7 +34,7 @@ urlpatterns = [
     path("api/runs/<int:pk>", OneRun.as_view()),
     path("api/runs/<int:pk>/entries", RunEntries.as_view()),
     path("api/rows/<str:target>/<str:key>/history", RowHistory.as_view()),
-    path("api/schema/", Schema.as_view(), name="schema"),
+    path("api/schema/", SchemaPage.as_view(), name="schema"),
     path("api/docs/", docs, name="docs"),
     path("problems/", problem_index, name="problems"),
     path("problems/<slug:slug>", problem_page, name="problem"),

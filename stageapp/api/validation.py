@@ -1,26 +1,32 @@
 """What a request meets: the decision in its effective mode, and what that mode adds to the answer.
 
-`off` adds nothing. `warn` and an accepting `enforce` add headers and a `stage_validation` block; a refusing
-`enforce` answers 400 with every invalid value. Headers carry codes and counts only, never a raw value.
+`off` adds nothing. `warn` and an accepting `enforce` add headers and a `stage_validation` block; a
+refusing `enforce` answers 400 with every invalid value. Headers carry codes and counts only, never
+a raw value.
 """
 
 import datetime
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from django.utils.crypto import salted_hmac
 from django.utils.http import http_date
 
-from stageapp import modes, vocabulary
-from stageapp.api.errors import Problem
+from stageapp import conf
+from stageapp.api.errors import Problem, place
 from stageapp.api.fields import json_number
-from stageapp.api.pointers import place
-from stageapp.modes import ModeState, first_moment
+from stageapp.infrastructure import events
+from stageapp.infrastructure.events import Sampler
+from stageapp.mode import store
+from stageapp.mode.store import ModeState, first_moment
 from stageapp.rollout.canary import effective_mode
 from stageapp.validation import Decision, decide
-from stageapp.vocabulary import Snapshot
+from stageapp.vocabulary import snapshot as vocabulary
+from stageapp.vocabulary.snapshot import Snapshot
 
 SLOW_SECONDS = 0.001
 DEPRECATIONS = "/api/deprecations"
@@ -43,14 +49,16 @@ class Encounter:
 
 def effective(caller: str) -> str:
     """Return the mode that this caller's request gets; no I/O."""
-    return effective_mode(modes.current(), caller)
+    return effective_mode(store.current(), caller)
 
 
 def meet(values: Sequence[tuple[str, str]], caller: str) -> Encounter:
     """Decide over (JSON pointer, raw value) pairs; the caller's name is also their source."""
-    state, snapshot = modes.current(), vocabulary.current()
+    state, snapshot = store.current(), vocabulary.current()
     started = time.perf_counter()
-    decision = decide(values, mode=effective_mode(state, caller), vocabulary=snapshot, source=caller)
+    decision = decide(
+        values, mode=effective_mode(state, caller), vocabulary=snapshot, source=caller
+    )
     return Encounter(state, snapshot, decision, time.perf_counter() - started)
 
 
@@ -58,7 +66,9 @@ class UnknownStages(Problem):
     """The request names something that is no stage, and the mode is `enforce`."""
 
     status_code, default_code, title = 400, "unknown_stage", "A stage is not known"
-    default_detail = "The request names something that is no stage; see errors, and send one of valid_stages."
+    default_detail = (
+        "The request names something that is no stage; see errors, and send one of valid_stages."
+    )
 
     def __init__(self, met: Encounter) -> None:
         super().__init__()
@@ -79,7 +89,12 @@ class UnknownStages(Problem):
 def unknowns(decision: Decision) -> list[dict[str, Any]]:
     """Return the unknown values with reasons and suggestions, for a body."""
     return [
-        {**place(u.pointer), "value": u.value, "reason": u.reason, "suggestions": list(u.suggestions)}
+        {
+            **place(u.pointer),
+            "value": u.value,
+            "reason": u.reason,
+            "suggestions": list(u.suggestions),
+        }
         for u in decision.unknowns
     ]
 
@@ -94,7 +109,9 @@ def block(met: Encounter, unallocated: Decimal | None) -> dict[str, Any]:
         "enforce_on": until(met.state, decision.mode),
         "vocabulary_version": met.vocabulary.version,
         "unknown": unknowns(decision),
-        "retired": [{**place(r.pointer), "value": r.value, "stage": r.stage} for r in decision.retired],
+        "retired": [
+            {**place(r.pointer), "value": r.value, "stage": r.stage} for r in decision.retired
+        ],
     }
     return found if unallocated is None else {**found, "unallocated": json_number(unallocated)}
 
@@ -145,3 +162,40 @@ def _deprecation(state: ModeState, ends_on: datetime.date | None) -> dict[str, s
     if ends_on is not None:
         found["Sunset"] = http_date(first_moment(ends_on).timestamp())
     return found
+
+
+# Log lines of requests with unknown stages: sampled where they are many, so that a flood costs
+# little.
+
+MOST_VALUES = 5
+LONGEST_VALUE = 80  # characters
+
+_sampler = Sampler()
+os.register_at_fork(after_in_child=_sampler.renew)
+
+
+def note(*, endpoint: str, consumer: str, decision: Decision, meta: Mapping[str, Any]) -> None:
+    """Log a request that held unknown stages, if the sampler keeps it. `meta` is WSGI's."""
+    rate = _sampler.rate(conf.log_sample_rate())
+    if rate is None:
+        return
+    events.unknown_stages(
+        endpoint=endpoint,
+        consumer=consumer,
+        mode=decision.mode,
+        outcome=decision.outcome,
+        reasons=sorted({unknown.reason for unknown in decision.unknowns}),
+        unknown=len(decision.unknowns),
+        values=[unknown.value[:LONGEST_VALUE] for unknown in decision.unknowns[:MOST_VALUES]],
+        user_agent=fingerprint(str(meta.get("HTTP_USER_AGENT", ""))),
+        rate=rate,
+    )
+
+
+def fingerprint(user_agent: str) -> str:
+    """Return a keyed hash: it tells programs apart, and names none to whoever has only the log."""
+    return (
+        salted_hmac("stageapp.user_agent", user_agent, algorithm="sha256").hexdigest()[:16]
+        if user_agent
+        else ""
+    )

@@ -1,1 +1,3 @@
-"""Backups that are proven: made with a signed manifest, verified, and rehearsed by a real restore."""
+"""Backups that are proven: made with a signed manifest, verified, and rehearsed by a real
+restore.
+"""

@@ -1,7 +1,9 @@
-"""The hook for those who have a backup system: a command of theirs that tells the same facts as JSON.
+"""The hook for those who have a backup system: a command of theirs that tells the same facts as
+JSON.
 
-STAGE_BACKUP_ADAPTER is run with one more word, `create`, `list`, `verify NAME` or `rehearse NAME`, and answers one
-JSON document on stdout: an object (for `list` an array of objects) with these names.
+STAGE_BACKUP_ADAPTER is run with one more word, `create`, `list`, `verify NAME` or `rehearse NAME`,
+and answers one JSON document on stdout: an object (for `list` an array of objects) with these
+names.
 
     name      what the other system calls the backup; one name is one state of the data
     taken_at  ISO 8601 with an offset: every change up to then is in it
@@ -44,7 +46,9 @@ def ask(verb: str, name: str = "") -> Facts:
     if name and facts.name != name:
         raise BackupError(f"The backup adapter was asked of {name} and answered of {facts.name}.")
     if verb in ("verify", "rehearse") and facts.passed is None:
-        raise BackupError(f"The backup adapter did not say whether {verb} passed: `passed` is missing.")
+        raise BackupError(
+            f"The backup adapter did not say whether {verb} passed: `passed` is missing."
+        )
     return facts
 
 
@@ -60,7 +64,11 @@ def _run(*words: str) -> Any:
     command = [*shlex.split(conf.backup_adapter()), *filter(None, words)]
     try:
         done = subprocess.run(  # noqa: S603  the words are the operator's own; no shell reads them
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=conf.backup_adapter_seconds(), check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=conf.backup_adapter_seconds(),
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BackupError(f"The backup adapter could not do its work: {error}.") from None
@@ -87,7 +95,11 @@ def _check(facts: Facts) -> None:
         raise ValueError("name must be a text of 1 to 200 characters")
     if facts.taken_at.tzinfo is None:
         raise ValueError("taken_at needs an offset")
-    if type(facts.bytes) is not int or facts.bytes < 0 or type(facts.passed) not in (bool, type(None)):
+    if (
+        type(facts.bytes) is not int
+        or facts.bytes < 0
+        or type(facts.passed) not in (bool, type(None))
+    ):
         raise ValueError("bytes must be a whole number, and passed true or false")
     if not isinstance(facts.said, str) or type(facts.seconds) not in (int, float, type(None)):
         raise ValueError("said must be a text, and seconds a number")

@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from stageapp.backups.reports import Report
-from stageapp.normalization.targets import Target
+from stageapp.backups.progress import Report
+from stageapp.targets.targets import Target
 
 Session = psycopg.Connection[tuple[Any, ...]]
 _SHOWN_VALUES = 1000  # of a target; the md5 covers all of them
@@ -20,8 +20,9 @@ SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'
 SET bytea_output = 'hex'; SET xmlbinary = 'base64'
 """
 
-# The order of rows does not matter: each row's md5 is cut into two 64-bit numbers, and each half is summed.
-# One statement, one pass, a constant amount of memory, and PostgreSQL may do it with several processes.
+# The order of rows does not matter: each row's md5 is cut into two 64-bit numbers, and each half is
+# summed. One statement, one pass, a constant amount of memory, and PostgreSQL may do it with
+# several processes.
 _SUMMED = """
 SELECT count(*), coalesce(sum(('x' || left(h, 16))::bit(64)::bigint), 0),
        coalesce(sum(('x' || right(h, 16))::bit(64)::bigint), 0)
@@ -39,8 +40,8 @@ SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.rel
  ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
 """
 
-# Columns, constraints, triggers, functions and applied migrations, each as one line of text. Conditions are left out:
-# PostgreSQL writes them in other words once they have been through a dump.
+# Columns, constraints, triggers, functions and applied migrations, each as one line of text.
+# Conditions are left out: PostgreSQL writes them in other words once they have been through a dump.
 _SCHEMA = """
 WITH ours AS (
     SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
@@ -70,8 +71,8 @@ SELECT line FROM (
 ) AS lines ORDER BY line COLLATE "C"
 """
 
-# The newest entry of every row that a run has changed, against the row as it is; and batches whose number of
-# changes is not their number of entries (there must be none).
+# The newest entry of every row that a run has changed, against the row as it is; and batches whose
+# number of changes is not their number of entries (there must be none).
 _AUDIT = """
 WITH newest AS (
     SELECT DISTINCT ON (u.k) u.k, l.new
@@ -100,7 +101,9 @@ class TableFacts:
 
 @dataclass(frozen=True)
 class StageFacts:
-    """A target's distinct values; `counts` holds the most frequent ones with their rows, `md5` covers all."""
+    """A target's distinct values; `counts` holds the most frequent ones with their rows, `md5`
+    covers all.
+    """
 
     distinct: int
     md5: str
@@ -117,7 +120,9 @@ class AuditFacts:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a database holds. `schema` is a sha256 of its tables, constraints, functions and migrations."""
+    """What a database holds. `schema` is a sha256 of its tables, constraints, functions and
+    migrations.
+    """
 
     tables: dict[str, TableFacts]
     stages: dict[str, StageFacts]
@@ -146,18 +151,24 @@ def measure(session: Session, targets: list[Target], report: Report) -> Contents
         stages={stages_name(target): _stage_facts(session, target) for target in targets},
         audit={target.label: _audit_facts(session, target) for target in targets},
         batches_off=int(_one(session, sql.SQL(_BATCHES_OFF))[0]),
-        vocabulary_version=int(_one(session, sql.SQL("SELECT max(number) FROM stageapp_vocabularyversion"))[0] or 0),
+        vocabulary_version=int(
+            _one(session, sql.SQL("SELECT max(number) FROM stageapp_vocabularyversion"))[0] or 0
+        ),
         schema=schema_of(session),
     )
 
 
 def stages_name(target: Target) -> str:
-    """Return under which name a target's distinct values stand: with another `where` they are other values."""
+    """Return under which name a target's distinct values stand: with another `where` they are
+    other values.
+    """
     return f"{target.label}?where={target.where}" if target.where else target.label
 
 
 def schema_of(session: Session) -> str:
-    """Return the sha256 of the schema: it changes with every migration, seal or hand-made change."""
+    """Return the sha256 of the schema: it changes with every migration, seal or hand-made
+    change.
+    """
     digest = hashlib.sha256()
     for (line,) in session.execute(_SCHEMA):
         digest.update(line.encode() + b"\n")
@@ -171,10 +182,13 @@ def _table_facts(session: Session, table: sql.Composable) -> TableFacts:
 
 def _stage_facts(session: Session, target: Target) -> StageFacts:
     column = _quoted(target.column)
-    values = sql.SQL(_VALUES).format(column=column, table=_quoted(target.table), rows=_quoted(target.rows))
+    values = sql.SQL(_VALUES).format(
+        column=column, table=_quoted(target.table), rows=_quoted(target.rows)
+    )
     hashes = sql.SQL(_VALUE_HASHES).format(row=_ROW, values=values)
     shown = sql.SQL(
-        '{values} AND length({column}) <= {length} GROUP BY 1 ORDER BY 2 DESC, {column} COLLATE "C" LIMIT {most}'
+        "{values} AND length({column}) <= {length} GROUP BY 1 ORDER BY 2 DESC, {column} COLLATE "
+        '"C" LIMIT {most}'
     ).format(values=values, column=column, length=_SHOWN_LENGTH, most=_SHOWN_VALUES)
     counts = tuple((str(value), int(count)) for value, count in session.execute(shown).fetchall())
     return StageFacts(*summed(session, hashes), counts)
@@ -182,14 +196,18 @@ def _stage_facts(session: Session, target: Target) -> StageFacts:
 
 def _audit_facts(session: Session, target: Target) -> AuditFacts:
     query = sql.SQL(_AUDIT).format(
-        column=_quoted(target.column), table=_quoted(target.table), key=_quoted(target.key),
+        column=_quoted(target.column),
+        table=_quoted(target.table),
+        key=_quoted(target.key),
         array=_quoted(target.array),
-    )  # fmt: skip
+    )
     return AuditFacts(*session.execute(query, [target.label]).fetchall()[0])
 
 
 def summed(session: Session, hashes: sql.Composable) -> tuple[int, str]:
-    """Return how many rows there are and an md5 of them all, of a query that gives each row's md5 as `h`."""
+    """Return how many rows there are and an md5 of them all, of a query that gives each row's
+    md5 as `h`.
+    """
     count, high, low = _one(session, sql.SQL(_SUMMED).format(hashes=hashes))
     return int(count), f"{int(high) % 2**64:016x}{int(low) % 2**64:016x}"
 
@@ -199,4 +217,6 @@ def _one(session: Session, query: sql.SQL | sql.Composed) -> tuple[Any, ...]:
 
 
 def _quoted(name: str) -> sql.SQL:
-    return sql.SQL(name)  # a target's names are quoted by the database layer, its `where` is the team's own
+    return sql.SQL(
+        name
+    )  # a target's names are quoted by the database layer, its `where` is the team's own

@@ -1,4 +1,6 @@
-"""Make a backup: the dump and its manifest from one snapshot, under a temporary name until both are on the disk."""
+"""Make a backup: the dump and its manifest from one snapshot, under a temporary name until both
+are on the disk.
+"""
 
 import contextlib
 import datetime
@@ -12,16 +14,16 @@ from pathlib import Path
 from typing import IO
 
 from stageapp import conf
-from stageapp.backups import folder, libpq, manifest, programs
+from stageapp.backups import folder, manifest, postgres
 from stageapp.backups.contents import Contents, Session, measure
 from stageapp.backups.errors import BackupError
 from stageapp.backups.manifest import Manifest
-from stageapp.backups.reports import Report, silent
-from stageapp.normalization.targets import Target, resolve
+from stageapp.backups.progress import Report, silent
+from stageapp.targets.targets import Target, resolve
 
 _CHUNK = 1 << 20
-# gzip is the compression that every build has. Its check sums make a restore of damaged data fail, and an
-# uncompressed dump would restore it silently.
+# gzip is the compression that every build has. Its check sums make a restore of damaged data fail,
+# and an uncompressed dump would restore it silently.
 _OPTIONS = ["--format=custom", "--compress=3", "--no-password", "--lock-wait-timeout=60000"]
 
 
@@ -38,7 +40,8 @@ def create(report: Report = silent) -> Manifest:
     """Make a backup of the database and return its manifest.
 
     Raises:
-        BackupError: it was refused or has failed (a full disk, no key, a program that fails); nothing of it stays.
+        BackupError: it was refused or has failed (a full disk, no key, a program that fails);
+            nothing of it stays.
         BackupBusy: another process makes one.
     """
     manifest.check_keys()
@@ -54,27 +57,37 @@ def create(report: Report = silent) -> Manifest:
 @contextlib.contextmanager
 def _told_plainly() -> Iterator[None]:
     try:
-        with libpq.told_plainly("Nothing was kept."):
+        with postgres.told_plainly("Nothing was kept."):
             yield
     except OSError as error:
         free = shutil.disk_usage(folder.path()).free
         raise BackupError(
-            f"The backup could not be written: {error.strerror or error}; {free / 1e6:,.0f} MB are free in "
-            f"{folder.path()}. Nothing of it was kept."
+            f"The backup could not be written: {error.strerror or error}; {free / 1e6:,.0f} MB "
+            f"are free in {folder.path()}. Nothing of it was kept."
         ) from None
 
 
 def _dump(name: str, place: Path, targets: list[Target], report: Report) -> Manifest:
-    server = libpq.live()
-    with libpq.connect(server) as session, session.transaction(), ThreadPoolExecutor(1) as beside:
+    server = postgres.live()
+    with (
+        postgres.connect(server) as session,
+        session.transaction(),
+        ThreadPoolExecutor(1) as beside,
+    ):
         snapshot = _take_snapshot(session)
-        program = programs.path_of("pg_dump", snapshot.server_version)
-        # The session is the thread's alone from here; its transaction keeps the snapshot until both are done.
+        program = postgres.path_of("pg_dump", snapshot.server_version)
+        # The session is the thread's alone from here; its transaction keeps the snapshot until both
+        # are done.
         tables = [(0, 0)]
-        measured = beside.submit(measure, session, targets, lambda _, done, whole: tables.append((done, whole)))
+        measured = beside.submit(
+            measure, session, targets, lambda _, done, whole: tables.append((done, whole))
+        )
         try:
             size, sha256 = _write(
-                place / folder.DUMP, [program, *_OPTIONS, f"--snapshot={snapshot.id}"], server, report
+                place / folder.DUMP,
+                [program, *_OPTIONS, f"--snapshot={snapshot.id}"],
+                server,
+                report,
             )
         except BaseException:
             session.cancel()
@@ -83,10 +96,18 @@ def _dump(name: str, place: Path, targets: list[Target], report: Report) -> Mani
             report("measure", *tables[-1])
         contents = measured.result()
     return Manifest(
-        format=manifest.FORMAT, name=name, taken_at=snapshot.taken_at, ended_at=datetime.datetime.now(datetime.UTC),
-        bytes=size, sha256=sha256, database=snapshot.database, database_bytes=snapshot.database_bytes,
-        server_version=snapshot.server_version, dump_version=_version(program), contents=contents,
-    )  # fmt: skip
+        format=manifest.FORMAT,
+        name=name,
+        taken_at=snapshot.taken_at,
+        ended_at=datetime.datetime.now(datetime.UTC),
+        bytes=size,
+        sha256=sha256,
+        database=snapshot.database,
+        database_bytes=snapshot.database_bytes,
+        server_version=snapshot.server_version,
+        dump_version=_version(program),
+        contents=contents,
+    )
 
 
 def _ended(measured: Future[Contents]) -> bool:
@@ -96,16 +117,18 @@ def _ended(measured: Future[Contents]) -> bool:
 def _take_snapshot(session: Session) -> _Snapshot:
     session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     row = session.execute(
-        "SELECT pg_export_snapshot(), now(), current_database(), pg_database_size(current_database()), "
-        "current_setting('server_version_num')::int"
+        "SELECT pg_export_snapshot(), now(), current_database(), "
+        "pg_database_size(current_database()), current_setting('server_version_num')::int"
     ).fetchall()[0]
     return _Snapshot(row[0], row[1].astimezone(datetime.UTC), *row[2:])
 
 
-def _write(target: Path, command: list[str], server: libpq.Parameters, report: Report) -> tuple[int, str]:
+def _write(
+    target: Path, command: list[str], server: postgres.Parameters, report: Report
+) -> tuple[int, str]:
     """Write what pg_dump prints to the file, and to the disk; return its size and its sha256."""
     with folder.create(target) as file:
-        with programs.running(command, server, stdout=subprocess.PIPE) as process:
+        with postgres.running(command, server, stdout=subprocess.PIPE) as process:
             written = _copy(_pipe(process), file, report)
         folder.flush(file)
     return written

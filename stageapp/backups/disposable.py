@@ -1,7 +1,8 @@
-"""Databases for restores: made empty, marked as ours to drop, and dropped afterwards, also after a crash.
+"""Databases for restores: made empty, marked as ours to drop, and dropped afterwards, also after a
+crash.
 
-A mark is two things: a name that begins with our own prefix, and a comment that says so. Whose they are stands in
-both, so that two installations on one server never take each other's for leftovers.
+A mark is two things: a name that begins with our own prefix, and a comment that says so. Whose they
+are stands in both, so that two installations on one server never take each other's for leftovers.
 """
 
 import hashlib
@@ -13,15 +14,18 @@ from dataclasses import dataclass
 
 from psycopg import errors, sql
 
-from stageapp import locks
-from stageapp.backups import libpq
+from stageapp.backups import postgres
 from stageapp.backups.contents import Session
 from stageapp.backups.errors import BackupBusy, TargetRefused
-from stageapp.locks import Lock
+from stageapp.infrastructure import locks
+from stageapp.infrastructure.locks import Lock
 
 _MARK = "disposable: a rehearsal of backups, of "
 _NEW_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
+_COMMENT = (
+    "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = "
+    "current_database()"
+)
 _IDENTITY = (
     "SELECT (SELECT system_identifier FROM pg_control_system()), oid FROM pg_database "
     "WHERE datname = current_database()"
@@ -43,14 +47,16 @@ SELECT pg_encoding_to_char(encoding), datcollate, datctype, to_jsonb(d) ->> 'dat
 
 @dataclass
 class Disposable:
-    """A database to restore into. It is dropped at the end, unless it was given a name to stay under."""
+    """A database to restore into. It is dropped at the end, unless it was given a name to stay
+    under.
+    """
 
-    server: libpq.Parameters
+    server: postgres.Parameters
     name: str
     kept: str = ""
 
     @property
-    def parameters(self) -> libpq.Parameters:
+    def parameters(self) -> postgres.Parameters:
         """Return where to connect."""
         return self.server | {"dbname": self.kept or self.name}
 
@@ -60,50 +66,69 @@ class Disposable:
         Raises:
             TargetRefused: nothing was written to it.
         """
-        with libpq.connect(self.parameters) as session, libpq.connect(libpq.live()) as live:
+        with (
+            postgres.connect(self.parameters) as session,
+            postgres.connect(postgres.live()) as live,
+        ):
             if _row(session, _IDENTITY) == _row(live, _IDENTITY):
-                raise TargetRefused("This is the database that the system works with: a restore never goes there.")
+                raise TargetRefused(
+                    "This is the database that the system works with: a restore never goes there."
+                )
             if _row(session, _COMMENT)[0] != mark(live):
-                raise TargetRefused(f"The database {self.name} does not bear our mark: it may be anybody's.")
+                raise TargetRefused(
+                    f"The database {self.name} does not bear our mark: it may be anybody's."
+                )
             if count := _row(session, _OBJECTS)[0]:
-                raise TargetRefused(f"The database {self.name} is not empty: it holds {count} objects.")
+                raise TargetRefused(
+                    f"The database {self.name} is not empty: it holds {count} objects."
+                )
 
     def keep_as(self, new: str, comment: str) -> None:
-        """Let it stay under another name, which no database may have; nobody may be connected to it.
+        """Let it stay under another name, which no database may have; nobody may be connected to
+        it.
 
         Raises:
             TargetRefused: there is a database of this name.
         """
-        with libpq.connect(self.server) as session:
+        with postgres.connect(self.server) as session:
             try:
                 session.execute(_sql("ALTER DATABASE {} RENAME TO {}", self.name, new))
             except errors.DuplicateDatabase:
-                raise TargetRefused(f"There is a database {new} already: a restore never goes over one.") from None
+                raise TargetRefused(
+                    f"There is a database {new} already: a restore never goes over one."
+                ) from None
             self.kept = new
             session.execute(_sql("COMMENT ON DATABASE {} IS {}", new, sql.Literal(comment)))
 
 
-def check_new_name(server: libpq.Parameters, new: str) -> None:
+def check_new_name(server: postgres.Parameters, new: str) -> None:
     """Hold that a database may be made under this name; raises TargetRefused."""
     if not _NEW_NAME.fullmatch(new):
-        raise TargetRefused(f"{new!r} is no name for a database here: use a-z, 0-9 and _, at most 63 in all.")
-    with libpq.connect(server) as session:
+        raise TargetRefused(
+            f"{new!r} is no name for a database here: use a-z, 0-9 and _, at most 63 in all."
+        )
+    with postgres.connect(server) as session:
         if session.execute("SELECT FROM pg_database WHERE datname = %s", [new]).fetchall():
-            raise TargetRefused(f"There is a database {new} already: a restore never goes over one.")
+            raise TargetRefused(
+                f"There is a database {new} already: a restore never goes over one."
+            )
 
 
 @contextmanager
-def database(server: libpq.Parameters) -> Iterator[Disposable]:
-    """Make an empty, marked database on a server, and drop it when the block ends; drop leftovers before.
+def database(server: postgres.Parameters) -> Iterator[Disposable]:
+    """Make an empty, marked database on a server, and drop it when the block ends; drop leftovers
+    before.
 
     Raises:
         BackupBusy: another process restores or rehearses there for the same live database.
         TargetRefused: we may not make databases there.
     """
-    with libpq.connect(server) as session, libpq.connect(libpq.live()) as live:
+    with postgres.connect(server) as session, postgres.connect(postgres.live()) as live:
         ours, prefix = mark(live), _prefix(live)
         if not locks.attempt_in(session, Lock.DISPOSABLE, prefix):
-            raise BackupBusy("Another process restores or rehearses a backup there. Wait until it has ended.")
+            raise BackupBusy(
+                "Another process restores or rehearses a backup there. Wait until it has ended."
+            )
         for leftover in _leftovers(session, server, prefix, ours):
             _drop(session, leftover)
         made = Disposable(server, f"{prefix}{secrets.token_hex(4)}")
@@ -130,47 +155,63 @@ def _prefix(live: Session) -> str:
 
 
 def _owner(live: Session) -> str:
-    identifier, database = _row(live, "SELECT system_identifier, current_database() FROM pg_control_system()")
+    identifier, database = _row(
+        live, "SELECT system_identifier, current_database() FROM pg_control_system()"
+    )
     return f"{identifier}/{database}"
 
 
-def _leftovers(session: Session, server: libpq.Parameters, prefix: str, ours: str) -> list[str]:
-    """Return our databases; one that has no mark yet (killed right after it was made) only if it is empty."""
+def _leftovers(session: Session, server: postgres.Parameters, prefix: str, ours: str) -> list[str]:
+    """Return our databases; one that has no mark yet (killed right after it was made) only if it
+    is empty.
+    """
     rows = session.execute(
-        "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE starts_with(datname, %s)",
+        "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE "
+        "starts_with(datname, %s)",
         [prefix],
     ).fetchall()
-    return [name for name, comment in rows if comment == ours or (comment is None and _is_empty(server, name))]
+    return [
+        name
+        for name, comment in rows
+        if comment == ours or (comment is None and _is_empty(server, name))
+    ]
 
 
-def _is_empty(server: libpq.Parameters, name: str) -> bool:
-    with libpq.connect(server | {"dbname": name}) as session:
+def _is_empty(server: postgres.Parameters, name: str) -> bool:
+    with postgres.connect(server | {"dbname": name}) as session:
         return _row(session, _OBJECTS)[0] == 0
 
 
 def _make(session: Session, name: str, comment: str) -> None:
     encoding, collate, ctype, provider, locale = _row(session, _LOCALE)
     words = [("ENCODING", encoding), ("LC_COLLATE", collate), ("LC_CTYPE", ctype)]
-    words += {"i": [("LOCALE_PROVIDER", "icu"), ("ICU_LOCALE", locale)],
-              "b": [("LOCALE_PROVIDER", "builtin"), ("BUILTIN_LOCALE", locale)]}.get(str(provider), [])  # fmt: skip
-    options = sql.SQL(" ").join(sql.SQL(f"{word} = {{}}").format(sql.Literal(value)) for word, value in words)
+    words += {
+        "i": [("LOCALE_PROVIDER", "icu"), ("ICU_LOCALE", locale)],
+        "b": [("LOCALE_PROVIDER", "builtin"), ("BUILTIN_LOCALE", locale)],
+    }.get(str(provider), [])
+    options = sql.SQL(" ").join(
+        sql.SQL(f"{word} = {{}}").format(sql.Literal(value)) for word, value in words
+    )
     try:
         session.execute(_sql("CREATE DATABASE {} TEMPLATE template0 {}", name, options))
     except errors.InsufficientPrivilege:
         raise TargetRefused(
-            "This role may not make databases: grant it CREATEDB, or set REHEARSAL_DATABASE_URL to a server where it "
-            "may, or to `embedded`."
+            "This role may not make databases: grant it CREATEDB, or set REHEARSAL_DATABASE_URL "
+            "to a server where it may, or to `embedded`."
         ) from None
     session.execute(_sql("COMMENT ON DATABASE {} IS {}", name, sql.Literal(comment)))
 
 
 def _drop(session: Session, name: str) -> None:
-    """Drop a database and end our sessions in it: a killed rehearsal's pg_restore may still work there.
+    """Drop a database and end our sessions in it: a killed rehearsal's pg_restore may still work
+    there.
 
-    Not WITH (FORCE), which an autovacuum worker in the database makes fail; a plain DROP ends that one itself.
+    Not WITH (FORCE), which an autovacuum worker in the database makes fail; a plain DROP ends that
+    one itself.
     """
     session.execute(
-        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s AND usename = current_user",
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s AND "
+        "usename = current_user",
         [name],
     )
     session.execute(_sql("DROP DATABASE IF EXISTS {}", name))

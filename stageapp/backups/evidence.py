@@ -1,4 +1,6 @@
-"""What there is to show before a run: a verified backup and how old its data is, and a rehearsal that counts."""
+"""What there is to show before a run: a verified backup and how old its data is, and a rehearsal
+that counts.
+"""
 
 import datetime
 from dataclasses import dataclass
@@ -12,7 +14,9 @@ from stageapp.models.backups import Backup, BackupCheck
 
 @dataclass(frozen=True)
 class Evidence:
-    """The newest backup whose last verification passed, and the newest rehearsal passed with the schema of today."""
+    """The newest backup whose last verification passed, and the newest rehearsal passed with the
+    schema of today.
+    """
 
     verified: str = ""
     taken_at: datetime.datetime | None = None
@@ -65,5 +69,7 @@ def _verified() -> QuerySet[Backup]:
 
 
 def in_place(backup: Backup) -> bool:
-    """Tell whether it is in its folder, as far as this process can see; what another system keeps, always."""
+    """Tell whether it is in its folder, as far as this process can see; what another system
+    keeps, always.
+    """
     return backup.origin != "own" or folder.holds(backup.name, backup.bytes)

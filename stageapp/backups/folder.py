@@ -1,7 +1,8 @@
-"""The folder of backups. A backup is a folder of its own in it, which gets its name only when it is whole.
+"""The folder of backups. A backup is a folder of its own in it, which gets its name only when it is
+whole.
 
-Names are single words; everything is opened relative to an open folder and without following links, once, and then
-used by its handle. So no name leads out, and what was verified is what is restored.
+Names are single words; everything is opened relative to an open folder and without following links,
+once, and then used by its handle. So no name leads out, and what was verified is what is restored.
 """
 
 import fcntl
@@ -23,7 +24,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 _OWN_NAME = re.compile(r"stage-[0-9]{8}T[0-9]{6}(\.[0-9]{6})?Z-[0-9a-f]{6}")
 _UNFINISHED, _REMOVED = ".unfinished-", ".removed-"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in its place would keep us waiting
+_FILE = (
+    os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+)  # a pipe in its place would keep us waiting
 
 
 def path() -> Path:
@@ -34,27 +37,41 @@ def path() -> Path:
     """
     chosen = Path(conf.backup_folder())
     if not conf.backup_folder():
-        raise BackupError("Set STAGE_BACKUP_DIR to the folder for backups: on another disk than the database.")
+        raise BackupError(
+            "Set STAGE_BACKUP_DIR to the folder for backups: on another disk than the database."
+        )
     try:
         chosen.mkdir(mode=0o700, parents=True, exist_ok=True)
         if chosen.stat().st_mode & stat.S_IWOTH:
-            raise BackupError(f"Everybody may write to {chosen}: chmod o-w it, and look at what is in it.")
+            raise BackupError(
+                f"Everybody may write to {chosen}: chmod o-w it, and look at what is in it."
+            )
     except OSError as error:
-        raise BackupError(f"{chosen} cannot be used for backups: {error.strerror}. Set STAGE_BACKUP_DIR.") from None
+        raise BackupError(
+            f"{chosen} cannot be used for backups: {error.strerror}. Set STAGE_BACKUP_DIR."
+        ) from None
     return chosen
 
 
 def names() -> list[str]:
-    """Return the backups that are there, newest name first; a plain .sql file with a .sha256 beside it is one too."""
+    """Return the backups that are there, newest name first; a plain .sql file with a .sha256
+    beside it is one too.
+    """
     with os.scandir(path()) as entries:
         found = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
     plain = [name for name in found if name.endswith(".sql") and f"{name}.sha256" in found]
-    ours = [name for name, is_folder in found.items() if is_folder and _NAME.fullmatch(name) and _has_files(name)]
+    ours = [
+        name
+        for name, is_folder in found.items()
+        if is_folder and _NAME.fullmatch(name) and _has_files(name)
+    ]
     return sorted([*ours, *plain], reverse=True)
 
 
 def own_names() -> list[str]:
-    """Return the backups that bear a name as we give it, newest first; whatever else lies there is not ours."""
+    """Return the backups that bear a name as we give it, newest first; whatever else lies there
+    is not ours.
+    """
     return [name for name in names() if _OWN_NAME.fullmatch(name)]
 
 
@@ -79,9 +96,15 @@ def locked() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BackupBusy("Another process makes or removes backups here. Wait until it has ended.") from None
+            raise BackupBusy(
+                "Another process makes or removes backups here. Wait until it has ended."
+            ) from None
         for leftover in root.iterdir():
-            if leftover.name.startswith((_UNFINISHED, _REMOVED)) and leftover.is_dir() and not leftover.is_symlink():
+            if (
+                leftover.name.startswith((_UNFINISHED, _REMOVED))
+                and leftover.is_dir()
+                and not leftover.is_symlink()
+            ):
                 shutil.rmtree(leftover)
         yield
 
@@ -93,16 +116,18 @@ def _told_whose(root: Path) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise BackupError(
-            f"{error.filename or root} may not be written: {error.strerror}. Make backups as one user, and let that "
-            f"user own {root} and all that is in it."
+            f"{error.filename or root} may not be written: {error.strerror}. Make backups as one "
+            f"user, and let that user own {root} and all that is in it."
         ) from None
 
 
 @contextmanager
 def unfinished(name: str) -> Iterator[Path]:
-    """Make a folder under another name, and give it its own when the block has filled it; the lock must be held.
+    """Make a folder under another name, and give it its own when the block has filled it; the lock
+    must be held.
 
-    The rename is the moment at which the backup begins to exist: files and folders are on the disk by then.
+    The rename is the moment at which the backup begins to exist: files and folders are on the disk
+    by then.
     """
     root = path()
     folder = root / f"{_UNFINISHED}{name}"
@@ -135,7 +160,8 @@ def remove(name: str) -> None:
 
 @contextmanager
 def opened(name: str, *files: str) -> Iterator[list[BinaryIO]]:
-    """Open files of a backup for reading; without `files`, the plain .sql file of this name and its .sha256.
+    """Open files of a backup for reading; without `files`, the plain .sql file of this name and its
+    .sha256.
 
     Raises:
         NoSuchBackup: there is none of this name, or the name is no single word.
@@ -152,7 +178,9 @@ def opened(name: str, *files: str) -> Iterator[list[BinaryIO]]:
 
 
 def holds(name: str, size: int) -> bool:
-    """Tell whether the backup is there with a dump of this many bytes; cheap, and no verification."""
+    """Tell whether the backup is there with a dump of this many bytes; cheap, and no
+    verification.
+    """
     with suppress(BackupError), opened(name, DUMP) as (file,):
         return os.fstat(file.fileno()).st_size == size
     return False
@@ -167,7 +195,11 @@ def write_whole(target: Path, data: bytes) -> None:
 
 def create(target: Path) -> IO[bytes]:
     """Open a file that does not exist yet, for its owner alone and without a buffer."""
-    return os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb", buffering=0)
+    return os.fdopen(
+        os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600),
+        "wb",
+        buffering=0,
+    )
 
 
 def flush(file: IO[bytes]) -> None:
@@ -183,7 +215,10 @@ def sync(folder: Path) -> None:
 
 def _check(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise NoSuchBackup(f"{name!r} is no name of a backup: it is one word, as `backup list` shows it, and no path.")
+        raise NoSuchBackup(
+            f"{name!r} is no name of a backup: it is one word, as `backup list` shows it, and no "
+            "path."
+        )
 
 
 def _missing(name: str) -> str:
@@ -193,7 +228,9 @@ def _missing(name: str) -> str:
 @contextmanager
 def _folder_handle(name: str | Path, parent: int | None = None) -> Iterator[int]:
     try:
-        handle = os.open(name, _FOLDER if parent is not None else _FOLDER & ~os.O_NOFOLLOW, dir_fd=parent)
+        handle = os.open(
+            name, _FOLDER if parent is not None else _FOLDER & ~os.O_NOFOLLOW, dir_fd=parent
+        )
     except OSError as error:
         if parent is None:
             raise

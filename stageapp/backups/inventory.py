@@ -1,4 +1,6 @@
-"""Backups that are there and not on record: made on another machine, by another system, or before a restore."""
+"""Backups that are there and not on record: made on another machine, by another system, or
+before a restore.
+"""
 
 from dataclasses import dataclass
 
@@ -15,14 +17,17 @@ _GONE = "the backup system lists it no more"
 
 @dataclass(frozen=True)
 class Recorded:
-    """The names of the backups that were taken on record, and a sentence for each that could not be."""
+    """The names of the backups that were taken on record, and a sentence for each that could not
+    be.
+    """
 
     taken: tuple[str, ...]
     refused: tuple[str, ...] = ()
 
 
 def unrecorded() -> list[str]:
-    """Return the backups in the folder that no record tells of; the other backup system is not asked.
+    """Return the backups in the folder that no record tells of; the other backup system is not
+    asked.
 
     Raises:
         BackupError: the folder cannot be read.
@@ -30,11 +35,15 @@ def unrecorded() -> list[str]:
     if conf.backup_adapter():
         return []
     names = folder.names()
-    return sorted(set(names) - set(Backup.objects.filter(name__in=names).values_list("name", flat=True)), reverse=True)
+    return sorted(
+        set(names) - set(Backup.objects.filter(name__in=names).values_list("name", flat=True)),
+        reverse=True,
+    )
 
 
 def described(name: str) -> Manifest:
-    """Return what a backup of ours says of itself; that its manifest is signed says nothing of its dump.
+    """Return what a backup of ours says of itself; that its manifest is signed says nothing of its
+    dump.
 
     Raises:
         BackupError: it is not there, or its manifest cannot be believed.

@@ -1,20 +1,26 @@
-"""What workers do with backups: the row is the queue, so losing the broker or a worker loses nothing silently."""
+"""What workers do with backups: the row is the queue, so losing the broker or a worker loses
+nothing silently.
+"""
 
 import datetime
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from stageapp import conf, locks, words
+from stageapp import conf
 from stageapp.backups import evidence, inventory, keeping
 from stageapp.backups.errors import BackupBusy, BackupError
-from stageapp.backups.reports import Report
-from stageapp.locks import Lock
+from stageapp.backups.progress import Report
+from stageapp.infrastructure import locks, words
+from stageapp.infrastructure.locks import Lock
 from stageapp.models.backups import BackupCheck, BackupJob
 
 _SAVE_EVERY = 1.0  # seconds
-# A worker holds its job's lock, however long a phase is silent; the rest is for a session that was cut and comes back.
+# A worker holds its job's lock, however long a phase is silent; the rest is for a session that was
+# cut and comes back.
 _DEAD_AFTER = datetime.timedelta(minutes=1)
 _REHEARSE_EVERY = datetime.timedelta(hours=24)
 
@@ -30,7 +36,9 @@ def request(verb: str, name: str = "", *, actor: str, reason: str) -> BackupJob:
             return BackupJob.objects.create(verb=verb, name=name, actor=actor, reason=reason)
     except IntegrityError:
         what = f"{verb} {name}".strip()
-        raise BackupBusy(f"The same is under way already ({what}). Wait until it has ended.") from None
+        raise BackupBusy(
+            f"The same is under way already ({what}). Wait until it has ended."
+        ) from None
 
 
 def work(job_id: int) -> None:
@@ -55,10 +63,18 @@ def _do(job: BackupJob) -> None:
 
 def waiting() -> list[int]:
     """Return the jobs that wait for a worker, oldest first; those whose worker died are ended."""
-    silent = BackupJob.objects.filter(state="working", heartbeat_at__lt=timezone.now() - _DEAD_AFTER)
+    silent = BackupJob.objects.filter(
+        state="working", heartbeat_at__lt=timezone.now() - _DEAD_AFTER
+    )
     dead = silent.exclude(pk__in=locks.held(Lock.BACKUP_JOB)) if silent.exists() else silent
-    dead.update(state="failed", ended_at=timezone.now(), said="Its worker died. What was half-made does not count.")
-    return list(BackupJob.objects.filter(state="waiting").order_by("id").values_list("id", flat=True))
+    dead.update(
+        state="failed",
+        ended_at=timezone.now(),
+        said="Its worker died. What was half-made does not count.",
+    )
+    return list(
+        BackupJob.objects.filter(state="waiting").order_by("id").values_list("id", flat=True)
+    )
 
 
 def _create(job: BackupJob, report: Report) -> tuple[str, bool]:
@@ -76,7 +92,10 @@ def _verify(job: BackupJob, report: Report) -> tuple[str, bool]:
 def _rehearse(job: BackupJob, report: Report) -> tuple[str, bool]:
     verdict = keeping.rehearse(job.name or None, actor=job.actor, reason=job.reason, report=report)
     job.name = verdict.name
-    return verdict.failures or f"restored and equal in {words.duration(verdict.seconds)}", verdict.passed
+    return (
+        verdict.failures or f"restored and equal in {words.duration(verdict.seconds)}",
+        verdict.passed,
+    )
 
 
 def _prune(job: BackupJob, report: Report) -> tuple[str, bool]:
@@ -86,7 +105,9 @@ def _prune(job: BackupJob, report: Report) -> tuple[str, bool]:
 
 def _record(job: BackupJob, report: Report) -> tuple[str, bool]:
     found = inventory.record(actor=job.actor, reason=job.reason)
-    return "; ".join([f"taken on record: {', '.join(found.taken) or 'nothing new'}", *found.refused]), True
+    return "; ".join(
+        [f"taken on record: {', '.join(found.taken) or 'nothing new'}", *found.refused]
+    ), True
 
 
 def _scheduled(job: BackupJob, report: Report) -> tuple[str, bool]:
@@ -108,7 +129,9 @@ def _rehearsal_due() -> bool:
 
 
 class _Saver:
-    """A report that writes the progress to the job's row, at most once a second, and at once where a phase begins."""
+    """A report that writes the progress to the job's row, at most once a second, and at once
+    where a phase begins.
+    """
 
     def __init__(self, job: BackupJob) -> None:
         self._row = BackupJob.objects.filter(pk=job.pk)
@@ -125,17 +148,67 @@ class _Saver:
 
 
 def _end(job: BackupJob, state: str, said: str) -> None:
-    mine = BackupJob.objects.filter(pk=job.pk, state="working")  # a session that came back too late says nothing
+    mine = BackupJob.objects.filter(
+        pk=job.pk, state="working"
+    )  # a session that came back too late says nothing
     mine.update(state=state, said=said, name=job.name[:200], ended_at=timezone.now())
 
 
 _WORK = {
-    "create": _create, "verify": _verify, "rehearse": _rehearse, "scheduled": _scheduled, "prune": _prune,
+    "create": _create,
+    "verify": _verify,
+    "rehearse": _rehearse,
+    "scheduled": _scheduled,
+    "prune": _prune,
     "record": _record,
-}  # fmt: skip
+}
 
 
 def measured_restores(limit: int = 100) -> list[BackupCheck]:
     """Return the newest passed rehearsals, oldest first: their `seconds` are the RTO over time."""
     newest = BackupCheck.objects.filter(kind="rehearse", passed=True)[:limit]
     return list(reversed(newest))
+
+
+# When the next scheduled backup is due, so that the newest verified one is never older than was
+# promised.
+
+MARGIN_MINUTES = 9.0  # for beat's own minute, the way to a worker, making and verifying
+_RETRY_MINUTES = 2.0  # doubled with each failure in a row, up to the whole interval
+_LOOKED_AT = 8  # failures in a row
+
+
+def due(now: datetime.datetime | None = None) -> BackupJob | None:
+    """Request the scheduled backup if it is switched on and it is time for it.
+
+    One that failed is tried again soon, not an interval later: else one failure would cost the
+    hour.
+    """
+    minutes = conf.backup_minutes()
+    last = list(BackupJob.objects.filter(verb="scheduled")[:_LOOKED_AT])
+    if not minutes or (last and (now or timezone.now()) < _next(last, minutes)):
+        return None
+    with suppress(BackupBusy):
+        return request("scheduled", actor="beat", reason=f"every {minutes:g} minutes")
+    return None
+
+
+def _next(last: Sequence[BackupJob], minutes: float) -> datetime.datetime:
+    """Return when the next one is due, of the last ones, newest first; one under way is no
+    matter of the clock.
+    """
+    newest = last[0]
+    if newest.state != "failed" or newest.ended_at is None:
+        return newest.created_at + datetime.timedelta(minutes=minutes)
+    failures = next((place for place, job in enumerate(last) if job.state != "failed"), len(last))
+    return newest.ended_at + datetime.timedelta(
+        minutes=min(_RETRY_MINUTES * 2 ** (failures - 1), minutes)
+    )
+
+
+def too_slow() -> bool:
+    """Tell whether backups by the clock would be older than the gate asks, for a part of the
+    time.
+    """
+    minutes = conf.backup_minutes()
+    return bool(minutes) and minutes + MARGIN_MINUTES > conf.gates().backup_hours * 60

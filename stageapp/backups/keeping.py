@@ -1,4 +1,6 @@
-"""What edges call: each verb with its record of who, why and what came of it; by our own means or by the adapter."""
+"""What edges call: each verb with its record of who, why and what came of it; by our own means
+or by the adapter.
+"""
 
 import datetime
 from dataclasses import dataclass
@@ -9,7 +11,7 @@ from django.db.models import Max
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from stageapp import conf, events
+from stageapp import conf
 from stageapp.backups import adapter, evidence, folder, records
 from stageapp.backups import create as creating
 from stageapp.backups import rehearse as rehearsing
@@ -17,9 +19,10 @@ from stageapp.backups import restore as restoring
 from stageapp.backups import verify as verifying
 from stageapp.backups.adapter import Facts
 from stageapp.backups.errors import BackupError, NoSuchBackup
-from stageapp.backups.reports import Report, silent
+from stageapp.backups.progress import Report, silent
 from stageapp.backups.restore import Restored
 from stageapp.backups.verify import Finding, Verdict
+from stageapp.infrastructure import events
 from stageapp.models.backups import Backup, BackupCheck
 
 _ADAPTER_HAS_IT = "STAGE_BACKUP_ADAPTER is set: {verb} backups by the means of that backup system."
@@ -51,17 +54,27 @@ def create(*, actor: str, reason: str, report: Report = silent) -> Backup:
 
 
 def verify(
-    name: str | None, *, actor: str, reason: str, max_age: datetime.timedelta | None = None, report: Report = silent
+    name: str | None,
+    *,
+    actor: str,
+    reason: str,
+    max_age: datetime.timedelta | None = None,
+    report: Report = silent,
 ) -> Verdict:
     """Verify a backup, the newest if none is named, and record the verdict.
 
-    Age belongs to the moment and not to the backup: a record says only whether it is whole and ours.
+    Age belongs to the moment and not to the backup: a record says only whether it is whole and
+    ours.
 
     Raises:
         NoSuchBackup: there is none (of this name).
     """
     chosen = name or newest()
-    verdict = _asked("verify", chosen) if conf.backup_adapter() else verifying.verify(chosen, report=report)
+    verdict = (
+        _asked("verify", chosen)
+        if conf.backup_adapter()
+        else verifying.verify(chosen, report=report)
+    )
     records.note_check("verify", verdict, actor=actor, reason=reason)
     return verifying.aged(verdict, max_age)
 
@@ -73,13 +86,18 @@ def rehearse(name: str | None, *, actor: str, reason: str, report: Report = sile
         BackupError: nothing was restored.
     """
     chosen = name or newest()
-    verdict = _asked("rehearse", chosen) if conf.backup_adapter() else rehearsing.rehearse(chosen, report)
+    verdict = (
+        _asked("rehearse", chosen) if conf.backup_adapter() else rehearsing.rehearse(chosen, report)
+    )
     records.note_check("rehearse", verdict, actor=actor, reason=reason)
     return verdict
 
 
-def restore(name: str | None, database: str | None, *, actor: str, reason: str, report: Report = silent) -> Restored:
-    """Restore a backup, the newest if none is named, into a new database; the live one is not touched.
+def restore(
+    name: str | None, database: str | None, *, actor: str, reason: str, report: Report = silent
+) -> Restored:
+    """Restore a backup, the newest if none is named, into a new database; the live one is not
+    touched.
 
     Raises:
         BackupError: it was refused or has failed; nothing stays.
@@ -87,12 +105,15 @@ def restore(name: str | None, database: str | None, *, actor: str, reason: str, 
     if conf.backup_adapter():
         raise BackupError(_ADAPTER_HAS_IT.format(verb="restore"))
     done = restoring.restore(name or newest(), database, actor=actor, reason=reason, report=report)
-    events.backup_restored(name=done.name, database=done.database, seconds=done.seconds, actor=actor, reason=reason)
+    events.backup_restored(
+        name=done.name, database=done.database, seconds=done.seconds, actor=actor, reason=reason
+    )
     return done
 
 
 def prune(keep: int | None, *, actor: str, reason: str) -> list[str]:
-    """Remove all but the newest backups, and never the last verified one; return the names of those removed.
+    """Remove all but the newest backups, and never the last verified one; return the names of those
+    removed.
 
     The one to stay is verified once more before anything goes.
 
@@ -111,14 +132,18 @@ def prune(keep: int | None, *, actor: str, reason: str) -> list[str]:
         removed = [name for name in superfluous if name != spared]
         for name in removed:
             folder.remove(name)
-            Backup.objects.filter(name=name).update(removed_at=Now(), removed_why=f"{actor}: {reason}")
+            Backup.objects.filter(name=name).update(
+                removed_at=Now(), removed_why=f"{actor}: {reason}"
+            )
     events.backups_pruned(names=removed, actor=actor, reason=reason)
     return removed
 
 
 def newest() -> str:
     """Return the name of the newest backup; raises NoSuchBackup."""
-    ours = [facts.name for facts in _adapter_list()] if conf.backup_adapter() else folder.own_names()
+    ours = (
+        [facts.name for facts in _adapter_list()] if conf.backup_adapter() else folder.own_names()
+    )
     if not ours:
         raise NoSuchBackup("There is no backup yet. Make one: `manage.py backup create`.")
     return ours[0]
@@ -133,7 +158,13 @@ def known() -> list[Known]:
     names = [*there, *(name for name in rows if name not in there)]
     checks = records.last_checks(names)
     return [
-        Known(name, name in there, rows.get(name), checks.get((name, "verify")), checks.get((name, "rehearse")))
+        Known(
+            name,
+            name in there,
+            rows.get(name),
+            checks.get((name, "verify")),
+            checks.get((name, "rehearse")),
+        )
         for name in names
     ]
 
@@ -141,7 +172,9 @@ def known() -> list[Known]:
 def _still_good(ours: list[str], actor: str) -> str:
     for name in [name for name in evidence.verified_names() if name in ours]:
         verdict = verifying.verify(name)
-        records.note_check("verify", verdict, actor=actor, reason="before older backups are removed")
+        records.note_check(
+            "verify", verdict, actor=actor, reason="before older backups are removed"
+        )
         if verdict.passed:
             return name
     raise BackupError("No backup here verifies, so none is removed. Make a new one and verify it.")
@@ -160,23 +193,31 @@ def _asked(verb: str, name: str) -> Verdict:
 
 
 def note_facts(facts: Facts, *, actor: str, reason: str) -> Backup:
-    """Record another system's backup. Its schema is today's if no migration has been applied since it was taken.
+    """Record another system's backup. Its schema is today's if no migration has been applied since
+    it was taken.
 
     Raises:
-        BackupError: another time is on record under this name; verdicts on one would count for the other.
+        BackupError: another time is on record under this name; verdicts on one would count for the
+            other.
     """
     migrated: Any = MigrationRecorder.Migration.objects.aggregate(last=Max("applied"))["last"]
     same = migrated is None or migrated < facts.taken_at
     backup, _ = Backup.objects.get_or_create(
         name=facts.name,
         defaults={
-            "origin": "adapter", "taken_at": facts.taken_at, "ended_at": timezone.now(), "bytes": facts.bytes,
-            "schema": evidence.schema_now() if same else "", "actor": actor, "reason": reason,
+            "origin": "adapter",
+            "taken_at": facts.taken_at,
+            "ended_at": timezone.now(),
+            "bytes": facts.bytes,
+            "schema": evidence.schema_now() if same else "",
+            "actor": actor,
+            "reason": reason,
         },
-    )  # fmt: skip
+    )
     if backup.taken_at != facts.taken_at:
         raise BackupError(
-            f"The backup adapter says that {facts.name} is of {facts.taken_at:%F %T %z}; on record it is of "
-            f"{backup.taken_at:%F %T %z}. Another state of the data needs another name."
+            f"The backup adapter says that {facts.name} is of {facts.taken_at:%F %T %z}; on "
+            f"record it is of {backup.taken_at:%F %T %z}. Another state of the data needs "
+            "another name."
         )
     return backup

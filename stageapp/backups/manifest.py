@@ -21,7 +21,9 @@ _HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 
 @dataclass(frozen=True)
 class Manifest:
-    """The facts of one backup. `taken_at` is the time of its snapshot: what changed later is not in it."""
+    """The facts of one backup. `taken_at` is the time of its snapshot: what changed later is not
+    in it.
+    """
 
     format: int
     name: str
@@ -64,11 +66,15 @@ def _read_signed(data: bytes, name: str) -> Manifest:
         raise BadManifest("The manifest is not one of ours.")
     _check_signature(document["manifest"], document["signature"])
     if _written(document) != data:
-        raise BadManifest("The manifest was written anew by somebody: it is not byte for byte as we write it.")
+        raise BadManifest(
+            "The manifest was written anew by somebody: it is not byte for byte as we write it."
+        )
     try:
         manifest = _read(document["manifest"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadManifest(f"The manifest is signed, but says something else than expected: {error!r}.") from None
+        raise BadManifest(
+            f"The manifest is signed, but says something else than expected: {error!r}."
+        ) from None
     if manifest.name != name:
         raise BadManifest(f"The manifest belongs to {manifest.name}, not to {name}.")
     return manifest
@@ -81,10 +87,13 @@ def check_keys() -> None:
 
 def _check_signature(body: Any, signature: Any) -> None:
     given = signature if isinstance(signature, str) and _HEX64.match(signature) else ""
-    agreed = [hmac.compare_digest(given, expected) for expected in _signatures(body)]  # all, so in constant time
+    agreed = [
+        hmac.compare_digest(given, expected) for expected in _signatures(body)
+    ]  # all, so in constant time
     if not any(agreed):
         raise BadManifest(
-            "The manifest's signature is not right: the manifest was changed, or signed with another STAGE_BACKUP_KEY."
+            "The manifest's signature is not right: the manifest was changed, or signed with "
+            "another STAGE_BACKUP_KEY."
         )
 
 
@@ -98,8 +107,8 @@ def _keys() -> list[bytes]:
     keys = conf.backup_keys()
     if not keys or min(map(len, keys)) < MIN_KEY_LENGTH:
         raise BackupError(
-            f"Set STAGE_BACKUP_KEY to {MIN_KEY_LENGTH} random characters or more (openssl rand -hex 32), and keep a "
-            "copy of it apart from the backups: it signs their manifests."
+            f"Set STAGE_BACKUP_KEY to {MIN_KEY_LENGTH} random characters or more (openssl rand "
+            "-hex 32), and keep a copy of it apart from the backups: it signs their manifests."
         )
     return [key.encode() for key in keys]
 
@@ -116,7 +125,9 @@ def _text(value: Any) -> str:
 
 def _parse(data: bytes) -> Any:
     try:
-        return json.loads(data.decode("ascii"), object_pairs_hook=_without_doubles, parse_constant=_refuse)
+        return json.loads(
+            data.decode("ascii"), object_pairs_hook=_without_doubles, parse_constant=_refuse
+        )
     except ValueError as error:
         raise BadManifest(f"The manifest cannot be read: {str(error)[:200]}.") from None
 
@@ -139,7 +150,9 @@ def _read(body: dict[str, Any]) -> Manifest:
     contents = inner | {
         "tables": {name: TableFacts(**facts) for name, facts in inner["tables"].items()},
         "stages": {
-            name: StageFacts(**facts | {"counts": tuple((value, count) for value, count in facts["counts"])})
+            name: StageFacts(
+                **facts | {"counts": tuple((value, count) for value, count in facts["counts"])}
+            )
             for name, facts in inner["stages"].items()
         },
         "audit": {name: AuditFacts(**facts) for name, facts in inner["audit"].items()},

@@ -1,22 +1,26 @@
 """How far a job with backups is, how fast it goes, and when its phase will be over."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from stageapp.models.backups import Backup, BackupJob
 
 PHASES = {
-    "dump": "pg_dump writes", "measure": "tables are counted and summed up", "verify": "the dump is read",
+    "dump": "pg_dump writes",
+    "measure": "tables are counted and summed up",
+    "verify": "the dump is read",
     "restore": "pg_restore writes",
-}  # fmt: skip
+}
 _IN_TABLES = "measure"
 
 
 @dataclass(frozen=True)
 class JobProgress:
-    """Of the phase that is under way: bytes, or tables. `rate` is since the phase began, in these per second.
+    """Of the phase that is under way: bytes, or tables. `rate` is since the phase began, in these
+    per second.
 
-    `whole` is 0 and `percent` None where nobody can know the whole; `estimated` is True where it is a guess by the
-    newest backup's size.
+    `whole` is 0 and `percent` None where nobody can know the whole; `estimated` is True where it is
+    a guess by the newest backup's size.
     """
 
     phase: str
@@ -55,3 +59,14 @@ def progress(job: BackupJob) -> JobProgress:
         seconds = (job.heartbeat_at - job.phase_began_at).total_seconds()
     rate = job.done / seconds if seconds and job.done else None
     return JobProgress(job.phase, job.done, whole, estimated, rate, seconds)
+
+
+# How a long task tells how far it is.
+
+# Takes the phase, what is done of it, and the whole (0 where nobody knows it yet); bytes, or tables
+# in `measure`.
+Report = Callable[[str, int, int], None]
+
+
+def silent(phase: str, done: int, whole: int) -> None:
+    """Tell nobody."""

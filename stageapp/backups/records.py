@@ -1,23 +1,34 @@
-"""What PostgreSQL keeps of backups: who made them, and every verdict. On the bad day there may be no such tables."""
+"""What PostgreSQL keeps of backups: who made them, and every verdict. On the bad day there may
+be no such tables.
+"""
 
 import dataclasses
 
 from django.db import connection
 from django.db.models import OuterRef, QuerySet, Subquery
 
-from stageapp import events
 from stageapp.backups.manifest import Manifest
 from stageapp.backups.verify import Verdict
+from stageapp.infrastructure import events
 from stageapp.models.backups import Backup, BackupCheck
 
 
 def note(found: Manifest, *, actor: str, reason: str) -> Backup:
-    """Record a backup of ours, once; return its row, which is not stored where the tables are missing."""
+    """Record a backup of ours, once; return its row, which is not stored where the tables are
+    missing.
+    """
     facts = {
-        "taken_at": found.taken_at, "ended_at": found.ended_at, "bytes": found.bytes, "sha256": found.sha256,
-        "rows": found.contents.rows, "schema": found.contents.schema, "server_version": found.server_version,
-        "vocabulary_version": found.contents.vocabulary_version, "actor": actor, "reason": reason,
-    }  # fmt: skip
+        "taken_at": found.taken_at,
+        "ended_at": found.ended_at,
+        "bytes": found.bytes,
+        "sha256": found.sha256,
+        "rows": found.contents.rows,
+        "schema": found.contents.schema,
+        "server_version": found.server_version,
+        "vocabulary_version": found.contents.vocabulary_version,
+        "actor": actor,
+        "reason": reason,
+    }
     if not possible():
         return Backup(name=found.name, **facts)
     return Backup.objects.get_or_create(name=found.name, defaults=facts)[0]
@@ -26,9 +37,13 @@ def note(found: Manifest, *, actor: str, reason: str) -> Backup:
 def note_check(kind: str, verdict: Verdict, *, actor: str, reason: str) -> None:
     """Record a verdict, with what it was about."""
     events.backup_checked(
-        kind=kind, name=verdict.name, passed=verdict.passed, seconds=verdict.seconds, failures=verdict.failures,
+        kind=kind,
+        name=verdict.name,
+        passed=verdict.passed,
+        seconds=verdict.seconds,
+        failures=verdict.failures,
         actor=actor,
-    )  # fmt: skip
+    )
     if not possible():
         return
     if verdict.manifest is not None:
@@ -36,20 +51,32 @@ def note_check(kind: str, verdict: Verdict, *, actor: str, reason: str) -> None:
     else:
         backup = Backup.objects.filter(name=verdict.name).first()
     BackupCheck.objects.create(
-        backup=backup, name=verdict.name[:200], kind=kind, passed=verdict.passed, seconds=verdict.seconds,
+        backup=backup,
+        name=verdict.name[:200],
+        kind=kind,
+        passed=verdict.passed,
+        seconds=verdict.seconds,
         data_age_seconds=verdict.data_age.total_seconds() if verdict.data_age is not None else None,
-        findings=[dataclasses.asdict(finding) for finding in verdict.findings], actor=actor, reason=reason,
-    )  # fmt: skip
+        findings=[dataclasses.asdict(finding) for finding in verdict.findings],
+        actor=actor,
+        reason=reason,
+    )
 
 
 def last_checks(names: list[str]) -> dict[tuple[str, str], BackupCheck]:
     """Return the newest verdict on each backup by (name, kind)."""
-    newest = BackupCheck.objects.filter(name__in=names).order_by("name", "kind", "-id").distinct("name", "kind")
+    newest = (
+        BackupCheck.objects.filter(name__in=names)
+        .order_by("name", "kind", "-id")
+        .distinct("name", "kind")
+    )
     return {(check.name, check.kind): check for check in newest}
 
 
 def with_verdicts(backups: QuerySet[Backup]) -> QuerySet[Backup]:
-    """Add the newest verdicts: `verified` and `rehearsed` (None where there is none), RTO and RPO in seconds."""
+    """Add the newest verdicts: `verified` and `rehearsed` (None where there is none), RTO and
+    RPO in seconds.
+    """
     checks = BackupCheck.objects.filter(backup=OuterRef("pk")).order_by("-id")
     verified, rehearsed = checks.filter(kind="verify"), checks.filter(kind="rehearse")
     return backups.annotate(

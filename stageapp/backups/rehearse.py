@@ -1,21 +1,109 @@
-"""Restore a backup for real: to rehearse it in a database that is dropped again, or to keep it on the bad day."""
+"""Restore a backup for real: to rehearse it in a database that is dropped again, or to keep it
+on the bad day.
+"""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import psycopg
 from django.utils import timezone
 
-from config import embedded
-from stageapp import conf
-from stageapp.backups import comparing, disposable, folder, libpq, manifest, programs
+from stageapp import conf, embedded
+from stageapp.backups import disposable, folder, manifest, postgres
+from stageapp.backups.contents import Contents, Session, measure, stages_name
 from stageapp.backups.disposable import Disposable
 from stageapp.backups.errors import BackupError, BadManifest
 from stageapp.backups.manifest import Manifest
-from stageapp.backups.reports import Report, silent
+from stageapp.backups.progress import Report, silent
 from stageapp.backups.verify import Finding, Verdict, check_file
+from stageapp.targets.targets import resolve
+
+# Hold a restored database against the manifest: what must be equal, and whether what is built in it
+# works.
+
+_SHOWN = 5  # differences named in a finding
+
+# Every alias of an active stage, read by the function as text that a caller might send.
+_NORMALIZES = """
+SELECT count(*), count(*) FILTER (WHERE normalize_stage(a.spelling, a.source) IS DISTINCT FROM s.slug)
+  FROM stageapp_stagealias a JOIN stageapp_stage s ON s.id = a.stage_id WHERE s.active
+"""
+
+
+def compare(restored: postgres.Parameters, expected: Manifest, report: Report) -> list[Finding]:
+    """Return what was found in the restored database."""
+    targets = [
+        target
+        for label in conf.targets()
+        if stages_name(target := resolve(label)) in expected.contents.stages
+    ]
+    with postgres.connect(restored) as session, session.transaction():
+        session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        found = measure(session, targets, report)
+        return [*_equal(found, expected.contents), _audit(found), _normalizes(session)]
+
+
+def _equal(found: Contents, wanted: Contents) -> Iterator[Finding]:
+    yield _same("tables", sorted(found.tables), sorted(wanted.tables))
+    yield _same_each(
+        "rows",
+        {n: t.rows for n, t in found.tables.items()},
+        {n: t.rows for n, t in wanted.tables.items()},
+    )
+    yield _same_each(
+        "md5",
+        {n: t.md5 for n, t in found.tables.items()},
+        {n: t.md5 for n, t in wanted.tables.items()},
+    )
+    # A target whose `where` is another one by now has other values; its rows are in their table's
+    # md5.
+    yield _same_each(
+        "stages", dict(found.stages), {n: s for n, s in wanted.stages.items() if n in found.stages}
+    )
+    yield _same_each(
+        "audit", dict(found.audit), {n: a for n, a in wanted.audit.items() if n in found.audit}
+    )
+    yield _same("vocabulary", found.vocabulary_version, wanted.vocabulary_version)
+    yield _same("schema", found.schema, wanted.schema)
+
+
+def _same(check: str, found: Any, wanted: Any) -> Finding:
+    if found == wanted:
+        return Finding(
+            check,
+            True,
+            f"{len(wanted)} as in the backup" if isinstance(wanted, list) else f"{wanted}",
+        )
+    return Finding(check, False, f"{found} instead of {wanted}"[:500])
+
+
+def _same_each(check: str, found: dict[str, Any], wanted: dict[str, Any]) -> Finding:
+    off = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+    if not off:
+        return Finding(check, True, f"equal in {len(wanted)}")
+    shown = ", ".join(
+        f"{name}: {found.get(name)} instead of {wanted.get(name)}" for name in off[:_SHOWN]
+    )
+    return Finding(check, False, f"{len(off)} differ: {shown}"[:1000])
+
+
+def _audit(found: Contents) -> Finding:
+    off = found.batches_off
+    return Finding(
+        "batches", off == 0, f"{off} batches whose changes and audit entries differ in number"
+    )
+
+
+def _normalizes(session: Session) -> Finding:
+    count, wrong = session.execute(_NORMALIZES).fetchall()[0]
+    return Finding(
+        "normalize_stage",
+        count > 0 and wrong == 0,
+        f"{count - wrong} of {count} aliases give their stage",
+    )
+
 
 EMBEDDED = "embedded"
 _JOBS = 2
@@ -23,10 +111,11 @@ _OPTIONS = ["--exit-on-error", f"--jobs={_JOBS}", "--no-owner", "--no-privileges
 
 
 def rehearse(name: str, report: Report = silent) -> Verdict:
-    """Restore a backup into a disposable database, compare it with the manifest, drop it, and return the verdict.
+    """Restore a backup into a disposable database, compare it with the manifest, drop it, and
+    return the verdict.
 
-    Its `seconds` are the measured time to restore (RTO), from the first byte read to the last comparison; its
-    `data_age` is what would have been lost (RPO).
+    Its `seconds` are the measured time to restore (RTO), from the first byte read to the last
+    comparison; its `data_age` is what would have been lost (RPO).
 
     Raises:
         NoSuchBackup: there is none of this name.
@@ -35,12 +124,14 @@ def rehearse(name: str, report: Report = silent) -> Verdict:
     began, asked_at = time.monotonic(), timezone.now()
     manifest.check_keys()
     try:
-        with libpq.told_plainly("Nothing was rehearsed."), opened(name) as (found, dump):
+        with postgres.told_plainly("Nothing was rehearsed."), opened(name) as (found, dump):
             findings = check_file(found, dump, report)
             if all(finding.passed for finding in findings):
                 with _server(found) as server, disposable.database(server) as target:
                     findings += fill(target, found, dump, report)
-                    seconds = time.monotonic() - began  # a restore would end here: nothing has to be dropped then
+                    seconds = (
+                        time.monotonic() - began
+                    )  # a restore would end here: nothing has to be dropped then
             else:
                 seconds = time.monotonic() - began
     except BadManifest as error:
@@ -52,14 +143,19 @@ def rehearse(name: str, report: Report = silent) -> Verdict:
 def opened(name: str) -> Iterator[tuple[Manifest, BinaryIO]]:
     """Open a backup's manifest and dump; raises as `folder.opened` and `manifest.load`."""
     if name.endswith(".sql"):
-        raise BackupError("A plain .sql file has no manifest to compare with: it can be verified, not rehearsed.")
+        raise BackupError(
+            "A plain .sql file has no manifest to compare with: it can be verified, not rehearsed."
+        )
     with folder.opened(name, folder.MANIFEST, folder.DUMP) as (described, dump):
         yield manifest.load(described.read(manifest.MAX_BYTES), name), dump
 
 
 @contextmanager
-def restored_copy(name: str, report: Report = silent) -> Iterator[tuple[Manifest, libpq.Parameters]]:
-    """Restore a backup into a disposable database for the block, equal to its manifest; drop it when the block ends.
+def restored_copy(
+    name: str, report: Report = silent
+) -> Iterator[tuple[Manifest, postgres.Parameters]]:
+    """Restore a backup into a disposable database for the block, equal to its manifest; drop it
+    when the block ends.
 
     Raises:
         NoSuchBackup: there is none of this name.
@@ -75,37 +171,46 @@ def restored_copy(name: str, report: Report = silent) -> Iterator[tuple[Manifest
 
 
 def _hold(name: str, findings: list[Finding]) -> None:
-    if failed := "; ".join(f"{finding.check}: {finding.said}" for finding in findings if not finding.passed):
-        raise BackupError(f"{name} gives no copy to work with: {failed}. Make and verify a new backup.")
+    if failed := "; ".join(
+        f"{finding.check}: {finding.said}" for finding in findings if not finding.passed
+    ):
+        raise BackupError(
+            f"{name} gives no copy to work with: {failed}. Make and verify a new backup."
+        )
 
 
 def fill(target: Disposable, found: Manifest, dump: BinaryIO, report: Report) -> list[Finding]:
-    """Restore an open dump into an empty, marked database, and compare; a restore that fails is a finding.
+    """Restore an open dump into an empty, marked database, and compare; a restore that fails is a
+    finding.
 
     Raises:
         TargetRefused: the database is live, not empty, or not marked; nothing was written.
     """
     target.check()
     try:
-        with libpq.connect(target.parameters) as session:
-            program = programs.path_of("pg_restore", session.info.server_version)
-            # By our handle, so that it is the very file that was verified, whatever its name leads to by now.
+        with postgres.connect(target.parameters) as session:
+            program = postgres.path_of("pg_restore", session.info.server_version)
+            # By our handle, so that it is the very file that was verified, whatever its name leads
+            # to by now.
             command = [program, *_OPTIONS, f"--dbname={target.name}", f"/dev/fd/{dump.fileno()}"]
-            programs.run(
-                command, target.parameters, keep=[dump.fileno()], tick=lambda: _tell(session, found, report)
-            )  # fmt: skip
+            postgres.run(
+                command,
+                target.parameters,
+                keep=[dump.fileno()],
+                tick=lambda: _tell(session, found, report),
+            )
         report("restore", found.database_bytes, found.database_bytes)
         _analyze(target)
         return [
             Finding("restore", True, f"pg_restore with {_JOBS} jobs"),
-            *comparing.compare(target.parameters, found, report),
+            *compare(target.parameters, found, report),
         ]
     except (BackupError, psycopg.Error) as error:
         return [Finding("restore", False, str(error))]
 
 
 def _analyze(target: Disposable) -> None:
-    with libpq.connect(target.parameters) as session:
+    with postgres.connect(target.parameters) as session:
         session.execute("ANALYZE")
 
 
@@ -115,21 +220,27 @@ def _tell(session: psycopg.Connection[tuple[object, ...]], found: Manifest, repo
 
 
 @contextmanager
-def _server(found: Manifest) -> Iterator[libpq.Parameters]:
-    """Yield the server to rehearse on: the live one, the one of REHEARSAL_DATABASE_URL, or a throw-away one."""
+def _server(found: Manifest) -> Iterator[postgres.Parameters]:
+    """Yield the server to rehearse on: the live one, the one of REHEARSAL_DATABASE_URL, or a
+    throw-away one.
+    """
     chosen = conf.rehearsal_database()
     if chosen == EMBEDDED:
         with embedded.throw_away(_embedded_version(found)) as url:
-            yield libpq.of_url(url)
+            yield postgres.of_url(url)
     else:
-        yield libpq.of_url(chosen) if chosen else libpq.live()
+        yield postgres.of_url(chosen) if chosen else postgres.live()
 
 
 def _embedded_version(found: Manifest) -> int:
-    fitting = [major for major in sorted(embedded.POSTGRES_VERSIONS) if major >= found.server_version // 10_000]
+    fitting = [
+        major
+        for major in sorted(embedded.POSTGRES_VERSIONS)
+        if major >= found.server_version // 10_000
+    ]
     if not fitting:
         raise BackupError(
-            f"The backup is of PostgreSQL {found.server_version // 10_000}, newer than the embedded ones: set "
-            "REHEARSAL_DATABASE_URL to a server of that version."
+            f"The backup is of PostgreSQL {found.server_version // 10_000}, newer than the "
+            "embedded ones: set REHEARSAL_DATABASE_URL to a server of that version."
         )
     return fitting[0]

@@ -1,4 +1,6 @@
-"""The bad day: restore a backup into a new database beside the live one, and say how to switch over."""
+"""The bad day: restore a backup into a new database beside the live one, and say how to switch
+over.
+"""
 
 import dataclasses
 import shlex
@@ -10,25 +12,28 @@ from typing import Any
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from stageapp import conf, fast_copy, mode_history, modes, words
-from stageapp.backups import disposable, libpq, manifest, programs, rehearse
+from stageapp import conf
+from stageapp.backups import disposable, manifest, postgres, rehearse
 from stageapp.backups.contents import Session
 from stageapp.backups.errors import BackupError
-from stageapp.backups.reports import Report, silent
+from stageapp.backups.progress import Report, silent
 from stageapp.backups.verify import Finding, check_file
-from stageapp.models.modes import ModeChange
-from stageapp.modes import ModeState
+from stageapp.infrastructure import words
+from stageapp.mode import fast_copy, history, store
+from stageapp.mode.store import ModeState
+from stageapp.models.mode import ModeChange
 
 _LATEST = (
     "SELECT mode, percent, epoch, version, enforce_on FROM stageapp_modechange "
     "ORDER BY epoch DESC, version DESC LIMIT 1"
 )
 _INSERT = (
-    "INSERT INTO stageapp_modechange (epoch, version, mode, percent, enforce_on, kind, actor, reason, override_reason, "
-    "created_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, '', now())"
+    "INSERT INTO stageapp_modechange (epoch, version, mode, percent, enforce_on, kind, actor, "
+    "reason, override_reason, created_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, '', now())"
 )
 _UNFINISHED_RUNS = (
-    "SELECT id FROM stageapp_run WHERE state IN ('running', 'pausing', 'verifying', 'rolling_back') ORDER BY id"
+    "SELECT id FROM stageapp_run WHERE state IN ('running', 'pausing', 'verifying', "
+    "'rolling_back') ORDER BY id"
 )
 
 _PSQL = {"host": "host", "port": "port", "username": "user"}
@@ -50,18 +55,26 @@ class Restored:
     def document(self) -> dict[str, Any]:
         """Return it for JSON."""
         return {
-            "name": self.name, "database": self.database, "live": self.live, "seconds": round(self.seconds, 3),
-            "data_age_seconds": round(self.data_age_seconds, 1), "mode": self.mode.mode, "percent": self.mode.percent,
-            "epoch": self.mode.epoch, "version": self.mode.version, "unfinished_runs": list(self.runs),
+            "name": self.name,
+            "database": self.database,
+            "live": self.live,
+            "seconds": round(self.seconds, 3),
+            "data_age_seconds": round(self.data_age_seconds, 1),
+            "mode": self.mode.mode,
+            "percent": self.mode.percent,
+            "epoch": self.mode.epoch,
+            "version": self.mode.version,
+            "unfinished_runs": list(self.runs),
             "switch_over": self.statements(),
-        }  # fmt: skip
+        }
 
     def statements(self) -> list[str]:
         """Return the SQL that puts the restored database in the place of the live one."""
         before = f"{self.live[:40]}_before_{timezone.now():%Y%m%d_%H%M%S}"
         return [
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('{self.live}', "
-            f"'{self.database}') AND pid <> pg_backend_pid() AND pg_has_role(usesysid, 'MEMBER')",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN "
+            f"('{self.live}', '{self.database}') AND pid <> pg_backend_pid() AND "
+            "pg_has_role(usesysid, 'MEMBER')",
             f'ALTER DATABASE "{self.live}" RENAME TO "{before}"',
             f'ALTER DATABASE "{self.database}" RENAME TO "{self.live}"',
         ]
@@ -70,13 +83,16 @@ class Restored:
         """Return the steps of the switch-over, for a person."""
         runs = ", ".join(map(str, self.runs))
         return [
-            f"{self.name} is restored into the new database {self.database}, and equals its manifest "
-            f"({words.duration(self.seconds)}; its data is of {words.duration(self.data_age_seconds)} ago).",
-            f"The mode in it is {self.mode.mode} (version {self.mode.epoch}.{self.mode.version}, a new epoch).",
+            f"{self.name} is restored into the new database {self.database}, and equals its "
+            f"manifest ({words.duration(self.seconds)}; its data is of "
+            f"{words.duration(self.data_age_seconds)} ago).",
+            f"The mode in it is {self.mode.mode} (version {self.mode.epoch}.{self.mode.version}, "
+            "a new epoch).",
             *([f"These runs were under way and go on by themselves: {runs}."] if runs else []),
             "Nothing uses it yet. To switch over:",
             "  1. Stop the web processes, the workers and beat.",
-            f"  2. Put it in the place of the live database (or set DATABASE_URL to the database {self.database}):",
+            "  2. Put it in the place of the live database (or set DATABASE_URL to the database "
+            f"{self.database}):",
             "",
             f"{self.psql} <<'SQL'",
             *(f"{statement};" for statement in self.statements()),
@@ -89,21 +105,24 @@ class Restored:
         ]
 
 
-def restore(name: str, database: str | None, *, actor: str, reason: str, report: Report = silent) -> Restored:
+def restore(
+    name: str, database: str | None, *, actor: str, reason: str, report: Report = silent
+) -> Restored:
     """Restore a backup into a new database on the live server; the live one is not touched.
 
     Raises:
-        BackupError: the backup is damaged, or what was restored is not what its manifest says; nothing stays.
+        BackupError: the backup is damaged, or what was restored is not what its manifest says;
+            nothing stays.
         TargetRefused: there is a database of this name.
         NoSuchBackup: there is none of this name.
     """
     manifest.check_keys()
-    with libpq.told_plainly("Nothing of it stays."):
+    with postgres.told_plainly("Nothing of it stays."):
         return _restore(name, database, actor, reason, report)
 
 
 def _restore(name: str, database: str | None, actor: str, reason: str, report: Report) -> Restored:
-    server = libpq.live()
+    server = postgres.live()
     new = database or f"{server['dbname'][:40].lower()}_restored_{timezone.now():%Y%m%d_%H%M%S}"
     disposable.check_new_name(server, new)
     began, asked_at = time.monotonic(), timezone.now()
@@ -111,9 +130,11 @@ def _restore(name: str, database: str | None, actor: str, reason: str, report: R
         _hold(name, check_file(found, dump, report))
         with disposable.database(server) as target:
             _hold(name, rehearse.fill(target, found, dump, report))
-            with libpq.connect(target.parameters) as session:
+            with postgres.connect(target.parameters) as session:
                 mode = _begin_epoch(session, name, actor, reason)
-                runs = tuple(int(str(row[0])) for row in session.execute(_UNFINISHED_RUNS).fetchall())
+                runs = tuple(
+                    int(str(row[0])) for row in session.execute(_UNFINISHED_RUNS).fetchall()
+                )
                 psql = _psql(session, server)
             target.keep_as(new, f"restored from {name} by {actor}")
     age = (asked_at - found.taken_at).total_seconds()
@@ -121,31 +142,39 @@ def _restore(name: str, database: str | None, actor: str, reason: str, report: R
 
 
 def _hold(name: str, findings: list[Finding]) -> None:
-    if failed := "; ".join(f"{finding.check}: {finding.said}" for finding in findings if not finding.passed):
-        raise BackupError(f"{name} was not restored, nothing of it stays: {failed}. Try another one: `backup list`.")
+    if failed := "; ".join(
+        f"{finding.check}: {finding.said}" for finding in findings if not finding.passed
+    ):
+        raise BackupError(
+            f"{name} was not restored, nothing of it stays: {failed}. Try another one: `backup "
+            "list`."
+        )
 
 
 def _begin_epoch(session: Session, name: str, actor: str, reason: str) -> ModeState:
     """Write the mode of the restored database as the first of a new epoch, and return it.
 
-    Processes know newer versions than the backup holds; only a higher epoch makes them follow. The mode is the less
-    strict one of the backup's and the live one; where nobody can tell the live one, at most `warn`.
-    The announced day is what was decided last, whichever of them holds that.
+    Processes know newer versions than the backup holds; only a higher epoch makes them follow. The
+    mode is the less strict one of the backup's and the live one; where nobody can tell the live
+    one, at most `warn`. The announced day is what was decided last, whichever of them holds that.
     """
-    held = [ModeState(*row) for row in session.execute(_LATEST).fetchall()] or [ModeState(conf.default_mode())]
+    held = [ModeState(*row) for row in session.execute(_LATEST).fetchall()] or [
+        ModeState(conf.default_mode())
+    ]
     known = _known_elsewhere()
     ceiling = known[0] if known else ModeState("warn")
     chosen = min(held[0], ceiling, key=lambda state: state.strictness)
     new = dataclasses.replace(
-        chosen, epoch=max(state.epoch for state in [*held, *known]) + 1,
+        chosen,
+        epoch=max(state.epoch for state in [*held, *known]) + 1,
         version=max(state.version for state in [*held, *known]) + 1,
         enforce_on=max([*held, *known[:1]], key=lambda state: state.order).enforce_on,
-    )  # fmt: skip
+    )
     kind = "downgrade" if chosen.strictness < held[0].strictness or _is_latched() else "manual"
     why = f"Restored from {name}: {reason}"
     session.execute(
         _INSERT, [new.epoch, new.version, new.mode, new.percent, new.enforce_on, kind, actor, why]
-    )  # fmt: skip
+    )
     return new
 
 
@@ -154,21 +183,26 @@ def _known_elsewhere() -> list[ModeState]:
     found = []
     with suppress(DatabaseError):
         if ModeChange._meta.db_table in connection.introspection.table_names():
-            found.append(modes.latest())
+            found.append(store.latest())
     held = fast_copy.read()
-    if held and (copy := modes.parse_fast_copy(held)):
+    if held and (copy := store.parse_fast_copy(held)):
         found.append(copy)
     return found
 
 
 def _is_latched() -> bool:
-    """Tell whether an automatic downgrade stands in the live database: the backup may be older, and it has to stay."""
+    """Tell whether an automatic downgrade stands in the live database: the backup may be older,
+    and it has to stay.
+    """
     with suppress(DatabaseError):
-        return mode_history.read().latched
+        return history.read().latched
     return False
 
 
-def _psql(session: Session, server: libpq.Parameters) -> str:
-    program = programs.path_of("psql", session.info.server_version)
-    words = [program, *(f"--{name}={server[word]}" for name, word in _PSQL.items() if word in server)]
+def _psql(session: Session, server: postgres.Parameters) -> str:
+    program = postgres.path_of("psql", session.info.server_version)
+    words = [
+        program,
+        *(f"--{name}={server[word]}" for name, word in _PSQL.items() if word in server),
+    ]
     return shlex.join([*words, "--dbname=postgres", "--set=ON_ERROR_STOP=1"])

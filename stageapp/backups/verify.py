@@ -1,4 +1,6 @@
-"""Verify a backup without a database: in constant memory, by one open handle, and never by a file's name or date."""
+"""Verify a backup without a database: in constant memory, by one open handle, and never by a
+file's name or date.
+"""
 
 import dataclasses
 import datetime
@@ -11,11 +13,11 @@ from typing import Any, BinaryIO
 
 from django.utils import timezone
 
-from stageapp import words
-from stageapp.backups import folder, manifest, programs
+from stageapp.backups import folder, manifest, postgres
 from stageapp.backups.errors import BackupError, NoSuchBackup
 from stageapp.backups.manifest import Manifest
-from stageapp.backups.reports import Report, silent
+from stageapp.backups.progress import Report, silent
+from stageapp.infrastructure import words
 
 _CHUNK = 1 << 20
 CLOCKS_DIFFER = datetime.timedelta(seconds=60)  # at most, between the database's machine and ours
@@ -33,7 +35,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a verification or a rehearsal found. `manifest` is None where it cannot be believed, or there is none."""
+    """What a verification or a rehearsal found. `manifest` is None where it cannot be believed,
+    or there is none.
+    """
 
     name: str
     findings: tuple[Finding, ...]
@@ -49,7 +53,9 @@ class Verdict:
     @property
     def failures(self) -> str:
         """Return what failed, for people."""
-        return "; ".join(f"{finding.check}: {finding.said}" for finding in self.findings if not finding.passed)
+        return "; ".join(
+            f"{finding.check}: {finding.said}" for finding in self.findings if not finding.passed
+        )
 
     def document(self) -> dict[str, Any]:
         """Return the verdict for JSON."""
@@ -58,7 +64,9 @@ class Verdict:
             "passed": self.passed,
             "seconds": round(self.seconds, 3),
             "taken_at": self.manifest.taken_at.isoformat() if self.manifest else None,
-            "data_age_seconds": round(self.data_age.total_seconds(), 1) if self.data_age is not None else None,
+            "data_age_seconds": round(self.data_age.total_seconds(), 1)
+            if self.data_age is not None
+            else None,
             "findings": [dataclasses.asdict(finding) for finding in self.findings],
         }
 
@@ -77,7 +85,10 @@ def verify(name: str, report: Report = silent) -> Verdict:
     try:
         with folder.opened(name, folder.MANIFEST, folder.DUMP) as (described, dump):
             found = manifest.load(described.read(manifest.MAX_BYTES), name)
-            findings = [Finding("manifest", True, "signed, and of this backup"), *check_file(found, dump, report)]
+            findings = [
+                Finding("manifest", True, "signed, and of this backup"),
+                *check_file(found, dump, report),
+            ]
     except NoSuchBackup:
         raise
     except BackupError as error:
@@ -87,14 +98,20 @@ def verify(name: str, report: Report = silent) -> Verdict:
 
 
 def of_the_future(age: datetime.timedelta) -> list[Finding]:
-    """Return a finding where data is said to be of a time to come: else it would be new enough for ever."""
+    """Return a finding where data is said to be of a time to come: else it would be new enough
+    for ever.
+    """
     if age >= -CLOCKS_DIFFER:
         return []
-    return [Finding("clock", False, f"its data is of {_said(-age)} from now: a clock was set wrong")]
+    return [
+        Finding("clock", False, f"its data is of {_said(-age)} from now: a clock was set wrong")
+    ]
 
 
 def aged(verdict: Verdict, most: datetime.timedelta | None) -> Verdict:
-    """Add to a verdict whether the data is no older than `most`; None allows every age, and says it."""
+    """Add to a verdict whether the data is no older than `most`; None allows every age, and says
+    it.
+    """
     if verdict.data_age is None:
         finding = Finding("age", most is None, "it tells no time of its own")
     elif most is None or verdict.data_age <= most:
@@ -106,11 +123,16 @@ def aged(verdict: Verdict, most: datetime.timedelta | None) -> Verdict:
 
 
 def check_file(found: Manifest, dump: BinaryIO, report: Report) -> list[Finding]:
-    """Hold an open dump against its manifest: size, sha256, and whether pg_restore can read its contents."""
+    """Hold an open dump against its manifest: size, sha256, and whether pg_restore can read its
+    contents.
+    """
     size = os.fstat(dump.fileno()).st_size
     if size != found.bytes:
         return [Finding("size", False, f"{size:,} bytes instead of {found.bytes:,}")]
-    findings = [Finding("size", True, f"{size:,} bytes"), _same_sum(dump, size, found.sha256, report)]
+    findings = [
+        Finding("size", True, f"{size:,} bytes"),
+        _same_sum(dump, size, found.sha256, report),
+    ]
     return [*findings, _listing(found, dump)] if findings[-1].passed else findings
 
 
@@ -134,8 +156,8 @@ def sha256_of(file: BinaryIO, size: int, report: Report = silent) -> str:
 def _listing(found: Manifest, dump: BinaryIO) -> Finding:
     """Let pg_restore read the table of contents: cheap, and no proof by itself."""
     try:
-        program = programs.path_of("pg_restore", found.server_version)
-        programs.run([program, "--list", f"/dev/fd/{dump.fileno()}"], {}, keep=[dump.fileno()])
+        program = postgres.path_of("pg_restore", found.server_version)
+        postgres.run([program, "--list", f"/dev/fd/{dump.fileno()}"], {}, keep=[dump.fileno()])
     except BackupError as error:
         return Finding("listing", False, str(error))
     return Finding("listing", True, "pg_restore reads its table of contents")
@@ -146,12 +168,16 @@ def _said(age: datetime.timedelta) -> str:
 
 
 def _verify_plain(name: str, began: float, report: Report) -> Verdict:
-    """Verify a plain .sql file by the .sha256 beside it, as `sha256sum` writes it; it tells no time of its own."""
+    """Verify a plain .sql file by the .sha256 beside it, as `sha256sum` writes it; it tells no
+    time of its own.
+    """
     try:
         with folder.opened(name) as (file, described):
             line = _SUM_LINE.fullmatch(described.read(1000))
             if line is None or (line[2] or name.encode()).removeprefix(b"./") != name.encode():
-                raise BackupError(f"{name}.sha256 holds no sha256 of {name}. Write it with: sha256sum {name}")
+                raise BackupError(
+                    f"{name}.sha256 holds no sha256 of {name}. Write it with: sha256sum {name}"
+                )
             size = os.fstat(file.fileno()).st_size
             findings = [_same_sum(file, size, line[1].decode().lower(), report)]
             findings += [Finding("size", size > 0, f"{size:,} bytes")]

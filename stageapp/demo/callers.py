@@ -48,14 +48,20 @@ class Caller:
     token: str
 
     def round(self, fund: int) -> list[Answer]:
-        """Send every kind of stage to every endpoint, and one malformed body to each that takes one."""
+        """Send every kind of stage to every endpoint, and one malformed body to each that takes
+        one.
+        """
         answers = []
         for verdict, stages in STAGES.items():
             first, second = stages
             half = {first: 0.5, second: 0.5}
             answers += [
-                self.post("monte-carlo/simulate", verdict, {"runs": 200, "stage_distribution": half}),
-                self.post("portfolio/strategies", verdict, {"name": "Demo", "stage_allocation": half}),
+                self.post(
+                    "monte-carlo/simulate", verdict, {"runs": 200, "stage_distribution": half}
+                ),
+                self.post(
+                    "portfolio/strategies", verdict, {"name": "Demo", "stage_allocation": half}
+                ),
                 self.post("allocations", verdict, {"stage_distribution": half}),
                 self.companies(fund, second, verdict),
             ]

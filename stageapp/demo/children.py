@@ -50,11 +50,15 @@ class Children:
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603  our own command
-                [sys.executable, "-m", *command], env=self._environment, stdin=subprocess.DEVNULL,
-                stdout=output, stderr=subprocess.STDOUT, pass_fds=tuple(pass_fds),
+                [sys.executable, "-m", *command],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=tuple(pass_fds),
                 start_new_session=True,  # Ctrl-C at the terminal is for us; we tell them
                 preexec_fn=ending_with_us(),
-            )  # fmt: skip
+            )
         child = Child(name, process, log)
         self._all.append(child)
         return child
@@ -63,7 +67,10 @@ class Children:
         """Raise ChildDied if one has ended."""
         for child in self._all:
             if (code := child.process.poll()) is not None:
-                raise ChildDied(f"The {child.name} ended ({_ending(code)}). The end of {child.log}:\n{tail(child.log)}")
+                raise ChildDied(
+                    f"The {child.name} ended ({_ending(code)}). The end of "
+                    f"{child.log}:\n{tail(child.log)}"
+                )
 
     def stop(self) -> None:
         """End all children and what they started; wait until they are gone."""
@@ -74,14 +81,18 @@ class Children:
         for child in self._all:
             with suppress(subprocess.TimeoutExpired):
                 child.process.wait(max(0.0, deadline - time.monotonic()))
-            with suppress(ProcessLookupError):  # the whole group: also what a dead child left behind
+            with suppress(
+                ProcessLookupError
+            ):  # the whole group: also what a dead child left behind
                 os.killpg(child.process.pid, signal.SIGKILL)
             child.process.wait()
         self._all.clear()
 
 
 def ending_with_us() -> Callable[[], None]:
-    """Return what a new child calls to get SIGTERM when we die (on Linux; elsewhere it does nothing)."""
+    """Return what a new child calls to get SIGTERM when we die (on Linux; elsewhere it does
+    nothing).
+    """
     parent = os.getpid()
 
     def ask_the_kernel() -> None:

@@ -37,14 +37,19 @@ def own_database(scratch: Path) -> Iterator[dict[str, str]]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AlreadyRunning("Another `demo --once` is running here. Wait until it has ended.") from None
+            raise AlreadyRunning(
+                "Another `demo --once` is running here. Wait until it has ended."
+            ) from None
         redis_url = _redis_url(os.environ["REDIS_URL"])
         _drop(redis_url)
         with connection.cursor() as cursor:
             cursor.execute(f'CREATE DATABASE "{NAME}"')
         connection.close()
         try:
-            yield {"DATABASE_URL": _database_url(os.environ["DATABASE_URL"]), "REDIS_URL": redis_url}
+            yield {
+                "DATABASE_URL": _database_url(os.environ["DATABASE_URL"]),
+                "REDIS_URL": redis_url,
+            }
         finally:
             _drop(redis_url)
 

@@ -4,18 +4,28 @@ Every spelling comes with what a person says it means, so that a plan can be hel
 """
 
 import random
+import secrets
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from django.contrib.auth import get_user_model
 from django.db import transaction
 
-from stageapp.imports import Company, copy_companies
+from stageapp.consumers import tokens
+from stageapp.models.consumers import Consumer
 from stageapp.models.portfolio import Fund, PortfolioCompany
+from stageapp.portfolio.imports import Company, copy_companies
 
 SEED = 20
-FUNDS = ("Alder Early Fund", "Birch Growth Fund", "Cedar Seed Fund", "Dogwood Ventures I", "Elm Opportunity Fund")
+FUNDS = (
+    "Alder Early Fund",
+    "Birch Growth Fund",
+    "Cedar Seed Fund",
+    "Dogwood Ventures I",
+    "Elm Opportunity Fund",
+)
 
 # (spelling, what it means or None, weight): many rows hold few spellings, and a few rows hold many.
 SPELLINGS: tuple[tuple[str, str | None, int], ...] = (
@@ -63,8 +73,30 @@ SPELLINGS: tuple[tuple[str, str | None, int], ...] = (
     ("Stage 2", None, 2),
 )
 MEANING = {spelling: stage for spelling, stage, _ in SPELLINGS}
-_FIRST = ("Amber", "Bright", "Copper", "Delta", "Echo", "Fern", "Granite", "Harbor", "Indigo", "Juniper")
-_SECOND = ("Analytics", "Biotech", "Circuits", "Energy", "Foods", "Health", "Labs", "Logistics", "Robotics", "Works")
+_FIRST = (
+    "Amber",
+    "Bright",
+    "Copper",
+    "Delta",
+    "Echo",
+    "Fern",
+    "Granite",
+    "Harbor",
+    "Indigo",
+    "Juniper",
+)
+_SECOND = (
+    "Analytics",
+    "Biotech",
+    "Circuits",
+    "Energy",
+    "Foods",
+    "Health",
+    "Labs",
+    "Logistics",
+    "Robotics",
+    "Works",
+)
 _SECTORS = ("Climate", "Consumer", "Fintech", "Health", "Industry", "Software")
 
 
@@ -91,7 +123,9 @@ class Truth:
 
     @property
     def normalized(self) -> Counter[str]:
-        """Return the column as it has to be after a run: stages, and unknown spellings as they were."""
+        """Return the column as it has to be after a run: stages, and unknown spellings as they
+        were.
+        """
         after: Counter[str] = Counter()
         for raw, rows in self.spellings.items():
             after[MEANING[raw] or raw] += rows
@@ -113,7 +147,9 @@ def truth(rows: int) -> Truth:
 
 
 def create(rows: int) -> bool:
-    """Store the sample over several funds, unless there are companies; tell whether it was stored."""
+    """Store the sample over several funds, unless there are companies; tell whether it was
+    stored.
+    """
     if PortfolioCompany.objects.exists():
         return False
     with transaction.atomic():
@@ -126,4 +162,36 @@ def create(rows: int) -> bool:
 
 def column() -> Counter[str]:
     """Return how often each spelling stands in the column now."""
-    return Counter(PortfolioCompany.objects.order_by().values_list("stage", flat=True).iterator(chunk_size=5000))
+    return Counter(
+        PortfolioCompany.objects.order_by()
+        .values_list("stage", flat=True)
+        .iterator(chunk_size=5000)
+    )
+
+
+# Who may enter the demo: an administrator and an API consumer, each with a secret that is shown
+# once.
+
+ADMIN = "admin"
+CONSUMER = "demo"
+
+
+def admin_password() -> str | None:
+    """Make the administrator and return its password; None if there is one, whose password stays
+    as it is.
+    """
+    users = get_user_model()._default_manager
+    if users.filter(username=ADMIN).exists():
+        return None
+    password = secrets.token_urlsafe(12)
+    users.create_superuser(ADMIN, password=password)
+    return password
+
+
+def consumer_token(*scopes: str) -> str | None:
+    """Make the consumer and return its token; None if there is one, whose token only its keeper
+    knows.
+    """
+    if Consumer.objects.filter(name=CONSUMER).exists():
+        return None
+    return tokens.create(CONSUMER, scopes or ("read", "write"))[1]

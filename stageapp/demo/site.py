@@ -22,7 +22,8 @@ class NoAnswer(Exception):
 
 
 def listen(port: int) -> socket.socket:
-    """Return a listening socket on loopback, to be handed to the web server; port 0 takes a free one.
+    """Return a listening socket on loopback, to be handed to the web server; port 0 takes a free
+    one.
 
     Raises:
         PortInUse: something else listens there, or the port is not ours to take.
@@ -35,13 +36,15 @@ def listen(port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise PortInUse(
-            f"Port {port} cannot be used ({error.strerror}). Choose another one, e.g. --port {_other(port)}."
+            f"Port {port} cannot be used ({error.strerror}). Choose another one, e.g. --port "
+            f"{_other(port)}."
         ) from None
     return listener
 
 
 def start(children: Children, listener: socket.socket, scratch: Path) -> int:
-    """Start web, worker and beat, hand the socket over, wait until the site answers; return its port.
+    """Start web, worker and beat, hand the socket over, wait until the site answers; return its
+    port.
 
     Raises:
         ChildDied: one of them ended at once.
@@ -54,7 +57,16 @@ def start(children: Children, listener: socket.socket, scratch: Path) -> int:
         children.start("web", command, [listener.fileno()])
     children.start("worker", [*_CELERY, "worker", "--concurrency", "1", "--loglevel", "INFO"])
     children.start(
-        "beat", [*_CELERY, "beat", "--loglevel", "INFO", "--schedule", str(scratch / "beat-schedule"), "--pidfile="]
+        "beat",
+        [
+            *_CELERY,
+            "beat",
+            "--loglevel",
+            "INFO",
+            "--schedule",
+            str(scratch / "beat-schedule"),
+            "--pidfile=",
+        ],
     )
     _await_answer(children, port)
     return port

@@ -1,4 +1,6 @@
-"""The whole rollout without a browser, with real parts: observe, warn, plan, run, verify, enforce."""
+"""The whole rollout without a browser, with real parts: observe, warn, plan, run, verify,
+enforce.
+"""
 
 import time
 from collections import Counter
@@ -9,27 +11,31 @@ from http.client import HTTPException
 from django.db import DatabaseError
 from kombu.exceptions import KombuError
 
-from stageapp import conf, modes, traffic
+from stageapp import conf
+from stageapp.audit import log
 from stageapp.demo import sample
 from stageapp.demo.callers import REASON, STAGES, Answer, Caller
 from stageapp.demo.children import Children
 from stageapp.demo.report import Report, StepFailed
+from stageapp.mode import store
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import Plan, State
 from stageapp.models.portfolio import Fund
-from stageapp.normalization import audit, choice, targets, verify, worker
+from stageapp.normalization import choice, verify, worker
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs as the_runs
-from stageapp.normalization.errors import NormalizationError
 from stageapp.people import EVERYTHING, Person
 from stageapp.rollout.changes import Wish, change_mode
+from stageapp.targets import targets
+from stageapp.targets.errors import NormalizationError
 from stageapp.tasks import advance_run
+from stageapp.traffic import windows
 
 ACTOR = "demo"
 _COUNTS_LIMIT = 20.0  # seconds until the web processes have written their counts
 _ROWS_A_SECOND = 1000.0  # far below what a worker does
 # What the parts say when they refuse or do not answer: the step did not hold.
-_REFUSALS = (NormalizationError, modes.ModeError, DatabaseError, KombuError, OSError, HTTPException)
+_REFUSALS = (NormalizationError, store.ModeError, DatabaseError, KombuError, OSError, HTTPException)
 
 
 @dataclass
@@ -66,7 +72,9 @@ def walk(it: Walk) -> bool:
     except StepFailed:
         it.report.note("The steps that follow were not taken.")
     except _REFUSALS as error:
-        it.report.check("the step ends", expected="without an error", found=f"{type(error).__name__}: {error}")
+        it.report.check(
+            "the step ends", expected="without an error", found=f"{type(error).__name__}: {error}"
+        )
     return it.report.verdict()
 
 
@@ -75,7 +83,9 @@ def _sample(it: Walk) -> None:
     it.column, it.fund = sample.column(), Fund.objects.all()[0].pk
     it.report.check("rows", expected=it.truth.rows, found=it.column.total())
     it.report.check("spellings", expected=len(it.truth.spellings), found=len(it.column))
-    it.report.note("e.g. " + ", ".join(f"{raw!r} {rows:,}" for raw, rows in it.column.most_common(8)))
+    it.report.note(
+        "e.g. " + ", ".join(f"{raw!r} {rows:,}" for raw, rows in it.column.most_common(8))
+    )
 
 
 def _observe(it: Walk) -> None:
@@ -86,14 +96,21 @@ def _observe(it: Walk) -> None:
     well_formed = [answer for answer in answers if answer.verdict != "malformed"]
     _check_all(it, "well-formed requests accepted", well_formed, lambda answer: answer.accepted)
     _check_all(it, "answers without a word of validation", well_formed, _is_silent)
-    _check_all(it, "malformed bodies refused", _of(answers, "malformed"), lambda answer: answer.is_problem)
-    it.wait(lambda: traffic.summary().total >= len(answers), _COUNTS_LIMIT)
-    counted = traffic.summary()
+    _check_all(
+        it, "malformed bodies refused", _of(answers, "malformed"), lambda answer: answer.is_problem
+    )
+    it.wait(lambda: windows.summary().total >= len(answers), _COUNTS_LIMIT)
+    counted = windows.summary()
     it.report.check(
-        "counted", expected=dict(sorted(sent.items())), found={name: getattr(counted, name) for name in sorted(sent)}
+        "counted",
+        expected=dict(sorted(sent.items())),
+        found={name: getattr(counted, name) for name in sorted(sent)},
     )
     for mode, outcomes in counted.outcomes.items():
-        it.report.note(f"in {mode} this traffic meets: " + ", ".join(f"{n} {name}" for name, n in outcomes.items()))
+        it.report.note(
+            f"in {mode} this traffic meets: "
+            + ", ".join(f"{n} {name}" for name, n in outcomes.items())
+        )
 
 
 def _warn(it: Walk) -> None:
@@ -101,11 +118,21 @@ def _warn(it: Walk) -> None:
     it.set_mode("warn")
     answers = [answer for answer in it.caller.round(it.fund) if answer.verdict != "malformed"]
     _check_all(it, "requests accepted", answers, lambda answer: answer.accepted)
-    _check_all(it, "X-Stage-Mode: warn", answers, lambda answer: answer.headers.get("x-stage-mode") == "warn")
+    _check_all(
+        it,
+        "X-Stage-Mode: warn",
+        answers,
+        lambda answer: answer.headers.get("x-stage-mode") == "warn",
+    )
     _check_all(it, "a stage_validation block with the verdict", answers, _has_block)
-    _check_all(it, f"unknown stages told with the reason {REASON}", _of(answers, "unknown"), _names_reason)
+    _check_all(
+        it, f"unknown stages told with the reason {REASON}", _of(answers, "unknown"), _names_reason
+    )
     it.companies_before = _companies_of(answers, "canonical")
-    it.report.note(f"The first fund has {it.companies_before:,} companies at {STAGES['canonical'][1]}, by meaning.")
+    it.report.note(
+        f"The first fund has {it.companies_before:,} companies at {STAGES['canonical'][1]}, by "
+        "meaning."
+    )
 
 
 def _plan(it: Walk) -> None:
@@ -113,13 +140,18 @@ def _plan(it: Walk) -> None:
     it.plan = plans.make_plan(targets.default_label(), actor=ACTOR)
     it.report.check("rows read", expected=it.truth.rows, found=it.plan.rows_total)
     it.report.check("rows to change", expected=it.truth.to_change, found=it.plan.rows_to_change)
-    it.report.check("unknown rows, to stay as they are", expected=it.truth.unknown, found=it.plan.rows_unknown)
+    it.report.check(
+        "unknown rows, to stay as they are", expected=it.truth.unknown, found=it.plan.rows_unknown
+    )
     wrong = [e.raw for e in it.plan.entries.all() if (e.stage or None) != sample.MEANING[e.raw]]
     it.report.check("spellings that a person understands otherwise", expected=[], found=wrong)
     reasons: Counter[str] = Counter()
     for entry in it.plan.entries.filter(stage=""):
         reasons[entry.reason] += entry.rows
-    it.report.note("unknown because: " + ", ".join(f"{reason} {rows:,}" for reason, rows in reasons.most_common()))
+    it.report.note(
+        "unknown because: "
+        + ", ".join(f"{reason} {rows:,}" for reason, rows in reasons.most_common())
+    )
     it.report.note(f"hash {it.plan.hash}")
 
 
@@ -127,7 +159,9 @@ def _dry_run(it: Walk) -> None:
     it.report.step("Dry run: the same code, every batch rolled back")
     assert it.plan is not None
     found = worker.dry_run(it.plan.run)
-    it.report.check("rows that would change", expected=it.plan.rows_to_change, found=found["would_change"])
+    it.report.check(
+        "rows that would change", expected=it.plan.rows_to_change, found=found["would_change"]
+    )
     it.report.check("the column is as it was", expected=True, found=sample.column() == it.column)
 
 
@@ -135,7 +169,9 @@ def _run(it: Walk) -> None:
     it.report.step("Run: a Celery worker does it, batch by batch")
     assert it.plan is not None
     run, began = it.plan.run, time.monotonic()
-    the_runs.start(run, actor=ACTOR, reason="demo", override="the demo works with companies made for it")
+    the_runs.start(
+        run, actor=ACTOR, reason="demo", override="the demo works with companies made for it"
+    )
     advance_run.delay(run.pk)
 
     def over() -> bool:
@@ -146,11 +182,16 @@ def _run(it: Walk) -> None:
     workers = set(run.checkpoints.values_list("holder", flat=True))
     it.report.check("state", expected="done", found=str(run.state))
     it.report.check("done by another process", expected=True, found=worker.name() not in workers)
-    logged = audit.count(run, Direction.FORWARD)
+    logged = log.count(run, Direction.FORWARD)
     it.report.check("audit entries", expected=it.plan.rows_to_change, found=logged)
     after = sample.column()
-    it.report.check("the column holds what was planned", expected=True, found=after == it.truth.normalized)
-    it.report.note(f"{run.batches.count()} batches in {time.monotonic() - began:.1f} s by {', '.join(sorted(workers))}")
+    it.report.check(
+        "the column holds what was planned", expected=True, found=after == it.truth.normalized
+    )
+    it.report.note(
+        f"{run.batches.count()} batches in {time.monotonic() - began:.1f} s by "
+        f"{', '.join(sorted(workers))}"
+    )
 
 
 def _verify(it: Walk) -> None:
@@ -159,24 +200,40 @@ def _verify(it: Walk) -> None:
     made, _ = verify.verify(it.plan.run, actor=ACTOR, reason="the demo looks again")
     found = made.found
     it.report.check("rows and audit log agree", expected=True, found=found["ok"])
-    it.report.check("rows as they were written", expected=it.plan.rows_to_change, found=found["rows_as_written"])
+    it.report.check(
+        "rows as they were written", expected=it.plan.rows_to_change, found=found["rows_as_written"]
+    )
     it.report.check("rows left with a planned spelling", expected=0, found=found["rows_left"])
 
 
 def _enforce(it: Walk) -> None:
     it.report.step("Enforce: an unknown stage is refused, a known one is not")
-    it.report.note("The demo overrides: nobody waited for callers to change. The reason is kept in the history.")
+    it.report.note(
+        "The demo overrides: nobody waited for callers to change. The reason is kept in the "
+        "history."
+    )
     it.set_mode("enforce", override="demo: no time has passed in which callers could have changed")
     answers = it.caller.round(it.fund)
     known = _of(answers, "canonical") + _of(answers, "normalized")
     unknown = _of(answers, "unknown")
     _check_all(it, "known stages accepted", known, lambda answer: answer.accepted)
-    _check_all(it, "unknown stages refused with 400 and a problem document", unknown, lambda a: a.is_problem)
-    _check_all(it, "refusals that list the valid stages", unknown, lambda a: "seed" in a.body.get("valid_stages", []))
+    _check_all(
+        it,
+        "unknown stages refused with 400 and a problem document",
+        unknown,
+        lambda a: a.is_problem,
+    )
+    _check_all(
+        it,
+        "refusals that list the valid stages",
+        unknown,
+        lambda a: "seed" in a.body.get("valid_stages", []),
+    )
     it.report.check(
         "companies found by meaning, as before the run",
-        expected=it.companies_before, found=_companies_of(answers, "normalized"),
-    )  # fmt: skip
+        expected=it.companies_before,
+        found=_companies_of(answers, "normalized"),
+    )
 
 
 def _leave(it: Walk) -> None:
@@ -184,7 +241,9 @@ def _leave(it: Walk) -> None:
     again = plans.make_plan(targets.default_label(), actor=ACTOR)
     it.report.check("rows that a new plan would change", expected=0, found=again.rows_to_change)
     newest = choice.run_to_roll_back(None)
-    it.report.check("a rollback would take run", expected=it.plan and it.plan.run.pk, found=newest.pk)
+    it.report.check(
+        "a rollback would take run", expected=it.plan and it.plan.run.pk, found=newest.pk
+    )
 
 
 def _check_all(it: Walk, name: str, answers: list[Answer], holds: Callable[[Answer], bool]) -> None:
@@ -192,7 +251,9 @@ def _check_all(it: Walk, name: str, answers: list[Answer], holds: Callable[[Answ
     wrong = [answer for answer in answers if not holds(answer)]
     it.report.check(name, expected=len(answers), found=len(answers) - len(wrong))
     for answer in wrong[:3]:
-        it.report.note(f"{answer.endpoint} ({answer.verdict}): {answer.status} {str(answer.body)[:300]}")
+        it.report.note(
+            f"{answer.endpoint} ({answer.verdict}): {answer.status} {str(answer.body)[:300]}"
+        )
 
 
 def _of(answers: list[Answer], verdict: str) -> list[Answer]:
@@ -215,5 +276,9 @@ def _names_reason(answer: Answer) -> bool:
 
 
 def _companies_of(answers: list[Answer], verdict: str) -> int:
-    found = [answer.body.get("count", -1) for answer in _of(answers, verdict) if "companies" in answer.endpoint]
+    found = [
+        answer.body.get("count", -1)
+        for answer in _of(answers, verdict)
+        if "companies" in answer.endpoint
+    ]
     return int(found[0])

@@ -1,4 +1,6 @@
-"""PostgreSQL: does it answer, is it new enough and migrated, is its clock ours, does its function agree."""
+"""PostgreSQL: does it answer, is it new enough and migrated, is its clock ours, does its
+function agree.
+"""
 
 import time
 from collections.abc import Iterator
@@ -6,13 +8,16 @@ from collections.abc import Iterator
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from stageapp import conf, vocabulary, words
+from stageapp import conf
 from stageapp.doctor.answers import Answer, fail, no_data, ok, warn
+from stageapp.infrastructure import words
 from stageapp.models.vocabulary import StageAlias
-from stageapp.normalization import health, preflight
-from stageapp.normalization.factors import FACTORS, Reading
-from stageapp.normalization.findings import Severity
-from stageapp.normalization.standbys import WalMarks
+from stageapp.normalization.preflight import preflight
+from stageapp.normalization.throttle import health
+from stageapp.normalization.throttle.factors import FACTORS, Reading
+from stageapp.normalization.throttle.standbys import WalMarks
+from stageapp.targets.findings import Severity
+from stageapp.vocabulary import snapshot
 
 OLDEST_VERSION = 160_000
 SKEW_WARNS, SKEW_FAILS = 2.0, 60.0  # seconds; a webhook is believed within 300
@@ -20,9 +25,13 @@ _MIGRATE = "run `manage.py migrate`"
 
 
 def reachable() -> Iterator[Answer]:
-    """Answer whether PostgreSQL answers, and which it is; raises django.db.DatabaseError where it does not."""
+    """Answer whether PostgreSQL answers, and which it is; raises django.db.DatabaseError where
+    it does not.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('server_version_num')::int, current_setting('server_version')")
+        cursor.execute(
+            "SELECT current_setting('server_version_num')::int, current_setting('server_version')"
+        )
         number, version = cursor.fetchone()
     if number < OLDEST_VERSION:
         yield fail("postgresql", f"version {version}", "use PostgreSQL 16 or newer")
@@ -33,7 +42,9 @@ def reachable() -> Iterator[Answer]:
 def migrated() -> Iterator[Answer]:
     """Answer whether every migration has been applied."""
     executor = MigrationExecutor(connection)
-    waiting = [migration for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
+    waiting = [
+        migration for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())
+    ]
     if waiting:
         yield fail("migrations", f"{len(waiting)} wait, the first is {waiting[0]}", _MIGRATE)
     else:
@@ -45,13 +56,17 @@ def function_there() -> Iterator[Answer]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regprocedure('normalize_stage(text, text)') IS NOT NULL")
         there = cursor.fetchone()[0]
-    yield ok("function", "normalize_stage() is there") if there else fail("function", "no normalize_stage()", _MIGRATE)
+    yield (
+        ok("function", "normalize_stage() is there")
+        if there
+        else fail("function", "no normalize_stage()", _MIGRATE)
+    )
 
 
 def parity() -> Iterator[Answer]:
     """Answer whether PostgreSQL and Python say the same of every alias."""
     known = list(StageAlias.objects.values_list("source", "spelling"))
-    meaning_of = vocabulary.load()
+    meaning_of = snapshot.load()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT s, v, normalize_stage(v, s) FROM unnest(%s::text[], %s::text[]) AS t (s, v)",
@@ -61,20 +76,32 @@ def parity() -> Iterator[Answer]:
     wrong = [raw for source, raw, stage in rows if meaning_of.normalize(raw, source).stage != stage]
     if wrong:
         shown = ", ".join(ascii(raw) for raw in wrong[:5])
-        yield fail("parity", f"PostgreSQL and Python disagree about {shown}", f"{_MIGRATE}; start no run before")
+        yield fail(
+            "parity",
+            f"PostgreSQL and Python disagree about {shown}",
+            f"{_MIGRATE}; start no run before",
+        )
     else:
-        yield ok("parity", f"both say the same of {len(rows)} aliases, vocabulary version {meaning_of.version}")
+        yield ok(
+            "parity",
+            f"both say the same of {len(rows)} aliases, vocabulary version {meaning_of.version}",
+        )
 
 
 def clock() -> Iterator[Answer]:
-    """Answer how far this machine's clock is from PostgreSQL's; the way there and back is the precision."""
+    """Answer how far this machine's clock is from PostgreSQL's; the way there and back is the
+    precision.
+    """
     before = time.time()
     with connection.cursor() as cursor:
         cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
         theirs = float(cursor.fetchone()[0])
     after = time.time()
     skew = theirs - (before + after) / 2
-    said = f"PostgreSQL's is {words.duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} this machine's"
+    said = (
+        f"PostgreSQL's is {words.duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} "
+        "this machine's"
+    )
     do = "synchronise the clocks (NTP)"
     if abs(skew) > SKEW_FAILS:
         yield fail("clock", said, do)
@@ -85,9 +112,15 @@ def clock() -> Iterator[Answer]:
 
 
 def throttle() -> Iterator[Answer]:
-    """Answer what a run would be held by, and what could not be read of it. Standbys by URL are asked by runs alone."""
+    """Answer what a run would be held by, and what could not be read of it. Standbys by URL are
+    asked by runs alone.
+    """
     for name, reading in health.read(WalMarks(), [], conf.disk_paths()).items():
-        limit, title, say = conf.hold_limits()[name], f"throttle: {FACTORS[name].title}", FACTORS[name].say
+        limit, title, say = (
+            conf.hold_limits()[name],
+            f"throttle: {FACTORS[name].title}",
+            FACTORS[name].say,
+        )
         if not limit:
             yield ok(title, "is off")
         elif reading.absent:
@@ -95,13 +128,17 @@ def throttle() -> Iterator[Answer]:
         elif reading.value is None or reading.partial:
             yield no_data(title, f"not measured: {reading.note}", "a run is not held by it")
         elif FACTORS[name].holds(reading.value, limit, conf.hold_resume_percent(), held=False):
-            yield warn(title, f"{say(reading.value)}, the limit is {say(limit)}", "a run would wait")
+            yield warn(
+                title, f"{say(reading.value)}, the limit is {say(limit)}", "a run would wait"
+            )
         else:
             yield ok(title, f"{say(reading.value)}, the limit is {say(limit)}")
 
 
 def _absent(title: str, reading: Reading) -> Answer:
-    """Return that there is nothing to measure: without a standby that is well, but a disk there always is."""
+    """Return that there is nothing to measure: without a standby that is well, but a disk there
+    always is.
+    """
     return no_data(title, reading.note) if "disk" in title else ok(title, reading.note)
 
 
@@ -110,7 +147,10 @@ def targets() -> Iterator[Answer]:
     for label in conf.targets():
         found = preflight.look(label)
         heavy = [str(one) for one in found.findings if one.severity == found.worst]
-        name, do = f"target {label}", f"`manage.py normalization preflight --target {label}` shows everything"
+        name, do = (
+            f"target {label}",
+            f"`manage.py normalization preflight --target {label}` shows everything",
+        )
         if found.worst == Severity.BLOCKS:
             yield fail(name, "; ".join(heavy), do)
         elif found.worst == Severity.WARNS:

@@ -46,7 +46,13 @@ def _ask(name: str, ask: Examination) -> list[Answer]:
     except DatabaseError as error:
         connection.close()  # a broken session must not spoil the next examination
         what = str(error).strip().partition("\n")[0] or type(error).__name__
-        answers.append(fail(name, f"PostgreSQL does not answer this: {what}", "start it, or correct DATABASE_URL"))
+        answers.append(
+            fail(
+                name,
+                f"PostgreSQL does not answer this: {what}",
+                "start it, or correct DATABASE_URL",
+            )
+        )
     except (OSError, ValueError) as error:  # a file or a setting
         answers.append(fail(name, str(error) or type(error).__name__, "correct it"))
     return answers

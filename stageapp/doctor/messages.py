@@ -6,9 +6,9 @@ import redis
 from celery import current_app
 from kombu.exceptions import OperationalError as BrokerError
 
-from stageapp import processes
 from stageapp.doctor.answers import Answer, fail, no_data, ok, warn
-from stageapp.redis_clients import strict
+from stageapp.infrastructure.redis import strict
+from stageapp.mode import processes
 
 BROKER_SECONDS = 2.0
 PING_SECONDS = 2.0  # an idle worker answers in milliseconds; one at work after its batch
@@ -23,7 +23,11 @@ def redis_answers() -> Iterator[Answer]:
         version = str(client.info("server")["redis_version"])
     except redis.RedisError as error:
         said = f"it does not answer: {type(error).__name__}"
-        yield fail("redis", said, "start it, or correct REDIS_URL; meanwhile PostgreSQL answers for the mode")
+        yield fail(
+            "redis",
+            said,
+            "start it, or correct REDIS_URL; meanwhile PostgreSQL answers for the mode",
+        )
         return
     if tuple(map(int, version.split(".")[:2])) < (6, 2):
         yield warn("redis", f"version {version}", "use Redis 6.2 or newer")
@@ -56,23 +60,32 @@ def worker_answers() -> Iterator[Answer]:
             broker.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_SECONDS)
             answers = current_app.control.ping(timeout=PING_SECONDS, connection=broker)
     except AWAY as error:
-        yield no_data("worker (by broker)", f"the broker does not answer: {type(error).__name__}", do)
+        yield no_data(
+            "worker (by broker)", f"the broker does not answer: {type(error).__name__}", do
+        )
         return
     names = sorted(name for answer in answers for name in answer)
     if names:
         yield ok("worker (by broker)", f"{', '.join(names)}")
     else:
-        said = f"none answers within {PING_SECONDS:g} s; one of the solo pool does not while it works"
+        said = (
+            f"none answers within {PING_SECONDS:g} s; one of the solo pool does not while it works"
+        )
         yield warn("worker (by broker)", said, do)
 
 
 def registry() -> Iterator[Answer]:
-    """Answer which servers, workers and beats have lately written their row; raises django.db.DatabaseError."""
+    """Answer which servers, workers and beats have lately written their row; raises
+    django.db.DatabaseError.
+    """
     live = [one for one in processes.seen() if one.live]
     starts = {
         "web": "start one: gunicorn -c python:config.gunicorn config.wsgi",
         "worker": "start one: celery -A config.celery worker",
-        "beat": "start it: celery -A config.celery beat; nothing is swept, rolled up or guarded without it",
+        "beat": (
+            "start it: celery -A config.celery beat; nothing is swept, rolled up or guarded "
+            "without it"
+        ),
     }
     for name, do in starts.items():
         count = sum(one.name == name for one in live)

@@ -5,20 +5,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stageapp import conf, words
+from stageapp import conf
 from stageapp.doctor.answers import Answer, fail, no_data, ok, warn
-from stageapp.gates.verdicts import Gate, Verdict
+from stageapp.infrastructure import words
 from stageapp.normalization import safety
+from stageapp.rollout.gates.verdicts import Gate, Verdict
+from stageapp.webhook.secrets import webhook_secrets
 
 LEAST_SECRET = 32  # characters
 _DISK_WARNS, _DISK_FAILS = 20.0, 5.0  # percent free
 
 
 def disk() -> Iterator[Answer]:
-    """Answer how full the file systems are that this machine sees: of STAGE_DISK_PATHS and of the backups."""
+    """Answer how full the file systems are that this machine sees: of STAGE_DISK_PATHS and of
+    the backups.
+    """
     paths = [*conf.disk_paths(), *filter(None, [conf.backup_folder()])]
     if not paths:
-        yield no_data("disk", "STAGE_DISK_PATHS names no folder", "PostgreSQL tells nobody how full its disk is")
+        yield no_data(
+            "disk",
+            "STAGE_DISK_PATHS names no folder",
+            "PostgreSQL tells nobody how full its disk is",
+        )
     for path in dict.fromkeys(paths):
         yield _disk(path)
 
@@ -26,7 +34,9 @@ def disk() -> Iterator[Answer]:
 def _disk(path: str) -> Answer:
     name = f"disk {path}"
     try:
-        there = next(place for place in (Path(path), *Path(path).parents) if place.exists())  # it is made when needed
+        there = next(
+            place for place in (Path(path), *Path(path).parents) if place.exists()
+        )  # it is made when needed
         found = os.statvfs(there)
         free = 100 * found.f_bavail / found.f_blocks
     except (OSError, StopIteration, ZeroDivisionError) as error:
@@ -38,7 +48,9 @@ def _disk(path: str) -> Answer:
 
 
 def backup() -> Iterator[Answer]:
-    """Answer whether there is a verified backup, new enough, and a rehearsal; raises django.db.DatabaseError."""
+    """Answer whether there is a verified backup, new enough, and a rehearsal; raises
+    django.db.DatabaseError.
+    """
     for gate in safety.gates():
         yield _gate(gate)
 
@@ -59,11 +71,15 @@ def _gate(gate: Gate) -> Answer:
 
 def webhook_secret() -> Iterator[Answer]:
     """Answer whether what takes enforce back on an alert can be believed."""
-    secrets: list[Any] = list(conf.webhook_secrets())
+    secrets: list[Any] = list(webhook_secrets())
     if not secrets:
         do = "set ALERTMANAGER_WEBHOOK_SECRET (openssl rand -hex 32)"
         yield warn("webhook secret", "none is set: no alert takes enforce back", do)
     elif any(len(getattr(secret, "text", secret)) < LEAST_SECRET for secret in secrets):
-        yield fail("webhook secret", f"one is shorter than {LEAST_SECRET} characters", "openssl rand -hex 32")
+        yield fail(
+            "webhook secret",
+            f"one is shorter than {LEAST_SECRET} characters",
+            "openssl rand -hex 32",
+        )
     else:
         yield ok("webhook secret", f"{len(secrets)} set, each long enough")

@@ -17,17 +17,19 @@ _MOST_PLACES = 1000
 
 
 class AllocationError(ValueError):
-    """Money, weights or rules that cannot be used; the message names the value and what it must be."""
+    """Money, weights or rules that cannot be used; the message names the value and what it must
+    be.
+    """
 
 
 def allocate(total: Decimal, shares: Mapping[str, Fraction]) -> dict[str, Decimal]:
     """Split `total` by the shares, which make at most 1.
 
-    What is missing to 1 stays unallocated: it is `total` less the parts. Every part is its exact quota
-    rounded down or up to a cent; the cents left over go to the largest remainders, ties first to the name
-    that sorts first, last to the unallocated rest. So a larger share never gets less, and a share
-    of zero gets nothing. (As with every largest-remainder rule, a larger total can cost a part a
-    cent.) Raises AllocationError.
+    What is missing to 1 stays unallocated: it is `total` less the parts. Every part is its exact
+    quota rounded down or up to a cent; the cents left over go to the largest remainders, ties first
+    to the name that sorts first, last to the unallocated rest. So a larger share never gets less,
+    and a share of zero gets nothing. (As with every largest-remainder rule, a larger total can cost
+    a part a cent.) Raises AllocationError.
     """
     return {stage: from_cents(cents) for stage, cents in _split(to_cents(total), shares).items()}
 
@@ -53,7 +55,9 @@ def apportion(units: int, weights: Sequence[int]) -> list[int]:
 
 
 def to_cents(money: Decimal) -> int:
-    """Return the money in whole cents; raises AllocationError on parts of a cent and on what is no amount."""
+    """Return the money in whole cents; raises AllocationError on parts of a cent and on what is
+    no amount.
+    """
     if not (money.is_finite() and 0 <= money <= MAX_TOTAL):
         raise AllocationError(f"An amount must lie between 0 and {MAX_TOTAL:f}.")
     cents = money.quantize(CENT)

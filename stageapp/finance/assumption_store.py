@@ -8,13 +8,13 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Max
 
-from stageapp import events
 from stageapp.finance.allocations import AllocationError
 from stageapp.finance.assumptions import StageAssumptions
 from stageapp.finance.multiples import AssumptionError
 from stageapp.finance.reserves import FollowOnRule
+from stageapp.infrastructure import events
+from stageapp.infrastructure.refresher import refresher
 from stageapp.models.finance import AssumptionChange
-from stageapp.refresher import refresher
 
 # How many rows, and the newest. Rows are only added, so a change that commits late is seen, too.
 Edition = tuple[int, int]

@@ -15,8 +15,9 @@ MAX_COMPANIES = 200
 class StageAssumptions:
     """One stage: a company fails and returns nothing, or survives and returns a drawn multiple.
 
-    `failure_rate` is a probability, `holding_years` the mean years from cheque to exit, `average_check` the
-    cheque to one company in the fund's currency. All but the cheque, which is money, feed NumPy.
+    `failure_rate` is a probability, `holding_years` the mean years from cheque to exit,
+    `average_check` the cheque to one company in the fund's currency. All but the cheque, which is
+    money, feed NumPy.
     """
 
     slug: str
@@ -45,7 +46,9 @@ class StageAssumptions:
         )
 
     def companies(self, money: Fraction) -> int:
-        """Return how many companies this money is spread over, in equal parts: 1 to MAX_COMPANIES."""
+        """Return how many companies this money is spread over, in equal parts: 1 to
+        MAX_COMPANIES.
+        """
         return max(1, min(MAX_COMPANIES, round(money / Fraction(self.average_check))))
 
 
@@ -71,7 +74,9 @@ def multiple_quantile(assumptions: StageAssumptions, probability: float) -> floa
 def _multiple(columns: Mapping[str, object]) -> PowerLaw | Lognormal:
     match columns["distribution"]:
         case "power_law":
-            return PowerLaw(*(_number(columns, n) for n in ("alpha", "minimum_multiple", "maximum_multiple")))
+            return PowerLaw(
+                *(_number(columns, n) for n in ("alpha", "minimum_multiple", "maximum_multiple"))
+            )
         case "lognormal":
             return Lognormal(*(_number(columns, n) for n in ("median_multiple", "sigma")))
         case other:

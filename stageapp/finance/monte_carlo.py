@@ -1,14 +1,15 @@
 """Simulate a fund's outcome by stage.
 
-In every run, each stage's money is spread in equal cheques over its companies. A company fails with the
-stage's failure rate and returns nothing; else it returns a multiple drawn from the stage's power law or
-lognormal. Companies are independent of each other. Money without a stage is cash: it returns its own
-amount, and never reaches a stage. Money and shares are exact until they weigh the drawn multiples.
+In every run, each stage's money is spread in equal cheques over its companies. A company fails with
+the stage's failure rate and returns nothing; else it returns a multiple drawn from the stage's
+power law or lognormal. Companies are independent of each other. Money without a stage is cash: it
+returns its own amount, and never reaches a stage. Money and shares are exact until they weigh the
+drawn multiples.
 
-Every stage draws from streams of its own (PCG64, seeded by the seed and the stage's slug), so its outcomes
-do not depend on which other stages are present. The same seed gives the same bytes for the same build of
-NumPy on the same kind of processor. The method, its limits and the sources of the numbers are in
-docs/finance.md.
+Every stage draws from streams of its own (PCG64, seeded by the seed and the stage's slug), so its
+outcomes do not depend on which other stages are present. The same seed gives the same bytes for the
+same build of NumPy on the same kind of processor. The method, its limits and the sources of the
+numbers are in docs/finance.md.
 """
 
 import hashlib
@@ -21,13 +22,14 @@ import numpy as np
 
 from stageapp.finance.allocations import MAX_TOTAL, AllocationError, rounded, to_cents
 from stageapp.finance.assumptions import StageAssumptions, expected_multiple
-from stageapp.finance.irr import annual_rate, pooled_rates
 from stageapp.finance.multiples import Floats
 from stageapp.finance.outcome import (
     SimulationResult,
     StageOutcome,
+    annual_rate,
     histogram,
     percentiles,
+    pooled_rates,
     rates_by_period,
     share_at_least,
     standard_error,
@@ -40,8 +42,8 @@ MAX_FUND_SIZE = MAX_TOTAL
 DEFAULT_FUND_SIZE = Decimal("100000000.00")
 DEFAULT_RUNS = 10_000
 DEFAULT_SEED = 0
-# Draws held at once (0.5 MB an array): they stay in the processor's cache, and memory does not grow with
-# the runs.
+# Draws held at once (0.5 MB an array): they stay in the processor's cache, and memory does not grow
+# with the runs.
 CHUNK_DRAWS = 1 << 16
 
 
@@ -62,7 +64,8 @@ def simulate(
     SimulationError.
     """
     told = _checked(fund_size, runs, seed, shares, assumptions)
-    # In the order of the assumptions: the order in which the caller wrote the weights changes no byte.
+    # In the order of the assumptions: the order in which the caller wrote the weights changes no
+    # byte.
     held = {slug: shares[slug] for slug in assumptions if shares.get(slug)}
     size = Fraction(fund_size)
     companies = {slug: assumptions[slug].companies(size * share) for slug, share in held.items()}
@@ -116,10 +119,14 @@ def _stage_multiples(assumptions: StageAssumptions, companies: int, runs: int, s
 
 
 def _streams(seed: int, slug: str) -> tuple[np.random.Generator, np.random.Generator]:
-    """Return the stage's streams for failures and multiples: two, so that chunking shifts neither."""
+    """Return the stage's streams for failures and multiples: two, so that chunking shifts
+    neither.
+    """
     key = np.frombuffer(hashlib.sha256(slug.encode()).digest(), dtype=">u4")
     failures, multiples = np.random.SeedSequence(seed, spawn_key=tuple(map(int, key))).spawn(2)
-    return np.random.Generator(np.random.PCG64(failures)), np.random.Generator(np.random.PCG64(multiples))
+    return np.random.Generator(np.random.PCG64(failures)), np.random.Generator(
+        np.random.PCG64(multiples)
+    )
 
 
 def _chunks(runs: int, size: int) -> Iterator[int]:
@@ -158,7 +165,9 @@ def _summary(
     expected = [stage.weight * stage.expected_multiple for stage in stages]
     found = percentiles(total)
     years = [stage.holding_years for stage in stages]
-    years.append(max(years, default=1.0))  # cash comes last; alone, it has the rate 0 over any period
+    years.append(
+        max(years, default=1.0)
+    )  # cash comes last; alone, it has the rate 0 over any period
     return SimulationResult(
         fund_size=fund_size,
         runs=runs,

@@ -1,9 +1,11 @@
-"""What a company that survives returns, as a multiple of the money put in: two distributions in closed form.
+"""What a company that survives returns, as a multiple of the money put in: two distributions in
+closed form.
 
-The power law is a Pareto distribution truncated at a largest multiple, because the exponents observed in
-venture capital are so small that mean or variance would not exist without a bound (Othman, "Startup Growth
-and Venture Returns", 2019). The lognormal is the usual model of later rounds (Cochrane, "The risk and
-return of venture capital", Journal of Financial Economics 75, 2005).
+The power law is a Pareto distribution truncated at a largest multiple, because the exponents
+observed in venture capital are so small that mean or variance would not exist without a bound
+(Othman, "Startup Growth and Venture Returns", 2019). The lognormal is the usual model of later
+rounds (Cochrane, "The risk and return of venture capital", Journal of Financial Economics 75,
+2005).
 """
 
 import math
@@ -17,7 +19,9 @@ Floats = NDArray[np.float64]
 
 
 class AssumptionError(ValueError):
-    """An assumption about a stage that makes no sense; the message names the parameter and its range."""
+    """An assumption about a stage that makes no sense; the message names the parameter and its
+    range.
+    """
 
 
 def require(name: str, value: float, low: float, high: float) -> None:
@@ -57,7 +61,9 @@ class PowerLaw:
         return self.alpha * self.minimum**order * integral / self._mass
 
     def quantile(self, probability: float) -> float:
-        """Return the multiple that a share `probability` (0 to below 1) of survivors stays below."""
+        """Return the multiple that a share `probability` (0 to below 1) of survivors stays
+        below.
+        """
         return self.minimum * math.exp(-math.log1p(-probability * self._mass) / self.alpha)
 
     def draw(self, stream: np.random.Generator, shape: tuple[int, int]) -> Floats:
@@ -73,7 +79,9 @@ class PowerLaw:
 
 @dataclass(frozen=True)
 class Lognormal:
-    """A lognormal law: the logarithm of the multiple is normal around log(median) with deviation sigma."""
+    """A lognormal law: the logarithm of the multiple is normal around log(median) with deviation
+    sigma.
+    """
 
     median: float
     sigma: float
@@ -87,7 +95,9 @@ class Lognormal:
         return self.median**order * math.exp((order * self.sigma) ** 2 / 2)
 
     def quantile(self, probability: float) -> float:
-        """Return the multiple that a share `probability` (0 to below 1) of survivors stays below."""
+        """Return the multiple that a share `probability` (0 to below 1) of survivors stays
+        below.
+        """
         if probability <= 0:
             return 0.0
         return self.median * math.exp(self.sigma * NormalDist().inv_cdf(probability))

@@ -6,8 +6,65 @@ from typing import Any
 
 import numpy as np
 
-from stageapp.finance.irr import annual_rate
 from stageapp.finance.multiples import Floats
+
+# Annual rates of return: of one multiple over one period, and pooled over payments at different
+# times.
+
+_MAX_STEPS = 100
+_PRECISION = 1e-12
+
+
+def annual_rate(multiple: float, years: float) -> float:
+    """Return the yearly rate that turns 1 into `multiple` in `years`; a total loss is -1."""
+    return float(multiple ** (1 / years) - 1)
+
+
+def pooled_rates(returned: Floats, years: Floats) -> Floats:
+    """Return the internal rate of return of each run.
+
+    One unit is paid at the start; `returned[k]` (shape flows x runs) comes back after `years[k]`
+    (shape flows). So the rate r solves sum(returned[k] * (1 + r) ** -years[k]) == 1, which has one
+    root above -1. A run that returns nothing has the rate -1.
+    """
+    total = returned.sum(axis=0)
+    rates = np.full(total.shape, -1.0)
+    alive = total > 0
+    if alive.any():
+        rates[alive] = np.expm1(_log_rates(returned[:, alive], years, np.log(total[alive])))
+    return rates
+
+
+def _log_rates(returned: Floats, years: Floats, log_total: Floats) -> Floats:
+    """Solve by Newton's method in x = log(1 + r).
+
+    In x, the logarithm of the present value is convex and falls; begun left of the root, Newton's
+    steps all go right and never pass it.
+    """
+    log_returned = np.full(returned.shape, -np.inf)
+    np.log(returned, out=log_returned, where=returned > 0)
+    x: Floats = np.where(log_total >= 0, log_total / years.max(), log_total / years.min())
+    for _ in range(_MAX_STEPS):
+        log_value, duration = _log_present_value(log_returned, years, x)
+        step = log_value / duration
+        x += step
+        if np.abs(step).max() < _PRECISION:
+            break
+    return x
+
+
+def _log_present_value(log_returned: Floats, years: Floats, x: Floats) -> tuple[Floats, Floats]:
+    """Return the logarithm of the present value, and its duration in years (its slope in x,
+    negated).
+    """
+    terms = log_returned - years[:, np.newaxis] * x
+    largest = terms.max(axis=0)
+    terms -= largest  # keeps exp within range
+    np.exp(terms, out=terms)
+    value = terms.sum(axis=0)
+    terms *= years[:, np.newaxis]
+    return largest + np.log(value), terms.sum(axis=0) / value
+
 
 PERCENTILES = (5, 10, 25, 50, 75, 90, 95)
 HOLDING_PERIODS = (3, 5, 7, 10)
@@ -16,7 +73,9 @@ HISTOGRAM_BINS = 40
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of runs between neighbouring edges (multiples); the last bin holds the highest 1 % of runs."""
+    """Counts of runs between neighbouring edges (multiples); the last bin holds the highest 1 %
+    of runs.
+    """
 
     edges: list[float]
     counts: list[int]
@@ -34,7 +93,9 @@ class PeriodRates:
 
 @dataclass(frozen=True)
 class StageOutcome:
-    """One stage: simulated mean multiple (with its standard error) beside the closed-form expectation."""
+    """One stage: simulated mean multiple (with its standard error) beside the closed-form
+    expectation.
+    """
 
     stage: str
     weight: float
@@ -50,8 +111,8 @@ class StageOutcome:
 class SimulationResult:
     """A fund's outcome: multiples of the fund's size, before fees; rates are yearly (0.1 is 10 %).
 
-    `percentiles` and `irr` are keyed p5 … p95. `irr` pools the stages, each paying back after its holding
-    period; unallocated money comes back unchanged with the last of them.
+    `percentiles` and `irr` are keyed p5 … p95. `irr` pools the stages, each paying back after its
+    holding period; unallocated money comes back unchanged with the last of them.
     """
 
     fund_size: Decimal
@@ -91,7 +152,9 @@ def share_at_least(values: Floats, multiple: float) -> float:
 
 
 def histogram(values: Floats) -> Histogram:
-    """Count the runs in equal bins up to the 99th percentile, and in one bin above it for the thin tail."""
+    """Count the runs in equal bins up to the 99th percentile, and in one bin above it for the
+    thin tail.
+    """
     low, high, top = values.min(), np.percentile(values, 99), values.max()
     edges = np.unique(np.append(np.linspace(low, high, HISTOGRAM_BINS), top))
     if edges.size == 1:  # every run came out the same

@@ -2,14 +2,13 @@
 
 The model has four steps:
 
-1. The reserve ratio cuts the total into an initial pool and a reserve pool. 2. Each stage's initial money
-is its weight of the initial pool. Weight without a stage stays unallocated in both
-   pools.
+1. The reserve ratio cuts the total into an initial pool and a reserve pool. 2. Each stage's initial
+money is its weight of the initial pool. Weight without a stage stays unallocated in both pools.
 3. A stage's need is what its follow-on rule can use at most:
-   initial x share of companies that get a follow-on x largest follow-on as a multiple of the initial cheque.
-4. The reserve pool is shared pro rata to need, never above it, so that all stages are covered to the same
-degree.
-   What no stage needs is the surplus, reported apart.
+   initial x share of companies that get a follow-on x largest follow-on as a multiple of the
+   initial cheque.
+4. The reserve pool is shared pro rata to need, never above it, so that all stages are covered to
+the same degree. What no stage needs is the surplus, reported apart.
 """
 
 import math
@@ -30,8 +29,9 @@ from stageapp.finance.allocations import (
 
 @dataclass(frozen=True)
 class FollowOnRule:
-    """How a stage follows on: in which share of its companies, and up to which multiple of the initial
-    cheque."""
+    """How a stage follows on: in which share of its companies, and up to which multiple of the
+    initial cheque.
+    """
 
     share: Decimal
     max_multiple: Decimal
@@ -39,7 +39,9 @@ class FollowOnRule:
     def __post_init__(self) -> None:
         given = (self.share, self.max_multiple)
         if not all(number.is_finite() for number in given) or not _within(*given):
-            raise AllocationError("A follow-on rule needs a share from 0 to 1 and a multiple from 0 to 100.")
+            raise AllocationError(
+                "A follow-on rule needs a share from 0 to 1 and a multiple from 0 to 100."
+            )
 
     @property
     def need(self) -> Fraction:
@@ -53,8 +55,9 @@ def _within(share: Decimal, multiple: Decimal) -> bool:
 
 @dataclass(frozen=True)
 class StageReserve:
-    """One stage: the initial cheques, the most that its follow-ons can use, the reserve set aside for
-    them."""
+    """One stage: the initial cheques, the most that its follow-ons can use, the reserve set aside
+    for them.
+    """
 
     initial: Decimal
     need: Decimal
@@ -63,7 +66,8 @@ class StageReserve:
 
 @dataclass(frozen=True)
 class ReservePlan:
-    """A plan in which initials, reserves, surplus and both unallocated amounts make the total exactly.
+    """A plan in which initials, reserves, surplus and both unallocated amounts make the total
+    exactly.
 
     `coverage` is reserve divided by need over all stages, 0 to 1; None where nothing is needed.
     """
@@ -82,13 +86,15 @@ def reserve_plan(
     shares: Mapping[str, Fraction],
     follow_on: Mapping[str, FollowOnRule],
 ) -> ReservePlan:
-    """Plan initial cheques and reserves; `reserve_ratio` is the reserves' share of the total, 0 to below 1.
+    """Plan initial cheques and reserves; `reserve_ratio` is the reserves' share of the total, 0 to
+    below 1.
 
     Raises AllocationError, also when a stage with a share has no follow-on rule.
     """
     initial_pool, reserve_pool = _pools(total, reserve_ratio)
     initial = allocate(initial_pool, shares)
-    # The stages' own share of the reserve pool: the unallocated weight's part of it is not theirs to use.
+    # The stages' own share of the reserve pool: the unallocated weight's part of it is not theirs
+    # to use.
     available = sum(allocate(reserve_pool, shares).values(), Decimal(0))
     needs = {stage: _need(stage, money, follow_on) for stage, money in initial.items()}
     reserves = _cover(to_cents(available), needs)
@@ -123,7 +129,9 @@ def _need(stage: str, initial: Decimal, follow_on: Mapping[str, FollowOnRule]) -
 
 
 def _cover(available: int, needs: Mapping[str, int]) -> dict[str, int]:
-    """Share the available cents pro rata to need, none above its need, ties to the name that sorts first."""
+    """Share the available cents pro rata to need, none above its need, ties to the name that
+    sorts first.
+    """
     needed = sum(needs.values())
     if needed <= available:
         return dict(needs)

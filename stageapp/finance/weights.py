@@ -1,8 +1,8 @@
 """Turn the weights a caller sent into shares of one whole.
 
-The rules: a weight is a finite number, not negative; all weights together make 1 or 100, within 1 % of that
-figure; they are then divided by their sum. Two spellings of one stage add up. The share of an
-unknown spelling stays unallocated: it is reported, and never moved to a stage.
+The rules: a weight is a finite number, not negative; all weights together make 1 or 100, within 1 %
+of that figure; they are then divided by their sum. Two spellings of one stage add up. The share of
+an unknown spelling stays unallocated: it is reported, and never moved to a stage.
 
 Weights are added as the decimals they were sent as, and a share is a fraction (a Decimal holds no
 third): nothing is rounded, so the shares make exactly 1.
@@ -74,7 +74,9 @@ def share_out(entries: Sequence[WeightedEntry]) -> Shares:
 def checked(weights: Sequence[object]) -> list[Decimal]:
     """Return the weights as numbers that make 1 or 100, nearly; raises WeightsError."""
     if not weights:
-        raise WeightsError("empty", "The distribution is empty; send at least one stage with its weight.")
+        raise WeightsError(
+            "empty", "The distribution is empty; send at least one stage with its weight."
+        )
     numbers = [_number(weight, index) for index, weight in enumerate(weights)]
     total = _sum(numbers)
     if abs(total - 1) <= TOLERANCE or abs(total - 100) <= 100 * TOLERANCE:

@@ -1,5 +1,6 @@
 """How the backup command shows things: bars on stderr, lines for people."""
 
+import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +9,14 @@ from typing import Any
 from django.utils import timezone
 from tqdm import tqdm
 
-from stageapp import words
 from stageapp.backups.keeping import Known
-from stageapp.backups.reports import Report, silent
+from stageapp.backups.progress import Report, silent
 from stageapp.backups.verify import Verdict
+from stageapp.infrastructure import words
+from stageapp.management.command import command_line_actor
 from stageapp.models.backups import Backup, BackupCheck
+from stageapp.models.normalization import Plan, State
+from stageapp.normalization.trial.trial import TrialRefused, trial
 
 _UNITS = {"measure": "table"}
 
@@ -41,9 +45,17 @@ class _Bar:
         if phase != self._phase:
             self.close()
             unit, every = _UNITS.get(phase, "B"), 0.5 if sys.stderr.isatty() else 10.0
-            self._phase, self._bar = phase, tqdm(
-                desc=phase, total=whole or None, unit=unit, unit_scale=unit == "B", file=sys.stderr, mininterval=every
-            )  # fmt: skip
+            self._phase, self._bar = (
+                phase,
+                tqdm(
+                    desc=phase,
+                    total=whole or None,
+                    unit=unit,
+                    unit_scale=unit == "B",
+                    file=sys.stderr,
+                    mininterval=every,
+                ),
+            )
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
@@ -53,8 +65,18 @@ class _Bar:
 
 def backup_document(backup: Backup) -> dict[str, Any]:
     """Return a backup's facts for JSON."""
-    names = ("name", "origin", "taken_at", "ended_at", "bytes", "sha256", "rows", "schema", "vocabulary_version",
-             "server_version")  # fmt: skip
+    names = (
+        "name",
+        "origin",
+        "taken_at",
+        "ended_at",
+        "bytes",
+        "sha256",
+        "rows",
+        "schema",
+        "vocabulary_version",
+        "server_version",
+    )
     return {name: getattr(backup, name) for name in names}
 
 
@@ -72,15 +94,26 @@ def backup_lines(backup: Backup) -> list[str]:
 def verdict_lines(verdict: Verdict) -> list[str]:
     """Return every finding of a verdict for people."""
     marks = {True: "ok    ", False: "FAILED"}
-    lines = [f"  {marks[finding.passed]} {finding.check}: {finding.said}" for finding in verdict.findings]
-    return [f"{verdict.name}: {'good' if verdict.passed else 'NOT GOOD'} ({words.duration(verdict.seconds)})", *lines]
+    lines = [
+        f"  {marks[finding.passed]} {finding.check}: {finding.said}" for finding in verdict.findings
+    ]
+    return [
+        f"{verdict.name}: {'good' if verdict.passed else 'NOT GOOD'} "
+        f"({words.duration(verdict.seconds)})",
+        *lines,
+    ]
 
 
 def rehearsal_lines(verdict: Verdict) -> list[str]:
     """Return the findings of a rehearsal and what it measured."""
-    age = "unknown" if verdict.data_age is None else words.duration(verdict.data_age.total_seconds())
+    age = (
+        "unknown" if verdict.data_age is None else words.duration(verdict.data_age.total_seconds())
+    )
     took = words.duration(verdict.seconds)
-    return [*verdict_lines(verdict), f"  time to restore (RTO): {took}; age of the data (RPO): {age}"]
+    return [
+        *verdict_lines(verdict),
+        f"  time to restore (RTO): {took}; age of the data (RPO): {age}",
+    ]
 
 
 def known_document(known: Known) -> dict[str, Any]:
@@ -123,4 +156,149 @@ def _verdict(word: str, check: BackupCheck | None) -> str:
 def _check(check: BackupCheck | None) -> dict[str, Any] | None:
     if check is None:
         return None
-    return {"passed": check.passed, "at": check.created_at, "seconds": check.seconds, "actor": check.actor}
+    return {
+        "passed": check.passed,
+        "at": check.created_at,
+        "seconds": check.seconds,
+        "actor": check.actor,
+    }
+
+
+# A trial for the normalization command: its argument, its bars, and its lines for people.
+
+_SHOWN = 40
+_INTERRUPTED = "Interrupted. The copy was dropped; nothing else was touched."
+
+
+def add_argument(run: argparse.ArgumentParser) -> None:
+    """Declare `--trial`."""
+    run.add_argument(
+        "--trial",
+        type=_percent,
+        metavar="PERCENT",
+        help="try it on so much of a disposable copy from the newest verified backup, e.g. "
+        "5%%; changes nothing here",
+    )
+
+
+def carry_out(plan: Plan, percent: float, *, quiet: bool) -> dict[str, Any]:
+    """Carry out a trial with bars on stderr; raises TrialRefused."""
+    try:
+        with bars(quiet=quiet) as report:
+            return trial(plan, percent, actor=command_line_actor(), report=report)
+    except KeyboardInterrupt:
+        raise TrialRefused(_INTERRUPTED) from None
+
+
+def trial_lines(found: dict[str, Any]) -> list[str]:
+    """Return what a trial found, for people."""
+    return [
+        f"Trial of plan {found['plan'][:12]} on a copy from {found['backup']}, of "
+        f"{words.duration(found['data_age_seconds'])} ago",
+        f"Sample: {found['rows']:,} rows ({words.percent(found['percent'])} by key, and the "
+        "first row of each spelling)",
+        *_run_lines(found),
+        *(
+            f"{one['rows']:>12,}  {one['old']!r} → {one['new']}"
+            for one in found["changed"][:_SHOWN]
+        ),
+        *_more(found["changed"]),
+        *_trouble(found),
+        *_back_lines(found),
+        *_difference_lines(found["differences"]),
+        *_estimate_lines(found),
+        "The trial passed." if found["passed"] else "THE TRIAL DID NOT PASS.",
+    ]
+
+
+def _run_lines(found: dict[str, Any]) -> list[str]:
+    verified = "verified" if found["verified"] else "NOT verified"
+    rate = f", {found['rate']:,.0f} rows/s" if found["rate"] else ""
+    met = ", ".join([*found["met"]["triggers"], *found["met"]["constraints"]]) or "none"
+    return [
+        f"Run: {_stands(found['run'])} in {words.duration(found['seconds'])}{rate}, {verified}",
+        f"Triggers and constraints met: {met}",
+    ]
+
+
+def _trouble(found: dict[str, Any]) -> list[str]:
+    """Return what went otherwise than the plan says."""
+    lines = [
+        f"RAISED for {one['old']!r} → {one['new']}: {one['said']}"
+        for one in found["raised"][:_SHOWN]
+    ]
+    lines += [
+        f"UNEXPECTED, {one['rows']:,} rows: {one['old']!r} → {one['new']!r}"
+        for one in found["unexpected"]
+    ]
+    lines += [f"Error of the run: {found['error']}"] if found["error"] else []
+    lines += (
+        [f"LEFT: {found['rows_left']:,} rows still hold a planned spelling"]
+        if found["rows_left"]
+        else []
+    )
+    return [
+        *lines,
+        *(f"Said {one['times']:,} times: {one['said']}" for one in found["notices"][:_SHOWN]),
+    ]
+
+
+def _back_lines(found: dict[str, Any]) -> list[str]:
+    same = (
+        "the md5 is that of before"
+        if found["restored"]
+        else f"md5 {found['md5_after']}, NOT {found['md5_before']}"
+    )
+    took = words.duration(found["rollback_seconds"])
+    lines = [f"Rollback: {_stands(found['rollback'])} in {took}; {same}"]
+    lines += (
+        [f"Error of the rollback: {found['rollback_error']}"] if found["rollback_error"] else []
+    )
+    return lines + [
+        f"Also changed, by a trigger or by the target's rule, and not brought back: {name} in "
+        f"{rows:,} rows"
+        for name, rows in found["other_columns_after"].items()
+    ]
+
+
+def _difference_lines(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    only = {"only_in_copy": "only in the copy", "only_in_plan": "only in the plan"}
+    lines = [
+        f"{one['rows']:>12,}  {one['raw']!r} {said} ({one['stage'] or one['reason']})"
+        for name, said in only.items()
+        for one in found[name][:_SHOWN]
+    ]
+    lines += [
+        f"{one['copy']:>12,}  {one['raw']!r} in the copy, {one['plan']:,} in the plan"
+        for one in found["other_counts"][:_SHOWN]
+    ]
+    return ["Since the backup, or before the plan, the values changed:", *lines] if lines else []
+
+
+def _estimate_lines(found: dict[str, Any]) -> list[str]:
+    if found["estimated_seconds"] is None:
+        return []
+    return [
+        f"Estimate for all {found['rows_of_plan']:,} rows: "
+        f"{words.duration(found['estimated_seconds'])}, of which "
+        f"{words.duration(found['estimated_pause_seconds'])} are rests between batches"
+    ]
+
+
+def _stands(state: str) -> str:
+    return State(state).said if state in State.values else state  # it may not have begun
+
+
+def _more(shown: list[dict[str, Any]]) -> list[str]:
+    return (
+        [f"{'':>12}  … and {len(shown) - _SHOWN} more; --json lists them all"]
+        if len(shown) > _SHOWN
+        else []
+    )
+
+
+def _percent(text: str) -> float:
+    percent = float(text.strip().removesuffix("%"))
+    if not 0.01 <= percent <= 100:
+        raise argparse.ArgumentTypeError("between 0.01% and 100%")
+    return percent

@@ -1,7 +1,8 @@
-"""How far long work is, on stderr, where a command's answer is not: rate and time left where they can be known.
+"""How far long work is, on stderr, where a command's answer is not: rate and time left where they
+can be known.
 
-Nothing is shown of what is over within two seconds. On a terminal the line is renewed twice a second, in a log
-every 10 s.
+Nothing is shown of what is over within two seconds. On a terminal the line is renewed twice a
+second, in a log every 10 s.
 """
 
 import os
@@ -19,31 +20,52 @@ _CLOCK = "{desc}: {elapsed}"
 
 @contextmanager
 def reading(descriptor: int, *, quiet: bool = False) -> Iterator[None]:
-    """Show how much of an open file has been read while the block reads it; of a pipe only the time it has taken."""
+    """Show how much of an open file has been read while the block reads it; of a pipe only the
+    time it has taken.
+    """
     size = _size(descriptor)
     if size is None:
         with working("reading", quiet=quiet):
             yield
         return
     bar = tqdm(
-        desc="reading", total=size, unit="B", unit_scale=True, disable=quiet, file=sys.stderr,
-        mininterval=0, delay=SILENT_SECONDS,
-    )  # fmt: skip
+        desc="reading",
+        total=size,
+        unit="B",
+        unit_scale=True,
+        disable=quiet,
+        file=sys.stderr,
+        mininterval=0,
+        delay=SILENT_SECONDS,
+    )
     with bar, _renewing(lambda: bar.update(os.lseek(descriptor, 0, os.SEEK_CUR) - bar.n)):
         yield
 
 
 @contextmanager
 def working(what: str, *, quiet: bool = False) -> Iterator[None]:
-    """Show what is done and for how long: one statement of PostgreSQL, say, tells nothing of its progress."""
-    bar = tqdm(desc=what, bar_format=_CLOCK, disable=quiet, file=sys.stderr, mininterval=0, delay=SILENT_SECONDS)
+    """Show what is done and for how long: one statement of PostgreSQL, say, tells nothing of its
+    progress.
+    """
+    bar = tqdm(
+        desc=what,
+        bar_format=_CLOCK,
+        disable=quiet,
+        file=sys.stderr,
+        mininterval=0,
+        delay=SILENT_SECONDS,
+    )
     with bar, _renewing(lambda: bar.update(1)):
         yield
 
 
 @contextmanager
-def counting(what: str, whole: int, unit: str, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """Show how many of about `whole` are done, with rate and time left; yield what takes the number so far."""
+def counting(
+    what: str, whole: int, unit: str, *, quiet: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """Show how many of about `whole` are done, with rate and time left; yield what takes the
+    number so far.
+    """
     bar = tqdm(
         desc=what,
         total=whole,

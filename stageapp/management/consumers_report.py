@@ -1,16 +1,26 @@
 """The consumer audit as lines for a terminal and as JSON documents."""
 
+import argparse
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-from stageapp import words
-from stageapp.consumer_audit.access_log import LogAudit, still_sends
-from stageapp.consumer_audit.callers import Caller, SentValue
-from stageapp.vocabulary import Snapshot
+from django.core.management.base import CommandError
+
+from stageapp.consumers.audit.access_log import LogAudit, still_sends
+from stageapp.consumers.audit.callers import Caller, SentValue
+from stageapp.consumers.audit.code import CodeAudit, StageLiteral
+from stageapp.consumers.audit.code import scan as scan_code
+from stageapp.consumers.audit.source_tree import MAX_BYTES
+from stageapp.infrastructure import words
+from stageapp.vocabulary.snapshot import Snapshot, load, shipped
 
 _SHOWN = 20  # values of one caller that a terminal gets; --json and --csv have them all
 _CLIENTS = 50  # clients of a log that a terminal gets
-NO_BODIES = "A log holds no bodies: what is sent by POST, PUT or PATCH is not in it. `manage.py consumers` shows that."
+NO_BODIES = (
+    "A log holds no bodies: what is sent by POST, PUT or PATCH is not in it. `manage.py "
+    "consumers` shows that."
+)
 
 
 def audit_document(callers: Sequence[Caller], days: int) -> dict[str, Any]:
@@ -20,35 +30,58 @@ def audit_document(callers: Sequence[Caller], days: int) -> dict[str, Any]:
 
 def _caller_document(caller: Caller) -> dict[str, Any]:
     return {
-        "name": caller.name, "status": caller.status, "scopes": caller.scopes, "last_seen": caller.last_seen,
-        "endpoints": caller.endpoints, "networks": caller.networks, "agents": caller.agents,
-        "stages_sent": caller.values, "unknown_sent": caller.unknown, "unknown_share": caller.unknown_share,
+        "name": caller.name,
+        "status": caller.status,
+        "scopes": caller.scopes,
+        "last_seen": caller.last_seen,
+        "endpoints": caller.endpoints,
+        "networks": caller.networks,
+        "agents": caller.agents,
+        "stages_sent": caller.values,
+        "unknown_sent": caller.unknown,
+        "unknown_share": caller.unknown_share,
         "still_sends": [vars(value) for value in caller.still_sends],
         "contacts": [
             {
-                "endpoint": c.endpoint, "agent": c.agent_hash, "network": c.network, "requests": c.requests,
-                "first_seen": c.first_seen, "last_seen": c.last_seen,
+                "endpoint": c.endpoint,
+                "agent": c.agent_hash,
+                "network": c.network,
+                "requests": c.requests,
+                "first_seen": c.first_seen,
+                "last_seen": c.last_seen,
             }
             for c in caller.contacts
         ],
-    }  # fmt: skip
+    }
 
 
 def audit_lines(callers: Sequence[Caller], days: int) -> list[str]:
     """Return the audit for a terminal."""
     if not callers:
-        return ["There are no consumers. `manage.py consumers token --name NAME --scope read` makes one."]
+        return [
+            "There are no consumers. `manage.py consumers token --name NAME --scope read` makes "
+            "one."
+        ]
     lines = [line for caller in callers for line in [*_caller_lines(caller), ""]]
     sending = sum(bool(caller.still_sends) for caller in callers)
-    return [*lines, f"{len(callers)} callers, {sending} of them sent something not canonical in the last {days} days."]
+    return [
+        *lines,
+        f"{len(callers)} callers, {sending} of them sent something not canonical in the last "
+        f"{days} days.",
+    ]
 
 
 def _caller_lines(caller: Caller) -> list[str]:
-    seen = f"last seen {caller.last_seen:%Y-%m-%d %H:%M:%S} UTC" if caller.last_seen else "never seen"
+    seen = (
+        f"last seen {caller.last_seen:%Y-%m-%d %H:%M:%S} UTC" if caller.last_seen else "never seen"
+    )
     lines = [f"{_printable(caller.name)} ({_list([caller.status, *caller.scopes])}), {seen}"]
     if caller.contacts:
         agents = [agent or "none" for agent in caller.agents]
-        lines.append(f"  calls {_counts(caller.endpoints)}; from {_list(caller.networks)}; agents {_list(agents)}")
+        lines.append(
+            f"  calls {_counts(caller.endpoints)}; from {_list(caller.networks)}; agents "
+            f"{_list(agents)}"
+        )
     lines.append(f"  {_share(caller.unknown, caller.values)}")
     return lines + _value_lines(caller.still_sends)
 
@@ -56,7 +89,10 @@ def _caller_lines(caller: Caller) -> list[str]:
 def _share(unknown: int, values: int) -> str:
     if not values:
         return "sent no stage"
-    return f"sent {values:,} stages, {unknown:,} of them unknown ({words.percent(100 * unknown / values)})"
+    return (
+        f"sent {values:,} stages, {unknown:,} of them unknown "
+        f"({words.percent(100 * unknown / values)})"
+    )
 
 
 def _value_lines(values: Sequence[SentValue]) -> list[str]:
@@ -64,7 +100,10 @@ def _value_lines(values: Sequence[SentValue]) -> list[str]:
     for value in values[:_SHOWN]:
         last = f", last {value.last_sent:%Y-%m-%d}" if value.last_sent else ""
         shown = value.examples[0] if value.examples else _printable(value.value)
-        lines.append(f"  {value.requests:>10,}  {shown:<32} {_advice(value)} ({_list(value.endpoints)}{last})")
+        lines.append(
+            f"  {value.requests:>10,}  {shown:<32} {_advice(value)} "
+            f"({_list(value.endpoints)}{last})"
+        )
     if len(values) > _SHOWN:
         lines.append(f"  … and {len(values) - _SHOWN} more; --json and --csv list them all")
     return lines
@@ -80,21 +119,33 @@ def _advice(value: SentValue) -> str:
 def log_document(audit: LogAudit, vocabulary: Snapshot) -> dict[str, Any]:
     """Return a log's audit for JSON."""
     return {
-        "lines": audit.lines, "formats": dict(audit.formats), "other_requests": audit.others,
-        "malformed": audit.malformed, "ended_early": audit.ended_early, "note": NO_BODIES,
+        "lines": audit.lines,
+        "formats": dict(audit.formats),
+        "other_requests": audit.others,
+        "malformed": audit.malformed,
+        "ended_early": audit.ended_early,
+        "note": NO_BODIES,
         "malformed_examples": [
-            {"line": line, "why": why, "begins": begins} for line, why, begins in audit.malformed_examples
+            {"line": line, "why": why, "begins": begins}
+            for line, why, begins in audit.malformed_examples
         ],
         "clients": [
             {
-                "name": c.name, "network": c.network, "requests": c.requests, "requests_with_body": c.bodies,
-                "last_seen": c.last_seen, "agents": c.agents, "endpoints": dict(c.endpoints),
-                "stages_sent": c.stages, "unknown_sent": c.unknown, "unknown_share": c.unknown_share,
+                "name": c.name,
+                "network": c.network,
+                "requests": c.requests,
+                "requests_with_body": c.bodies,
+                "last_seen": c.last_seen,
+                "agents": c.agents,
+                "endpoints": dict(c.endpoints),
+                "stages_sent": c.stages,
+                "unknown_sent": c.unknown,
+                "unknown_share": c.unknown_share,
                 "still_sends": [vars(value) for value in still_sends(c, vocabulary)],
             }
             for c in audit.clients.values()
         ],
-    }  # fmt: skip
+    }
 
 
 def log_lines(audit: LogAudit, vocabulary: Snapshot) -> list[str]:
@@ -107,19 +158,31 @@ def log_lines(audit: LogAudit, vocabulary: Snapshot) -> list[str]:
         agents = [agent or "none" for agent in client.agents]
         lines.append(f"  calls {_counts(client.endpoints)}; agents {_list(agents)}")
         lines.append(
-            f"  {_share(client.unknown, client.stages)} in query strings; {client.bodies:,} requests with a body"
+            f"  {_share(client.unknown, client.stages)} in query strings; {client.bodies:,} "
+            "requests with a body"
         )
         lines += [*_value_lines(still_sends(client, vocabulary)), ""]
     if len(clients) > _CLIENTS:
-        lines += [f"… and {len(clients) - _CLIENTS} more clients; --json and --csv list them all", ""]
+        lines += [
+            f"… and {len(clients) - _CLIENTS} more clients; --json and --csv list them all",
+            "",
+        ]
     return lines + log_summary(audit)
 
 
 def log_summary(audit: LogAudit) -> list[str]:
     """Return what could be read of a log, and what not."""
-    read = f"{audit.lines:,} lines ({_counts(audit.formats)})" if audit.formats else f"{audit.lines:,} lines"
-    lines = [f"{read}, {audit.others:,} requests to other paths, {audit.malformed:,} malformed lines."]
-    lines += [f"  line {number}: {why}: {begins!a}" for number, why, begins in audit.malformed_examples]
+    read = (
+        f"{audit.lines:,} lines ({_counts(audit.formats)})"
+        if audit.formats
+        else f"{audit.lines:,} lines"
+    )
+    lines = [
+        f"{read}, {audit.others:,} requests to other paths, {audit.malformed:,} malformed lines."
+    ]
+    lines += [
+        f"  line {number}: {why}: {begins!a}" for number, why, begins in audit.malformed_examples
+    ]
     return [*lines, *filter(None, [audit.ended_early]), NO_BODIES]
 
 
@@ -133,3 +196,102 @@ def _list(words: Iterable[str]) -> str:
 
 def _printable(raw: str) -> str:
     return raw if raw.isprintable() and raw else ascii(raw)
+
+
+# `consumers --code`: its options, and what it found as lines for a terminal and as a JSON document.
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the code search."""
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="with --code: leave out files or folders",
+    )
+    parser.add_argument(
+        "--max-bytes",
+        type=int,
+        default=MAX_BYTES,
+        help="with --code: leave out larger files; default: %(default)s",
+    )
+    parser.add_argument(
+        "--shipped-vocabulary",
+        action="store_true",
+        help="with --code or --access-log: use the vocabulary that the product ships with; "
+        "needs no database",
+    )
+
+
+def scan(options: dict[str, Any]) -> CodeAudit:
+    """Search the paths.
+
+    Raises:
+        CommandError: a path does not exist; wrong usage.
+    """
+    if missing := [path for path in options["code"] if not Path(path).exists()]:
+        raise CommandError(f"There is no {missing[0]}.", returncode=2)
+    return scan_code(
+        options["code"],
+        vocabulary_of(options),
+        max_bytes=options["max_bytes"],
+        exclude=options["exclude"],
+    )
+
+
+def vocabulary_of(options: dict[str, Any]) -> Snapshot:
+    """Return the vocabulary to read with, from the database unless the options say otherwise."""
+    return shipped() if options["shipped_vocabulary"] else load()
+
+
+def document(audit: CodeAudit) -> dict[str, Any]:
+    """Return the findings for JSON."""
+    left = audit.left
+    return {
+        "literals": [vars(literal) for literal in audit.literals],
+        "files": audit.files,
+        "characters": audit.characters,
+        "ignored": audit.ignored,
+        "left_out": {
+            "too_large": [{"path": path, "bytes": size} for path, size in left.too_large],
+            "unreadable": [{"path": path, "why": why} for path, why in left.unreadable],
+            "binary": left.binary,
+            "other": left.other,
+        },
+    }
+
+
+def lines(audit: CodeAudit) -> list[str]:
+    """Return the findings for a terminal, as file:line:column, and what was left out."""
+    left = audit.left
+    ignored = f", {audit.ignored:,} silenced by a comment" if audit.ignored else ""
+    return [
+        *map(_line, audit.literals),
+        *(
+            f"Left out: {path}: {size:,} bytes; --max-bytes takes larger ones"
+            for path, size in left.too_large
+        ),
+        *(f"Not read: {path}: {why}" for path, why in left.unreadable),
+        f"{audit.files:,} files, {audit.characters:,} characters{ignored}; left out: "
+        f"{len(left.too_large):,} too large, {left.binary:,} binary, {left.other:,} of no "
+        "language that is read.",
+    ]
+
+
+def _line(found: StageLiteral) -> str:
+    if found.send:
+        advice = f'write "{found.send}"'
+    else:
+        meant = f", maybe {' or '.join(found.suggestions)}" if found.suggestions else ""
+        advice = f"unknown stage ({found.reason}){meant}"
+    return f"{found.path}:{found.line}:{found.column}: {found.literal!a}: {advice}"
+
+
+def verdict(audit: CodeAudit) -> str:
+    """Return what a failing search says last."""
+    known = sum(literal.send is not None for literal in audit.literals)
+    return (
+        f"{known} stage literals are not canonical, {len(audit.literals) - known} are unknown. "
+        "Write the slugs, or end a line that is meant so with the comment `stages: ignore`."
+    )

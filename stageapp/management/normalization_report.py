@@ -1,20 +1,72 @@
 """Plans and runs as lines for a terminal and as JSON documents."""
 
 import datetime
+from argparse import ArgumentTypeError
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from stageapp import drift, words
-from stageapp.management import seal_report, throttle_report
-from stageapp.models.drift import DriftCheck
+from stageapp.audit import proof
+from stageapp.audit.log import Entry
+from stageapp.audit.proof import Proof
+from stageapp.infrastructure import words
+from stageapp.management import seal_report
 from stageapp.models.normalization import Plan, PlanEntry, Run
 from stageapp.models.proofs import Verification
-from stageapp.normalization import proof, throttling
-from stageapp.normalization.audit import Entry
-from stageapp.normalization.preflight import Preflight
+from stageapp.models.unknowns import DriftCheck
+from stageapp.normalization.preflight.preflight import Preflight
 from stageapp.normalization.progress import Progress
-from stageapp.normalization.proof import Proof
+from stageapp.normalization.throttle import limits
+from stageapp.normalization.throttle.factors import FACTORS
+from stageapp.normalization.throttle.limits import Limit, Shown
+from stageapp.unknowns import drift
 from stageapp.unknowns.examples import readable
+
+# What holds a run back, as lines for a terminal, and limits as they are typed there.
+
+
+def standing_lines(shown: Shown) -> list[str]:
+    """Return what a run's status says: the hold, what is not measured, and the time lost."""
+    lines = [f"Held: {shown.hold}"] if shown.hold else []
+    lines += [f"Not measured: {one['title']} ({one['note']})" for one in shown.not_measured]
+    lost = [
+        f"{words.duration(seconds)} for {FACTORS[name].title}"
+        for name, seconds in shown.seconds.items()
+        if seconds
+    ]
+    return [*lines, f"Waited: {', '.join(lost)}"] if lost else lines
+
+
+def throttle_lines(shown: Shown, limits: dict[str, Limit]) -> list[str]:
+    """Return every factor: the last reading, the limit and who set it."""
+    read = {reading["factor"]: reading for reading in shown.readings}
+    when = (
+        f"{shown.looked_at:%Y-%m-%d %H:%M:%S} UTC"
+        if shown.looked_at
+        else "never: no worker has begun it"
+    )
+    lines = [f"Looked at: {when}"]
+    lines += [_line(read.get(name), limit, shown.seconds[name]) for name, limit in limits.items()]
+    return [*lines, *([f"Held: {shown.hold}"] if shown.hold else [])]
+
+
+def _line(reading: dict[str, Any] | None, limit: Limit, waited: float) -> str:
+    say = FACTORS[limit.factor].say
+    value = "" if reading is None or reading["value"] is None else f"{say(reading['value'])}, "
+    state = f"{value}{reading['state']}" if reading else "not looked at"
+    note = f" ({reading['note']})" if reading and reading["note"] else ""
+    by = f", set by {limit.actor}: {limit.reason}" if limit.actor else ""
+    wanted = f"limit {say(limit.limit)}" if limit.limit else "off"
+    return f"  {limit.factor:<16} {state}{note}; {wanted}{by}; waited {words.duration(waited)}"
+
+
+def parse_limit(text: str) -> tuple[str, float | None]:
+    """Return the name and the limit of NAME=LIMIT, None for `default`; raises ArgumentTypeError."""
+    name, _, limit = text.partition("=")
+    try:
+        return name, None if limit == "default" else float(limit)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not NAME=LIMIT, with a number or `default`") from None
+
 
 _QUARANTINE_SHOWN = 10
 _WAYS = {"forward": "Forward", "rollback": "Rollback"}
@@ -54,8 +106,8 @@ def plan_lines(plan: Plan) -> list[str]:
     unknowns = [e for e in entries if not e.stage]
     return [
         f"{plan.target}, vocabulary version {plan.vocabulary_version}",
-        f"{plan.rows_total:,} rows in {len(entries)} spellings: {plan.rows_to_change:,} rows to change, "
-        f"{plan.rows_unknown:,} unknown (they stay as they are)",
+        f"{plan.rows_total:,} rows in {len(entries)} spellings: {plan.rows_to_change:,} rows to "
+        f"change, {plan.rows_unknown:,} unknown (they stay as they are)",
         _duration(plan),
         "",
         *_table("Would change", changes, lambda e: e.stored),
@@ -83,7 +135,10 @@ def _table(title: str, entries: list[PlanEntry], meaning: Any) -> list[str]:
 
 def preflight_lines(found: Preflight) -> list[str]:
     """Return what was found before a run, the worst first."""
-    return [found.target, *(f"  {one.severity:<6}  {one.what}\n          {one.means}" for one in found.findings)]
+    return [
+        found.target,
+        *(f"  {one.severity:<6}  {one.what}\n          {one.means}" for one in found.findings),
+    ]
 
 
 def dry_run_lines(found: dict[str, Any]) -> list[str]:
@@ -124,7 +179,7 @@ def run_document(run: Run, at: Progress) -> dict[str, Any]:
         "rows_undone": at.standing.undone,
         "verification": _verification_document(known),
         "proof": known.document(),
-        "throttle": throttling.shown(run).document(),
+        "throttle": limits.shown(run).document(),
         "drift": _drift_document(_drift(run)),
         **seal_report.standing_document(run.target),
     }
@@ -133,33 +188,52 @@ def run_document(run: Run, at: Progress) -> dict[str, Any]:
 def run_lines(run: Run, at: Progress) -> list[str]:
     """Return a run for a terminal."""
     eta = (
-        f", about {words.duration(at.eta_seconds)} left at {at.rate:,.0f} rows/s" if at.eta_seconds is not None else ""
+        f", about {words.duration(at.eta_seconds)} left at {at.rate:,.0f} rows/s"
+        if at.eta_seconds is not None
+        else ""
     )
     lines = [
         f"Run {run.pk} of {run.target} (plan {run.plan.hash[:12]}): {run.stands}",
-        f"{_WAYS[at.direction]}: {at.scanned:,} of {at.total:,} rows ({words.percent(at.percent)}), "
-        f"{at.changed:,} changed{eta}",
+        f"{_WAYS[at.direction]}: {at.scanned:,} of {at.total:,} rows "
+        f"({words.percent(at.percent)}), {at.changed:,} changed{eta}",
     ]
     if at.shards > 1:
-        lines.append(f"{at.shards_done} of {at.shards} shards are done; at most {run.shards} workers at once.")
+        lines.append(
+            f"{at.shards_done} of {at.shards} shards are done; at most {run.shards} workers at "
+            "once."
+        )
     if at.workers:
-        lines.append(f"Worked on by {', '.join(at.workers)}, last heartbeat {at.heartbeat_at:%H:%M:%S} UTC.")
+        lines.append(
+            f"Worked on by {', '.join(at.workers)}, last heartbeat {at.heartbeat_at:%H:%M:%S} UTC."
+        )
     if at.stuck:
-        lines.append("No worker has been heard of for 5 minutes. Look at it; `normalization pause --force` frees it.")
+        lines.append(
+            "No worker has been heard of for 5 minutes. Look at it; `normalization pause "
+            "--force` frees it."
+        )
     if at.quarantined:
         apart = run.quarantine.filter(direction=at.direction)
-        lines.append(f"{at.quarantined:,} rows are in quarantine: the database refuses to change them.")
+        lines.append(
+            f"{at.quarantined:,} rows are in quarantine: the database refuses to change them."
+        )
         lines += [f"  row {row.row_key}: {row.error}" for row in apart[:_QUARANTINE_SHOWN]]
     if at.skipped:
         lines.append(f"{at.skipped:,} rows were changed by others since and left as they are.")
     if run.last_error:
         lines.append(f"Last error: {run.last_error}")
-    lines += throttle_report.standing_lines(throttling.shown(run))
-    return [*lines, *_proof_lines(run, at), *_drift_lines(_drift(run)), *seal_report.standing_lines(run.target)]
+    lines += standing_lines(limits.shown(run))
+    return [
+        *lines,
+        *_proof_lines(run, at),
+        *_drift_lines(_drift(run)),
+        *seal_report.standing_lines(run.target),
+    ]
 
 
 def _proof_lines(run: Run, at: Progress) -> list[str]:
-    """Return what stands of the run, what its newest verification found, and whether that still proves anything."""
+    """Return what stands of the run, what its newest verification found, and whether that still
+    proves anything.
+    """
     known = proof.of_run(run)
     words = at.standing.words
     lines = [f"{words[:1].upper()}{words[1:]}."] if words else []
@@ -178,10 +252,16 @@ def _verification_document(known: Proof) -> dict[str, Any] | None:
 def verification_document(made: Verification) -> dict[str, Any]:
     """Return a verification for JSON: what it found, and what it was compared with."""
     return {
-        **made.found, "verification": made.pk, "run": made.run_id, "started_at": made.started_at,
-        "ended_at": made.ended_at, "actor": made.actor, "reason": made.reason,
-        "vocabulary_version": made.vocabulary_version, "faults": [doubt.text for doubt in proof.faults(made)],
-    }  # fmt: skip
+        **made.found,
+        "verification": made.pk,
+        "run": made.run_id,
+        "started_at": made.started_at,
+        "ended_at": made.ended_at,
+        "actor": made.actor,
+        "reason": made.reason,
+        "vocabulary_version": made.vocabulary_version,
+        "faults": [doubt.text for doubt in proof.faults(made)],
+    }
 
 
 def _drift(run: Run) -> DriftCheck | None:
@@ -194,9 +274,12 @@ def _drift_document(look: DriftCheck | None) -> dict[str, Any] | None:
     if look is None:
         return None
     return {
-        "checked_at": look.checked_at, "known_rows": look.known_rows, "unknown_rows": look.unknown_rows,
-        "spellings": look.spellings, "problem": look.problem,
-    }  # fmt: skip
+        "checked_at": look.checked_at,
+        "known_rows": look.known_rows,
+        "unknown_rows": look.unknown_rows,
+        "spellings": look.spellings,
+        "problem": look.problem,
+    }
 
 
 def _drift_lines(look: DriftCheck | None) -> list[str]:
@@ -232,8 +315,8 @@ def history_document(entries: Iterable[Entry]) -> dict[str, Any]:
 def history_lines(entries: Iterable[Entry]) -> list[str]:
     """Return what happened to one row for a terminal."""
     lines = [
-        f"{e.at:%Y-%m-%d %H:%M:%S} UTC  run {e.run}, batch {e.batch}, {e.direction}: {_printable(e.old)} → "
-        f"{_printable(e.new)}"
+        f"{e.at:%Y-%m-%d %H:%M:%S} UTC  run {e.run}, batch {e.batch}, {e.direction}: "
+        f"{_printable(e.old)} → {_printable(e.new)}"
         for e in entries
     ]
     return lines or ["The audit log has nothing of this row."]
@@ -272,9 +355,14 @@ def verification_lines(
     ]
     return [
         f"Verified {words.ago(made.ended_at, now)} by {made.actor}: rows and audit log {verdict}: "
-        f"{found['entries']:,} entries, " + ", ".join(f"{rows:,} {what}" for rows, what in counts) + ".",
+        f"{found['entries']:,} entries, "
+        + ", ".join(f"{rows:,} {what}" for rows, what in counts)
+        + ".",
         *(f"  {doubt.text}" for doubt in proof.faults(made)),
-        *(f"  row {d['row']}: written {d['written']!r}, now {d['now']!r}" for d in different[:_SHOWN]),
+        *(
+            f"  row {d['row']}: written {d['written']!r}, now {d['now']!r}"
+            for d in different[:_SHOWN]
+        ),
     ]
 
 

@@ -3,9 +3,63 @@
 from typing import Any
 
 from stageapp import conf
-from stageapp.management.guard_report import guard_lines
-from stageapp.normalization import guard, seal_state
-from stageapp.normalization.seal_state import SealState
+from stageapp.sealing import guard, guard_counts, state
+from stageapp.sealing.guard import GuardState
+from stageapp.sealing.preview import DAYS, Preview
+from stageapp.sealing.state import SealState
+from stageapp.sealing.survey import Held
+
+# Guards as lines for a terminal and as JSON documents.
+
+_GUARD_SHOWN = 60  # values that a terminal gets; --json has more
+
+
+def guard_document(now: GuardState) -> dict[str, Any]:
+    """Return a target's guard and its counts for JSON."""
+    turned, failed = guard_counts.totals(now.target, days=DAYS)
+    caught = guard_counts.caught(now.target, days=DAYS, most=1000)
+    change = now.change
+    return {
+        "target": now.target,
+        "state": now.state,
+        "days": DAYS,
+        "turned": turned,
+        "failed": failed,
+        "actor": change.actor if change else None,
+        "reason": change.reason if change else None,
+        "since": change.created_at if change else None,
+        "caught": [
+            {
+                "raw": c.raw,
+                "stage": c.stage or None,
+                "writer": c.writer,
+                "problem": c.problem or None,
+                "count": c.count,
+            }
+            for c in caught
+        ],
+    }
+
+
+def guard_lines(now: GuardState) -> list[str]:
+    """Return a target's guard and its counts for a terminal."""
+    turned, failed = guard_counts.totals(now.target, days=DAYS)
+    lines = [f"Guard of {now.target}: {now.meaning}."]
+    if now.change:
+        lines.append(
+            f"By {now.change.actor} at {now.change.created_at:%Y-%m-%d %H:%M} UTC: "
+            f"{now.change.reason}"
+        )
+    if turned or failed:
+        lines.append(
+            f"In {DAYS} days it turned {turned:,} values into stages and had trouble {failed:,} "
+            "times:"
+        )
+    for one in guard_counts.caught(now.target, days=DAYS, most=_GUARD_SHOWN):
+        lines.append(
+            f"{one.count:>12,}  {one.raw!r} → {one.stage or one.problem} (from {one.writer})"
+        )
+    return lines
 
 
 def seal_document(now: SealState) -> dict[str, Any]:
@@ -33,14 +87,21 @@ def seal_lines(now: SealState) -> list[str]:
     lines = [f"{now.target}: {now.meaning}."]
     if seal := now.seal or now.begun:
         null = "NULL passes" if seal.nulls else "NULL does not pass"
-        lines.append(f"Of vocabulary version {seal.vocabulary_version}: {', '.join(seal.stages)}; {null}.")
+        lines.append(
+            f"Of vocabulary version {seal.vocabulary_version}: {', '.join(seal.stages)}; {null}."
+        )
         if seal.allowed:
-            lines.append(f"Allowed beside them: {', '.join(repr(value) for value in seal.allowed)}.")
+            lines.append(
+                f"Allowed beside them: {', '.join(repr(value) for value in seal.allowed)}."
+            )
         lines.append(f"By {seal.actor} at {seal.created_at:%Y-%m-%d %H:%M} UTC: {seal.reason}")
     if now.behind:
         changes = [f"has {stage}, which the seal refuses" for stage in now.added]
         changes += [f"has retired {stage}, which the seal lets pass" for stage in now.retired]
-        lines.append(f"Vocabulary version {now.newest_version} {'; '.join(changes)}. Seal again to follow it.")
+        lines.append(
+            f"Vocabulary version {now.newest_version} {'; '.join(changes)}. Seal again to follow "
+            "it."
+        )
     return lines
 
 
@@ -48,7 +109,7 @@ def standing_lines(label: str) -> list[str]:
     """Return what `status` says of a target's seal and guard; nothing where there is neither."""
     if label not in conf.targets():
         return []
-    now, guarded = seal_state.look(label), guard.look(label)
+    now, guarded = state.look(label), guard.look(label)
     lines = seal_lines(now) if now.state != "open" else []
     return [*lines, *(guard_lines(guarded) if guarded.state != "off" else [])]
 
@@ -57,4 +118,71 @@ def standing_document(label: str) -> dict[str, Any]:
     """Return the same for JSON; nothing of a target that is not configured any more."""
     if label not in conf.targets():
         return {}
-    return {"seal": seal_state.look(label).state, "guard": guard.look(label).state}
+    return {"seal": state.look(label).state, "guard": guard.look(label).state}
+
+
+# What sealing would mean, as lines for a terminal and as a JSON document.
+
+_SHOWN = 60  # values that a terminal gets; --json has them all
+
+
+def preview_document(found: Preview) -> dict[str, Any]:
+    """Return a dry run for JSON."""
+    return {
+        **seal_document(found.state),
+        "possible": found.possible,
+        "obstacles": found.obstacles,
+        "evidence": found.evidence,
+        "would_pass": {
+            "stages": found.passing.stages,
+            "allowed": found.passing.allowed,
+            "null": found.passing.nulls,
+        },
+        "would_not_pass": [_held_document(one) for one in found.survey.held],
+        "null_rows": found.survey.null_rows,
+        "recent": [{"count": one.count, "what": one.what} for one in found.recent],
+    }
+
+
+def _held_document(one: Held) -> dict[str, Any]:
+    return {
+        "value": one.value,
+        "source": one.source,
+        "rows": one.rows,
+        "stage": one.stage,
+        "reason": one.reason,
+        "retired": one.retired,
+    }
+
+
+def preview_lines(found: Preview) -> list[str]:
+    """Return a dry run for a terminal."""
+    null = "NULL passes" if found.passing.nulls else "NULL does not pass"
+    allowed = ", ".join(repr(value) for value in found.passing.allowed) or "nothing"
+    lines = [
+        *seal_lines(found.state),
+        f"A seal of vocabulary version {found.passing.version} would let pass: "
+        f"{', '.join(found.passing.stages)}.",
+        f"Allowed beside them: {allowed}; {null}. ({found.evidence})",
+        "Writes that would fail:",
+        *(f"{one.count:>12,}  {one.what}" for one in found.recent),
+    ]
+    if found.survey.held:
+        held = found.survey.held[:_SHOWN]
+        lines += [
+            "What stands in the column and would not pass:",
+            *(_held_line(one) for one in held),
+        ]
+    if found.obstacles:
+        return [
+            *lines,
+            "It cannot be sealed so:",
+            *(f"  {text}" for text in found.obstacles),
+            "Nothing was changed.",
+        ]
+    return [*lines, "It can be sealed. Nothing was changed."]
+
+
+def _held_line(one: Held) -> str:
+    why = "a retired stage" if one.retired else one.reason
+    return f"{one.rows:>12,}  {one.value[:60]!r:<44} → {one.stage or f'({why})'}"

@@ -5,13 +5,18 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from stageapp.management import bars
-from stageapp.management.actor import command_line_actor
-from stageapp.management.command import StageCommand
-from stageapp.management.guard_report import guard_document, guard_lines
-from stageapp.management.seal_preview_report import preview_document, preview_lines
-from stageapp.management.seal_report import seal_document, seal_lines
-from stageapp.normalization import choice, guard, seal
-from stageapp.normalization.seal_preview import preview
+from stageapp.management.command import StageCommand, command_line_actor
+from stageapp.management.seal_report import (
+    guard_document,
+    guard_lines,
+    preview_document,
+    preview_lines,
+    seal_document,
+    seal_lines,
+)
+from stageapp.normalization import choice
+from stageapp.sealing import guard, seal
+from stageapp.sealing.preview import preview
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -25,23 +30,46 @@ class SealVerbs(StageCommand):
     def add_seal_verbs(self, verbs: "_SubParsersAction[CommandParser]") -> None:
         """Declare them."""
         on = verbs.add_parser("seal", help="let PostgreSQL refuse everything but stages")
-        on.add_argument("--allow", action="append", metavar="VALUE", help="an unknown value that may stay; repeat it")
-        on.add_argument("--null", choices=["allow", "refuse"], help="whether NULL passes (allow at first)")
-        on.add_argument("--dry-run", action="store_true", help="say what would fail; exit 1 if it cannot be sealed")
+        on.add_argument(
+            "--allow",
+            action="append",
+            metavar="VALUE",
+            help="an unknown value that may stay; repeat it",
+        )
+        on.add_argument(
+            "--null", choices=["allow", "refuse"], help="whether NULL passes (allow at first)"
+        )
+        on.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="say what would fail; exit 1 if it cannot be sealed",
+        )
         off = verbs.add_parser("unseal", help="take the seal off")
-        guarded = verbs.add_parser("guard", help="turn known spellings into stages as they are written")
+        guarded = verbs.add_parser(
+            "guard", help="turn known spellings into stages as they are written"
+        )
         guarded.add_argument("switch", choices=["on", "off", "status"])
         for verb in (on, off, guarded):
-            verb.add_argument("--target", help="app.Model.field; may be left out when only one is configured")
+            verb.add_argument(
+                "--target", help="app.Model.field; may be left out when only one is configured"
+            )
 
     def _seal(
-        self, *, target: str | None, allow: list[str] | None, null: str | None, dry_run: bool, reason: str,
+        self,
+        *,
+        target: str | None,
+        allow: list[str] | None,
+        null: str | None,
+        dry_run: bool,
+        reason: str,
         **options: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         label, nulls = choice.target(target), {"allow": True, "refuse": False, None: None}[null]
         if not dry_run:
             with bars.working("sealing", quiet=options["json"]):
-                now = seal.seal(label, allow=allow, nulls=nulls, actor=command_line_actor(), reason=reason)
+                now = seal.seal(
+                    label, allow=allow, nulls=nulls, actor=command_line_actor(), reason=reason
+                )
             self._print(seal_document(now), seal_lines(now), options)
             return
         with bars.working("reading the column", quiet=options["json"]):

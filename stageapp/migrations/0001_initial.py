@@ -17,14 +17,19 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
             ],
             options={
                 "permissions": [
                     ("change_mode", "Can change the validation mode"),
                     ("rearm", "Can raise the mode again after an automatic downgrade"),
-                    ("override_gate", "Can move forward past a gate that fails, with a written reason"),
+                    (
+                        "override_gate",
+                        "Can move forward past a gate that fails, with a written reason",
+                    ),
                     ("plan_run", "Can make a plan"),
                     ("approve_run", "Can approve a plan"),
                     ("operate_run", "Can start, pause, resume and cancel a run"),
@@ -63,7 +68,9 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
                 ("name", models.CharField(max_length=200, unique=True)),
             ],
@@ -76,7 +83,9 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
                 ("target", models.CharField(help_text="app.Model.field", max_length=200)),
                 ("vocabulary_version", models.BigIntegerField()),
@@ -96,7 +105,9 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
                 (
                     "slug",
@@ -104,7 +115,9 @@ class Migration(migrations.Migration):
                         max_length=40,
                         unique=True,
                         validators=[
-                            django.core.validators.RegexValidator("^[a-z][a-z0-9_]*\\Z", "a-z, 0-9 and _ only")
+                            django.core.validators.RegexValidator(
+                                "^[a-z][a-z0-9_]*\\Z", "a-z, 0-9 and _ only"
+                            )
                         ],
                     ),
                 ),
@@ -118,7 +131,9 @@ class Migration(migrations.Migration):
                 ("active", models.BooleanField(default=True)),
                 (
                     "failure_rate",
-                    models.FloatField(default=0.5, help_text="share of companies that return nothing, 0 to 1"),
+                    models.FloatField(
+                        default=0.5, help_text="share of companies that return nothing, 0 to 1"
+                    ),
                 ),
                 (
                     "distribution",
@@ -128,33 +143,52 @@ class Migration(migrations.Migration):
                         max_length=10,
                     ),
                 ),
-                ("alpha", models.FloatField(blank=True, help_text="power law: tail exponent", null=True)),
+                (
+                    "alpha",
+                    models.FloatField(blank=True, help_text="power law: tail exponent", null=True),
+                ),
                 (
                     "minimum_multiple",
-                    models.FloatField(blank=True, help_text="power law: smallest multiple", null=True),
+                    models.FloatField(
+                        blank=True, help_text="power law: smallest multiple", null=True
+                    ),
                 ),
                 (
                     "maximum_multiple",
-                    models.FloatField(blank=True, help_text="power law: cap on the multiple", null=True),
+                    models.FloatField(
+                        blank=True, help_text="power law: cap on the multiple", null=True
+                    ),
                 ),
                 (
                     "median_multiple",
-                    models.FloatField(blank=True, default=1.5, help_text="lognormal: median multiple", null=True),
+                    models.FloatField(
+                        blank=True, default=1.5, help_text="lognormal: median multiple", null=True
+                    ),
                 ),
                 (
                     "sigma",
                     models.FloatField(
-                        blank=True, default=0.5, help_text="lognormal: sigma of the logarithm", null=True
+                        blank=True,
+                        default=0.5,
+                        help_text="lognormal: sigma of the logarithm",
+                        null=True,
                     ),
                 ),
-                ("holding_years", models.FloatField(default=4, help_text="mean years from cheque to exit")),
+                (
+                    "holding_years",
+                    models.FloatField(default=4, help_text="mean years from cheque to exit"),
+                ),
                 (
                     "average_check",
-                    models.FloatField(default=10000000, help_text="one cheque, in the fund's currency"),
+                    models.FloatField(
+                        default=10000000, help_text="one cheque, in the fund's currency"
+                    ),
                 ),
                 (
                     "follow_on_share",
-                    models.FloatField(default=0.3, help_text="share of companies that get a follow-on, 0 to 1"),
+                    models.FloatField(
+                        default=0.3, help_text="share of companies that get a follow-on, 0 to 1"
+                    ),
                 ),
                 (
                     "follow_on_multiple",
@@ -197,7 +231,9 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
                 ("name", models.CharField(max_length=200, unique=True)),
                 ("token_sha256", models.CharField(max_length=64, unique=True)),
@@ -223,7 +259,8 @@ class Migration(migrations.Migration):
                 "ordering": ["name"],
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("scopes", []), _negated=True), name="consumer_has_a_scope"
+                        condition=models.Q(("scopes", []), _negated=True),
+                        name="consumer_has_a_scope",
                     )
                 ],
             },
@@ -233,11 +270,15 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
                 (
                     "epoch",
-                    models.PositiveIntegerField(default=1, help_text="a restored database begins a new epoch"),
+                    models.PositiveIntegerField(
+                        default=1, help_text="a restored database begins a new epoch"
+                    ),
                 ),
                 ("version", models.BigIntegerField()),
                 (
@@ -254,7 +295,9 @@ class Migration(migrations.Migration):
                 ("percent", models.PositiveSmallIntegerField(default=100)),
                 (
                     "enforce_on",
-                    models.DateField(blank=True, help_text="the announced first day of enforcement", null=True),
+                    models.DateField(
+                        blank=True, help_text="the announced first day of enforcement", null=True
+                    ),
                 ),
                 (
                     "kind",
@@ -276,7 +319,9 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-epoch", "-version"],
                 "constraints": [
-                    models.UniqueConstraint(fields=("epoch", "version"), name="one_mode_change_per_version"),
+                    models.UniqueConstraint(
+                        fields=("epoch", "version"), name="one_mode_change_per_version"
+                    ),
                     models.CheckConstraint(
                         condition=models.Q(("percent__gte", 1), ("percent__lte", 100)),
                         name="percent_1_to_100",
@@ -286,7 +331,8 @@ class Migration(migrations.Migration):
                         name="percent_belongs_to_enforce",
                     ),
                     models.CheckConstraint(
-                        condition=models.Q(("reason", ""), _negated=True), name="mode_change_has_a_reason"
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="mode_change_has_a_reason",
                     ),
                 ],
             },
@@ -296,7 +342,9 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
                 ("source", models.CharField(blank=True, default="", max_length=200)),
                 ("raw", models.TextField()),
@@ -323,11 +371,15 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
                 (
                     "target",
-                    models.CharField(help_text="the plan's target, here for the constraint below", max_length=200),
+                    models.CharField(
+                        help_text="the plan's target, here for the constraint below", max_length=200
+                    ),
                 ),
                 (
                     "state",
@@ -360,7 +412,9 @@ class Migration(migrations.Migration):
                 (
                     "plan",
                     models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="run", to="stageapp.plan"
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="run",
+                        to="stageapp.plan",
                     ),
                 ),
             ],
@@ -373,11 +427,15 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
                 (
                     "direction",
-                    models.CharField(choices=[("forward", "Forward"), ("rollback", "Rollback")], max_length=10),
+                    models.CharField(
+                        choices=[("forward", "Forward"), ("rollback", "Rollback")], max_length=10
+                    ),
                 ),
                 ("shard", models.PositiveSmallIntegerField(default=0)),
                 (
@@ -399,7 +457,9 @@ class Migration(migrations.Migration):
                 ("changed", models.BigIntegerField(default=0)),
                 (
                     "skipped",
-                    models.BigIntegerField(default=0, help_text="rows changed by others since, left as they are"),
+                    models.BigIntegerField(
+                        default=0, help_text="rows changed by others since, left as they are"
+                    ),
                 ),
                 ("changed_in_sweep", models.BooleanField(default=False)),
                 ("finished", models.BooleanField(default=False)),
@@ -422,11 +482,15 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
                 (
                     "direction",
-                    models.CharField(choices=[("forward", "Forward"), ("rollback", "Rollback")], max_length=10),
+                    models.CharField(
+                        choices=[("forward", "Forward"), ("rollback", "Rollback")], max_length=10
+                    ),
                 ),
                 ("shard", models.PositiveSmallIntegerField(default=0)),
                 ("sweep", models.PositiveSmallIntegerField(default=0)),
@@ -439,7 +503,9 @@ class Migration(migrations.Migration):
                 (
                     "run",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="batches", to="stageapp.run"
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="batches",
+                        to="stageapp.run",
                     ),
                 ),
             ],
@@ -453,7 +519,9 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
                 ("old_state", models.CharField(blank=True, default="", max_length=20)),
                 ("new_state", models.CharField(max_length=20)),
@@ -463,7 +531,9 @@ class Migration(migrations.Migration):
                 (
                     "run",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="moves", to="stageapp.run"
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="moves",
+                        to="stageapp.run",
                     ),
                 ),
             ],
@@ -477,7 +547,9 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
                 ("spelling", models.TextField()),
                 ("key", models.CharField(max_length=256)),
@@ -528,12 +600,16 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
                 ("name", models.CharField(max_length=200)),
                 (
                     "raw_allocation",
-                    models.JSONField(help_text="[{stage, weight}] as sent; a stage JSON-escaped where needed"),
+                    models.JSONField(
+                        help_text="[{stage, weight}] as sent; a stage JSON-escaped where needed"
+                    ),
                 ),
                 ("allocation", models.JSONField(help_text="{canonical stage: share of 1}")),
                 (
@@ -562,7 +638,9 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
                 ("process", models.UUIDField()),
                 ("started_at", models.DateTimeField(help_text="start of the 10-second window")),
@@ -581,13 +659,21 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("requests", models.PositiveIntegerField(default=0)),
-                ("rejects", models.PositiveIntegerField(default=0, help_text="4xx given by the validator")),
-                ("errors", models.PositiveIntegerField(default=0, help_text="5xx or validator exceptions")),
+                (
+                    "rejects",
+                    models.PositiveIntegerField(default=0, help_text="4xx given by the validator"),
+                ),
+                (
+                    "errors",
+                    models.PositiveIntegerField(default=0, help_text="5xx or validator exceptions"),
+                ),
                 ("slow", models.PositiveIntegerField(default=0, help_text="validations over 1 ms")),
             ],
             options={
                 "default_permissions": ("view",),
-                "indexes": [models.Index(fields=["started_at"], name="stageapp_tr_started_1e2e68_idx")],
+                "indexes": [
+                    models.Index(fields=["started_at"], name="stageapp_tr_started_1e2e68_idx")
+                ],
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("process", "started_at", "endpoint", "mode", "verdict"),
@@ -601,7 +687,9 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
                 ("row_key", models.TextField(help_text="the row's primary key, as text")),
                 ("old", models.TextField()),
@@ -609,7 +697,9 @@ class Migration(migrations.Migration):
                 (
                     "batch",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="log", to="stageapp.batch"
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="log",
+                        to="stageapp.batch",
                     ),
                 ),
             ],
@@ -617,7 +707,9 @@ class Migration(migrations.Migration):
                 "verbose_name": "audit entry",
                 "verbose_name_plural": "audit log",
                 "default_permissions": ("view",),
-                "indexes": [models.Index(fields=["row_key"], name="stageapp_no_row_key_2bcaf4_idx")],
+                "indexes": [
+                    models.Index(fields=["row_key"], name="stageapp_no_row_key_2bcaf4_idx")
+                ],
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(("old", models.F("new")), _negated=True),
@@ -631,7 +723,9 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
                 ),
                 ("name", models.TextField()),
                 ("stage", models.TextField(blank=True, default="")),
@@ -649,20 +743,26 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name_plural": "portfolio companies",
                 "ordering": ["id"],
-                "indexes": [models.Index(fields=["fund", "id"], name="stageapp_po_fund_id_c676c3_idx")],
+                "indexes": [
+                    models.Index(fields=["fund", "id"], name="stageapp_po_fund_id_c676c3_idx")
+                ],
             },
         ),
         migrations.AddConstraint(
             model_name="run",
             constraint=models.UniqueConstraint(
-                condition=models.Q(("state__in", ("running", "pausing", "verifying", "rolling_back", "paused"))),
+                condition=models.Q(
+                    ("state__in", ("running", "pausing", "verifying", "rolling_back", "paused"))
+                ),
                 fields=("target",),
                 name="one_unfinished_run_per_target",
             ),
         ),
         migrations.AddConstraint(
             model_name="checkpoint",
-            constraint=models.UniqueConstraint(fields=("run", "direction", "shard"), name="one_checkpoint_per_shard"),
+            constraint=models.UniqueConstraint(
+                fields=("run", "direction", "shard"), name="one_checkpoint_per_shard"
+            ),
         ),
         migrations.AddConstraint(
             model_name="batch",
@@ -672,7 +772,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="stagealias",
-            constraint=models.UniqueConstraint(fields=("source", "key"), name="one_meaning_per_source_and_key"),
+            constraint=models.UniqueConstraint(
+                fields=("source", "key"), name="one_meaning_per_source_and_key"
+            ),
         ),
         migrations.AddConstraint(
             model_name="stagealias",

@@ -6,22 +6,26 @@ from typing import Any
 
 from django.db import migrations
 
-import stageapp.text
-from stageapp.text import characters, defaults, reduction, rules
+import stageapp.vocabulary
+from stageapp.vocabulary import defaults, text
 
-_ASSUMPTIONS = Path(stageapp.text.__file__).with_name("assumptions_v1.tsv")
+_ASSUMPTIONS = Path(stageapp.vocabulary.__file__).with_name("assumptions_v1.tsv")
 _TEXT = ("slug", "distribution")
 
 
 def load_text_tables(apps, schema_editor):
     """Bring the character table and the rules to the database, as the Python side reads them."""
-    replacements, ranges = characters.read()
+    replacements, ranges = text.read_characters()
     character = apps.get_model("stageapp", "FoldingCharacter")
-    character.objects.bulk_create(character(codepoint=c, replacement=r) for c, r in replacements.items())
+    character.objects.bulk_create(
+        character(codepoint=c, replacement=r) for c, r in replacements.items()
+    )
     folding_range = apps.get_model("stageapp", "FoldingRange")
-    folding_range.objects.bulk_create(folding_range(first=first, last=last) for first, last in ranges)
+    folding_range.objects.bulk_create(
+        folding_range(first=first, last=last) for first, last in ranges
+    )
     rule = apps.get_model("stageapp", "TextRule")
-    rule.objects.bulk_create(rule(**r._asdict()) for r in rules.read())
+    rule.objects.bulk_create(rule(**r._asdict()) for r in text.read_rules())
 
 
 def load_vocabulary(apps, schema_editor):
@@ -36,13 +40,15 @@ def load_vocabulary(apps, schema_editor):
     spellings += [(a.spelling, a.stage, a.comment) for a in defaults.aliases()]
     by_key: dict[str, tuple[str, str, str]] = {}
     for spelling, slug, comment in spellings:
-        by_key.setdefault(reduction.reduce(spelling).key, (spelling, slug, comment))
+        by_key.setdefault(text.reduce(spelling).key, (spelling, slug, comment))
     alias.objects.bulk_create(
         alias(spelling=spelling, key=key, stage_id=ids[slug], comment=comment)
         for key, (spelling, slug, comment) in by_key.items()
     )
     version = apps.get_model("stageapp", "VocabularyVersion")
-    version.objects.create(actor="migration", reason="the default vocabulary", snapshot=_document(stage, alias))
+    version.objects.create(
+        actor="migration", reason="the default vocabulary", snapshot=_document(stage, alias)
+    )
 
 
 def _assumptions() -> dict[str, dict[str, Any]]:

@@ -17,28 +17,55 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="DriftCheck",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("target", models.CharField(help_text="app.Model.field", max_length=200, unique=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "target",
+                    models.CharField(help_text="app.Model.field", max_length=200, unique=True),
+                ),
                 ("run", models.BigIntegerField(help_text="the finished run it is compared with")),
                 (
                     "checked_at",
-                    models.DateTimeField(help_text="when the rows were read; a look that found no write keeps it"),
+                    models.DateTimeField(
+                        help_text="when the rows were read; a look that found no write keeps it"
+                    ),
                 ),
                 ("looked_at", models.DateTimeField(help_text="when the watch last came by")),
-                ("writes", models.BigIntegerField(help_text="PostgreSQL's counter of the table's writes at that time")),
+                (
+                    "writes",
+                    models.BigIntegerField(
+                        help_text="PostgreSQL's counter of the table's writes at that time"
+                    ),
+                ),
                 (
                     "known_rows",
-                    models.BigIntegerField(default=0, help_text="rows whose spelling is known but is not the stage"),
+                    models.BigIntegerField(
+                        default=0, help_text="rows whose spelling is known but is not the stage"
+                    ),
                 ),
                 (
                     "unknown_rows",
-                    models.BigIntegerField(default=0, help_text="rows with unknown values that the run did not leave"),
+                    models.BigIntegerField(
+                        default=0, help_text="rows with unknown values that the run did not leave"
+                    ),
                 ),
                 (
                     "spellings",
-                    models.JSONField(default=list, help_text="[{value, stage, reason, rows}], the most frequent first"),
+                    models.JSONField(
+                        default=list,
+                        help_text="[{value, stage, reason, rows}], the most frequent first",
+                    ),
                 ),
-                ("problem", models.TextField(blank=True, default="", help_text="why the last look failed, if it did")),
+                (
+                    "problem",
+                    models.TextField(
+                        blank=True, default="", help_text="why the last look failed, if it did"
+                    ),
+                ),
             ],
             options={
                 "ordering": ["target"],
@@ -48,10 +75,18 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ConsumerSighting",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 (
                     "consumer",
-                    models.CharField(help_text="its name, which is also the source of what it sends", max_length=200),
+                    models.CharField(
+                        help_text="its name, which is also the source of what it sends",
+                        max_length=200,
+                    ),
                 ),
                 ("day", models.DateField(help_text="in UTC")),
                 ("endpoint", models.CharField(max_length=60)),
@@ -59,7 +94,11 @@ class Migration(migrations.Migration):
                 (
                     "outcome",
                     models.CharField(
-                        choices=[("canonical", "canonical"), ("normalized", "normalized"), ("unknown", "unknown")],
+                        choices=[
+                            ("canonical", "canonical"),
+                            ("normalized", "normalized"),
+                            ("unknown", "unknown"),
+                        ],
                         max_length=12,
                     ),
                 ),
@@ -73,7 +112,8 @@ class Migration(migrations.Migration):
                 ],
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("consumer", "day", "endpoint", "key", "outcome"), name="one_count_per_sighting"
+                        fields=("consumer", "day", "endpoint", "key", "outcome"),
+                        name="one_count_per_sighting",
                     )
                 ],
             },
@@ -81,7 +121,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="UnknownEntry",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("key", models.CharField(max_length=256, unique=True)),
                 (
                     "reason",
@@ -96,7 +141,10 @@ class Migration(migrations.Migration):
                                 "not_a_stage",
                                 "not_a_stage: a kind of financing, not a stage (debt, grant, note, crowdfunding, secondary …)",
                             ),
-                            ("exit_status", "exit_status: the company has left private funding (acquired, post-IPO …)"),
+                            (
+                                "exit_status",
+                                "exit_status: the company has left private funding (acquired, post-IPO …)",
+                            ),
                             ("junk", "junk: not readable as a stage"),
                         ],
                         max_length=20,
@@ -104,7 +152,9 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "examples",
-                    django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), default=list, size=None),
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.TextField(), default=list, size=None
+                    ),
                 ),
                 ("first_seen", models.DateTimeField()),
                 ("last_seen", models.DateTimeField()),
@@ -137,31 +187,50 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="UnknownCount",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 (
                     "kind",
                     models.CharField(
-                        choices=[("import", "import"), ("table", "table"), ("bypass", "bypass")], max_length=10
+                        choices=[("import", "import"), ("table", "table"), ("bypass", "bypass")],
+                        max_length=10,
                     ),
                 ),
-                ("place", models.CharField(help_text="the import's name, or the target", max_length=200)),
-                ("source", models.CharField(blank=True, default="", help_text="as an alias's source", max_length=200)),
+                (
+                    "place",
+                    models.CharField(help_text="the import's name, or the target", max_length=200),
+                ),
+                (
+                    "source",
+                    models.CharField(
+                        blank=True, default="", help_text="as an alias's source", max_length=200
+                    ),
+                ),
                 ("day", models.DateField()),
                 ("count", models.BigIntegerField()),
                 (
                     "entry",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="counts", to="stageapp.unknownentry"
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="counts",
+                        to="stageapp.unknownentry",
                     ),
                 ),
             ],
             options={
                 "ordering": ["-day", "kind", "place"],
                 "default_permissions": ("view",),
-                "indexes": [models.Index(fields=["kind", "place"], name="stageapp_un_kind_022733_idx")],
+                "indexes": [
+                    models.Index(fields=["kind", "place"], name="stageapp_un_kind_022733_idx")
+                ],
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("entry", "kind", "place", "source", "day"), name="one_count_per_place_and_day"
+                        fields=("entry", "kind", "place", "source", "day"),
+                        name="one_count_per_place_and_day",
                     )
                 ],
             },

@@ -16,7 +16,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ModeProposal",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("actor", models.CharField(max_length=200)),
                 ("reason", models.TextField()),
                 ("percent", models.PositiveSmallIntegerField()),
@@ -50,7 +55,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="PlannedStep",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("actor", models.CharField(max_length=200)),
                 ("reason", models.TextField()),
                 ("percent", models.PositiveSmallIntegerField()),
@@ -82,12 +92,19 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="trafficwindow",
             name="reasons",
-            field=models.JSONField(default=dict, help_text="{reason: requests that held an unknown of this reason}"),
+            field=models.JSONField(
+                default=dict, help_text="{reason: requests that held an unknown of this reason}"
+            ),
         ),
         migrations.CreateModel(
             name="ConsumerAudit",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("actor", models.CharField(max_length=200)),
                 ("reason", models.TextField()),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -97,7 +114,8 @@ class Migration(migrations.Migration):
                 "default_permissions": ("view",),
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("reason", ""), _negated=True), name="consumer_audit_has_a_reason"
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="consumer_audit_has_a_reason",
                     )
                 ],
             },
@@ -105,7 +123,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ConsumerPin",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("actor", models.CharField(max_length=200)),
                 ("reason", models.TextField()),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -125,16 +148,25 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-id"],
                 "default_permissions": ("view",),
-                "indexes": [models.Index(fields=["consumer", "-id"], name="stageapp_co_consume_875bf0_idx")],
+                "indexes": [
+                    models.Index(fields=["consumer", "-id"], name="stageapp_co_consume_875bf0_idx")
+                ],
                 "constraints": [
-                    models.CheckConstraint(condition=models.Q(("reason", ""), _negated=True), name="pin_has_a_reason")
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True), name="pin_has_a_reason"
+                    )
                 ],
             },
         ),
         migrations.CreateModel(
             name="TrafficHour",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("endpoint", models.CharField(max_length=60)),
                 ("mode", models.CharField(help_text="the effective mode", max_length=10)),
                 (
@@ -150,12 +182,21 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("requests", models.PositiveIntegerField(default=0)),
-                ("rejects", models.PositiveIntegerField(default=0, help_text="4xx given by the validator")),
-                ("errors", models.PositiveIntegerField(default=0, help_text="5xx or validator exceptions")),
+                (
+                    "rejects",
+                    models.PositiveIntegerField(default=0, help_text="4xx given by the validator"),
+                ),
+                (
+                    "errors",
+                    models.PositiveIntegerField(default=0, help_text="5xx or validator exceptions"),
+                ),
                 ("slow", models.PositiveIntegerField(default=0, help_text="validations over 1 ms")),
                 (
                     "reasons",
-                    models.JSONField(default=dict, help_text="{reason: requests that held an unknown of this reason}"),
+                    models.JSONField(
+                        default=dict,
+                        help_text="{reason: requests that held an unknown of this reason}",
+                    ),
                 ),
                 ("started_at", models.DateTimeField(help_text="start of the hour")),
             ],
@@ -163,7 +204,8 @@ class Migration(migrations.Migration):
                 "default_permissions": ("view",),
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("started_at", "endpoint", "mode", "verdict"), name="one_count_per_hour"
+                        fields=("started_at", "endpoint", "mode", "verdict"),
+                        name="one_count_per_hour",
                     )
                 ],
             },
@@ -171,7 +213,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="WarnPeriod",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("actor", models.CharField(max_length=200)),
                 ("reason", models.TextField()),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -181,7 +228,8 @@ class Migration(migrations.Migration):
                 "default_permissions": ("view",),
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("reason", ""), _negated=True), name="warn_period_has_a_reason"
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="warn_period_has_a_reason",
                     )
                 ],
             },

@@ -16,22 +16,33 @@ class Migration(migrations.Migration):
                 (
                     "name",
                     models.CharField(
-                        choices=[("web", "web server"), ("worker", "Celery worker"), ("beat", "Celery beat")],
+                        choices=[
+                            ("web", "web server"),
+                            ("worker", "Celery worker"),
+                            ("beat", "Celery beat"),
+                        ],
                         max_length=10,
                     ),
                 ),
                 ("host", models.CharField(max_length=255)),
                 ("pid", models.PositiveIntegerField()),
                 ("started_at", models.DateTimeField()),
-                ("mode", models.CharField(help_text="the mode in force in this process", max_length=10)),
+                (
+                    "mode",
+                    models.CharField(help_text="the mode in force in this process", max_length=10),
+                ),
                 ("percent", models.PositiveSmallIntegerField()),
                 ("epoch", models.PositiveIntegerField()),
                 ("version", models.BigIntegerField()),
-                ("source", models.CharField(help_text="where the mode was last confirmed", max_length=10)),
+                (
+                    "source",
+                    models.CharField(help_text="where the mode was last confirmed", max_length=10),
+                ),
                 (
                     "age",
                     models.FloatField(
-                        help_text="seconds since a store confirmed the mode, at the heartbeat", null=True
+                        help_text="seconds since a store confirmed the mode, at the heartbeat",
+                        null=True,
                     ),
                 ),
                 ("heartbeat_at", models.DateTimeField()),

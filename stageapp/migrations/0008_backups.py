@@ -17,22 +17,40 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Backup",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("name", models.CharField(max_length=200, unique=True)),
                 (
                     "origin",
                     models.CharField(
-                        choices=[("own", "made here"), ("adapter", "made by another backup system")],
+                        choices=[
+                            ("own", "made here"),
+                            ("adapter", "made by another backup system"),
+                        ],
                         default="own",
                         max_length=10,
                     ),
                 ),
-                ("taken_at", models.DateTimeField(help_text="time of its snapshot: what changed later is not in it")),
+                (
+                    "taken_at",
+                    models.DateTimeField(
+                        help_text="time of its snapshot: what changed later is not in it"
+                    ),
+                ),
                 ("ended_at", models.DateTimeField()),
                 ("bytes", models.BigIntegerField()),
                 ("sha256", models.CharField(blank=True, default="", max_length=64)),
                 ("rows", models.BigIntegerField(blank=True, null=True)),
-                ("schema", models.CharField(blank=True, default="", help_text="sha256 of the schema", max_length=64)),
+                (
+                    "schema",
+                    models.CharField(
+                        blank=True, default="", help_text="sha256 of the schema", max_length=64
+                    ),
+                ),
                 ("vocabulary_version", models.BigIntegerField(blank=True, null=True)),
                 ("server_version", models.IntegerField(blank=True, null=True)),
                 ("actor", models.CharField(max_length=200)),
@@ -46,7 +64,8 @@ class Migration(migrations.Migration):
                 "default_permissions": ("view",),
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("reason", ""), _negated=True), name="backup_has_a_reason"
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="backup_has_a_reason",
                     )
                 ],
             },
@@ -54,7 +73,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="BackupJob",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 (
                     "verb",
                     models.CharField(
@@ -70,7 +94,10 @@ class Migration(migrations.Migration):
                 (
                     "name",
                     models.CharField(
-                        blank=True, default="", help_text="of the backup; empty for the newest", max_length=200
+                        blank=True,
+                        default="",
+                        help_text="of the backup; empty for the newest",
+                        max_length=200,
                     ),
                 ),
                 (
@@ -87,8 +114,18 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("phase", models.CharField(blank=True, default="", max_length=20)),
-                ("done", models.BigIntegerField(default=0, help_text="of the phase: bytes, or tables in `measure`")),
-                ("whole", models.BigIntegerField(default=0, help_text="0 where it is not known beforehand")),
+                (
+                    "done",
+                    models.BigIntegerField(
+                        default=0, help_text="of the phase: bytes, or tables in `measure`"
+                    ),
+                ),
+                (
+                    "whole",
+                    models.BigIntegerField(
+                        default=0, help_text="0 where it is not known beforehand"
+                    ),
+                ),
                 ("said", models.TextField(blank=True, default="", help_text="how it ended")),
                 ("actor", models.CharField(max_length=200)),
                 ("reason", models.TextField()),
@@ -101,7 +138,8 @@ class Migration(migrations.Migration):
                 "default_permissions": ("view",),
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("reason", ""), _negated=True), name="backup_job_has_a_reason"
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="backup_job_has_a_reason",
                     )
                 ],
             },
@@ -109,12 +147,24 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="BackupCheck",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 (
                     "name",
-                    models.CharField(help_text="of the backup, also where nothing is known of it", max_length=200),
+                    models.CharField(
+                        help_text="of the backup, also where nothing is known of it", max_length=200
+                    ),
                 ),
-                ("kind", models.CharField(choices=[("verify", "verified"), ("rehearse", "rehearsed")], max_length=10)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("verify", "verified"), ("rehearse", "rehearsed")], max_length=10
+                    ),
+                ),
                 ("passed", models.BooleanField()),
                 ("seconds", models.FloatField()),
                 ("data_age_seconds", models.FloatField(blank=True, null=True)),
@@ -136,10 +186,15 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-id"],
                 "default_permissions": ("view",),
-                "indexes": [models.Index(fields=["backup", "kind", "-id"], name="stageapp_ba_backup__780571_idx")],
+                "indexes": [
+                    models.Index(
+                        fields=["backup", "kind", "-id"], name="stageapp_ba_backup__780571_idx"
+                    )
+                ],
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("reason", ""), _negated=True), name="backup_check_has_a_reason"
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="backup_check_has_a_reason",
                     )
                 ],
             },

@@ -35,11 +35,21 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="QuarantinedRow",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 (
                     "direction",
                     models.CharField(
-                        choices=[("forward", "Forward"), ("rollback", "Rollback"), ("verify", "Verify")], max_length=10
+                        choices=[
+                            ("forward", "Forward"),
+                            ("rollback", "Rollback"),
+                            ("verify", "Verify"),
+                        ],
+                        max_length=10,
                     ),
                 ),
                 ("shard", models.PositiveSmallIntegerField(default=0)),
@@ -56,14 +66,31 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="RollbackPlan",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("round", models.PositiveSmallIntegerField(help_text="1 is the first rollback of its run")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "round",
+                    models.PositiveSmallIntegerField(
+                        help_text="1 is the first rollback of its run"
+                    ),
+                ),
                 ("scope", models.JSONField(blank=True, default=dict)),
                 (
                     "from_state",
-                    models.CharField(help_text="where the run was, and goes back to after a part", max_length=20),
+                    models.CharField(
+                        help_text="where the run was, and goes back to after a part", max_length=20
+                    ),
                 ),
-                ("rows", models.BigIntegerField(help_text="audit entries in its scope that were not undone yet")),
+                (
+                    "rows",
+                    models.BigIntegerField(
+                        help_text="audit entries in its scope that were not undone yet"
+                    ),
+                ),
                 ("actor", models.CharField(max_length=200)),
                 ("reason", models.TextField()),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -76,7 +103,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="WorkerDrain",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("draining", models.BooleanField()),
                 ("actor", models.CharField(max_length=200)),
                 ("reason", models.TextField()),
@@ -95,7 +127,9 @@ class Migration(migrations.Migration):
             model_name="batch",
             name="places",
             field=django.contrib.postgres.fields.ranges.BigIntegerRangeField(
-                blank=True, help_text="from the first changed key to the last, by stageapp_place()", null=True
+                blank=True,
+                help_text="from the first changed key to the last, by stageapp_place()",
+                null=True,
             ),
         ),
         migrations.AddField(
@@ -117,7 +151,9 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="checkpoint",
             name="backend_pid",
-            field=models.IntegerField(blank=True, help_text="the holder's PostgreSQL session", null=True),
+            field=models.IntegerField(
+                blank=True, help_text="the holder's PostgreSQL session", null=True
+            ),
         ),
         migrations.AddField(
             model_name="checkpoint",
@@ -143,7 +179,9 @@ class Migration(migrations.Migration):
             model_name="checkpoint",
             name="lower",
             field=models.TextField(
-                blank=True, default="", help_text="keys above this one; empty: from the table's start"
+                blank=True,
+                default="",
+                help_text="keys above this one; empty: from the table's start",
             ),
         ),
         migrations.AddField(
@@ -154,17 +192,23 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="checkpoint",
             name="round",
-            field=models.PositiveSmallIntegerField(default=0, help_text="0 forward; a rollback's own number"),
+            field=models.PositiveSmallIntegerField(
+                default=0, help_text="0 forward; a rollback's own number"
+            ),
         ),
         migrations.AddField(
             model_name="checkpoint",
             name="token",
-            field=models.BigIntegerField(default=0, help_text="the fencing token: rises each time the shard is taken"),
+            field=models.BigIntegerField(
+                default=0, help_text="the fencing token: rises each time the shard is taken"
+            ),
         ),
         migrations.AddField(
             model_name="checkpoint",
             name="upper",
-            field=models.TextField(blank=True, default="", help_text="up to this key; empty: to the table's end"),
+            field=models.TextField(
+                blank=True, default="", help_text="up to this key; empty: to the table's end"
+            ),
         ),
         migrations.AddField(
             model_name="normalizationlog",
@@ -191,7 +235,9 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="plan",
             name="estimated_seconds",
-            field=models.FloatField(blank=True, help_text="of a run, from a timed sample; no pauses", null=True),
+            field=models.FloatField(
+                blank=True, help_text="of a run, from a timed sample; no pauses", null=True
+            ),
         ),
         migrations.AddField(
             model_name="planentry",
@@ -203,35 +249,45 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="run",
             name="batch_seconds",
-            field=models.FloatField(blank=True, help_text="time target of a batch; empty: the setting", null=True),
+            field=models.FloatField(
+                blank=True, help_text="time target of a batch; empty: the setting", null=True
+            ),
         ),
         migrations.AddField(
             model_name="run",
             name="pause_seconds",
-            field=models.FloatField(blank=True, help_text="rest between batches; empty: the setting", null=True),
+            field=models.FloatField(
+                blank=True, help_text="rest between batches; empty: the setting", null=True
+            ),
         ),
         migrations.AddField(
             model_name="run",
             name="shards",
-            field=models.PositiveSmallIntegerField(default=1, help_text="how many workers may work on it at once"),
+            field=models.PositiveSmallIntegerField(
+                default=1, help_text="how many workers may work on it at once"
+            ),
         ),
         migrations.AddField(
             model_name="run",
             name="sweeps_left",
-            field=models.PositiveSmallIntegerField(default=20, help_text="sweeps until verify reports what is left"),
+            field=models.PositiveSmallIntegerField(
+                default=20, help_text="sweeps until verify reports what is left"
+            ),
         ),
         migrations.AlterField(
             model_name="batch",
             name="direction",
             field=models.CharField(
-                choices=[("forward", "Forward"), ("rollback", "Rollback"), ("verify", "Verify")], max_length=10
+                choices=[("forward", "Forward"), ("rollback", "Rollback"), ("verify", "Verify")],
+                max_length=10,
             ),
         ),
         migrations.AlterField(
             model_name="checkpoint",
             name="direction",
             field=models.CharField(
-                choices=[("forward", "Forward"), ("rollback", "Rollback"), ("verify", "Verify")], max_length=10
+                choices=[("forward", "Forward"), ("rollback", "Rollback"), ("verify", "Verify")],
+                max_length=10,
             ),
         ),
         migrations.AlterField(
@@ -247,19 +303,25 @@ class Migration(migrations.Migration):
             model_name="quarantinedrow",
             name="run",
             field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="quarantine", to="stageapp.run"
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="quarantine",
+                to="stageapp.run",
             ),
         ),
         migrations.AddField(
             model_name="rollbackplan",
             name="run",
             field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="rollbacks", to="stageapp.run"
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="rollbacks",
+                to="stageapp.run",
             ),
         ),
         migrations.AddConstraint(
             model_name="rollbackplan",
-            constraint=models.UniqueConstraint(fields=("run", "round"), name="one_rollback_per_round"),
+            constraint=models.UniqueConstraint(
+                fields=("run", "round"), name="one_rollback_per_round"
+            ),
         ),
         RunSQLFile("audit_blocks_v1.sql", reverse="audit_blocks_v1_undo.sql"),
         RunSQLFile("audit_blocks_convert_v1.sql", reverse=migrations.RunSQL.noop),
@@ -298,13 +360,15 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="batch",
             constraint=models.UniqueConstraint(
-                fields=("run", "direction", "round", "shard", "number"), name="one_batch_per_number_and_round"
+                fields=("run", "direction", "round", "shard", "number"),
+                name="one_batch_per_number_and_round",
             ),
         ),
         migrations.AddConstraint(
             model_name="checkpoint",
             constraint=models.UniqueConstraint(
-                fields=("run", "direction", "round", "shard"), name="one_checkpoint_per_shard_and_round"
+                fields=("run", "direction", "round", "shard"),
+                name="one_checkpoint_per_shard_and_round",
             ),
         ),
         migrations.AddConstraint(

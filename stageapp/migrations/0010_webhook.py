@@ -17,7 +17,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="WebhookCount",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("hour", models.DateTimeField()),
                 (
                     "authenticator",
@@ -53,14 +58,21 @@ class Migration(migrations.Migration):
                 "ordering": ["-hour"],
                 "default_permissions": (),
                 "constraints": [
-                    models.UniqueConstraint(fields=("hour", "authenticator", "result", "why"), name="one_webhook_count")
+                    models.UniqueConstraint(
+                        fields=("hour", "authenticator", "result", "why"), name="one_webhook_count"
+                    )
                 ],
             },
         ),
         migrations.CreateModel(
             name="WebhookDelivery",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("received_at", models.DateTimeField(auto_now_add=True)),
                 (
                     "authenticator",
@@ -91,24 +103,34 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "webhook_id",
-                    models.CharField(blank=True, default="", help_text="as the sender names it", max_length=200),
+                    models.CharField(
+                        blank=True, default="", help_text="as the sender names it", max_length=200
+                    ),
                 ),
                 (
                     "key",
                     models.CharField(
-                        blank=True, default="", help_text="a delivery has an effect only if this is new", max_length=200
+                        blank=True,
+                        default="",
+                        help_text="a delivery has an effect only if this is new",
+                        max_length=200,
                     ),
                 ),
                 ("alerts", models.JSONField(default=list, help_text="names of the alerts")),
                 (
                     "remote",
-                    models.CharField(blank=True, default="", help_text="the address it came from", max_length=64),
+                    models.CharField(
+                        blank=True, default="", help_text="the address it came from", max_length=64
+                    ),
                 ),
                 ("detail", models.CharField(blank=True, default="", max_length=500)),
                 (
                     "mode_change",
                     models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to="stageapp.modechange"
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="stageapp.modechange",
                     ),
                 ),
             ],
@@ -117,10 +139,14 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "alert deliveries",
                 "ordering": ["-id"],
                 "default_permissions": ("view",),
-                "indexes": [models.Index(fields=["result", "-received_at"], name="deliveries_by_result")],
+                "indexes": [
+                    models.Index(fields=["result", "-received_at"], name="deliveries_by_result")
+                ],
                 "constraints": [
                     models.UniqueConstraint(
-                        condition=models.Q(("key", ""), _negated=True), fields=("key",), name="one_effect_per_key"
+                        condition=models.Q(("key", ""), _negated=True),
+                        fields=("key",),
+                        name="one_effect_per_key",
                     )
                 ],
             },

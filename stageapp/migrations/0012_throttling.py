@@ -27,18 +27,25 @@ class Migration(migrations.Migration):
                 (
                     "reason",
                     models.CharField(
-                        blank=True, default="", help_text="what holds it; empty where nothing does", max_length=30
+                        blank=True,
+                        default="",
+                        help_text="what holds it; empty where nothing does",
+                        max_length=30,
                     ),
                 ),
                 ("text", models.TextField(blank=True, default="")),
                 (
                     "readings",
-                    models.JSONField(default=list, help_text="[{factor, state, value, limit, resume, unit, note}]"),
+                    models.JSONField(
+                        default=list,
+                        help_text="[{factor, state, value, limit, resume, unit, note}]",
+                    ),
                 ),
                 (
                     "wal_marks",
                     models.JSONField(
-                        default=list, help_text="[[epoch seconds, WAL position]], for the lag of standbys"
+                        default=list,
+                        help_text="[[epoch seconds, WAL position]], for the lag of standbys",
                     ),
                 ),
             ],
@@ -49,12 +56,18 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="RunThrottle",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("factor", models.CharField(max_length=30)),
                 (
                     "limit",
                     models.FloatField(
-                        help_text="0 turns the factor off; empty is the setting's limit again", null=True
+                        help_text="0 turns the factor off; empty is the setting's limit again",
+                        null=True,
                     ),
                 ),
                 ("actor", models.CharField(max_length=200)),
@@ -63,7 +76,9 @@ class Migration(migrations.Migration):
                 (
                     "run",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="throttle_changes", to="stageapp.run"
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="throttle_changes",
+                        to="stageapp.run",
                     ),
                 ),
             ],
@@ -72,7 +87,8 @@ class Migration(migrations.Migration):
                 "default_permissions": ("view",),
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("reason", ""), _negated=True), name="run_throttle_has_a_reason"
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="run_throttle_has_a_reason",
                     )
                 ],
             },
@@ -80,20 +96,34 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ThrottledTime",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("reason", models.CharField(help_text="the factor that was beyond its limit", max_length=30)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        help_text="the factor that was beyond its limit", max_length=30
+                    ),
+                ),
                 ("seconds", models.FloatField(default=0)),
                 (
                     "run",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="throttled", to="stageapp.run"
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="throttled",
+                        to="stageapp.run",
                     ),
                 ),
             ],
             options={
                 "default_permissions": (),
                 "constraints": [
-                    models.UniqueConstraint(fields=("run", "reason"), name="one_throttled_time_per_reason")
+                    models.UniqueConstraint(
+                        fields=("run", "reason"), name="one_throttled_time_per_reason"
+                    )
                 ],
             },
         ),

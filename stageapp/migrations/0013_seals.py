@@ -16,7 +16,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="GuardConversion",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("target", models.TextField()),
                 ("at", models.DateTimeField()),
                 ("raw", models.TextField()),
@@ -32,7 +37,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="GuardChange",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("target", models.CharField(help_text="app.Model.field", max_length=200)),
                 ("on", models.BooleanField()),
                 ("vocabulary_version", models.BigIntegerField()),
@@ -43,10 +53,13 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-id"],
                 "default_permissions": ("view",),
-                "indexes": [models.Index(fields=["target", "-id"], name="stageapp_gu_target_65b7f0_idx")],
+                "indexes": [
+                    models.Index(fields=["target", "-id"], name="stageapp_gu_target_65b7f0_idx")
+                ],
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("reason", ""), _negated=True), name="guard_change_has_a_reason"
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="guard_change_has_a_reason",
                     )
                 ],
             },
@@ -54,7 +67,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="GuardCount",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("target", models.CharField(max_length=200)),
                 ("day", models.DateField()),
                 ("raw", models.TextField()),
@@ -69,7 +87,8 @@ class Migration(migrations.Migration):
                 "default_permissions": ("view",),
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("target", "day", "raw", "stage", "writer", "problem"), name="one_guard_count_per_day"
+                        fields=("target", "day", "raw", "stage", "writer", "problem"),
+                        name="one_guard_count_per_day",
                     )
                 ],
             },
@@ -77,7 +96,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Seal",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("target", models.CharField(help_text="app.Model.field", max_length=200)),
                 (
                     "action",
@@ -92,11 +116,24 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("vocabulary_version", models.BigIntegerField()),
-                ("stages", models.JSONField(default=list, help_text="the stages of that version, as they are stored")),
-                ("allowed", models.JSONField(default=list, help_text="unknown values that a person lets stay")),
+                (
+                    "stages",
+                    models.JSONField(
+                        default=list, help_text="the stages of that version, as they are stored"
+                    ),
+                ),
+                (
+                    "allowed",
+                    models.JSONField(
+                        default=list, help_text="unknown values that a person lets stay"
+                    ),
+                ),
                 ("nulls", models.BooleanField(help_text="whether NULL may stand in the column")),
                 ("constraint_name", models.CharField(max_length=63)),
-                ("definition", models.TextField(help_text="the constraint as PostgreSQL writes it")),
+                (
+                    "definition",
+                    models.TextField(help_text="the constraint as PostgreSQL writes it"),
+                ),
                 ("actor", models.CharField(max_length=200)),
                 ("reason", models.TextField()),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -104,9 +141,13 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-id"],
                 "default_permissions": ("view",),
-                "indexes": [models.Index(fields=["target", "-id"], name="stageapp_se_target_bd7b37_idx")],
+                "indexes": [
+                    models.Index(fields=["target", "-id"], name="stageapp_se_target_bd7b37_idx")
+                ],
                 "constraints": [
-                    models.CheckConstraint(condition=models.Q(("reason", ""), _negated=True), name="seal_has_a_reason")
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True), name="seal_has_a_reason"
+                    )
                 ],
             },
         ),

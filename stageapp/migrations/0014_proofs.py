@@ -17,12 +17,16 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="driftcheck",
             name="options",
-            field=models.JSONField(default=dict, help_text="the target's where, form and source then"),
+            field=models.JSONField(
+                default=dict, help_text="the target's where, form and source then"
+            ),
         ),
         migrations.AddField(
             model_name="driftcheck",
             name="vocabulary_version",
-            field=models.BigIntegerField(default=0, help_text="the one that the values were read with"),
+            field=models.BigIntegerField(
+                default=0, help_text="the one that the values were read with"
+            ),
         ),
         migrations.AlterField(
             model_name="driftcheck",
@@ -34,7 +38,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="TargetWrite",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("target", models.CharField(help_text="app.Model.field", max_length=200)),
                 (
                     "kind",
@@ -58,7 +67,8 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["target", "-id"], name="write_of_target")],
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("reason", ""), _negated=True), name="target_write_has_a_reason"
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="target_write_has_a_reason",
                     )
                 ],
             },
@@ -66,23 +76,56 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Verification",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("by_run", models.BooleanField(help_text="it ended the run; otherwise a person asked for it")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "by_run",
+                    models.BooleanField(
+                        help_text="it ended the run; otherwise a person asked for it"
+                    ),
+                ),
                 ("actor", models.CharField(max_length=200)),
                 ("reason", models.TextField()),
                 ("started_at", models.DateTimeField()),
                 ("ended_at", models.DateTimeField()),
                 ("vocabulary_version", models.BigIntegerField()),
-                ("options", models.JSONField(default=dict, help_text="the target's where, form and source")),
-                ("last_batch", models.BigIntegerField(help_text="the target's newest batch then; 0: none")),
-                ("batches", models.BigIntegerField(help_text="of any run of the target, in either direction")),
-                ("writes", models.BigIntegerField(help_text="imports, edits and drift that were known then")),
-                ("ok", models.BooleanField(help_text="rows and log agree, and no known spelling is left")),
+                (
+                    "options",
+                    models.JSONField(default=dict, help_text="the target's where, form and source"),
+                ),
+                (
+                    "last_batch",
+                    models.BigIntegerField(help_text="the target's newest batch then; 0: none"),
+                ),
+                (
+                    "batches",
+                    models.BigIntegerField(
+                        help_text="of any run of the target, in either direction"
+                    ),
+                ),
+                (
+                    "writes",
+                    models.BigIntegerField(
+                        help_text="imports, edits and drift that were known then"
+                    ),
+                ),
+                (
+                    "ok",
+                    models.BooleanField(
+                        help_text="rows and log agree, and no known spelling is left"
+                    ),
+                ),
                 ("found", models.JSONField(help_text="the counts, and by (old, new) the rows")),
                 (
                     "run",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="verifications", to="stageapp.run"
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="verifications",
+                        to="stageapp.run",
                     ),
                 ),
             ],
@@ -94,7 +137,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="VerificationJob",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 (
                     "state",
                     models.CharField(
@@ -120,7 +168,9 @@ class Migration(migrations.Migration):
                 (
                     "run",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="verification_jobs", to="stageapp.run"
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="verification_jobs",
+                        to="stageapp.run",
                     ),
                 ),
                 (
@@ -152,7 +202,8 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="verificationjob",
             constraint=models.CheckConstraint(
-                condition=models.Q(("reason", ""), _negated=True), name="verification_job_has_a_reason"
+                condition=models.Q(("reason", ""), _negated=True),
+                name="verification_job_has_a_reason",
             ),
         ),
         migrations.AddConstraint(

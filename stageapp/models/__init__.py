@@ -3,20 +3,23 @@
 from stageapp.models.backups import Backup, BackupCheck, BackupJob
 from stageapp.models.batches import AuditEntry, Batch, Checkpoint, NormalizationLog, QuarantinedRow
 from stageapp.models.consumers import Consumer, ConsumerContact, ConsumerSighting
-from stageapp.models.drift import DriftCheck
 from stageapp.models.finance import AssumptionChange
-from stageapp.models.guards import GuardChange, GuardConversion, GuardCount
-from stageapp.models.modes import ModeChange
+from stageapp.models.limits import RunThrottle, ThrottledTime, ThrottleLook
+from stageapp.models.mode import ModeChange, ServerProcess
 from stageapp.models.normalization import Plan, PlanEntry, RollbackPlan, Run, RunMove, WorkerDrain
 from stageapp.models.permissions import Operation, RoleGrant
 from stageapp.models.portfolio import Fund, PortfolioCompany, Strategy
-from stageapp.models.processes import ServerProcess
 from stageapp.models.proofs import TargetWrite, Verification, VerificationJob
-from stageapp.models.rollout import ConsumerAudit, ConsumerPin, ModeProposal, PlannedStep, WarnPeriod
-from stageapp.models.seals import Seal
-from stageapp.models.throttling import RunThrottle, ThrottledTime, ThrottleLook
+from stageapp.models.rollout import (
+    ConsumerAudit,
+    ConsumerPin,
+    ModeProposal,
+    PlannedStep,
+    WarnPeriod,
+)
+from stageapp.models.sealing import GuardChange, GuardConversion, GuardCount, Seal
 from stageapp.models.traffic import TrafficHour, TrafficWindow
-from stageapp.models.unknowns import UnknownCount, UnknownEntry
+from stageapp.models.unknowns import DriftCheck, UnknownCount, UnknownEntry
 from stageapp.models.vocabulary import (
     FoldingCharacter,
     FoldingRange,

@@ -12,7 +12,9 @@ from stageapp.models.normalization import Run
 
 
 class Direction(models.TextChoices):
-    """Which way a batch writes; `verify` writes nothing, and has a checkpoint for its lease alone."""
+    """Which way a batch writes; `verify` writes nothing, and has a checkpoint for its lease
+    alone.
+    """
 
     FORWARD = "forward"
     ROLLBACK = "rollback"
@@ -20,48 +22,69 @@ class Direction(models.TextChoices):
 
 
 class Checkpoint(models.Model):
-    """How far one shard of a run has committed, and who works on it; written in the batch's own transaction.
+    """How far one shard of a run has committed, and who works on it; written in the batch's own
+    transaction.
 
-    The lease: whoever took the shard last has the newest `token`, and only a batch with that token commits.
+    The lease: whoever took the shard last has the newest `token`, and only a batch with that token
+    commits.
     """
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="checkpoints")
     direction = models.CharField(max_length=10, choices=Direction.choices)
-    round = models.PositiveSmallIntegerField(default=0, help_text="0 forward; a rollback's own number")
+    round = models.PositiveSmallIntegerField(
+        default=0, help_text="0 forward; a rollback's own number"
+    )
     shard = models.PositiveSmallIntegerField(default=0)
-    lower = models.TextField(blank=True, default="", help_text="keys above this one; empty: from the table's start")
-    upper = models.TextField(blank=True, default="", help_text="up to this key; empty: to the table's end")
-    sweep = models.PositiveSmallIntegerField(default=0, help_text="0 is the main pass; later ones find latecomers")
+    lower = models.TextField(
+        blank=True, default="", help_text="keys above this one; empty: from the table's start"
+    )
+    upper = models.TextField(
+        blank=True, default="", help_text="up to this key; empty: to the table's end"
+    )
+    sweep = models.PositiveSmallIntegerField(
+        default=0, help_text="0 is the main pass; later ones find latecomers"
+    )
     position = models.TextField(
         blank=True,
         default="",
-        help_text="forward: the last key committed; rollback: the last batch undone, or batch:key within one",
+        help_text="forward: the last key committed; rollback: the last batch undone, or batch:key "
+        "within one",
     )
     batches = models.PositiveIntegerField(default=0)
     scanned = models.BigIntegerField(default=0)
     changed = models.BigIntegerField(default=0)
-    skipped = models.BigIntegerField(default=0, help_text="rows changed by others since, left as they are")
+    skipped = models.BigIntegerField(
+        default=0, help_text="rows changed by others since, left as they are"
+    )
     quarantined = models.PositiveIntegerField(default=0)
     finished = models.BooleanField(default=False)
     updated_at = models.DateTimeField(auto_now=True)
 
     holder = models.CharField(max_length=200, blank=True, default="")
-    token = models.BigIntegerField(default=0, help_text="the fencing token: rises each time the shard is taken")
+    token = models.BigIntegerField(
+        default=0, help_text="the fencing token: rises each time the shard is taken"
+    )
     leased_until = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
-    backend_pid = models.IntegerField(null=True, blank=True, help_text="the holder's PostgreSQL session")
+    backend_pid = models.IntegerField(
+        null=True, blank=True, help_text="the holder's PostgreSQL session"
+    )
     backend_started = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(
-                fields=["run", "direction", "round", "shard"], name="one_checkpoint_per_shard_and_round"
+                fields=["run", "direction", "round", "shard"],
+                name="one_checkpoint_per_shard_and_round",
             )
         ]
 
     def __str__(self) -> str:
-        return f"{self.direction} shard {self.shard}, sweep {self.sweep}, at {self.position or 'the start'}"
+        return (
+            f"{self.direction} shard {self.shard}, sweep {self.sweep}, at "
+            f"{self.position or 'the start'}"
+        )
 
 
 class Batch(models.Model):
@@ -74,9 +97,13 @@ class Batch(models.Model):
     sweep = models.PositiveSmallIntegerField(default=0)
     number = models.PositiveIntegerField()
     last_key = models.TextField(help_text="the checkpoint this batch committed")
-    undoes = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="undone_by")
+    undoes = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="undone_by"
+    )
     places = BigIntegerRangeField(
-        null=True, blank=True, help_text="from the first changed key to the last, by stageapp_place()"
+        null=True,
+        blank=True,
+        help_text="from the first changed key to the last, by stageapp_place()",
     )
     scanned = models.IntegerField()
     changed = models.IntegerField()
@@ -89,7 +116,8 @@ class Batch(models.Model):
         indexes = [GistIndex(fields=["places"], name="batch_places")]
         constraints = [
             models.UniqueConstraint(
-                fields=["run", "direction", "round", "shard", "number"], name="one_batch_per_number_and_round"
+                fields=["run", "direction", "round", "shard", "number"],
+                name="one_batch_per_number_and_round",
             )
         ]
 
@@ -98,7 +126,8 @@ class Batch(models.Model):
 
 
 class NormalizationLog(models.Model):
-    """The audit log as it is stored: all rows of one batch that changed from one value to another. Append-only.
+    """The audit log as it is stored: all rows of one batch that changed from one value to another.
+    Append-only.
 
     Read and written through `normalization.audit` alone. `AuditEntry` shows it row by row.
     """
@@ -106,8 +135,12 @@ class NormalizationLog(models.Model):
     batch = models.ForeignKey(Batch, on_delete=models.PROTECT, related_name="log")
     old = models.TextField()
     new = models.TextField()
-    keys = ArrayField(models.BigIntegerField(), null=True, blank=True, help_text="integer primary keys, ascending")
-    uuids = ArrayField(models.UUIDField(), null=True, blank=True, help_text="UUID primary keys, ascending")
+    keys = ArrayField(
+        models.BigIntegerField(), null=True, blank=True, help_text="integer primary keys, ascending"
+    )
+    uuids = ArrayField(
+        models.UUIDField(), null=True, blank=True, help_text="UUID primary keys, ascending"
+    )
 
     class Meta:
         default_permissions = ("view",)
@@ -115,7 +148,8 @@ class NormalizationLog(models.Model):
         constraints = [
             models.CheckConstraint(condition=~Q(old=models.F("new")), name="an_entry_is_a_change"),
             models.CheckConstraint(
-                condition=Q(keys__isnull=True, uuids__isnull=False) | Q(keys__isnull=False, uuids__isnull=True),
+                condition=Q(keys__isnull=True, uuids__isnull=False)
+                | Q(keys__isnull=False, uuids__isnull=True),
                 name="a_block_has_one_kind_of_key",
             ),
         ]

@@ -42,15 +42,19 @@ class Consumer(models.Model):
 
 
 class ConsumerSighting(models.Model):
-    """What one consumer sent to one endpoint on one day: how many requests held a value of this key.
+    """What one consumer sent to one endpoint on one day: how many requests held a value of this
+    key.
 
-    `key` is the value without its formatting, the same as an alias's key; see `models.unknowns.UnknownEntry` for
-    values that have none. `outcome` is the shadow verdict on the value, independent of the mode.
+    `key` is the value without its formatting, the same as an alias's key; see
+    `models.unknowns.UnknownEntry` for values that have none. `outcome` is the shadow verdict on the
+    value, independent of the mode.
     """
 
     OUTCOMES = [(name, name) for name in ("canonical", "normalized", "unknown")]
 
-    consumer = models.CharField(max_length=200, help_text="its name, which is also the source of what it sends")
+    consumer = models.CharField(
+        max_length=200, help_text="its name, which is also the source of what it sends"
+    )
     day = models.DateField(help_text="in UTC")
     endpoint = models.CharField(max_length=60)
     key = models.CharField(max_length=256)
@@ -61,19 +65,24 @@ class ConsumerSighting(models.Model):
         default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(
-                fields=["consumer", "day", "endpoint", "key", "outcome"], name="one_count_per_sighting"
+                fields=["consumer", "day", "endpoint", "key", "outcome"],
+                name="one_count_per_sighting",
             )
         ]
         indexes = [models.Index(fields=["key", "day"]), models.Index(fields=["day"])]
 
     def __str__(self) -> str:
-        return f"{self.consumer} {self.day} {self.endpoint} {self.key!r}: {self.outcome} {self.count}"
+        return (
+            f"{self.consumer} {self.day} {self.endpoint} {self.key!r}: {self.outcome} {self.count}"
+        )
 
 
 class ConsumerContact(models.Model):
-    """From where one consumer calls one endpoint: with which program, from which side of the network, since when.
+    """From where one consumer calls one endpoint: with which program, from which side of the
+    network, since when.
 
-    The program is a keyed hash of the User-Agent, empty where none was sent; neither it nor the address is kept.
+    The program is a keyed hash of the User-Agent, empty where none was sent; neither it nor the
+    address is kept.
     """
 
     NETWORKS = [(name, name) for name in ("internal", "external")]
@@ -89,9 +98,14 @@ class ConsumerContact(models.Model):
     class Meta:
         default_permissions = ("view",)
         constraints = [
-            models.UniqueConstraint(fields=["consumer", "endpoint", "agent_hash", "network"], name="one_contact_each")
+            models.UniqueConstraint(
+                fields=["consumer", "endpoint", "agent_hash", "network"], name="one_contact_each"
+            )
         ]
         indexes = [models.Index(fields=["last_seen"])]
 
     def __str__(self) -> str:
-        return f"{self.consumer} {self.endpoint} {self.agent_hash or '–'} {self.network}: {self.requests}"
+        return (
+            f"{self.consumer} {self.endpoint} {self.agent_hash or '–'} {self.network}: "
+            f"{self.requests}"
+        )

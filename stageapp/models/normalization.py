@@ -31,17 +31,24 @@ class State(models.TextChoices):
 # Every allowed move and why it exists. `normalization.runs.move` is the only writer of a state.
 MOVES: dict[State, dict[State, str]] = {
     State.PLANNED: {
-        State.APPROVED: "a person (or, without the two-person rule, the start itself) approves the hash",
+        State.APPROVED: (
+            "a person (or, without the two-person rule, the start itself) approves the hash"
+        ),
         State.CANCELLED: "the plan is not wanted any more",
     },
     State.APPROVED: {
-        State.RUNNING: "the first start: vocabulary version and plan age are checked here, and only here",
+        State.RUNNING: (
+            "the first start: vocabulary version and plan age are checked here, and only here"
+        ),
         State.CANCELLED: "stopped before anything changed",
     },
     State.RUNNING: {
         State.PAUSING: "a person asks; the batch in hand is finished first",
         State.VERIFYING: "no row matches the plan any more",
-        State.FAILED: "a batch failed beyond its retries, or too many rows are in quarantine; the checkpoint stands",
+        State.FAILED: (
+            "a batch failed beyond its retries, or too many rows are in quarantine; the "
+            "checkpoint stands"
+        ),
         State.CANCELLED: "a person stops for good; what changed stays, and can be rolled back",
     },
     State.PAUSING: {
@@ -58,7 +65,10 @@ MOVES: dict[State, dict[State, str]] = {
     },
     State.VERIFYING: {
         State.DONE: "rows and audit log agree, and no row holds a spelling of the plan",
-        State.FAILED: "rows and audit log disagree, or planned spellings came back; the verification says which",
+        State.FAILED: (
+            "rows and audit log disagree, or planned spellings came back; the verification "
+            "says which"
+        ),
     },
     State.DONE: {State.ROLLING_BACK: "undo the run from the audit log"},
     State.FAILED: {
@@ -90,7 +100,9 @@ class Plan(models.Model):
     rows_total = models.BigIntegerField()
     rows_to_change = models.BigIntegerField()
     rows_unknown = models.BigIntegerField()
-    estimated_seconds = models.FloatField(null=True, blank=True, help_text="of a run, from a timed sample; no pauses")
+    estimated_seconds = models.FloatField(
+        null=True, blank=True, help_text="of a run, from a timed sample; no pauses"
+    )
     actor = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -102,13 +114,17 @@ class Plan(models.Model):
 
 
 class PlanEntry(models.Model):
-    """One distinct raw value of a plan. `stage` is empty for an unknown, which then has a reason."""
+    """One distinct raw value of a plan. `stage` is empty for an unknown, which then has a
+    reason.
+    """
 
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="entries")
     source = models.CharField(max_length=200, blank=True, default="")
     raw = models.TextField()
     stage = models.CharField(max_length=40, blank=True, default="")
-    stored = models.TextField(blank=True, default="", help_text="what a run writes: the stage's slug or its label")
+    stored = models.TextField(
+        blank=True, default="", help_text="what a run writes: the stage's slug or its label"
+    )
     reason = models.CharField(max_length=20, blank=True, default="")
     rows = models.BigIntegerField()
 
@@ -125,23 +141,35 @@ class Run(models.Model):
     """The execution of a plan; there is at most one for each."""
 
     plan = models.OneToOneField(Plan, on_delete=models.PROTECT, related_name="run")
-    target = models.CharField(max_length=200, help_text="the plan's target, here for the constraint below")
+    target = models.CharField(
+        max_length=200, help_text="the plan's target, here for the constraint below"
+    )
     state = models.CharField(max_length=20, choices=State.choices, default=State.PLANNED)
     actor = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
-    shards = models.PositiveSmallIntegerField(default=1, help_text="how many workers may work on it at once")
-    batch_seconds = models.FloatField(null=True, blank=True, help_text="time target of a batch; empty: the setting")
-    pause_seconds = models.FloatField(null=True, blank=True, help_text="rest between batches; empty: the setting")
-    sweeps_left = models.PositiveSmallIntegerField(default=20, help_text="sweeps until verify reports what is left")
+    shards = models.PositiveSmallIntegerField(
+        default=1, help_text="how many workers may work on it at once"
+    )
+    batch_seconds = models.FloatField(
+        null=True, blank=True, help_text="time target of a batch; empty: the setting"
+    )
+    pause_seconds = models.FloatField(
+        null=True, blank=True, help_text="rest between batches; empty: the setting"
+    )
+    sweeps_left = models.PositiveSmallIntegerField(
+        default=20, help_text="sweeps until verify reports what is left"
+    )
     last_error = models.TextField(blank=True, default="")
 
     class Meta:
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["target"], condition=Q(state__in=UNFINISHED), name="one_unfinished_run_per_target"
+                fields=["target"],
+                condition=Q(state__in=UNFINISHED),
+                name="one_unfinished_run_per_target",
             )
         ]
 
@@ -183,7 +211,8 @@ class RunMove(models.Model):
 
 
 class RollbackPlan(models.Model):
-    """One request to undo a run or a part of it, with what it would undo when it was asked for. Append-only.
+    """One request to undo a run or a part of it, with what it would undo when it was asked for.
+    Append-only.
 
     `scope` is {} for everything, {"batches": [first id, last id]} or {"value": the old value}.
     """
@@ -191,7 +220,9 @@ class RollbackPlan(models.Model):
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="rollbacks")
     round = models.PositiveSmallIntegerField(help_text="1 is the first rollback of its run")
     scope = models.JSONField(default=dict, blank=True)
-    from_state = models.CharField(max_length=20, help_text="where the run was, and goes back to after a part")
+    from_state = models.CharField(
+        max_length=20, help_text="where the run was, and goes back to after a part"
+    )
     rows = models.BigIntegerField(help_text="audit entries in its scope that were not undone yet")
     actor = models.CharField(max_length=200)
     reason = models.TextField()
@@ -200,7 +231,9 @@ class RollbackPlan(models.Model):
     class Meta:
         default_permissions = ("view",)
         ordering = ["id"]
-        constraints = [models.UniqueConstraint(fields=["run", "round"], name="one_rollback_per_round")]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "round"], name="one_rollback_per_round")
+        ]
 
     def __str__(self) -> str:
         return f"rollback {self.round} of run {self.run_id}"

@@ -42,7 +42,9 @@ class Fund(models.Model):
 
 
 class PortfolioCompany(models.Model):
-    """A company a fund invested in. `stage` is the built-in target: free text until it is normalized."""
+    """A company a fund invested in. `stage` is the built-in target: free text until it is
+    normalized.
+    """
 
     fund = models.ForeignKey(Fund, on_delete=models.PROTECT, related_name="companies")
     name = models.TextField()

@@ -1,4 +1,5 @@
-"""What was proved of a column, and what has changed it since: verifications, their jobs, and writes beside runs.
+"""What was proved of a column, and what has changed it since: verifications, their jobs, and writes
+beside runs.
 
 Verifications and writes are append-only; a trigger in the database holds that.
 """
@@ -10,10 +11,11 @@ from stageapp.models.normalization import Run
 
 
 class Verification(models.Model):
-    """One comparison of a run's rows, its audit log and the vocabulary, once it was finished. Append-only.
+    """One comparison of a run's rows, its audit log and the vocabulary, once it was finished.
+    Append-only.
 
-    `batches` and `writes` are how many of each had changed the target when it began: with one more of either the
-    rows are no longer those that were compared.
+    `batches` and `writes` are how many of each had changed the target when it began: with one more
+    of either the rows are no longer those that were compared.
     """
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="verifications")
@@ -34,7 +36,9 @@ class Verification(models.Model):
         default_permissions = ("view",)
         ordering = ["-id"]
         indexes = [models.Index(fields=["run", "-id"], name="verification_of_run")]
-        constraints = [models.CheckConstraint(condition=~Q(reason=""), name="verification_has_a_reason")]
+        constraints = [
+            models.CheckConstraint(condition=~Q(reason=""), name="verification_has_a_reason")
+        ]
 
     def __str__(self) -> str:
         return f"verification {self.pk} of run {self.run_id}"
@@ -98,7 +102,9 @@ class TargetWrite(models.Model):
         default_permissions = ("view",)
         ordering = ["-id"]
         indexes = [models.Index(fields=["target", "-id"], name="write_of_target")]
-        constraints = [models.CheckConstraint(condition=~Q(reason=""), name="target_write_has_a_reason")]
+        constraints = [
+            models.CheckConstraint(condition=~Q(reason=""), name="target_write_has_a_reason")
+        ]
 
     def __str__(self) -> str:
         return f"{self.rows} rows of {self.target} {self.get_kind_display()}"

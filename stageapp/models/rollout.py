@@ -19,12 +19,16 @@ class _Mark(models.Model):
 
 
 class WarnPeriod(_Mark):
-    """A person begins a new warn period: its days, and the evidence for leaving it, are counted from here."""
+    """A person begins a new warn period: its days, and the evidence for leaving it, are counted
+    from here.
+    """
 
     class Meta:
         default_permissions = ("view",)
         ordering = ["-id"]
-        constraints = [models.CheckConstraint(condition=~Q(reason=""), name="warn_period_has_a_reason")]
+        constraints = [
+            models.CheckConstraint(condition=~Q(reason=""), name="warn_period_has_a_reason")
+        ]
 
 
 class ConsumerAudit(_Mark):
@@ -33,11 +37,15 @@ class ConsumerAudit(_Mark):
     class Meta:
         default_permissions = ("view",)
         ordering = ["-id"]
-        constraints = [models.CheckConstraint(condition=~Q(reason=""), name="consumer_audit_has_a_reason")]
+        constraints = [
+            models.CheckConstraint(condition=~Q(reason=""), name="consumer_audit_has_a_reason")
+        ]
 
 
 class ConsumerPin(_Mark):
-    """A consumer is put into the canary, or kept out of it, whatever its bucket. The newest pin counts."""
+    """A consumer is put into the canary, or kept out of it, whatever its bucket. The newest pin
+    counts.
+    """
 
     PLACES = [
         ("in", "in: meets enforce as soon as it holds for anybody"),
@@ -56,7 +64,9 @@ class ConsumerPin(_Mark):
 
 
 class _Intent(models.Model):
-    """A change of mode that waits for something. `epoch` and `version` are the mode it was thought for."""
+    """A change of mode that waits for something. `epoch` and `version` are the mode it was
+    thought for.
+    """
 
     actor = models.CharField(max_length=200)
     reason = models.TextField()
@@ -73,7 +83,9 @@ class _Intent(models.Model):
 
 
 class ModeProposal(_Intent):
-    """With the two-person rule: one person proposes to enforce, another approves, which changes the mode."""
+    """With the two-person rule: one person proposes to enforce, another approves, which changes
+    the mode.
+    """
 
     STATUSES = [
         ("open", "waits for another person"),

@@ -6,8 +6,9 @@ from django.db import models
 class _Counts(models.Model):
     """Counts of one kind of request.
 
-    `verdict` is the shadow verdict, independent of the mode: `canonical` (every stage already a slug),
-    `normalized` (known spellings), `unknown` (enforce would reject), `malformed` (refused in every mode).
+    `verdict` is the shadow verdict, independent of the mode: `canonical` (every stage already a
+    slug), `normalized` (known spellings), `unknown` (enforce would reject), `malformed` (refused in
+    every mode).
     """
 
     VERDICTS = [(name, name) for name in ("canonical", "normalized", "unknown", "malformed")]
@@ -20,7 +21,9 @@ class _Counts(models.Model):
     rejects = models.PositiveIntegerField(default=0, help_text="4xx given by the validator")
     errors = models.PositiveIntegerField(default=0, help_text="5xx or validator exceptions")
     slow = models.PositiveIntegerField(default=0, help_text="validations over 1 ms")
-    reasons = models.JSONField(default=dict, help_text="{reason: requests that held an unknown of this reason}")
+    reasons = models.JSONField(
+        default=dict, help_text="{reason: requests that held an unknown of this reason}"
+    )
 
     class Meta:
         abstract = True
@@ -30,7 +33,9 @@ class _Counts(models.Model):
 
 
 class TrafficWindow(_Counts):
-    """One process's absolute counts of one kind of request in one window; upserted, so safe to repeat."""
+    """One process's absolute counts of one kind of request in one window; upserted, so safe to
+    repeat.
+    """
 
     process = models.UUIDField()
 
@@ -38,19 +43,24 @@ class TrafficWindow(_Counts):
         default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(
-                fields=["process", "started_at", "endpoint", "mode", "verdict"], name="one_count_per_window"
+                fields=["process", "started_at", "endpoint", "mode", "verdict"],
+                name="one_count_per_window",
             )
         ]
         indexes = [models.Index(fields=["started_at"])]
 
 
 class TrafficHour(_Counts):
-    """The counts of one hour over all processes; each window is added to it once, when the window is deleted."""
+    """The counts of one hour over all processes; each window is added to it once, when the
+    window is deleted.
+    """
 
     started_at = models.DateTimeField(help_text="start of the hour")
 
     class Meta:
         default_permissions = ("view",)
         constraints = [
-            models.UniqueConstraint(fields=["started_at", "endpoint", "mode", "verdict"], name="one_count_per_hour")
+            models.UniqueConstraint(
+                fields=["started_at", "endpoint", "mode", "verdict"], name="one_count_per_hour"
+            )
         ]

@@ -1,4 +1,6 @@
-"""The unknown queue: raw values that nothing maps yet, where they were seen, and what was decided."""
+"""The unknown queue: raw values that nothing maps yet, where they were seen, and what was
+decided.
+"""
 
 from typing import Any
 
@@ -14,13 +16,21 @@ OVERFLOW = "overflow:"  # what came on top of the bounds is counted here
 
 
 class UnknownEntries(models.Manager["UnknownEntry"]):
-    """Reads the state of an entry from what holds now, so that it can never disagree with the vocabulary."""
+    """Reads the state of an entry from what holds now, so that it can never disagree with the
+    vocabulary.
+    """
 
     def get_queryset(self) -> QuerySet["UnknownEntry"]:
         """Return the entries with `state`: open, mapped, declared or ignored."""
-        aliases = StageAlias.objects.filter(Q(stage=None) | Q(stage__active=True), key=OuterRef("key"))
+        aliases = StageAlias.objects.filter(
+            Q(stage=None) | Q(stage__active=True), key=OuterRef("key")
+        )
         everywhere = aliases.filter(source="")
-        for_some = Exists(aliases) & ~Exists(_unclaimed(UnknownCount)) & ~Exists(_unclaimed(ConsumerSighting))
+        for_some = (
+            Exists(aliases)
+            & ~Exists(_unclaimed(UnknownCount))
+            & ~Exists(_unclaimed(ConsumerSighting))
+        )
         state = Case(
             When(Exists(everywhere.filter(stage__isnull=False)), then=Value("mapped")),
             When(Exists(everywhere), then=Value("declared")),
@@ -50,10 +60,10 @@ def _unclaimed(seen: type[models.Model]) -> QuerySet[Any]:
 class UnknownEntry(models.Model):
     """One unknown value, all its spellings together.
 
-    `key` is what the text rules leave of it. A value of which they leave nothing has an identity of its own:
-    empty for blanks, `sha256:` and the digest of its JSON form for junk. `examples` are JSON strings, ASCII
-    only, so that a NUL or a lone surrogate is kept; one that had to be cut ends in "…" after its quotation mark.
-    `state` (of `objects`) is open, mapped, declared or ignored.
+    `key` is what the text rules leave of it. A value of which they leave nothing has an identity of
+    its own: empty for blanks, `sha256:` and the digest of its JSON form for junk. `examples` are
+    JSON strings, ASCII only, so that a NUL or a lone surrogate is kept; one that had to be cut ends
+    in "…" after its quotation mark. `state` (of `objects`) is open, mapped, declared or ignored.
     """
 
     MOST_EXAMPLES = 5
@@ -65,11 +75,14 @@ class UnknownEntry(models.Model):
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
     ignored = models.BooleanField(default=False)
-    # The newest decision. A map or a declaration is a change of the vocabulary, and its version tells what to undo.
+    # The newest decision. A map or a declaration is a change of the vocabulary, and its version
+    # tells what to undo.
     decided_by = models.CharField(max_length=200, blank=True, default="")
     decided_at = models.DateTimeField(null=True, blank=True)
     decided_why = models.TextField(blank=True, default="")
-    version = models.ForeignKey(VocabularyVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    version = models.ForeignKey(
+        VocabularyVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
 
     state: str  # of what `objects` reads
     # What `unknowns.queue.queue` adds to an entry.
@@ -92,15 +105,17 @@ class UnknownEntry(models.Model):
 
     @property
     def takes_alias(self) -> bool:
-        """Tell whether an alias could ever claim this value; a blank or a digest has no key to claim."""
+        """Tell whether an alias could ever claim this value; a blank or a digest has no key to
+        claim.
+        """
         return bool(self.key) and self.key != OVERFLOW and not self.key.startswith(JUNK_PREFIX)
 
 
 class UnknownCount(models.Model):
     """How often an unknown was seen outside the API (what consumers send is in `ConsumerSighting`).
 
-    An import's count is of rows on its day, added up. A table's or a bypass's is how many rows held the value
-    when it was last looked at.
+    An import's count is of rows on its day, added up. A table's or a bypass's is how many rows held
+    the value when it was last looked at.
     """
 
     KINDS = [(name, name) for name in ("import", "table", "bypass")]
@@ -108,7 +123,9 @@ class UnknownCount(models.Model):
     entry = models.ForeignKey(UnknownEntry, on_delete=models.CASCADE, related_name="counts")
     kind = models.CharField(max_length=10, choices=KINDS)
     place = models.CharField(max_length=200, help_text="the import's name, or the target")
-    source = models.CharField(max_length=200, blank=True, default="", help_text="as an alias's source")
+    source = models.CharField(
+        max_length=200, blank=True, default="", help_text="as an alias's source"
+    )
     day = models.DateField()
     count = models.BigIntegerField()
 
@@ -117,10 +134,53 @@ class UnknownCount(models.Model):
         ordering = ["-day", "kind", "place"]
         constraints = [
             models.UniqueConstraint(
-                fields=["entry", "kind", "place", "source", "day"], name="one_count_per_place_and_day"
+                fields=["entry", "kind", "place", "source", "day"],
+                name="one_count_per_place_and_day",
             )
         ]
         indexes = [models.Index(fields=["kind", "place"])]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.place} {self.day}: {self.count}"
+
+
+# What the drift watch found, per target.
+
+
+class DriftCheck(models.Model):
+    """The newest look at a normalized column: rows that hold something else again."""
+
+    target = models.CharField(max_length=200, unique=True, help_text="app.Model.field")
+    run = models.BigIntegerField(
+        help_text="the newest run that stands: it is compared with what that one left"
+    )
+    checked_at = models.DateTimeField(
+        help_text="when the rows were read; a look that found no write keeps it"
+    )
+    looked_at = models.DateTimeField(help_text="when the watch last came by")
+    writes = models.BigIntegerField(
+        help_text="PostgreSQL's counter of the table's writes at that time"
+    )
+    vocabulary_version = models.BigIntegerField(
+        default=0, help_text="the one that the values were read with"
+    )
+    options = models.JSONField(default=dict, help_text="the target's where, form and source then")
+    known_rows = models.BigIntegerField(
+        default=0, help_text="rows whose spelling is known but is not the stage"
+    )
+    unknown_rows = models.BigIntegerField(
+        default=0, help_text="rows with unknown values that the run did not leave"
+    )
+    spellings = models.JSONField(
+        default=list, help_text="[{value, stage, reason, rows}], the most frequent first"
+    )
+    problem = models.TextField(
+        blank=True, default="", help_text="why the last look failed, if it did"
+    )
+
+    class Meta:
+        default_permissions = ("view",)
+        ordering = ["target"]
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.known_rows + self.unknown_rows} rows since run {self.run}"

@@ -1,4 +1,6 @@
-"""The controlled vocabulary: stages, aliases, their versions, and the text rules they are keyed by."""
+"""The controlled vocabulary: stages, aliases, their versions, and the text rules they are keyed
+by.
+"""
 
 from django.core.validators import RegexValidator
 from django.db import models
@@ -9,7 +11,9 @@ REASONS = {
     "ambiguous": "it could mean more than one stage",
     "between_stages": "it lies between two stages",
     "multiple_stages": "it names more than one stage",
-    "not_a_stage": "a kind of financing, not a stage (debt, grant, note, crowdfunding, secondary …)",
+    "not_a_stage": (
+        "a kind of financing, not a stage (debt, grant, note, crowdfunding, secondary …)"
+    ),
     "exit_status": "the company has left private funding (acquired, post-IPO …)",
     "junk": "not readable as a stage",
 }
@@ -20,10 +24,14 @@ class Stage(models.Model):
     """One canonical value."""
 
     slug = models.CharField(
-        max_length=40, unique=True, validators=[RegexValidator(r"^[a-z][a-z0-9_]*\Z", "a-z, 0-9 and _ only")]
+        max_length=40,
+        unique=True,
+        validators=[RegexValidator(r"^[a-z][a-z0-9_]*\Z", "a-z, 0-9 and _ only")],
     )
     label = models.CharField(max_length=60)
-    rank = models.PositiveSmallIntegerField(unique=True, help_text="order from the earliest stage to the latest")
+    rank = models.PositiveSmallIntegerField(
+        unique=True, help_text="order from the earliest stage to the latest"
+    )
     active = models.BooleanField(default=True)
 
     class Meta:
@@ -36,14 +44,20 @@ class Stage(models.Model):
 class StageAlias(models.Model):
     """A raw spelling that means exactly one stage, or that is declared unknown for a reason.
 
-    `key` is what the text rules reduce the spelling to; `source` is empty for an alias that holds everywhere.
+    `key` is what the text rules reduce the spelling to; `source` is empty for an alias that holds
+    everywhere.
     """
 
     spelling = models.TextField()
     key = models.CharField(max_length=256)
     source = models.CharField(max_length=200, blank=True, default="")
     stage = models.ForeignKey(
-        Stage, null=True, blank=True, on_delete=models.PROTECT, to_field="id", related_name="aliases"
+        Stage,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        to_field="id",
+        related_name="aliases",
     )
     reason = models.CharField(max_length=20, blank=True, default="", choices=REASON_CHOICES)
     comment = models.TextField(blank=True, default="")
@@ -52,7 +66,9 @@ class StageAlias(models.Model):
         verbose_name_plural = "stage aliases"
         ordering = ["key", "source"]
         constraints = [
-            models.UniqueConstraint(fields=["source", "key"], name="one_meaning_per_source_and_key"),
+            models.UniqueConstraint(
+                fields=["source", "key"], name="one_meaning_per_source_and_key"
+            ),
             models.CheckConstraint(
                 condition=models.Q(stage__isnull=False, reason="")
                 | (models.Q(stage__isnull=True) & ~models.Q(reason="")),
@@ -82,7 +98,9 @@ class VocabularyVersion(models.Model):
 
 
 class FoldingCharacter(models.Model):
-    """One row of the shipped character table: what a character folds to (nothing, one or more characters)."""
+    """One row of the shipped character table: what a character folds to (nothing, one or more
+    characters).
+    """
 
     codepoint = models.IntegerField(primary_key=True)
     replacement = models.CharField(max_length=8, blank=True)
@@ -108,7 +126,9 @@ class FoldingRange(models.Model):
 
 
 class TextRule(models.Model):
-    """One shipped text rule; `kind` is `rewrite` (pattern → text) or `verdict` (pattern → reason)."""
+    """One shipped text rule; `kind` is `rewrite` (pattern → text) or `verdict` (pattern →
+    reason).
+    """
 
     position = models.IntegerField(primary_key=True)
     kind = models.CharField(max_length=10)

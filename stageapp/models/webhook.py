@@ -23,19 +23,26 @@ RESULTS = [
 class WebhookDelivery(models.Model):
     """One delivery and what came of it. Append-only.
 
-    Every delivery that was believed for the first time has a row; of the others a bounded number has one, and all
-    are counted in WebhookCount.
+    Every delivery that was believed for the first time has a row; of the others a bounded number
+    has one, and all are counted in WebhookCount.
     """
 
     received_at = models.DateTimeField(auto_now_add=True)
     authenticator = models.CharField(max_length=20, choices=AUTHENTICATORS)
     result = models.CharField(max_length=20, choices=RESULTS)
-    webhook_id = models.CharField(max_length=200, blank=True, default="", help_text="as the sender names it")
+    webhook_id = models.CharField(
+        max_length=200, blank=True, default="", help_text="as the sender names it"
+    )
     key = models.CharField(
-        max_length=200, blank=True, default="", help_text="a delivery has an effect only if this is new"
+        max_length=200,
+        blank=True,
+        default="",
+        help_text="a delivery has an effect only if this is new",
     )
     alerts = models.JSONField(default=list, help_text="names of the alerts")
-    remote = models.CharField(max_length=64, blank=True, default="", help_text="the address it came from")
+    remote = models.CharField(
+        max_length=64, blank=True, default="", help_text="the address it came from"
+    )
     detail = models.CharField(max_length=500, blank=True, default="")
     mode_change = models.ForeignKey("ModeChange", on_delete=models.PROTECT, null=True, blank=True)
 
@@ -45,14 +52,18 @@ class WebhookDelivery(models.Model):
         verbose_name_plural = "alert deliveries"
         ordering = ["-id"]
         indexes = [models.Index(fields=["result", "-received_at"], name="deliveries_by_result")]
-        constraints = [models.UniqueConstraint(fields=["key"], condition=~Q(key=""), name="one_effect_per_key")]
+        constraints = [
+            models.UniqueConstraint(fields=["key"], condition=~Q(key=""), name="one_effect_per_key")
+        ]
 
     def __str__(self) -> str:
         return f"{self.received_at:%F %T}: {self.get_result_display()}"
 
 
 class WebhookCount(models.Model):
-    """How many deliveries of one hour were not believed, told nothing new or could not be read, and why."""
+    """How many deliveries of one hour were not believed, told nothing new or could not be read,
+    and why.
+    """
 
     hour = models.DateTimeField()
     authenticator = models.CharField(max_length=20, choices=AUTHENTICATORS)
@@ -64,7 +75,9 @@ class WebhookCount(models.Model):
         default_permissions = ()
         ordering = ["-hour"]
         constraints = [
-            models.UniqueConstraint(fields=["hour", "authenticator", "result", "why"], name="one_webhook_count")
+            models.UniqueConstraint(
+                fields=["hour", "authenticator", "result", "why"], name="one_webhook_count"
+            )
         ]
 
     def __str__(self) -> str:

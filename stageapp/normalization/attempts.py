@@ -1,4 +1,6 @@
-"""A worker's hold on a run: which shard it has, how large its batches are, and what it does after a fault."""
+"""A worker's hold on a run: which shard it has, how large its batches are, and what it does
+after a fault.
+"""
 
 import threading
 import time
@@ -11,36 +13,34 @@ from typing import TypeVar
 from django.db import DatabaseError, connection
 from psycopg.errors import QueryCanceled
 
-from stageapp import conf, events, metrics
+from stageapp import conf
+from stageapp.audit import log, rollbacks
+from stageapp.infrastructure import events, metrics
+from stageapp.infrastructure.watchdog import Watchdog
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import RollbackPlan, Run, State
-from stageapp.normalization import (
-    audit,
-    batches,
-    claims,
-    column_facts,
-    refusals,
-    rollbacks,
-    runs,
-    targets,
-    verify,
-)
+from stageapp.normalization import batches, leases, refusals, runs, verify
 from stageapp.normalization import plan as plans
-from stageapp.normalization.batches import CAP_SECONDS, LAST_CAP_SECONDS, Limits, LostClaim, Result
-from stageapp.normalization.change import Change
-from stageapp.normalization.claims import Lease, name
-from stageapp.normalization.errors import (
-    IllegalMove,
-    NormalizationError,
-    RunBusy,
+from stageapp.normalization.batches import (
+    CAP_SECONDS,
+    LARGEST,
+    LARGEST_SWEEP,
+    LAST_CAP_SECONDS,
+    Limits,
+    LostClaim,
+    Pace,
+    Result,
 )
-from stageapp.normalization.pacing import LARGEST, LARGEST_SWEEP, Pace
-from stageapp.normalization.throttle import Throttle
-from stageapp.watchdog import Watchdog
+from stageapp.normalization.leases import Lease, name
+from stageapp.normalization.statements import Change
+from stageapp.normalization.throttle.throttle import Throttle
+from stageapp.targets import columns, targets
+from stageapp.targets.errors import IllegalMove, NormalizationError, RunBusy
 
 MAX_ATTEMPTS = 8
 FIRST_WAIT_SECONDS = 0.2  # doubled with each attempt: the last one comes after 25 s
-HUNG_SECONDS = 20.0  # an attempt's statements end by themselves before; only a session that is stopped does not
+# an attempt's statements end by themselves before; only a session that is stopped does not
+HUNG_SECONDS = 20.0
 LOOK_SECONDS = 1.0  # so often a worker looks whether a person wants something else
 KEPT_TRIED = 100  # rows at once that a trigger may have kept as they are
 KEPT = "the table's own trigger kept its old value"  # what is said of one that did
@@ -71,7 +71,7 @@ class Work:
             TargetError: it cannot be resolved, or a batch would mistake rows of its table by now.
         """
         target = targets.resolve(self.run.target)
-        column_facts.require_plain(target)
+        columns.require_plain(target)
         return target
 
     @cached_property
@@ -86,7 +86,9 @@ class Work:
 
     @property
     def rollback(self) -> RollbackPlan:
-        """Return what is to be undone; while a shard of it is in hand nobody can ask for another rollback."""
+        """Return what is to be undone; while a shard of it is in hand nobody can ask for another
+        rollback.
+        """
         if self.lease is None or self._rollback is None:
             self._rollback = rollbacks.newest(self.run)
         return self._rollback
@@ -96,21 +98,27 @@ class Work:
         """Return the pace of the pass in hand: a sweep looks at many rows and changes few."""
         sweeping = bool(self.lease and self.lease.sweep)
         if sweeping not in self._paces:
-            self._paces[sweeping] = Pace(self._batch_seconds, largest=LARGEST_SWEEP if sweeping else LARGEST)
+            self._paces[sweeping] = Pace(
+                self._batch_seconds, largest=LARGEST_SWEEP if sweeping else LARGEST
+            )
         pace = self._paces[sweeping]
         pace.target_seconds = self._batch_seconds
         return pace
 
     @property
     def _pause_seconds(self) -> float:
-        return conf.batch_pause_seconds() if self.run.pause_seconds is None else self.run.pause_seconds
+        return (
+            conf.batch_pause_seconds() if self.run.pause_seconds is None else self.run.pause_seconds
+        )
 
     @property
     def _batch_seconds(self) -> float:
         return self.run.batch_seconds or conf.batch_seconds()
 
     def rest(self) -> None:
-        """Wait between two batches; of a long rest keep the shard, and end it when a person moves the run."""
+        """Wait between two batches; of a long rest keep the shard, and end it when a person
+        moves the run.
+        """
         began, state = time.monotonic(), self.run.state
         while (left := began + self._pause_seconds - time.monotonic()) > LOOK_SECONDS:
             time.sleep(LOOK_SECONDS)
@@ -128,14 +136,16 @@ class Work:
         self._looked_at = time.monotonic()
 
     def look_again(self) -> None:
-        """Read the run, unless a shard is in hand and the last look is not long ago: a batch reads the state itself."""
+        """Read the run, unless a shard is in hand and the last look is not long ago: a batch
+        reads the state itself.
+        """
         if self.lease is None or time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self.look()
 
     def take(self, direction: Direction, *, round: int = 0) -> bool:
         """Hold a shard: the one in hand, or a new one; False if there is none to be had."""
         if self.lease is None:
-            self.lease = self._attempt(lambda: claims.take(self.run, direction, round=round))
+            self.lease = self._attempt(lambda: leases.take(self.run, direction, round=round))
         return self.lease is not None
 
     def keep(self) -> None:
@@ -149,17 +159,21 @@ class Work:
             raise LostClaim
 
     def _still_held(self, lease: Lease) -> bool:
-        return self._attempt(lambda: claims.renew(lease))
+        return self._attempt(lambda: leases.renew(lease))
 
     def let_go(self) -> None:
         """Give the shard in hand back."""
         lease, self.lease = self.lease, None
         if lease is not None:
             with suppress(DatabaseError):  # without a connection the lease ends by itself
-                claims.release(lease)
+                leases.release(lease)
 
-    def batch(self, write: Callable[[Limits], Result], skip_row: Callable[[str], Result] | None = None) -> Result:
-        """Commit one batch, learn its size from it, and report it; step over a row that no batch can change."""
+    def batch(
+        self, write: Callable[[Limits], Result], skip_row: Callable[[str], Result] | None = None
+    ) -> Result:
+        """Commit one batch, learn its size from it, and report it; step over a row that no batch
+        can change.
+        """
         size = self._narrowed or self.pace.size
         try:
             result = self._attempt(lambda: write(self._limits(self._narrowed or self.pace.size)))
@@ -169,7 +183,9 @@ class Work:
             self._learn(result)
             if self.lease:
                 back = self.run.state == State.ROLLING_BACK
-                metrics.batch_committed(direction="rollback" if back else "forward", seconds=result.seconds)
+                metrics.batch_committed(
+                    direction="rollback" if back else "forward", seconds=result.seconds
+                )
         self.batches += 1
         self.report(result)
         return result
@@ -219,7 +235,7 @@ class Work:
         if not rollbacks.counts(self.run, self.rollback)["skipped"]:
             return 0
         refused = self.run.quarantine.filter(direction=Direction.ROLLBACK)
-        left = audit.left_behind(
+        left = log.left_behind(
             self.run,
             self.target,
             limit=KEPT_TRIED,
@@ -262,7 +278,9 @@ class Work:
         else:
             self.pace.after(result.seconds, result.scanned)
 
-    def _after_refusal(self, error: DatabaseError, size: int, skip_row: Callable[[str], Result] | None) -> Result:
+    def _after_refusal(
+        self, error: DatabaseError, size: int, skip_row: Callable[[str], Result] | None
+    ) -> Result:
         """Halve the batch until the row that is refused stands alone, then step over it."""
         canceled = isinstance(error.__cause__, QueryCanceled)
         if self.whole or skip_row is None or not (canceled or refusals.may_be_of_a_row(error)):
@@ -286,7 +304,8 @@ class Work:
             raise (other if passing else error) from (other if passing else error).__cause__
 
     def _attempt(self, attempt: Callable[[], _T]) -> _T:
-        """Call until it succeeds; after a fault that may pass wait, and begin again with a smaller batch.
+        """Call until it succeeds; after a fault that may pass wait, and begin again with a smaller
+        batch.
 
         Raises:
             django.db.DatabaseError: it was there at every attempt, a statement took too long, or it
@@ -300,15 +319,21 @@ class Work:
                 if not refusals.may_pass(error):
                     raise
                 metrics.batch_retried()
-                events.batch_retried(run=self.run.pk, error=str(error), attempt=number, batch_rows=self.pace.size)
+                events.batch_retried(
+                    run=self.run.pk, error=str(error), attempt=number, batch_rows=self.pace.size
+                )
                 _drop_dead_connection()
-                if connection.connection is session:  # a database that was away does not mean a batch too large
+                if (
+                    connection.connection is session
+                ):  # a database that was away does not mean a batch too large
                     self.pace.after_fault()
                 time.sleep(FIRST_WAIT_SECONDS * 2 ** (number - 1))
         return self._once(attempt)
 
     def _once(self, attempt: Callable[[], _T]) -> _T:
-        with self._watchdog.watching("attempt"):  # each for itself: the waits between them are no hang
+        with self._watchdog.watching(
+            "attempt"
+        ):  # each for itself: the waits between them are no hang
             return attempt()
 
     @cached_property
@@ -317,7 +342,9 @@ class Work:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Let a second thread cut the connection of an attempt that PostgreSQL neither ends nor answers."""
+        """Let a second thread cut the connection of an attempt that PostgreSQL neither ends nor
+        answers.
+        """
         over = threading.Event()
 
         def look() -> None:
@@ -336,7 +363,9 @@ class Work:
 
 
 def give_up(work: Work, error: Exception) -> None:
-    """Record the failure; while the database is away, or a batch hangs, whoever finds the run forgotten goes on."""
+    """Record the failure; while the database is away, or a batch hangs, whoever finds the run
+    forgotten goes on.
+    """
     with suppress(DatabaseError, IllegalMove, RunBusy):
         _drop_dead_connection()
         runs.fail(work.run, f"gave up: {error}".strip(), actor=name())

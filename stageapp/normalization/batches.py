@@ -1,4 +1,6 @@
-"""One batch is one short transaction: rows, audit entries and checkpoint commit together or not at all."""
+"""One batch is one short transaction: rows, audit entries and checkpoint commit together or not
+at all.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -7,30 +9,42 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from stageapp import locks
-from stageapp.locks import Lock
+from stageapp.audit.log import NO_END, Bounds
+from stageapp.infrastructure import locks
+from stageapp.infrastructure.locks import Lock
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import statements
-from stageapp.normalization.audit import NO_END, Bounds
-from stageapp.normalization.change import Change
-from stageapp.normalization.claims import Lease
-from stageapp.normalization.targets import Target
+from stageapp.normalization.leases import Lease
+from stageapp.normalization.statements import Change
+from stageapp.targets.targets import Target
 
 LOCK_TIMEOUT_MS = 150  # a batch that waits holds up others: rather try again later
 WHOLE_LOCK_TIMEOUT_MS = 5_000  # a run in one transaction has no later
-CAP_SECONDS = 0.23  # ends a statement: with checkpoint and commit no batch holds its rows longer than 0.25 s
-LAST_CAP_SECONDS = 15.0  # for a single row, which cannot be made smaller; ends before a worker takes it for a hang
+CAP_SECONDS = (
+    0.23  # ends a statement: with checkpoint and commit no batch holds its rows longer than 0.25 s
+)
+LAST_CAP_SECONDS = (
+    15.0  # for a single row, which cannot be made smaller; ends before a worker takes it for a hang
+)
 
-# So the planner walks the key's index, and rows are locked in key order. Only in a table of some hundred rows, or by
-# statistics that are wrong, it takes another index; then a deadlock with another writer costs a second attempt.
-# A commit need not wait for the disk: rows, entries and checkpoint are lost together, or not at all.
+# So the planner walks the key's index, and rows are locked in key order. Only in a table of some
+# hundred rows, or by statistics that are wrong, it takes another index; then a deadlock with
+# another writer costs a second attempt. A commit need not wait for the disk: rows, entries and
+# checkpoint are lost together, or not at all.
 _SETTINGS = {
-    "enable_seqscan": "off", "enable_bitmapscan": "off", "enable_mergejoin": "off",
-    "max_parallel_workers_per_gather": "0", "jit": "off",
-    "synchronous_commit": "off", "idle_in_transaction_session_timeout": "10s", "stageapp.normalizing": "on",
-}  # fmt: skip
-_FORWARD = _SETTINGS | {"enable_nestloop": "off"}  # the map is looked up for a row, not the rows for each pair of it
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_mergejoin": "off",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    "synchronous_commit": "off",
+    "idle_in_transaction_session_timeout": "10s",
+    "stageapp.normalizing": "on",
+}
+_FORWARD = _SETTINGS | {
+    "enable_nestloop": "off"
+}  # the map is looked up for a row, not the rows for each pair of it
 
 
 # Not all of them: our own log refers to the batch, which a dry one does not write.
@@ -54,7 +68,9 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Result:
-    """What one batch did, and where the next one begins. `seconds` is how long its transaction took."""
+    """What one batch did, and where the next one begins. `seconds` is how long its transaction
+    took.
+    """
 
     cursor: Cursor
     scanned: int = 0
@@ -73,7 +89,9 @@ class Limits:
 
 
 class LostClaim(Exception):
-    """The run is in another state, or somebody else has the shard; the batch has been rolled back."""
+    """The run is in another state, or somebody else has the shard; the batch has been rolled
+    back.
+    """
 
 
 def forward(
@@ -87,13 +105,18 @@ def forward(
 
     Raises:
         LostClaim: the run was paused or cancelled, or the shard taken by somebody else.
-        django.db.DatabaseError: a lock, statement, connection or data fault; nothing of the batch stays.
+        django.db.DatabaseError: a lock, statement, connection or data fault; nothing of the batch
+            stays.
     """
     parameters = _map(changes, apart)
-    return _commit(lease, State.RUNNING, statements.forward(target), limits, parameters, settings=_FORWARD)
+    return _commit(
+        lease, State.RUNNING, statements.forward(target), limits, parameters, settings=_FORWARD
+    )
 
 
-def dry(run: int, target: Target, changes: Sequence[Change], cursor: Cursor, limits: Limits) -> Result:
+def dry(
+    run: int, target: Target, changes: Sequence[Change], cursor: Cursor, limits: Limits
+) -> Result:
     """Do what `forward` does from the cursor on, roll it back, and leave no trace.
 
     Raises:
@@ -136,8 +159,11 @@ def _place(cursor: Cursor) -> dict[str, Any]:
     }
 
 
-def rollback(lease: Lease, target: Target, scope: dict[str, object], limits: Limits, *, again: bool) -> Result:
-    """Undo the next rows of the newest forward batch that is not undone yet, within the shard, and commit.
+def rollback(
+    lease: Lease, target: Target, scope: dict[str, object], limits: Limits, *, again: bool
+) -> Result:
+    """Undo the next rows of the newest forward batch that is not undone yet, within the shard, and
+    commit.
 
     `again` tells that an earlier rollback may have undone a part.
 
@@ -196,7 +222,9 @@ def keeps_its_value(target: Target, key: str, held: str, wanted: str) -> bool:
         }
         sql.execute(f"SELECT {_calls(settings)}")
         this = f"t.{target.key} = %s::{target.key_type} AND {target.logged('t')} = %s"
-        sql.execute(f"SELECT FROM {target.table} t WHERE {this} FOR UPDATE SKIP LOCKED", [key, held])
+        sql.execute(
+            f"SELECT FROM {target.table} t WHERE {this} FOR UPDATE SKIP LOCKED", [key, held]
+        )
         ours = bool(sql.rowcount)
         touch = f", {target.touched} = now()" if target.touched else ""
         sql.execute(
@@ -217,7 +245,9 @@ def set_apart(
     row: tuple[str, str],
     error: str,
 ) -> bool:
-    """Put a row (key, value) into quarantine that no lease holds; return whether it is new there."""
+    """Put a row (key, value) into quarantine that no lease holds; return whether it is new
+    there.
+    """
     with transaction.atomic(), connection.cursor() as sql:
         # Of two workers the second sees what the first has put there.
         Run.objects.select_for_update().get(pk=run.pk)
@@ -259,12 +289,18 @@ def _commit(
 
 
 def _exchange(
-    run: int, statement: str, limits: Limits, parameters: Mapping[str, Any], settings: Mapping[str, str]
+    run: int,
+    statement: str,
+    limits: Limits,
+    parameters: Mapping[str, Any],
+    settings: Mapping[str, str],
 ) -> Result | None:
-    """Send a batch in one message, and return what it did; None if the shard is not this worker's any more.
+    """Send a batch in one message, and return what it did; None if the shard is not this worker's
+    any more.
 
-    Outside of a transaction PostgreSQL makes one of the message: an error undoes all of it. The first statement bounds
-    the waits of the second, holds its plans, and keeps the run from moving meanwhile.
+    Outside of a transaction PostgreSQL makes one of the message: an error undoes all of it. The
+    first statement bounds the waits of the second, holds its plans, and keeps the run from moving
+    meanwhile.
     """
     cap = f"{round(limits.cap_seconds * 1000)}ms"
     waits = f"{LOCK_TIMEOUT_MS if limits.cap_seconds else WHOLE_LOCK_TIMEOUT_MS}ms"
@@ -281,7 +317,9 @@ def _exchange(
 
 def _result(row: Sequence[Any]) -> Result:
     sweep, position, number, above, up_to, finished, scanned, changed, skipped = row
-    return Result(Cursor(sweep, position, number, Bounds(above, up_to), finished), scanned, changed, skipped)
+    return Result(
+        Cursor(sweep, position, number, Bounds(above, up_to), finished), scanned, changed, skipped
+    )
 
 
 def _check_deferred(target: Target) -> None:
@@ -296,3 +334,39 @@ def _check_deferred(target: Target) -> None:
 def _calls(settings: Mapping[str, str]) -> str:
     """Return the SQL that sets each of them until the transaction ends."""
     return ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+
+
+# How large the next batch is: towards a time target, growing slowly and shrinking at once.
+
+LEAST_SECONDS, MOST_SECONDS = 0.005, 0.2  # of a time target: a batch's statements end at 0.23 s
+SMALLEST = 50
+LARGEST = 20_000
+LARGEST_SWEEP = 200_000
+GROWTH = 1.2
+SHRINK = 0.75
+
+
+@dataclass
+class Pace:
+    """The batch size in rows. `target_seconds` is the time one transaction should take."""
+
+    target_seconds: float
+    size: int = 2000
+    largest: int = LARGEST
+
+    def after(self, seconds: float, rows: int) -> None:
+        """Learn from a batch that committed."""
+        if rows < self.size or seconds <= 0:
+            return  # a short batch at the end of a pass says nothing
+        factor = min(GROWTH, self.target_seconds / seconds)
+        self.size = max(SMALLEST, min(self.largest, int(self.size * factor)))
+
+    def after_timeout(self) -> None:
+        """Shrink after a batch that took too long: the next one of this size would be lost as
+        well.
+        """
+        self.size = max(SMALLEST, int(self.size * SHRINK))
+
+    def after_fault(self) -> None:
+        """Halve after a batch that failed."""
+        self.size = max(1, self.size // 2)

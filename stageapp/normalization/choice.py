@@ -1,9 +1,10 @@
 """Which run, and which target, somebody means who names none: one rule for every command."""
 
 from stageapp import conf
+from stageapp.audit import rollbacks
 from stageapp.models.normalization import MOVES, UNFINISHED, Run, State
-from stageapp.normalization import rollbacks, targets
-from stageapp.normalization.errors import Ambiguous, NormalizationError
+from stageapp.targets import targets
+from stageapp.targets.errors import Ambiguous, NormalizationError
 
 _NOT_BEGUN = (State.PLANNED, State.APPROVED)
 
@@ -19,10 +20,12 @@ def target(label: str | None) -> str:
 
 
 def run(number: int | None, label: str | None = None) -> Run:
-    """Return the run of a number; without one the run at work, or else the newest one of the only target.
+    """Return the run of a number; without one the run at work, or else the newest one of the only
+    target.
 
     Raises:
-        Ambiguous: several runs or targets could be meant, or the number's run is one of another target.
+        Ambiguous: several runs or targets could be meant, or the number's run is one of another
+            target.
         NormalizationError: there is no such run.
     """
     if number is not None:
@@ -38,10 +41,12 @@ def run_to_verify(number: int | None, label: str | None = None) -> Run:
 
 
 def run_to_roll_back(number: int | None, label: str | None = None) -> Run:
-    """Return the same, but only a finished run, or one at work that can be rolled back as it stands.
+    """Return the same, but only a finished run, or one at work that can be rolled back as it
+    stands.
 
     Raises:
-        Ambiguous: as `run`; also beside a run at work, so that nobody undoes another one than he looks at.
+        Ambiguous: as `run`; also beside a run at work, so that nobody undoes another one than he
+            looks at.
         NormalizationError: there is no such run.
     """
     if number is not None:
@@ -59,13 +64,17 @@ def _numbered(number: int, label: str | None) -> Run:
     if found is None:
         raise NormalizationError(f"There is no run {number}.")
     if label and found.target != label:
-        raise Ambiguous(f"Run {number} is one of {found.target}, not of {label}. Leave one of them out.")
+        raise Ambiguous(
+            f"Run {number} is one of {found.target}, not of {label}. Leave one of them out."
+        )
     return found
 
 
 def _at_work(label: str | None) -> Run | None:
     """Return the only run at work; None if there is none."""
-    working = [one for one in Run.objects.filter(state__in=UNFINISHED) if label in (None, one.target)]
+    working = [
+        one for one in Run.objects.filter(state__in=UNFINISHED) if label in (None, one.target)
+    ]
     if len(working) > 1:
         names = ", ".join(map(_named, working))
         raise Ambiguous(f"Several runs are at work: {names}. Say which: its number, or --target.")

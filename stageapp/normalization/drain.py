@@ -1,11 +1,12 @@
 """Drain: Celery's workers end the batch in hand and take up no run until they may again.
 
-A state in PostgreSQL, read between batches: a command to the workers alone would be forgotten by one that restarts.
+A state in PostgreSQL, read between batches: a command to the workers alone would be forgotten by
+one that restarts.
 """
 
-from stageapp import events
+from stageapp.infrastructure import events
 from stageapp.models.normalization import WorkerDrain
-from stageapp.normalization.errors import IllegalMove
+from stageapp.targets.errors import IllegalMove
 
 
 def draining() -> bool:

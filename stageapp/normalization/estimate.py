@@ -6,8 +6,8 @@ from django.db import DatabaseError, connection
 
 from stageapp.normalization import batches
 from stageapp.normalization.batches import Cursor, Limits
-from stageapp.normalization.change import Change
-from stageapp.normalization.targets import Target
+from stageapp.normalization.statements import Change
+from stageapp.targets.targets import Target
 
 WARM_UP_ROWS = 200  # whoever writes first pays for cold pages and for planning
 SAMPLE_ROWS = 800
@@ -15,14 +15,18 @@ _NO_RUN = 0
 
 
 def seconds(target: Target, changes: Sequence[Change], rows: int) -> float | None:
-    """Return the seconds that one worker would need to change so many rows, without pauses and verification.
+    """Return the seconds that one worker would need to change so many rows, without pauses and
+    verification.
 
-    Its locks are a batch's, and shorter. None where no sample could be taken: a row of it is locked or refused now.
+    Its locks are a batch's, and shorter. None where no sample could be taken: a row of it is locked
+    or refused now.
     """
     if not rows:
         return 0.0
     try:
-        warm_up = batches.dry(_NO_RUN, target, changes, _before_the_first(target, changes), Limits(WARM_UP_ROWS))
+        warm_up = batches.dry(
+            _NO_RUN, target, changes, _before_the_first(target, changes), Limits(WARM_UP_ROWS)
+        )
         if warm_up.changed == rows:  # there are no others
             return warm_up.seconds
         sample = batches.dry(_NO_RUN, target, changes, warm_up.cursor, Limits(SAMPLE_ROWS))
@@ -34,13 +38,17 @@ def seconds(target: Target, changes: Sequence[Change], rows: int) -> float | Non
 
 
 def _before_the_first(target: Target, changes: Sequence[Change]) -> Cursor:
-    """Return a place from which the next rows are to be changed: a part of the table may be normalized already."""
+    """Return a place from which the next rows are to be changed: a part of the table may be
+    normalized already.
+    """
     condition, values = target.holds_any([(change.source, change.old) for change in changes])
     key, table = target.key, target.table
     first = f"(SELECT {key} FROM {table} WHERE {condition} ORDER BY {key} LIMIT 1)"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT t.{key}::text FROM {table} t WHERE t.{key} < {first} ORDER BY t.{key} DESC LIMIT 1", values
+            f"SELECT t.{key}::text FROM {table} t WHERE t.{key} < {first} ORDER BY t.{key} DESC "
+            "LIMIT 1",
+            values,
         )
         row = cursor.fetchone()
     return Cursor(position=row[0] if row else "")

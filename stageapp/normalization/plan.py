@@ -8,11 +8,14 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from stageapp import vocabulary, words
+from stageapp.audit import proof
+from stageapp.infrastructure import words
 from stageapp.models.normalization import Plan, PlanEntry, Run, RunMove, State
-from stageapp.normalization import column_facts, estimate, proof, targets
-from stageapp.normalization.change import Change
-from stageapp.normalization.errors import PlanNotFound
+from stageapp.normalization import estimate
+from stageapp.normalization.statements import Change
+from stageapp.targets import columns, targets
+from stageapp.targets.errors import PlanNotFound
+from stageapp.vocabulary import snapshot
 
 _MIN_PREFIX = 8
 
@@ -26,9 +29,9 @@ def make_plan(label: str, *, actor: str) -> Plan:
         TargetError: the target cannot be normalized.
     """
     target = targets.resolve(label)
-    column_facts.require_plain(target)
+    columns.require_plain(target)
     with transaction.atomic():
-        meaning_of = vocabulary.load()
+        meaning_of = snapshot.load()
         counts = _distinct_values(target)
         entries = [_entry(target, found, meaning_of) for found in counts if found.raw is not None]
         rows_to_change = sum(entry.rows for entry in entries if _is_change(entry))
@@ -58,8 +61,15 @@ def find_plan(hash_or_prefix: str) -> Plan:
     """
     wanted = hash_or_prefix.strip().lower()
     if len(wanted) < _MIN_PREFIX or not set(wanted) <= set("0123456789abcdef"):
-        raise PlanNotFound(f"{hash_or_prefix!r} is not a plan's hash. `normalization plan` prints it.")
-    hashes = list(Plan.objects.filter(hash__startswith=wanted).order_by().values_list("hash", flat=True).distinct())
+        raise PlanNotFound(
+            f"{hash_or_prefix!r} is not a plan's hash. `normalization plan` prints it."
+        )
+    hashes = list(
+        Plan.objects.filter(hash__startswith=wanted)
+        .order_by()
+        .values_list("hash", flat=True)
+        .distinct()
+    )
     if len(hashes) > 1:
         raise PlanNotFound(f"{len(hashes)} plans begin with {wanted}; give more of the hash.")
     if not hashes:
@@ -68,10 +78,15 @@ def find_plan(hash_or_prefix: str) -> Plan:
 
 
 def outdated(plan: Plan) -> str:
-    """Return why a plan does not say any more what a run should do, as a sentence; empty if nothing speaks so."""
-    version = vocabulary.newest_version()
+    """Return why a plan does not say any more what a run should do, as a sentence; empty if
+    nothing speaks so.
+    """
+    version = snapshot.newest_version()
     if plan.vocabulary_version != version:
-        return f"it was made with vocabulary version {plan.vocabulary_version}, and now it is {version}."
+        return (
+            f"it was made with vocabulary version {plan.vocabulary_version}, and now it is "
+            f"{version}."
+        )
     later = proof.writes_of(plan.target).filter(created_at__gt=plan.created_at)
     if rows := later.aggregate(rows=Sum("rows"))["rows"]:
         return f"it was made before {words.count(rows, 'row')} changed or arrived."
@@ -84,12 +99,18 @@ def changes(plan: Plan) -> list[Change]:
 
 
 def _map(entries: Iterable[PlanEntry]) -> list[Change]:
-    return sorted(Change(entry.source, entry.raw, entry.stored) for entry in entries if _is_change(entry))
+    return sorted(
+        Change(entry.source, entry.raw, entry.stored) for entry in entries if _is_change(entry)
+    )
 
 
 def plan_hash(label: str, version: int, entries: Iterable[PlanEntry]) -> str:
-    """Return the SHA-256 (hex) over target, vocabulary version and map; row counts are not in it."""
-    pairs = sorted([entry.source, entry.raw, entry.stored] for entry in entries if _is_change(entry))
+    """Return the SHA-256 (hex) over target, vocabulary version and map; row counts are not in
+    it.
+    """
+    pairs = sorted(
+        [entry.source, entry.raw, entry.stored] for entry in entries if _is_change(entry)
+    )
     document = json.dumps([label, version, pairs], ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(document.encode("ascii")).hexdigest()
 
@@ -109,16 +130,20 @@ class _Found(NamedTuple):
 def _distinct_values(target: targets.Target) -> list[_Found]:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {target.source()}, {target.column}, count(*) FROM {target.table} WHERE {target.rows} "
-            "GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
+            f"SELECT {target.source()}, {target.column}, count(*) FROM {target.table} WHERE "
+            f"{target.rows} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
         )
         return [_Found(*row) for row in cursor.fetchall()]
 
 
-def _entry(target: targets.Target, found: _Found, meaning_of: vocabulary.Snapshot) -> PlanEntry:
+def _entry(target: targets.Target, found: _Found, meaning_of: snapshot.Snapshot) -> PlanEntry:
     raw = found.raw or ""
     meaning = meaning_of.normalize(raw, found.source)
     return PlanEntry(
-        source=found.source, raw=raw, stage=meaning.stage or "", reason=meaning.reason or "", rows=found.rows,
+        source=found.source,
+        raw=raw,
+        stage=meaning.stage or "",
+        reason=meaning.reason or "",
+        rows=found.rows,
         stored=target.stored(meaning.stage, meaning_of.labels) if meaning.stage else "",
-    )  # fmt: skip
+    )

@@ -6,19 +6,22 @@ from dataclasses import dataclass
 from django.db.models import Max, Sum
 from django.utils import timezone
 
+from stageapp.audit import rollbacks
+from stageapp.audit.rollbacks import Standing
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import ACTIVE, Run, State
-from stageapp.normalization import claims, rollbacks, runs
-from stageapp.normalization.rollbacks import Standing
+from stageapp.normalization import leases, runs
 
 _RATE_OVER = datetime.timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Rows are of the direction the run is going, over all shards; `rate` is rows scanned a second over the last 30 s.
+    """Rows are of the direction the run is going, over all shards; `rate` is rows scanned a second
+    over the last 30 s.
 
-    `eta_seconds` is None while the rate is unknown or the run stands still. `workers` are those that hold a shard.
+    `eta_seconds` is None while the rate is unknown or the run stands still. `workers` are those
+    that hold a shard.
     """
 
     direction: str
@@ -48,9 +51,12 @@ def progress(run: Run) -> Progress:
     direction, round_, total = _going(run)
     shards = run.checkpoints.filter(direction=direction, round=round_)
     at = shards.aggregate(
-        scanned=Sum("scanned"), changed=Sum("changed"), skipped=Sum("skipped"), quarantined=Sum("quarantined"),
+        scanned=Sum("scanned"),
+        changed=Sum("changed"),
+        skipped=Sum("skipped"),
+        quarantined=Sum("quarantined"),
         sweep=Max("sweep"),
-    )  # fmt: skip
+    )
     number, done = shards.count(), shards.filter(finished=True).count()
     finished = (bool(number) and done == number) or bool(at["sweep"])
     scanned = total if finished else min(at["scanned"] or 0, total)
@@ -65,8 +71,8 @@ def progress(run: Run) -> Progress:
         sweep=at["sweep"] or 0,
         shards=number,
         shards_done=done,
-        workers=sorted(set(claims.held(run))),
-        heartbeat_at=claims.last_heartbeat(run),
+        workers=sorted(set(leases.held(run))),
+        heartbeat_at=leases.last_heartbeat(run),
         stuck=runs.is_stuck(run),
         rate=rate,
         eta_seconds=(total - scanned) / rate if rate else None,
@@ -86,7 +92,12 @@ def _going(run: Run) -> tuple[Direction, int, int]:
 
 def _rate(run: Run, direction: Direction, scanned: int) -> float | None:
     if direction == Direction.VERIFY:
-        began = run.moves.filter(new_state=State.VERIFYING).order_by("-id").values_list("created_at", flat=True).first()
+        began = (
+            run.moves.filter(new_state=State.VERIFYING)
+            .order_by("-id")
+            .values_list("created_at", flat=True)
+            .first()
+        )
         return scanned / (timezone.now() - began).total_seconds() if began and scanned else None
     recent = run.batches.filter(direction=direction, committed_at__gte=timezone.now() - _RATE_OVER)
     first = recent.order_by("committed_at").first()

@@ -4,14 +4,14 @@ import psycopg
 from django.db import DatabaseError, OperationalError
 from psycopg.errors import QueryCanceled
 
-from stageapp.normalization.errors import TooManyQuarantined
+from stageapp.targets.errors import TooManyQuarantined
 
 QUARANTINE_FREE = 10  # so many rows may be in quarantine whatever their share
 QUARANTINE_SHARE = 0.01
 
 # By class or code what passes by itself: connection, serialization and deadlocks, resources, an
-# operator, the system, an object in use, a lock. Whatever else PostgreSQL says may be said of a row,
-# and a smaller batch finds which.
+# operator, the system, an object in use, a lock. Whatever else PostgreSQL says may be said of a
+# row, and a smaller batch finds which.
 _OF_THE_MOMENT = ("08", "40", "53", "57", "58", "55006", "55P03")
 _OF_THE_SESSION = ("25",)  # read-only, or no transaction to write in
 
@@ -47,7 +47,8 @@ def require_few(quarantined: int, scanned: int, error: str) -> None:
     """
     if quarantined > max(QUARANTINE_FREE, QUARANTINE_SHARE * scanned):
         raise TooManyQuarantined(
-            f"{quarantined} of {scanned} rows could not be changed: that is no fault of single rows. The last: {error}"
+            f"{quarantined} of {scanned} rows could not be changed: that is no fault of single "
+            f"rows. The last: {error}"
         )
 
 

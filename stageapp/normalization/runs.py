@@ -8,27 +8,35 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from stageapp import conf, events, locks, vocabulary
-from stageapp.locks import Lock
+from stageapp import conf
+from stageapp.audit import rollbacks
+from stageapp.infrastructure import events, locks
+from stageapp.infrastructure.locks import Lock
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Run, RunMove, State
-from stageapp.normalization import claims, preflight, rollbacks, safety, seal_state, shards, targets
-from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy, SecondApproverNeeded
-from stageapp.normalization.pacing import LEAST_SECONDS, MOST_SECONDS
+from stageapp.normalization import leases, safety, shards
+from stageapp.normalization.batches import LEAST_SECONDS, MOST_SECONDS
+from stageapp.normalization.preflight import preflight
 from stageapp.people import same_person
+from stageapp.sealing import state as seal_state
+from stageapp.targets import targets
+from stageapp.targets.errors import IllegalMove, PlanRefused, RunBusy, SecondApproverNeeded
+from stageapp.vocabulary import snapshot
 
 BATCH_END_SECONDS = 10.0  # so long whoever moves a run waits for its batches in hand
 FORGOTTEN_AFTER = datetime.timedelta(seconds=30)
 STUCK_AFTER = datetime.timedelta(minutes=5)
-SWEEPS = 20  # against a writer that dirties rows faster than the sweeps find them; verify reports what is left
+# against a writer that dirties rows faster than the sweeps find them; verify reports what is left
+SWEEPS = 20
 _NOT_ALONE = (
-    "The two-person rule is on, and {planner} made the plan: somebody else has to approve it before it starts. "
-    "In an emergency: `normalization approve HASH --break-glass --reason TEXT`."
+    "The two-person rule is on, and {planner} made the plan: somebody else has to approve it "
+    "before it starts. In an emergency: `normalization approve HASH --break-glass --reason TEXT`."
 )
 
 
 def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
-    """Move the run to a new state, if its state in the database still allows it, and record who and why.
+    """Move the run to a new state, if its state in the database still allows it, and record who and
+    why.
 
     Raises:
         IllegalMove: the state table has no such arrow, or somebody else moved the run first.
@@ -39,13 +47,19 @@ def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
     old = State(run.state)
     if new not in MOVES[old]:
         allowed = ", ".join(state.said for state in MOVES[old]) or "nowhere"
-        raise IllegalMove(f"Run {run.pk} is {old.said}; from there it can go to {allowed}, not to {new.said}.")
+        raise IllegalMove(
+            f"Run {run.pk} is {old.said}; from there it can go to {allowed}, not to {new.said}."
+        )
     try:
         with transaction.atomic():
             _wait_for_batches(run)
             if Run.objects.filter(pk=run.pk, state=old).update(state=new, **_stamps(run, new)) != 1:
-                raise IllegalMove(f"Run {run.pk} is not {old.said} any more: somebody moved it first. Look again.")
-            RunMove.objects.create(run=run, old_state=old, new_state=new, actor=actor, reason=reason.strip())
+                raise IllegalMove(
+                    f"Run {run.pk} is not {old.said} any more: somebody moved it first. Look again."
+                )
+            RunMove.objects.create(
+                run=run, old_state=old, new_state=new, actor=actor, reason=reason.strip()
+            )
     except IntegrityError:
         raise RunBusy(_busy(run)) from None
     run.refresh_from_db()
@@ -60,19 +74,26 @@ def _wait_for_batches(run: Run) -> None:
         RunBusy: a batch does not end.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{BATCH_END_SECONDS * 1000:.0f}ms"])
+        cursor.execute(
+            "SELECT set_config('lock_timeout', %s, true)", [f"{BATCH_END_SECONDS * 1000:.0f}ms"]
+        )
         try:
             locks.wait(Lock.RUN, run.pk)
         except OperationalError:
             raise RunBusy(
-                f"A batch of run {run.pk} has not ended for {BATCH_END_SECONDS:g} s: its worker or its PostgreSQL "
-                "session hangs. Try again; after 5 minutes without a heartbeat the run can be paused by force."
+                f"A batch of run {run.pk} has not ended for {BATCH_END_SECONDS:g} s: its worker "
+                "or its PostgreSQL session hangs. Try again; after 5 minutes without a "
+                "heartbeat the run can be paused by force."
             ) from None
 
 
 def _busy(run: Run) -> str:
     other = Run.objects.filter(target=run.target, state__in=UNFINISHED).first()
-    which = f"Run {other.pk} of {run.target} is {other.stands}" if other else f"A run of {run.target} is unfinished"
+    which = (
+        f"Run {other.pk} of {run.target} is {other.stands}"
+        if other
+        else f"A run of {run.target} is unfinished"
+    )
     return f"{which}. Finish it, or cancel it or roll it back, and try again."
 
 
@@ -103,21 +124,28 @@ def approve(run: Run, *, actor: str, reason: str, break_glass: bool = False) -> 
     alone = conf.two_person_rule() and same_person(run.plan.actor, actor)
     if alone and not break_glass:
         raise SecondApproverNeeded(_NOT_ALONE.format(planner=run.plan.actor))
-    approved = move(run, State.APPROVED, actor=actor, reason=f"BREAK-GLASS: {reason}" if alone else reason)
+    approved = move(
+        run, State.APPROVED, actor=actor, reason=f"BREAK-GLASS: {reason}" if alone else reason
+    )
     if alone:
         events.glass_broken(actor=actor, what=f"run {run.pk}", reason=reason)
     return approved
 
 
-def start(run: Run, *, actor: str, reason: str, override: str = "", workers: int | None = None) -> Run:
+def start(
+    run: Run, *, actor: str, reason: str, override: str = "", workers: int | None = None
+) -> Run:
     """Make the run ready for workers: start it, or go on with an interrupted, paused or failed one.
 
     `workers` is how many may work on it at once, each on a shard of its own; without it, as before.
-    `override` is the written reason of somebody who may start it without a backup; it is kept in the history.
+    `override` is the written reason of somebody who may start it without a backup; it is kept in
+    the history.
 
     Raises:
-        BackupNeeded: at the first start, there is no verified backup that is new enough, or no rehearsal that counts.
-        PlanRefused: at the first start, the plan is too old or its vocabulary version is not the current one.
+        BackupNeeded: at the first start, there is no verified backup that is new enough, or no
+            rehearsal that counts.
+        PlanRefused: at the first start, the plan is too old or its vocabulary version is not the
+            current one.
         PreflightRefused: at the first start, the database would refuse what the run writes.
         TargetError: at the first start, the target is not there any more.
         IllegalMove: the run is over.
@@ -148,16 +176,16 @@ def start(run: Run, *, actor: str, reason: str, override: str = "", workers: int
 
 def _check_plan(run: Run) -> None:
     plan = run.plan
-    version = vocabulary.newest_version()
+    version = snapshot.newest_version()
     if plan.vocabulary_version != version:
         raise PlanRefused(
-            f"The plan was made with vocabulary version {plan.vocabulary_version}; now it is {version}. "
-            "Make a new plan, so that it says what the vocabulary says."
+            f"The plan was made with vocabulary version {plan.vocabulary_version}; now it is "
+            f"{version}. Make a new plan, so that it says what the vocabulary says."
         )
     if timezone.now() - plan.created_at > datetime.timedelta(hours=conf.plan_max_age_hours()):
         raise PlanRefused(
-            f"The plan is of {plan.created_at:%Y-%m-%d %H:%M} UTC, older than {conf.plan_max_age_hours():g} hours. "
-            "Make a new one."
+            f"The plan is of {plan.created_at:%Y-%m-%d %H:%M} UTC, older than "
+            f"{conf.plan_max_age_hours():g} hours. Make a new one."
         )
 
 
@@ -171,7 +199,7 @@ def pause(run: Run, *, actor: str, reason: str) -> Run:
     """
     if run.state != State.PAUSING:
         move(run, State.PAUSING, actor=actor, reason=reason)
-    if not claims.is_held(run):
+    if not leases.is_held(run):
         with suppress(IllegalMove):  # a worker came after all, and did it
             move(run, State.PAUSED, actor=actor, reason=f"no worker holds it: {reason}")
     run.refresh_from_db()
@@ -187,10 +215,13 @@ def cancel(run: Run, *, actor: str, reason: str) -> Run:
     """Stop for good. What has changed stays, and can be rolled back.
 
     Raises:
-        IllegalMove: the run is over, or being verified or rolled back; a rollback that is half done has to go on.
+        IllegalMove: the run is over, or being verified or rolled back; a rollback that is half done
+            has to go on.
     """
     if run.state == State.ROLLING_BACK:
-        raise IllegalMove(f"Run {run.pk} is being rolled back; that goes on until nothing is half undone.")
+        raise IllegalMove(
+            f"Run {run.pk} is being rolled back; that goes on until nothing is half undone."
+        )
     return move(run, State.CANCELLED, actor=actor, reason=reason)
 
 
@@ -203,10 +234,11 @@ def force_pause(run: Run, *, actor: str, reason: str) -> Run:
     """
     if not is_stuck(run) or run.state not in (State.RUNNING, State.PAUSING):
         raise IllegalMove(
-            f"Run {run.pk} is {run.stands} and not stuck: pause it, and its worker ends the batch in hand."
+            f"Run {run.pk} is {run.stands} and not stuck: pause it, and its worker ends the "
+            "batch in hand."
         )
     try:
-        claims.revoke(run)
+        leases.revoke(run)
     except OperationalError as error:
         raise RunBusy(f"A session of run {run.pk} does not end: {error}") from None
     if run.state == State.RUNNING:
@@ -219,7 +251,7 @@ def is_stuck(run: Run) -> bool:
     if run.state not in ACTIVE:
         return False
     moved = run.moves.order_by("-id").values_list("created_at", flat=True).first() or run.created_at
-    heard = max(filter(None, [claims.last_heartbeat(run), moved]))
+    heard = max(filter(None, [leases.last_heartbeat(run), moved]))
     return timezone.now() - heard > STUCK_AFTER
 
 
@@ -232,30 +264,45 @@ def tune(
     actor: str,
     reason: str,
 ) -> Run:
-    """Change how hard a run works, also while it is running; what was changed is kept in its history.
+    """Change how hard a run works, also while it is running; what was changed is kept in its
+    history.
 
     Raises:
         IllegalMove: a value makes no sense, the reason is empty, or the run is over.
     """
     wanted = {"shards": workers, "batch_seconds": batch_seconds, "pause_seconds": pause_seconds}
-    changed = {name: value for name, value in wanted.items() if value is not None and value != getattr(run, name)}
+    changed = {
+        name: value
+        for name, value in wanted.items()
+        if value is not None and value != getattr(run, name)
+    }
     _check_tuning(run, changed, reason)
     said = ", ".join(f"{name} {getattr(run, name)} → {value}" for name, value in changed.items())
     if changed:
         with transaction.atomic():
             Run.objects.filter(pk=run.pk).update(**changed)
             RunMove.objects.create(
-                run=run, old_state=run.state, new_state=run.state, actor=actor, reason=f"{said}: {reason}"
+                run=run,
+                old_state=run.state,
+                new_state=run.state,
+                actor=actor,
+                reason=f"{said}: {reason}",
             )
             run.refresh_from_db()
             if "shards" in changed and run.state in (State.RUNNING, State.PAUSING, State.PAUSED):
                 shards.divide(run, targets.resolve(run.target))
-        events.run_moved(run=run.pk, old=run.state, new=run.state, actor=actor, reason=f"{said}: {reason}")
+        events.run_moved(
+            run=run.pk, old=run.state, new=run.state, actor=actor, reason=f"{said}: {reason}"
+        )
     return run
 
 
 def _check_tuning(run: Run, changed: dict[str, Any], reason: str) -> None:
-    ranges = {"shards": (1, 32), "batch_seconds": (LEAST_SECONDS, MOST_SECONDS), "pause_seconds": (0.0, 60.0)}
+    ranges = {
+        "shards": (1, 32),
+        "batch_seconds": (LEAST_SECONDS, MOST_SECONDS),
+        "pause_seconds": (0.0, 60.0),
+    }
     for name, value in changed.items():
         least, most = ranges[name]
         if not least <= value <= most:
@@ -266,13 +313,17 @@ def _check_tuning(run: Run, changed: dict[str, Any], reason: str) -> None:
         raise IllegalMove(f"Run {run.pk} is {run.stands}; there is nothing to tune.")
 
 
-def request_rollback(run: Run, *, actor: str, reason: str, scope: dict[str, Any] | None = None) -> Run:
-    """Make the run, or a part of it, ready for workers to undo it; one that is being rolled back already goes on.
+def request_rollback(
+    run: Run, *, actor: str, reason: str, scope: dict[str, Any] | None = None
+) -> Run:
+    """Make the run, or a part of it, ready for workers to undo it; one that is being rolled back
+    already goes on.
 
     `scope` is as in `RollbackPlan`; a part can be undone of a run that is done or cancelled.
 
     Raises:
-        IllegalMove: nothing has run yet, the run is in a worker's hands (pause it first), or the scope is none.
+        IllegalMove: nothing has run yet, the run is in a worker's hands (pause it first), or the
+            scope is none.
         RunBusy: another run of the target is unfinished.
         SealRefused: the target is sealed, so that old spellings cannot come back.
     """
@@ -280,7 +331,9 @@ def request_rollback(run: Run, *, actor: str, reason: str, scope: dict[str, Any]
         return run
     seal_state.hold_unsealed(run.target)
     if scope and run.state not in (State.DONE, State.CANCELLED):
-        raise IllegalMove(f"Run {run.pk} is {run.stands}; a part can be undone once it is done or cancelled.")
+        raise IllegalMove(
+            f"Run {run.pk} is {run.stands}; a part can be undone once it is done or cancelled."
+        )
     before = run.state
     with transaction.atomic():
         move(run, State.ROLLING_BACK, actor=actor, reason=reason)
@@ -297,7 +350,9 @@ def end_rollback(run: Run, *, actor: str) -> Run:
     if counts["quarantined"]:
         apart = counts["quarantined"]
         reason += f"; {apart} rows are in quarantine: the database kept them as they were"
-    return move(run, State(plan.from_state) if plan.scope else State.ROLLED_BACK, actor=actor, reason=reason)
+    return move(
+        run, State(plan.from_state) if plan.scope else State.ROLLED_BACK, actor=actor, reason=reason
+    )
 
 
 def fail(run: Run, error: str, *, actor: str) -> None:
@@ -319,16 +374,20 @@ def quarantine_share(run: Run, direction: Direction, round: int) -> tuple[int, i
 
 
 def forgotten() -> list[Run]:
-    """Return the runs that lack workers, each as often as it lacks one: a message or a worker was lost."""
+    """Return the runs that lack workers, each as often as it lacks one: a message or a worker
+    was lost.
+    """
     stale = timezone.now() - FORGOTTEN_AFTER
-    return [run for run in Run.objects.filter(state__in=ACTIVE) for _ in range(_lacking(run, stale))]
+    return [
+        run for run in Run.objects.filter(state__in=ACTIVE) for _ in range(_lacking(run, stale))
+    ]
 
 
 def _lacking(run: Run, stale: datetime.datetime) -> int:
-    heard = claims.last_heartbeat(run)
+    heard = leases.last_heartbeat(run)
     if heard is not None and heard > stale and run.state != State.RUNNING:
         return 0
     unheard = [beat for beat in shards.open_heartbeats(run) if beat is None or beat < stale]
     if not unheard:  # every shard is done, and nobody has said so
         return int(heard is None or heard < stale)
-    return max(0, min(len(unheard), run.shards - len(claims.held(run))))
+    return max(0, min(len(unheard), run.shards - len(leases.held(run))))

@@ -1,19 +1,23 @@
-"""No run without a way back: a verified backup that is new enough, and a restore that was rehearsed."""
+"""No run without a way back: a verified backup that is new enough, and a restore that was
+rehearsed.
+"""
 
 from django.utils import timezone
 
-from stageapp import conf, events, thresholds
+from stageapp import conf
 from stageapp.backups import evidence
-from stageapp.gates import readiness
-from stageapp.gates.measurements import BackupFact, Measurements
-from stageapp.gates.verdicts import Gate
-from stageapp.mode_history import ModeHistory
+from stageapp.infrastructure import events
+from stageapp.mode.history import ModeHistory
 from stageapp.models.normalization import Run
-from stageapp.normalization.errors import BackupNeeded
+from stageapp.rollout.gates import readiness
+from stageapp.rollout.gates.measures import BackupFact, Measurements
+from stageapp.rollout.gates.verdicts import Gate
+from stageapp.targets.errors import BackupNeeded
 
 
 def hold(run: Run, *, actor: str, override: str = "") -> str:
-    """Hold that the run may start; return what its history has to say of it, empty where all is well.
+    """Hold that the run may start; return what its history has to say of it, empty where all is
+    well.
 
     `override` is the written reason of somebody who may go past gates.
 
@@ -33,16 +37,22 @@ def hold(run: Run, *, actor: str, override: str = "") -> str:
 def gates() -> list[Gate]:
     """Return the gates of a run as they stand."""
     found = evidence.read()
-    fact = BackupFact(found.taken_at, found.rehearsed_at, found.schema_changed, found.rehearsal_failed)
+    fact = BackupFact(
+        found.taken_at, found.rehearsed_at, found.schema_changed, found.rehearsal_failed
+    )
     measured = Measurements(now=timezone.now(), mode=ModeHistory(), backup=fact)
-    wanted = thresholds.gates()
+    wanted = conf.gates()
     return [readiness.verified_backup(measured, wanted), readiness.rehearsal(measured, wanted)]
 
 
 def _refusal(closed: list[Gate]) -> str:
     found = [(gate.name, gate.deciding) for gate in closed]
     lines = [f"  {name}: {it.said}; needed: {it.threshold}" for name, it in found]
-    return "\n".join([
-        "A run rewrites stored rows; it does not start without a way back:", *lines,
-        "In an emergency, somebody who may override gates can start it: `normalization run --override-gates REASON`.",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "A run rewrites stored rows; it does not start without a way back:",
+            *lines,
+            "In an emergency, somebody who may override gates can start it: `normalization run "
+            "--override-gates REASON`.",
+        ]
+    )

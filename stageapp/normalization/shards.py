@@ -1,20 +1,24 @@
-"""Shards: disjoint ranges of keys with about as many rows each, so that several workers get on beside each other."""
+"""Shards: disjoint ranges of keys with about as many rows each, so that several workers get on
+beside each other.
+"""
 
 import datetime
 
 from django.db import connection
 
+from stageapp.audit import log
+from stageapp.audit.log import Bounds
 from stageapp.models.batches import Batch, Checkpoint, Direction
 from stageapp.models.normalization import RollbackPlan, Run, State
-from stageapp.normalization import audit
-from stageapp.normalization.audit import Bounds
-from stageapp.normalization.targets import Target
+from stageapp.targets.targets import Target
 
 SMALLEST = 2_000  # rows; a range with fewer is not divided
 
 
 def divide(run: Run, target: Target) -> None:
-    """Divide what the main pass has not seen yet until there are as many shards as the run may have workers."""
+    """Divide what the main pass has not seen yet until there are as many shards as the run may
+    have workers.
+    """
     if not run.checkpoints.filter(direction=Direction.FORWARD).exists():
         Checkpoint.objects.create(run=run, direction=Direction.FORWARD)
         if run.shards > 1:
@@ -41,7 +45,10 @@ def newest_sweep_changed(run: Run) -> bool:
 def divide_rollback(run: Run, plan: RollbackPlan) -> None:
     """Divide what the run changed into shards of about as many entries each."""
     batches = Batch.objects.filter(run=run, direction=Direction.FORWARD, sweep=0, changed__gt=0)
-    ends = sorted((audit.order(key), key, changed) for key, changed in batches.values_list("last_key", "changed"))
+    ends = sorted(
+        (log.order(key), key, changed)
+        for key, changed in batches.values_list("last_key", "changed")
+    )
     total, seen = sum(changed for _, _, changed in ends), 0
     edges: list[str] = []
     for _, key, changed in ends[:-1]:
@@ -76,19 +83,27 @@ def _divide_evenly(run: Run, target: Target) -> None:
 
 def _create(run: Run, direction: Direction, edges: list[str], *, round: int = 0) -> None:
     for shard, (lower, upper) in enumerate(zip(["", *edges], [*edges, ""], strict=True)):
-        Checkpoint.objects.create(run=run, direction=direction, round=round, shard=shard, lower=lower, upper=upper)
+        Checkpoint.objects.create(
+            run=run, direction=direction, round=round, shard=shard, lower=lower, upper=upper
+        )
 
 
 def _halve_the_largest(run: Run, target: Target) -> bool:
     """Give the second half of the largest range that the main pass is in to a new shard."""
-    walking = run.checkpoints.select_for_update().filter(direction=Direction.FORWARD, finished=False, sweep=0)
+    walking = run.checkpoints.select_for_update().filter(
+        direction=Direction.FORWARD, finished=False, sweep=0
+    )
     rests = [(_count(target, rest), rest, shard) for shard in walking for rest in [_rest(shard)]]
     rows, rest, shard = max(rests, key=lambda found: found[0], default=(0, Bounds(), None))
     if shard is None or rows < 2 * SMALLEST:
         return False
     middle = _key_at(target, rest, rows // 2 - 1)
-    newest = max(run.checkpoints.filter(direction=Direction.FORWARD).values_list("shard", flat=True))
-    Checkpoint.objects.create(run=run, direction=Direction.FORWARD, shard=newest + 1, lower=middle, upper=shard.upper)
+    newest = max(
+        run.checkpoints.filter(direction=Direction.FORWARD).values_list("shard", flat=True)
+    )
+    Checkpoint.objects.create(
+        run=run, direction=Direction.FORWARD, shard=newest + 1, lower=middle, upper=shard.upper
+    )
     run.checkpoints.filter(pk=shard.pk).update(upper=middle)
     return True
 
@@ -105,7 +120,9 @@ def _count(target: Target, bounds: Bounds) -> int:
 
 
 def _key_at(target: Target, bounds: Bounds, offset: int) -> str:
-    where, ends = bounds.sql(f"t.{target.key}", target.key_type)  # without t. it would be ordered as the text it shows
+    where, ends = bounds.sql(
+        f"t.{target.key}", target.key_type
+    )  # without t. it would be ordered as the text it shows
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT t.{target.key}::text FROM {target.table} t WHERE {where} "
@@ -116,4 +133,7 @@ def _key_at(target: Target, bounds: Bounds, offset: int) -> str:
 
 
 def _newest_sweep(run: Run) -> int:
-    return max(run.checkpoints.filter(direction=Direction.FORWARD).values_list("sweep", flat=True), default=0)
+    return max(
+        run.checkpoints.filter(direction=Direction.FORWARD).values_list("sweep", flat=True),
+        default=0,
+    )

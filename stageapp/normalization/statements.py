@@ -1,19 +1,21 @@
-"""The SQL of a batch: one statement reads the checkpoint, finds the rows, changes them, logs them, and moves on.
+"""The SQL of a batch: one statement reads the checkpoint, finds the rows, changes them, logs them,
+and moves on.
 
-A batch is one message to PostgreSQL and one answer: a session that waits for its client between the parts of a batch
-holds its rows meanwhile, and each wait costs a way through the network.
+A batch is one message to PostgreSQL and one answer: a session that waits for its client between the
+parts of a batch holds its rows meanwhile, and each wait costs a way through the network.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from stageapp.normalization import claims
-from stageapp.normalization.targets import Target
+from stageapp.normalization import leases
+from stageapp.targets.targets import Target
 
-REST = 1.3  # a batch to be undone that is so much larger than ours goes in one, rather than leave a small rest
+# a batch to be undone that is so much larger than ours goes in one, rather than leave a small rest
+REST = 1.3
 
-# The shard as it stands, locked, if it is still this worker's and the run in the state that the batch is for. The
-# position comes from the database, never from memory: after a cut connection only the database knows whether the
-# last batch was committed.
+# The shard as it stands, locked, if it is still this worker's and the run in the state that the
+# batch is for. The position comes from the database, never from memory: after a cut connection only
+# the database knows whether the last batch was committed.
 _PLACE = """
     SELECT c.id, c.run_id, c.direction, c.round, c.shard, c.sweep, c.position, c.batches + 1 AS number, c.lower, c.upper
       FROM stageapp_checkpoint c JOIN stageapp_run r ON r.id = c.run_id
@@ -24,8 +26,8 @@ _GIVEN_PLACE = """
     SELECT %(sweep)s::int AS sweep, %(position)s::text AS position, %(number)s::int AS number,
            %(lower)s::text AS lower, %(upper)s::text AS upper"""
 
-# From an exclusive lower end, NULL where the shard begins with the table, to an inclusive upper one. Without a place
-# there is neither, and no row is found.
+# From an exclusive lower end, NULL where the shard begins with the table, to an inclusive upper
+# one. Without a place there is neither, and no row is found.
 _ENDS = """, ends AS MATERIALIZED (
     SELECT coalesce(nullif({position}, '')::{type}, nullif(lower, '')::{type}) AS above,
            nullif(upper, '')::{type} AS up_to
@@ -41,8 +43,9 @@ _WINDOW = """, seen AS MATERIALIZED (
              ORDER BY t.{key} LIMIT %(size)s) AS s
 )"""
 
-# Each row is compared with the value it is about to lose, under its lock: one that somebody changes in between is
-# left alone. With the batch's settings the planner walks the key's index, so that rows are locked in key order.
+# Each row is compared with the value it is about to lose, under its lock: one that somebody changes
+# in between is left alone. With the batch's settings the planner walks the key's index, so that
+# rows are locked in key order.
 _CHANGED_BY_MAP = """, changed AS (
     UPDATE {table} AS t SET {column} = w._new{touch}
       FROM unnest(%(sources)s::text[], %(olds)s::text[], %(news)s::text[])
@@ -52,10 +55,13 @@ _CHANGED_BY_MAP = """, changed AS (
     RETURNING t.{key} AS k, w._pair AS pair, {other} AS other
 )"""
 
-_PAIRS_OF_MAP = "SELECT * FROM unnest(%(olds)s::text[], %(news)s::text[]) WITH ORDINALITY AS w(old, new, pair)"
+_PAIRS_OF_MAP = (
+    "SELECT * FROM unnest(%(olds)s::text[], %(news)s::text[]) WITH ORDINALITY AS w(old, new, pair)"
+)
 
-# What a trigger of the table made of the new value, if it has one; NULL where the row holds what was written. From row
-# to block numbers and NULLs are carried, not texts to be sorted: that was a tenth of a batch's time.
+# What a trigger of the table made of the new value, if it has one; NULL where the row holds what
+# was written. From row to block numbers and NULLs are carried, not texts to be sorted: that was a
+# tenth of a batch's time.
 _OTHER = "CASE WHEN {value} = w.{new} THEN NULL ELSE coalesce({value}, '') END"
 
 # A position within a batch is batch:key, one between two of them the batch that is undone.
@@ -70,7 +76,9 @@ _UNDONE = """, undone AS MATERIALIZED (
               AND (f.places IS NULL OR f.places && (SELECT int8range({low}, {high}, '[]') FROM place))
             ORDER BY f.id DESC LIMIT 1)
 )"""
-_NEWEST = "nullif(split_part(position, ':', 1), '')::bigint - (split_part(position, ':', 2) = '')::int"
+_NEWEST = (
+    "nullif(split_part(position, ':', 1), '')::bigint - (split_part(position, ':', 2) = '')::int"
+)
 
 _WANTED = """, wanted AS MATERIALIZED (
     SELECT u.k, l.id AS pair, l.new AS old, l.old AS new FROM stageapp_normalizationlog l, unnest(l.{array}) AS u(k)
@@ -82,7 +90,8 @@ _WANTED = """, wanted AS MATERIALIZED (
     SELECT count(*) AS rows, {last} AS last FROM wanted
 )"""
 
-# As a set that is hashed once: asked for each row anew, a batch of which half is undone took longer than it may.
+# As a set that is hashed once: asked for each row anew, a batch of which half is undone took longer
+# than it may.
 _NOT_UNDONE = """
        AND u.k NOT IN (SELECT unnest(d.{array}) FROM stageapp_normalizationlog d
                          JOIN stageapp_batch b ON b.id = d.batch_id WHERE b.undoes_id = (SELECT id FROM undone))"""
@@ -95,10 +104,12 @@ _CHANGED_BY_UNDO = """, changed AS (
 )"""
 
 _PAIRS_OF_UNDO = (
-    "SELECT id AS pair, new AS old, old AS new FROM stageapp_normalizationlog WHERE batch_id = (SELECT id FROM undone)"
+    "SELECT id AS pair, new AS old, old AS new FROM stageapp_normalizationlog WHERE batch_id "
+    "= (SELECT id FROM undone)"
 )
 
-# Rows come in key order, and so do a block's keys. Older PostgreSQL has no max() of UUIDs; they are sorted.
+# Rows come in key order, and so do a block's keys. Older PostgreSQL has no max() of UUIDs; they are
+# sorted.
 _KEYS = {"keys": "array_agg(k::bigint)", "uuids": "array_agg(k ORDER BY k)"}
 _FIRST = {"keys": "min(k)::bigint", "uuids": "(array_agg(k ORDER BY k))[1]"}
 _LAST = {"keys": "max(k)::bigint", "uuids": "(array_agg(k ORDER BY k))[count(*)]"}
@@ -133,7 +144,7 @@ _SAVED = f""", written AS (
     UPDATE stageapp_checkpoint c
        SET position = a.position, finished = a.finished, batches = c.batches + (s.rows > 0)::int,
            scanned = c.scanned + s.rows, changed = c.changed + n.changed, skipped = c.skipped + a.skipped,
-           updated_at = clock_timestamp(), {claims.RENEWED}
+           updated_at = clock_timestamp(), {leases.RENEWED}
       FROM place p, seen s, total n, after a
      WHERE c.id = p.id
 )"""
@@ -162,7 +173,7 @@ _QUARANTINED = f""", kept AS (
 ), moved AS (
     UPDATE stageapp_checkpoint c
        SET position = coalesce(s.last::text, c.position), finished = s.rows = 0, scanned = c.scanned + s.rows,
-           quarantined = c.quarantined + s.rows, updated_at = clock_timestamp(), {claims.RENEWED}
+           quarantined = c.quarantined + s.rows, updated_at = clock_timestamp(), {leases.RENEWED}
       FROM place p, seen s WHERE c.id = p.id
 )
 SELECT p.sweep, coalesce(s.last::text, p.position), p.number, p.lower, p.upper, s.rows = 0, s.rows, 0, 0
@@ -183,7 +194,7 @@ _NOT_GIVEN_BACK = f""", after AS (
 ), moved AS (
     UPDATE stageapp_checkpoint c
        SET position = a.position, finished = a.finished, scanned = c.scanned + s.rows,
-           quarantined = c.quarantined + s.rows, updated_at = clock_timestamp(), {claims.RENEWED}
+           quarantined = c.quarantined + s.rows, updated_at = clock_timestamp(), {leases.RENEWED}
       FROM place p, seen s, after a WHERE c.id = p.id
 )
 SELECT p.sweep, a.position, p.number, p.lower, p.upper, a.finished, s.rows, 0, 0
@@ -220,7 +231,8 @@ UPDATE stageapp_checkpoint c
 
 
 def forward(target: Target) -> str:
-    """Return the statement that changes the next rows of a shard by the map, and moves its checkpoint.
+    """Return the statement that changes the next rows of a shard by the map, and moves its
+    checkpoint.
 
     Parameters: checkpoint, token, state, size, sources, olds, news, apart.
     """
@@ -228,7 +240,8 @@ def forward(target: Target) -> str:
 
 
 def dry(target: Target) -> str:
-    """Return the statement that does the same from a given place, and moves nothing; to be rolled back.
+    """Return the statement that does the same from a given place, and moves nothing; to be rolled
+    back.
 
     Parameters: sweep, position, number, lower, upper, size, sources, olds, news, apart.
     """
@@ -236,18 +249,24 @@ def dry(target: Target) -> str:
 
 
 def rollback(target: Target, *, again: bool) -> str:
-    """Return the statement that undoes the next rows of the newest forward batch that is not undone yet.
+    """Return the statement that undoes the next rows of the newest forward batch that is not undone
+    yet.
 
-    `again`: a part of it may have been undone before. Rows that hold something else by now are left, and counted.
+    `again`: a part of it may have been undone before. Rows that hold something else by now are
+    left, and counted.
     Parameters: checkpoint, token, state, size, run, first, until, value.
     """
     names = _names(target, new="new")
     return "".join(
         [
-            _undoing(target, names, again=again), _CHANGED_BY_UNDO.format(**names),
-            _LOGGED.format(pairs=_PAIRS_OF_UNDO, **names), _AFTER_UNDOING, _SAVED, _RESULT,
+            _undoing(target, names, again=again),
+            _CHANGED_BY_UNDO.format(**names),
+            _LOGGED.format(pairs=_PAIRS_OF_UNDO, **names),
+            _AFTER_UNDOING,
+            _SAVED,
+            _RESULT,
         ]
-    )  # fmt: skip
+    )
 
 
 def skip_undoing(target: Target, *, again: bool) -> str:
@@ -262,10 +281,11 @@ def skip_undoing(target: Target, *, again: bool) -> str:
 def _undoing(target: Target, names: dict[str, Any], *, again: bool) -> str:
     """Return the part that finds what a rollback undoes next."""
     undone = _UNDONE.format(
-        rest=REST, newest=_NEWEST,
+        rest=REST,
+        newest=_NEWEST,
         low=f"stageapp_place(nullif(lower, '')::{target.stored_key})",
         high=f"stageapp_place(nullif(upper, '')::{target.stored_key})",
-    )  # fmt: skip
+    )
     wanted = _WANTED.format(not_undone=_NOT_UNDONE.format(**names) if again else "", **names)
     ends = _ENDS.format(position="split_part(position, ':', 2)", type=target.stored_key)
     return f"WITH place AS MATERIALIZED ({_PLACE}\n){ends}{undone}{wanted}"
@@ -311,9 +331,29 @@ def _start(target: Target, place: str) -> str:
 def _names(target: Target, *, new: str) -> dict[str, Any]:
     array, value = target.array, target.value("t")
     return {
-        "table": target.table, "column": target.column, "key": target.key, "value": value, "array": array,
+        "table": target.table,
+        "column": target.column,
+        "key": target.key,
+        "value": value,
+        "array": array,
         "key_type": target.key_type,
-        "touch": f", {target.touched} = now()" if target.touched else "", "keys": _KEYS[array],
-        "first": _FIRST[array], "last": _LAST[array], "least": _LEAST[array], "greatest": _GREATEST[array],
-        "held": target.logged("t"), "other": _OTHER.format(value=value, new=new),
-    }  # fmt: skip
+        "touch": f", {target.touched} = now()" if target.touched else "",
+        "keys": _KEYS[array],
+        "first": _FIRST[array],
+        "last": _LAST[array],
+        "least": _LEAST[array],
+        "greatest": _GREATEST[array],
+        "held": target.logged("t"),
+        "other": _OTHER.format(value=value, new=new),
+    }
+
+
+# One line of a plan's frozen map.
+
+
+class Change(NamedTuple):
+    """What becomes of a value. `source` is empty where the target declares no source column."""
+
+    source: str
+    old: str
+    new: str

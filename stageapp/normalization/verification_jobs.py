@@ -1,7 +1,8 @@
-"""Verifications that a person asks for and a worker makes: the row is the queue, a message only a nudge.
+"""Verifications that a person asks for and a worker makes: the row is the queue, a message only a
+nudge.
 
-A verification reads and changes nothing, so one whose worker died is simply made anew. What a dead worker had
-compared proves nothing: only a verification that has ended is kept.
+A verification reads and changes nothing, so one whose worker died is simply made anew. What a dead
+worker had compared proves nothing: only a verification that has ended is kept.
 """
 
 import datetime
@@ -12,22 +13,25 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from stageapp import locks
-from stageapp.locks import Lock
+from stageapp.infrastructure import locks
+from stageapp.infrastructure.locks import Lock
 from stageapp.models.normalization import Run
 from stageapp.models.proofs import VerificationJob
 from stageapp.normalization import verify
-from stageapp.normalization.errors import IllegalMove, NormalizationError, RunBusy
+from stageapp.targets.errors import IllegalMove, NormalizationError, RunBusy
 
 MOST_ATTEMPTS = 3
 _SAVE_EVERY = 1.0  # seconds
-# A worker holds its job's lock, however long a range takes; the rest is for a session that was cut and comes back.
+# A worker holds its job's lock, however long a range takes; the rest is for a session that was cut
+# and comes back.
 _DEAD_AFTER = datetime.timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far a job is: rows of the column, of about `whole`; `rate` is rows a second since it began."""
+    """How far a job is: rows of the column, of about `whole`; `rate` is rows a second since it
+    began.
+    """
 
     rows: int
     whole: int
@@ -57,7 +61,9 @@ def request(run: Run, *, actor: str, reason: str) -> VerificationJob:
         with transaction.atomic():
             return VerificationJob.objects.create(run=run, actor=actor, reason=reason.strip())
     except IntegrityError:
-        raise RunBusy(f"A verification of run {run.pk} is under way already. Wait until it has ended.") from None
+        raise RunBusy(
+            f"A verification of run {run.pk} is under way already. Wait until it has ended."
+        ) from None
 
 
 def work(job_id: int) -> None:
@@ -83,8 +89,12 @@ def _do(job: VerificationJob) -> None:
 
 
 def waiting() -> list[int]:
-    """Return the jobs that wait for a worker, oldest first; those whose worker died wait again, a few times."""
-    silent = VerificationJob.objects.filter(state="working", heartbeat_at__lt=timezone.now() - _DEAD_AFTER)
+    """Return the jobs that wait for a worker, oldest first; those whose worker died wait again,
+    a few times.
+    """
+    silent = VerificationJob.objects.filter(
+        state="working", heartbeat_at__lt=timezone.now() - _DEAD_AFTER
+    )
     if silent.exists():
         dead = silent.exclude(pk__in=locks.held(Lock.VERIFICATION_JOB))
         dead.filter(attempts__gte=MOST_ATTEMPTS).update(
@@ -134,5 +144,7 @@ class _Saver:
 
 
 def _end(job: VerificationJob, **said: object) -> None:
-    mine = VerificationJob.objects.filter(pk=job.pk, state="working")  # who comes back too late says nothing
+    mine = VerificationJob.objects.filter(
+        pk=job.pk, state="working"
+    )  # who comes back too late says nothing
     mine.update(ended_at=timezone.now(), **said)

@@ -1,7 +1,9 @@
-"""Verify: what the audit log says against what the rows hold, and what the vocabulary says of the column.
+"""Verify: what the audit log says against what the rows hold, and what the vocabulary says of the
+column.
 
-It goes range by range over the keys, so that no statement is long and progress can be told. A verification that has
-ended is kept with what it was compared with; `proof` decides whether it still proves anything.
+It goes range by range over the keys, so that no statement is long and progress can be told. A
+verification that has ended is kept with what it was compared with; `proof` decides whether it still
+proves anything.
 """
 
 from collections import Counter
@@ -12,15 +14,16 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
-from stageapp import vocabulary
+from stageapp.audit import log, proof
+from stageapp.audit.log import Bounds
 from stageapp.models.batches import Batch, Direction
 from stageapp.models.normalization import Run
 from stageapp.models.proofs import Verification
-from stageapp.normalization import audit, column_facts, proof
 from stageapp.normalization import plan as plans
-from stageapp.normalization.audit import Bounds
-from stageapp.normalization.targets import Target, resolve
-from stageapp.vocabulary import Snapshot
+from stageapp.targets import columns
+from stageapp.targets.targets import Target, resolve
+from stageapp.vocabulary import snapshot
+from stageapp.vocabulary.snapshot import Snapshot
 
 RANGE_ROWS = 200_000  # rows of a range: short statements, which hold back no vacuum
 LISTED = 1_000  # keys of rows that changed since, in a full comparison
@@ -54,7 +57,9 @@ SELECT n._k::text, n._new, t.{column} FROM newest n JOIN {table} t ON t.{key} = 
  WHERE n._way = 'forward' AND {value} IS DISTINCT FROM n._new ORDER BY n._k LIMIT %s
 """
 )
-_HELD_SQL = "SELECT {source}, t.{column}, count(*) FROM {table} t WHERE {rows} AND {bounds} GROUP BY 1, 2"
+_HELD_SQL = (
+    "SELECT {source}, t.{column}, count(*) FROM {table} t WHERE {rows} AND {bounds} GROUP BY 1, 2"
+)
 
 _TOTALS_SQL = """
 SELECT (SELECT coalesce(sum(coalesce(cardinality(l.keys), cardinality(l.uuids))), 0)
@@ -72,7 +77,9 @@ class _Tally:
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     as_written: Counter[tuple[str, str]] = field(default_factory=Counter)
     deleted: Counter[tuple[str, str]] = field(default_factory=Counter)
-    given_back: Counter[tuple[str, str]] = field(default_factory=Counter)  # (source, value), held now
+    given_back: Counter[tuple[str, str]] = field(
+        default_factory=Counter
+    )  # (source, value), held now
     undone: int = 0  # rows to which a rollback was the last to write
     held: Counter[tuple[str, str | None]] = field(default_factory=Counter)  # (source, value)
 
@@ -86,15 +93,16 @@ def verify(
     full: bool = False,
     report: Report = lambda rows: None,
 ) -> tuple[Verification, list[dict[str, Any]]]:
-    """Compare, and keep what was found; return it with the first rows that changed since, if `full`.
+    """Compare, and keep what was found; return it with the first rows that changed since, if
+    `full`.
 
     Raises:
         TargetError: the target is not there any more, or its rows are not what we take them for.
     """
     target = resolve(run.target)
-    column_facts.require_plain(target)
+    columns.require_plain(target)
     seen = proof.see(target)  # before the rows: what is committed meanwhile withdraws it
-    began, meaning_of = timezone.now(), vocabulary.load()
+    began, meaning_of = timezone.now(), snapshot.load()
     found = compare(run, target, meaning_of, report)
     different = list(_different(run, target)) if full else []
     kept = Verification.objects.create(
@@ -115,13 +123,17 @@ def verify(
     return kept, different
 
 
-def compare(run: Run, target: Target, meaning_of: Snapshot, report: Report = lambda rows: None) -> dict[str, Any]:
-    """Return what rows, audit log and vocabulary say of a run in any state; its verdict is under `ok`.
+def compare(
+    run: Run, target: Target, meaning_of: Snapshot, report: Report = lambda rows: None
+) -> dict[str, Any]:
+    """Return what rows, audit log and vocabulary say of a run in any state; its verdict is under
+    `ok`.
 
-    It is not ok when entries, batches and checkpoints disagree in number (then `agrees` is False too), or when rows
-    hold a known spelling: one of the plan (`rows_left`), one that the plan does not name (`rows_unplanned`), or one
-    that a rollback gave back (`rows_given_back`). Rows that somebody changed or deleted after the run are counted,
-    and are no fault. Rows in quarantine are counted apart, while they hold a known spelling.
+    It is not ok when entries, batches and checkpoints disagree in number (then `agrees` is False
+    too), or when rows hold a known spelling: one of the plan (`rows_left`), one that the plan does
+    not name (`rows_unplanned`), or one that a rollback gave back (`rows_given_back`). Rows that
+    somebody changed or deleted after the run are counted, and are no fault. Rows in quarantine are
+    counted apart, while they hold a known spelling.
     """
     tally = _Tally()
     for bounds in _ranges(run):
@@ -133,7 +145,8 @@ def compare(run: Run, target: Target, meaning_of: Snapshot, report: Report = lam
     known = _known(run, target, meaning_of, tally)
     rows = sum(tally.held.values())
     return {
-        "ok": agrees and not (known["rows_left"] or known["rows_unplanned"] or known["rows_given_back"]),
+        "ok": agrees
+        and not (known["rows_left"] or known["rows_unplanned"] or known["rows_given_back"]),
         "agrees": agrees,
         "rows": rows,
         "rows_arrived": max(0, rows - run.plan.rows_total),
@@ -176,12 +189,19 @@ def set_apart(run: Run) -> list[str]:
 
 
 def _left(run: Run, target: Target) -> tuple[str, list[Any]]:
-    condition, olds = target.holds_any([(change.source, change.old) for change in plans.changes(run.plan)])
-    return f"{condition} AND {target.key} <> ALL(%s::{target.stored_key}[])", [*olds, set_apart(run)]
+    condition, olds = target.holds_any(
+        [(change.source, change.old) for change in plans.changes(run.plan)]
+    )
+    return f"{condition} AND {target.key} <> ALL(%s::{target.stored_key}[])", [
+        *olds,
+        set_apart(run),
+    ]
 
 
 def _count(tally: _Tally, run: Run, target: Target, bounds: Bounds) -> None:
-    for way, old, new, source, rows, as_written, deleted, held in _query(_COMPARE_SQL, run, target, bounds):
+    for way, old, new, source, rows, as_written, deleted, held in _query(
+        _COMPARE_SQL, run, target, bounds
+    ):
         if way == Direction.FORWARD:
             tally.pairs[old, new] += rows
             tally.as_written[old, new] += as_written
@@ -191,7 +211,11 @@ def _count(tally: _Tally, run: Run, target: Target, bounds: Bounds) -> None:
             tally.given_back[source, new] += held
     where, ends = bounds.sql(f"t.{target.key}", target.key_type)
     sql = _HELD_SQL.format(
-        source=target.source("t"), column=target.column, table=target.table, rows=target.rows_of("t"), bounds=where
+        source=target.source("t"),
+        column=target.column,
+        table=target.table,
+        rows=target.rows_of("t"),
+        bounds=where,
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, ends)
@@ -200,7 +224,9 @@ def _count(tally: _Tally, run: Run, target: Target, bounds: Bounds) -> None:
 
 
 def _known(run: Run, target: Target, meaning_of: Snapshot, tally: _Tally) -> dict[str, int]:
-    """Return the rows that a run could change now, by why they were not, and those that no run can."""
+    """Return the rows that a run could change now, by why they were not, and those that no run
+    can.
+    """
     canonical = set(target.canonical(meaning_of.labels))
     planned = {(change.source, change.old) for change in plans.changes(run.plan)}
     apart = _in_quarantine(run, target)
@@ -215,8 +241,17 @@ def _known(run: Run, target: Target, meaning_of: Snapshot, tally: _Tally) -> dic
             kept = min(rows - back, apart[source, value])
             found["rows_given_back"] += back
             found["quarantined"] += kept
-            found["rows_left" if (source, value) in planned else "rows_unplanned"] += rows - back - kept
-    names = ("rows_left", "rows_unplanned", "rows_given_back", "quarantined", "rows_unknown", "rows_null")
+            found["rows_left" if (source, value) in planned else "rows_unplanned"] += (
+                rows - back - kept
+            )
+    names = (
+        "rows_left",
+        "rows_unplanned",
+        "rows_given_back",
+        "quarantined",
+        "rows_unknown",
+        "rows_null",
+    )
     return {name: found[name] for name in names}
 
 
@@ -227,7 +262,8 @@ def _in_quarantine(run: Run, target: Target) -> Counter[tuple[str, str]]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {target.source('t')}, t.{target.column}, count(*) FROM {target.table} t "
-            f"WHERE {target.rows_of('t')} AND t.{target.key} = ANY(%s::{target.stored_key}[]) GROUP BY 1, 2",
+            f"WHERE {target.rows_of('t')} AND t.{target.key} = ANY(%s::{target.stored_key}[]) "
+            "GROUP BY 1, 2",
             [keys],
         )
         return Counter({(source, value): rows for source, value, rows in cursor.fetchall()})
@@ -259,7 +295,10 @@ def _different(run: Run, target: Target) -> Iterator[dict[str, Any]]:
 def _query(sql: str, run: Run, target: Target, bounds: Bounds, *more: Any) -> list[tuple[Any, ...]]:
     where, ends = bounds.sql("u._k", target.stored_key)
     place = f"stageapp_place(%s::{target.stored_key})"
-    lowest, highest = ([bounds.above] if bounds.above else []), ([bounds.up_to] if bounds.up_to else [])
+    lowest, highest = (
+        ([bounds.above] if bounds.above else []),
+        ([bounds.up_to] if bounds.up_to else []),
+    )
     statement = sql.format(
         array=target.array,
         bounds=where,
@@ -279,23 +318,29 @@ def _query(sql: str, run: Run, target: Target, bounds: Bounds, *more: Any) -> li
 
 def _ranges(run: Run) -> Iterator[Bounds]:
     """Yield ranges of keys that cover all, at the ends of batches of the main pass."""
-    batches = Batch.objects.filter(run=run, direction=Direction.FORWARD, sweep=0).order_by("shard", "number")
+    batches = Batch.objects.filter(run=run, direction=Direction.FORWARD, sweep=0).order_by(
+        "shard", "number"
+    )
     rows, last = 0, ""
-    starts = {shard.shard: shard.lower for shard in run.checkpoints.filter(direction=Direction.FORWARD)}
+    starts = {
+        shard.shard: shard.lower for shard in run.checkpoints.filter(direction=Direction.FORWARD)
+    }
     edges: list[str] = [lower for lower in starts.values() if lower]
     for key, scanned in batches.values_list("last_key", "scanned").iterator():
         rows += scanned
         if rows >= RANGE_ROWS:
             edges.append(key)
             rows = 0
-    for edge in sorted(set(edges), key=audit.order):
+    for edge in sorted(set(edges), key=log.order):
         yield Bounds(last, edge)
         last = edge
     yield Bounds(last, "")
 
 
 def _totals(run: Run, way: Direction) -> tuple[int, int, int]:
-    """Return the changes by log, by batches and by checkpoints: one statement, so that a batch is in all or in none."""
+    """Return the changes by log, by batches and by checkpoints: one statement, so that a batch
+    is in all or in none.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_TOTALS_SQL, {"run": run.pk, "way": way})
         entries, batches, checkpoints = cursor.fetchone()

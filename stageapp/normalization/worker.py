@@ -13,18 +13,18 @@ from django.db import DatabaseError, transaction
 from stageapp import conf
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import Run, State
-from stageapp.normalization import attempts, batches, claims, refusals, runs, shards, verify
+from stageapp.normalization import attempts, batches, leases, refusals, runs, shards, verify
 from stageapp.normalization.attempts import Report, Work
 from stageapp.normalization.batches import Cursor, LostClaim, Result
-from stageapp.normalization.claims import name
-from stageapp.normalization.errors import (
+from stageapp.normalization.leases import name
+from stageapp.normalization.throttle.throttle import WAIT_SECONDS
+from stageapp.targets.errors import (
     IllegalMove,
     NormalizationError,
     RunBusy,
     TargetError,
     TooManyQuarantined,
 )
-from stageapp.normalization.throttle import WAIT_SECONDS
 
 __all__ = ["advance", "dry_run", "name", "run_at_once"]
 
@@ -38,7 +38,8 @@ def advance(
     report: Report = lambda _: None,
     stop: Stop = lambda: False,
 ) -> Run:
-    """Work on one shard of the run after the other until nothing is left to do, or for about `budget_seconds`.
+    """Work on one shard of the run after the other until nothing is left to do, or for about
+    `budget_seconds`.
 
     Returns the run as it stands. `stop` is asked between batches.
 
@@ -46,7 +47,8 @@ def advance(
         RunBusy: other workers hold all there is to do.
         TooManyQuarantined: the database refuses more rows than may be.
         TargetError: the target or its table is not what a run can work on any more.
-        django.db.DatabaseError: a batch failed beyond its retries, or the database stayed away through them.
+        django.db.DatabaseError: a batch failed beyond its retries, or the database stayed away
+            through them.
     """
     work = Work(run, report)
     deadline = time.monotonic() + budget_seconds if budget_seconds is not None else None
@@ -63,22 +65,28 @@ def advance(
     return run
 
 
-def run_at_once(run: Run, *, actor: str, reason: str, override: str = "", report: Report = lambda _: None) -> Run:
+def run_at_once(
+    run: Run, *, actor: str, reason: str, override: str = "", report: Report = lambda _: None
+) -> Run:
     """Start the run and do all of it in one transaction, or nothing. For tables that are small.
 
     Raises:
-        NormalizationError: as `runs.start`; or the table has more rows than STAGE_SINGLE_TRANSACTION_ROWS, the run has
-            begun in batches, or its verification found something.
+        NormalizationError: as `runs.start`; or the table has more rows than
+            STAGE_SINGLE_TRANSACTION_ROWS, the run has begun in batches, or its verification found
+            something.
         django.db.DatabaseError: it failed; nothing stays.
     """
     most = conf.single_transaction_rows()
     if run.plan.rows_total > most:
         raise NormalizationError(
-            f"{run.plan.rows_total:,} rows are too many for one transaction: its locks would hold up writers. "
-            f"STAGE_SINGLE_TRANSACTION_ROWS allows {most:,}; leave --single-transaction out."
+            f"{run.plan.rows_total:,} rows are too many for one transaction: its locks would "
+            f"hold up writers. STAGE_SINGLE_TRANSACTION_ROWS allows {most:,}; leave "
+            "--single-transaction out."
         )
     if run.state not in (State.PLANNED, State.APPROVED):
-        raise NormalizationError(f"Run {run.pk} is {run.stands}: it has begun in batches; go on with it as it began.")
+        raise NormalizationError(
+            f"Run {run.pk} is {run.stands}: it has begun in batches; go on with it as it began."
+        )
     work = Work(run, report, whole=True)
     with transaction.atomic():
         runs.start(run, actor=actor, reason=reason, override=override, workers=1)
@@ -128,7 +136,8 @@ def _step(work: Work) -> bool:
     try:
         match State(work.run.state):
             case State.RUNNING | State.ROLLING_BACK if not work.whole and _held_back(work):
-                return True  # the next step sees at once whether a person pauses or cancels it meanwhile
+                # the next step sees at once whether a person pauses or cancels it meanwhile
+                return True
             case State.RUNNING:
                 return _forward(work)
             case State.ROLLING_BACK:
@@ -139,7 +148,8 @@ def _step(work: Work) -> bool:
                 _verify(work)
     except (LostClaim, IllegalMove):
         work.let_go()
-        return True  # a person moved it meanwhile, or another worker was faster; the next step sees where
+        # a person moved it meanwhile, or another worker was faster; the next step sees where
+        return True
     return False
 
 
@@ -191,7 +201,9 @@ def _close(work: Work) -> bool:
         return True
     if run.sweeps_left and left:
         with transaction.atomic():
-            if Run.objects.filter(pk=run.pk, sweeps_left=run.sweeps_left).update(sweeps_left=run.sweeps_left - 1):
+            if Run.objects.filter(pk=run.pk, sweeps_left=run.sweeps_left).update(
+                sweeps_left=run.sweeps_left - 1
+            ):
                 shards.reopen(run)
         return True
     why = "no row matches the plan any more" if run.sweeps_left else "the last sweep is over"
@@ -246,13 +258,16 @@ def _leave(work: Work) -> bool:
     """
     if work.batches:
         return False
-    held = ", ".join(sorted(set(claims.held(work.run)))) or "a worker whose lease has not ended yet"
-    raise RunBusy(f"Other workers hold run {work.run.pk}: {held}. `normalization status` shows how far they are.")
+    held = ", ".join(sorted(set(leases.held(work.run)))) or "a worker whose lease has not ended yet"
+    raise RunBusy(
+        f"Other workers hold run {work.run.pk}: {held}. `normalization status` shows how far "
+        "they are."
+    )
 
 
 def _pause(work: Work) -> None:
     work.let_go()
-    if not claims.is_held(work.run):
+    if not leases.is_held(work.run):
         runs.move(work.run, State.PAUSED, actor=name(), reason="the batches in hand are done")
 
 
@@ -261,7 +276,9 @@ def _verify(work: Work) -> None:
     run.checkpoints.get_or_create(direction=Direction.VERIFY, defaults={"run": run})
     if not work.take(Direction.VERIFY):
         raise RunBusy(f"Another worker verifies run {run.pk}.")
-    made, _ = verify.verify(run, actor=name(), reason="the run has ended", by_run=True, report=partial(_compared, work))
+    made, _ = verify.verify(
+        run, actor=name(), reason="the run has ended", by_run=True, report=partial(_compared, work)
+    )
     found = made.found
     if found["agrees"] and not found["rows_left"]:
         runs.move(run, State.DONE, actor=name(), reason=_how_it_ended(found))
@@ -284,14 +301,20 @@ def _how_it_ended(found: dict[str, Any]) -> str:
     if found["quarantined"]:
         said.append(f"{found['quarantined']} rows are in quarantine")
     if found["rows_unplanned"]:
-        said.append(f"{found['rows_unplanned']:,} rows hold known spellings that the plan does not name")
+        said.append(
+            f"{found['rows_unplanned']:,} rows hold known spellings that the plan does not name"
+        )
     return "; ".join(said)
 
 
 def _why_not(found: dict[str, Any]) -> str:
     if found["agrees"]:
-        return f"{found['rows_left']} rows hold spellings of the plan again; run it again to sweep them."
+        return (
+            f"{found['rows_left']} rows hold spellings of the plan again; run it again to "
+            "sweep them."
+        )
     return (
-        f"The audit log has {found['entries']} entries, the batches say {found['changed_by_batches']}. "
-        "Do not run anything further on this target until that is understood."
+        f"The audit log has {found['entries']} entries, the batches say "
+        f"{found['changed_by_batches']}. Do not run anything further on this target until that "
+        "is understood."
     )

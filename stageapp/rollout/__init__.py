@@ -1,1 +1,3 @@
-"""The rollout: the canary, the moves between modes and what each needs, planned steps, and the guard."""
+"""The rollout: the canary, the moves between modes and what each needs, planned steps, and the
+guard.
+"""

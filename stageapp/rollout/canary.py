@@ -11,13 +11,15 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from stageapp import conf, events, fast_copy
+from stageapp import conf
+from stageapp.infrastructure import events
+from stageapp.infrastructure.refresher import refresher
+from stageapp.mode import fast_copy
+from stageapp.mode.store import ModeError, ModeState
 from stageapp.models.consumers import Consumer, ConsumerSighting
 from stageapp.models.rollout import ConsumerPin
-from stageapp.modes import ModeError, ModeState
 from stageapp.people import Person
-from stageapp.refresher import refresher
-from stageapp.rollout.refusals import OverrideNotPermitted
+from stageapp.rollout.errors import OverrideNotPermitted
 
 BUCKETS = 100
 _PLACES = [place for place, _ in ConsumerPin.PLACES]
@@ -39,14 +41,19 @@ def bucket(consumer: str) -> int:
 
 
 def effective_mode(state: ModeState, consumer: str) -> str:
-    """Return what this consumer's request gets: outside the enforced share, `enforce` is `warn`. No I/O.
+    """Return what this consumer's request gets: outside the enforced share, `enforce` is `warn`. No
+    I/O.
 
     Before the pins have been read nobody is in the share: it is not known whom to spare.
     """
     if state.mode != "enforce":
         return state.mode
     pins = _Local.pins
-    return "enforce" if pins is not None and is_member(consumer, state.percent, pins.get(consumer)) else "warn"
+    return (
+        "enforce"
+        if pins is not None and is_member(consumer, state.percent, pins.get(consumer))
+        else "warn"
+    )
 
 
 def is_member(consumer: str, percent: int, pin: str | None) -> bool:
@@ -56,7 +63,8 @@ def is_member(consumer: str, percent: int, pin: str | None) -> bool:
 
 @refresher.register_first
 def refresh() -> None:
-    """Read the pins again; before the mode, so that no process enforces without knowing whom it must spare.
+    """Read the pins again; before the mode, so that no process enforces without knowing whom it
+    must spare.
 
     Raises:
         django.db.Error: PostgreSQL does not answer; the pins known so far hold.
@@ -71,14 +79,19 @@ def forget() -> None:
 
 def pins() -> dict[str, str]:
     """Return where each pinned consumer is, `in` or `out`, from PostgreSQL."""
-    newest = ConsumerPin.objects.order_by("consumer", "-id").distinct("consumer").values_list("consumer", "place")
+    newest = (
+        ConsumerPin.objects.order_by("consumer", "-id")
+        .distinct("consumer")
+        .values_list("consumer", "place")
+    )
     return {consumer: place for consumer, place in newest if place != "free"}
 
 
 def pin(consumer: str, place: str, *, person: Person, reason: str) -> ConsumerPin:
     """Put a consumer into the canary (`in`), keep it out (`out`) or let its bucket decide (`free`).
 
-    With the two-person rule nobody enforces alone, consumer by consumer either: `in` takes what a broken glass does.
+    With the two-person rule nobody enforces alone, consumer by consumer either: `in` takes what a
+    broken glass does.
 
     Raises:
         OverrideNotPermitted: the two-person rule is on, and the person may not put consumers in.
@@ -91,7 +104,9 @@ def pin(consumer: str, place: str, *, person: Person, reason: str) -> ConsumerPi
     if place == "in" and not may_pin_in(person):
         raise OverrideNotPermitted
     with transaction.atomic():
-        made = ConsumerPin.objects.create(consumer=consumer, place=place, actor=person.name, reason=reason.strip())
+        made = ConsumerPin.objects.create(
+            consumer=consumer, place=place, actor=person.name, reason=reason.strip()
+        )
         transaction.on_commit(lambda: _announce(made))
     return made
 
@@ -102,14 +117,18 @@ def may_pin_in(person: Person) -> bool:
 
 
 def _announce(made: ConsumerPin) -> None:
-    events.consumer_pinned(consumer=made.consumer, place=made.place, actor=made.actor, reason=made.reason)
+    events.consumer_pinned(
+        consumer=made.consumer, place=made.place, actor=made.actor, reason=made.reason
+    )
     refresh()
     fast_copy.hint()
 
 
 @dataclass(frozen=True)
 class Member:
-    """A consumer, its place, and its traffic of one day: how many values it sent, and the share of all values."""
+    """A consumer, its place, and its traffic of one day: how many values it sent, and the share
+    of all values.
+    """
 
     consumer: str
     bucket: int
@@ -121,28 +140,41 @@ class Member:
 
 
 def members(percent: int, day: datetime.date | None = None) -> list[Member]:
-    """Return every consumer that may call or has called, busiest first, as `percent` would place it.
+    """Return every consumer that may call or has called, busiest first, as `percent` would place
+    it.
 
-    `day` (UTC) is yesterday if left out. Sessions that called stand beside the consumers with a token.
+    `day` (UTC) is yesterday if left out. Sessions that called stand beside the consumers with a
+    token.
     """
     sent = _sent(day or timezone.now().date() - datetime.timedelta(days=1))
-    everybody = set(Consumer.objects.filter(revoked_at=None).values_list("name", flat=True)) | sent.keys()
+    everybody = (
+        set(Consumer.objects.filter(revoked_at=None).values_list("name", flat=True)) | sent.keys()
+    )
     total = sum(values for values, _ in sent.values())
     held = pins()
     found = [
         Member(
-            name, bucket(name), held.get(name, ""), is_member(name, percent, held.get(name)),
-            values := sent.get(name, (0, 0))[0], values / total if total else 0.0, sent.get(name, (0, 0))[1],
+            name,
+            bucket(name),
+            held.get(name, ""),
+            is_member(name, percent, held.get(name)),
+            values := sent.get(name, (0, 0))[0],
+            values / total if total else 0.0,
+            sent.get(name, (0, 0))[1],
         )
         for name in everybody
-    ]  # fmt: skip
+    ]
     return sorted(found, key=lambda member: (-member.values, member.consumer))
 
 
 def _sent(day: datetime.date) -> dict[str, tuple[int, int]]:
     """Return consumer → (values, unknown ones) of one day."""
     found: dict[str, tuple[int, int]] = {}
-    rows = ConsumerSighting.objects.filter(day=day).values_list("consumer", "outcome").annotate(total=Sum("count"))
+    rows = (
+        ConsumerSighting.objects.filter(day=day)
+        .values_list("consumer", "outcome")
+        .annotate(total=Sum("count"))
+    )
     for consumer, outcome, total in rows:
         values, unknown = found.get(consumer, (0, 0))
         found[consumer] = (values + total, unknown + (total if outcome == "unknown" else 0))
@@ -150,7 +182,9 @@ def _sent(day: datetime.date) -> dict[str, tuple[int, int]]:
 
 
 def canary_share(found: list[Member]) -> float | None:
-    """Return the share of the day's values that the enforced consumers sent; None where nobody sent any."""
+    """Return the share of the day's values that the enforced consumers sent; None where nobody
+    sent any.
+    """
     if not any(member.values for member in found):
         return None
     return sum(member.share for member in found if member.enforced)

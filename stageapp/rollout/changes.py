@@ -1,4 +1,6 @@
-"""Change the mode as the rules of the rollout allow it; admin, API, command line and beat all come here."""
+"""Change the mode as the rules of the rollout allow it; admin, API, command line and beat all
+come here.
+"""
 
 import datetime
 from dataclasses import dataclass
@@ -6,14 +8,17 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils import timezone
 
-from stageapp import conf, events, mode_history, modes, traffic
-from stageapp.gates.judging import judge_now
-from stageapp.gates.verdicts import Gate
-from stageapp.models.modes import ModeChange
-from stageapp.modes import ModeError, ModeState, VersionConflict
+from stageapp import conf
+from stageapp.infrastructure import events
+from stageapp.mode import history, store
+from stageapp.mode.store import ModeError, ModeState, VersionConflict
+from stageapp.models.mode import ModeChange
 from stageapp.people import Person
 from stageapp.rollout import moves, steps
-from stageapp.rollout.refusals import GatesHold, Latched, OverrideNotPermitted, SecondPersonNeeded
+from stageapp.rollout.errors import GatesHold, Latched, OverrideNotPermitted, SecondPersonNeeded
+from stageapp.rollout.gates.judging import judge_now
+from stageapp.rollout.gates.verdicts import Gate
+from stageapp.traffic import windows
 
 BREAK_GLASS = "BREAK-GLASS: "
 _ATTEMPTS = 5
@@ -46,7 +51,7 @@ class Wish:
         Raises:
             ModeError: the day cannot be announced or withdrawn.
         """
-        day = modes.next_day(newest, self.enforce_on, withdraw=self.withdraw_enforce_on)
+        day = store.next_day(newest, self.enforce_on, withdraw=self.withdraw_enforce_on)
         began = newest.since or timezone.now()  # leaving `off` begins the warnings
         since = None if self.mode == "off" else began
         return ModeState(self.mode, self.percent, enforce_on=day, since=since)
@@ -61,7 +66,8 @@ def change_mode(
     approved_by: str = "",
     now: datetime.datetime | None = None,
 ) -> ModeChange:
-    """Change the mode if its gates pass or the person may go past them; lowering it is never held back.
+    """Change the mode if its gates pass or the person may go past them; lowering it is never held
+    back.
 
     Raises:
         GatesHold: gates do not pass, and no override reason is given.
@@ -71,17 +77,22 @@ def change_mode(
         VersionConflict: the mode is not at `expected_version`, or changed meanwhile.
         ModeError: the values make no mode, or the reason is empty.
     """
-    newest = modes.latest()
+    newest = store.latest()
     if expected_version is not None and expected_version != newest.version:
         raise VersionConflict(newest.version, expected_version)
-    overridden = _allow(person, wish, newest, approved_by, now or traffic.now())
+    overridden = _allow(person, wish, newest, approved_by, now or windows.now())
     with transaction.atomic():
-        row = modes.change(
-            mode=wish.mode, percent=wish.percent, enforce_on=wish.enforce_on,
-            withdraw_enforce_on=wish.withdraw_enforce_on, actor=person.name,
+        row = store.change(
+            mode=wish.mode,
+            percent=wish.percent,
+            enforce_on=wish.enforce_on,
+            withdraw_enforce_on=wish.withdraw_enforce_on,
+            actor=person.name,
             reason=wish.reason + (f"\nApproved by {approved_by}." if approved_by else ""),
-            expected_version=newest.version, kind=kind, override_reason=_recorded(wish, overridden),
-        )  # fmt: skip
+            expected_version=newest.version,
+            kind=kind,
+            override_reason=_recorded(wish, overridden),
+        )
         if kind != "scheduled":
             steps.cancel(f"{person.name} changed the mode to {row.mode} {row.percent} % ({kind})")
         transaction.on_commit(lambda: _tell(person, wish, overridden))
@@ -91,7 +102,7 @@ def change_mode(
 def refusal(person: Person, wish: Wish, *, approved_by: str = "") -> ModeError | None:
     """Return what would hold the change back now, or None; nothing changes."""
     try:
-        _allow(person, wish, modes.latest(), approved_by, traffic.now())
+        _allow(person, wish, store.latest(), approved_by, windows.now())
     except ModeError as error:
         return error
     return None
@@ -105,7 +116,7 @@ def _allow(
     now: datetime.datetime,
 ) -> list[Gate]:
     """Return the gates that the person goes past; raises what holds the change back."""
-    modes.check(wish.mode, wish.percent, wish.reason)
+    store.check(wish.mode, wish.percent, wish.reason)
     wish.after(newest)
     if wish.state.strictness <= newest.strictness:
         return []
@@ -126,14 +137,16 @@ def _allow_raise(
     alone = not (approved_by or wish.break_glass.strip())
     if wish.mode == "enforce" and conf.two_person_rule() and alone:
         raise SecondPersonNeeded
-    if not moves.may_raise(mode_history.read(), person.may):
+    if not moves.may_raise(history.read(), person.may):
         raise Latched
     if wish.break_glass.strip() and "override_gate" not in person.may:
         raise OverrideNotPermitted
     return _pass_gates(person, wish, newest, now)
 
 
-def _pass_gates(person: Person, wish: Wish, newest: ModeState, now: datetime.datetime) -> list[Gate]:
+def _pass_gates(
+    person: Person, wish: Wish, newest: ModeState, now: datetime.datetime
+) -> list[Gate]:
     names = moves.needed(newest, wish.state)
     if not names:
         return []
@@ -149,7 +162,9 @@ def _pass_gates(person: Person, wish: Wish, newest: ModeState, now: datetime.dat
 
 
 def _recorded(wish: Wish, overridden: list[Gate]) -> str:
-    """Return what the history keeps of rules that were set aside; a reason that was not needed is not kept."""
+    """Return what the history keeps of rules that were set aside; a reason that was not needed
+    is not kept.
+    """
     parts = []
     if conf.two_person_rule() and wish.break_glass.strip():
         parts.append(f"{BREAK_GLASS}{wish.break_glass.strip()}")
@@ -166,23 +181,29 @@ def _tell(person: Person, wish: Wish, overridden: list[Gate]) -> None:
     if overridden:
         names = [gate.name for gate in overridden]
         events.gates_overridden(
-            actor=person.name, mode=wish.mode, percent=wish.percent, gates=names, reason=wish.override.strip()
+            actor=person.name,
+            mode=wish.mode,
+            percent=wish.percent,
+            gates=names,
+            reason=wish.override.strip(),
         )
 
 
 def downgrade(*, actor: str, reason: str) -> ModeChange | None:
     """Take `enforce` back to `warn` without a person, and latch it; None where nothing is enforced.
 
-    Never makes the mode stricter. Somebody who changes the mode at the same time is not undone: it is looked at
-    again what holds then.
+    Never makes the mode stricter. Somebody who changes the mode at the same time is not undone: it
+    is looked at again what holds then.
     """
     for _ in range(_ATTEMPTS):
-        newest = modes.latest()
+        newest = store.latest()
         if newest.mode != "enforce":
             return None
         wish = Wish("warn", reason)
         try:
-            row = change_mode(Person(actor), wish, expected_version=newest.version, kind="downgrade")
+            row = change_mode(
+                Person(actor), wish, expected_version=newest.version, kind="downgrade"
+            )
         except VersionConflict:
             continue
         events.mode_downgraded(actor=actor, reason=reason)

@@ -1,13 +1,15 @@
-"""The moves between modes: one table, with what each move needs. Moving back is always allowed at once."""
+"""The moves between modes: one table, with what each move needs. Moving back is always allowed
+at once.
+"""
 
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stageapp.gates.canary import CANARY_PERCENT, HALF_PERCENT
-from stageapp.gates.verdicts import Gate
-from stageapp.mode_history import ModeHistory
-from stageapp.modes import ModeState
+from stageapp.mode.history import ModeHistory
+from stageapp.mode.store import ModeState
+from stageapp.rollout.gates.canary import CANARY_PERCENT, HALF_PERCENT
+from stageapp.rollout.gates.verdicts import Gate
 
 
 class Phase(enum.IntEnum):
@@ -36,7 +38,9 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class Arrow:
-    """How a phase is entered: why from below, past which gates, and why one may come back to it from above."""
+    """How a phase is entered: why from below, past which gates, and why one may come back to it
+    from above.
+    """
 
     mode: str
     percent: int
@@ -47,29 +51,45 @@ class Arrow:
 
 ARROWS: dict[Phase, Arrow] = {
     Phase.OFF: Arrow(
-        "off", 100, "", (), "stop telling callers anything: the answers themselves are in doubt",
+        "off",
+        100,
+        "",
+        (),
+        "stop telling callers anything: the answers themselves are in doubt",
     ),
     Phase.WARN: Arrow(
-        "warn", 100, "callers are told what enforcement would refuse; nothing is refused, so nothing is asked", (),
+        "warn",
+        100,
+        "callers are told what enforcement would refuse; nothing is refused, so nothing is asked",
+        (),
         "stop refusing: too much is refused, or something failed",
     ),
     Phase.CANARY: Arrow(
-        "enforce", CANARY_PERCENT,
-        "callers had their days to change, the stored rows are normalized, and a person knows who still calls how",
+        "enforce",
+        CANARY_PERCENT,
+        "callers had their days to change, the stored rows are normalized, and a person knows "
+        "who still calls how",
         ("run_complete", "consumers_audited", "warn_exit"),
         "refuse to fewer callers while something is looked at",
     ),
     Phase.HALF: Arrow(
-        "enforce", HALF_PERCENT, "the canary was long enough, and lately nothing but green", ("canary_10",),
+        "enforce",
+        HALF_PERCENT,
+        "the canary was long enough, and lately nothing but green",
+        ("canary_10",),
         "refuse to fewer callers while something is looked at",
     ),
     Phase.FULL: Arrow(
-        "enforce", 100, "half of the callers were enough for long enough, and lately nothing but green",
-        ("canary_50",), "",
+        "enforce",
+        100,
+        "half of the callers were enough for long enough, and lately nothing but green",
+        ("canary_50",),
+        "",
     ),
-}  # fmt: skip
+}
 
-# These hold back no change of mode: the first two are for a run, the last says that the rollout has ended.
+# These hold back no change of mode: the first two are for a run, the last says that the rollout has
+# ended.
 FOR_A_RUN = ("verified_backup", "rehearsal")
 FOR_THE_END = ("done",)
 
@@ -84,7 +104,8 @@ def phase_of(mode: str, percent: int) -> Phase:
 
 
 def needed(now: ModeState, then: ModeState) -> tuple[str, ...]:
-    """Return the gates that a change has to pass: none to move back, else those of every phase that it enters.
+    """Return the gates that a change has to pass: none to move back, else those of every phase that
+    it enters.
 
     A larger share within one phase asks for the gates of that phase again.
     """
@@ -114,14 +135,24 @@ def next_step(now: ModeState, gates: Mapping[str, Gate]) -> NextStep | None:
     """Return what comes next, or None when the rollout is done."""
     phase = phase_of(now.mode, now.percent)
     if phase == Phase.FULL and now.percent == 100:
-        end = NextStep("leave it enforced until the rollout is done", tuple(gates[name] for name in FOR_THE_END))
+        end = NextStep(
+            "leave it enforced until the rollout is done",
+            tuple(gates[name] for name in FOR_THE_END),
+        )
         return end if end.holding else None
     target = phase if phase == Phase.FULL else Phase(phase + 1)
     arrow = ARROWS[target]
     share = f" at {arrow.percent} %" if arrow.mode == "enforce" else ""
-    return NextStep(f"{arrow.mode}{share}", tuple(gates[name] for name in arrow.gates), arrow.mode, arrow.percent)
+    return NextStep(
+        f"{arrow.mode}{share}",
+        tuple(gates[name] for name in arrow.gates),
+        arrow.mode,
+        arrow.percent,
+    )
 
 
 def may_raise(history: ModeHistory, may: frozenset[str]) -> bool:
-    """Tell whether somebody with these permissions may raise the mode: after a downgrade it takes `rearm`."""
+    """Tell whether somebody with these permissions may raise the mode: after a downgrade it
+    takes `rearm`.
+    """
     return not history.latched or "rearm" in may

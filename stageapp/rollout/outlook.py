@@ -1,15 +1,19 @@
-"""Where the rollout stands: the phase, every gate, and what comes next; for command and admin alike."""
+"""Where the rollout stands: the phase, every gate, and what comes next; for command and admin
+alike.
+"""
 
 import datetime
 from dataclasses import dataclass
 
-from stageapp import modes, thresholds, traffic
-from stageapp.gates import reading
-from stageapp.gates.judging import judge
-from stageapp.gates.measurements import Measurements
-from stageapp.gates.verdicts import Gate
-from stageapp.modes import ModeState
+from stageapp import conf
+from stageapp.mode import store
+from stageapp.mode.store import ModeState
+from stageapp.rollout.gates import reading
+from stageapp.rollout.gates.judging import judge
+from stageapp.rollout.gates.measures import Measurements
+from stageapp.rollout.gates.verdicts import Gate
 from stageapp.rollout.moves import NextStep, Phase, next_step, phase_of
+from stageapp.traffic import windows
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ def outlook(now: datetime.datetime | None = None) -> Outlook:
     Raises:
         django.db.DatabaseError: PostgreSQL does not answer.
     """
-    measured = reading.read(now or traffic.now())
-    gates = judge(measured, thresholds.gates())
-    state = modes.latest()
+    measured = reading.read(now or windows.now())
+    gates = judge(measured, conf.gates())
+    state = store.latest()
     return Outlook(state, measured, gates, next_step(state, gates))

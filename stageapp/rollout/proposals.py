@@ -3,14 +3,14 @@
 from django.db import transaction
 from django.utils import timezone
 
-from stageapp import modes
-from stageapp.models.modes import ModeChange
+from stageapp.mode import store
+from stageapp.mode.store import ModeError, ModeState
+from stageapp.models.mode import ModeChange
 from stageapp.models.rollout import ModeProposal
-from stageapp.modes import ModeError, ModeState
 from stageapp.people import Person, same_person
 from stageapp.rollout.changes import Wish, change_mode, refusal
-from stageapp.rollout.preview import told
-from stageapp.rollout.refusals import SecondPersonNeeded
+from stageapp.rollout.errors import SecondPersonNeeded
+from stageapp.rollout.judgement import told
 
 
 class ProposalError(ModeError):
@@ -24,16 +24,24 @@ def propose(person: Person, wish: Wish) -> ModeProposal:
         ModeError: the values make no mode, the day cannot be announced or withdrawn, the reason is
             empty, or it is not stricter than the mode in force.
     """
-    modes.check(wish.mode, wish.percent, wish.reason)
-    newest = modes.latest()
+    store.check(wish.mode, wish.percent, wish.reason)
+    newest = store.latest()
     wish.after(newest)
     if wish.mode != "enforce" or wish.state.strictness <= newest.strictness:
-        raise ProposalError("Only enforcing, or a larger share of it, takes a second person. Change the mode itself.")
+        raise ProposalError(
+            "Only enforcing, or a larger share of it, takes a second person. Change the mode "
+            "itself."
+        )
     return ModeProposal.objects.create(
-        actor=person.name, reason=wish.reason.strip(), percent=wish.percent, enforce_on=wish.enforce_on,
-        withdraw_enforce_on=wish.withdraw_enforce_on, override_reason=wish.override.strip(),
-        epoch=newest.epoch, version=newest.version,
-    )  # fmt: skip
+        actor=person.name,
+        reason=wish.reason.strip(),
+        percent=wish.percent,
+        enforce_on=wish.enforce_on,
+        withdraw_enforce_on=wish.withdraw_enforce_on,
+        override_reason=wish.override.strip(),
+        epoch=newest.epoch,
+        version=newest.version,
+    )
 
 
 def approve(proposal: ModeProposal, person: Person, reason: str = "") -> ModeChange:
@@ -48,13 +56,20 @@ def approve(proposal: ModeProposal, person: Person, reason: str = "") -> ModeCha
     """
     if same_person(proposal.actor, person.name):
         raise SecondPersonNeeded("Whoever proposed it cannot approve it")
-    if proposal.status == "open" and (why := _outdated(proposal, modes.latest())):
+    if proposal.status == "open" and (why := _outdated(proposal, store.latest())):
         _end(proposal, "outdated", why)
     if proposal.status != "open":
-        raise ProposalError(f"The proposal is {proposal.status} ({proposal.ended_why}). Propose it again.")
+        raise ProposalError(
+            f"The proposal is {proposal.status} ({proposal.ended_why}). Propose it again."
+        )
     proposer = Person(proposal.actor, person.may)
     with transaction.atomic():
-        _end(proposal, "approved", f"approved by {person.name}: {reason}".rstrip(": "), approved_by=person.name)
+        _end(
+            proposal,
+            "approved",
+            f"approved by {person.name}: {reason}".rstrip(": "),
+            approved_by=person.name,
+        )
         return change_mode(
             proposer,
             wish_of(proposal),
@@ -67,7 +82,7 @@ def hindrance(proposal: ModeProposal, person: Person) -> str:
     """Return why this person cannot approve it now, empty where they can; nothing changes."""
     if same_person(proposal.actor, person.name):
         return "Somebody else has to approve it."
-    if why := _outdated(proposal, modes.latest()):
+    if why := _outdated(proposal, store.latest()):
         return f"It is outdated: {why}. Propose it again."
     held = refusal(Person(proposal.actor, person.may), wish_of(proposal), approved_by=person.name)
     return str(held) if held else ""
@@ -75,7 +90,7 @@ def hindrance(proposal: ModeProposal, person: Person) -> str:
 
 def would_tell(proposal: ModeProposal) -> tuple[str, ...]:
     """Return what callers would be told once it is approved; nothing where it is outdated."""
-    newest = modes.latest()
+    newest = store.latest()
     return () if _outdated(proposal, newest) else told(newest, wish_of(proposal).after(newest))
 
 
@@ -83,7 +98,7 @@ def _outdated(proposal: ModeProposal, newest: ModeState) -> str:
     """Return why a proposal does not fit what holds now; empty where it does."""
     if newest.order != (proposal.epoch, proposal.version):
         return f"the mode is at version {newest.version} by now"
-    if proposal.enforce_on and modes.is_past(proposal.enforce_on):
+    if proposal.enforce_on and store.is_past(proposal.enforce_on):
         return f"the day that it announces, {proposal.enforce_on}, is in the past"
     return ""
 
@@ -99,7 +114,7 @@ def withdraw(proposal: ModeProposal, person: Person, reason: str = "") -> None:
 
 def waiting() -> list[ModeProposal]:
     """Return the open proposals that still fit the mode in force, newest first."""
-    newest = modes.latest()
+    newest = store.latest()
     return [it for it in ModeProposal.objects.filter(status="open") if not _outdated(it, newest)]
 
 
@@ -117,7 +132,7 @@ def wish_of(proposal: ModeProposal) -> Wish:
 
 def status_in_words(proposal: ModeProposal) -> str:
     """Return where a proposal stands; one that cannot take effect any more waits for nobody."""
-    why = _outdated(proposal, modes.latest()) if proposal.status == "open" else ""
+    why = _outdated(proposal, store.latest()) if proposal.status == "open" else ""
     return f"outdated: {why}" if why else str(proposal.get_status_display())
 
 
@@ -127,4 +142,6 @@ def _end(proposal: ModeProposal, status: str, why: str, approved_by: str = "") -
     )
     proposal.refresh_from_db()
     if not ended:
-        raise ProposalError(f"The proposal is {proposal.status} ({proposal.ended_why}). Propose it again.")
+        raise ProposalError(
+            f"The proposal is {proposal.status} ({proposal.ended_why}). Propose it again."
+        )

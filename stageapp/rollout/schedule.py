@@ -1,6 +1,7 @@
 """Planned steps: beat enlarges the share by itself, after the dwell and only while the gates pass.
 
-Any change of mode that is not a planned step (by a person, by the guard) cancels what is still planned.
+Any change of mode that is not a planned step (by a person, by the guard) cancels what is still
+planned.
 """
 
 import datetime
@@ -8,14 +9,15 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
-from stageapp import conf, modes
-from stageapp.models.modes import ModeChange
+from stageapp import conf
+from stageapp.mode import store
+from stageapp.mode.store import ModeError, ModeState, VersionConflict
+from stageapp.models.mode import ModeChange
 from stageapp.models.rollout import PlannedStep
-from stageapp.modes import ModeError, ModeState, VersionConflict
 from stageapp.people import Person, same_person
 from stageapp.rollout import steps
 from stageapp.rollout.changes import Wish, change_mode
-from stageapp.rollout.refusals import GatesHold, Latched, SecondPersonNeeded
+from stageapp.rollout.errors import GatesHold, Latched, SecondPersonNeeded
 
 STEPS = (50, 100)
 
@@ -33,26 +35,33 @@ def plan_steps(person: Person, reason: str, percents: Sequence[int] = STEPS) -> 
         ScheduleError: nothing is enforced yet, or the percentages do not rise.
         ModeError: the reason is empty.
     """
-    newest = modes.latest()
+    newest = store.latest()
     rising = [newest.percent, *percents]
     if newest.mode != "enforce" or newest.percent == 100:
-        raise ScheduleError("Steps enlarge the share of enforce. The first share is set by a person: `mode set`.")
+        raise ScheduleError(
+            "Steps enlarge the share of enforce. The first share is set by a person: `mode set`."
+        )
     if not percents or rising != sorted(set(rising)) or rising[-1] > 100:
         raise ScheduleError(f"Give percentages that rise, above {newest.percent} and at most 100.")
-    modes.check("enforce", rising[-1], reason)
+    store.check("enforce", rising[-1], reason)
     with transaction.atomic():
         steps.cancel(f"{person.name} planned other steps")
         return [
             PlannedStep.objects.create(
-                actor=person.name, reason=reason.strip(), percent=percent, epoch=newest.epoch, version=newest.version,
+                actor=person.name,
+                reason=reason.strip(),
+                percent=percent,
+                epoch=newest.epoch,
+                version=newest.version,
                 status="proposed" if conf.two_person_rule() else "waiting",
             )
             for percent in percents
-        ]  # fmt: skip
+        ]
 
 
 def approve_steps(person: Person, reason: str = "") -> int:
-    """Approve the steps that another person proposed; return how many. `reason` is kept with theirs.
+    """Approve the steps that another person proposed; return how many. `reason` is kept with
+    theirs.
 
     Raises:
         SecondPersonNeeded: the approver is the one who planned them.
@@ -70,14 +79,17 @@ def approve_steps(person: Person, reason: str = "") -> int:
 def take_next(now: datetime.datetime | None = None) -> ModeChange | None:
     """Take the next planned step if its gates pass; return the change that was made.
 
-    Gates that do not pass keep it waiting. A change of mode that was no step of this plan cancels the plan.
+    Gates that do not pass keep it waiting. A change of mode that was no step of this plan cancels
+    the plan.
     """
     step = steps.next_waiting()
     if step is None:
         return None
-    newest = modes.latest()
+    newest = store.latest()
     if not _still_fits(step, newest):
-        steps.cancel(f"the mode is {newest.mode} {newest.percent} % by a change that was not planned")
+        steps.cancel(
+            f"the mode is {newest.mode} {newest.percent} % by a change that was not planned"
+        )
         return None
     try:
         with transaction.atomic():
@@ -99,4 +111,8 @@ def take_next(now: datetime.datetime | None = None) -> ModeChange | None:
 
 
 def _still_fits(step: PlannedStep, newest: ModeState) -> bool:
-    return newest.mode == "enforce" and newest.order == (step.epoch, step.version) and newest.percent < step.percent
+    return (
+        newest.mode == "enforce"
+        and newest.order == (step.epoch, step.version)
+        and newest.percent < step.percent
+    )

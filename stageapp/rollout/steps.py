@@ -4,8 +4,8 @@ from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat
 from django.utils import timezone
 
-from stageapp import events
-from stageapp.models.modes import ModeChange
+from stageapp.infrastructure import events
+from stageapp.models.mode import ModeChange
 from stageapp.models.rollout import PlannedStep
 
 _OPEN = ("proposed", "waiting")
@@ -30,7 +30,9 @@ def next_waiting() -> PlannedStep | None:
 def cancel(why: str) -> int:
     """Cancel every step that is still to come; return how many."""
     percents = [step.percent for step in to_come()]
-    cancelled = _move(PlannedStep.objects.all(), "cancelled", ended_at=timezone.now(), ended_why=why)
+    cancelled = _move(
+        PlannedStep.objects.all(), "cancelled", ended_at=timezone.now(), ended_why=why
+    )
     for percent in percents:
         events.step_cancelled(percent=percent, why=why)
     return cancelled
@@ -39,7 +41,9 @@ def cancel(why: str) -> int:
 def approve(by: str, why: str = "") -> int:
     """Let the proposed steps wait for their gates; return how many."""
     added = f"\n{by}: {why.strip()}" if why.strip() else ""
-    return _move(PlannedStep.objects.all(), "waiting", approved_by=by, reason=Concat("reason", Value(added)))
+    return _move(
+        PlannedStep.objects.all(), "waiting", approved_by=by, reason=Concat("reason", Value(added))
+    )
 
 
 def finish(step: PlannedStep, row: ModeChange) -> None:

@@ -1,4 +1,6 @@
-"""What people and machines have decided about the rollout, in one line of time: who, when, what, why."""
+"""What people and machines have decided about the rollout, in one line of time: who, when, what,
+why.
+"""
 
 import datetime
 from collections.abc import Callable, Collection
@@ -7,14 +9,25 @@ from typing import Any
 
 from django.db.models import Model
 
-from stageapp.models.modes import ModeChange
-from stageapp.models.rollout import ConsumerAudit, ConsumerPin, ModeProposal, PlannedStep, WarnPeriod
+from stageapp.mode import store
+from stageapp.mode.store import ModeError
+from stageapp.models.mode import ModeChange
+from stageapp.models.rollout import (
+    ConsumerAudit,
+    ConsumerPin,
+    ModeProposal,
+    PlannedStep,
+    WarnPeriod,
+)
+from stageapp.people import Person
 from stageapp.rollout import proposals
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One decision. `past` holds the reason for going past rules, empty where none was set aside."""
+    """One decision. `past` holds the reason for going past rules, empty where none was set
+    aside.
+    """
 
     at: datetime.datetime
     what: str
@@ -25,9 +38,15 @@ class Entry:
 
 
 def entries(limit: int, models: Collection[str] | None = None) -> list[Entry]:
-    """Return the newest decisions, newest first; only those kept in these models (lower case) if they are given."""
+    """Return the newest decisions, newest first; only those kept in these models (lower case) if
+    they are given.
+    """
     chosen = [model for model in _WHAT if models is None or model._meta.model_name in models]
-    found = [_entry(model, row) for model in chosen for row in model._default_manager.order_by("-pk")[:limit]]
+    found = [
+        _entry(model, row)
+        for model in chosen
+        for row in model._default_manager.order_by("-pk")[:limit]
+    ]
     return sorted(found, key=lambda entry: entry.at, reverse=True)[:limit]
 
 
@@ -43,7 +62,9 @@ def _mode(row: ModeChange) -> str:
 
 def _ending(row: PlannedStep | ModeProposal) -> str:
     ended = f": {row.ended_why}" if row.ended_why else ""
-    status = row.get_status_display() if isinstance(row, PlannedStep) else proposals.status_in_words(row)
+    status = (
+        row.get_status_display() if isinstance(row, PlannedStep) else proposals.status_in_words(row)
+    )
     return f"enforce {row.percent} % ({status}{ended})"
 
 
@@ -55,3 +76,35 @@ _WHAT: dict[type[Model], Callable[[Any], str]] = {
     PlannedStep: lambda row: f"Planned step: {_ending(row)}",
     ModeProposal: lambda row: f"Proposal: {_ending(row)}",
 }
+
+
+# What a person states for the gates: a new warn period, and an audit of the consumers.
+
+
+def begin_warn_period(person: Person, reason: str) -> WarnPeriod:
+    """Begin a new warn period: its days, and the evidence for leaving it, count from now.
+
+    Raises:
+        ModeError: the mode is not `warn`, or the reason is empty.
+    """
+    newest = store.latest()
+    if newest.mode != "warn" or newest.version == 0:
+        raise ModeError(
+            "A warn period begins in warn. Set warn first, with a reason: that begins one."
+        )
+    return WarnPeriod.objects.create(actor=person.name, reason=_stated(reason))
+
+
+def record_audit(person: Person, reason: str) -> ConsumerAudit:
+    """Record that a person has looked at who still sends what; `reason` says what they found.
+
+    Raises:
+        ModeError: the reason is empty.
+    """
+    return ConsumerAudit.objects.create(actor=person.name, reason=_stated(reason))
+
+
+def _stated(reason: str) -> str:
+    if not reason.strip():
+        raise ModeError("A reason is needed: say what you found, for whoever reads the history.")
+    return reason.strip()

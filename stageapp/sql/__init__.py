@@ -9,7 +9,9 @@ FOLDER = Path(__file__).parent
 
 
 class RunSQLFile(RunSQL):
-    """Run one file of this folder; `reverse` names the file that undoes it. Either may be a statement, or empty."""
+    """Run one file of this folder; `reverse` names the file that undoes it. Either may be a
+    statement, or empty.
+    """
 
     def __init__(self, name: str, *, reverse: str, **kwargs: Any) -> None:
         super().__init__(_read(name), _read(reverse), **kwargs)

@@ -1,4 +1,4 @@
--- What a raw stage text means, by the tables of the current vocabulary: the same answer as stageapp/text/reduction.py.
+-- What a raw stage text means, by the tables of the current vocabulary: the same answer as stageapp/vocabulary/text.py.
 -- PostgreSQL 16 and later, any locale, no extension. STABLE: it reads tables, so never put it in an index or a CHECK.
 
 CREATE FUNCTION stage_squeeze_v1(text text) RETURNS text

@@ -2,7 +2,7 @@
 
 from django import template
 
-from stageapp import words
+from stageapp.infrastructure import words
 
 register = template.Library()
 register.filter("duration", words.duration)

@@ -1,1 +1,3 @@
-"""The unknown queue: what nothing maps yet is kept byte for byte, counted, and decided by a person."""
+"""The unknown queue: what nothing maps yet is kept byte for byte, counted, and decided by a
+person.
+"""

@@ -1,7 +1,8 @@
-"""Decide what unknown values mean. Every decision is a person's; a map or a declaration makes a vocabulary version.
+"""Decide what unknown values mean. Every decision is a person's; a map or a declaration makes a
+vocabulary version.
 
-A decision holds for every later value with the same key, since it is an alias. An ignored value stays unknown
-and is counted on, out of the open queue.
+A decision holds for every later value with the same key, since it is an alias. An ignored value
+stays unknown and is counted on, out of the open queue.
 """
 
 from collections.abc import Collection
@@ -10,12 +11,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from stageapp import vocabulary
-from stageapp.alias_rules import refusal
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import REASONS, Stage, StageAlias, VocabularyVersion
-from stageapp.text import reduction
 from stageapp.unknowns.examples import readable
+from stageapp.vocabulary import snapshot, text
+from stageapp.vocabulary.alias_rules import refusal
 
 
 class DecisionRefused(Exception):
@@ -30,11 +30,14 @@ def map_to(
     Returns None where every one of them meant it already.
 
     Raises:
-        DecisionRefused: there is no such active stage, one of the values can never mean a stage, or no reason.
+        DecisionRefused: there is no such active stage, one of the values can never mean a stage, or
+            no reason.
     """
     found = Stage.objects.filter(slug=stage, active=True).first()
     if found is None:
-        raise DecisionRefused(f"{stage!r} is no active stage. Choose one of: {', '.join(_active())}.")
+        raise DecisionRefused(
+            f"{stage!r} is no active stage. Choose one of: {', '.join(_active())}."
+        )
     return _claim(entries, {"stage": found, "reason": ""}, source, actor, reason)
 
 
@@ -62,24 +65,31 @@ def ignore(entries: Collection[UnknownEntry], *, actor: str, reason: str) -> int
 
 
 def credit(keys: Collection[str], version: VocabularyVersion) -> None:
-    """Record that a version decided the entries of these keys, so that the queue tells by whom and can undo it."""
+    """Record that a version decided the entries of these keys, so that the queue tells by whom
+    and can undo it.
+    """
     UnknownEntry.stored.filter(key__in=keys).update(
-        decided_by=version.actor, decided_at=version.created_at, decided_why=version.reason,
-        ignored=False, version=version,
-    )  # fmt: skip
+        decided_by=version.actor,
+        decided_at=version.created_at,
+        decided_why=version.reason,
+        ignored=False,
+        version=version,
+    )
 
 
 def why_not(entry: UnknownEntry, *, names_stage: bool) -> str:
     """Return why an alias cannot decide this entry, empty if it can."""
     if not entry.takes_alias:
-        return f"nothing is left of it that an alias could claim ({entry.reason}); ignore it instead"
+        return (
+            f"nothing is left of it that an alias could claim ({entry.reason}); ignore it instead"
+        )
     return refusal(spelling_of(entry), names_stage=names_stage)
 
 
 def spelling_of(entry: UnknownEntry) -> str:
     """Return how the value was written, where that still leads to its key; else the key."""
     for shown in entry.examples:
-        if reduction.reduce(spelling := readable(shown)).key == entry.key:
+        if text.reduce(spelling := readable(shown)).key == entry.key:
             return spelling
     return entry.key
 
@@ -88,14 +98,21 @@ def _claim(
     entries: Collection[UnknownEntry], meaning: dict[str, Any], source: str, actor: str, reason: str
 ) -> VocabularyVersion | None:
     check(entries, reason)
-    refused = [f"{e}: {why}" for e in entries if (why := why_not(e, names_stage=meaning["stage"] is not None))]
+    refused = [
+        f"{e}: {why}"
+        for e in entries
+        if (why := why_not(e, names_stage=meaning["stage"] is not None))
+    ]
     if refused:
         raise DecisionRefused("; ".join(refused))
     with transaction.atomic():
-        with vocabulary.change(actor=actor, reason=reason) as made:
+        with snapshot.change(actor=actor, reason=reason) as made:
             for entry in entries:
                 StageAlias.objects.update_or_create(
-                    source=source, key=entry.key, defaults=meaning, create_defaults={**meaning, **_texts(entry, reason)}
+                    source=source,
+                    key=entry.key,
+                    defaults=meaning,
+                    create_defaults={**meaning, **_texts(entry, reason)},
                 )
         version = made()
         note(entries, actor, reason, ignored=False, version=version)
@@ -123,3 +140,62 @@ def check(entries: Collection[UnknownEntry], reason: str) -> None:
 
 def _active() -> list[str]:
     return list(Stage.objects.filter(active=True).values_list("slug", flat=True))
+
+
+# Take decisions about unknown values back. The vocabulary version of a decision tells what was
+# there before.
+
+
+def undo(entries: Collection[UnknownEntry], *, actor: str, reason: str) -> VocabularyVersion | None:
+    """Take the newest decision about each entry back: its value means again what it meant before.
+
+    Returns the new vocabulary version; None for values that were ignored.
+
+    Raises:
+        DecisionRefused: nothing was decided about one of them here, or its alias was changed since.
+    """
+    check(entries, reason)
+    with transaction.atomic():
+        chosen = list(
+            UnknownEntry.stored.select_for_update().filter(pk__in=[entry.pk for entry in entries])
+        )
+        with snapshot.change(actor=actor, reason=reason) as made:
+            for entry in chosen:
+                if entry.version is not None:
+                    _take_back(entry, entry.version)
+                elif not entry.ignored:
+                    raise DecisionRefused(
+                        f"Nothing was decided in the queue about {entry}. Look at its aliases."
+                    )
+        note(chosen, actor, reason, ignored=False, version=None)
+    return made()
+
+
+def _take_back(entry: UnknownEntry, version: VocabularyVersion) -> None:
+    """Bring the aliases of this entry back to what they were before a version."""
+    diff = version.diff["aliases"]
+    mine = [{"old": None, "new": row} for row in diff["added"] if row["key"] == entry.key]
+    mine += [change for change in diff["changed"] if change["new"]["key"] == entry.key]
+    for change in mine:
+        new, old = change["new"], change["old"]
+        alias = (
+            StageAlias.objects.select_related("stage")
+            .filter(source=new["source"], key=new["key"])
+            .first()
+        )
+        if alias is None or (alias.stage.slug if alias.stage else None, alias.reason) != _meaning(
+            new
+        ):
+            raise DecisionRefused(
+                f"The alias of {entry} was changed since. Look at it in the vocabulary."
+            )
+        if old is None:
+            alias.delete()
+        else:
+            slug, alias.reason = _meaning(old)
+            alias.stage = Stage.objects.get(slug=slug) if slug else None
+            alias.save(update_fields=["stage", "reason"])
+
+
+def _meaning(row: dict[str, Any]) -> tuple[str | None, str]:
+    return row["stage__slug"], row["reason"]

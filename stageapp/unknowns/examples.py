@@ -4,7 +4,7 @@ import hashlib
 import json
 
 from stageapp.models.unknowns import JUNK_PREFIX, UnknownEntry
-from stageapp.vocabulary import Meaning
+from stageapp.vocabulary.snapshot import Meaning
 
 _CUT = "…"
 
@@ -17,7 +17,9 @@ def identity(raw: str, meaning: Meaning) -> str:
 
 
 def example(raw: str) -> str:
-    """Return `raw` as an ASCII JSON string; one that is too long is cut and ends in "…" after the quotation mark."""
+    """Return `raw` as an ASCII JSON string; one that is too long is cut and ends in "…" after
+    the quotation mark.
+    """
     longest = UnknownEntry.LONGEST_EXAMPLE
     begin = raw[:longest]
     if len(begin) == len(raw) and len(whole := json.dumps(raw)) <= longest:

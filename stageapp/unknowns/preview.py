@@ -11,12 +11,12 @@ from django.utils import timezone
 from stageapp import conf
 from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.unknowns import UnknownEntry
-from stageapp.normalization import targets
-from stageapp.normalization.errors import NormalizationError
-from stageapp.normalization.values import distinct_values
+from stageapp.targets import targets
+from stageapp.targets.errors import NormalizationError
+from stageapp.targets.values import distinct_values
 from stageapp.unknowns.decisions import why_not
 from stageapp.unknowns.examples import identity
-from stageapp.vocabulary import Snapshot, load
+from stageapp.vocabulary.snapshot import Snapshot, load
 
 SHOWN_VALUES = 20
 
@@ -27,7 +27,9 @@ class Preview:
 
     changes_rows: bool
     rows: dict[str, int] = field(default_factory=dict)  # target → rows that hold one of the values
-    values: list[tuple[str, int]] = field(default_factory=list)  # the most frequent raw values and their rows
+    values: list[tuple[str, int]] = field(
+        default_factory=list
+    )  # the most frequent raw values and their rows
     requests: dict[str, int] = field(default_factory=dict)  # consumer → requests of yesterday
     refused: list[tuple[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # what could not be read
@@ -43,11 +45,15 @@ class Preview:
         return sum(self.requests.values())
 
 
-def preview(entries: Collection[UnknownEntry], *, stage: str = "", code: str = "", source: str = "") -> Preview:
-    """Return what mapping to `stage`, declaring with `code`, or ignoring (neither given) would touch now.
+def preview(
+    entries: Collection[UnknownEntry], *, stage: str = "", code: str = "", source: str = ""
+) -> Preview:
+    """Return what mapping to `stage`, declaring with `code`, or ignoring (neither given) would
+    touch now.
 
-    Rows change only by a later run, and only where the values come to mean a stage. A decision for one source
-    touches that consumer's requests, and of a target only the rows that it says are from there.
+    Rows change only by a later run, and only where the values come to mean a stage. A decision for
+    one source touches that consumer's requests, and of a target only the rows that it says are from
+    there.
     """
     found = Preview(changes_rows=bool(stage))
     keys = {entry.key for entry in entries}
@@ -73,7 +79,9 @@ def _count_rows(found: Preview, keys: set[str], source: str, meaning_of: Snapsho
         try:
             target = targets.resolve(label)
             held = distinct_values(
-                target, besides=target.canonical(meaning_of.labels), seconds=conf.drift_timeout_seconds()
+                target,
+                besides=target.canonical(meaning_of.labels),
+                seconds=conf.drift_timeout_seconds(),
             )
         except NormalizationError as problem:
             found.problems.append(str(problem))

@@ -1,5 +1,6 @@
 """Record unknown values where they were seen. Recording decides nothing."""
 
+import datetime
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,16 +9,20 @@ from dataclasses import dataclass, field
 from django.db import connection, transaction
 from django.utils import timezone
 
-from stageapp import vocabulary
+from stageapp import conf
+from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.normalization import Plan
 from stageapp.models.unknowns import OVERFLOW, UnknownCount, UnknownEntry
 from stageapp.unknowns.examples import example, identity
-from stageapp.vocabulary import Meaning, Snapshot
+from stageapp.vocabulary import snapshot
+from stageapp.vocabulary.snapshot import Meaning, Snapshot
 
 MOST_ENTRIES = 10_000  # of one recording; what comes on top is counted together
-MOST_READ = 50_000  # distinct values of one recording that are read at all; rarer ones are counted together too
+# distinct values of one recording that are read at all; rarer ones are counted together too
+MOST_READ = 50_000
 
-# Sorted by key, so that two processes that record the same keys never wait for each other in a circle.
+# Sorted by key, so that two processes that record the same keys never wait for each other in a
+# circle.
 _KEEP_SQL = """
 INSERT INTO stageapp_unknownentry AS entry
        (key, reason, examples, first_seen, last_seen, ignored, decided_by, decided_why)
@@ -68,33 +73,44 @@ def keep(seen: Mapping[str, Seen]) -> dict[str, int]:
     if not seen:
         return {}
     now, keys = timezone.now(), list(seen)
-    columns = [keys, [seen[k].reason for k in keys], [json.dumps([example(raw) for raw in seen[k].raws]) for k in keys]]
+    columns = [
+        keys,
+        [seen[k].reason for k in keys],
+        [json.dumps([example(raw) for raw in seen[k].raws]) for k in keys],
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(_KEEP_SQL, [now, now, *columns, UnknownEntry.MOST_EXAMPLES, UnknownEntry.MOST_EXAMPLES])
+        cursor.execute(
+            _KEEP_SQL, [now, now, *columns, UnknownEntry.MOST_EXAMPLES, UnknownEntry.MOST_EXAMPLES]
+        )
         return dict(cursor.fetchall())
 
 
 def record_import(place: str, counts: Mapping[str, int], *, source: str = "") -> int:
-    """Record the unknown ones of an import's raw values and their rows; return the rows that are unknown.
+    """Record the unknown ones of an import's raw values and their rows; return the rows that are
+    unknown.
 
     `place` names the import (the fund); a second import on the same day adds to the first.
     """
-    unknown = _unknown(((source, raw, rows) for raw, rows in counts.items()), vocabulary.load())
+    unknown = _unknown(((source, raw, rows) for raw, rows in counts.items()), snapshot.load())
     _record("import", place, unknown, adds=True)
     return sum(unknown.counts.values())
 
 
 def record_table(plan: Plan) -> int:
-    """Record a plan's unknown values as what its target holds now, in the place of an earlier plan's."""
+    """Record a plan's unknown values as what its target holds now, in the place of an earlier
+    plan's.
+    """
     entries = plan.entries.filter(stage="").values_list("source", "raw", "rows")
-    unknown = _unknown(entries, vocabulary.load())
+    unknown = _unknown(entries, snapshot.load())
     _record("table", plan.target, unknown)
     return sum(unknown.counts.values())
 
 
 def record_bypass(target: str, values: Iterable[tuple[str, str, int]]) -> int:
-    """Record (source, raw value, rows) that came back into a normalized column, in the place of an earlier look's."""
-    unknown = _unknown(values, vocabulary.load())
+    """Record (source, raw value, rows) that came back into a normalized column, in the place of
+    an earlier look's.
+    """
+    unknown = _unknown(values, snapshot.load())
     _record("bypass", target, unknown)
     return sum(unknown.counts.values())
 
@@ -118,7 +134,9 @@ class _Unknown:
 
 
 def _unknown(values: Iterable[tuple[str, str, int]], meaning_of: Snapshot) -> _Unknown:
-    """Collect the unknown ones of (source, raw, rows), the most frequent first as long as there is room."""
+    """Collect the unknown ones of (source, raw, rows), the most frequent first as long as there
+    is room.
+    """
     unknown = _Unknown({}, Counter())
     for place, (source, raw, rows) in enumerate(sorted(values, key=lambda value: -value[2])):
         if place >= MOST_READ:
@@ -140,9 +158,32 @@ def _record(kind: str, place: str, unknown: _Unknown, *, adds: bool = False) -> 
             count = "stored.count + EXCLUDED.count" if adds else "EXCLUDED.count"
             with connection.cursor() as cursor:
                 today = timezone.now().date()
-                cursor.execute(_COUNT_SQL.format(count=count), [kind, place[:200], today, *map(list, columns)])
+                cursor.execute(
+                    _COUNT_SQL.format(count=count), [kind, place[:200], today, *map(list, columns)]
+                )
 
 
 def _rows(unknown: _Unknown, ids: dict[str, int]) -> Iterator[tuple[int, str, int]]:
     for (source, name), rows in unknown.counts.items():
         yield ids[name], source, rows
+
+
+# Forget what its retention has passed.
+
+
+def forget_old() -> dict[str, int]:
+    """Delete what its retention has passed: sightings, import counts, and open entries not seen
+    since.
+
+    A decided or ignored entry stays: it is the record of a decision that still holds.
+    """
+    today = timezone.now().date()
+    old_sighting = today - datetime.timedelta(days=conf.sighting_retention_days())
+    old_unknown = today - datetime.timedelta(days=conf.unknown_retention_days())
+    sightings, _ = ConsumerSighting.objects.filter(day__lt=old_sighting).delete()
+    counts, _ = UnknownCount.objects.filter(kind="import", day__lt=old_unknown).delete()
+    unseen = UnknownEntry.objects.in_state("open").filter(last_seen__date__lt=old_unknown)
+    held = UnknownCount.objects.filter(kind__in=["table", "bypass"]).values("entry")
+    gone = UnknownEntry.stored.filter(pk__in=[entry.pk for entry in unseen.exclude(pk__in=held)])
+    entries, _ = gone.delete()
+    return {"sightings": sightings, "counts": counts, "entries": entries}

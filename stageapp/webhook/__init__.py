@@ -1,1 +1,3 @@
-"""The webhook: who may say that an alert fires, and what follows from it. It can lower the mode and nothing else."""
+"""The webhook: who may say that an alert fires, and what follows from it. It can lower the mode
+and nothing else.
+"""

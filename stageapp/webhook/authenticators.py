@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from stageapp import conf
-from stageapp.webhook import headers, notification, signatures
-from stageapp.webhook.headers import Malformed
+from stageapp.webhook import notification
+from stageapp.webhook import signatures as headers
 from stageapp.webhook.notification import Unreadable
+from stageapp.webhook.secrets import webhook_secrets, webhook_tokens
+from stageapp.webhook.signatures import Malformed
 
 TOLERANCE_SECONDS = 300
 STANDARD, ALERTMANAGER, BEARER, NONE = "standard", "alertmanager", "bearer", "none"
@@ -49,7 +50,9 @@ class NotVerified(Exception):
 
 @dataclass(frozen=True)
 class Sent:
-    """A request as it came: header names in lower case, the raw body, and the address it came from."""
+    """A request as it came: header names in lower case, the raw body, and the address it came
+    from.
+    """
 
     headers: Mapping[str, str]
     body: bytes
@@ -86,8 +89,8 @@ def _standard(sent: Sent, now: float) -> str:
     id = headers.read_id(sent.headers[headers.ID])
     timestamp = headers.read_timestamp(sent.headers[headers.TIMESTAMP])
     given = headers.read_signatures(sent.headers[headers.SIGNATURE])
-    keys = [key for secret in _configured(conf.webhook_secrets(), STANDARD) for key in secret.keys]
-    if not signatures.is_signed(keys, id, str(timestamp), sent.body, given):
+    keys = [key for secret in _configured(webhook_secrets(), STANDARD) for key in secret.keys]
+    if not headers.is_signed(keys, id, str(timestamp), sent.body, given):
         raise NotVerified(STANDARD, Why.WRONG_SIGNATURE)
     _check_fresh(STANDARD, timestamp, now)
     return id
@@ -95,8 +98,10 @@ def _standard(sent: Sent, now: float) -> str:
 
 def _alertmanager(sent: Sent, now: float) -> str:
     """Return the digest of a body that is signed as a whole, and says itself when it was sent."""
-    keys = [secret.text for secret in _configured(conf.webhook_secrets(), ALERTMANAGER)]
-    if not signatures.is_signed_hex(keys, sent.body, headers.read_hex(sent.headers[ALERTMANAGER_SIGNATURE])):
+    keys = [secret.text for secret in _configured(webhook_secrets(), ALERTMANAGER)]
+    if not headers.is_signed_hex(
+        keys, sent.body, headers.read_hex(sent.headers[ALERTMANAGER_SIGNATURE])
+    ):
         raise NotVerified(ALERTMANAGER, Why.WRONG_SIGNATURE)
     try:
         said = notification.read(sent.body).sent_at
@@ -110,14 +115,16 @@ def _bearer(sent: Sent, now: float) -> str:
     """Hold that the token is one of ours. It says nothing of when or of which delivery."""
     scheme, _, token = sent.headers["authorization"].partition(" ")
     given = token.strip(" ").encode("utf-8", "backslashreplace")
-    agreed = [hmac.compare_digest(given, own) for own in _configured(conf.webhook_tokens(), BEARER)]
+    agreed = [hmac.compare_digest(given, own) for own in _configured(webhook_tokens(), BEARER)]
     if scheme.lower() != "bearer" or not any(agreed):
         raise NotVerified(BEARER, Why.WRONG_TOKEN)
     return ""
 
 
 def moment(text: str) -> float:
-    """Return the seconds since 1970 of Unix seconds, Unix milliseconds or an RFC 3339 time; raises Malformed."""
+    """Return the seconds since 1970 of Unix seconds, Unix milliseconds or an RFC 3339 time;
+    raises Malformed.
+    """
     if _SECONDS.fullmatch(text):
         return float(text)
     if _MILLISECONDS.fullmatch(text):

@@ -1,19 +1,84 @@
-"""Take a delivery: verify it, and do what it asks once, whatever is repeated, by whom, and how many at a time."""
+"""Take a delivery: verify it, and do what it asks once, whatever is repeated, by whom, and how
+many at a time.
+"""
 
+import os
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
-from stageapp import events, locks, metrics, mode_history
-from stageapp.locks import Lock
-from stageapp.models.modes import ModeChange
+from stageapp.infrastructure import events, locks, metrics
+from stageapp.infrastructure.locks import Lock
+from stageapp.mode import history
+from stageapp.models.mode import ModeChange
 from stageapp.models.webhook import WebhookDelivery
 from stageapp.rollout.changes import downgrade
-from stageapp.webhook import authenticators, headers, notification, patience, tally
+from stageapp.webhook import authenticators, notification, signatures, tally
 from stageapp.webhook.authenticators import NotVerified, Sent, Verified
 from stageapp.webhook.notification import Notification, Unreadable, clean
 from stageapp.webhook.tally import Uneventful
+
+# Wait for PostgreSQL no longer than a sender waits for us: a server that hangs is told as one that
+# is away.
+#
+# A stopped backend, or a network that swallows everything, answers nothing and runs no
+# statement_timeout. So another thread cuts the connection, and the one that waits gets an error.
+
+# and at most connect_timeout (5 s) more, to find out that a new connection is not to be had either
+SECONDS = 3.0
+
+
+@contextmanager
+def short_transaction(job: str, seconds: float | None = None) -> Iterator[None]:
+    """Run the block in one transaction that ends in time; a commit that is cut off may have
+    happened or not.
+
+    Raises:
+        django.db.Error: PostgreSQL is away, hangs, or another transaction holds what this one
+            needs.
+    """
+    bound = SECONDS if seconds is None else seconds
+    connection.ensure_connection()
+    with _cut_after(bound, job), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('lock_timeout', %s, true)", [f"{int(bound * 1000 / 2)}ms"]
+            )
+        yield
+
+
+@contextmanager
+def _cut_after(seconds: float, job: str) -> Iterator[None]:
+    line = socket.socket(
+        fileno=os.dup(_server().socket)
+    )  # a handle of our own: a number may name another file then
+    timer = threading.Timer(seconds, _cut, [line, job, seconds])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # else it could cut while the handle is closed
+        line.close()
+
+
+def _server() -> Any:
+    assert connection.connection is not None
+    return connection.connection.pgconn
+
+
+def _cut(line: socket.socket, job: str, seconds: float) -> None:
+    events.connection_cut(job=job, seconds=seconds)
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
+
 
 NAMES_KEPT = 50
 
@@ -32,14 +97,15 @@ def receive(sent: Sent, now: float | None = None) -> Outcome:
     Raises:
         NotVerified: nobody knows who sent it, or when.
         Unreadable: whoever sent it, it is no notification of Alertmanager's.
-        django.db.Error: PostgreSQL does not answer; the sender is to come again, which has no second effect.
+        django.db.Error: PostgreSQL does not answer; the sender is to come again, which has no
+            second effect.
         ModeError: the mode changes all the time; the same holds.
     """
     remote = clean(sent.remote, 64)
     try:
         verified = authenticators.verify(sent, time.time() if now is None else now)
     except NotVerified as error:
-        said = clean(sent.headers.get(headers.ID, ""))
+        said = clean(sent.headers.get(signatures.ID, ""))
         tally.note(Uneventful(error.authenticator, "refused", error.why, said, remote=remote))
         raise
     try:
@@ -49,35 +115,44 @@ def receive(sent: Sent, now: float | None = None) -> Outcome:
         raise
     outcome = _once(verified, told, remote)
     if outcome.result == "duplicate":
-        tally.note(Uneventful(verified.authenticator, "duplicate", "", verified.id, _names(told), remote))
+        tally.note(
+            Uneventful(verified.authenticator, "duplicate", "", verified.id, _names(told), remote)
+        )
     return outcome
 
 
 def _once(verified: Verified, told: Notification, remote: str) -> Outcome:
     """Do what is asked, and record it in the same transaction, unless it was done before."""
-    with patience.short_transaction("webhook"):
+    with short_transaction("webhook"):
         key = _key(verified, told)
         locks.wait(Lock.DELIVERY, key)
         if WebhookDelivery.objects.filter(key=key).exists():
             return Outcome("duplicate")
         outcome = _act(verified, told)
         WebhookDelivery.objects.create(
-            authenticator=verified.authenticator, result=outcome.result, webhook_id=verified.id, key=key,
-            alerts=list(_names(told)), remote=remote, detail=told.test or "", mode_change=outcome.change,
-        )  # fmt: skip
+            authenticator=verified.authenticator,
+            result=outcome.result,
+            webhook_id=verified.id,
+            key=key,
+            alerts=list(_names(told)),
+            remote=remote,
+            detail=told.test or "",
+            mode_change=outcome.change,
+        )
         transaction.on_commit(lambda: _tell(verified, told, outcome, remote))
     return outcome
 
 
 def _key(verified: Verified, told: Notification) -> str:
-    """Return what has one effect at most: the sender's id, or which alerts fire since when in this rollout.
+    """Return what has one effect at most: the sender's id, or which alerts fire since when in this
+    rollout.
 
-    A bearer gives no id, and Alertmanager repeats a notification as it was. After a person has raised the mode again,
-    an alert that still fires is news.
+    A bearer gives no id, and Alertmanager repeats a notification as it was. After a person has
+    raised the mode again, an alert that still fires is news.
     """
     if verified.id:
         return f"{verified.authenticator}:{verified.id}"
-    return f"{verified.authenticator}:{told.digest(mode_history.read().raises)}"
+    return f"{verified.authenticator}:{told.digest(history.read().raises)}"
 
 
 def _act(verified: Verified, told: Notification) -> Outcome:
@@ -86,7 +161,10 @@ def _act(verified: Verified, told: Notification) -> Outcome:
     if not told.downgrading:
         return Outcome("no_downgrade")
     names = ", ".join(told.downgrading[:NAMES_KEPT])
-    change = downgrade(actor=f"webhook:{verified.authenticator}", reason=f"Alertmanager says that these fire: {names}.")
+    change = downgrade(
+        actor=f"webhook:{verified.authenticator}",
+        reason=f"Alertmanager says that these fire: {names}.",
+    )
     return Outcome("downgraded" if change else "not_enforced", change)
 
 
@@ -97,6 +175,9 @@ def _names(told: Notification) -> tuple[str, ...]:
 def _tell(verified: Verified, told: Notification, outcome: Outcome, remote: str) -> None:
     metrics.webhook_delivered(authenticator=verified.authenticator, outcome=outcome.result)
     events.webhook_taken(
-        authenticator=verified.authenticator, id=verified.id, result=outcome.result, alerts=list(_names(told)),
+        authenticator=verified.authenticator,
+        id=verified.id,
+        result=outcome.result,
+        alerts=list(_names(told)),
         remote=remote,
-    )  # fmt: skip
+    )

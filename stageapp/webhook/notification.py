@@ -1,4 +1,6 @@
-"""Read what Alertmanager sends: which alerts it tells of, and which of them are to take `enforce` back."""
+"""Read what Alertmanager sends: which alerts it tells of, and which of them are to take
+`enforce` back.
+"""
 
 import hashlib
 import json
@@ -30,13 +32,17 @@ class Alert:
 
     @property
     def downgrades(self) -> bool:
-        """Tell whether it takes `enforce` back: it fires, and its rule says so. Others only tell people."""
+        """Tell whether it takes `enforce` back: it fires, and its rule says so. Others only tell
+        people.
+        """
         return self.firing and self.action == DOWNGRADE
 
 
 @dataclass(frozen=True)
 class Notification:
-    """What one body says. `sent_at` is the group's label `timestamp`, `test` whatever a test says of itself."""
+    """What one body says. `sent_at` is the group's label `timestamp`, `test` whatever a test
+    says of itself.
+    """
 
     alerts: tuple[Alert, ...]
     sent_at: str = ""
@@ -72,7 +78,11 @@ def read(body: bytes) -> Notification:
     group = value.get("groupLabels")
     sent_at = group.get("timestamp", "") if isinstance(group, dict) else ""
     test = value.get("test")
-    return Notification(tuple(map(_alert, alerts)), str(sent_at)[:MAX_TEXT], None if test is None else clean(str(test)))
+    return Notification(
+        tuple(map(_alert, alerts)),
+        str(sent_at)[:MAX_TEXT],
+        None if test is None else clean(str(test)),
+    )
 
 
 def clean(text: str, length: int = MAX_TEXT) -> str:

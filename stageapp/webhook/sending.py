@@ -1,4 +1,6 @@
-"""Post a body once by HTTP, and nothing beyond: no redirect is followed, no proxy asked, nothing of the answer kept."""
+"""Post a body once by HTTP, and nothing beyond: no redirect is followed, no proxy asked, nothing
+of the answer kept.
+"""
 
 import http.client
 from collections.abc import Mapping
@@ -12,7 +14,8 @@ class NotReached(Exception):
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], seconds: float) -> int:
-    """Send a JSON body and return the status; `seconds` bounds the connect and each read of the answer.
+    """Send a JSON body and return the status; `seconds` bounds the connect and each read of the
+    answer.
 
     Raises:
         NotReached: there is no status.

@@ -1,4 +1,6 @@
-"""Send a test: a signed delivery like an alert's, that says of itself that nothing is to be lowered."""
+"""Send a test: a signed delivery like an alert's, that says of itself that nothing is to be
+lowered.
+"""
 
 import json
 import time
@@ -8,11 +10,12 @@ from django.db import Error
 from django.utils import timezone
 
 from stageapp import conf
-from stageapp.modes import ModeError
+from stageapp.mode.store import ModeError
 from stageapp.people import Person
 from stageapp.webhook import deliveries, sending, signatures
 from stageapp.webhook.authenticators import NotVerified, Sent
 from stageapp.webhook.notification import ACTION, DOWNGRADE, Unreadable
+from stageapp.webhook.secrets import webhook_secrets
 from stageapp.webhook.sending import NotReached
 
 SECONDS = 10.0  # more than the receiver waits for PostgreSQL
@@ -29,11 +32,16 @@ def send_test(person: Person, reason: str) -> None:
     Raises:
         TrialFailed: there is no secret, or the delivery was not taken.
     """
-    secrets = conf.webhook_secrets()
+    secrets = webhook_secrets()
     if not secrets:
-        raise TrialFailed("No secret is set, so nothing can be signed. Set ALERTMANAGER_WEBHOOK_SECRET and restart.")
+        raise TrialFailed(
+            "No secret is set, so nothing can be signed. Set ALERTMANAGER_WEBHOOK_SECRET and "
+            "restart."
+        )
     body = _body(person, reason)
-    headers = signatures.signed_headers(secrets[0].keys[0], f"test_{uuid.uuid4().hex}", int(time.time()), body)
+    headers = signatures.signed_headers(
+        secrets[0].keys[0], f"test_{uuid.uuid4().hex}", int(time.time()), body
+    )
     if conf.base_url():
         _over_http(conf.base_url() + sending.PATH, body, headers)
     else:
@@ -42,16 +50,22 @@ def send_test(person: Person, reason: str) -> None:
 
 def _body(person: Person, reason: str) -> bytes:
     alert = {
-        "status": "firing", "labels": {"alertname": ALERT, ACTION: DOWNGRADE}, "startsAt": timezone.now().isoformat(),
-    }  # fmt: skip
-    return json.dumps({"version": "4", "test": f"{person.name}: {reason}", "alerts": [alert]}).encode()
+        "status": "firing",
+        "labels": {"alertname": ALERT, ACTION: DOWNGRADE},
+        "startsAt": timezone.now().isoformat(),
+    }
+    return json.dumps(
+        {"version": "4", "test": f"{person.name}: {reason}", "alerts": [alert]}
+    ).encode()
 
 
 def _over_http(url: str, body: bytes, headers: dict[str, str]) -> None:
     try:
         status = sending.post(url, body, headers, SECONDS)
     except NotReached as error:
-        raise TrialFailed(f"{url} could not be reached ({error}). Look at STAGE_BASE_URL and at the proxy.") from error
+        raise TrialFailed(
+            f"{url} could not be reached ({error}). Look at STAGE_BASE_URL and at the proxy."
+        ) from error
     if status != 200:
         raise TrialFailed(f"{url} answered {status}; docs/webhook.md says what each status means.")
 

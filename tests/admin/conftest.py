@@ -4,9 +4,9 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from stageapp import traffic
 from stageapp.models import Fund, PortfolioCompany
 from stageapp.normalization.plan import make_plan
+from stageapp.traffic import windows
 from tests.unknowns.conftest import _no_counts, entry, sent, stored
 
 __all__ = ["_no_counts", "entry", "sent", "stored"]
@@ -17,9 +17,9 @@ TARGET = "stageapp.PortfolioCompany.stage"
 @pytest.fixture(autouse=True)
 def _no_traffic():
     """Let no test find what another one's requests left in this process's windows."""
-    traffic._begin_anew()
+    windows._begin_anew()
     yield
-    traffic._begin_anew()
+    windows._begin_anew()
 
 
 @pytest.fixture
@@ -39,7 +39,9 @@ def staff_with(db):
 
     def make(*codenames, name="sam"):
         user = User.objects.create_user(name, is_staff=True)
-        found = Permission.objects.filter(content_type__app_label="stageapp", codename__in=codenames)
+        found = Permission.objects.filter(
+            content_type__app_label="stageapp", codename__in=codenames
+        )
         assert {permission.codename for permission in found} == set(codenames)
         user.user_permissions.set(found)
         return user

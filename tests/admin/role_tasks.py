@@ -12,8 +12,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from stageapp import consumers, drift, modes, vocabulary
 from stageapp.admin import backup_actions, rollout_actions
+from stageapp.consumers import tokens
+from stageapp.mode import store
 from stageapp.models import (
     Backup,
     BackupJob,
@@ -31,10 +32,13 @@ from stageapp.models import (
 )
 from stageapp.models.rollout import ConsumerAudit, ConsumerPin, PlannedStep, WarnPeriod
 from stageapp.models.traffic import TrafficHour
-from stageapp.normalization import runs, seal, worker
+from stageapp.normalization import runs, worker
 from stageapp.people import EVERYTHING, Person
-from stageapp.rollout import marks, proposals, schedule
+from stageapp.rollout import proposals, schedule, timeline
 from stageapp.rollout.changes import Wish, downgrade
+from stageapp.sealing import seal
+from stageapp.unknowns import drift
+from stageapp.vocabulary import snapshot
 from tests.admin.conftest import TARGET
 from tests.api.senders import SECRET
 from tests.unknowns.conftest import find
@@ -68,7 +72,9 @@ class World:
         self.fixture("settings").STAGE_TWO_PERSON_RULE = True
 
     def gates_pass(self):
-        """Be in warn since nine days, with seven good days, a run that is done, a look at drift, and an audit."""
+        """Be in warn since nine days, with seven good days, a run that is done, a look at drift,
+        and an audit.
+        """
         with pytest.MonkeyPatch.context() as patch:
             then = timezone.now() - 9 * DAY
             patch.setattr(timezone, "now", lambda: then)
@@ -84,7 +90,7 @@ class World:
             )
         self.done()
         drift.watch()  # as beat does each minute
-        marks.record_audit(ANN, "nobody sends anything strange")
+        timeline.record_audit(ANN, "nobody sends anything strange")
 
     def started(self):
         return runs.start(self.fixture("plan").run, actor="ann", reason="for a test")
@@ -97,7 +103,7 @@ class World:
 
 
 def put(mode, percent=100, **more):
-    return modes.change(mode=mode, percent=percent, actor="ann", reason="for a test", **more)
+    return store.change(mode=mode, percent=percent, actor="ann", reason="for a test", **more)
 
 
 def latched():
@@ -110,11 +116,11 @@ def proposed(**more):
 
 
 def is_in(mode):
-    return lambda: modes.latest().mode == mode
+    return lambda: store.latest().mode == mode
 
 
 def setting(mode, worked, **more):
-    form = {"mode": mode, "expected_version": modes.latest().version, **WHY, **more}
+    form = {"mode": mode, "expected_version": store.latest().version, **WHY, **more}
     return Attempt(reverse("admin:stageapp_modechange_set"), worked, form)
 
 
@@ -146,7 +152,7 @@ def raise_after_a_downgrade(world):
 
 def withdraw_the_day(world):
     put("warn", enforce_on=LATER)
-    return setting("warn", lambda: modes.latest().enforce_on is None, withdraw_enforce_on="on")
+    return setting("warn", lambda: store.latest().enforce_on is None, withdraw_enforce_on="on")
 
 
 def propose(world):
@@ -291,7 +297,7 @@ def roll_back_a_part(world):
 
 def sealing(name, worked):
     url = f"{reverse(f'admin:stageapp_seals_{name}')}?{urlencode({'target': TARGET})}"
-    return Attempt(url, worked, {**WHY, "expected_version": vocabulary.newest_version()})
+    return Attempt(url, worked, {**WHY, "expected_version": snapshot.newest_version()})
 
 
 def seal_it(world):
@@ -328,7 +334,7 @@ def decide(world):
         "entries": find("Fondo X").pk,
         "decision": "map",
         "stage": "seed",
-        "expected_version": vocabulary.newest_version(),
+        "expected_version": snapshot.newest_version(),
         **WHY,
     }
     worked = StageAlias.objects.filter(spelling="Fondo X").exists
@@ -346,10 +352,10 @@ def import_aliases(world):
 
 
 def restore_a_version(world):
-    number = vocabulary.newest_version()
-    with vocabulary.change(actor="ann", reason="for a test"):
+    number = snapshot.newest_version()
+    with snapshot.change(actor="ann", reason="for a test"):
         Stage.objects.filter(slug="seed").update(label="Sprout")
-    form = {"expected_version": vocabulary.newest_version(), **WHY}
+    form = {"expected_version": snapshot.newest_version(), **WHY}
     worked = VocabularyVersion.objects.filter(reason="for a test", number__gt=number + 1).exists
     return Attempt(reverse("admin:stageapp_vocabularyversion_restore", args=[number]), worked, form)
 
@@ -361,7 +367,7 @@ def create_a_consumer(world):
 
 
 def revoke_a_token(world):
-    consumer, _ = consumers.create("partner", ["read"])
+    consumer, _ = tokens.create("partner", ["read"])
     worked = Consumer.objects.exclude(revoked_at=None).exists
     return Attempt(reverse("admin:stageapp_consumer_revoke", args=[consumer.pk]), worked, WHY)
 

@@ -1,4 +1,6 @@
-"""Aliases as CSV through the admin: what is shown is what is imported, by who saw it, on what they saw."""
+"""Aliases as CSV through the admin: what is shown is what is imported, by who saw it, on what
+they saw.
+"""
 
 import io
 import itertools
@@ -7,9 +9,9 @@ import pytest
 from django.core import signing
 from django.urls import reverse
 
-from stageapp import vocabulary
 from stageapp.models import Stage, StageAlias, VocabularyVersion
 from stageapp.unknowns import decisions
+from stageapp.vocabulary import snapshot
 from tests.unknowns.conftest import find
 
 pytestmark = pytest.mark.django_db
@@ -47,18 +49,23 @@ def newest():
 
 
 def aliases():
-    return sorted(StageAlias.objects.values_list("source", "key", "stage__slug", "reason", "comment"), key=str)
+    return sorted(
+        StageAlias.objects.values_list("source", "key", "stage__slug", "reason", "comment"), key=str
+    )
 
 
 def test_an_export_taken_back_changes_nothing_and_offers_nothing_to_confirm(cora):
     page = upload(cora, cora.get(EXPORT).content)
-    assert (page.context["lines_total"], page.context["diff"].unchanged) == (0, StageAlias.objects.count())
+    assert (page.context["lines_total"], page.context["diff"].unchanged) == (
+        0,
+        StageAlias.objects.count(),
+    )
     assert APPLY not in page.text
 
 
 def test_an_export_rebuilds_what_is_gone(cora):
     file, before = cora.get(EXPORT).content, aliases()
-    with vocabulary.change(actor="petra", reason="a mistake"):
+    with snapshot.change(actor="petra", reason="a mistake"):
         StageAlias.objects.filter(stage__slug="seed").delete()
     page = upload(cora, file)
     assert page.context["diff"].added
@@ -68,24 +75,35 @@ def test_an_export_rebuilds_what_is_gone(cora):
 
 
 def test_a_file_is_shown_first_and_imported_as_one_version(cora):
-    with vocabulary.change(actor="petra", reason="before"):
-        StageAlias.objects.create(spelling="Fondo B", key="fondo b", stage=Stage.objects.get(slug="seed"))
+    with snapshot.change(actor="petra", reason="before"):
+        StageAlias.objects.create(
+            spelling="Fondo B", key="fondo b", stage=Stage.objects.get(slug="seed")
+        )
     before = newest().number
-    page = upload(cora, HEAD + "Fondo A,growth,,\r\nFondo B,,not_a_stage,\r\nFondo A,seed,,alpha\r\n")
+    page = upload(
+        cora, HEAD + "Fondo A,growth,,\r\nFondo B,,not_a_stage,\r\nFondo A,seed,,alpha\r\n"
+    )
     assert [(line["kind"], line["spelling"]) for line in page.context["lines"]] == [
-        ("added", "'Fondo A'"), ("added", "'Fondo A'"), ("changed", "'Fondo B'"),
-    ]  # fmt: skip
+        ("added", "'Fondo A'"),
+        ("added", "'Fondo A'"),
+        ("changed", "'Fondo B'"),
+    ]
     assert newest().number == before
     answer = apply(cora, page)
     assert VocabularyVersion.objects.filter(number__gt=before).count() == 1
     assert f"vocabulary version {newest().number}" in said(answer)
-    now = vocabulary.load()
-    assert [now.normalize("fondo a", source).stage for source in ("", "alpha")] == ["growth", "seed"]
+    now = snapshot.load()
+    assert [now.normalize("fondo a", source).stage for source in ("", "alpha")] == [
+        "growth",
+        "seed",
+    ]
     assert now.normalize("Fondo B").reason == "not_a_stage"
 
 
 def test_refused_lines_are_named_with_number_and_reason_and_stop_the_whole_file(cora):
-    page = upload(cora, HEAD + "Fondo A,growth,,\r\nFondo B,series_z,,\r\n,seed,,\r\nSeries A or B,seed,,\r\n")
+    page = upload(
+        cora, HEAD + "Fondo A,growth,,\r\nFondo B,series_z,,\r\n,seed,,\r\nSeries A or B,seed,,\r\n"
+    )
     assert [line for line, _ in page.context["refused"]] == [3, 4, 5]
     for words in ("no active stage", "the spelling is empty", "multiple_stages"):
         assert words in page.text
@@ -103,7 +121,11 @@ def test_aliases_that_the_file_does_not_name_go_when_that_was_asked_for(cora):
 def test_a_queue_filled_in_by_a_person_is_taken_as_decisions(entry, browser_with):
     entry("Fondo A", "Fondo B")
     browser = browser_with("curate_vocabulary", "view_unknownentry", "view_stagealias")
-    lines = browser.get(reverse("admin:stageapp_unknownentry_export")).content.decode().splitlines(keepends=True)
+    lines = (
+        browser.get(reverse("admin:stageapp_unknownentry_export"))
+        .content.decode()
+        .splitlines(keepends=True)
+    )
     filled = [line.replace("Fondo A,,,", "Fondo A,,seed,") for line in lines]
     page = upload(browser, "".join(filled))
     assert (len(page.context["diff"].added), page.context["diff"].undecided) == (1, 1)
@@ -114,7 +136,7 @@ def test_a_queue_filled_in_by_a_person_is_taken_as_decisions(entry, browser_with
 
 def test_a_vocabulary_that_changed_after_the_preview_is_a_conflict_that_says_so(cora):
     page = upload(cora, HEAD + "Fondo A,growth,,\r\n")
-    with vocabulary.change(actor="petra", reason="meanwhile"):
+    with snapshot.change(actor="petra", reason="meanwhile"):
         StageAlias.objects.create(spelling="Elsewhere", key="elsewhere", reason="not_a_stage")
     answer = apply(cora, page)
     assert "petra made vocabulary version" in said(answer)
@@ -133,7 +155,9 @@ def test_a_difference_is_imported_once(cora):
 def test_a_difference_cannot_be_forged_or_used_by_another(cora, browser_with):
     page = upload(cora, HEAD + "Fondo A,growth,,\r\n")
     other = browser_with("curate_vocabulary", name="olga")
-    forged = signing.dumps([newest().number, 0, 0, [[2, "x", "", "fondo a", None, "seed", None]]], salt="mine")
+    forged = signing.dumps(
+        [newest().number, 0, 0, [[2, "x", "", "fondo a", None, "seed", None]]], salt="mine"
+    )
     for browser, seal in (
         (other, page.context["seal"]),
         (cora, forged),
@@ -146,7 +170,7 @@ def test_a_difference_cannot_be_forged_or_used_by_another(cora, browser_with):
 
 def test_a_difference_of_yesterday_is_refused(cora, monkeypatch):
     page = upload(cora, HEAD + "Fondo A,growth,,\r\n")
-    monkeypatch.setattr("stageapp.admin.alias_import.VALID_SECONDS", -1)
+    monkeypatch.setattr("stageapp.admin.vocabulary.VALID_SECONDS", -1)
     assert "older than a day" in said(apply(cora, page))
 
 
@@ -156,7 +180,7 @@ def test_without_a_reason_the_same_difference_is_shown_again(cora):
     assert again.context["form"].errors["reason"]
     assert (again.context["lines_total"], again.context["seal"]) == (1, page.context["seal"])
     apply(cora, again)
-    assert vocabulary.load().normalize("Fondo A").stage == "growth"
+    assert snapshot.load().normalize("Fondo A").stage == "growth"
 
 
 def test_a_file_that_is_too_large_is_dropped_unread_and_said(cora, settings):
@@ -196,7 +220,10 @@ def test_without_a_file_it_asks_for_one(cora):
 
 
 def test_hostile_cells_are_shown_escaped(cora):
-    page = upload(cora, HEAD + "<script>alert(1)</script> fondo,growth,,<b>src</b>\r\nFondo \u202ex,growth,,\r\n")
+    page = upload(
+        cora,
+        HEAD + "<script>alert(1)</script> fondo,growth,,<b>src</b>\r\nFondo \u202ex,growth,,\r\n",
+    )
     assert "<script>alert" not in page.text
     assert "<b>src" not in page.text
     assert "\u202e" not in page.text

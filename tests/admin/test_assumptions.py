@@ -5,9 +5,9 @@ from decimal import Decimal
 import pytest
 from django.urls import reverse
 
-from stageapp import vocabulary
 from stageapp.finance import assumption_store
 from stageapp.models import AssumptionChange, Stage
+from stageapp.vocabulary import snapshot
 
 pytestmark = pytest.mark.django_db
 
@@ -76,7 +76,7 @@ def test_a_preview_shows_what_would_change_and_what_follows_and_changes_nothing(
 
 
 def test_a_confirmed_change_has_its_actor_and_reason_and_makes_no_vocabulary_version(cora):
-    before = vocabulary.newest_version()
+    before = snapshot.newest_version()
     answer = confirm(cora, {**shown(cora), "sigma": "0.6"})
     made = assumption_store.newest("growth")
     assert (made.version, made.sigma, made.actor, made.reason) == (
@@ -87,7 +87,7 @@ def test_a_confirmed_change_has_its_actor_and_reason_and_makes_no_vocabulary_ver
     )
     assert "The assumptions are changed" in said(answer)
     assert "Spread (sigma): 0.4 → 0.6" in answer.text
-    assert vocabulary.newest_version() == before
+    assert snapshot.newest_version() == before
 
 
 def test_what_does_not_differ_is_not_recorded(cora):

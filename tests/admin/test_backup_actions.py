@@ -1,4 +1,6 @@
-"""What may be done with backups: by POST, with the permission at each step, a reason, and by a worker."""
+"""What may be done with backups: by POST, with the permission at each step, a reason, and by a
+worker.
+"""
 
 import pytest
 from django.urls import reverse
@@ -16,7 +18,12 @@ LIST = reverse("admin:stageapp_backup_changelist")
 @pytest.fixture
 def backup():
     return Backup.objects.create(
-        name="stage-1", taken_at=timezone.now(), ended_at=timezone.now(), bytes=7, actor="ann", reason="x"
+        name="stage-1",
+        taken_at=timezone.now(),
+        ended_at=timezone.now(),
+        bytes=7,
+        actor="ann",
+        reason="x",
     )
 
 
@@ -33,7 +40,9 @@ def place(verb, backup):
 
 
 @pytest.mark.parametrize("verb", ACTIONS)
-def test_each_is_explained_then_asked_of_a_worker_with_who_and_why(verb, backup, browser_with, nudges, post):
+def test_each_is_explained_then_asked_of_a_worker_with_who_and_why(
+    verb, backup, browser_with, nudges, post
+):
     browser = browser_with(*OPERATOR, name="olga")
     explained = browser.get(place(verb, backup))
     assert ACTIONS[verb].label in explained.text
@@ -48,7 +57,9 @@ def test_each_is_explained_then_asked_of_a_worker_with_who_and_why(verb, backup,
 
 @pytest.mark.parametrize("verb", ACTIONS)
 def test_each_takes_the_permission_at_each_step(verb, backup, browser_with):
-    lacking = browser_with("view_backup", "view_backupjob", "operate_run", "plan_run", "change_mode")
+    lacking = browser_with(
+        "view_backup", "view_backupjob", "operate_run", "plan_run", "change_mode"
+    )
     for method in (lacking.get, lacking.post):
         assert method(place(verb, backup), {"reason": "go"}).status_code == 403
     assert not BackupJob.objects.exists()
@@ -56,7 +67,10 @@ def test_each_takes_the_permission_at_each_step(verb, backup, browser_with):
 
 @pytest.mark.parametrize("verb", ["verify", "rehearse"])
 def test_a_backup_that_one_may_not_see_is_none_to_work_on(verb, backup, browser_with):
-    assert browser_with("manage_backups").post(place(verb, backup), {"reason": "go"}).status_code == 403
+    assert (
+        browser_with("manage_backups").post(place(verb, backup), {"reason": "go"}).status_code
+        == 403
+    )
 
 
 @pytest.mark.parametrize("verb", ACTIONS)
@@ -94,7 +108,9 @@ def test_a_removed_backup_can_neither_be_verified_nor_rehearsed(backup, browser_
     browser = browser_with(*OPERATOR)
     page = browser.get(reverse("admin:stageapp_backup_change", args=[backup.pk]))
     assert page.context["actions"] == []
-    assert "was removed" in browser.post(address("verify", backup), {"reason": "go"}, follow=True).text
+    assert (
+        "was removed" in browser.post(address("verify", backup), {"reason": "go"}, follow=True).text
+    )
     assert not BackupJob.objects.exists()
 
 

@@ -1,4 +1,6 @@
-"""Jobs with backups: how far they are, what failed and what to do, and the whole way through a real worker."""
+"""Jobs with backups: how far they are, what failed and what to do, and the whole way through a
+real worker.
+"""
 
 import os
 import re
@@ -9,9 +11,9 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from stageapp.admin import backup_words as words
+from stageapp.admin import backup_actions as words
 from stageapp.admin.backup_actions import address
-from stageapp.backups import comparing, evidence, folder, verify
+from stageapp.backups import evidence, folder, rehearse, verify
 from stageapp.models.backups import Backup, BackupCheck, BackupJob
 from tests.admin.test_backup_actions import OPERATOR
 from tests.backups.conftest import backups, transactional_db  # noqa: F401  fixtures
@@ -26,7 +28,9 @@ LIVE = reverse("admin:stageapp_backupjob_live")
 
 
 def job(**fields):
-    return BackupJob.objects.create(**{"verb": "create", "actor": "ann", "reason": "why not"} | fields)
+    return BackupJob.objects.create(
+        **{"verb": "create", "actor": "ann", "reason": "why not"} | fields
+    )
 
 
 def page_of(one):
@@ -37,11 +41,25 @@ def page_of(one):
 def test_a_job_under_way_shows_phase_done_rate_and_time_left(browser_with):
     now = timezone.now()
     one = job(
-        verb="verify", name="stage-1", state="working", phase="verify", done=30_000_000, whole=120_000_000,
-        phase_began_at=now - timedelta(seconds=4), heartbeat_at=now,
-    )  # fmt: skip
+        verb="verify",
+        name="stage-1",
+        state="working",
+        phase="verify",
+        done=30_000_000,
+        whole=120_000_000,
+        phase_began_at=now - timedelta(seconds=4),
+        heartbeat_at=now,
+    )
     text = browser_with("view_backupjob").get(page_of(one)).text
-    for said in ("the dump is read", "30.0 MB", "of 120.0 MB", "7.5 MB/s", "12 s", 'aria-valuenow="25"', "ann"):
+    for said in (
+        "the dump is read",
+        "30.0 MB",
+        "of 120.0 MB",
+        "7.5 MB/s",
+        "12 s",
+        'aria-valuenow="25"',
+        "ann",
+    ):
         assert said in text, said
 
 
@@ -83,14 +101,23 @@ def test_a_failure_says_what_happened_and_what_to_do(browser_with, verb):
 
 
 def test_every_check_that_may_fail_has_its_remedy():
-    text = "".join(Path(module.__file__).read_text(encoding="utf-8") for module in (verify, comparing))
-    named = set(re.findall(r'(?:Finding|_same|_same_each)\(\s*"([a-z0-9_]+)"', text)) | {"restore", "adapter"}
+    text = "".join(
+        Path(module.__file__).read_text(encoding="utf-8") for module in (verify, rehearse)
+    )
+    named = set(re.findall(r'(?:Finding|_same|_same_each)\(\s*"([a-z0-9_]+)"', text)) | {
+        "restore",
+        "adapter",
+    }
     assert {"sha256", "tables", "normalize_stage"} <= named
-    found = words.remedies([{"check": name, "passed": False, "said": "x"} for name in named - {"age"}])
+    found = words.remedies(
+        [{"check": name, "passed": False, "said": "x"} for name in named - {"age"}]
+    )
     assert [one["check"] for one in found if not one["todo"]] == []
 
 
-def test_created_verified_rehearsed_and_pruned_from_the_browser_by_a_worker(backups, browser_with, celery_worker):
+def test_created_verified_rehearsed_and_pruned_from_the_browser_by_a_worker(
+    backups, browser_with, celery_worker
+):
     browser = browser_with(*OPERATOR, "view_backupcheck", name="olga")
     celery_worker(STAGE_BACKUP_DIR=str(backups), STAGE_BACKUP_KEY="k" * 32, STAGE_BACKUP_KEEP="1")
 

@@ -51,7 +51,12 @@ def test_a_row_tells_age_size_verdicts_rto_and_rpo(browser_with):
     check_of(backup, "verify")
     check_of(backup, "rehearse", data_age_seconds=600)
     cells = row(browser, backup)
-    assert (cells["age"], cells["size"], cells["rto"], cells["rpo"]) == ("2 h", "2.5 MB", "1 min 35 s", "10 min")
+    assert (cells["age"], cells["size"], cells["rto"], cells["rpo"]) == (
+        "2 h",
+        "2.5 MB",
+        "1 min 35 s",
+        "10 min",
+    )
     assert "passed" in cells["verified_shown"]
     assert "passed" in cells["rehearsed_shown"]
     check_of(backup, "verify", passed=False)
@@ -73,7 +78,10 @@ def test_the_course_of_the_rto_is_that_of_the_passed_rehearsals(browser_with):
     for seconds, passed in ((60, True), (7, False), (90, True)):
         check_of(backup, "rehearse", passed=passed, seconds=seconds)
     page = browser_with("view_backup").get(LIST)
-    assert [point.words.partition(" at ")[0] for point in page.context["rto_course"].points] == ["60 s", "1 min 30 s"]
+    assert [point.words.partition(" at ")[0] for point in page.context["rto_course"].points] == [
+        "60 s",
+        "1 min 30 s",
+    ]
     assert "sn-course-line" in page.text
 
 
@@ -82,12 +90,18 @@ def test_removed_ones_are_listed_on_demand(browser_with):
     browser = browser_with("view_backup")
     backup_of(hours=1, name="kept")
     backup_of(hours=2, name="gone", removed_at=timezone.now(), removed_why="ann: too many")
-    for query, names in (({}, ["kept"]), ({"place": "removed"}, ["gone"]), ({"place": "all"}, ["kept", "gone"])):
+    for query, names in (
+        ({}, ["kept"]),
+        ({"place": "removed"}, ["gone"]),
+        ({"place": "all"}, ["kept", "gone"]),
+    ):
         assert [one.name for one in browser.get(LIST, query).context["cl"].result_list] == names
 
 
 @pytest.mark.django_db
-def test_a_list_of_many_costs_a_bounded_number_of_questions(browser_with, django_assert_max_num_queries):
+def test_a_list_of_many_costs_a_bounded_number_of_questions(
+    browser_with, django_assert_max_num_queries
+):
     for number in range(40):
         check_of(backup_of(hours=number, name=f"stage-{number}"), "verify")
     browser = browser_with("view_backup")
@@ -111,9 +125,15 @@ def test_the_page_of_a_backup_shows_its_manifest_and_every_check(kept, browser_w
     page = browser.get(page_of(kept))
     assert page.context["tables_total"] > 30
     for said in (
-        kept.sha256, "stageapp.PortfolioCompany.stage", "&#x27;nobody knows&#x27;", "public.stageapp_run",
-        "signed, and of this backup", "aliases give their stage", "as today", "in the folder",
-    ):  # fmt: skip
+        kept.sha256,
+        "stageapp.PortfolioCompany.stage",
+        "&#x27;nobody knows&#x27;",
+        "public.stageapp_run",
+        "signed, and of this backup",
+        "aliases give their stage",
+        "as today",
+        "in the folder",
+    ):
         assert said in page.text, said
     assert len(page.context["checks"]) == 2
     (backups / kept.name / DUMP).unlink()
@@ -138,7 +158,11 @@ def test_another_systems_backups_stand_in_the_same_list(program, browser_with):
     backup = Backup.objects.get()
     browser = browser_with("view_backup")
     cells = row(browser, backup)
-    assert (cells["place"], cells["rto"], cells["size"]) == ("in the other system", "62 s", "7 bytes")
+    assert (cells["place"], cells["rto"], cells["size"]) == (
+        "in the other system",
+        "62 s",
+        "7 bytes",
+    )
     assert "as it should be" in browser.get(page_of(backup)).text
     program("#!/bin/sh\nexit 1\n")
     assert browser.get(LIST).status_code == 200  # looking asks the other system nothing

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stageapp.admin.courses import TALL, course
-from stageapp.admin.sparklines import HEIGHT, WIDTH, sparkline
+from stageapp.admin.charts import HEIGHT, SPARKLINE_WIDTH, TALL, course, sparkline
 
 
 def test_a_column_on_the_limit_or_above_is_bad_and_a_gap_has_none():
@@ -36,7 +35,7 @@ def test_every_measurement_has_one_column_within_the_drawing(values, limit):
     assert len(spark.columns) == sum(value is not None for value in values)
     assert 0 <= spark.limit_y <= HEIGHT
     for column in spark.columns:
-        assert 0 <= column.x <= column.x + column.width <= WIDTH + 0.1
+        assert 0 <= column.x <= column.x + column.width <= SPARKLINE_WIDTH + 0.1
         assert 0 <= column.y <= column.y + column.height <= HEIGHT + 0.1
 
 
@@ -62,4 +61,4 @@ def test_a_single_measurement_stands_in_the_middle_and_none_says_so():
 def test_every_measurement_of_a_course_is_within_the_drawing(values):
     found = course("x", [(at(minute), value) for minute, value in sorted(values)])
     assert len(found.points) == len(values)
-    assert all(0 <= point.x <= WIDTH and 0 <= point.y <= TALL for point in found.points)
+    assert all(0 <= point.x <= SPARKLINE_WIDTH and 0 <= point.y <= TALL for point in found.points)

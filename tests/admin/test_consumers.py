@@ -9,7 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 from django.utils import timezone
 
-from stageapp import contacts, sightings
+from stageapp.consumers import contacts, sightings
 from stageapp.models import Consumer, ConsumerSighting
 from tests.api.calls import post
 
@@ -117,7 +117,11 @@ def test_the_list_can_be_ordered_by_when_a_consumer_was_seen(browser_with, audit
 
 
 def test_a_consumers_page_says_what_to_send_instead_and_where_it_calls_from(browser_with, audited):
-    text = browser_with("view_consumer").get(reverse("admin:stageapp_consumer_change", args=[audited.pk])).text
+    text = (
+        browser_with("view_consumer")
+        .get(reverse("admin:stageapp_consumer_change", args=[audited.pk]))
+        .text
+    )
     assert "<code>series_a</code>" in text
     assert "&lt;b&gt;Seires B&lt;/b&gt;" in text
     assert contacts.agent_hash("<i>reporter</i>") in text
@@ -133,9 +137,14 @@ def test_the_audit_is_exported_for_those_who_may_see_it(browser_with, audited):
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert {row["send_instead"] for row in rows} == {"series_a", ""}
     assert {row["consumer"] for row in rows} == {"alpha"}
-    assert browser_with(name="other").get(reverse("admin:stageapp_consumer_export")).status_code == 403
+    assert (
+        browser_with(name="other").get(reverse("admin:stageapp_consumer_export")).status_code == 403
+    )
 
 
 def test_the_list_counts_seven_days(browser_with, audited):
     ConsumerSighting.objects.update(day=timezone.now().date() - datetime.timedelta(days=7))
-    assert "% of" not in browser_with("view_consumer").get(reverse("admin:stageapp_consumer_changelist")).text
+    assert (
+        "% of"
+        not in browser_with("view_consumer").get(reverse("admin:stageapp_consumer_changelist")).text
+    )

@@ -9,19 +9,22 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from stageapp import drift, modes, thresholds, traffic
+from stageapp import conf
 from stageapp.admin import site
-from stageapp.gates.judging import judge
-from stageapp.gates.verdicts import Verdict
-from stageapp.imports import import_companies
+from stageapp.audit import proof
+from stageapp.mode import store
 from stageapp.models import DriftCheck, PortfolioCompany, Run, TargetWrite
 from stageapp.models.normalization import State
-from stageapp.normalization import proof, runs, verification_jobs, worker
+from stageapp.normalization import runs, verification_jobs, worker
+from stageapp.portfolio.imports import import_companies
+from stageapp.rollout.gates.judging import judge
+from stageapp.rollout.gates.verdicts import Verdict
 from stageapp.rollout.moves import next_step
 from stageapp.rollout.outlook import Outlook
-from stageapp.unknowns import records
-from tests.gates.measured import measured
+from stageapp.traffic import windows
+from stageapp.unknowns import drift, records
 from tests.normalization.evidence import at_once
+from tests.rollout.gates.measured import measured
 
 pytestmark = pytest.mark.django_db
 
@@ -39,16 +42,18 @@ def proved(plan, settings):
 
 @pytest.fixture
 def all_green(monkeypatch):
-    """Return a function that lets the gates of traffic and audit pass, by measurements of good weeks."""
+    """Return a function that lets the gates of traffic and audit pass, by measurements of good
+    weeks.
+    """
 
     def be():
         def now():
-            state = modes.latest()
-            gates = judge(measured(), thresholds.gates())
+            state = store.latest()
+            gates = judge(measured(), conf.gates())
             green = {name: replace(gate, conditions=_passing(gate)) for name, gate in gates.items()}
             return Outlook(state, measured(), green, next_step(state, green))
 
-        monkeypatch.setattr("stageapp.admin.next_step.outlook", now)
+        monkeypatch.setattr("stageapp.admin.home.outlook", now)
 
     return be
 
@@ -61,12 +66,19 @@ VIEWS = ["view_modechange", "view_run", "view_plan", "view_trafficwindow", "view
 
 
 def test_it_shows_mode_traffic_run_and_vocabulary(plan, browser_with):
-    modes.change(mode="enforce", percent=10, actor="olga", reason="the first canary")
-    traffic.count(endpoint="strategies", mode="enforce", verdict="unknown")
-    traffic.flush()
+    store.change(mode="enforce", percent=10, actor="olga", reason="the first canary")
+    windows.count(endpoint="strategies", mode="enforce", verdict="unknown")
+    windows.flush()
     page = browser_with(*VIEWS).get(INDEX)
     assert set(page.context["panels"]) == {"mode", "traffic", "run", "vocabulary"}
-    for text in ("10&nbsp;%", "the first canary", "olga", f"Run {plan.run.pk}", 'role="progressbar"', "1 requests"):
+    for text in (
+        "10&nbsp;%",
+        "the first canary",
+        "olga",
+        f"Run {plan.run.pk}",
+        'role="progressbar"',
+        "1 requests",
+    ):
         assert text in page.text
 
 
@@ -114,7 +126,7 @@ def test_the_next_step_follows_the_newest_run(plan, browser_with, state, words):
 def test_with_rows_proved_and_gates_that_pass_the_next_step_is_the_mode(
     proved, browser_with, all_green, mode, percent, query
 ):
-    modes.change(mode=mode, percent=percent, actor="ann", reason="so far")
+    store.change(mode=mode, percent=percent, actor="ann", reason="so far")
     all_green()
     browser = browser_with(*VIEWS, "change_mode")
     found = step(browser)
@@ -124,20 +136,22 @@ def test_with_rows_proved_and_gates_that_pass_the_next_step_is_the_mode(
 
 def test_a_state_alone_proposes_nothing_but_to_verify(plan, browser_with):
     Run.objects.update(state=State.DONE, started_at=timezone.now())
-    modes.change(mode="warn", actor="ann", reason="so far")
+    store.change(mode="warn", actor="ann", reason="so far")
     found = step(browser_with(*VIEWS, "change_mode"))
     assert (found.text, found.label) == (f"Run {plan.run.pk} was never verified.", "Verify")
 
 
 def test_a_gate_that_does_not_pass_is_named_instead_of_the_mode(proved, browser_with):
-    modes.change(mode="warn", actor="ann", reason="so far")
+    store.change(mode="warn", actor="ann", reason="so far")
     found = step(browser_with(*VIEWS, "change_mode"))
-    assert found.text.startswith("Enforcing at 10 % is held back. The consumers are audited: nobody has recorded")
+    assert found.text.startswith(
+        "Enforcing at 10 % is held back. The consumers are audited: nobody has recorded"
+    )
     assert found.url == reverse("admin:stageapp_rollout")
 
 
 def test_unknown_values_come_before_a_mode_that_waits_for_better_days(proved, browser_with):
-    modes.change(mode="warn", actor="ann", reason="so far")
+    store.change(mode="warn", actor="ann", reason="so far")
     records.record_import("file", {"nobody knows": 3}, source="file")
     found = step(browser_with(*VIEWS, "change_mode", "view_unknownentry", "curate_vocabulary"))
     assert (found.text, found.label) == ("1 unknown value waits for a decision.", "Decide")
@@ -165,7 +179,11 @@ def withdraw_by_the_watch(run):
 @pytest.mark.parametrize(
     "withdraw, words, label",
     [
-        (withdraw_by_import, "1 row was imported 0 s ago by imp, after the verification.", "Verify"),
+        (
+            withdraw_by_import,
+            "1 row was imported 0 s ago by imp, after the verification.",
+            "Verify",
+        ),
         (withdraw_by_drift, "The drift watch found", "Plan again"),
         (withdraw_by_a_part, "is partly rolled back: 2 of 3 rows stand.", "Plan again"),
         (withdraw_by_the_watch, "The drift watch last looked 2 min", "See the drift watch"),
@@ -174,7 +192,7 @@ def withdraw_by_the_watch(run):
 def test_a_proof_that_does_not_stand_leads_to_what_settles_it_and_never_to_enforce(
     proved, browser_with, all_green, withdraw, words, label
 ):
-    modes.change(mode="warn", actor="ann", reason="so far")
+    store.change(mode="warn", actor="ann", reason="so far")
     all_green()
     withdraw(proved)
     found = step(browser_with(*VIEWS, "change_mode", "plan_run"))
@@ -196,7 +214,7 @@ def test_a_verification_under_way_is_watched(proved, browser_with):
 
 def test_when_all_is_done_nothing_is_proposed(proved, browser_with, all_green):
     all_green()
-    modes.change(mode="enforce", actor="ann", reason="the end")
+    store.change(mode="enforce", actor="ann", reason="the end")
     assert step(browser_with(*VIEWS, "change_mode")) is None
 
 
@@ -205,7 +223,9 @@ def test_nothing_is_proposed_to_who_may_not_do_it(browser_with):
     assert "Make a plan" in step(browser_with(*VIEWS, "plan_run", name="polly")).label
 
 
-def test_the_page_costs_a_bounded_number_of_questions(plan, browser_with, django_assert_max_num_queries):
+def test_the_page_costs_a_bounded_number_of_questions(
+    plan, browser_with, django_assert_max_num_queries
+):
     browser = browser_with(*VIEWS)
     with django_assert_max_num_queries(24):
         browser.get(INDEX)
@@ -222,14 +242,21 @@ def test_the_login_leads_to_no_other_site(root):
     root.set_password("correct horse")
     root.save()
     form = {"username": "root", "password": "correct horse"}
-    for evil in ("//evil.example/", "https://evil.example/", "/\\evil.example", "javascript:alert(1)"):
+    for evil in (
+        "//evil.example/",
+        "https://evil.example/",
+        "/\\evil.example",
+        "javascript:alert(1)",
+    ):
         answer = Client().post(reverse("admin:login") + f"?next={evil}", {**form, "next": evil})
         assert answer.status_code == 302
         assert "evil" not in answer["location"]
         assert "javascript" not in answer["location"]
 
 
-def test_an_edit_of_a_stage_in_the_admin_withdraws_the_proof_and_one_of_a_name_does_not(proved, root, browser_of):
+def test_an_edit_of_a_stage_in_the_admin_withdraws_the_proof_and_one_of_a_name_does_not(
+    proved, root, browser_of
+):
     company = PortfolioCompany.objects.filter(stage="seed").first()
     address = reverse("admin:stageapp_portfoliocompany_change", args=[company.pk])
     form = {"fund": company.fund_id, "name": "Renamed", "stage": "seed", "sector": ""}
@@ -237,17 +264,22 @@ def test_an_edit_of_a_stage_in_the_admin_withdraws_the_proof_and_one_of_a_name_d
     assert TargetWrite.objects.count() == 0
     assert browser_of(root).post(address, {**form, "stage": "growth"}).status_code == 302
     write = TargetWrite.objects.get()
-    assert (write.kind, write.rows, write.actor, write.reason) == ("edit", 1, "root", "edited in the admin")
+    assert (write.kind, write.rows, write.actor, write.reason) == (
+        "edit",
+        1,
+        "root",
+        "edited in the admin",
+    )
     why = at_once(proof.of_target(proved.target).doubts[0].text)
     assert why == "1 row was edited 0 s ago by root, after the verification."
 
 
 def test_the_announced_day_is_shown_as_long_as_it_stands(browser_with):
     day = timezone.now().date() + datetime.timedelta(days=90)
-    modes.change(mode="warn", actor="ann", reason="callers may prepare", enforce_on=day)
-    modes.change(mode="enforce", percent=10, actor="ann", reason="a trial")
+    store.change(mode="warn", actor="ann", reason="callers may prepare", enforce_on=day)
+    store.change(mode="enforce", percent=10, actor="ann", reason="a trial")
     browser = browser_with("view_modechange")
     said = f"Announced first day of enforcement: <strong>{day:%Y-%m-%d}</strong>"
     assert said in browser.get(reverse("admin:index")).text
-    modes.change(mode="warn", actor="ann", reason="not yet", withdraw_enforce_on=True)
+    store.change(mode="warn", actor="ann", reason="not yet", withdraw_enforce_on=True)
     assert said not in browser.get(reverse("admin:index")).text

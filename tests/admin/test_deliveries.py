@@ -1,16 +1,18 @@
-"""Alert deliveries in the admin: what is shown, and a test that is sent, recorded, and lowers nothing."""
+"""Alert deliveries in the admin: what is shown, and a test that is sent, recorded, and lowers
+nothing.
+"""
 
 import pytest
 from django.urls import reverse
 
-from stageapp import modes
+from stageapp.mode import store
 from stageapp.models import ModeChange, WebhookDelivery
 from stageapp.webhook import deliveries, tally
 from stageapp.webhook.authenticators import NotVerified, Sent
 from tests.api.gunicorn import free_port, serving
 from tests.api.senders import SECRET, TOKEN, body, signed
 from tests.processes import database_url
-from tests.relay.receiver import receiving
+from tests.webhook.receiver import receiving
 
 LIST = reverse("admin:stageapp_webhookdelivery_changelist")
 TEST = reverse("admin:stageapp_webhookdelivery_test")
@@ -34,7 +36,13 @@ def test_the_list_tells_who_is_believed_and_what_was_only_counted(browser_with, 
             deliveries.receive(Sent({}, sent, "192.0.2.8"))
     tally.flush()
     page = browser_with("view_webhookdelivery").get(LIST).text
-    for told in ("RejectsFastBurn", "192.0.2.7", "1 secret signed", "the bearer token", "no_credentials"):
+    for told in (
+        "RejectsFastBurn",
+        "192.0.2.7",
+        "1 secret signed",
+        "the bearer token",
+        "no_credentials",
+    ):
         assert told in page
     assert "Send a test" not in page
 
@@ -62,13 +70,17 @@ def test_a_test_needs_a_reason_and_a_look_sends_nothing(browser_with, believed):
 
 
 def test_a_test_is_recorded_and_lowers_nothing(browser_with, believed):
-    modes.change(mode="enforce", actor="ann", reason="a test")
+    store.change(mode="enforce", actor="ann", reason="a test")
     browser = browser_with("view_webhookdelivery", "change_mode")
     assert "Send a test" in browser.get(LIST).text
     assert "The test arrived" in send(browser)
     row = WebhookDelivery.objects.get()
-    assert (row.authenticator, row.result, row.detail) == ("standard", "test", "sam: before the rollout")
-    assert (modes.latest().mode, ModeChange.objects.count()) == ("enforce", 1)
+    assert (row.authenticator, row.result, row.detail) == (
+        "standard",
+        "test",
+        "sam: before the rollout",
+    )
+    assert (store.latest().mode, ModeChange.objects.count()) == ("enforce", 1)
     assert "The test arrived" in send(browser)
     assert WebhookDelivery.objects.count() == 2
 
@@ -89,11 +101,11 @@ def test_with_an_address_a_test_goes_over_http(browser_with, believed, settings)
 
 @pytest.mark.django_db(transaction=True)
 def test_a_test_over_http_arrives_at_a_real_server(browser_with, believed, settings, tmp_path):
-    modes.change(mode="enforce", actor="ann", reason="a test")
+    store.change(mode="enforce", actor="ann", reason="a test")
     browser = browser_with("view_webhookdelivery", "change_mode")
     environment = {"DATABASE_URL": database_url(), "ALERTMANAGER_WEBHOOK_SECRET": SECRET}
     with serving(tmp_path / "log", **environment) as port:
         settings.STAGE_BASE_URL = f"http://127.0.0.1:{port}"
         assert "The test arrived" in send(browser)
     assert WebhookDelivery.objects.get().result == "test"
-    assert modes.latest().mode == "enforce"
+    assert store.latest().mode == "enforce"

@@ -5,10 +5,10 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
-from stageapp import drift
 from stageapp.models import DriftCheck, Run
 from stageapp.models.normalization import State
 from stageapp.normalization.plan import make_plan
+from stageapp.unknowns import drift
 from tests.unknowns.conftest import TARGET
 
 pytestmark = pytest.mark.django_db
@@ -95,7 +95,9 @@ def test_what_consumers_send_is_found_by_a_whole_name_or_key(sent, browser_with)
 
 def test_nobody_may_be_given_the_right_to_change_them():
     names = ["driftcheck", "consumersighting", "unknownentry"]
-    codenames = Permission.objects.filter(content_type__model__in=names).values_list("codename", flat=True)
+    codenames = Permission.objects.filter(content_type__model__in=names).values_list(
+        "codename", flat=True
+    )
     assert {name for name in codenames if not name.startswith("view_")} & {
         f"{verb}_{name}" for verb in ("add", "change", "delete") for name in names
     } == set()

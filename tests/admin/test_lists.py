@@ -6,7 +6,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from stageapp.admin.paging import BoundedPaginator
+from stageapp.admin.screens import BoundedPaginator
 from stageapp.models import Batch, Fund, NormalizationLog, PortfolioCompany
 
 pytestmark = pytest.mark.django_db
@@ -88,7 +88,9 @@ def test_companies_are_filtered_by_fund(companies, browser_with):
     browser = browser_with("view_portfoliocompany", "view_fund")
     other = Fund.objects.create(name="Fund II")
     moved = PortfolioCompany.objects.create(fund=other, name="Moved", stage="seed")
-    assert len(results(browser.get(COMPANIES, {"fund__id__exact": companies[0].fund_id}))) == len(companies)
+    assert len(results(browser.get(COMPANIES, {"fund__id__exact": companies[0].fund_id}))) == len(
+        companies
+    )
     assert results(browser.get(COMPANIES, {"fund__id__exact": other.pk})) == [moved]
 
 
@@ -96,6 +98,8 @@ def test_a_company_is_edited_by_who_has_the_right(companies, browser_with):
     browser = browser_with("view_portfoliocompany", "change_portfoliocompany", "view_fund")
     company = companies[0]
     change = reverse("admin:stageapp_portfoliocompany_change", args=[company.pk])
-    browser.post(change, {"fund": company.fund_id, "name": "Renamed", "stage": "seed", "sector": ""})
+    browser.post(
+        change, {"fund": company.fund_id, "name": "Renamed", "stage": "seed", "sector": ""}
+    )
     assert PortfolioCompany.objects.get(pk=company.pk).name == "Renamed"
     assert Permission.objects.filter(codename="change_auditentry").count() == 0

@@ -10,15 +10,41 @@ from django.test import Client
 from tests.admin.addresses import addresses, one_of_each
 
 # What needs no permission but a login; and what even strangers see.
-FOR_ALL_STAFF = {"index", "password_change", "password_change_done", "jsi18n", "logout", "old_style_link", "login"}
+FOR_ALL_STAFF = {
+    "index",
+    "password_change",
+    "password_change_done",
+    "jsi18n",
+    "logout",
+    "old_style_link",
+    "login",
+}
 FOR_STRANGERS = {"login"}
 # What no superuser may do: the tables belong to the system.
 SYSTEM_OWNED = [
-    "modechange", "modeproposal", "trafficwindow", "plan", "planentry", "run", "batch", "checkpoint",
-    "auditentry", "quarantinedrow", "vocabularyversion", "consumer", "strategy", "unknownentry", "driftcheck",
-    "consumersighting", "backup", "backupcheck", "backupjob",
-    "webhookdelivery", "assumptionchange", "targetwrite",
-]  # fmt: skip
+    "modechange",
+    "modeproposal",
+    "trafficwindow",
+    "plan",
+    "planentry",
+    "run",
+    "batch",
+    "checkpoint",
+    "auditentry",
+    "quarantinedrow",
+    "vocabularyversion",
+    "consumer",
+    "strategy",
+    "unknownentry",
+    "driftcheck",
+    "consumersighting",
+    "backup",
+    "backupcheck",
+    "backupjob",
+    "webhookdelivery",
+    "assumptionchange",
+    "targetwrite",
+]
 CLOSED_TO_ALL = {f"stageapp_{model}_{what}" for model in SYSTEM_OWNED for what in ("add", "delete")}
 
 
@@ -62,7 +88,9 @@ def test_strangers_are_sent_to_the_login_and_change_nothing(everything, who, met
     before = contents()
     closed = {path for path, name in everything.items() if name not in FOR_STRANGERS}
     for path, answer in statuses(browser, closed, method).items():
-        to_login = answer.status_code == 302 and answer["location"].startswith(("/admin/login/", "/admin/"))
+        to_login = answer.status_code == 302 and answer["location"].startswith(
+            ("/admin/login/", "/admin/")
+        )
         assert to_login or answer.status_code in (403, 405), (path, answer.status_code)
     assert contents() == before
 
@@ -89,8 +117,18 @@ def test_a_superuser_gets_in_everywhere_but_where_nobody_may(everything, root, b
 
 def test_a_superuser_posting_to_a_system_owned_table_changes_nothing(everything, root, browser_of):
     before = contents()
-    endings = tuple(f"{model}_{what}" for model in SYSTEM_OWNED for what in ("add", "change", "delete", "changelist"))
-    form = {"post": "yes", "state": "done", "mode": "off", "reason": "x", "action": "delete_selected"}
+    endings = tuple(
+        f"{model}_{what}"
+        for model in SYSTEM_OWNED
+        for what in ("add", "change", "delete", "changelist")
+    )
+    form = {
+        "post": "yes",
+        "state": "done",
+        "mode": "off",
+        "reason": "x",
+        "action": "delete_selected",
+    }
     for path, name in everything.items():
         if name.endswith(endings):
             browser_of(root).post(path, {**form, "_selected_action": ["1"]})
@@ -121,7 +159,9 @@ def test_every_page_is_clean_under_a_strict_content_security_policy(everything, 
     browser = browser_of(root)
     for path, answer in statuses(browser, [p for p in everything if "logout" not in p]).items():
         if answer.status_code == 200 and answer["content-type"].startswith("text/html"):
-            assert not re.search(r"<script(?![^>]*\bsrc=)(?![^>]*type=\"application/json\")", answer.text), path
+            assert not re.search(
+                r"<script(?![^>]*\bsrc=)(?![^>]*type=\"application/json\")", answer.text
+            ), path
             assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", answer.text), path
 
 
@@ -129,7 +169,9 @@ def test_what_people_wrote_is_escaped_on_every_page(everything, root, browser_of
     browser = browser_of(root)
     for path, answer in statuses(browser, [p for p in everything if "logout" not in p]).items():
         if answer.status_code == 200 and answer["content-type"].startswith("text/html"):
-            assert not re.search(r"<script>alert|<b>(Seed|bold|group|user)|<i>partner|<u>Seed", answer.text), path
+            assert not re.search(
+                r"<script>alert|<b>(Seed|bold|group|user)|<i>partner|<u>Seed", answer.text
+            ), path
 
 
 def test_forms_are_refused_without_their_csrf_token(everything, root):

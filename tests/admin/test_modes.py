@@ -8,11 +8,12 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stageapp import modes, traffic
-from stageapp.admin.mode_preview import MEANINGS, met, preview
+from stageapp.admin.mode import MEANINGS, met, preview
+from stageapp.mode import store
+from stageapp.mode.store import ModeState
 from stageapp.models import ModeChange, ModeProposal
-from stageapp.modes import ModeState
-from stageapp.traffic import Summary
+from stageapp.traffic import windows
+from stageapp.traffic.windows import Summary
 
 pytestmark = pytest.mark.django_db
 
@@ -23,16 +24,24 @@ VIEW, CHANGE, OVERRIDE = "view_modechange", "change_mode", "override_gate"
 
 
 def choice(**more):
-    return {"mode": "enforce", "percent": "10", "expected_version": "0", "reason": "the partners are ready", **more}
+    return {
+        "mode": "enforce",
+        "percent": "10",
+        "expected_version": "0",
+        "reason": "the partners are ready",
+        **more,
+    }
 
 
 def cells(page):
     """Return the figures of the traffic table, row by row, by mode."""
-    return {bar.label: {part.name: part.count for part in bar.parts} for bar in page.context["bars"]}
+    return {
+        bar.label: {part.name: part.count for part in bar.parts} for bar in page.context["bars"]
+    }
 
 
 def test_it_shows_the_mode_with_who_when_and_why(browser_with):
-    modes.change(mode="enforce", percent=10, actor="olga", reason="first <b>canary</b>")
+    store.change(mode="enforce", percent=10, actor="olga", reason="first <b>canary</b>")
     page = browser_with(VIEW).get(PAGE).text
     assert "enforce" in page
     assert "10&nbsp;%" in page
@@ -47,8 +56,8 @@ def test_without_any_change_it_says_that_the_default_holds(browser_with):
 def test_its_figures_are_those_of_the_counted_traffic(browser_with):
     for verdict, times in {"canonical": 5, "normalized": 3, "unknown": 2, "malformed": 1}.items():
         for _ in range(times):
-            traffic.count(endpoint="strategies", mode="warn", verdict=verdict)
-    traffic.flush()
+            windows.count(endpoint="strategies", mode="warn", verdict=verdict)
+    windows.flush()
     page = browser_with(VIEW).get(PAGE)
     assert cells(page) == {
         "off": {"accepted": 10, "warned": 0, "rejected": 1},
@@ -65,11 +74,11 @@ def test_only_who_may_change_it_is_offered_the_form(browser_with):
 
 
 def test_the_preview_changes_nothing_and_carries_the_version_seen(browser_with):
-    modes.change(mode="warn", actor="ann", reason="begin")
+    store.change(mode="warn", actor="ann", reason="begin")
     page = browser_with(CHANGE, OVERRIDE).get(PREVIEW, {"mode": "enforce", "percent": "10"})
     assert page.context["confirm"].initial["expected_version"] == 1
     assert 'name="expected_version" value="1"' in page.text
-    assert modes.latest().mode == "warn"
+    assert store.latest().mode == "warn"
 
 
 def test_a_preview_without_a_valid_choice_asks_again(browser_with):
@@ -82,11 +91,18 @@ def test_a_confirmed_change_is_made_under_the_users_name(browser_with):
     browser = browser_with(VIEW, CHANGE, OVERRIDE, name="olga")
     answer = browser.post(SET, choice(override="a test"), follow=True)
     made = ModeChange.objects.get()
-    assert (made.mode, made.percent, made.actor, made.reason) == ("enforce", 10, "olga", "the partners are ready")
+    assert (made.mode, made.percent, made.actor, made.reason) == (
+        "enforce",
+        10,
+        "olga",
+        "the partners are ready",
+    )
     assert "The mode is changed" in answer.text
 
 
-@pytest.mark.parametrize("wrong", [{"reason": "  "}, {"percent": "0"}, {"mode": "strict"}, {"expected_version": ""}])
+@pytest.mark.parametrize(
+    "wrong", [{"reason": "  "}, {"percent": "0"}, {"mode": "strict"}, {"expected_version": ""}]
+)
 def test_a_wrong_confirmation_changes_nothing(browser_with, wrong):
     answer = browser_with(CHANGE).post(SET, choice(**wrong))
     assert answer.status_code == 200
@@ -104,7 +120,7 @@ def test_of_two_operators_the_second_is_told_who_was_first_and_what_it_is_now(br
     second.get(PREVIEW, {"mode": "enforce", "percent": "10"})
     first.post(SET, choice(mode="off", percent="", reason="partner outage"))
     answer = second.post(SET, choice(), follow=True)
-    assert modes.latest().mode == "off"
+    assert store.latest().mode == "off"
     message = str(next(iter(answer.context["messages"])))
     assert "olga" in message
     assert "off" in message
@@ -112,7 +128,9 @@ def test_of_two_operators_the_second_is_told_who_was_first_and_what_it_is_now(br
 
 
 def test_the_next_parameter_leads_nowhere_else(browser_with):
-    answer = browser_with(CHANGE).post(f"{SET}?next=//evil.example/", choice(next="//evil.example/"))
+    answer = browser_with(CHANGE).post(
+        f"{SET}?next=//evil.example/", choice(next="//evil.example/")
+    )
     assert answer["location"] == PAGE
 
 
@@ -129,7 +147,11 @@ def test_the_preview_counts_what_would_change():
 
 
 def test_a_canarys_figures_are_estimates_with_a_bound_and_a_lower_share_is_looser():
-    found = preview(ModeState("enforce", 50), ModeState("enforce", 10), Summary(normalized=10, unknown=20, malformed=3))
+    found = preview(
+        ModeState("enforce", 50),
+        ModeState("enforce", 10),
+        Summary(normalized=10, unknown=20, malformed=3),
+    )
     assert [(row.outcome, row.now, row.then) for row in found.rows] == [
         ("accepted", 0, 0),
         ("warned", 20, 28),
@@ -140,7 +162,11 @@ def test_a_canarys_figures_are_estimates_with_a_bound_and_a_lower_share_is_loose
     assert found.direction == "looser"
 
 
-@given(st.builds(Summary, *[st.integers(0, 10**6)] * 4), st.sampled_from(list(MEANINGS)), st.integers(1, 100))
+@given(
+    st.builds(Summary, *[st.integers(0, 10**6)] * 4),
+    st.sampled_from(list(MEANINGS)),
+    st.integers(1, 100),
+)
 def test_every_request_is_in_exactly_one_outcome_at_any_share(summary, mode, percent):
     found = met(ModeState(mode, percent if mode == "enforce" else 100), summary)
     assert sum(found.values()) == summary.total
@@ -163,8 +189,14 @@ def test_every_mode_is_explained():
 
 
 def test_the_preview_shows_the_gates_and_asks_who_may_for_an_override(browser_with):
-    page = browser_with(CHANGE, OVERRIDE, name="olga").get(PREVIEW, {"mode": "enforce", "percent": "10"})
-    assert [gate.name for gate in page.context["ahead"].gates] == ["run_complete", "consumers_audited", "warn_exit"]
+    page = browser_with(CHANGE, OVERRIDE, name="olga").get(
+        PREVIEW, {"mode": "enforce", "percent": "10"}
+    )
+    assert [gate.name for gate in page.context["ahead"].gates] == [
+        "run_complete",
+        "consumers_audited",
+        "warn_exit",
+    ]
     assert "The stored rows are normalized and verified" in page.text
     assert 'name="override"' in page.text
     assert 'name="break_glass"' not in page.text
@@ -181,14 +213,16 @@ def test_who_may_not_go_past_gates_is_not_offered_the_change(browser_with):
 
 
 def test_to_lower_the_mode_no_gate_is_asked(browser_with):
-    modes.change(mode="enforce", actor="ann", reason="all of it")
+    store.change(mode="enforce", actor="ann", reason="all of it")
     browser = browser_with(VIEW, CHANGE)
     assert browser.get(PREVIEW, {"mode": "off"}).context["ahead"].gates == ()
     browser.post(SET, choice(mode="off", percent="", expected_version="1"))
-    assert modes.latest().mode == "off"
+    assert store.latest().mode == "off"
 
 
-def test_with_the_two_person_rule_a_confirmation_proposes_and_another_approves(browser_with, settings):
+def test_with_the_two_person_rule_a_confirmation_proposes_and_another_approves(
+    browser_with, settings
+):
     settings.STAGE_TWO_PERSON_RULE = True
     view = "view_modeproposal"
     olga = browser_with(VIEW, CHANGE, OVERRIDE, view, name="olga")
@@ -214,12 +248,16 @@ def test_breaking_the_glass_is_offered_to_who_may_and_shows_in_the_history(brows
     settings.STAGE_TWO_PERSON_RULE = True
     browser = browser_with(VIEW, CHANGE, OVERRIDE)
     assert 'name="break_glass"' in browser.get(PREVIEW, {"mode": "enforce", "percent": "10"}).text
-    page = browser.post(SET, choice(override="a test", break_glass="nobody else is awake"), follow=True)
+    page = browser.post(
+        SET, choice(override="a test", break_glass="nobody else is awake"), follow=True
+    )
     assert "BREAK-GLASS: nobody else is awake" in page.text
 
 
 @pytest.mark.parametrize("page", [PAGE, "/admin/", "/admin/stageapp/rollout/"])
-def test_a_mode_for_which_rules_were_set_aside_is_loud_as_long_as_it_holds(browser_with, settings, page):
+def test_a_mode_for_which_rules_were_set_aside_is_loud_as_long_as_it_holds(
+    browser_with, settings, page
+):
     settings.STAGE_TWO_PERSON_RULE = True
     browser = browser_with(VIEW, CHANGE, OVERRIDE)
     browser.post(SET, choice(override="a test", break_glass="nobody else is awake"))
@@ -230,7 +268,7 @@ def test_a_mode_for_which_rules_were_set_aside_is_loud_as_long_as_it_holds(brows
 
 
 def announce(day, mode="warn", percent=100):
-    return modes.change(mode=mode, percent=percent, actor="ann", reason="begin", enforce_on=day)
+    return store.change(mode=mode, percent=percent, actor="ann", reason="begin", enforce_on=day)
 
 
 def test_the_announced_day_stays_and_the_preview_tells_whom_it_concerns(browser_with):
@@ -241,20 +279,20 @@ def test_the_announced_day_stays_and_the_preview_tells_whom_it_concerns(browser_
     assert "Callers in the share of 10 % are refused unknown stages now" in page.text
     assert "Sunset: Sun, 01 Mar 2099 00:00:00 GMT" in page.text
     browser.post(SET, choice(expected_version="1", override="a test"))
-    newest = modes.latest()
+    newest = store.latest()
     assert (newest.mode, newest.enforce_on) == ("enforce", datetime.date(2099, 3, 1))
 
 
 def test_withdrawing_the_day_is_chosen_previewed_and_confirmed_with_a_reason(browser_with):
     browser = browser_with(VIEW, CHANGE, name="olga")
-    modes.change(mode="warn", actor="ann", reason="begin")
+    store.change(mode="warn", actor="ann", reason="begin")
     assert "withdraw_enforce_on" not in browser.get(PAGE).text
     announce(datetime.date(2099, 3, 1))
     assert "withdraw_enforce_on" in browser.get(PAGE).text
     chosen = {"mode": "warn", "withdraw_enforce_on": "on"}
     page = browser.get(PREVIEW, chosen)
     assert "The announced day, 2099-03-01, is withdrawn." in page.text
-    assert modes.latest().enforce_on == datetime.date(2099, 3, 1)
+    assert store.latest().enforce_on == datetime.date(2099, 3, 1)
     hidden = page.context["confirm"]["withdraw_enforce_on"]
     assert hidden.field.widget.input_type == "hidden"
     form = {"mode": "warn", "expected_version": "2", "reason": "not yet"}
@@ -274,7 +312,7 @@ def test_withdrawing_the_day_is_chosen_previewed_and_confirmed_with_a_reason(bro
     ],
 )
 def test_a_day_that_cannot_be_is_refused_before_and_at_the_confirmation(browser_with, wrong, told):
-    modes.change(mode="warn", actor="ann", reason="begin")
+    store.change(mode="warn", actor="ann", reason="begin")
     browser = browser_with(VIEW, CHANGE)
     assert told in browser.get(PREVIEW, {"mode": "warn", **wrong}, follow=True).text
     form = {"mode": "warn", "expected_version": "1", "reason": "because", **wrong}

@@ -6,7 +6,7 @@ import pytest
 from django.db.models.functions import Now
 from django.urls import reverse
 
-from stageapp import modes
+from stageapp.mode import store
 from stageapp.models import ServerProcess
 
 pytestmark = pytest.mark.django_db
@@ -16,10 +16,19 @@ PAGE = reverse("admin:stageapp_modechange_changelist")
 
 def beaten(pid, version, silent_for=0, mode="warn", host="web-1"):
     ServerProcess.objects.create(
-        id=f"00000000-0000-4000-8000-{pid:012}", name="web", host=host, pid=pid, started_at=Now(), mode=mode,
-        percent=10 if mode == "enforce" else 100, epoch=1, version=version, source="postgres", age=1.0,
+        id=f"00000000-0000-4000-8000-{pid:012}",
+        name="web",
+        host=host,
+        pid=pid,
+        started_at=Now(),
+        mode=mode,
+        percent=10 if mode == "enforce" else 100,
+        epoch=1,
+        version=version,
+        source="postgres",
+        age=1.0,
         heartbeat_at=Now() - datetime.timedelta(seconds=silent_for),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -28,19 +37,24 @@ def rows(browser_with):
 
     def find():
         page = browser_with("view_modechange").get(PAGE).text
-        table = page.partition('id="mode-processes"')[2].partition("</section>")[0].split("<tr ")[1:]
+        table = (
+            page.partition('id="mode-processes"')[2].partition("</section>")[0].split("<tr ")[1:]
+        )
         return {int(row.partition("</span>")[0].rpartition(":")[2]): row for row in table}
 
     return find
 
 
 def test_without_any_process_it_says_so(browser_with):
-    assert "No server, worker or beat has reported yet" in browser_with("view_modechange").get(PAGE).text
+    assert (
+        "No server, worker or beat has reported yet"
+        in browser_with("view_modechange").get(PAGE).text
+    )
 
 
 def test_it_shows_which_process_follows_which_version_and_marks_who_is_behind_or_stale(rows):
-    modes.change(mode="off", actor="ann", reason="quiet")
-    modes.change(mode="enforce", percent=10, actor="ann", reason="a canary")
+    store.change(mode="off", actor="ann", reason="quiet")
+    store.change(mode="enforce", percent=10, actor="ann", reason="a canary")
     beaten(1, 2, mode="enforce")
     beaten(2, 1)
     beaten(3, 2, silent_for=40)

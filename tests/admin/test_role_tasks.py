@@ -8,8 +8,8 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
-from stageapp import modes
 from stageapp.admin import rollout_actions
+from stageapp.mode import store
 from stageapp.models import ModeChange, ModeProposal
 from stageapp.models.permissions import ROLES
 from tests.admin.role_tasks import SEALING, TASKS, WHY, World, latched, put
@@ -132,7 +132,7 @@ def test_two_persons_from_proposal_to_effect_after_a_downgrade_and_past_a_gate(s
     }
     told = operator.post(reverse("admin:stageapp_modechange_set"), form, follow=True)
     assert "waits for somebody else" in told.text
-    assert modes.latest().mode == "warn"
+    assert store.latest().mode == "warn"
     proposal = ModeProposal.objects.get()
 
     approve = reverse("admin:stageapp_modeproposal_approve", args=[proposal.pk])
@@ -145,7 +145,7 @@ def test_two_persons_from_proposal_to_effect_after_a_downgrade_and_past_a_gate(s
         assert why in page.text
         assert approve not in page.text
         browser.post(approve, WHY)
-        assert modes.latest().mode == "warn"
+        assert store.latest().mode == "warn"
     page = page_of(approvers[0], "modeproposal_change", proposal.pk)
     assert approve in page.text
     assert "What callers would be told" in page.text

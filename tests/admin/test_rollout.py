@@ -1,4 +1,6 @@
-"""The rollout page: what it shows is what the rollout says, and each button is there for those who may press it."""
+"""The rollout page: what it shows is what the rollout says, and each button is there for those
+who may press it.
+"""
 
 import datetime
 import re
@@ -8,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
-from stageapp import modes
 from stageapp.admin.rollout_actions import ACTIONS, address
+from stageapp.mode import store
 from stageapp.models import ModeChange
 from stageapp.models.rollout import ConsumerAudit, ConsumerPin, PlannedStep, WarnPeriod
 from stageapp.models.traffic import TrafficHour
@@ -23,14 +25,21 @@ pytestmark = pytest.mark.django_db
 PAGE = reverse("admin:stageapp_rollout")
 PREVIEW = reverse("admin:stageapp_modechange_preview")
 VIEW, CHANGE, MANAGE = "view_modechange", "change_mode", "manage_consumers"
-SEE = (VIEW, "view_consumersighting", "view_consumerpin", "view_plannedstep", "view_modeproposal", "view_warnperiod",
-       "view_consumeraudit")  # fmt: skip
+SEE = (
+    VIEW,
+    "view_consumersighting",
+    "view_consumerpin",
+    "view_plannedstep",
+    "view_modeproposal",
+    "view_warnperiod",
+    "view_consumeraudit",
+)
 ANN = Person("ann", EVERYTHING)
 HOSTILE = '<img src=x onerror="alert(1)">&in=1#'
 
 
 def put(mode, percent=100, **more):
-    return modes.change(mode=mode, percent=percent, actor="ann", reason="for <b>a test</b>", **more)
+    return store.change(mode=mode, percent=percent, actor="ann", reason="for <b>a test</b>", **more)
 
 
 def put_ago(monkeypatch, ago, *args):
@@ -51,9 +60,13 @@ def previews(page):
 
 def test_what_it_shows_is_what_the_outlook_says(browser_with, monkeypatch):
     put_ago(monkeypatch, datetime.timedelta(days=9), "warn")
-    yesterday = timezone.now().replace(minute=0, second=0, microsecond=0) - datetime.timedelta(days=1)
+    yesterday = timezone.now().replace(minute=0, second=0, microsecond=0) - datetime.timedelta(
+        days=1
+    )
     for verdict, requests in {"canonical": 900, "unknown": 7}.items():
-        TrafficHour.objects.create(started_at=yesterday, endpoint="e", mode="warn", verdict=verdict, requests=requests)
+        TrafficHour.objects.create(
+            started_at=yesterday, endpoint="e", mode="warn", verdict=verdict, requests=requests
+        )
     page = browser_with(*SEE).get(PAGE)
     found = outlook(page.context["now"])
     assert page.context["found"] == found
@@ -67,14 +80,23 @@ def test_what_it_shows_is_what_the_outlook_says(browser_with, monkeypatch):
             ):
                 assert text in page.text, (gate.name, condition.name)
     assert "0.77 %" in page.text  # 7 of 907
-    assert 'aria-label="Unknown by hour, %: newest 0.772, lowest 0.772, highest 0.772, limit 1, 1 of' in page.text
+    assert (
+        'aria-label="Unknown by hour, %: newest 0.772, lowest 0.772, highest 0.772, limit 1, 1 of'
+        in page.text
+    )
 
 
 def test_the_gates_that_the_next_step_needs_come_first_and_are_marked(browser_with):
     put("warn")
     gates = browser_with(*SEE).get(PAGE).context["gates"]
-    assert [one["gate"].name for one in gates if one["needed"]] == ["run_complete", "consumers_audited", "warn_exit"]
-    assert [one["needed"] for one in gates] == sorted((one["needed"] for one in gates), reverse=True)
+    assert [one["gate"].name for one in gates if one["needed"]] == [
+        "run_complete",
+        "consumers_audited",
+        "warn_exit",
+    ]
+    assert [one["needed"] for one in gates] == sorted(
+        (one["needed"] for one in gates), reverse=True
+    )
     assert len(gates) == 8
 
 
@@ -108,7 +130,9 @@ def test_who_may_only_look_finds_no_button(browser_with):
         (("enforce", 100), CHANGE, {"pin"}),
     ],
 )
-def test_a_button_is_there_when_the_permission_and_the_rollout_allow_it(browser_with, state, permission, expected):
+def test_a_button_is_there_when_the_permission_and_the_rollout_allow_it(
+    browser_with, state, permission, expected
+):
     put(*state)
     assert buttons(browser_with(*SEE, permission).get(PAGE)) == expected
 
@@ -164,7 +188,10 @@ def test_who_would_be_refused_stands_with_values_and_counts(browser_with, sent, 
     sent("no stage at all", consumer="beta")
     sent("seed", "Series-A ", consumer="gamma")
     page = browser_with(*SEE).get(PAGE)
-    assert [(one["consumer"], one["times"]) for one in page.context["refused"]] == [("alpha", 3), ("beta", 1)]
+    assert [(one["consumer"], one["times"]) for one in page.context["refused"]] == [
+        ("alpha", 3),
+        ("beta", 1),
+    ]
     assert "&#x27;Venture Debt&#x27;</code> <i>3×, not_a_stage" in page.text
     assert "2 consumers sent what enforce refuses, 4 times" in page.text
 
@@ -187,7 +214,9 @@ def test_an_empty_canary_is_said(browser_with):
     assert "The canary is empty" in browser_with(*SEE).get(PAGE).text
 
 
-def test_hostile_names_and_values_are_escaped_on_the_page_and_when_pinned(browser_with, sent, consumer_named):
+def test_hostile_names_and_values_are_escaped_on_the_page_and_when_pinned(
+    browser_with, sent, consumer_named
+):
     consumer_named(HOSTILE, "write")
     sent("<script>alert(2)</script>\u202e", consumer=HOSTILE)
     canary.pin(HOSTILE, "out", person=ANN, reason="<script>alert(3)</script>")
@@ -209,7 +238,10 @@ def test_planned_steps_and_waiting_proposals_are_listed_with_their_reasons(brows
     schedule.plan_steps(ANN, "green only")
     proposal = proposals.propose(ANN, Wish("enforce", "the partner is ready", 50))
     page = browser_with(*SEE).get(PAGE)
-    assert [(step.percent, step.status) for step in page.context["planned"]] == [(50, "proposed"), (100, "proposed")]
+    assert [(step.percent, step.status) for step in page.context["planned"]] == [
+        (50, "proposed"),
+        (100, "proposed"),
+    ]
     assert "green only" in page.text
     assert "the partner is ready" in page.text
     assert reverse("admin:stageapp_modeproposal_change", args=[proposal.pk]) in page.text
@@ -220,8 +252,9 @@ def test_the_history_tells_actors_reasons_and_what_was_set_aside(browser_with):
     WarnPeriod.objects.create(actor="olga", reason="told them again")
     page = browser_with(*SEE).get(PAGE)
     assert [(entry.what, entry.actor) for entry in page.context["past"]] == [
-        ("New warn period", "olga"), ("Mode: enforce 10 %", "ann"),
-    ]  # fmt: skip
+        ("New warn period", "olga"),
+        ("Mode: enforce 10 %", "ann"),
+    ]
     assert "for &lt;b&gt;a test" in page.text
     assert "past warn_exit (fail)" in page.text
 
@@ -237,8 +270,10 @@ FORMS = {
 
 
 def marks():
-    return [list(model.objects.order_by("pk").values()) for model in
-            (ModeChange, ConsumerPin, ConsumerAudit, PlannedStep, WarnPeriod)]  # fmt: skip
+    return [
+        list(model.objects.order_by("pk").values())
+        for model in (ModeChange, ConsumerPin, ConsumerAudit, PlannedStep, WarnPeriod)
+    ]
 
 
 def make_possible(name, settings):
@@ -252,7 +287,9 @@ def make_possible(name, settings):
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_each_action_needs_its_permission_changes_nothing_on_get_and_asks_why(browser_with, settings, name):
+def test_each_action_needs_its_permission_changes_nothing_on_get_and_asks_why(
+    browser_with, settings, name
+):
     make_possible(name, settings)
     before = marks()
     permission = ACTIONS[name].permission
@@ -269,7 +306,9 @@ def test_each_action_needs_its_permission_changes_nothing_on_get_and_asks_why(br
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_each_confirmed_action_is_carried_out_under_the_users_name_and_reason(browser_with, settings, name):
+def test_each_confirmed_action_is_carried_out_under_the_users_name_and_reason(
+    browser_with, settings, name
+):
     make_possible(name, settings)
     browser = browser_with(*SEE, ACTIONS[name].permission, name="olga")
     answer = browser.post(address(name), {**FORMS[name], "reason": "I looked"}, follow=True)
@@ -285,7 +324,9 @@ def test_what_is_not_possible_now_is_refused_in_words(browser_with, name):
     before = marks()
     for method in ("get", "post"):
         browser = browser_with(*SEE, CHANGE, name=method)
-        answer = getattr(browser, method)(address(name), {**FORMS[name], "reason": "x"}, follow=True)
+        answer = getattr(browser, method)(
+            address(name), {**FORMS[name], "reason": "x"}, follow=True
+        )
         assert "is not possible" in str(next(iter(answer.context["messages"])))
     assert marks() == before
 
@@ -303,14 +344,18 @@ def test_who_planned_the_steps_is_not_offered_their_approval(browser_with, setti
 @pytest.mark.parametrize("percents", ["fifty", "50 x", "5 0.5", "١٠", "9999", "100 50", "10", " "])
 def test_shares_that_make_no_plan_are_refused(browser_with, percents):
     put("enforce", 10)
-    answer = browser_with(*SEE, CHANGE).post(address("plan_steps"), {"percents": percents, "reason": "x"}, follow=True)
+    answer = browser_with(*SEE, CHANGE).post(
+        address("plan_steps"), {"percents": percents, "reason": "x"}, follow=True
+    )
     assert answer.status_code == 200
     assert not PlannedStep.objects.exists()
 
 
 def test_marking_the_audit_shows_who_still_sends_what_to_those_who_may_see_it(browser_with, sent):
     sent("Venture Debt")
-    assert "“alpha” (1 times)" in browser_with(*SEE, MANAGE, name="mia").get(address("audited")).text
+    assert (
+        "“alpha” (1 times)" in browser_with(*SEE, MANAGE, name="mia").get(address("audited")).text
+    )
     assert "alpha" not in browser_with(VIEW, MANAGE, name="max").get(address("audited")).text
 
 

@@ -1,4 +1,6 @@
-"""Shards, tuning, quarantine, force pause, rollback of a part, drained workers, the audit log: as people see them."""
+"""Shards, tuning, quarantine, force pause, rollback of a part, drained workers, the audit log:
+as people see them.
+"""
 
 import datetime
 from functools import partial
@@ -9,10 +11,19 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from stageapp.admin import run_parts
-from stageapp.models import Batch, Checkpoint, Plan, PortfolioCompany, QuarantinedRow, Run, VerificationJob
+from stageapp.admin import run_actions
+from stageapp.audit import rollbacks
+from stageapp.models import (
+    Batch,
+    Checkpoint,
+    Plan,
+    PortfolioCompany,
+    QuarantinedRow,
+    Run,
+    VerificationJob,
+)
 from stageapp.models.normalization import State, WorkerDrain
-from stageapp.normalization import claims, drain, rollbacks, runs, verification_jobs, worker
+from stageapp.normalization import drain, leases, runs, verification_jobs, worker
 from stageapp.normalization.plan import make_plan
 from stageapp.normalization.verify import verify
 
@@ -59,20 +70,27 @@ def started(run):
 
 def test_the_page_shows_which_worker_is_where(plan, browser_with):
     run = started(plan.run)
-    lease = claims.take(run, "forward")
+    lease = leases.take(run, "forward")
     Checkpoint.objects.filter(pk=lease.checkpoint).update(lower="3", position="7", quarantined=2)
     page = browser_with("view_run").get(at("change", run))
     (shard,) = page.context["shards"]
-    assert (shard["range"], shard["holder"]) == ("3 to the end", claims.name())
-    assert f"{claims.name()} <small" in page.text
+    assert (shard["range"], shard["holder"]) == ("3 to the end", leases.name())
+    assert f"{leases.name()} <small" in page.text
     assert "2 rows in quarantine" in page.text
-    claims.release(lease)
-    assert browser_with("view_run", name="vera").get(at("change", run)).context["shards"][0]["holder"] == ""
+    leases.release(lease)
+    assert (
+        browser_with("view_run", name="vera").get(at("change", run)).context["shards"][0]["holder"]
+        == ""
+    )
 
 
 def test_rows_in_quarantine_stand_there_with_what_the_database_said(plan, browser_with):
     QuarantinedRow.objects.create(
-        run=plan.run, direction="forward", row_key="7", value="<b>Seed</b>", error="new row violates <i>check</i>"
+        run=plan.run,
+        direction="forward",
+        row_key="7",
+        value="<b>Seed</b>",
+        error="new row violates <i>check</i>",
     )
     page = browser_with("view_run").get(at("change", plan.run)).text
     assert "new row violates &lt;i&gt;check&lt;/i&gt;" in page
@@ -84,7 +102,9 @@ def test_a_run_is_tuned_while_it_works_and_its_history_has_it(plan, browser_with
     run = started(plan.run)
     browser = browser_with("view_run", "operate_run", name="olga")
     assert "Now 1." in browser.get(at("tune", run)).text
-    answer = post(browser, at("tune", run), {"workers": 3, "pause_seconds": "0.5", "reason": "quiet hour"})
+    answer = post(
+        browser, at("tune", run), {"workers": 3, "pause_seconds": "0.5", "reason": "quiet hour"}
+    )
     run.refresh_from_db()
     assert (run.shards, run.batch_seconds, run.pause_seconds) == (3, None, 0.5)
     assert "shards 1 → 3, pause_seconds None → 0.5: quiet hour" in answer.text
@@ -101,7 +121,9 @@ def test_a_run_is_tuned_while_it_works_and_its_history_has_it(plan, browser_with
         ({"batch_seconds": "nan", "reason": "x"}, "Enter a number"),
     ],
 )
-def test_what_makes_no_sense_is_told_and_changes_nothing(plan, browser_with, post, nudges, sent, told):
+def test_what_makes_no_sense_is_told_and_changes_nothing(
+    plan, browser_with, post, nudges, sent, told
+):
     run = started(plan.run)
     answer = post(browser_with("view_run", "operate_run"), at("tune", run), sent)
     assert told.lower() in answer.text.lower()
@@ -110,7 +132,9 @@ def test_what_makes_no_sense_is_told_and_changes_nothing(plan, browser_with, pos
     assert nudges == []
 
 
-@pytest.mark.parametrize(("page", "permission"), [("tune", "operate_run"), ("part", "rollback_run")])
+@pytest.mark.parametrize(
+    ("page", "permission"), [("tune", "operate_run"), ("part", "rollback_run")]
+)
 def test_each_step_takes_its_permission(done, browser_with, page, permission):
     others = {"operate_run", "rollback_run", "plan_run"} - {permission}
     lacking = browser_with("view_run", *others, name="lacking")
@@ -159,7 +183,9 @@ def test_one_value_is_rolled_back_after_a_preview(done, companies, browser_with,
     assert "wrong fund" in page.text
 
 
-def test_a_range_of_batches_shows_what_changed_since_and_leaves_it(done, companies, browser_with, post, nudges):
+def test_a_range_of_batches_shows_what_changed_since_and_leaves_it(
+    done, companies, browser_with, post, nudges
+):
     PortfolioCompany.objects.filter(pk=companies[3].pk).update(stage="series_b")
     batch = Batch.objects.filter(changed__gt=0).get()
     browser = browser_with("view_run", "rollback_run")
@@ -176,19 +202,28 @@ def test_a_range_of_batches_shows_what_changed_since_and_leaves_it(done, compani
 )
 def test_a_choice_that_names_no_part_asks_again(done, browser_with, post, query):
     browser = browser_with("view_run", "rollback_run")
-    for answer in (browser.get(at("part", done) + query), post(browser, at("part", done) + query, {"reason": "x"})):
+    for answer in (
+        browser.get(at("part", done) + query),
+        post(browser, at("part", done) + query, {"reason": "x"}),
+    ):
         assert "errorlist" in answer.text
     assert Run.objects.get().state == State.DONE
 
 
 def test_a_part_with_nothing_left_to_undo_is_refused(done, browser_with, post):
-    answer = post(browser_with("view_run", "rollback_run"), at("part", done) + "?first=999999", {"reason": "x"})
+    answer = post(
+        browser_with("view_run", "rollback_run"),
+        at("part", done) + "?first=999999",
+        {"reason": "x"},
+    )
     assert "nothing left to undo" in answer.text
     assert Run.objects.get().state == State.DONE
 
 
-def test_a_part_that_takes_too_long_to_count_can_be_undone_all_the_same(done, browser_with, post, monkeypatch):
-    monkeypatch.setattr(run_parts, "PREVIEW_SECONDS", 0.1)
+def test_a_part_that_takes_too_long_to_count_can_be_undone_all_the_same(
+    done, browser_with, post, monkeypatch
+):
+    monkeypatch.setattr(run_actions, "PREVIEW_SECONDS", 0.1)
     monkeypatch.setattr(rollbacks, "_PREVIEW_SQL", "SELECT '', '', 0, 0 FROM pg_sleep(20)")
     part = at("part", done) + "?first=1"
     browser = browser_with("view_run", "rollback_run")
@@ -220,7 +255,11 @@ def test_draining_takes_operate_run(db, browser_with):
     looking = browser_with("view_run", "view_workerdrain", "rollback_run", "plan_run")
     for name in ("drain", "work"):
         switch = reverse(f"admin:stageapp_workers_{name}")
-        assert looking.get(switch).status_code == looking.post(switch, {"reason": "x"}).status_code == 403
+        assert (
+            looking.get(switch).status_code
+            == looking.post(switch, {"reason": "x"}).status_code
+            == 403
+        )
         assert switch not in looking.get(WORKERS).text
     assert not WorkerDrain.objects.exists()
 
@@ -230,9 +269,15 @@ def test_an_estimate_stands_where_there_is_one(plan, browser_with):
 
     def pages_of_one(hash, seconds):
         one = Plan.objects.create(
-            target=plan.target, vocabulary_version=1, hash=hash * 64, rows_total=1, rows_to_change=1, rows_unknown=0,
-            estimated_seconds=seconds, actor="ann",
-        )  # fmt: skip
+            target=plan.target,
+            vocabulary_version=1,
+            hash=hash * 64,
+            rows_total=1,
+            rows_to_change=1,
+            rows_unknown=0,
+            estimated_seconds=seconds,
+            actor="ann",
+        )
         run = Run.objects.create(plan=one, target=plan.target, actor="ann")
         paths = [at("change", run), reverse("admin:stageapp_plan_change", args=[one.pk])]
         return [browser.get(path).text for path in paths]
@@ -262,13 +307,17 @@ def test_a_batch_leads_to_its_entries(done, browser_with):
         assert browser.get(LOG, {"batch": none}).context["cl"].result_list == []
 
 
-def test_a_page_of_the_log_asks_a_bounded_number_of_things(done, browser_with, django_assert_max_num_queries):
+def test_a_page_of_the_log_asks_a_bounded_number_of_things(
+    done, browser_with, django_assert_max_num_queries
+):
     browser = browser_with("view_auditentry")
     with django_assert_max_num_queries(12):
         assert browser.get(LOG).status_code == 200
 
 
-def test_a_runs_page_asks_a_bounded_number_of_things(done, root, browser_of, django_assert_max_num_queries):
+def test_a_runs_page_asks_a_bounded_number_of_things(
+    done, root, browser_of, django_assert_max_num_queries
+):
     for shard in range(1, 20):
         Checkpoint.objects.create(run=done, direction="forward", shard=shard)
     with django_assert_max_num_queries(53):
@@ -297,7 +346,10 @@ def test_a_verification_is_asked_for_on_the_runs_page_and_its_progress_is_shown(
     assert "Waiting for a worker" in page
     assert 'hx-trigger="every 2s"' in page
     VerificationJob.objects.update(
-        state="working", rows=4, began_at=timezone.now() - datetime.timedelta(seconds=2), heartbeat_at=timezone.now()
+        state="working",
+        rows=4,
+        began_at=timezone.now() - datetime.timedelta(seconds=2),
+        heartbeat_at=timezone.now(),
     )
     moving = browser.get(at("progress", done))
     for text in ('aria-label="Progress of the verification"', "about 7", "rows/s", "Time left"):
@@ -307,13 +359,18 @@ def test_a_verification_is_asked_for_on_the_runs_page_and_its_progress_is_shown(
     verification_jobs.work(job.pk)
     assert browser.get(at("progress", done))["HX-Refresh"] == "true"
     page = browser.get(at("change", done))
-    assert [one["made"].actor for one in page.context["verifications"]] == [job.actor, worker.name()]
+    assert [one["made"].actor for one in page.context["verifications"]] == [
+        job.actor,
+        worker.name(),
+    ]
     assert "the auditors ask" in page.text
 
 
 def test_a_verification_takes_the_right_to_operate_runs(done, browser_with):
     address = reverse("admin:stageapp_run_do", args=[done.pk, "verify"])
-    assert browser_with("view_run", "rollback_run").post(address, {"reason": "x"}).status_code == 403
+    assert (
+        browser_with("view_run", "rollback_run").post(address, {"reason": "x"}).status_code == 403
+    )
     assert VerificationJob.objects.count() == 0
 
 

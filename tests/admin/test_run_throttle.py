@@ -5,7 +5,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from stageapp.models import RunThrottle, ThrottleLook
-from stageapp.normalization import runs, throttling
+from stageapp.normalization import runs
+from stageapp.normalization.throttle import limits
 from tests.admin.test_runs import OPERATOR, page_of
 
 pytestmark = pytest.mark.django_db
@@ -23,18 +24,39 @@ def limits_of(run):
 
 def held(run, **more):
     readings = [
-        {"factor": "replica_lag", "title": "replica lag", "state": "holds", "value": 12.0, "limit": 10, "resume": 8,
-         "unit": "s", "note": ""},
-        {"factor": "active_sessions", "title": "active sessions", "state": "not measured", "value": None, "limit": 50,
-         "resume": 40, "unit": "", "note": "grant pg_monitor"},
-    ]  # fmt: skip
-    fields = {"looked_at": timezone.now(), "reason": "replica_lag", "text": TEXT, "readings": readings}
+        {
+            "factor": "replica_lag",
+            "title": "replica lag",
+            "state": "holds",
+            "value": 12.0,
+            "limit": 10,
+            "resume": 8,
+            "unit": "s",
+            "note": "",
+        },
+        {
+            "factor": "active_sessions",
+            "title": "active sessions",
+            "state": "not measured",
+            "value": None,
+            "limit": 50,
+            "resume": 40,
+            "unit": "",
+            "note": "grant pg_monitor",
+        },
+    ]
+    fields = {
+        "looked_at": timezone.now(),
+        "reason": "replica_lag",
+        "text": TEXT,
+        "readings": readings,
+    }
     return ThrottleLook.objects.create(run=run, **fields | more)
 
 
 def test_the_page_says_what_holds_the_run_what_is_not_measured_and_what_it_cost(run, browser_with):
     held(run)
-    throttling.add_seconds(run, "replica_lag", 42.4)
+    limits.add_seconds(run, "replica_lag", 42.4)
     page = browser_with(*OPERATOR).get(page_of(run)).text
     assert f"Waits: {TEXT}." in page
     assert "Not measured: active sessions (grant pg_monitor)" in page
@@ -48,7 +70,7 @@ def test_so_does_the_part_that_moves(run, browser_with):
 
 
 def test_an_old_look_says_nothing_about_now(run, browser_with):
-    held(run, looked_at=timezone.now() - throttling.CURRENT_FOR * 2)
+    held(run, looked_at=timezone.now() - limits.CURRENT_FOR * 2)
     assert "Waits:" not in browser_with(*OPERATOR).get(page_of(run)).text
 
 
@@ -57,21 +79,30 @@ def test_an_operator_changes_limits_with_a_reason(run, browser_with):
     form = browser.get(limits_of(run))
     assert "Replica lag, in s" in form.text
     assert not RunThrottle.objects.exists()
-    answer = browser.post(limits_of(run), {"replica_lag": "30", "disk_free": "0", "reason": "the standby is a spare"})
+    answer = browser.post(
+        limits_of(run), {"replica_lag": "30", "disk_free": "0", "reason": "the standby is a spare"}
+    )
     assert answer["location"] == page_of(run)
     rows = RunThrottle.objects.order_by("factor").values_list("factor", "limit", "actor", "reason")
     assert list(rows) == [
-        ("disk_free", 0, "olga", "the standby is a spare"), ("replica_lag", 30, "olga", "the standby is a spare"),
-    ]  # fmt: skip
+        ("disk_free", 0, "olga", "the standby is a spare"),
+        ("replica_lag", 30, "olga", "the standby is a spare"),
+    ]
     page = browser.get(page_of(run)).text
     assert "by olga" in page
     assert "the standby is a spare" in page
 
 
 @pytest.mark.parametrize(
-    "form", [{"reason": "x"}, {"replica_lag": "5"}, {"replica_lag": "-1", "reason": "x"},
-             {"disk_free": "101", "reason": "x"}, {"replica_lag": "nan", "reason": "x"}],
-)  # fmt: skip
+    "form",
+    [
+        {"reason": "x"},
+        {"replica_lag": "5"},
+        {"replica_lag": "-1", "reason": "x"},
+        {"disk_free": "101", "reason": "x"},
+        {"replica_lag": "nan", "reason": "x"},
+    ],
+)
 def test_a_form_that_makes_no_sense_changes_nothing(run, browser_with, form):
     answer = browser_with(*OPERATOR).post(limits_of(run), form)
     assert answer.status_code == 200

@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from config import celery
-from stageapp.admin.run_operations import OPERATIONS
+from stageapp.admin.run_actions import OPERATIONS
 from stageapp.models import Plan, PortfolioCompany, Run
 from stageapp.models.normalization import MOVES, State
 from stageapp.normalization import runs, worker
@@ -64,8 +64,11 @@ def test_an_operator_plans_starts_and_rolls_back(companies, browser_with, nudges
     assert stages() == before
     assert Run.objects.get().state == State.ROLLED_BACK
     assert list(run.moves.filter(actor="olga").values_list("new_state", flat=True)) == [
-        State.PLANNED, State.APPROVED, State.RUNNING, State.ROLLING_BACK,
-    ]  # fmt: skip
+        State.PLANNED,
+        State.APPROVED,
+        State.RUNNING,
+        State.ROLLING_BACK,
+    ]
 
 
 @pytest.mark.django_db
@@ -110,7 +113,10 @@ def test_each_operation_needs_its_own_permission(plan, browser_with, name):
     for method in (lacking.get, lacking.post):
         assert method(do(plan.run, name), {"reason": "go"}).status_code == 403
     assert Run.objects.get().state == State.PLANNED
-    assert browser_with("view_run", mine, name="holding").get(do(plan.run, name)).status_code in (200, 302)
+    assert browser_with("view_run", mine, name="holding").get(do(plan.run, name)).status_code in (
+        200,
+        302,
+    )
 
 
 def offered_in(browser, run, state):
@@ -121,15 +127,20 @@ def offered_in(browser, run, state):
 @pytest.mark.django_db
 def test_buttons_are_those_that_the_state_table_allows(plan, root, browser_of):
     leads_to = {
-        "approve": State.APPROVED, "pause": State.PAUSING, "resume": State.RUNNING, "cancel": State.CANCELLED,
+        "approve": State.APPROVED,
+        "pause": State.PAUSING,
+        "resume": State.RUNNING,
+        "cancel": State.CANCELLED,
         "rollback": State.ROLLING_BACK,
-    }  # fmt: skip
+    }
     for state in State:
         expected = {name for name, new in leads_to.items() if new in MOVES[state]}
         if state in (State.PLANNED, State.APPROVED):
             expected = expected - {"resume"} | {"start"}
         if state == State.ROLLING_BACK:
-            expected -= {"cancel"}  # the worker that ends the rollback of a part moves it back, no person does
+            expected -= {
+                "cancel"
+            }  # the worker that ends the rollback of a part moves it back, no person does
         if state in (State.PAUSED, State.DONE, State.FAILED, State.CANCELLED, State.ROLLED_BACK):
             expected |= {"verify"}  # it moves nothing
         assert offered_in(browser_of(root), plan.run, state) == expected, state
@@ -166,7 +177,9 @@ def test_the_page_asks_for_progress_only_while_the_run_is_active(plan, browser_w
 
 
 @pytest.mark.django_db
-def test_a_plan_page_asks_the_database_a_bounded_number_of_things(plan, browser_with, django_assert_max_num_queries):
+def test_a_plan_page_asks_the_database_a_bounded_number_of_things(
+    plan, browser_with, django_assert_max_num_queries
+):
     browser = browser_with("view_plan")
     with django_assert_max_num_queries(50):
         browser.get(reverse("admin:stageapp_plan_change", args=[plan.pk]))
@@ -174,13 +187,17 @@ def test_a_plan_page_asks_the_database_a_bounded_number_of_things(plan, browser_
 
 @pytest.mark.django_db
 def test_a_target_that_is_not_configured_cannot_be_planned(companies, browser_with):
-    answer = browser_with("plan_run").post(reverse("admin:stageapp_plan_make"), {"target": "auth.User.email"})
+    answer = browser_with("plan_run").post(
+        reverse("admin:stageapp_plan_make"), {"target": "auth.User.email"}
+    )
     assert answer.status_code == 200
     assert not Plan.objects.exists()
 
 
 @pytest.mark.django_db
-def test_rows_that_a_rollback_leaves_alone_are_counted_and_listed(plan, companies, browser_with, settings):
+def test_rows_that_a_rollback_leaves_alone_are_counted_and_listed(
+    plan, companies, browser_with, settings
+):
     settings.STAGE_BATCH_PAUSE_SECONDS = 0
     run = worker.advance(runs.start(plan.run, actor="ann", reason="go"))
     PortfolioCompany.objects.filter(pk=companies[1].pk).update(stage="series_b")

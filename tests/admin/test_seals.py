@@ -9,8 +9,9 @@ from django.test import Client
 from django.urls import reverse
 
 from stageapp.models import Fund, GuardChange, PortfolioCompany, Seal
-from stageapp.normalization import guard, patience, seal, seal_state
-from stageapp.vocabulary import newest_version
+from stageapp.sealing import guard, seal, state
+from stageapp.targets import lock_wait
+from stageapp.vocabulary.snapshot import newest_version
 from tests.normalization.evidence import LABEL, ME
 from tests.sealing import conftest
 from tests.sealing.conftest import *  # noqa: F403  a database whose commits are real
@@ -20,7 +21,9 @@ PAGE = "/admin/stageapp/seals/"
 
 @pytest.fixture
 def browser(engine):
-    """Return a function that opens a browser for a new staff user with some permissions; the users go again."""
+    """Return a function that opens a browser for a new staff user with some permissions; the
+    users go again.
+    """
     made = []
 
     def open_browser(*codenames, name="sam"):
@@ -69,12 +72,13 @@ def test_an_approver_looks_seals_and_unseals(fill, approver):
         write("Seed")
     assert "the rollout is done" in approver.get(PAGE).text
     assert "takes every text again" in approver.get(at("unseal")).text
-    assert seal_state.look(LABEL).state == "sealed"
+    assert state.look(LABEL).state == "sealed"
     confirm(approver, at("unseal"), "not yet")
     assert list(Seal.objects.order_by("id").values_list("action", "actor", "reason")) == [
-        ("begun", "olga", "the rollout is done"), ("sealed", "olga", "the rollout is done"),
+        ("begun", "olga", "the rollout is done"),
+        ("sealed", "olga", "the rollout is done"),
         ("unsealed", "olga", "not yet"),
-    ]  # fmt: skip
+    ]
 
 
 def test_what_stands_against_it_is_said_and_there_is_no_button(fill, approver):
@@ -86,7 +90,9 @@ def test_what_stands_against_it_is_said_and_there_is_no_button(fill, approver):
     assert "\\u202etrick" in page.text
     assert "\u202e" not in page.text
     assert ">Seal</button>" not in page.text
-    answer = approver.post(at("seal"), {"reason": "now", "expected_version": newest_version()}, follow=True)
+    answer = approver.post(
+        at("seal"), {"reason": "now", "expected_version": newest_version()}, follow=True
+    )
     assert "cannot be sealed" in answer.text
     assert Seal.objects.count() == 0
 
@@ -97,13 +103,19 @@ def test_a_person_ticks_the_unknown_values_that_may_stay(fill, approver):
     offered = [choice["value"] for choice in page.context["choices"]]
     assert len(offered) == 2
     assert not page.context["found"].possible
-    assert approver.get(at("seal", allow=offered[:1], null="allow")).context["found"].possible is False
+    assert (
+        approver.get(at("seal", allow=offered[:1], null="allow")).context["found"].possible is False
+    )
     address = at("seal", allow=offered, null="refuse")
     looked = approver.get(address)
     assert looked.text.count(" checked>") == 3
     confirm(approver, address)
-    now = seal_state.look(LABEL)
-    assert (now.state, sorted(now.seal.allowed), now.seal.nulls) == ("sealed", ["???", 'it\'s "quoted" & more'], False)
+    now = state.look(LABEL)
+    assert (now.state, sorted(now.seal.allowed), now.seal.nulls) == (
+        "sealed",
+        ["???", 'it\'s "quoted" & more'],
+        False,
+    )
 
 
 @pytest.mark.parametrize("allow", ["no json", "17", '["a"]', "null"])
@@ -181,7 +193,7 @@ def test_a_seal_that_is_behind_missing_or_half_says_so(sealed, approver, new_sta
 def test_a_locked_table_is_told_and_nothing_stays(fill, approver, settings, monkeypatch):
     fill("seed")
     settings.STAGE_SEAL_LOCK_SECONDS = 0.1
-    monkeypatch.setattr(patience, "_FIRST_REST_SECONDS", 0.01)
+    monkeypatch.setattr(lock_wait, "_FIRST_REST_SECONDS", 0.01)
     other = conftest.connection.copy()
     try:
         other.set_autocommit(False)

@@ -1,13 +1,15 @@
-"""Deciding unknown values: chosen, previewed, confirmed with a reason, in one version; and taken back."""
+"""Deciding unknown values: chosen, previewed, confirmed with a reason, in one version; and taken
+back.
+"""
 
 import pytest
 from django.urls import reverse
 
-from stageapp import vocabulary
 from stageapp.models import StageAlias, VocabularyVersion
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.normalization.plan import make_plan
 from stageapp.unknowns import decisions
+from stageapp.vocabulary import snapshot
 from tests.unknowns.conftest import TARGET, find
 
 pytestmark = pytest.mark.django_db
@@ -28,11 +30,16 @@ def named(*raws):
 
 
 def version():
-    return vocabulary.newest_version()
+    return snapshot.newest_version()
 
 
 def confirm(browser, *raws, decision="map", **more):
-    form = {"entries": named(*raws), "decision": decision, "expected_version": version(), "reason": "asked them"}
+    form = {
+        "entries": named(*raws),
+        "decision": decision,
+        "expected_version": version(),
+        "reason": "asked them",
+    }
     return browser.post(CONFIRM, {**form, **more}, follow=True)
 
 
@@ -47,7 +54,9 @@ def test_several_selected_values_go_to_one_preview_and_nothing_changes_yet(entry
     page = cora.post(LIST, ticked, follow=True)
     assert page.redirect_chain[0][0].startswith(DECIDE)
     assert {choice["name"] for choice in page.context["choices"]} == {"map", "declare", "ignore"}
-    page = cora.get(DECIDE, {"entries": named("Fondo X", "Fondo Y"), "decision": "map", "stage": "seed"})
+    page = cora.get(
+        DECIDE, {"entries": named("Fondo X", "Fondo Y"), "decision": "map", "stage": "seed"}
+    )
     assert "Map 2 values" in page.text
     assert (version(), find("Fondo X").state) == (before, "open")
 
@@ -61,7 +70,7 @@ def test_several_values_are_mapped_in_one_version_with_links_to_it_and_to_a_plan
     assert VocabularyVersion.objects.filter(number__gt=before).count() == 1
     assert (made.actor, made.reason) == ("cora", "asked them")
     assert {find("Fondo X").state, find("Fondo Y").state} == {"mapped"}
-    assert vocabulary.load().normalize("FONDO-x").stage == "seed"
+    assert snapshot.load().normalize("FONDO-x").stage == "seed"
     assert f"vocabulary version {made.number}" in said(answer)
     assert reverse("admin:stageapp_plan_make") in said(answer)
 
@@ -70,8 +79,11 @@ def test_a_value_may_be_mapped_for_one_source_only(sent, cora):
     sent("Fondo X", consumer="alpha")
     sent("Fondo X", consumer="beta")
     confirm(cora, "Fondo X", stage="growth", source="alpha")
-    now = vocabulary.load()
-    assert (now.normalize("Fondo X", "alpha").stage, now.normalize("Fondo X", "beta").stage) == ("growth", None)
+    now = snapshot.load()
+    assert (now.normalize("Fondo X", "alpha").stage, now.normalize("Fondo X", "beta").stage) == (
+        "growth",
+        None,
+    )
 
 
 def test_only_sources_that_sent_it_can_be_chosen(sent, cora):
@@ -92,14 +104,19 @@ def test_a_value_is_declared_no_stage_and_another_one_ignored(entry, cora):
 
 
 @pytest.mark.parametrize(
-    ("decision", "choice"), [("map", {"stage": "seed"}), ("declare", {"code": "not_a_stage"}), ("ignore", {})]
+    ("decision", "choice"),
+    [("map", {"stage": "seed"}), ("declare", {"code": "not_a_stage"}), ("ignore", {})],
 )
 def test_every_decision_can_be_taken_back(entry, cora, decision, choice):
     entry("Fondo X")
-    assert "undo" not in {c["name"] for c in cora.get(DECIDE, {"entries": named("Fondo X")}).context["choices"]}
+    assert "undo" not in {
+        c["name"] for c in cora.get(DECIDE, {"entries": named("Fondo X")}).context["choices"]
+    }
     confirm(cora, "Fondo X", decision=decision, **choice)
     assert find("Fondo X").state != "open"
-    assert "undo" in {c["name"] for c in cora.get(DECIDE, {"entries": named("Fondo X")}).context["choices"]}
+    assert "undo" in {
+        c["name"] for c in cora.get(DECIDE, {"entries": named("Fondo X")}).context["choices"]
+    }
     page = cora.get(DECIDE, {"entries": named("Fondo X"), "decision": "undo"})
     assert "Undo 1 value" in page.text
     confirm(cora, "Fondo X", decision="undo")
@@ -121,7 +138,7 @@ def test_the_preview_tells_exactly_what_happens(stored, sent, cora):
     after = make_plan(TARGET, actor="ann")
     assert after.rows_to_change - before.rows_to_change == found.rows_total
     assert before.rows_unknown - after.rows_unknown == found.rows_total
-    assert vocabulary.load().normalize("Fondo X", "alpha").stage == "growth"
+    assert snapshot.load().normalize("Fondo X", "alpha").stage == "growth"
 
 
 def test_the_suggestion_is_a_link_to_a_preview_and_never_chosen_by_itself(entry, cora):
@@ -135,7 +152,7 @@ def test_the_suggestion_is_a_link_to_a_preview_and_never_chosen_by_itself(entry,
 def test_a_decision_on_an_older_vocabulary_is_a_conflict_that_names_who_was_first(entry, cora):
     entry("Fondo X")
     seen = version()
-    with vocabulary.change(actor="petra", reason="the funds agreed."):
+    with snapshot.change(actor="petra", reason="the funds agreed."):
         StageAlias.objects.create(spelling="Elsewhere", key="elsewhere", reason="not_a_stage")
     page = confirm(cora, "Fondo X", stage="seed", expected_version=seen)
     assert "petra made vocabulary version" in said(page)
@@ -143,7 +160,12 @@ def test_a_decision_on_an_older_vocabulary_is_a_conflict_that_names_who_was_firs
     assert find("Fondo X").state == "open"
     assert page.context["form"]["expected_version"].value() == version()
     assert page.context["form"]["reason"].value() == "asked them"
-    confirm(cora, "Fondo X", stage="seed", expected_version=page.context["form"]["expected_version"].value())
+    confirm(
+        cora,
+        "Fondo X",
+        stage="seed",
+        expected_version=page.context["form"]["expected_version"].value(),
+    )
     assert find("Fondo X").state == "mapped"
 
 
@@ -153,7 +175,10 @@ def test_what_cannot_mean_a_stage_is_named_and_the_others_are_one_click_away(ent
     page = cora.get(DECIDE, asked)
     assert len(page.context["preview"].refused) == 2
     assert "<button" not in page.text.split('id="preview-confirm"')[1]
-    assert page.context["others_query"] == f"entries={named('Fondo X')}&decision=map&stage=seed&source="
+    assert (
+        page.context["others_query"]
+        == f"entries={named('Fondo X')}&decision=map&stage=seed&source="
+    )
     refused = confirm(cora, "Fondo X", "Series A or B", stage="seed")
     assert "multiple_stages" in said(refused)
     assert find("Fondo X").state == "open"
@@ -170,12 +195,19 @@ def test_without_a_reason_nothing_is_decided(entry, cora, reason):
 @pytest.mark.parametrize("choice", [{}, {"stage": "series_z"}, {"stage": "seed' OR 1"}])
 def test_a_stage_must_be_one_there_is(entry, cora, choice):
     entry("Fondo X")
-    assert cora.get(DECIDE, {"entries": named("Fondo X"), "decision": "map", **choice}).context.get("preview") is None
+    assert (
+        cora.get(DECIDE, {"entries": named("Fondo X"), "decision": "map", **choice}).context.get(
+            "preview"
+        )
+        is None
+    )
     confirm(cora, "Fondo X", **choice)
     assert find("Fondo X").state == "open"
 
 
-@pytest.mark.parametrize("entries", ["", "x", "1,,2", "-1", "9" * 30, "999999999999", ",".join(map(str, range(300)))])
+@pytest.mark.parametrize(
+    "entries", ["", "x", "1,,2", "-1", "9" * 30, "999999999999", ",".join(map(str, range(300)))]
+)
 def test_entries_that_are_not_there_lead_back_to_the_queue(cora, entries):
     page = cora.get(DECIDE, {"entries": entries}, follow=True)
     assert (page.status_code, page.redirect_chain[0][0]) == (200, LIST)
@@ -223,7 +255,7 @@ def test_who_may_not_plan_is_not_sent_there(entry, browser_with):
 def test_a_decision_that_the_alias_outlived_cannot_be_taken_back(entry, cora):
     entry("Fondo X")
     confirm(cora, "Fondo X", stage="seed")
-    with vocabulary.change(actor="petra", reason="no"):
+    with snapshot.change(actor="petra", reason="no"):
         StageAlias.objects.filter(key="fondo x").delete()
     page = confirm(cora, "Fondo X", decision="undo")
     assert "changed since" in said(page)

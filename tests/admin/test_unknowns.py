@@ -1,4 +1,6 @@
-"""The list of the unknown queue and the page of one value: what nothing maps, seen but never decided by looking."""
+"""The list of the unknown queue and the page of one value: what nothing maps, seen but never
+decided by looking.
+"""
 
 import csv
 import io
@@ -47,8 +49,16 @@ def test_it_shows_what_is_open_and_other_states_when_asked(entry, viewer):
     decisions.map_to([find("Fondo A")], "seed", **WHO)
     decisions.declare([find("Fondo B")], "not_a_stage", **WHO)
     decisions.ignore([find("Fondo C")], **WHO)
-    shown = {state: keys(viewer.get(LIST, {"state": state})) for state in ("open", "mapped", "declared", "ignored")}
-    assert shown == {"open": ["fondo d"], "mapped": ["fondo a"], "declared": ["fondo b"], "ignored": ["fondo c"]}
+    shown = {
+        state: keys(viewer.get(LIST, {"state": state}))
+        for state in ("open", "mapped", "declared", "ignored")
+    }
+    assert shown == {
+        "open": ["fondo d"],
+        "mapped": ["fondo a"],
+        "declared": ["fondo b"],
+        "ignored": ["fondo c"],
+    }
     assert keys(viewer.get(LIST)) == ["fondo d"]
     assert len(keys(viewer.get(LIST, {"state": "all"}))) == 4
     assert keys(viewer.get(LIST, {"state": "' OR 1"})) == ["fondo d"]
@@ -58,8 +68,16 @@ def test_it_is_filtered_by_where_a_value_was_seen(entry, sent, viewer):
     entry("Fondo A")
     sent("Fondo B")
     records.record_bypass(TARGET, [("", "Fondo C", 2)])
-    shown = {kind: keys(viewer.get(LIST, {"kind": kind})) for kind in ("import", "traffic", "bypass", "table")}
-    assert shown == {"import": ["fondo a"], "traffic": ["fondo b"], "bypass": ["fondo c"], "table": []}
+    shown = {
+        kind: keys(viewer.get(LIST, {"kind": kind}))
+        for kind in ("import", "traffic", "bypass", "table")
+    }
+    assert shown == {
+        "import": ["fondo a"],
+        "traffic": ["fondo b"],
+        "bypass": ["fondo c"],
+        "table": [],
+    }
 
 
 def test_it_is_filtered_by_reason_and_searched_without_formatting(entry, viewer):
@@ -99,7 +117,9 @@ def test_a_page_of_it_costs_the_same_however_many_values_it_lists(entry, viewer)
         ("Fondo Ñandú", "Fondo Ñandú"),
     ],
 )
-def test_what_cannot_be_seen_is_shown_as_an_escape_and_letters_as_they_are(entry, viewer, raw, seen):
+def test_what_cannot_be_seen_is_shown_as_an_escape_and_letters_as_they_are(
+    entry, viewer, raw, seen
+):
     chosen = entry(raw)
     for text in (viewer.get(LIST).text, viewer.get(page_of(chosen)).text):
         assert seen in text
@@ -107,7 +127,9 @@ def test_what_cannot_be_seen_is_shown_as_an_escape_and_letters_as_they_are(entry
         assert not set("\x00\u202e\u202c\u2066\ud800") & set(text)
 
 
-def test_the_page_of_a_value_shows_examples_places_and_the_suggestion_with_what_it_means(entry, sent, viewer):
+def test_the_page_of_a_value_shows_examples_places_and_the_suggestion_with_what_it_means(
+    entry, sent, viewer
+):
     chosen = entry("Sead", "sead ", place="Fund I")
     sent("SEAD", consumer="alpha", endpoint="simulate")
     text = viewer.get(page_of(chosen)).text
@@ -127,7 +149,12 @@ def test_the_page_says_who_decided_and_in_which_version(entry, viewer):
     chosen = entry("Fondo A")
     version = decisions.map_to([chosen], "seed", **WHO)
     text = viewer.get(page_of(chosen)).text
-    for part in ("petra", "asked them", f"vocabulary version {version.number}", "<strong>Seed</strong>"):
+    for part in (
+        "petra",
+        "asked them",
+        f"vocabulary version {version.number}",
+        "<strong>Seed</strong>",
+    ):
         assert part in text
 
 
@@ -146,7 +173,9 @@ def test_the_queue_is_exported_as_a_file_that_no_spreadsheet_calculates(entry, v
     rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
     assert len(rows) == 2
     assert any(row["spelling"].startswith("'=cmd") for row in rows)
-    ignored = list(csv.DictReader(io.StringIO(viewer.get(EXPORT, {"state": "ignored"}).content.decode())))
+    ignored = list(
+        csv.DictReader(io.StringIO(viewer.get(EXPORT, {"state": "ignored"}).content.decode()))
+    )
     assert [row["spelling"] for row in ignored] == ["Sead"]
 
 

@@ -1,11 +1,13 @@
-"""Curating the vocabulary: each edit is a version with a reason, and an alias can always be found by its key."""
+"""Curating the vocabulary: each edit is a version with a reason, and an alias can always be
+found by its key.
+"""
 
 import pytest
 from django.urls import reverse
 
-from stageapp import vocabulary
 from stageapp.admin.vocabulary_versions import lines
 from stageapp.models import Stage, StageAlias, VocabularyVersion
+from stageapp.vocabulary import snapshot
 
 pytestmark = pytest.mark.django_db
 
@@ -42,13 +44,13 @@ def test_an_added_alias_is_a_version_and_means_its_stage(browser_with):
     assert version.number > before
     assert (version.actor, version.reason) == ("cora", "seen")
     assert version.diff["aliases"]["added"][0]["spelling"] == "Sprout  Round"
-    vocabulary.forget()
-    assert vocabulary.normalize("SPROUT round").stage == "seed"
+    snapshot.forget()
+    assert snapshot.normalize("SPROUT round").stage == "seed"
 
 
 def test_its_key_is_computed_and_cannot_be_sent(browser_with):
     browser_with(*CURATOR).post(ADD, alias("seed", key="forged"))
-    assert StageAlias.objects.get(spelling="Sprout  Round").key == vocabulary.normalize("sprout").key
+    assert StageAlias.objects.get(spelling="Sprout  Round").key == snapshot.normalize("sprout").key
 
 
 @pytest.mark.parametrize("why", ["", "  "])
@@ -89,7 +91,7 @@ def test_an_alias_has_a_stage_or_a_reason_and_never_both(browser_with, stage, re
 def test_a_race_for_one_key_ends_in_words_and_not_in_a_fault(browser_with, monkeypatch):
     browser = browser_with(*CURATOR)
     browser.post(ADD, alias("seed"))
-    monkeypatch.setattr("stageapp.admin.vocabulary_forms.AliasForm._claimed", lambda *_: None)
+    monkeypatch.setattr("stageapp.admin.vocabulary.AliasForm._claimed", lambda *_: None)
     answer = browser.post(ADD, alias("series_a"), follow=True)
     assert "Somebody else changed the same entry" in answer.text
     assert StageAlias.objects.get(spelling="Sprout  Round").stage.slug == "seed"

@@ -3,8 +3,8 @@
 import pytest
 from django.urls import reverse
 
-from stageapp import vocabulary
 from stageapp.models import Stage, StageAlias, VocabularyVersion
+from stageapp.vocabulary import snapshot
 
 pytestmark = pytest.mark.django_db
 
@@ -19,13 +19,19 @@ def cora(browser_with):
 
 @pytest.fixture
 def older():
-    """Return the number of a version after which an alias was added, one taken away and a stage renamed."""
-    with vocabulary.change(actor="petra", reason="the first"):
-        StageAlias.objects.create(spelling="Fondo A", key="fondo a", stage=Stage.objects.get(slug="seed"))
-    number = vocabulary.newest_version()
-    with vocabulary.change(actor="petra", reason="the second"):
+    """Return the number of a version after which an alias was added, one taken away and a stage
+    renamed.
+    """
+    with snapshot.change(actor="petra", reason="the first"):
+        StageAlias.objects.create(
+            spelling="Fondo A", key="fondo a", stage=Stage.objects.get(slug="seed")
+        )
+    number = snapshot.newest_version()
+    with snapshot.change(actor="petra", reason="the second"):
         StageAlias.objects.get(key="fondo a").delete()
-        StageAlias.objects.create(spelling="<script>alert(1)</script>", key="fondo b", reason="not_a_stage")
+        StageAlias.objects.create(
+            spelling="<script>alert(1)</script>", key="fondo b", reason="not_a_stage"
+        )
         Stage.objects.filter(slug="seed").update(label="Sprout")
     return number
 
@@ -35,7 +41,7 @@ def address(what, number):
 
 
 def restore(browser, number, **more):
-    form = {"reason": "it was right", "expected_version": vocabulary.newest_version(), **more}
+    form = {"reason": "it was right", "expected_version": snapshot.newest_version(), **more}
     return browser.post(address("restore", number), form, follow=True)
 
 
@@ -55,8 +61,10 @@ def test_an_older_version_is_shown_as_it_was(older, cora):
 def test_it_is_compared_with_today(older, cora):
     page = cora.get(address("compare", older))
     assert {(line["kind"], line["name"]) for line in page.context["lines"]} == {
-        ("added", "Fondo A"), ("removed", "<script>alert(1)</script>"), ("changed", "Seed"),
-    }  # fmt: skip
+        ("added", "Fondo A"),
+        ("removed", "<script>alert(1)</script>"),
+        ("changed", "Seed"),
+    }
     assert "<script>alert" not in page.text
 
 
@@ -74,26 +82,26 @@ def test_restoring_does_what_the_comparison_says_as_a_new_version(older, cora):
 def test_what_is_as_it_was_cannot_be_restored_again(older, cora):
     restore(cora, older)
     assert address("restore", older) not in cora.get(address("compare", older)).text
-    before = vocabulary.newest_version()
+    before = snapshot.newest_version()
     assert "as it was" in said(restore(cora, older))
-    assert vocabulary.newest_version() == before
+    assert snapshot.newest_version() == before
 
 
 def test_a_change_after_the_comparison_is_a_conflict(older, cora):
-    seen = vocabulary.newest_version()
-    with vocabulary.change(actor="olga", reason="meanwhile"):
+    seen = snapshot.newest_version()
+    with snapshot.change(actor="olga", reason="meanwhile"):
         StageAlias.objects.create(spelling="Elsewhere", key="elsewhere", reason="not_a_stage")
     page = restore(cora, older, expected_version=seen)
     assert "olga made vocabulary version" in said(page)
     assert not StageAlias.objects.filter(key="fondo a").exists()
-    assert page.context["form"]["expected_version"].value() == vocabulary.newest_version()
+    assert page.context["form"]["expected_version"].value() == snapshot.newest_version()
 
 
 def test_it_takes_a_reason_and_a_post(older, cora):
-    before = vocabulary.newest_version()
+    before = snapshot.newest_version()
     assert restore(cora, older, reason="").context["form"].errors["reason"]
     assert cora.get(address("restore", older)).status_code == 405
-    assert vocabulary.newest_version() == before
+    assert snapshot.newest_version() == before
 
 
 def test_a_viewer_compares_and_does_not_restore(older, browser_with):
@@ -106,7 +114,9 @@ def test_a_viewer_compares_and_does_not_restore(older, browser_with):
 
 def test_nobody_without_permission_looks(older, browser_with):
     nobody = browser_with()
-    assert {nobody.get(address(what, older)).status_code for what in ("vocabulary", "compare")} == {403}
+    assert {nobody.get(address(what, older)).status_code for what in ("vocabulary", "compare")} == {
+        403
+    }
 
 
 def test_a_version_that_never_was_is_not_found(cora):

@@ -1,4 +1,6 @@
-"""The endpoints that take stages, each as one call with one raw value, so that a test can compare them."""
+"""The endpoints that take stages, each as one call with one raw value, so that a test can
+compare them.
+"""
 
 JSON = "application/json"
 POSTS = {
@@ -7,7 +9,9 @@ POSTS = {
     "allocations": ("/api/allocations", "stage_distribution", 200),
 }
 SHAPES = {
-    "list": lambda weights: [{"stage": stage, "weight": weight} for stage, weight in weights.items()],
+    "list": lambda weights: [
+        {"stage": stage, "weight": weight} for stage, weight in weights.items()
+    ],
     "object": lambda weights: weights,
 }
 

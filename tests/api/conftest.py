@@ -1,11 +1,13 @@
-"""A real server on the test database, and a consumer that it sees; a webhook that believes the tests."""
+"""A real server on the test database, and a consumer that it sees; a webhook that believes the
+tests.
+"""
 
 import contextlib
 
 import pytest
 from django.db import connection
 
-from stageapp import modes
+from stageapp.mode import store
 from stageapp.models import Consumer
 from tests.api.gunicorn import serving
 from tests.api.senders import SECRET
@@ -27,7 +29,11 @@ def committed_consumer(db):
         )
         yield
         cursor.execute("DELETE FROM stageapp_consumer WHERE name = 'real-server'")
-        for counts in ("trafficwindow", "consumersighting", "consumercontact"):  # the server wrote them at its end
+        for counts in (
+            "trafficwindow",
+            "consumersighting",
+            "consumercontact",
+        ):  # the server wrote them at its end
             cursor.execute(f"DELETE FROM stageapp_{counts}")
 
 
@@ -52,7 +58,7 @@ def enforced(db):
     """Enforce, and return a function that does it again, as a person who raises the mode."""
 
     def enforce():
-        return modes.change(mode="enforce", actor="ann", reason="a test")
+        return store.change(mode="enforce", actor="ann", reason="a test")
 
     enforce()
     return enforce
@@ -61,4 +67,4 @@ def enforced(db):
 @pytest.fixture
 def mode_now():
     """Return a function that tells the stored mode."""
-    return lambda: modes.latest().mode
+    return lambda: store.latest().mode

@@ -1,4 +1,6 @@
-"""What senders of the webhook send: notifications as Alertmanager writes them, with each kind of credential."""
+"""What senders of the webhook send: notifications as Alertmanager writes them, with each kind of
+credential.
+"""
 
 import hashlib
 import hmac
@@ -14,14 +16,26 @@ TOKEN = "t0ken." * 8
 JSON = "application/json"
 
 
-def alert(name="RejectsFastBurn", *, status="firing", action="downgrade", since="2026-01-31T12:00:00.5Z", **labels):
+def alert(
+    name="RejectsFastBurn",
+    *,
+    status="firing",
+    action="downgrade",
+    since="2026-01-31T12:00:00.5Z",
+    **labels,
+):
     """Return one alert, as Alertmanager (version 4) writes it."""
     named = {"alertname": name, **({"action": action} if action else {}), **labels}
     print_of = hashlib.sha256(json.dumps(sorted(named.items())).encode()).hexdigest()[:16]
     return {
-        "status": status, "labels": named, "annotations": {"summary": "too many are refused"}, "startsAt": since,
-        "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://prometheus:9090/graph", "fingerprint": print_of,
-    }  # fmt: skip
+        "status": status,
+        "labels": named,
+        "annotations": {"summary": "too many are refused"},
+        "startsAt": since,
+        "endsAt": "0001-01-01T00:00:00Z",
+        "generatorURL": "http://prometheus:9090/graph",
+        "fingerprint": print_of,
+    }
 
 
 def body(*alerts, **more):
@@ -30,16 +44,26 @@ def body(*alerts, **more):
     firing = any(one["status"] == "firing" for one in told)
     return json.dumps(
         {
-            "version": "4", "groupKey": "{}:{}", "truncatedAlerts": 0, "status": "firing" if firing else "resolved",
-            "receiver": "downgrade", "groupLabels": {"alertname": told[0]["labels"]["alertname"]}, "commonLabels": {},
-            "commonAnnotations": {}, "externalURL": "http://alertmanager:9093", "alerts": told, **more,
+            "version": "4",
+            "groupKey": "{}:{}",
+            "truncatedAlerts": 0,
+            "status": "firing" if firing else "resolved",
+            "receiver": "downgrade",
+            "groupLabels": {"alertname": told[0]["labels"]["alertname"]},
+            "commonLabels": {},
+            "commonAnnotations": {},
+            "externalURL": "http://alertmanager:9093",
+            "alerts": told,
+            **more,
         }
-    ).encode()  # fmt: skip
+    ).encode()
 
 
 def signed(sent, id="msg_1", *, secret=SECRET, at=None):
     """Return the headers of Standard Webhooks."""
-    return signatures.signed_headers(secret.encode(), id, int(time.time() if at is None else at), sent)
+    return signatures.signed_headers(
+        secret.encode(), id, int(time.time() if at is None else at), sent
+    )
 
 
 def hex_signed(sent, *, secret=SECRET):

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from stageapp.api import urls
 from stageapp.api.endpoint import Endpoint
-from stageapp.api.openapi.pages import Schema
+from stageapp.api.openapi.document import SchemaPage
 
 BODY = {"stage_distribution": {"seed": 1}}
 
@@ -35,7 +35,9 @@ def test_a_token_does_what_its_scope_says_and_nothing_else(held, needed, client_
 
 
 @pytest.mark.parametrize("needed", CALLS)
-@pytest.mark.parametrize("kind,may", [("nobody", ""), ("user", "read"), ("staff", "read write ops")])
+@pytest.mark.parametrize(
+    "kind,may", [("nobody", ""), ("user", "read"), ("staff", "read write ops")]
+)
 def test_a_session_may_read_and_as_staff_the_rest(kind, may, needed, client, db):
     if kind != "nobody":
         client.force_login(User.objects.create_user(kind, is_staff=kind == "staff"))
@@ -61,11 +63,14 @@ def test_an_expired_or_revoked_token_is_refused(more, client_of, consumer_named)
 
 def test_a_token_that_expires_later_still_works(client_of, consumer_named):
     later = timezone.now() + timedelta(minutes=1)
-    assert CALLS["read"](client_of(consumer_named("one", "read", expires_at=later))).status_code == 200
+    assert (
+        CALLS["read"](client_of(consumer_named("one", "read", expires_at=later))).status_code == 200
+    )
 
 
 @pytest.mark.parametrize(
-    "header", ["Token", "Token ", "Token wrong", "token alpha-token x", "Token " + "é" * 50, "Token \x01"]
+    "header",
+    ["Token", "Token ", "Token wrong", "token alpha-token x", "Token " + "é" * 50, "Token \x01"],
 )
 def test_a_wrong_token_is_refused_with_a_challenge(header, client, consumer):
     response = client.get("/api/stages", HTTP_AUTHORIZATION=header)
@@ -107,7 +112,7 @@ def test_a_token_needs_no_csrf_token(consumer):
 def test_every_method_of_every_resource_declares_a_scope():
     for pattern in urls.urlpatterns:
         view = getattr(pattern.callback, "cls", None)
-        if view is not None and view is not Schema:  # the API's description is for everybody
+        if view is not None and view is not SchemaPage:  # the API's description is for everybody
             methods = {m.upper() for m in view.http_method_names if hasattr(view, m)} - {"HEAD"}
             assert set(view.scopes) == methods, view
 

@@ -6,7 +6,7 @@ import time
 import pytest
 from django.db import OperationalError
 
-from stageapp import modes
+from stageapp.mode import store
 from stageapp.models import ModeChange, WebhookCount, WebhookDelivery
 from stageapp.webhook import deliveries, tally
 from stageapp.webhook.sending import PATH
@@ -55,7 +55,10 @@ def test_a_firing_alert_takes_enforce_back_and_latches(way, client, enforced, mo
     sent, headers = WAYS[way]()
     answer = deliver(client, sent, headers)
     change = ModeChange.objects.first()
-    assert (answer.status_code, answer.json()) == (200, {"result": "downgraded", "version": change.version})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"result": "downgraded", "version": change.version},
+    )
     assert (change.mode, change.kind, change.actor) == ("warn", "downgrade", f"webhook:{way}")
     assert "RejectsFastBurn" in change.reason
     (row,) = WebhookDelivery.objects.all()
@@ -78,16 +81,25 @@ def test_a_repeat_has_no_effect_even_after_a_person_has_raised_the_mode_unless_i
     assert mode_now() == "warn"
     enforced()
     again = deliver(client, sent, headers).json()["result"]
-    # A bearer's repeat cannot be told from a new notification of an alert that fires on: it is taken for one.
-    assert (again, mode_now()) == (("downgraded", "warn") if way == "bearer" else ("duplicate", "enforce"))
+    # A bearer's repeat cannot be told from a new notification of an alert that fires on: it is
+    # taken for one.
+    assert (again, mode_now()) == (
+        ("downgraded", "warn") if way == "bearer" else ("duplicate", "enforce")
+    )
 
 
 @EACH_WAY
-def test_a_new_firing_after_a_person_has_raised_the_mode_takes_it_back_again(way, client, enforced, mode_now):
+def test_a_new_firing_after_a_person_has_raised_the_mode_takes_it_back_again(
+    way, client, enforced, mode_now
+):
     deliver(client, *WAYS[way]())
     enforced()
     sent = stamped(now(), alert(since="2026-02-01T00:00:00Z"))
-    headers = {"standard": signed(sent, "msg_2"), "alertmanager": hex_signed(sent), "bearer": bearing()}[way]
+    headers = {
+        "standard": signed(sent, "msg_2"),
+        "alertmanager": hex_signed(sent),
+        "bearer": bearing(),
+    }[way]
     assert deliver(client, sent, headers).json()["result"] == "downgraded"
     assert mode_now() == "warn"
 
@@ -95,7 +107,7 @@ def test_a_new_firing_after_a_person_has_raised_the_mode_takes_it_back_again(way
 @EACH_WAY
 @pytest.mark.parametrize("mode", ["off", "warn"])
 def test_where_nothing_is_enforced_it_changes_nothing(way, mode, client, mode_now):
-    modes.change(mode=mode, actor="ann", reason="a test")
+    store.change(mode=mode, actor="ann", reason="a test")
     sent, headers = WAYS[way]()
     assert deliver(client, sent, headers).json() == {"result": "not_enforced", "version": None}
     assert (mode_now(), ModeChange.objects.count()) == (mode, 1)
@@ -106,7 +118,10 @@ QUIET = {
     "a page": [alert(action="page")],
     "no action": [alert(action="")],
     "asks for enforce": [alert(action="enforce", mode="enforce")],
-    "a resolved downgrade and a firing page": [alert(status="resolved"), alert("Slow", action="page")],
+    "a resolved downgrade and a firing page": [
+        alert(status="resolved"),
+        alert("Slow", action="page"),
+    ],
     "nothing": [],
 }
 
@@ -114,8 +129,10 @@ QUIET = {
 @pytest.mark.parametrize("alerts", QUIET.values(), ids=QUIET)
 @pytest.mark.parametrize("mode", ["off", "warn", "enforce"])
 def test_what_asks_for_no_downgrade_changes_nothing_in_any_mode(alerts, mode, client, mode_now):
-    modes.change(mode=mode, actor="ann", reason="a test")
-    sent = json.dumps({"status": "firing", "mode": "enforce", "percent": 100, "alerts": alerts}).encode()
+    store.change(mode=mode, actor="ann", reason="a test")
+    sent = json.dumps(
+        {"status": "firing", "mode": "enforce", "percent": 100, "alerts": alerts}
+    ).encode()
     assert deliver(client, sent, signed(sent)).json() == {"result": "no_downgrade", "version": None}
     assert (mode_now(), ModeChange.objects.count()) == (mode, 1)
 
@@ -134,11 +151,15 @@ def test_a_resolved_alert_after_the_downgrade_leaves_the_mode(client, enforced, 
     assert mode_now() == "warn"
 
 
-def test_both_secrets_are_believed_while_one_takes_the_place_of_the_other(client, enforced, settings):
+def test_both_secrets_are_believed_while_one_takes_the_place_of_the_other(
+    client, enforced, settings
+):
     settings.ALERTMANAGER_WEBHOOK_SECRET = f"{OTHER} {SECRET}"
     settings.ALERTMANAGER_BEARER_TOKEN = f"{'n3w-' * 10} {TOKEN}"
     for number, secret in enumerate((SECRET, OTHER)):
-        assert deliver(client, BODY, signed(BODY, f"msg_{number}", secret=secret)).status_code == 200
+        assert (
+            deliver(client, BODY, signed(BODY, f"msg_{number}", secret=secret)).status_code == 200
+        )
         sent = stamped(now(), alert(f"A{number}"))
         assert deliver(client, sent, hex_signed(sent, secret=secret)).status_code == 200
     for token in (TOKEN, "n3w-" * 10):
@@ -151,10 +172,20 @@ def test_both_secrets_are_believed_while_one_takes_the_place_of_the_other(client
 
 
 UNREADABLE = [
-    b"", b"\xff", b"this is not JSON", b"[]", b"{}", b'{"alerts": 1}', b"[" * 100_000, b'{"alerts": [1]}',
-    b'{"alerts": [{"status": "firing"}]}', b'{"alerts": [{"status": "x", "labels": {}}]}', b'{"mode": "enforce"}',
-    b'{"alerts": [{"status": "firing", "labels": {"alertname": 1}}]}', b"9" * 5000,
-]  # fmt: skip
+    b"",
+    b"\xff",
+    b"this is not JSON",
+    b"[]",
+    b"{}",
+    b'{"alerts": 1}',
+    b"[" * 100_000,
+    b'{"alerts": [1]}',
+    b'{"alerts": [{"status": "firing"}]}',
+    b'{"alerts": [{"status": "x", "labels": {}}]}',
+    b'{"mode": "enforce"}',
+    b'{"alerts": [{"status": "firing", "labels": {"alertname": 1}}]}',
+    b"9" * 5000,
+]
 
 
 @pytest.mark.parametrize("sent", UNREADABLE, ids=range(len(UNREADABLE)))
@@ -182,14 +213,20 @@ def test_a_test_says_so_and_lowers_nothing(client, enforced, mode_now):
     assert mode_now() == "enforce"
 
 
-def test_where_postgres_does_not_answer_it_is_503_and_alertmanager_comes_again(client, enforced, monkeypatch):
+def test_where_postgres_does_not_answer_it_is_503_and_alertmanager_comes_again(
+    client, enforced, monkeypatch
+):
     def away(*_):
         raise OperationalError
 
     with monkeypatch.context() as patch:
         patch.setattr(deliveries, "_once", away)
         answer = deliver(client, BODY, signed(BODY))
-    assert (answer.status_code, answer.json()["type"], answer["Retry-After"]) == (503, "/problems/unavailable", "5")
+    assert (answer.status_code, answer.json()["type"], answer["Retry-After"]) == (
+        503,
+        "/problems/unavailable",
+        "5",
+    )
     assert deliver(client, BODY, signed(BODY)).json()["result"] == "downgraded"
 
 
@@ -197,7 +234,12 @@ def test_the_address_and_the_method_are_the_only_ones(client):
     assert client.get(PATH).status_code == 405
     assert client.put(PATH, BODY, content_type=JSON, headers=signed(BODY)).status_code == 405
     assert deliver(client, BODY, signed(BODY)).status_code == 200
-    assert client.post(f"{PATH}?x=1", BODY, content_type=JSON, headers=signed(BODY, "msg_9")).status_code == 400
+    assert (
+        client.post(
+            f"{PATH}?x=1", BODY, content_type=JSON, headers=signed(BODY, "msg_9")
+        ).status_code
+        == 400
+    )
 
 
 def test_nobody_is_throttled_whoever_else_called_from_the_same_address(client, enforced, settings):

@@ -3,8 +3,8 @@ import time
 import pytest
 from django.db import connection
 
-from stageapp import vocabulary
 from stageapp.models import Fund, PortfolioCompany
+from stageapp.vocabulary import snapshot
 
 ROWS = [
     ("Acme", "Seed", "Fintech"),
@@ -28,14 +28,18 @@ def fund(db):
 
 @pytest.fixture
 def ask(client_of, consumer, fund, in_mode):
-    """Return a function that asks for companies in a mode and returns their first names, or the problem."""
+    """Return a function that asks for companies in a mode and returns their first names, or the
+    problem.
+    """
     client = client_of(consumer)
 
     def call(mode="warn", pk=fund.pk, **query):
         in_mode(mode)
         response = client.get(f"/api/funds/{pk}/companies", query)
         body = response.json()
-        return [c["name"].split()[0] for c in body["results"]] if response.status_code == 200 else body
+        return (
+            [c["name"].split()[0] for c in body["results"]] if response.status_code == 200 else body
+        )
 
     return call
 
@@ -47,14 +51,14 @@ def test_any_spelling_finds_all_spellings(raw, ask):
 
 def test_what_the_filter_finds_is_what_the_rows_mean(ask, fund):
     for stage in ("seed", "series_a", "growth"):
-        meant = [n.split()[0] for n, raw, _ in ROWS if vocabulary.normalize(raw).stage == stage]
+        meant = [n.split()[0] for n, raw, _ in ROWS if snapshot.normalize(raw).stage == stage]
         assert ask(stage=stage) == meant
 
 
 def test_the_filter_finds_the_same_before_and_after_a_normalization(ask, fund):
     before = ask(stage="Series A")
     for company in fund.companies.all():
-        stage = vocabulary.normalize(company.stage).stage
+        stage = snapshot.normalize(company.stage).stage
         if stage:
             fund.companies.filter(pk=company.pk).update(stage=stage)
     assert ask(stage="Series A") == before
@@ -76,7 +80,10 @@ def test_an_unknown_value_is_refused_in_enforce(ask):
 
 def test_several_stages_mean_any_of_them(ask):
     assert ask(stage=["Seed", "wat"]) == ["Acme", "Echo"]
-    assert [e["value"] for e in ask("enforce", stage=["seed", "wat", "wot"])["errors"]] == ["wat", "wot"]
+    assert [e["value"] for e in ask("enforce", stage=["seed", "wat", "wot"])["errors"]] == [
+        "wat",
+        "wot",
+    ]
 
 
 def test_no_filter_lists_the_whole_fund_without_judgement(ask, client, fund):
@@ -96,17 +103,29 @@ def test_other_filters_and_orderings(ask):
 
 def test_shows_the_stage_as_stored_and_what_it_means(client_of, consumer, fund):
     found = client_of(consumer).get(f"/api/funds/{fund.pk}/companies").json()["results"]
-    assert [(c["stage"], c["canonical_stage"]) for c in found[:2]] == [("Seed", "seed"), ("series-a ", "series_a")]
+    assert [(c["stage"], c["canonical_stage"]) for c in found[:2]] == [
+        ("Seed", "seed"),
+        ("series-a ", "series_a"),
+    ]
     assert (found[4]["stage"], found[4]["canonical_stage"]) == ("wat", None)
 
 
 @pytest.mark.parametrize(
     "query,name",
-    [({"stage": "x" * 257}, "stage"), ({"stage": ["seed"] * 21}, "stage"), ({"stage": "\0"}, "stage"),
-     ({"q": "\0"}, "q"), ({"q": ""}, "q"), ({"q": ["a", "b"]}, "q"), ({"sector": "x" * 201}, "sector"),
-     ({"ordering": "fund__name"}, "ordering"), ({"page": "-1"}, "page"), ({"page": "9" * 5000}, "page"),
-     ({"fund": 2}, "fund")],
-)  # fmt: skip
+    [
+        ({"stage": "x" * 257}, "stage"),
+        ({"stage": ["seed"] * 21}, "stage"),
+        ({"stage": "\0"}, "stage"),
+        ({"q": "\0"}, "q"),
+        ({"q": ""}, "q"),
+        ({"q": ["a", "b"]}, "q"),
+        ({"sector": "x" * 201}, "sector"),
+        ({"ordering": "fund__name"}, "ordering"),
+        ({"page": "-1"}, "page"),
+        ({"page": "9" * 5000}, "page"),
+        ({"fund": 2}, "fund"),
+    ],
+)
 def test_refuses_what_is_no_query(query, name, ask):
     found = ask(**query)
     assert found["type"] == "/problems/invalid-request"
@@ -121,9 +140,14 @@ def test_answers_404_for_no_such_fund_or_page(more, ask):
 def test_pages_are_whole_and_without_overlap(client_of, consumer):
     fund = Fund.objects.create(name="Large")
     PortfolioCompany.objects.bulk_create(
-        PortfolioCompany(fund=fund, name="same", stage=("Seed", "SEED", "growth")[n % 3]) for n in range(330)
+        PortfolioCompany(fund=fund, name="same", stage=("Seed", "SEED", "growth")[n % 3])
+        for n in range(330)
     )
-    client, address, seen = client_of(consumer), f"/api/funds/{fund.pk}/companies?stage=seed&ordering=name", []
+    client, address, seen = (
+        client_of(consumer),
+        f"/api/funds/{fund.pk}/companies?stage=seed&ordering=name",
+        [],
+    )
     while address:
         page = client.get(address).json()
         assert page["count"] == 220
@@ -136,9 +160,9 @@ def test_fifty_thousand_rows_are_filtered_within_half_a_second(client_of, consum
     fund = Fund.objects.create(name="Large")
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO stageapp_portfoliocompany (fund_id, name, stage, sector, updated_at)"
-            " SELECT %s, 'company ' || n, CASE WHEN n %% 2 = 0 THEN 'series a' || repeat(' ', n %% 60)"
-            " ELSE 'spelling ' || n %% 500 END, '', now() FROM generate_series(1, 50000) n",
+            "INSERT INTO stageapp_portfoliocompany (fund_id, name, stage, sector, updated_at) "
+            "SELECT %s, 'company ' || n, CASE WHEN n %% 2 = 0 THEN 'series a' || repeat(' ', n "
+            "%% 60) ELSE 'spelling ' || n %% 500 END, '', now() FROM generate_series(1, 50000) n",
             [fund.pk],
         )
     client = client_of(consumer)

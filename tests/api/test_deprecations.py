@@ -3,9 +3,10 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from stageapp import sightings, vocabulary
+from stageapp.consumers import sightings
 from stageapp.models import ConsumerSighting, Stage, StageAlias
 from stageapp.rollout.canary import bucket
+from stageapp.vocabulary import snapshot
 from tests.api.calls import post
 
 DAY = datetime.date(2099, 12, 24)
@@ -18,7 +19,7 @@ def test_names_the_mode_its_dates_and_what_to_send(client_of, consumer, in_mode)
     assert (found["mode"], found["effective_mode"], found["percent"]) == ("warn", "warn", 100)
     assert (found["since"], found["until"]) == ("2026-03-01T12:00:00Z", "2099-12-24")
     assert {"spelling": "Series A", "send": "series_a"} in found["retired"]
-    assert found["valid_stages"] == list(vocabulary.current().labels)
+    assert found["valid_stages"] == list(snapshot.current().labels)
 
 
 def test_in_a_canary_the_day_is_that_of_the_header(client_of, consumer_named, in_mode):
@@ -37,11 +38,13 @@ def test_a_day_that_has_passed_is_told_no_more(client_of, consumer, in_mode):
 
 def test_what_is_retired_is_understood_and_is_not_canonical(client_of, consumer, in_mode):
     for entry in client_of(consumer).get("/api/deprecations").json()["retired"]:
-        assert vocabulary.normalize(entry["spelling"]).stage == entry["send"] != entry["spelling"]
+        assert snapshot.normalize(entry["spelling"]).stage == entry["send"] != entry["spelling"]
 
 
 def test_tells_a_caller_its_own_aliases_and_mode(client_of, consumer, consumer_named, in_mode):
-    StageAlias.objects.create(spelling="Zulu", key="zulu", source="alpha", stage=Stage.objects.get(slug="seed"))
+    StageAlias.objects.create(
+        spelling="Zulu", key="zulu", source="alpha", stage=Stage.objects.get(slug="seed")
+    )
     in_mode("enforce", percent=bucket("alpha") + 1)
     zulu = {"spelling": "Zulu", "send": "seed"}
     found = client_of(consumer).get("/api/deprecations").json()
@@ -55,7 +58,9 @@ def test_tells_a_caller_its_own_aliases_and_mode(client_of, consumer, consumer_n
 
 @pytest.fixture
 def sent(client_of, consumer, in_mode):
-    """Make requests of a caller, write what was counted, and return what the API tells the caller of it."""
+    """Make requests of a caller, write what was counted, and return what the API tells the
+    caller of it.
+    """
     in_mode("warn")
     sightings._process.take()
 
@@ -74,19 +79,34 @@ def test_tells_a_caller_what_it_sent_and_what_to_send_instead(sent):
     assert sent() == {
         "days": 7,
         "retired": [
-            {"value": "series a", "send": "series_a", "requests": 2, "endpoints": ["monte_carlo", "strategies"],
-             "last_sent": today},
+            {
+                "value": "series a",
+                "send": "series_a",
+                "requests": 2,
+                "endpoints": ["monte_carlo", "strategies"],
+                "last_sent": today,
+            },
         ],
         "unknown": [
-            {"value": "seires b", "reason": "unmapped", "suggestions": ["series_b"], "requests": 1,
-             "endpoints": ["monte_carlo"], "last_sent": today},
+            {
+                "value": "seires b",
+                "reason": "unmapped",
+                "suggestions": ["series_b"],
+                "requests": 1,
+                "endpoints": ["monte_carlo"],
+                "last_sent": today,
+            },
         ],
-    }  # fmt: skip
+    }
 
 
 def test_tells_a_caller_nothing_of_what_others_sent(sent, client_of, consumer_named):
     sightings.flush()
-    assert sent(client_of(consumer_named("beta", "read"))) == {"days": 7, "retired": [], "unknown": []}
+    assert sent(client_of(consumer_named("beta", "read"))) == {
+        "days": 7,
+        "retired": [],
+        "unknown": [],
+    }
 
 
 def test_what_was_sent_more_than_a_week_ago_is_not_told(sent):

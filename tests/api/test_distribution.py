@@ -9,7 +9,7 @@ from rest_framework.exceptions import ValidationError
 from stageapp.api.distribution import MAX_ENTRIES, DistributionField
 from stageapp.api.fields import StrictSerializer
 from stageapp.api.problems import flatten
-from stageapp.vocabulary import Meaning
+from stageapp.vocabulary.snapshot import Meaning
 
 
 class Form(StrictSerializer):
@@ -31,14 +31,24 @@ def refused(data):
 def test_both_shapes_mean_the_same_but_for_their_pointers():
     listed = taken([{"stage": "Seed", "weight": 40}, {"stage": "a/b~c", "weight": 60}])
     keyed = taken({"Seed": 40, "a/b~c": 60})
-    assert listed.as_sent == keyed.as_sent == [{"stage": "Seed", "weight": 40}, {"stage": "a/b~c", "weight": 60}]
+    assert (
+        listed.as_sent
+        == keyed.as_sent
+        == [{"stage": "Seed", "weight": 40}, {"stage": "a/b~c", "weight": 60}]
+    )
     assert listed.values == [("/d/0/stage", "Seed"), ("/d/1/stage", "a/b~c")]
     assert keyed.values == [("/d/Seed", "Seed"), ("/d/a~1b~0c", "a/b~c")]
 
 
 def test_spellings_of_one_stage_add_up_and_unknown_weight_stays_unallocated():
-    distribution = taken([{"stage": s, "weight": w} for s, w in (("Seed", 30), ("seed", 20), ("wat", 50))])
-    meanings = [Meaning("seed", None, "seed"), Meaning("seed", None, "seed"), Meaning(None, "unmapped", "wat")]
+    distribution = taken(
+        [{"stage": s, "weight": w} for s, w in (("Seed", 30), ("seed", 20), ("wat", 50))]
+    )
+    meanings = [
+        Meaning("seed", None, "seed"),
+        Meaning("seed", None, "seed"),
+        Meaning(None, "unmapped", "wat"),
+    ]
     shares = distribution.shares(meanings)
     assert shares.stages == {"seed": Fraction(1, 2)}
     assert shares.unallocated == Decimal("0.5")
@@ -51,22 +61,43 @@ def test_refuses_what_is_neither_list_nor_object(data):
 
 @pytest.mark.parametrize(
     "item",
-    [None, [], 1, "Seed", {}, {"stage": "Seed"}, {"weight": 1}, {"stage": "Seed", "weight": 1, "x": 1},
-     {"stage": None, "weight": 1}, {"stage": 5, "weight": 1}, {"stage": True, "weight": 1},
-     {"stage": ["Seed"], "weight": 1}, {"stage": "x" * 257, "weight": 1}],
-)  # fmt: skip
+    [
+        None,
+        [],
+        1,
+        "Seed",
+        {},
+        {"stage": "Seed"},
+        {"weight": 1},
+        {"stage": "Seed", "weight": 1, "x": 1},
+        {"stage": None, "weight": 1},
+        {"stage": 5, "weight": 1},
+        {"stage": True, "weight": 1},
+        {"stage": ["Seed"], "weight": 1},
+        {"stage": "x" * 257, "weight": 1},
+    ],
+)
 def test_refuses_a_bad_entry_and_names_it(item):
     assert [pointer for pointer, _ in refused([{"stage": "Seed", "weight": 0}, item])] == ["/d/1"]
 
 
 @pytest.mark.parametrize(
     "weight,code",
-    [(None, "not_a_number"), (True, "not_a_number"), ("40", "not_a_number"), ([1], "not_a_number"),
-     (-1, "negative"), (Decimal("NaN"), "not_finite"), (Decimal("Infinity"), "not_finite"),
-     (0.5, "not_a_number")],
-)  # fmt: skip
+    [
+        (None, "not_a_number"),
+        (True, "not_a_number"),
+        ("40", "not_a_number"),
+        ([1], "not_a_number"),
+        (-1, "negative"),
+        (Decimal("NaN"), "not_finite"),
+        (Decimal("Infinity"), "not_finite"),
+        (0.5, "not_a_number"),
+    ],
+)
 def test_refuses_a_bad_weight_and_names_it(weight, code):
-    assert refused([{"stage": "a", "weight": 1}, {"stage": "b", "weight": weight}]) == [("/d/1/weight", code)]
+    assert refused([{"stage": "a", "weight": 1}, {"stage": "b", "weight": weight}]) == [
+        ("/d/1/weight", code)
+    ]
     assert refused({"a": 1, "b/c": weight}) == [("/d/b~1c", code)]
 
 
@@ -96,7 +127,9 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.decimals() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(max_size=5) | st.sampled_from(["stage", "weight"]), inner, max_size=3)
+        | st.dictionaries(
+            st.text(max_size=5) | st.sampled_from(["stage", "weight"]), inner, max_size=3
+        )
     ),
     max_leaves=8,
 )
@@ -107,6 +140,11 @@ def test_any_json_is_taken_or_refused_with_a_place(data):
     form = Form(data={"d": data})
     if form.is_valid():
         distribution = form.validated_data["d"]
-        assert distribution.shares([Meaning(None, "junk", "")] * len(distribution.entries)).unallocated == 1
+        assert (
+            distribution.shares([Meaning(None, "junk", "")] * len(distribution.entries)).unallocated
+            == 1
+        )
     else:
-        assert all(e["pointer"].startswith("/d") and e["detail"] for e in flatten(form.errors, "", "/"))
+        assert all(
+            e["pointer"].startswith("/d") and e["detail"] for e in flatten(form.errors, "", "/")
+        )

@@ -33,14 +33,22 @@ def test_no_such_address_elsewhere_is_a_page(outside):
     assert (response.status_code, response["Content-Type"].split(";")[0]) == (404, "text/html")
 
 
-@pytest.mark.parametrize("address,kind", [("/api/fail", "application/problem+json"), ("/fail", "text/html")])
+@pytest.mark.parametrize(
+    "address,kind", [("/api/fail", "application/problem+json"), ("/fail", "text/html")]
+)
 def test_a_fault_outside_the_resources_says_nothing_of_itself(address, kind, outside):
     response = outside.get(address)
     assert (response.status_code, response["Content-Type"].split(";")[0]) == (500, kind)
     assert b"secret" not in response.content
 
 
-@pytest.mark.parametrize("address,kind", [("/api/stages", "application/problem+json"), ("/api", "text/html")])
+@pytest.mark.parametrize(
+    "address,kind", [("/api/stages", "application/problem+json"), ("/api", "text/html")]
+)
 def test_a_forged_host_is_refused(address, kind, outside):
     response = outside.get(address, HTTP_HOST="evil\x00.example")
-    assert (response.status_code, response["Content-Type"].split(";")[0]) in ((400, kind), (401, kind), (404, kind))
+    assert (response.status_code, response["Content-Type"].split(";")[0]) in (
+        (400, kind),
+        (401, kind),
+        (404, kind),
+    )

@@ -32,7 +32,12 @@ def test_ready_when_all_is_there(client, db, in_mode):
     in_mode("warn")
     response = client.get("/readyz")
     assert response.status_code == 200
-    assert response.json() == {"status": "ok", "database": "ok", "redis": "ok", "mode_source": "postgres"}
+    assert response.json() == {
+        "status": "ok",
+        "database": "ok",
+        "redis": "ok",
+        "mode_source": "postgres",
+    }
 
 
 def test_degraded_but_ready_without_redis(client, db, monkeypatch):

@@ -3,9 +3,9 @@ import datetime
 import pytest
 from django.contrib.auth.models import Permission, User
 
-from stageapp import fast_copy, modes
+from stageapp.infrastructure.redis import strict
+from stageapp.mode import fast_copy, store
 from stageapp.models import ModeChange
-from stageapp.redis_clients import strict
 from tests.api.calls import JSON
 
 PATH = "/_ops/stage-validation/mode"
@@ -37,7 +37,9 @@ def set_mode(django_capture_on_commit_callbacks):
 
     def change(mode, percent=100, **more):
         with django_capture_on_commit_callbacks(execute=True):
-            return modes.change(mode=mode, percent=percent, actor="test", reason="for a test", **more)
+            return store.change(
+                mode=mode, percent=percent, actor="test", reason="for a test", **more
+            )
 
     return change
 
@@ -70,20 +72,31 @@ def test_shows_the_mode_with_its_source_and_age(token, set_mode):
 
 @pytest.mark.parametrize(
     "held,asked",
-    [(("enforce", 100), ("warn", 100)), (("enforce", 50), ("enforce", 10)), (("warn", 100), ("off", 100))],
+    [
+        (("enforce", 100), ("warn", 100)),
+        (("enforce", 50), ("enforce", 10)),
+        (("warn", 100), ("off", 100)),
+    ],
 )
 def test_a_token_may_lower_the_mode(held, asked, token, set_mode, put):
     set_mode(*held)
     response = put(token, asked[0], percent=asked[1])
     assert response.status_code == 200
-    assert (response.json()["mode"], response.json()["percent"], response.json()["version"]) == (*asked, 2)
+    assert (response.json()["mode"], response.json()["percent"], response.json()["version"]) == (
+        *asked,
+        2,
+    )
     newest = ModeChange.objects.first()
     assert (newest.mode, newest.actor, newest.reason) == (asked[0], "ops", "because")
 
 
 @pytest.mark.parametrize(
     "held,asked",
-    [(("warn", 100), ("enforce", 1)), (("enforce", 10), ("enforce", 11)), (("off", 100), ("warn", 100))],
+    [
+        (("warn", 100), ("enforce", 1)),
+        (("enforce", 10), ("enforce", 11)),
+        (("off", 100), ("warn", 100)),
+    ],
 )
 def test_a_token_may_not_raise_the_mode(held, asked, token, set_mode, put):
     set_mode(*held)
@@ -107,7 +120,7 @@ def test_a_token_may_not_withdraw_an_announced_day(token, set_mode, put):
         answer = put(token, "warn", **asked)
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/mode-not-lowered")
     assert put(token, "warn").status_code == 200
-    assert (modes.latest().mode, modes.latest().enforce_on) == ("warn", datetime.date(2027, 1, 2))
+    assert (store.latest().mode, store.latest().enforce_on) == ("warn", datetime.date(2027, 1, 2))
     assert put(token, "warn").status_code == 200
     assert ModeChange.objects.count() == 2
 
@@ -151,7 +164,7 @@ def test_a_session_announces_keeps_moves_and_withdraws_the_day(operator, set_mod
 def test_the_flag_is_json_s_own(operator, set_mode, put, flag):
     set_mode("warn", enforce_on=datetime.date(2099, 1, 1))
     assert put(operator, "warn", withdraw_enforce_on=flag).status_code == 400
-    assert modes.latest().enforce_on == datetime.date(2099, 1, 1)
+    assert store.latest().enforce_on == datetime.date(2099, 1, 1)
 
 
 def test_an_outdated_version_is_a_conflict_even_for_what_is_in_force(operator, set_mode, put):
@@ -170,7 +183,11 @@ def test_gates_hold_an_operator_back_and_are_told(operator, put):
     response = put(operator, "enforce", percent=10)
     assert (response.status_code, response.json()["type"]) == (409, "/problems/gates-hold")
     held = {gate["name"]: gate["verdict"] for gate in response.json()["gates"]}
-    assert held == {"run_complete": "no_data", "consumers_audited": "no_data", "warn_exit": "no_data"}
+    assert held == {
+        "run_complete": "no_data",
+        "consumers_audited": "no_data",
+        "warn_exit": "no_data",
+    }
     assert not ModeChange.objects.exists()
 
 
@@ -183,7 +200,10 @@ def test_going_past_gates_takes_a_permission_of_its_own(operator, put):
 def test_with_the_two_person_rule_nobody_enforces_alone(operator, put, settings):
     settings.STAGE_TWO_PERSON_RULE = True
     response = put(operator, "enforce", percent=10, override_reason="a test")
-    assert (response.status_code, response.json()["type"]) == (409, "/problems/second-person-needed")
+    assert (response.status_code, response.json()["type"]) == (
+        409,
+        "/problems/second-person-needed",
+    )
 
 
 def test_after_a_downgrade_only_who_may_rearm_raises_the_mode(operator, put, set_mode):
@@ -195,17 +215,21 @@ def test_after_a_downgrade_only_who_may_rearm_raises_the_mode(operator, put, set
 
 
 def give(name, *codenames):
-    User.objects.get(username=name).user_permissions.add(*Permission.objects.filter(codename__in=codenames))
+    User.objects.get(username=name).user_permissions.add(
+        *Permission.objects.filter(codename__in=codenames)
+    )
 
 
 def test_an_operator_with_the_permissions_may_raise_it(operator, put):
     give("olga", "override_gate")
-    response = put(operator, "enforce", percent=10, enforce_on="2027-01-01", override_reason="a test")
+    response = put(
+        operator, "enforce", percent=10, enforce_on="2027-01-01", override_reason="a test"
+    )
     assert response.status_code == 200
     newest = ModeChange.objects.get()
     assert (newest.mode, newest.percent, newest.actor) == ("enforce", 10, "session:olga")
     assert newest.enforce_on == datetime.date(2027, 1, 1)
-    assert modes.current().mode == "enforce"
+    assert store.current().mode == "enforce"
 
 
 def test_staff_without_the_permission_may_only_look(client, put, db):
@@ -224,28 +248,36 @@ def test_an_outdated_version_is_a_conflict(operator, set_mode, put):
 
 def test_a_change_that_comes_between_is_a_conflict(token, set_mode, put, monkeypatch):
     set_mode("enforce")
-    real = modes.latest
+    real = store.latest
 
     def latest_before_somebody_else_changes_it():
         seen = real()
-        monkeypatch.setattr(modes, "latest", real)
+        monkeypatch.setattr(store, "latest", real)
         set_mode("off")
         return seen
 
-    monkeypatch.setattr(modes, "latest", latest_before_somebody_else_changes_it)
+    monkeypatch.setattr(store, "latest", latest_before_somebody_else_changes_it)
     assert put(token, "warn").status_code == 409
-    assert modes.latest().mode == "off"
+    assert store.latest().mode == "off"
 
 
 @pytest.mark.parametrize(
     "sent,status",
-    [({"mode": "strict"}, 400), ({"mode": ["off"]}, 400), ({"mode": "warn", "percent": 10}, 400),
-     ({"mode": "enforce", "percent": 0}, 400), ({"mode": "enforce", "percent": "10"}, 400),
-     ({"mode": "off", "reason": ""}, 400), ({"mode": "off", "reason": " "}, 400),
-     ({"mode": "off", "reason": None}, 400),
-     ({"mode": "off", "enforce_on": "soon"}, 400), ({"mode": "off", "enforce_on": 5}, 400),
-     ({"mode": "off", "expected_version": -1}, 400), ({"mode": "off", "kind": "downgrade"}, 400)],
-)  # fmt: skip
+    [
+        ({"mode": "strict"}, 400),
+        ({"mode": ["off"]}, 400),
+        ({"mode": "warn", "percent": 10}, 400),
+        ({"mode": "enforce", "percent": 0}, 400),
+        ({"mode": "enforce", "percent": "10"}, 400),
+        ({"mode": "off", "reason": ""}, 400),
+        ({"mode": "off", "reason": " "}, 400),
+        ({"mode": "off", "reason": None}, 400),
+        ({"mode": "off", "enforce_on": "soon"}, 400),
+        ({"mode": "off", "enforce_on": 5}, 400),
+        ({"mode": "off", "expected_version": -1}, 400),
+        ({"mode": "off", "kind": "downgrade"}, 400),
+    ],
+)
 def test_refuses_what_makes_no_change(sent, status, operator):
     response = operator.put(PATH, {"reason": "because", **sent}, content_type=JSON)
     assert response.status_code == status
@@ -256,11 +288,11 @@ def test_refuses_what_makes_no_change(sent, status, operator):
 def test_warnings_count_since_the_last_off(set_mode):
     set_mode("warn")
     set_mode("off")
-    assert modes.current().since is None
+    assert store.current().since is None
     first = set_mode("warn")
     set_mode("enforce", 10)
     set_mode("warn", enforce_on=datetime.date(2027, 1, 1))
-    assert modes.current().since == first.created_at
-    modes.forget()
-    modes.adopt(modes.parse_fast_copy(strict().get(fast_copy.KEY)))
-    assert (modes.current().since, modes.current().source) == (first.created_at, "redis")
+    assert store.current().since == first.created_at
+    store.forget()
+    store.adopt(store.parse_fast_copy(strict().get(fast_copy.KEY)))
+    assert (store.current().since, store.current().source) == (first.created_at, "redis")

@@ -22,7 +22,9 @@ def test_a_body_with_nothing_but_a_distribution_is_enough(caller):
 
 
 def test_the_same_seed_gives_the_same_bytes(caller):
-    bodies = {simulate(caller, {"Seed": 50, "growth": 50}, seed=7, runs=500).content for _ in range(3)}
+    bodies = {
+        simulate(caller, {"Seed": 50, "growth": 50}, seed=7, runs=500).content for _ in range(3)
+    }
     assert len(bodies) == 1
     assert simulate(caller, {"Seed": 50, "growth": 50}, seed=8, runs=500).content not in bodies
 
@@ -43,18 +45,32 @@ def test_the_weight_of_an_unknown_reaches_no_stage(caller):
 
 @pytest.mark.parametrize(
     "more",
-    [{"runs": 0}, {"runs": 100_001}, {"runs": 1.5}, {"runs": "10"}, {"runs": True}, {"runs": None}, {"seed": -1},
-     {"seed": 2**53 - 1 + 0.5}, {"fund_size": 0}, {"fund_size": 1.1e15}, {"fund_size": "0.99"},
-     {"fund_size": True},
-     {"fund_size": []}, {"extra": 1}],
-)  # fmt: skip
+    [
+        {"runs": 0},
+        {"runs": 100_001},
+        {"runs": 1.5},
+        {"runs": "10"},
+        {"runs": True},
+        {"runs": None},
+        {"seed": -1},
+        {"seed": 2**53 - 1 + 0.5},
+        {"fund_size": 0},
+        {"fund_size": 1.1e15},
+        {"fund_size": "0.99"},
+        {"fund_size": True},
+        {"fund_size": []},
+        {"extra": 1},
+    ],
+)
 def test_refuses_what_is_out_of_bounds(more, caller):
     response = simulate(caller, {"seed": 1}, **more)
     assert response.status_code == 400
     assert [e["pointer"] for e in response.json()["errors"]] == [f"/{name}" for name in more]
 
 
-@pytest.mark.parametrize("more", [{"runs": 1}, {"seed": 2**53 - 1}, {"fund_size": 1}, {"fund_size": 10**15}])
+@pytest.mark.parametrize(
+    "more", [{"runs": 1}, {"seed": 2**53 - 1}, {"fund_size": 1}, {"fund_size": 10**15}]
+)
 def test_takes_the_bounds_themselves(more, caller):
     assert simulate(caller, {"seed": 1}, **({"runs": 10} | more)).status_code == 200
 

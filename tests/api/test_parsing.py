@@ -23,7 +23,9 @@ SCALARS = (
     | STORABLE
 )
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(STORABLE, inner, max_size=4), max_leaves=10
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(STORABLE, inner, max_size=4),
+    max_leaves=10,
 )
 
 
@@ -120,7 +122,9 @@ def test_refuses(body):
         parsing.decode(body)
 
 
-@pytest.mark.parametrize("body", [b'"\\ud83d\\ude00"', b'"\\uffff"', b"9007199254740991", b"-0.0", b"4.9e-324"])
+@pytest.mark.parametrize(
+    "body", [b'"\\ud83d\\ude00"', b'"\\uffff"', b"9007199254740991", b"-0.0", b"4.9e-324"]
+)
 def test_accepts_what_is_only_odd(body):
     assert parsing.decode(body) == json.loads(body, parse_float=Decimal)
 
@@ -128,7 +132,9 @@ def test_accepts_what_is_only_odd(body):
 @pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":', '["]",'])
 @pytest.mark.parametrize("closed", [True, False])
 def test_nesting_of_any_depth_is_refused_quickly(opening, closed):
-    closing = "".join({"[": "]", "{": "}"}[c] for c in reversed(opening.replace('"]"', "")) if c in "[{")
+    closing = "".join(
+        {"[": "]", "{": "}"}[c] for c in reversed(opening.replace('"]"', "")) if c in "[{"
+    )
     body = (opening * 100_000 + "1" + closing * 100_000 * closed).encode()
     started = time.perf_counter()
     with pytest.raises(ParseError, match="nested deeper"):
@@ -147,7 +153,9 @@ def test_brackets_inside_strings_do_not_count_as_nesting():
     assert parsing.decode(json.dumps([text, text]).encode()) == [text, text]
 
 
-@pytest.mark.parametrize("body", [b'"' + b'\\"[' * 60_000, b'["' * 17 + b"\\" * 200_000, b'"[' * 100_000])
+@pytest.mark.parametrize(
+    "body", [b'"' + b'\\"[' * 60_000, b'["' * 17 + b"\\" * 200_000, b'"[' * 100_000]
+)
 def test_the_scan_for_nesting_takes_linear_time(body):
     started = time.perf_counter()
     with pytest.raises(ParseError):
@@ -177,20 +185,36 @@ def test_reads_no_more_than_the_bound(settings):
 
 @pytest.mark.parametrize(
     "kind",
-    ["application/json", "Application/JSON", "application/json; charset=utf-8", 'application/json; charset="UTF-8"',
-     "application/json; x=1"],
-)  # fmt: skip
+    [
+        "application/json",
+        "Application/JSON",
+        "application/json; charset=utf-8",
+        'application/json; charset="UTF-8"',
+        "application/json; x=1",
+    ],
+)
 def test_takes_json_in_utf8(kind):
     parsing.check_content_type(kind)
 
 
 @pytest.mark.parametrize(
     "kind",
-    ["", "*/*", "application/*", "text/plain", "application/vnd.api+json", "application/merge-patch+json",
-     "application/json; charset=latin-1", "application/json; charset=rot13", "application/json; charset=zlib",
-     "application/json; charset=utf-16", "application/json; charset=../../x", "application/jsonx",
-     "application/json; charset*=bogus''x"],
-)  # fmt: skip
+    [
+        "",
+        "*/*",
+        "application/*",
+        "text/plain",
+        "application/vnd.api+json",
+        "application/merge-patch+json",
+        "application/json; charset=latin-1",
+        "application/json; charset=rot13",
+        "application/json; charset=zlib",
+        "application/json; charset=utf-16",
+        "application/json; charset=../../x",
+        "application/jsonx",
+        "application/json; charset*=bogus''x",
+    ],
+)
 def test_refuses_other_media_types_and_charsets(kind):
     with pytest.raises(UnsupportedMediaType):
         parsing.check_content_type(kind)

@@ -2,16 +2,16 @@
 
 import pytest
 
-from stageapp import traffic
 from stageapp.models.traffic import TrafficWindow
 from stageapp.people import Person
 from stageapp.rollout import canary
+from stageapp.traffic import windows
 from tests.api.calls import post
 
 
 @pytest.fixture(autouse=True)
 def _count_anew():
-    traffic._begin_anew()
+    windows._begin_anew()
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_the_pin_decides(percent, place, status, mode, client_of, consumer, in_m
     pin(consumer, place)
     response = post(client_of(consumer), "allocations", {"wat": 1})
     assert (response.status_code, response["X-Stage-Mode"]) == (status, mode)
-    traffic.flush()
+    windows.flush()
     window = TrafficWindow.objects.get()
     assert (window.mode, window.verdict, window.rejects) == (mode, "unknown", int(status == 400))
     assert window.reasons == {"unmapped": 1}

@@ -33,9 +33,10 @@ def test_every_type_the_code_can_send_has_a_meaning_and_no_other():
 
 def test_every_exception_of_the_framework_is_among_them():
     kinds = {
-        kind for kind in vars(exceptions).values()
+        kind
+        for kind in vars(exceptions).values()
         if isinstance(kind, type) and issubclass(kind, exceptions.APIException)
-    } - {exceptions.APIException, exceptions.ValidationError}  # fmt: skip
+    } - {exceptions.APIException, exceptions.ValidationError}
     assert kinds == set(FRAMEWORK)
 
 

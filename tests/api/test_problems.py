@@ -41,8 +41,16 @@ def caller(client_of, consumer):
         (lambda c: c.get("/api/stages", HTTP_ACCEPT="text/html"), 406, "not-acceptable"),
         (lambda c: c.post(PATH, b"{", content_type=JSON), 400, "parse-error"),
         (lambda c: c.post(PATH, GOOD, content_type="text/plain"), 415, "unsupported-media-type"),
-        (lambda c: c.post(PATH, GOOD, content_type=JSON, HTTP_CONTENT_ENCODING="gzip"), 415, "unsupported-media-type"),
-        (lambda c: c.post(PATH, GOOD, content_type=JSON, HTTP_TRANSFER_ENCODING="chunked"), 411, "length-required"),
+        (
+            lambda c: c.post(PATH, GOOD, content_type=JSON, HTTP_CONTENT_ENCODING="gzip"),
+            415,
+            "unsupported-media-type",
+        ),
+        (
+            lambda c: c.post(PATH, GOOD, content_type=JSON, HTTP_TRANSFER_ENCODING="chunked"),
+            411,
+            "length-required",
+        ),
         (lambda c: c.post(PATH, b" " * 262_145, content_type=JSON), 413, "body-too-large"),
         (lambda c: c.post(PATH, {"a": "b"}), 415, "unsupported-media-type"),
     ],
@@ -58,7 +66,11 @@ def test_who_is_refused_as_unknown_is_told_how_to_come_in(client, db):
 
 
 def test_an_invalid_request_names_every_place(caller):
-    sent = {"fund_size": "x", "reserve_ratio": 2, "stage_distribution": [{"stage": "seed", "weight": "1"}]}
+    sent = {
+        "fund_size": "x",
+        "reserve_ratio": 2,
+        "stage_distribution": [{"stage": "seed", "weight": "1"}],
+    }
     body = problem(caller.post(PATH, sent, content_type=JSON), 400, "invalid-request")
     assert {e["pointer"] for e in body["errors"]} == {
         "/fund_size",
@@ -75,16 +87,25 @@ def test_an_answer_is_not_kept_by_a_cache(caller):
 
 QUERYLESS = {
     "GET": ["/api/stages", "/api/deprecations", "/api/portfolio/strategies/1"],
-    "POST": ["/api/allocations", "/api/monte-carlo/simulate", "/api/portfolio/strategies", "/api/stages/normalize"],
+    "POST": [
+        "/api/allocations",
+        "/api/monte-carlo/simulate",
+        "/api/portfolio/strategies",
+        "/api/stages/normalize",
+    ],
     "PUT": ["/api/portfolio/strategies/1"],
     "PATCH": ["/api/portfolio/strategies/1"],
     "DELETE": ["/api/portfolio/strategies/1"],
 }
 
 
-@pytest.mark.parametrize("method, path", [(method, path) for method in QUERYLESS for path in QUERYLESS[method]])
+@pytest.mark.parametrize(
+    "method, path", [(method, path) for method in QUERYLESS for path in QUERYLESS[method]]
+)
 def test_a_query_parameter_that_an_endpoint_does_not_know_is_refused(method, path, caller):
-    found = problem(caller.generic(method, f"{path}?format=xml", b"{}", JSON), 400, "invalid-request")
+    found = problem(
+        caller.generic(method, f"{path}?format=xml", b"{}", JSON), 400, "invalid-request"
+    )
     assert [(e["parameter"], e["code"]) for e in found["errors"]] == [("format", "unknown_field")]
 
 
@@ -117,7 +138,9 @@ def test_a_body_that_is_no_object_is_refused_as_a_whole(body, caller):
 
 def test_an_empty_body_lacks_its_fields(caller):
     found = problem(caller.generic("POST", PATH), 400, "invalid-request")
-    assert [(e["pointer"], e["code"]) for e in found["errors"]] == [("/stage_distribution", "required")]
+    assert [(e["pointer"], e["code"]) for e in found["errors"]] == [
+        ("/stage_distribution", "required")
+    ]
 
 
 def test_a_query_parameter_is_named_as_such(caller):
@@ -162,17 +185,25 @@ def test_a_caller_that_goes_away_in_mid_body_is_400(caller):
         def read(self, *_):
             raise OSError("connection reset")
 
-    response = caller.post(PATH, content_type=JSON, **{"wsgi.input": Cut(), "CONTENT_LENGTH": "100"})
+    response = caller.post(
+        PATH, content_type=JSON, **{"wsgi.input": Cut(), "CONTENT_LENGTH": "100"}
+    )
     problem(response, 400, "bad-request")
 
 
 def test_the_charset_of_a_get_does_not_decide_how_its_query_is_read(caller):
-    response = caller.generic("GET", "/api/funds/1/companies?q=%C3%A9", content_type="application/json; charset=rot13")
+    response = caller.generic(
+        "GET", "/api/funds/1/companies?q=%C3%A9", content_type="application/json; charset=rot13"
+    )
     problem(response, 404, "not-found")
 
 
-@bounds(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
-@given(st.binary(max_size=80) | st.text('[]{}":,stage_diribuonwh01.e\\u', max_size=60).map(str.encode))
+@bounds(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None
+)
+@given(
+    st.binary(max_size=80) | st.text('[]{}":,stage_diribuonwh01.e\\u', max_size=60).map(str.encode)
+)
 def test_no_body_is_a_fault_of_the_server(caller, body):
     response = caller.post(PATH, body, content_type=JSON)
     assert response.status_code == 400

@@ -4,8 +4,9 @@ import pytest
 from django.contrib.auth.models import Permission, User
 
 from stageapp.models import Batch, Fund, NormalizationLog, PortfolioCompany, Run
-from stageapp.normalization import claims, drain, runs, throttling, worker
+from stageapp.normalization import drain, leases, runs, worker
 from stageapp.normalization.plan import make_plan
+from stageapp.normalization.throttle import limits
 from tests.api.openapi.conformance import check
 
 TARGET = "stageapp.PortfolioCompany.stage"
@@ -18,7 +19,8 @@ def companies(db, settings):
     settings.STAGE_BATCH_PAUSE_SECONDS = 0
     fund = Fund.objects.create(name="Fund I")
     return [
-        PortfolioCompany.objects.create(fund=fund, name=stage, stage=stage) for stage in ("seed", "Seed", "Series-A ")
+        PortfolioCompany.objects.create(fund=fund, name=stage, stage=stage)
+        for stage in ("seed", "Seed", "Series-A ")
     ]
 
 
@@ -47,17 +49,21 @@ def addresses(run):
 
 
 def test_each_is_answered_as_the_document_tells_before_during_and_after_a_run(run, companies, ops):
-    lease = claims.take(run, "forward")
+    lease = leases.take(run, "forward")
     for path, told, _ in addresses(run):
         check(ops.get(path), told, "get")
-    claims.release(lease)
+    leases.release(lease)
     worker.advance(run)
     worker.advance(runs.request_rollback(run, actor="ann", reason="back"))
     for path, told, _ in addresses(run):
         for query in ("", "?after=1-1", "?before=1", "?after=x", "?after=1-1&after=2-1", "?page=1"):
             check(ops.get(path + query), told, "get")
     check(ops.get(history(companies[1].pk)), ROW, "get")
-    for path, told in (("/api/runs/999999", ONE), ("/api/runs/999999/entries", ENTRIES), (history(1, "x"), ROW)):
+    for path, told in (
+        ("/api/runs/999999", ONE),
+        ("/api/runs/999999/entries", ENTRIES),
+        (history(1, "x"), ROW),
+    ):
         answer = ops.get(path)
         assert answer.status_code == 404
         check(answer, told, "get")
@@ -96,16 +102,20 @@ def test_nothing_can_be_written_there(run, ops):
 
 
 def test_a_run_tells_how_far_it_is_who_works_where_and_what_holds_it(run, ops):
-    lease = claims.take(run, "forward")
-    throttling.add_seconds(run, "replica_lag", 2.5)
+    lease = leases.take(run, "forward")
+    limits.add_seconds(run, "replica_lag", 2.5)
     drain.switch(draining=True, actor="ann", reason="upgrade")
     Run.objects.update(last_error="disk full")
     found = ops.get(f"/api/runs/{run.pk}").json()
-    assert (found["state"], found["last_error"], found["workers_draining"]) == ("running", "disk full", True)
-    assert found["progress"]["workers"] == [claims.name()]
-    assert [shard["worker"] for shard in found["shards"]] == [claims.name()]
+    assert (found["state"], found["last_error"], found["workers_draining"]) == (
+        "running",
+        "disk full",
+        True,
+    )
+    assert found["progress"]["workers"] == [leases.name()]
+    assert [shard["worker"] for shard in found["shards"]] == [leases.name()]
     assert found["throttle"]["seconds_by_reason"]["replica_lag"] == 2.5
-    claims.release(lease)
+    leases.release(lease)
     drain.switch(draining=False, actor="ann", reason="upgraded")
     worker.advance(Run.objects.get())
     found = ops.get(f"/api/runs/{run.pk}").json()
@@ -123,10 +133,16 @@ def test_a_row_tells_what_happened_to_it_and_what_undid_it(run, companies, ops):
     assert forward["undone_by"] == {"batch": back["batch"], "at": back["at"]}
     assert back["undone_by"] is None
     (other,) = ops.get(history(companies[2].pk)).json()["results"]
-    assert (other["row"], other["old"], other["undone_by"]) == (str(companies[2].pk), "Series-A ", None)
+    assert (other["row"], other["old"], other["undone_by"]) == (
+        str(companies[2].pk),
+        "Series-A ",
+        None,
+    )
 
 
-@pytest.mark.parametrize("key", ["0", "x", "9" * 40, "-1", "%00", "a%20b", "٣", "00000000-0000-0000-0000-000000000000"])
+@pytest.mark.parametrize(
+    "key", ["0", "x", "9" * 40, "-1", "%00", "a%20b", "٣", "00000000-0000-0000-0000-000000000000"]
+)
 def test_a_key_that_no_entry_has_has_no_history(run, ops, key):
     assert ops.get(history(key)).json() == {"next": None, "results": []}
 
@@ -134,7 +150,13 @@ def test_a_key_that_no_entry_has_has_no_history(run, ops, key):
 def test_entries_come_in_pages_without_a_gap(run, ops):
     for number, size in enumerate((150, 1, 99, 60), start=1):
         batch = Batch.objects.create(
-            run=run, direction="forward", number=number, last_key="1", scanned=1, changed=size, seconds=0.1
+            run=run,
+            direction="forward",
+            number=number,
+            last_key="1",
+            scanned=1,
+            changed=size,
+            seconds=0.1,
         )
         keys = list(range(number * 1000, number * 1000 + size))
         NormalizationLog.objects.create(batch=batch, keys=keys, old="Seed", new="seed")
@@ -149,9 +171,16 @@ def test_entries_come_in_pages_without_a_gap(run, ops):
     assert len(set(seen)) == 310
 
 
-def test_each_asks_the_database_a_bounded_number_of_things(run, companies, ops, django_assert_max_num_queries):
+def test_each_asks_the_database_a_bounded_number_of_things(
+    run, companies, ops, django_assert_max_num_queries
+):
     worker.advance(run)
-    for path in ("/api/runs", f"/api/runs/{run.pk}", f"/api/runs/{run.pk}/entries", history(companies[1].pk)):
+    for path in (
+        "/api/runs",
+        f"/api/runs/{run.pk}",
+        f"/api/runs/{run.pk}/entries",
+        history(companies[1].pk),
+    ):
         ops.get(path)
         with django_assert_max_num_queries(21):
             assert ops.get(path).status_code == 200

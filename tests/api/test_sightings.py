@@ -1,8 +1,10 @@
-"""What a request holds is counted for its consumer, and an unknown value of it comes into the queue."""
+"""What a request holds is counted for its consumer, and an unknown value of it comes into the
+queue.
+"""
 
 import pytest
 
-from stageapp import sightings
+from stageapp.consumers import sightings
 from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.unknowns import UnknownEntry
 
@@ -20,7 +22,9 @@ def _no_counts():
 def test_a_request_is_counted_in_every_mode(mode, in_mode, consumer, client_of):
     in_mode(mode)
     body = {"name": "s", "stage_allocation": {"seed": 0.25, "Series-A": 0.25, "Fondo X": 0.5}}
-    answer = client_of(consumer).post("/api/portfolio/strategies", body, content_type="application/json")
+    answer = client_of(consumer).post(
+        "/api/portfolio/strategies", body, content_type="application/json"
+    )
     assert answer.status_code == (400 if mode == "enforce" else 201)
     sightings.flush()
     assert sorted(ConsumerSighting.objects.values_list("consumer", "key", "outcome", "count")) == [
@@ -33,6 +37,8 @@ def test_a_request_is_counted_in_every_mode(mode, in_mode, consumer, client_of):
 
 def test_a_malformed_request_is_no_sighting(in_mode, consumer, client_of):
     in_mode("warn")
-    client_of(consumer).post("/api/portfolio/strategies", {"name": "s"}, content_type="application/json")
+    client_of(consumer).post(
+        "/api/portfolio/strategies", {"name": "s"}, content_type="application/json"
+    )
     sightings.flush()
     assert not ConsumerSighting.objects.exists()

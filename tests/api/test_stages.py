@@ -1,7 +1,8 @@
 import pytest
 
-from stageapp import traffic, vocabulary
 from stageapp.models import Stage, StageAlias, TrafficWindow
+from stageapp.traffic import windows
+from stageapp.vocabulary import snapshot
 from tests.api.calls import JSON
 
 
@@ -16,9 +17,11 @@ def normalize(caller, values):
 
 def test_lists_the_stages_from_the_earliest_to_the_latest(caller):
     found = caller.get("/api/stages").json()
-    assert [s["stage"] for s in found["stages"]] == list(Stage.objects.order_by("rank").values_list("slug", flat=True))
+    assert [s["stage"] for s in found["stages"]] == list(
+        Stage.objects.order_by("rank").values_list("slug", flat=True)
+    )
     assert found["stages"][0] == {"stage": "pre_seed", "label": "Pre-Seed"}
-    assert found["vocabulary_version"] == vocabulary.newest_version()
+    assert found["vocabulary_version"] == snapshot.newest_version()
 
 
 @pytest.mark.parametrize("mode", ["off", "warn", "enforce"])
@@ -35,16 +38,18 @@ def test_says_what_each_value_means_in_order_in_every_mode(mode, caller, in_mode
 
 
 def test_a_look_up_is_no_traffic(caller, in_mode):
-    traffic._begin_anew()
+    windows._begin_anew()
     in_mode("warn")
     normalize(caller, ["wat"])
     normalize(caller, [5])
-    traffic.flush()
+    windows.flush()
     assert not TrafficWindow.objects.exists()
 
 
 def test_uses_the_aliases_of_the_caller(caller):
-    StageAlias.objects.create(spelling="Zulu", key="zulu", source="alpha", stage=Stage.objects.get(slug="growth"))
+    StageAlias.objects.create(
+        spelling="Zulu", key="zulu", source="alpha", stage=Stage.objects.get(slug="growth")
+    )
     assert normalize(caller, ["zulu"]).json()["results"][0]["stage"] == "growth"
 
 
@@ -55,9 +60,17 @@ def test_takes_a_thousand_values_and_none_at_all(caller):
 
 @pytest.mark.parametrize(
     "values,pointer",
-    [(["x"] * 1001, "/values"), ("Seed", "/values"), ({"a": 1}, "/values"), (None, "/values"), (["a", 5], "/values/1"),
-     ([None], "/values/0"), (["x" * 257], "/values/0"), ([["a"]], "/values/0")],
-)  # fmt: skip
+    [
+        (["x"] * 1001, "/values"),
+        ("Seed", "/values"),
+        ({"a": 1}, "/values"),
+        (None, "/values"),
+        (["a", 5], "/values/1"),
+        ([None], "/values/0"),
+        (["x" * 257], "/values/0"),
+        ([["a"]], "/values/0"),
+    ],
+)
 def test_refuses_what_are_no_values(values, pointer, caller):
     response = normalize(caller, values)
     assert response.status_code == 400

@@ -1,8 +1,8 @@
 import pytest
 from django.contrib.auth.models import User
 
-from stageapp import vocabulary
 from stageapp.models import Strategy
+from stageapp.vocabulary import snapshot
 from tests.api.calls import JSON
 
 PATH = "/api/portfolio/strategies"
@@ -27,9 +27,12 @@ def test_keeps_what_was_sent_and_what_it_meant(caller, consumer):
     strategy = Strategy.objects.get(pk=made["id"])
     assert strategy.consumer == consumer
     assert strategy.name == made["name"] == "Early"
-    assert strategy.raw_allocation == [{"stage": "Séries A", "weight": 75}, {"stage": "wat\u2028", "weight": 25}]
+    assert strategy.raw_allocation == [
+        {"stage": "Séries A", "weight": 75},
+        {"stage": "wat\u2028", "weight": 25},
+    ]
     assert strategy.allocation == {"series_a": 0.75}
-    assert (strategy.unallocated, strategy.vocabulary_version) == (0.25, vocabulary.newest_version())
+    assert (strategy.unallocated, strategy.vocabulary_version) == (0.25, snapshot.newest_version())
 
 
 def test_is_read_as_it_was_saved(caller):

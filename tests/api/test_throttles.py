@@ -2,9 +2,9 @@
 
 import pytest
 
-from stageapp import token_buckets
 from stageapp.api import throttles
-from tests.test_token_buckets import Clock
+from stageapp.infrastructure import rates
+from tests.infrastructure.test_rates import Clock
 
 PATH = "/api/stages"
 
@@ -15,7 +15,7 @@ def clock(settings, monkeypatch):
     settings.STAGE_THROTTLE_PER_MINUTE, settings.STAGE_THROTTLE_ANONYMOUS_PER_MINUTE = 3, 1
     clock = Clock()
     for name in ("_callers", "_strangers"):
-        monkeypatch.setattr(throttles, name, token_buckets.TokenBuckets(100, clock))
+        monkeypatch.setattr(throttles, name, rates.TokenBuckets(100, clock))
     return clock
 
 
@@ -35,13 +35,17 @@ def test_a_consumer_that_comes_too_often_is_told_when_to_come_back(clock, client
     assert statuses(client, 2) == [200, 429]
 
 
-def test_consumers_do_not_pay_for_each_other_though_they_call_from_one_address(clock, client_of, consumer_named):
+def test_consumers_do_not_pay_for_each_other_though_they_call_from_one_address(
+    clock, client_of, consumer_named
+):
     loud, quiet = consumer_named("loud", "read"), consumer_named("quiet", "read")
     assert statuses(client_of(loud), 5)[-1] == 429
     assert statuses(client_of(quiet), 1) == [200]
 
 
-def test_good_credentials_are_let_in_from_an_address_that_is_exhausted(clock, client, client_of, consumer):
+def test_good_credentials_are_let_in_from_an_address_that_is_exhausted(
+    clock, client, client_of, consumer
+):
     assert statuses(client, 2) == [401, 429]
     assert statuses(client_of(consumer), 1) == [200]
 
@@ -54,7 +58,10 @@ def test_whoever_has_no_good_token_shares_the_bucket_of_its_address(clock, clien
 
 def test_a_scope_that_is_missing_costs_as_much(clock, client_of, consumer_named):
     client = client_of(consumer_named("reader", "read"))
-    codes = [client.post("/api/allocations", b"{}", content_type="application/json").status_code for _ in range(4)]
+    codes = [
+        client.post("/api/allocations", b"{}", content_type="application/json").status_code
+        for _ in range(4)
+    ]
     assert codes == [403, 403, 403, 429]
 
 

@@ -3,16 +3,23 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from stageapp import traffic, vocabulary
 from stageapp.models import Fund, Stage, StageAlias, Strategy, TrafficWindow
 from stageapp.rollout.canary import bucket
+from stageapp.traffic import windows
+from stageapp.vocabulary import snapshot
 from tests.api.calls import POSTS, SHAPES, post, senders
 
 SINCE = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 STAGE_HEADERS = (
-    "Stage-Validation", "X-Stage-Mode", "X-Stage-Warning", "X-Stage-Would-Reject", "X-Stage-Unknown-Count",
-    "Deprecation", "Sunset", "Link",
-)  # fmt: skip
+    "Stage-Validation",
+    "X-Stage-Mode",
+    "X-Stage-Warning",
+    "X-Stage-Would-Reject",
+    "X-Stage-Unknown-Count",
+    "Deprecation",
+    "Sunset",
+    "Link",
+)
 RETIRED = {"Series-A": 40, "seed": 60}
 UNKNOWN = {"Series-A": 40, "Sereis B": 60}
 DAY = datetime.date(2099, 12, 24)
@@ -23,13 +30,17 @@ def stage_headers(response):
 
 
 def counted():
-    traffic.flush()
-    return set(TrafficWindow.objects.values_list("endpoint", "mode", "verdict", "requests", "rejects", "errors"))
+    windows.flush()
+    return set(
+        TrafficWindow.objects.values_list(
+            "endpoint", "mode", "verdict", "requests", "rejects", "errors"
+        )
+    )
 
 
 @pytest.fixture(autouse=True)
 def _count_anew():
-    traffic._begin_anew()
+    windows._begin_anew()
 
 
 @pytest.fixture
@@ -43,7 +54,9 @@ def fund(db):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("label", POSTS)
 class TestPosts:
-    def test_off_normalizes_keeps_unknowns_apart_and_adds_nothing(self, label, shape, client_of, consumer, in_mode):
+    def test_off_normalizes_keeps_unknowns_apart_and_adds_nothing(
+        self, label, shape, client_of, consumer, in_mode
+    ):
         in_mode("off")
         response = post(client_of(consumer), label, UNKNOWN, shape)
         assert response.status_code == POSTS[label][2]
@@ -73,8 +86,15 @@ class TestPosts:
             "verdict": "unknown",
             "would_reject": True,
             "enforce_on": "2099-12-24",
-            "vocabulary_version": vocabulary.newest_version(),
-            "unknown": [{"pointer": second, "value": "Sereis B", "reason": "unmapped", "suggestions": ["series_b"]}],
+            "vocabulary_version": snapshot.newest_version(),
+            "unknown": [
+                {
+                    "pointer": second,
+                    "value": "Sereis B",
+                    "reason": "unmapped",
+                    "suggestions": ["series_b"],
+                }
+            ],
             "retired": [{"pointer": first, "value": "Series-A", "stage": "series_a"}],
             "unallocated": 0.6,
         }
@@ -100,19 +120,28 @@ class TestPosts:
         assert "Sunset" not in response
         assert response.json()["stage_validation"]["enforce_on"] is None
 
-    def test_enforce_refuses_with_every_unknown_value(self, label, shape, client_of, consumer, in_mode):
+    def test_enforce_refuses_with_every_unknown_value(
+        self, label, shape, client_of, consumer, in_mode
+    ):
         in_mode("enforce")
-        response = post(client_of(consumer), label, {"a?": 10, "Series-A": 40, "Sereis B": 50}, shape)
+        response = post(
+            client_of(consumer), label, {"a?": 10, "Series-A": 40, "Sereis B": 50}, shape
+        )
         assert (response.status_code, response["Content-Type"]) == (400, "application/problem+json")
         body = response.json()
         assert body["type"] == "/problems/unknown-stage"
-        assert [(e["value"], e["suggestions"]) for e in body["errors"]] == [("a?", []), ("Sereis B", ["series_b"])]
+        assert [(e["value"], e["suggestions"]) for e in body["errors"]] == [
+            ("a?", []),
+            ("Sereis B", ["series_b"]),
+        ]
         assert body["valid_stages"][:3] == ["pre_seed", "seed", "series_a"]
         assert response["X-Stage-Unknown-Count"] == "2"
         assert not Strategy.objects.exists()
         assert counted() == {(label, "enforce", "unknown", 1, 1, 0)}
 
-    def test_enforce_accepts_a_retired_spelling_with_a_hint(self, label, shape, client_of, consumer, in_mode):
+    def test_enforce_accepts_a_retired_spelling_with_a_hint(
+        self, label, shape, client_of, consumer, in_mode
+    ):
         in_mode("enforce", since=SINCE)
         response = post(client_of(consumer), label, RETIRED, shape)
         assert response.status_code == POSTS[label][2]
@@ -124,7 +153,9 @@ class TestPosts:
         assert counted() == {(label, "enforce", "normalized", 1, 0, 0)}
 
     @pytest.mark.parametrize("mode", ["warn", "enforce"])
-    def test_canonical_stages_meet_no_warning(self, mode, label, shape, client_of, consumer, in_mode):
+    def test_canonical_stages_meet_no_warning(
+        self, mode, label, shape, client_of, consumer, in_mode
+    ):
         in_mode(mode, since=SINCE, enforce_on=DAY)
         response = post(client_of(consumer), label, {"seed": 1}, shape)
         assert stage_headers(response) == {
@@ -136,7 +167,9 @@ class TestPosts:
         assert counted() == {(label, mode, "canonical", 1, 0, 0)}
 
     @pytest.mark.parametrize("mode", ["off", "warn", "enforce"])
-    def test_bad_weights_are_refused_in_every_mode(self, mode, label, shape, client_of, consumer, in_mode):
+    def test_bad_weights_are_refused_in_every_mode(
+        self, mode, label, shape, client_of, consumer, in_mode
+    ):
         in_mode(mode)
         response = post(client_of(consumer), label, {"wat": -1}, shape)
         assert response.status_code == 400
@@ -167,13 +200,20 @@ class TestFilter:
         assert bool(stage_headers(response)) == (mode != "off")
         assert counted() == {("companies", mode, "normalized", 1, 0, 0)}
 
-    def test_an_unknown_value_is_an_exact_match_or_refused(self, mode, client_of, consumer, in_mode, fund):
+    def test_an_unknown_value_is_an_exact_match_or_refused(
+        self, mode, client_of, consumer, in_mode, fund
+    ):
         in_mode(mode)
         response, found = self.names(client_of(consumer), fund, stage="Sereis B")
         if mode == "enforce":
             assert response.status_code == 400
             assert response.json()["errors"] == [
-                {"parameter": "stage", "value": "Sereis B", "reason": "unmapped", "suggestions": ["series_b"]}
+                {
+                    "parameter": "stage",
+                    "value": "Sereis B",
+                    "reason": "unmapped",
+                    "suggestions": ["series_b"],
+                }
             ]
         else:
             assert found == ["Sereis B"]
@@ -185,7 +225,9 @@ class TestFilter:
 )
 def test_every_endpoint_says_the_same_of_one_bad_value(raw, client_of, consumer, in_mode, fund):
     client, said = client_of(consumer), set()
-    look_up = client.post("/api/stages/normalize", {"values": [raw]}, content_type="application/json").json()
+    look_up = client.post(
+        "/api/stages/normalize", {"values": [raw]}, content_type="application/json"
+    ).json()
     for mode in ("off", "warn", "enforce"):
         in_mode(mode, since=SINCE)
         answers = {label: send(raw) for label, send in senders(client, fund).items()}
@@ -193,7 +235,11 @@ def test_every_endpoint_says_the_same_of_one_bad_value(raw, client_of, consumer,
         assert len({tuple(stage_headers(response).items()) for response in answers.values()}) == 1
         for response in answers.values():
             body = response.json()
-            found = body.get("stage_validation", {}).get("unknown", []) if mode == "warn" else body.get("errors", [])
+            found = (
+                body.get("stage_validation", {}).get("unknown", [])
+                if mode == "warn"
+                else body.get("errors", [])
+            )
             said |= {(e["value"], e["reason"], tuple(e["suggestions"])) for e in found}
     result = look_up["results"][0]
     assert said == {(raw, result["reason"], tuple(result["suggestions"]))}
@@ -201,7 +247,9 @@ def test_every_endpoint_says_the_same_of_one_bad_value(raw, client_of, consumer,
 
 
 @pytest.mark.parametrize("raw", ["SERIES-A", "Séries A", " seed "])
-def test_every_endpoint_says_the_same_of_one_retired_spelling(raw, client_of, consumer, in_mode, fund):
+def test_every_endpoint_says_the_same_of_one_retired_spelling(
+    raw, client_of, consumer, in_mode, fund
+):
     client = client_of(consumer)
     for mode in ("off", "warn", "enforce"):
         in_mode(mode, since=SINCE)
@@ -209,17 +257,25 @@ def test_every_endpoint_says_the_same_of_one_retired_spelling(raw, client_of, co
         assert {response.status_code // 100 for response in answers} == {2}
         assert len({tuple(stage_headers(response).items()) for response in answers}) == 1
         assert ("Deprecation" in answers[0]) == (mode != "off")
-        retired = [response.json().get("stage_validation", {}).get("retired", []) for response in answers]
-        expected = {(raw, vocabulary.normalize(raw).stage)} if mode != "off" else set()
-        assert {(entry["value"], entry["stage"]) for found in retired for entry in found} == expected
+        retired = [
+            response.json().get("stage_validation", {}).get("retired", []) for response in answers
+        ]
+        expected = {(raw, snapshot.normalize(raw).stage)} if mode != "off" else set()
+        assert {
+            (entry["value"], entry["stage"]) for found in retired for entry in found
+        } == expected
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
-def test_a_changed_strategy_is_judged_and_counted_like_a_new_one(method, client_of, consumer, in_mode):
+def test_a_changed_strategy_is_judged_and_counted_like_a_new_one(
+    method, client_of, consumer, in_mode
+):
     client = client_of(consumer)
     in_mode("warn")
     at = f"/api/portfolio/strategies/{post(client, 'strategies', {'seed': 1}).json()['id']}"
-    response = getattr(client, method)(at, {"stage_allocation": {"wat": 1}}, content_type="application/json")
+    response = getattr(client, method)(
+        at, {"stage_allocation": {"wat": 1}}, content_type="application/json"
+    )
     assert response["X-Stage-Unknown-Count"] == "1"
     getattr(client, method)(at, {"stage_allocation": 5}, content_type="application/json")
     assert counted() == {
@@ -232,12 +288,18 @@ def test_a_changed_strategy_is_judged_and_counted_like_a_new_one(method, client_
 def test_what_cannot_be_read_at_all_is_counted_as_malformed(client_of, consumer, in_mode):
     in_mode("enforce")
     client = client_of(consumer)
-    for body, kind in (("{", "application/json"), ("{}", "text/plain"), (" " * 262_145, "application/json")):
+    for body, kind in (
+        ("{", "application/json"),
+        ("{}", "text/plain"),
+        (" " * 262_145, "application/json"),
+    ):
         client.post("/api/allocations", body, content_type=kind)
     assert counted() == {("allocations", "enforce", "malformed", 3, 3, 0)}
 
 
-def test_a_fault_after_the_decision_is_counted_as_an_error(client_of, consumer, in_mode, monkeypatch):
+def test_a_fault_after_the_decision_is_counted_as_an_error(
+    client_of, consumer, in_mode, monkeypatch
+):
     def fail(*_args):
         raise ZeroDivisionError
 
@@ -285,11 +347,16 @@ def test_a_spelling_may_mean_a_stage_for_one_consumer_only(client_of, consumer_n
     StageAlias.objects.create(source="alpha", spelling="Zulu", key="zulu", stage=seed)
     in_mode("enforce")
     assert post(client_of(from_alpha), "allocations", {"zulu": 1}).status_code == 200
-    assert post(client_of(consumer_named("beta", "write")), "allocations", {"zulu": 1}).status_code == 400
+    assert (
+        post(client_of(consumer_named("beta", "write")), "allocations", {"zulu": 1}).status_code
+        == 400
+    )
 
 
 @pytest.mark.parametrize("label", POSTS)
-def test_a_fault_of_the_validator_is_a_counted_500_without_detail(label, client_of, consumer, in_mode, monkeypatch):
+def test_a_fault_of_the_validator_is_a_counted_500_without_detail(
+    label, client_of, consumer, in_mode, monkeypatch
+):
     def fail(*_args, **_more):
         raise ZeroDivisionError("secret detail")
 
@@ -308,7 +375,7 @@ def test_a_slow_decision_is_counted(client_of, consumer, in_mode, monkeypatch):
     monkeypatch.setattr("stageapp.api.validation.SLOW_SECONDS", 0)
     in_mode("warn")
     post(client_of(consumer), "allocations", {"seed": 1})
-    traffic.flush()
+    windows.flush()
     assert TrafficWindow.objects.get().slow == 1
 
 

@@ -10,7 +10,9 @@ DUMP, MANIFEST = "database.dump", "manifest.json"
 
 @dataclass
 class Damage:
-    """Damages of one backup, with another one beside it to swap with; `chance` is a seeded Random."""
+    """Damages of one backup, with another one beside it to swap with; `chance` is a seeded
+    Random.
+    """
 
     chance: object
     backup: Path
@@ -31,7 +33,9 @@ class Damage:
         return f"{file} cut to {size}"
 
     def append(self, file: str) -> str:
-        added = self.chance.choice([b"\n", b" ", b"\0", self.chance.randbytes(self.chance.randint(1, 5000))])
+        added = self.chance.choice(
+            [b"\n", b" ", b"\0", self.chance.randbytes(self.chance.randint(1, 5000))]
+        )
         with (self.backup / file).open("ab") as handle:
             handle.write(added)
         return f"{len(added)} bytes after {file}"
@@ -54,7 +58,9 @@ class Damage:
         return f"{file} turned at {cut}"
 
     def any(self) -> str:
-        how = self.chance.choice([self.flip, self.truncate, self.append, self.swap, self.replace, self.move])
+        how = self.chance.choice(
+            [self.flip, self.truncate, self.append, self.swap, self.replace, self.move]
+        )
         return how(self.chance.choice([DUMP, DUMP, MANIFEST]))
 
 

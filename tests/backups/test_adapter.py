@@ -39,7 +39,9 @@ def program(backups, settings, tmp_path):
 
 
 def answers(program, answer):
-    program(f"#!/bin/sh\ncat <<'X'\n{answer if isinstance(answer, str) else json.dumps(answer)}\nX\n")
+    program(
+        f"#!/bin/sh\ncat <<'X'\n{answer if isinstance(answer, str) else json.dumps(answer)}\nX\n"
+    )
 
 
 def good(**changes):
@@ -51,7 +53,9 @@ def test_its_backups_count_like_ours(program):
     assert keeping.create(**ME).origin == "adapter"
     assert keeping.verify(None, **ME).passed
     assert keeping.rehearse("full-1", **ME).seconds == 61.5
-    assert [(it.name, it.present, it.verified.passed) for it in keeping.known()] == [("full-1", True, True)]
+    assert [(it.name, it.present, it.verified.passed) for it in keeping.known()] == [
+        ("full-1", True, True)
+    ]
     found = evidence.read()
     assert (found.verified, found.rehearsed, found.rto_seconds) == ("full-1", "full-1", 61.5)
 
@@ -66,11 +70,24 @@ def test_a_backup_from_before_the_last_migration_proves_nothing_of_todays_schema
 @pytest.mark.parametrize(
     "answer",
     [
-        "", "no json", [], "null", {}, good(name=""), good(name=5), good(bytes="7"), good(bytes=-1), good(bytes=True),
-        good(taken_at="yesterday"), good(taken_at="2026-01-01T00:00:00"), good(passed="yes"), good(extra=1),
-        good(said=None), good(seconds="1"),
+        "",
+        "no json",
+        [],
+        "null",
+        {},
+        good(name=""),
+        good(name=5),
+        good(bytes="7"),
+        good(bytes=-1),
+        good(bytes=True),
+        good(taken_at="yesterday"),
+        good(taken_at="2026-01-01T00:00:00"),
+        good(passed="yes"),
+        good(extra=1),
+        good(said=None),
+        good(seconds="1"),
     ],
-)  # fmt: skip
+)
 def test_an_answer_that_is_not_as_documented_is_refused(program, answer):
     answers(program, answer)
     with pytest.raises(BackupError, match="adapter"):
@@ -112,7 +129,9 @@ def test_names_never_meet_a_shell(program, tmp_path):
     assert (tmp_path / "word").read_text() == "$(touch x); `id` -rf"
 
 
-@pytest.mark.parametrize("act", [lambda: keeping.restore(None, None, **ME), lambda: keeping.prune(1, **ME)])
+@pytest.mark.parametrize(
+    "act", [lambda: keeping.restore(None, None, **ME), lambda: keeping.prune(1, **ME)]
+)
 def test_restoring_and_removing_stay_with_that_system(program, act):
     program(PROGRAM)
     with pytest.raises(BackupError, match="STAGE_BACKUP_ADAPTER"):
@@ -120,7 +139,10 @@ def test_restoring_and_removing_stay_with_that_system(program, act):
 
 
 def test_data_from_the_future_is_not_new_for_ever(program):
-    answers(program, good(taken_at=(timezone.now() + datetime.timedelta(hours=2)).isoformat(), passed=True))
+    answers(
+        program,
+        good(taken_at=(timezone.now() + datetime.timedelta(hours=2)).isoformat(), passed=True),
+    )
     assert "a clock was set wrong" in keeping.verify("full-1", **ME).failures
     assert evidence.read().verified == ""
 

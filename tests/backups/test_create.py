@@ -1,4 +1,6 @@
-"""A backup and its manifest are of one moment; one that could not be written whole does not exist."""
+"""A backup and its manifest are of one moment; one that could not be written whole does not
+exist.
+"""
 
 import hashlib
 import json
@@ -27,7 +29,10 @@ def test_the_manifest_tells_what_the_file_and_the_database_hold(made, backups):
         sql(f"SELECT count(*) FROM {name}")[0][0] for name in connection.introspection.table_names()
     )
     assert dict(made.contents.stages[LABEL].counts)["seed"] == 60
-    assert made.contents.vocabulary_version == sql("SELECT max(number) FROM stageapp_vocabularyversion")[0][0]
+    assert (
+        made.contents.vocabulary_version
+        == sql("SELECT max(number) FROM stageapp_vocabularyversion")[0][0]
+    )
     assert (made.server_version, made.dump_version.split()[0]) == (connection.pg_version, "pg_dump")
 
 
@@ -40,7 +45,9 @@ def test_rows_written_meanwhile_are_in_neither_or_in_both(backups):
         while not over.is_set():
             number += 1
             PortfolioCompany.objects.filter(pk=1 + number % 200).update(stage=f"written {number}")
-            PortfolioCompany.objects.create(fund_id=PortfolioCompany.objects.first().fund_id, name="late", stage="late")
+            PortfolioCompany.objects.create(
+                fund_id=PortfolioCompany.objects.first().fund_id, name="late", stage="late"
+            )
         connection.close()
 
     writer = threading.Thread(target=write)
@@ -71,8 +78,10 @@ def assert_nothing_is_left(backups):
     assert folder.names() == []
     assert [name for name in os.listdir(backups) if name != ".lock"] == []
     deadline = time.monotonic() + 10
-    while sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_dump' "
-              "AND datname = current_database()")[0][0]:  # fmt: skip
+    while sql(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_dump' "
+        "AND datname = current_database()"
+    )[0][0]:
         assert time.monotonic() < deadline, "pg_dump still runs"
         time.sleep(0.05)
 
@@ -80,9 +89,11 @@ def assert_nothing_is_left(backups):
 @pytest.mark.parametrize("ending", ["exit 1", "kill -9 $$", "exec false"])
 def test_a_pg_dump_that_ends_badly_leaves_nothing(backups, settings, tmp_path, ending):
     """The dump is whole, but pg_dump says that it is not."""
-    real = subprocess.list2cmdline([str(create.programs.path_of("pg_dump", connection.pg_version))])
+    real = subprocess.list2cmdline([str(create.postgres.path_of("pg_dump", connection.pg_version))])
     settings.STAGE_POSTGRES_PROGRAMS = str(tmp_path)
-    (tmp_path / "pg_dump").write_text(f'#!/bin/sh\n{real} "$@"\necho "disk failure" >&2\n{ending}\n')
+    (tmp_path / "pg_dump").write_text(
+        f'#!/bin/sh\n{real} "$@"\necho "disk failure" >&2\n{ending}\n'
+    )
     (tmp_path / "pg_dump").chmod(0o755)
     with pytest.raises(BackupError, match="disk failure"):
         create.create()
@@ -98,7 +109,10 @@ def test_a_missing_program_is_told_with_the_setting(backups, settings, tmp_path)
 
 def fill_with_noise():
     """Make the dump larger than a few megabytes: what md5 gives cannot be compressed."""
-    sql("CREATE TABLE noise AS SELECT md5(i::text) || md5((-i)::text) AS t FROM generate_series(1, 100000) AS i")
+    sql(
+        "CREATE TABLE noise AS SELECT md5(i::text) || md5((-i)::text) AS t FROM "
+        "generate_series(1, 100000) AS i"
+    )
 
 
 @pytest.fixture
@@ -109,7 +123,8 @@ def noise(backups):
 
 
 def test_a_file_size_limit_is_told_and_leaves_nothing(noise, backups):
-    command = f"ulimit -f 2048; exec {' '.join(MANAGE)} backup create --json"  # 1 or 2 MB, as the shell counts
+    # 1 or 2 MB, as the shell counts
+    command = f"ulimit -f 2048; exec {' '.join(MANAGE)} backup create --json"
     process = begin("sh", "-c", command, STAGE_BACKUP_DIR=str(backups), STAGE_BACKUP_KEY="k" * 32)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (1, "")
@@ -121,7 +136,9 @@ def test_a_file_size_limit_is_told_and_leaves_nothing(noise, backups):
 def test_a_full_disk_is_told_and_leaves_nothing(noise, settings, tmp_path):
     small = tmp_path / "small"
     small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", str(small)], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", str(small)], check=True
+    )
     try:
         settings.STAGE_BACKUP_DIR = str(small)
         with pytest.raises(BackupError, match="No space left on device"):
@@ -161,7 +178,14 @@ def test_the_password_stands_on_no_command_line(noise, backups):
 
 
 def test_the_command_prints_one_document(backups):
-    process = begin(*MANAGE, "backup", "create", "--json", STAGE_BACKUP_DIR=str(backups), STAGE_BACKUP_KEY="k" * 32)
+    process = begin(
+        *MANAGE,
+        "backup",
+        "create",
+        "--json",
+        STAGE_BACKUP_DIR=str(backups),
+        STAGE_BACKUP_KEY="k" * 32,
+    )
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert verify.verify(json.loads(out)["name"]).passed

@@ -1,4 +1,6 @@
-"""No name leads out of the folder, nothing half-made has a name, and one process at a time changes it."""
+"""No name leads out of the folder, nothing half-made has a name, and one process at a time
+changes it.
+"""
 
 import os
 import shutil
@@ -12,9 +14,30 @@ from stageapp.backups.errors import BackupBusy, BackupError, NoSuchBackup
 from tests.backups.damage import DUMP, MANIFEST
 
 ESCAPES = [
-    "../outside", "..", ".", "/etc/passwd", "a/../../outside", "$(id)", "`id`", "; id", "a;id", "-rf", "--help", "a\nb",
-    "a\n", "\x00", "a b", "", "a/b", ".hidden", "~root", "%2e%2e%2f", "..\\x", "é", "x" * 200,
-]  # fmt: skip
+    "../outside",
+    "..",
+    ".",
+    "/etc/passwd",
+    "a/../../outside",
+    "$(id)",
+    "`id`",
+    "; id",
+    "a;id",
+    "-rf",
+    "--help",
+    "a\nb",
+    "a\n",
+    "\x00",
+    "a b",
+    "",
+    "a/b",
+    ".hidden",
+    "~root",
+    "%2e%2e%2f",
+    "..\\x",
+    "é",
+    "x" * 200,
+]
 
 
 @pytest.fixture
@@ -85,7 +108,9 @@ def test_what_is_being_made_has_no_name_until_it_is_whole(backups):
 
 
 def test_files_are_for_their_owner_alone(made, backups):
-    assert {(backups / made.name / file).stat().st_mode & 0o777 for file in (DUMP, MANIFEST)} == {0o600}
+    assert {(backups / made.name / file).stat().st_mode & 0o777 for file in (DUMP, MANIFEST)} == {
+        0o600
+    }
     assert backups.stat().st_mode & 0o777 == 0o700
 
 
@@ -98,10 +123,15 @@ def test_what_a_killed_process_left_is_cleared_away(made, backups):
 
 
 def test_one_process_at_a_time_changes_the_folder(backups):
-    hold = "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX); print(1, flush=True); input()"
+    hold = (
+        "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX); "
+        "print(1, flush=True); input()"
+    )
     folder.path()
     with subprocess.Popen(
-        [sys.executable, "-c", hold, str(backups / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", hold, str(backups / ".lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as other:
         other.stdout.readline()
         with pytest.raises(BackupBusy), folder.locked():
@@ -133,7 +163,9 @@ def test_what_is_no_backup_is_not_listed(made, backups):
     (backups / "notes.txt").write_text("")
     assert folder.names() == [made.name]
     (backups / "copy").mkdir()
-    (backups / "copy" / DUMP).write_bytes(b"")  # somebody has named it so: it can be looked at, and is none of ours
+    (backups / "copy" / DUMP).write_bytes(
+        b""
+    )  # somebody has named it so: it can be looked at, and is none of ours
     assert folder.names() == [made.name, "copy"]
     assert folder.own_names() == [made.name]
 

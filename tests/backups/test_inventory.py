@@ -1,4 +1,6 @@
-"""Backups that are there and not on record are found, and taken on record if they can be believed."""
+"""Backups that are there and not on record are found, and taken on record if they can be
+believed.
+"""
 
 import json
 
@@ -49,6 +51,9 @@ def test_what_another_system_lists_is_recorded_and_what_it_lists_no_more_is_gone
     listed("full-2", "full-3")
     assert inventory.record(**ME).taken == ("full-3",)
     gone = Backup.objects.get(name="full-1")
-    assert (gone.removed_at <= timezone.now(), gone.removed_why) == (True, "the backup system lists it no more")
+    assert (gone.removed_at <= timezone.now(), gone.removed_why) == (
+        True,
+        "the backup system lists it no more",
+    )
     assert Backup.objects.filter(removed_at=None).count() == 2
     assert inventory.unrecorded() == []  # of the folder; the other system is not asked

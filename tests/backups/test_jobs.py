@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from stageapp import locks, tasks
-from stageapp.backups import folder, jobs, libpq
+from stageapp import tasks
+from stageapp.backups import folder, jobs, postgres
 from stageapp.backups.errors import BackupBusy
-from stageapp.locks import Lock
+from stageapp.infrastructure import locks
+from stageapp.infrastructure.locks import Lock
 from stageapp.models.backups import Backup, BackupCheck, BackupJob
 from tests.backups.damage import DUMP
 from tests.normalization.evidence import ME
@@ -24,7 +25,11 @@ def done(verb, name=""):
 
 def test_each_verb_is_done_and_says_what_it_was_about(backups):
     made = done("create")
-    assert (made.state, made.name, made.ended_at is not None) == ("done", Backup.objects.get().name, True)
+    assert (made.state, made.name, made.ended_at is not None) == (
+        "done",
+        Backup.objects.get().name,
+        True,
+    )
     assert (done("verify").said, done("rehearse", made.name).state) == ("good", "done")
     assert set(BackupCheck.objects.values_list("actor", "reason")) == {("tester", "test")}
 
@@ -73,8 +78,15 @@ def test_a_scheduled_job_makes_verifies_rehearses_and_prunes(backups, settings):
     settings.STAGE_BACKUP_KEEP = 2
     assert [done("scheduled").state for _ in range(3)] == ["done"] * 3
     assert len(folder.names()) == 2
-    kinds = list(BackupCheck.objects.exclude(reason__startswith="before").values_list("kind", flat=True))
-    assert sorted(kinds) == ["rehearse", "verify", "verify", "verify"]  # a rehearsal a day, unless the schema changes
+    kinds = list(
+        BackupCheck.objects.exclude(reason__startswith="before").values_list("kind", flat=True)
+    )
+    assert sorted(kinds) == [
+        "rehearse",
+        "verify",
+        "verify",
+        "verify",
+    ]  # a rehearsal a day, unless the schema changes
     assert [check.kind for check in jobs.measured_restores()] == ["rehearse"]
 
 
@@ -101,11 +113,16 @@ def test_pruning_says_what_went(backups, settings):
 
 def test_what_is_there_is_taken_on_record(made):
     assert done("record").said == f"taken on record: {made.name}"
-    assert (Backup.objects.get().actor, done("record").said) == ("tester", "taken on record: nothing new")
+    assert (Backup.objects.get().actor, done("record").said) == (
+        "tester",
+        "taken on record: nothing new",
+    )
 
 
 def silent_for(job, **ago):
-    BackupJob.objects.filter(pk=job.pk).update(state="working", heartbeat_at=timezone.now() - timedelta(**ago))
+    BackupJob.objects.filter(pk=job.pk).update(
+        state="working", heartbeat_at=timezone.now() - timedelta(**ago)
+    )
 
 
 def test_a_job_whose_worker_died_is_ended_and_waiting_ones_are_nudged(transactional_db):
@@ -119,7 +136,7 @@ def test_a_job_whose_worker_died_is_ended_and_waiting_ones_are_nudged(transactio
 
 def test_a_worker_that_says_nothing_for_long_is_not_dead_while_it_holds_its_job(backups):
     job = jobs.request("create", **ME)
-    with libpq.connect(libpq.live()) as worker:
+    with postgres.connect(postgres.live()) as worker:
         assert locks.attempt_in(worker, Lock.BACKUP_JOB, job.pk)
         jobs.work(job.pk)
         assert folder.names() == []  # it is in another worker's hands
@@ -135,7 +152,11 @@ def test_a_worker_that_says_nothing_for_long_is_not_dead_while_it_holds_its_job(
 
 def test_a_job_is_held_while_it_is_done(backups, monkeypatch):
     held = []
-    monkeypatch.setitem(jobs._WORK, "verify", lambda job, report: (str(held.extend(locks.held(Lock.BACKUP_JOB))), True))
+    monkeypatch.setitem(
+        jobs._WORK,
+        "verify",
+        lambda job, report: (str(held.extend(locks.held(Lock.BACKUP_JOB))), True),
+    )
     assert held == [done("verify").pk]
     assert locks.held(Lock.BACKUP_JOB) == []
 

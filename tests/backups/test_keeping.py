@@ -14,7 +14,7 @@ from stageapp.models.backups import Backup, BackupCheck
 from stageapp.models.normalization import RunMove, State
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, safety
-from stageapp.normalization.errors import BackupNeeded
+from stageapp.targets.errors import BackupNeeded
 from tests.backups.damage import DUMP, MANIFEST
 from tests.normalization.evidence import LABEL, ME, sql
 
@@ -40,9 +40,19 @@ def test_what_was_made_and_found_is_on_record(kept):
     keeping.verify(None, **ME)
     keeping.rehearse(None, **ME)
     backup = Backup.objects.get()
-    assert (backup.name, backup.actor, backup.reason, backup.rows) == (kept.name, "tester", "test", kept.rows)
+    assert (backup.name, backup.actor, backup.reason, backup.rows) == (
+        kept.name,
+        "tester",
+        "test",
+        kept.rows,
+    )
     rehearsed, verified = BackupCheck.objects.all()
-    assert (verified.kind, verified.passed, verified.backup, verified.actor) == ("verify", True, backup, "tester")
+    assert (verified.kind, verified.passed, verified.backup, verified.actor) == (
+        "verify",
+        True,
+        backup,
+        "tester",
+    )
     assert (rehearsed.kind, rehearsed.passed) == ("rehearse", True)
     assert 0 < rehearsed.seconds < 60
     assert 0 < rehearsed.data_age_seconds < 600
@@ -118,7 +128,10 @@ def test_prune_touches_nothing_that_is_not_ours(backups):
     assert keeping.newest() == names[1]
     assert keeping.prune(1, **ME) == [names[0]]
     assert (backups / "kept-for-ever" / DUMP).is_file()
-    assert [(backups / other / "precious").is_file() for other in ("archive", "postgresql.d")] == [True, True]
+    assert [(backups / other / "precious").is_file() for other in ("archive", "postgresql.d")] == [
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize("keep", [0, -5])
@@ -136,7 +149,11 @@ def test_evidence_is_the_newest_verified_backup_and_a_rehearsal_with_todays_sche
     keeping.verify(None, **ME)
     keeping.rehearse(None, **ME)
     found = evidence.read()
-    assert (found.verified, found.taken_at, found.rehearsed) == (kept.name, kept.taken_at, kept.name)
+    assert (found.verified, found.taken_at, found.rehearsed) == (
+        kept.name,
+        kept.taken_at,
+        kept.name,
+    )
     create.create()  # a newer one that nobody has verified is no evidence
     assert evidence.read() == found
     damage(backups, kept.name)
@@ -228,9 +245,9 @@ def test_an_override_with_a_reason_starts_it_and_stays_in_the_history(planned):
         runs.start(planned, **ME, override="  ")
     runs.start(planned, **ME, override="the disk is burning")
     said = set(
-        RunMove.objects.filter(run=planned, new_state__in=[State.APPROVED, State.RUNNING]).values_list(
-            "reason", flat=True
-        )
+        RunMove.objects.filter(
+            run=planned, new_state__in=[State.APPROVED, State.RUNNING]
+        ).values_list("reason", flat=True)
     )
     assert said == {"OVERRIDE of verified_backup, rehearsal: the disk is burning; test"}
 

@@ -1,4 +1,6 @@
-"""create and rehearse are killed at random points: nothing half-made counts, and the next call clears it away."""
+"""create and rehearse are killed at random points: nothing half-made counts, and the next call
+clears it away.
+"""
 
 import json
 import os
@@ -25,12 +27,17 @@ def noise(backups):
 
 
 def killed_in_the_middle(chance, begun, backups, *command):
-    """Start a command, wait until it has begun, kill it -9 a random moment later; tell whether that was in time."""
-    process = begin(*MANAGE, "backup", *command, STAGE_BACKUP_DIR=str(backups), STAGE_BACKUP_KEY="k" * 32)
+    """Start a command, wait until it has begun, kill it -9 a random moment later; tell whether
+    that was in time.
+    """
+    process = begin(
+        *MANAGE, "backup", *command, STAGE_BACKUP_DIR=str(backups), STAGE_BACKUP_KEY="k" * 32
+    )
     wait_for(lambda: begun() or process.poll() is not None, 60, "the beginning")
     time.sleep(chance.random() * 0.8)
     in_time = process.poll() is None
-    # Only the command itself: pg_dump or pg_restore are left to themselves, as when the system kills one process.
+    # Only the command itself: pg_dump or pg_restore are left to themselves, as when the system
+    # kills one process.
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     return in_time
@@ -41,9 +48,15 @@ def killed_again_and_again(backups, kills):
     chance = random.Random(seed)
     good, in_time = create.create().name, {"create": 0, "rehearse": 0}
     for _ in range(kills):
-        in_time["create"] += killed_in_the_middle(chance, lambda: _making(backups), backups, "create")
-        assert all(verify.verify(name).passed for name in folder.names()), "a half-made backup counts"
-        in_time["rehearse"] += killed_in_the_middle(chance, rehearsal_databases, backups, "rehearse", good)
+        in_time["create"] += killed_in_the_middle(
+            chance, lambda: _making(backups), backups, "create"
+        )
+        assert all(verify.verify(name).passed for name in folder.names()), (
+            "a half-made backup counts"
+        )
+        in_time["rehearse"] += killed_in_the_middle(
+            chance, rehearsal_databases, backups, "rehearse", good
+        )
     print(f"seed {seed}: of {kills} kills each, in the middle: {in_time}")
     assert min(in_time.values()) >= kills / 2, "the kills came too late"
     made, rehearsed = manage("create", backups), manage("rehearse", backups)
@@ -55,7 +68,9 @@ def killed_again_and_again(backups, kills):
 
 
 def manage(verb, backups):
-    process = begin(*MANAGE, "backup", verb, "--json", STAGE_BACKUP_DIR=str(backups), STAGE_BACKUP_KEY="k" * 32)
+    process = begin(
+        *MANAGE, "backup", verb, "--json", STAGE_BACKUP_DIR=str(backups), STAGE_BACKUP_KEY="k" * 32
+    )
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     return json.loads(out)
@@ -68,7 +83,8 @@ def _making(backups):
 def _programs():
     return sql(
         "SELECT pid FROM pg_stat_activity WHERE application_name IN ('pg_dump', 'pg_restore') "
-        "AND (datname = current_database() OR datname LIKE 'stage_rehearsal_%%' AND datname = ANY(%s))",
+        "AND (datname = current_database() OR datname LIKE 'stage_rehearsal_%%' AND datname = "
+        "ANY(%s))",
         rehearsal_databases(),
     )
 

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from stageapp.backups import libpq
+from stageapp.backups import postgres
 
 
 @contextlib.contextmanager
@@ -28,9 +28,14 @@ def interrupted_after(seconds):
 def test_an_interrupt_while_it_begins_leaves_no_half_open_session():
     """PostgreSQL waits for such a session before it drops any database."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        server = {"hostaddr": "127.0.0.1", "port": str(silent.getsockname()[1]), "dbname": "any", "user": "any"}
+        server = {
+            "hostaddr": "127.0.0.1",
+            "port": str(silent.getsockname()[1]),
+            "dbname": "any",
+            "user": "any",
+        }
         with pytest.raises(KeyboardInterrupt) as kept, interrupted_after(0.3):
-            libpq.connect(server)
+            postgres.connect(server)
         accepted, _ = silent.accept()
         with accepted:
             accepted.settimeout(10)

@@ -1,4 +1,6 @@
-"""A rehearsal restores for real, finds what is not as it was, never touches the live database, and leaves nothing."""
+"""A rehearsal restores for real, finds what is not as it was, never touches the live database,
+and leaves nothing.
+"""
 
 import dataclasses
 import os
@@ -6,7 +8,7 @@ import os
 import pytest
 from django.db import connection
 
-from stageapp.backups import create, disposable, folder, libpq, manifest, rehearse
+from stageapp.backups import create, disposable, folder, manifest, postgres, rehearse
 from stageapp.backups.contents import AuditFacts, TableFacts
 from stageapp.backups.errors import BackupBusy, BackupError, TargetRefused
 from stageapp.models import PortfolioCompany
@@ -22,9 +24,20 @@ def test_a_good_backup_is_restored_compared_and_dropped(made):
     verdict = rehearse.rehearse(made.name)
     assert verdict.passed, verdict.failures
     assert [it.check for it in verdict.findings] == [
-        "size", "sha256", "listing", "restore", "tables", "rows", "md5", "stages", "audit", "vocabulary", "schema",
-        "batches", "normalize_stage",
-    ]  # fmt: skip
+        "size",
+        "sha256",
+        "listing",
+        "restore",
+        "tables",
+        "rows",
+        "md5",
+        "stages",
+        "audit",
+        "vocabulary",
+        "schema",
+        "batches",
+        "normalize_stage",
+    ]
     assert 0 < verdict.seconds < 60
     assert 0 < verdict.data_age.total_seconds() < 600
     assert live_fingerprint() == before
@@ -47,9 +60,20 @@ def in_table(made, **change):
     [
         ("rows", lambda made: in_table(made, rows=201)),
         ("md5", lambda made: in_table(made, md5="0" * 32)),
-        ("tables", lambda made: {"tables": made.contents.tables | {"public.lost": TableFacts(1, "")}}),
-        ("tables", lambda made: {"tables": {n: t for n, t in made.contents.tables.items() if n != TABLE}}),
-        ("stages", lambda made: {"stages": {LABEL: dataclasses.replace(made.contents.stages[LABEL], distinct=9)}}),
+        (
+            "tables",
+            lambda made: {"tables": made.contents.tables | {"public.lost": TableFacts(1, "")}},
+        ),
+        (
+            "tables",
+            lambda made: {"tables": {n: t for n, t in made.contents.tables.items() if n != TABLE}},
+        ),
+        (
+            "stages",
+            lambda made: {
+                "stages": {LABEL: dataclasses.replace(made.contents.stages[LABEL], distinct=9)}
+            },
+        ),
         ("audit", lambda made: {"audit": {LABEL: AuditFacts(100, 99)}}),
         ("vocabulary", lambda made: {"vocabulary_version": 99}),
         ("schema", lambda made: {"schema": "0" * 64}),
@@ -65,13 +89,20 @@ def test_what_is_not_as_the_manifest_says_is_found(made, backups, check, changes
 @pytest.mark.parametrize(
     "harm, check, heal",
     [
-        ("UPDATE stageapp_stagealias SET key = key || 'x'", "normalize_stage",
-         "UPDATE stageapp_stagealias SET key = left(key, -1)"),
-        ("UPDATE stageapp_checkpoint SET position = position; ALTER TABLE stageapp_batch DISABLE TRIGGER append_only; "
-         "UPDATE stageapp_batch SET changed = changed + 1; ALTER TABLE stageapp_batch ENABLE TRIGGER append_only",
-         "batches", "SELECT 1"),
+        (
+            "UPDATE stageapp_stagealias SET key = key || 'x'",
+            "normalize_stage",
+            "UPDATE stageapp_stagealias SET key = left(key, -1)",
+        ),
+        (
+            "UPDATE stageapp_checkpoint SET position = position; ALTER TABLE stageapp_batch "
+            "DISABLE TRIGGER append_only; UPDATE stageapp_batch SET changed = changed + 1; ALTER "
+            "TABLE stageapp_batch ENABLE TRIGGER append_only",
+            "batches",
+            "SELECT 1",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_database_that_was_broken_when_the_backup_was_made_is_found(backups, harm, check, heal):
     sql(harm)
     try:
@@ -91,7 +122,10 @@ def test_a_damaged_dump_is_not_even_restored(made, backups):
 
 def test_a_restore_that_fails_is_a_finding_and_leaves_nothing(made, settings, tmp_path):
     listing = rehearse.programs.path_of("pg_restore", connection.pg_version)
-    script = f'#!/bin/sh\ncase "$*" in --list*) exec {listing} "$@";; esac\necho "relation exists" >&2\nexit 1\n'
+    script = (
+        f'#!/bin/sh\ncase "$*" in --list*) exec {listing} "$@";; esac\necho "relation '
+        'exists" >&2\nexit 1\n'
+    )
     (tmp_path / "pg_restore").write_text(script)
     (tmp_path / "pg_restore").chmod(0o755)
     settings.STAGE_POSTGRES_PROGRAMS = str(tmp_path)
@@ -103,24 +137,33 @@ def test_a_restore_that_fails_is_a_finding_and_leaves_nothing(made, settings, tm
 @pytest.fixture
 def target(backups):
     """Return a marked, empty database."""
-    with disposable.database(libpq.live()) as target:
+    with disposable.database(postgres.live()) as target:
         yield target
 
 
 def test_the_live_database_is_refused(target, made, backups):
     before = live_fingerprint()
-    live = disposable.Disposable(libpq.live(), libpq.live()["dbname"])
-    with folder.opened(made.name, DUMP) as (dump,), pytest.raises(TargetRefused, match="works with"):
+    live = disposable.Disposable(postgres.live(), postgres.live()["dbname"])
+    with (
+        folder.opened(made.name, DUMP) as (dump,),
+        pytest.raises(TargetRefused, match="works with"),
+    ):
         rehearse.fill(live, made, dump, rehearse.silent)
     assert live_fingerprint() == before
 
 
 @pytest.mark.parametrize(
-    "content", ["CREATE TABLE t ()", "CREATE SEQUENCE s", "CREATE VIEW v AS SELECT 1", "CREATE SCHEMA other",
-                "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'"],
-)  # fmt: skip
+    "content",
+    [
+        "CREATE TABLE t ()",
+        "CREATE SEQUENCE s",
+        "CREATE VIEW v AS SELECT 1",
+        "CREATE SCHEMA other",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    ],
+)
 def test_a_database_that_is_not_empty_is_refused(target, made, content):
-    with libpq.connect(target.parameters) as session:
+    with postgres.connect(target.parameters) as session:
         session.execute(content)
     with folder.opened(made.name, DUMP) as (dump,), pytest.raises(TargetRefused, match="not empty"):
         rehearse.fill(target, made, dump, rehearse.silent)
@@ -134,16 +177,28 @@ def test_a_database_without_our_mark_is_refused(target, made, comment):
 
 
 def test_leftovers_are_dropped_by_their_mark_and_nothing_else_is(made, backups):
-    with disposable.database(libpq.live()) as first:
+    with disposable.database(postgres.live()) as first:
         prefix = first.name.rsplit("_", 1)[0]
-        ours = sql("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", first.name)[0][0]
+        ours = sql(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s",
+            first.name,
+        )[0][0]
     marked, unmarked, others = f"{prefix}_left", f"{prefix}_young", f"{prefix}_other"
     try:
-        for name, comment in ((marked, f"'{ours}'"), (unmarked, "NULL"), (others, "'of another system'")):
+        for name, comment in (
+            (marked, f"'{ours}'"),
+            (unmarked, "NULL"),
+            (others, "'of another system'"),
+        ):
             sql(f'CREATE DATABASE "{name}"')
             sql(f'COMMENT ON DATABASE "{name}" IS {comment}')
         assert rehearse.rehearse(made.name).passed
-        left = {name for (name,) in sql("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", prefix)}
+        left = {
+            name
+            for (name,) in sql(
+                "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", prefix
+            )
+        }
         assert left == {others}
     finally:
         drop(marked, unmarked, others)
@@ -163,11 +218,11 @@ def test_an_interrupt_right_after_the_database_was_made_drops_it(made, monkeypat
 
 
 def test_a_database_under_our_name_without_mark_but_with_data_stays(made):
-    with disposable.database(libpq.live()) as first:
+    with disposable.database(postgres.live()) as first:
         name = f"{first.name.rsplit('_', 1)[0]}_data"
     sql(f'CREATE DATABASE "{name}"')
     try:
-        with libpq.connect(libpq.live() | {"dbname": name}) as session:
+        with postgres.connect(postgres.live() | {"dbname": name}) as session:
             session.execute("CREATE TABLE precious ()")
         assert rehearse.rehearse(made.name).passed
         assert sql("SELECT count(*) FROM pg_database WHERE datname = %s", name) == [(1,)]
@@ -215,9 +270,12 @@ def test_a_place_that_is_none_is_told_and_no_other_is_taken(made, settings):
 def test_a_restored_database_sorts_as_the_live_one(backups):
     provider = "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = %s"
     name = f"stage_builtin_{os.getpid()}"
-    sql(f"CREATE DATABASE \"{name}\" TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'")
+    sql(
+        f'CREATE DATABASE "{name}" TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE '
+        "'C.UTF-8'"
+    )
     try:
-        with disposable.database(libpq.live() | {"dbname": name}) as target:
+        with disposable.database(postgres.live() | {"dbname": name}) as target:
             assert sql(provider, target.name) == [("b", "C.UTF-8")]
     finally:
         drop(name)
@@ -237,7 +295,10 @@ def in_another_schema(backups, monkeypatch):
 def test_a_target_in_another_schema_is_in_the_backup_and_compared(in_another_schema):
     made = create.create()
     assert made.contents.tables[in_another_schema].rows == 200
-    assert (made.contents.stages[LABEL].distinct, made.contents.audit[LABEL]) == (8, AuditFacts(100, 100))
+    assert (made.contents.stages[LABEL].distinct, made.contents.audit[LABEL]) == (
+        8,
+        AuditFacts(100, 100),
+    )
     verdict = rehearse.rehearse(made.name)
     assert verdict.passed, verdict.failures
     sql(f"UPDATE {in_another_schema} SET stage = 'x' WHERE stage = 'seed'")

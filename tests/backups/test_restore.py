@@ -1,4 +1,6 @@
-"""On the bad day a backup comes back beside the live database, with the mode no stricter than it was."""
+"""On the bad day a backup comes back beside the live database, with the mode no stricter than it
+was.
+"""
 
 import dataclasses
 import datetime
@@ -8,9 +10,9 @@ import os
 import psycopg
 import pytest
 
-from stageapp import fast_copy, modes
-from stageapp.backups import create, libpq, manifest, restore
+from stageapp.backups import create, manifest, postgres, restore
 from stageapp.backups.errors import BackupError, TargetRefused
+from stageapp.mode import fast_copy, store
 from stageapp.models import ModeChange
 from tests.backups.damage import MANIFEST
 from tests.backups.databases import drop, live_fingerprint, rehearsal_databases
@@ -21,9 +23,13 @@ NEW = f"stage_restored_{os.getpid()}"  # several sessions may share the server
 
 @pytest.fixture
 def history(backups):
-    """Return a function that sets modes, one after another; the history and the fast copy are emptied."""
+    """Return a function that sets modes, one after another; the history and the fast copy are
+    emptied.
+    """
     _forget_modes()
-    yield lambda *wanted: [modes.change(mode=mode, percent=percent, **ME) for mode, percent in wanted]
+    yield lambda *wanted: [
+        store.change(mode=mode, percent=percent, **ME) for mode, percent in wanted
+    ]
     _forget_modes()
 
 
@@ -34,15 +40,20 @@ def _forget_modes():
 
 @pytest.fixture
 def restored(history):
-    """Return a function that restores the newest backup into a database that is dropped afterwards."""
+    """Return a function that restores the newest backup into a database that is dropped
+    afterwards.
+    """
     drop(NEW)
     yield lambda name: restore.restore(name, NEW, **ME)
     drop(NEW)
 
 
 def modes_in(database):
-    with libpq.connect(libpq.live() | {"dbname": database}) as session:
-        rows = "SELECT epoch, version, mode, percent, kind FROM stageapp_modechange ORDER BY epoch, version"
+    with postgres.connect(postgres.live() | {"dbname": database}) as session:
+        rows = (
+            "SELECT epoch, version, mode, percent, kind FROM stageapp_modechange ORDER BY "
+            "epoch, version"
+        )
         return session.execute(rows).fetchall()
 
 
@@ -53,9 +64,13 @@ def test_the_rows_come_back_beside_the_live_database(backups, restored):
     done = restored(name)
     assert live_fingerprint() == before
     assert (done.name, done.database) == (name, NEW)
-    with libpq.connect(libpq.live() | {"dbname": NEW}) as session:
-        assert session.execute("SELECT count(*) FROM stageapp_portfoliocompany").fetchall() == [(200,)]
-    comment = sql("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", NEW)[0][0]
+    with postgres.connect(postgres.live() | {"dbname": NEW}) as session:
+        assert session.execute("SELECT count(*) FROM stageapp_portfoliocompany").fetchall() == [
+            (200,)
+        ]
+    comment = sql(
+        "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", NEW
+    )[0][0]
     assert comment == f"restored from {name} by tester"
     assert rehearsal_databases() == []
 
@@ -64,12 +79,16 @@ def test_the_rows_come_back_beside_the_live_database(backups, restored):
     "before, after, expected",
     [
         ([("warn", 100)], [], ("warn", 100, "manual")),
-        ([("enforce", 50)], [("warn", 100)], ("warn", 100, "downgrade")),  # taken back since the backup was made
+        (
+            [("enforce", 50)],
+            [("warn", 100)],
+            ("warn", 100, "downgrade"),
+        ),  # taken back since the backup was made
         ([("enforce", 50)], [("enforce", 10)], ("enforce", 10, "downgrade")),
         ([("warn", 100)], [("enforce", 10)], ("warn", 100, "manual")),
         ([("off", 100)], [], ("off", 100, "manual")),
     ],
-)  # fmt: skip
+)
 def test_a_new_epoch_begins_with_the_less_strict_mode(history, restored, before, after, expected):
     history(*before)
     name = create.create().name
@@ -81,7 +100,7 @@ def test_a_new_epoch_begins_with_the_less_strict_mode(history, restored, before,
 
 
 def announce(day, **more):
-    modes.change(mode="warn", enforce_on=day, **more, **ME)
+    store.change(mode="warn", enforce_on=day, **more, **ME)
 
 
 @pytest.mark.parametrize("live", ["there", "lost"])
@@ -112,7 +131,7 @@ def test_a_latch_that_was_set_since_the_backup_outlives_the_restore(history, res
     history(("warn", 100))
     name = create.create().name
     history(("enforce", 10))
-    modes.change(mode="warn", kind="downgrade", **ME)
+    store.change(mode="warn", kind="downgrade", **ME)
     restored(name)
     assert modes_in(NEW)[-1][2:] == ("warn", 100, "downgrade")
 
@@ -121,7 +140,13 @@ def test_a_latch_that_was_set_since_the_backup_outlives_the_restore(history, res
 def test_a_forged_copy_does_not_keep_a_restore_from_its_epoch(history, restored, order):
     history(("warn", 100))
     name = create.create().name
-    forged = {"mode": "warn", "percent": 100, "epoch": order[0], "version": order[1], "enforce_on": None}
+    forged = {
+        "mode": "warn",
+        "percent": 100,
+        "epoch": order[0],
+        "version": order[1],
+        "enforce_on": None,
+    }
     fast_copy.write(json.dumps(forged), (0, 0), instead_of=fast_copy.read() or b"")
     done = restored(name)
     assert (done.mode.epoch, done.mode.version) == (2, 2)
@@ -142,10 +167,10 @@ def test_a_process_that_knew_the_live_mode_follows_the_restored_one(history, res
     history(("warn", 100))
     name = create.create().name
     history(*[("enforce", 10)] * 3)
-    modes.adopt(modes.latest())
+    store.adopt(store.latest())
     done = restored(name)
-    modes.adopt(dataclasses.replace(done.mode, source="postgres"))
-    assert modes.current().mode == "warn"
+    store.adopt(dataclasses.replace(done.mode, source="postgres"))
+    assert store.current().mode == "warn"
 
 
 def test_with_the_live_mode_unknown_it_is_at_most_warn(history, restored):
@@ -167,7 +192,7 @@ def _no_fast_copy():
 def test_a_second_restore_of_an_old_backup_begins_a_newer_epoch_still(history, restored):
     history(("warn", 100))
     name = create.create().name
-    modes.adopt(restored(name).mode)
+    store.adopt(restored(name).mode)
     ModeChange.objects.create(epoch=2, version=2, mode="warn", **ME)  # it was restored once since
     drop(NEW)
     assert restored(name).mode.epoch == 3
@@ -175,7 +200,7 @@ def test_a_second_restore_of_an_old_backup_begins_a_newer_epoch_still(history, r
 
 @pytest.mark.parametrize("name", ["live", "another"])
 def test_a_database_that_is_there_is_never_restored_over(made, restored, name):
-    target = libpq.live()["dbname"] if name == "live" else NEW
+    target = postgres.live()["dbname"] if name == "live" else NEW
     if name == "another":
         sql(f'CREATE DATABASE "{NEW}"')
     before = live_fingerprint()
@@ -191,7 +216,9 @@ def test_a_name_that_needs_quotes_is_refused(made, name):
 
 
 def test_what_is_restored_but_not_equal_does_not_stay(made, backups, restored):
-    other = dataclasses.replace(made, contents=dataclasses.replace(made.contents, vocabulary_version=77))
+    other = dataclasses.replace(
+        made, contents=dataclasses.replace(made.contents, vocabulary_version=77)
+    )
     (backups / made.name / MANIFEST).write_bytes(manifest.dump(other))
     with pytest.raises(BackupError, match="nothing of it stays: vocabulary"):
         restored(made.name)
@@ -203,5 +230,5 @@ def test_the_steps_name_every_statement(made, restored):
     done = restored(made.name)
     text = "\n".join(done.steps())
     assert all(statement in text for statement in done.statements())
-    assert libpq.live()["password"] not in text
+    assert postgres.live()["password"] not in text
     assert done.document()["switch_over"] == done.statements()

@@ -1,4 +1,6 @@
-"""The restore runbook, step by step as a person types it, from a machine with an empty database to a working system."""
+"""The restore runbook, step by step as a person types it, from a machine with an empty database
+to a working system.
+"""
 
 import json
 import os
@@ -22,16 +24,24 @@ EMPTY = f"stage_empty_{os.getpid()}"  # several sessions may share the server
 
 @pytest.fixture
 def machine(backups, tmp_path):
-    """Return the environment of a machine that has the backups and the key, and an empty database."""
+    """Return the environment of a machine that has the backups and the key, and an empty
+    database.
+    """
     create.create()
     _drop_all()
     sql(f'CREATE DATABASE "{EMPTY}"')
     yield os.environ | {
-        "DATABASE_URL": database_url().rpartition("/")[0] + f"/{EMPTY}", "STAGE_EMBEDDED": "0", "DEBUG": "0",
-        "REDIS_URL": os.environ["REDIS_URL"], "SECRET_KEY": "s" * 50, "STAGE_BACKUP_DIR": str(backups),
-        "STAGE_BACKUP_KEY": "k" * 32, "PGPASSWORD": _password(),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONWARNINGS": "ignore",
-    }  # fmt: skip
+        "DATABASE_URL": database_url().rpartition("/")[0] + f"/{EMPTY}",
+        "STAGE_EMBEDDED": "0",
+        "DEBUG": "0",
+        "REDIS_URL": os.environ["REDIS_URL"],
+        "SECRET_KEY": "s" * 50,
+        "STAGE_BACKUP_DIR": str(backups),
+        "STAGE_BACKUP_KEY": "k" * 32,
+        "PGPASSWORD": _password(),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONWARNINGS": "ignore",
+    }
     _drop_all()
 
 
@@ -40,12 +50,25 @@ def _password():
 
 
 def _drop_all():
-    drop(*[name for (name,) in sql("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", EMPTY)])
+    drop(
+        *[
+            name
+            for (name,) in sql(
+                "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", EMPTY
+            )
+        ]
+    )
 
 
 def typed(lines, environment):
     done = subprocess.run(
-        ["bash", "-euc", lines], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=300, check=False
+        ["bash", "-euc", lines],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, f"{lines}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -79,6 +102,9 @@ def test_a_person_who_follows_the_runbook_reaches_a_working_system(machine):
         machine,
     )
     assert [tuple(pair) for pair in json.loads(found)] == sorted(expected)
-    names = {name for (name,) in sql("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", EMPTY)}
+    names = {
+        name
+        for (name,) in sql("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", EMPTY)
+    }
     assert EMPTY in names
     assert len(names) == 2, "the old database is kept, under another name"

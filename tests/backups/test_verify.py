@@ -23,7 +23,9 @@ from tests.normalization.evidence import ME, sql
 @pytest.fixture
 def pair(made, backups, tmp_path):
     """Return the folders of a backup, of another one, and of a copy of the first."""
-    sql("UPDATE stageapp_portfoliocompany SET name = name || '!'")  # else both dumps of one second are the same
+    sql(
+        "UPDATE stageapp_portfoliocompany SET name = name || '!'"
+    )  # else both dumps of one second are the same
     other = create.create()
     spare = tmp_path / "spare"
     shutil.copytree(backups / made.name, spare)
@@ -40,7 +42,10 @@ def called_good(pair, count):
         if verify.verify(backup.name).passed:
             good.append(how)
         copy(spare, backup)
-    print(f"seed {seed}: {count - len(good)} of {count} damages caught in {time.monotonic() - began:.1f} s")
+    print(
+        f"seed {seed}: {count - len(good)} of {count} damages caught in "
+        f"{time.monotonic() - began:.1f} s"
+    )
     assert verify.verify(backup.name).passed, "undamaged, it is good again"
     return good
 
@@ -87,7 +92,17 @@ def test_a_backup_under_the_name_of_another_is_caught(pair, backups):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "null", "[]", "{", '{"manifest": {}, "manifest": {}, "signature": ""}', "[" * 100_000, '"\\ud800"', "é"],
+    [
+        "",
+        "{}",
+        "null",
+        "[]",
+        "{",
+        '{"manifest": {}, "manifest": {}, "signature": ""}',
+        "[" * 100_000,
+        '"\\ud800"',
+        "é",
+    ],
 )
 def test_a_manifest_that_is_none_is_caught(pair, text):
     (pair[0] / MANIFEST).write_text(text)
@@ -108,13 +123,17 @@ def test_a_manifest_that_is_none_is_caught(pair, text):
 def test_a_signed_manifest_that_says_something_else_is_caught(pair, made, change, monkeypatch):
     signed = manifest.dump(made)
     body = manifest._parse(signed)["manifest"] | change
-    (pair[0] / MANIFEST).write_bytes(manifest._written({"manifest": body, "signature": manifest._signatures(body)[0]}))
+    (pair[0] / MANIFEST).write_bytes(
+        manifest._written({"manifest": body, "signature": manifest._signatures(body)[0]})
+    )
     assert not verify.verify(pair[0].name).passed
 
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -129,9 +148,19 @@ def test_whatever_stands_in_the_place_of_a_manifest_is_a_bad_one(data):
 @example(body={}, contents={})
 def test_whatever_somebody_with_the_key_signs_is_read_or_is_a_bad_one(body, contents):
     """A later version of ours may sign something else; it has to be told, not to break."""
-    known = {"format": 1, "name": "a", "taken_at": "2030-01-01T00:00:00+00:00", "ended_at": "2030-01-01T00:00:00+00:00",
-             "bytes": 1, "sha256": "0" * 64}  # fmt: skip
-    for said in (body, known | {"contents": contents}, known | (body if isinstance(body, dict) else {})):
+    known = {
+        "format": 1,
+        "name": "a",
+        "taken_at": "2030-01-01T00:00:00+00:00",
+        "ended_at": "2030-01-01T00:00:00+00:00",
+        "bytes": 1,
+        "sha256": "0" * 64,
+    }
+    for said in (
+        body,
+        known | {"contents": contents},
+        known | (body if isinstance(body, dict) else {}),
+    ):
         data = manifest._written({"manifest": said, "signature": manifest._signatures(said)[0]})
         with pytest.raises(BadManifest):
             manifest.load(data, "a")
@@ -154,7 +183,9 @@ def test_after_a_rotation_the_new_key_signs_and_the_old_one_can_go(made, backups
     assert (verify.verify(newer).passed, verify.verify(made.name).passed) == (True, False)
 
 
-def test_a_manifest_signed_by_somebody_else_is_caught_and_a_rotated_key_is_not(pair, made, settings):
+def test_a_manifest_signed_by_somebody_else_is_caught_and_a_rotated_key_is_not(
+    pair, made, settings
+):
     settings.STAGE_BACKUP_KEY = "n" * 32 + " " + "k" * 32
     assert verify.verify(made.name).passed
     settings.STAGE_BACKUP_KEY = "n" * 32
@@ -230,7 +261,9 @@ def test_a_plain_sql_file_verifies_by_the_sum_beside_it(plain):
     assert not verify.verify("old.sql").passed
 
 
-@pytest.mark.parametrize("text", ["", "0" * 64, "x" * 64 + "  old.sql", "{sum}  other.sql", "{sum}\n{sum}"])
+@pytest.mark.parametrize(
+    "text", ["", "0" * 64, "x" * 64 + "  old.sql", "{sum}  other.sql", "{sum}\n{sum}"]
+)
 def test_a_sum_file_that_does_not_fit_is_caught(plain, text):
     plain[1].write_text(text.format(sum=hashlib.sha256(plain[0].read_bytes()).hexdigest()))
     assert not verify.verify("old.sql").passed

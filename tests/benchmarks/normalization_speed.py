@@ -1,8 +1,9 @@
 """Measure the normalization engine beside what one would do without it.
 
-`python -m tests.benchmarks.normalization_speed` prints the block for docs/benchmarks.md; 2,000,000 rows take about
-15 minutes. A PostgreSQL of its own; every measurement gets a fresh copy of one template database, made file by file and
-checkpointed. The ways take turns; figures are medians over the rounds.
+`python -m tests.benchmarks.normalization_speed` prints the block for docs/benchmarks.md; 2,000,000
+rows take about 15 minutes. A PostgreSQL of its own; every measurement gets a fresh copy of one
+template database, made file by file and checkpointed. The ways take turns; figures are medians over
+the rounds.
 """
 
 import argparse
@@ -22,13 +23,17 @@ from tests.benchmarks.speed_report import Figures
 from tests.benchmarks.speed_table import MAP, TABLE, Server, fill, server
 
 BARE = (
-    f"UPDATE {TABLE} AS t SET stage = m.new FROM (VALUES " + ", ".join(["(%s, %s)"] * len(MAP)) + ") AS m(old, new) "
+    f"UPDATE {TABLE} AS t SET stage = m.new FROM (VALUES "
+    + ", ".join(["(%s, %s)"] * len(MAP))
+    + ") AS m(old, new) "
     "WHERE t.stage = m.old"
 )
-# How much of the bare one is to be had at all: batches without any log, and two sessions with half of the keys each.
+# How much of the bare one is to be had at all: batches without any log, and two sessions with half
+# of the keys each.
 BETWEEN = f"{BARE} AND t.id > %s AND t.id <= %s"
 BATCH_ROWS = 10_000
-# A bare way back needs the old values from somewhere: here the spelling that a table beside has kept for each key.
+# A bare way back needs the old values from somewhere: here the spelling that a table beside has
+# kept for each key.
 KEEP = f"CREATE UNLOGGED TABLE kept AS SELECT id, stage AS old FROM {TABLE} WHERE stage = ANY(%s)"
 BARE_BACK = f"UPDATE {TABLE} AS t SET stage = k.old FROM kept k WHERE t.id = k.id"
 NAIVE_LOG = (
@@ -78,12 +83,18 @@ class Bench:
         self.note("bare back", self.server.timed(BARE_BACK))
 
     def ceilings(self) -> None:
-        """Time the bare UPDATE in batches, each a transaction of its own, and two of them, each on half of the keys."""
+        """Time the bare UPDATE in batches, each a transaction of its own, and two of them, each
+        on half of the keys.
+        """
         self.server.copy()
         self.note("bare in batches", self._between(0, self.rows, step=BATCH_ROWS))
         self.server.copy()
         halves = [
-            threading.Thread(target=self._between, args=[first, first + self.rows // 2], kwargs={"step": self.rows})
+            threading.Thread(
+                target=self._between,
+                args=[first, first + self.rows // 2],
+                kwargs={"step": self.rows},
+            )
             for first in (0, self.rows // 2)
         ]
         began = time.perf_counter()
@@ -148,12 +159,18 @@ class Bench:
             self.note("save rows/s", saved["rows"] / saved["seconds"])
 
     def beside_a_writer(self) -> None:
-        """Measure what a writer of single rows feels: alone, beside our run, beside the bare UPDATE."""
+        """Measure what a writer of single rows feels: alone, beside our run, beside the bare
+        UPDATE.
+        """
         self.server.copy()
         with Writer(self.server, self.rows) as writer:
             time.sleep(10)
         self._felt("quiet", writer)
-        for name, workers, pause in (("run 1", 1, 0.0), ("run 2", 2, 0.0), ("run, default pause", 1, None)):
+        for name, workers, pause in (
+            ("run 1", 1, 0.0),
+            ("run 2", 2, 0.0),
+            ("run, default pause", 1, None),
+        ):
             self.server.copy()
             with at_work(self.server, workers) as crew, Writer(self.server, self.rows) as writer:
                 went = speed_crew.forward(crew, pause=pause)
@@ -175,7 +192,10 @@ def _values() -> list[str]:
 
 def memory(of: Server, sizes: list[int]) -> None:
     """Print the peak memory of a worker, and the time of a row, at each number of rows."""
-    print("| rows | peak RSS of the worker, MB | µs a row, writing | µs a row, with verification |\n|---|---|---|---|")
+    print(
+        "| rows | peak RSS of the worker, MB | µs a row, writing | µs a row, with verification "
+        "|\n|---|---|---|---|"
+    )
     for rows in sizes:
         bench = Bench(of, rows)
         bench.prepare()
@@ -190,11 +210,21 @@ def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=2_000_000)
-    parser.add_argument("--rounds", type=int, default=3, help="the figures are medians over so many")
-    parser.add_argument("--loop-rows", type=int, default=100_000, help="of the table, for the typical Django loop")
-    parser.add_argument("--save-rows", type=int, default=50_000, help="changed one by one with save()")
-    parser.add_argument("--memory", type=int, nargs="+", metavar="ROWS", help="instead: memory at so many rows each")
-    parser.add_argument("--only-rounds", action="store_true", help="instead: bare UPDATE and our run alone")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="the figures are medians over so many"
+    )
+    parser.add_argument(
+        "--loop-rows", type=int, default=100_000, help="of the table, for the typical Django loop"
+    )
+    parser.add_argument(
+        "--save-rows", type=int, default=50_000, help="changed one by one with save()"
+    )
+    parser.add_argument(
+        "--memory", type=int, nargs="+", metavar="ROWS", help="instead: memory at so many rows each"
+    )
+    parser.add_argument(
+        "--only-rounds", action="store_true", help="instead: bare UPDATE and our run alone"
+    )
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as of:
@@ -206,7 +236,9 @@ def main() -> None:
         bench.prepare()
         bench.rounds(options.rounds)
         if not options.only_rounds:
-            bench.one_by_one(min(options.loop_rows, options.rows // 2), min(options.save_rows, options.rows // 4))
+            bench.one_by_one(
+                min(options.loop_rows, options.rows // 2), min(options.save_rows, options.rows // 4)
+            )
             bench.beside_a_writer()
         medians = {name: statistics.median(found) for name, found in bench.figures.of.items()}
         print(speed_report.block(bench.figures, medians, time.monotonic() - began))

@@ -16,9 +16,12 @@ from tests.processes import Process, process
 PATIENCE = 3600.0  # seconds for one order
 _CODE = "from tests.benchmarks import speed_process; speed_process.serve(say)"
 _ENVIRONMENT = {
-    "DJANGO_SETTINGS_MODULE": "config.settings", "REDIS_URL": "unix:///nonexistent", "STAGE_REQUIRE_BACKUP": "false",
-    "STAGE_REFRESHER": "0", "STAGE_EMBEDDED": "1",
-}  # fmt: skip
+    "DJANGO_SETTINGS_MODULE": "config.settings",
+    "REDIS_URL": "unix:///nonexistent",
+    "STAGE_REQUIRE_BACKUP": "false",
+    "STAGE_REFRESHER": "0",
+    "STAGE_EMBEDDED": "1",
+}
 
 
 @contextlib.contextmanager
@@ -42,7 +45,9 @@ def order(*crew: Process, do: str, **arguments: Any) -> list[dict[str, Any]]:
 
 @dataclass
 class Went:
-    """One direction of a run: seconds of writing, and of all with the verification; what its batches took at most."""
+    """One direction of a run: seconds of writing, and of all with the verification; what its
+    batches took at most.
+    """
 
     seconds: float
     whole_seconds: float
@@ -52,7 +57,9 @@ class Went:
 
 
 def forward(crew: Sequence[Process], *, pause: float | None = 0.0) -> Went:
-    """Run the plan, a shard for each process, from the start's first statement to the last look for rows left."""
+    """Run the plan, a shard for each process, from the start's first statement to the last look
+    for rows left.
+    """
     [began] = order(crew[0], do="start", shards=len(crew), pause=pause)
     return _finish(crew, began["began"], "forward", "verifying", "done")
 
@@ -69,13 +76,18 @@ def _finish(crew: Sequence[Process], began: float, direction: str, written: str,
     if end["state"] != over:
         raise RuntimeError(f"The run is {end['state']}, not {over}: {end['error']}")
     return Went(
-        end["at"][written] - began, end["at"][over] - began, end["longest"][direction], end["batch_rows"][direction],
+        end["at"][written] - began,
+        end["at"][over] - began,
+        end["longest"][direction],
+        end["batch_rows"][direction],
         max(answer["peak"] for answer in answers),
-    )  # fmt: skip
+    )
 
 
 class Writer:
-    """Somebody who changes single rows at random, each in a transaction of its own, with a short rest between two."""
+    """Somebody who changes single rows at random, each in a transaction of its own, with a short
+    rest between two.
+    """
 
     def __init__(self, server: Server, rows: int, *, rest: float = 0.002) -> None:
         self.ms: list[float] = []
@@ -97,7 +109,8 @@ class Writer:
             while not self._over.wait(self._rest):
                 began = time.perf_counter()
                 connection.execute(
-                    f"UPDATE {TABLE} SET name = name || '!' WHERE id = %s", [chance.randint(1, self._rows)]
+                    f"UPDATE {TABLE} SET name = name || '!' WHERE id = %s",
+                    [chance.randint(1, self._rows)],
                 )
                 self.ms.append((time.perf_counter() - began) * 1000)
 

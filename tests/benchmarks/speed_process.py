@@ -1,4 +1,5 @@
-"""A process of the product under measurement: it takes orders line by line, as JSON, and answers what each took.
+"""A process of the product under measurement: it takes orders line by line, as JSON, and answers
+what each took.
 
 from tests.benchmarks import speed_process; speed_process.serve(say)
 """
@@ -16,11 +17,12 @@ from typing import Any
 from django.core.management import call_command
 from django.db import connection, models, transaction
 
+from stageapp.audit import log as audit
 from stageapp.models import PortfolioCompany
 from stageapp.models.normalization import Run
-from stageapp.normalization import audit, runs, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization.errors import RunBusy
+from stageapp.normalization import runs, worker
+from stageapp.targets.errors import RunBusy
 
 LABEL = "stageapp.PortfolioCompany.stage"
 ME = {"actor": "benchmark", "reason": "a benchmark"}
@@ -50,7 +52,11 @@ def migrate() -> dict[str, Any]:
 def plan() -> dict[str, Any]:
     """Make a plan."""
     made = plans.make_plan(LABEL, actor="benchmark")
-    return {"to_change": made.rows_to_change, "total": made.rows_total, "estimated": made.estimated_seconds}
+    return {
+        "to_change": made.rows_to_change,
+        "total": made.rows_total,
+        "estimated": made.estimated_seconds,
+    }
 
 
 def start(shards: int, pause: float | None) -> dict[str, Any]:
@@ -80,13 +86,16 @@ def advance() -> dict[str, Any]:
 def ended() -> dict[str, Any]:
     """Return when the run last came into each of its states, and what its batches took at most."""
     run = Run.objects.get()
-    longest = run.batches.values("direction").annotate(longest=models.Max("seconds"), rows=models.Avg("scanned"))
+    longest = run.batches.values("direction").annotate(
+        longest=models.Max("seconds"), rows=models.Avg("scanned")
+    )
     return {
-        "state": run.state, "error": run.last_error,
+        "state": run.state,
+        "error": run.last_error,
         "at": {move.new_state: move.created_at.timestamp() for move in run.moves.all()},
         "longest": {found["direction"]: found["longest"] for found in longest.order_by()},
         "batch_rows": {found["direction"]: float(found["rows"]) for found in longest.order_by()},
-    }  # fmt: skip
+    }
 
 
 def loop(up_to: int) -> dict[str, Any]:
@@ -105,7 +114,9 @@ def loop(up_to: int) -> dict[str, Any]:
 
 
 def _write(chunk: list[PortfolioCompany], stage_of: dict[str, str]) -> int:
-    log = [LoggedChange(run=1, row_key=row.pk, old=row.stage, new=stage_of[row.stage]) for row in chunk]
+    log = [
+        LoggedChange(run=1, row_key=row.pk, old=row.stage, new=stage_of[row.stage]) for row in chunk
+    ]
     for row in chunk:
         row.stage = stage_of[row.stage]
     with transaction.atomic():
@@ -141,7 +152,10 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-ORDERS = {order.__name__: order for order in (migrate, plan, start, undo, advance, ended, loop, save, history)}
+ORDERS = {
+    order.__name__: order
+    for order in (migrate, plan, start, undo, advance, ended, loop, save, history)
+}
 
 
 def serve(say: Callable[..., None]) -> None:

@@ -1,4 +1,6 @@
-"""The table that runs are measured on: one template database, of which each measurement gets a fresh copy."""
+"""The table that runs are measured on: one template database, of which each measurement gets a
+fresh copy.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -9,16 +11,33 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from config.embedded.postgres import DEFAULT_VERSION
-from config.embedded.throwaway import throw_away
+from stageapp.embedded.postgres import DEFAULT_VERSION
+from stageapp.embedded.throwaway import throw_away
 
 SERVER = {"shared_buffers": "1GB", "max_wal_size": "4GB", "autovacuum": "off"}
 SHOWN = (
-    "server_version", "shared_buffers", "max_wal_size", "checkpoint_timeout", "fsync", "synchronous_commit",
-    "full_page_writes", "autovacuum", "work_mem", "jit",
-)  # fmt: skip
+    "server_version",
+    "shared_buffers",
+    "max_wal_size",
+    "checkpoint_timeout",
+    "fsync",
+    "synchronous_commit",
+    "full_page_writes",
+    "autovacuum",
+    "work_mem",
+    "jit",
+)
 TABLE = "stageapp_portfoliocompany"
-CANONICAL = ("pre_seed", "seed", "series_a", "series_b", "series_c", "series_d", "series_e_plus", "growth")
+CANONICAL = (
+    "pre_seed",
+    "seed",
+    "series_a",
+    "series_b",
+    "series_c",
+    "series_d",
+    "series_e_plus",
+    "growth",
+)
 _WORDS = ("Pre Seed", "Seed", "Series A", "Series B", "Series C", "Series D", "Series E+", "Growth")
 MAP = tuple(
     (spelling, stage)
@@ -40,7 +59,10 @@ class Server:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self._socket, self._password = parts.path.rpartition("/")[0].removeprefix("/"), parts.password or ""
+        self._socket, self._password = (
+            parts.path.rpartition("/")[0].removeprefix("/"),
+            parts.password or "",
+        )
         self._url = url.rpartition("/")[0]
 
     @property
@@ -51,10 +73,17 @@ class Server:
     def connect(self, database: str = "measured") -> psycopg.Connection[Any]:
         """Return a connection that commits each statement."""
         return psycopg.connect(
-            host=self._socket, port=5432, user="postgres", password=self._password, dbname=database, autocommit=True
+            host=self._socket,
+            port=5432,
+            user="postgres",
+            password=self._password,
+            dbname=database,
+            autocommit=True,
         )
 
-    def execute(self, statement: str, parameters: Sequence[Any] = (), database: str = "measured") -> list[Any]:
+    def execute(
+        self, statement: str, parameters: Sequence[Any] = (), database: str = "measured"
+    ) -> list[Any]:
         """Run one statement on a connection of its own; return its rows, if it has any."""
         with self.connect(database) as connection:
             found = connection.execute(statement, parameters or None)
@@ -72,7 +101,9 @@ class Server:
         return {name: self.execute(f"SHOW {name}", database="postgres")[0][0] for name in SHOWN}
 
     def create(self) -> str:
-        """Make an empty database named `measured`, to be filled and kept as the template; return its URL."""
+        """Make an empty database named `measured`, to be filled and kept as the template; return
+        its URL.
+        """
         self._drop()
         self.execute("CREATE DATABASE measured OWNER stage", database="postgres")
         return self.url
@@ -83,10 +114,13 @@ class Server:
         self.execute("ALTER DATABASE measured RENAME TO template_of_rows", database="postgres")
 
     def copy(self) -> None:
-        """Make a fresh copy of the template, file by file (PostgreSQL checkpoints for it), and read it once."""
+        """Make a fresh copy of the template, file by file (PostgreSQL checkpoints for it), and
+        read it once.
+        """
         self._drop()
         self.execute(
-            "CREATE DATABASE measured OWNER stage TEMPLATE template_of_rows STRATEGY file_copy", database="postgres"
+            "CREATE DATABASE measured OWNER stage TEMPLATE template_of_rows STRATEGY file_copy",
+            database="postgres",
         )
         self.execute(f"SELECT count(stage) FROM {TABLE}")
         self.settle(vacuum=False)
@@ -109,11 +143,17 @@ def server(root: Path) -> Iterator[Server]:
 
 
 def fill(of: Server, rows: int) -> None:
-    """Give the migrated table so many rows, 60 % of them in one of 32 spellings and the others canonical."""
+    """Give the migrated table so many rows, 60 % of them in one of 32 spellings and the others
+    canonical.
+    """
     with of.connect() as connection:
         connection.execute("SELECT setseed(0.5)")
-        connection.execute("INSERT INTO stageapp_fund (name) SELECT 'fund ' || n FROM generate_series(1, 20) AS n")
+        connection.execute(
+            "INSERT INTO stageapp_fund (name) SELECT 'fund ' || n FROM generate_series(1, 20) AS n"
+        )
         spellings = [spelling for spelling, _ in MAP]
-        connection.execute(_FILL, [spellings, len(spellings), list(CANONICAL), len(CANONICAL), rows])
+        connection.execute(
+            _FILL, [spellings, len(spellings), list(CANONICAL), len(CANONICAL), rows]
+        )
         connection.execute(f"CREATE INDEX company_stage ON {TABLE} (stage)")
         connection.execute(f"VACUUM ANALYZE {TABLE}")

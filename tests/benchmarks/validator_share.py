@@ -1,7 +1,8 @@
 """Measure the validator's share of a request: `python -m tests.benchmarks.validator_share`.
 
-One gunicorn, one process, one connection; requests with and without the decision take turns, so that whatever else
-the machine does falls on both alike. It prints one line of JSON for each case; it starts servers of its own.
+One gunicorn, one process, one connection; requests with and without the decision take turns, so
+that whatever else the machine does falls on both alike. It prints one line of JSON for each case;
+it starts servers of its own.
 """
 
 import argparse
@@ -28,7 +29,16 @@ for line in sys.stdin:
     modes.change(mode=line.strip(), actor="test", reason="a benchmark")
     say(done=True)
 """
-CANONICAL = ["pre_seed", "seed", "series_a", "series_b", "series_c", "series_d", "series_e_plus", "growth"]
+CANONICAL = [
+    "pre_seed",
+    "seed",
+    "series_a",
+    "series_b",
+    "series_c",
+    "series_d",
+    "series_e_plus",
+    "growth",
+]
 RAW = ["Pre Seed", "SEED", "Series-A ", "series b", "Séries C", "Serie D", "growth"]
 UNTHROTTLED = {"STAGE_THROTTLE_PER_MINUTE": "0"}
 
@@ -44,9 +54,10 @@ CASES = {
     "allocations, 2 raw spellings": ("/api/allocations", distribution(RAW, 2)),
     "allocations, 50 raw spellings": ("/api/allocations", distribution(RAW, 50)),
     "simulation of 1,000 runs, 2 raw spellings": (
-        "/api/monte-carlo/simulate", {"runs": 1000, **distribution(RAW, 2)}
+        "/api/monte-carlo/simulate",
+        {"runs": 1000, **distribution(RAW, 2)},
     ),
-}  # fmt: skip
+}
 
 
 def seconds(caller: http.client.HTTPConnection, path: str, body: bytes, without: bool) -> float:
@@ -74,7 +85,11 @@ def measure(port: int, path: str, body: dict[str, Any], requests: int) -> dict[s
         for kind in kinds:
             took[kind].append(seconds(caller, path, encoded, kind))
     with_it, without = (statistics.median(took[kind]) * 1000 for kind in (False, True))
-    return {"with_ms": round(with_it, 3), "without_ms": round(without, 3), "ratio": round(with_it / without, 4)}
+    return {
+        "with_ms": round(with_it, 3),
+        "without_ms": round(without, 3),
+        "ratio": round(with_it / without, 4),
+    }
 
 
 def main() -> None:
@@ -84,13 +99,21 @@ def main() -> None:
     parser.add_argument("--mode", default="enforce", choices=["off", "warn", "enforce"])
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder, running(Path(folder) / "servers") as servers:
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp") as folder,
+        running(Path(folder) / "servers") as servers,
+    ):
         with process(PREPARE, **servers.environment) as preparation:
             preparation.ask(options.mode)
         application = "tests.benchmarks.switchable:application"
-        with serving(Path(folder) / "log", application=application, **servers.environment, **UNTHROTTLED) as port:
+        with serving(
+            Path(folder) / "log", application=application, **servers.environment, **UNTHROTTLED
+        ) as port:
             for name, (path, body) in CASES.items():
-                print(json.dumps({"case": name, **measure(port, path, body, options.requests)}), flush=True)
+                print(
+                    json.dumps({"case": name, **measure(port, path, body, options.requests)}),
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

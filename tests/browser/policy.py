@@ -1,6 +1,8 @@
-"""Open pages in a real browser and print, as JSON, what each of them broke; `test_policy` runs this.
+"""Open pages in a real browser and print, as JSON, what each of them broke; `test_policy` runs
+this.
 
-A process of its own: the browser's library runs an event loop that database tests in the same process cannot bear.
+A process of its own: the browser's library runs an event loop that database tests in the same
+process cannot bear.
 """
 
 import json
@@ -17,7 +19,9 @@ document.addEventListener("securitypolicyviolation", event =>
 
 
 def watch(page: Page, address: str) -> list[str]:
-    """Return a list that fills with violations, errors, and requests to anywhere but the address."""
+    """Return a list that fills with violations, errors, and requests to anywhere but the
+    address.
+    """
     found: list[str] = []
 
     def heard(message: ConsoleMessage) -> None:
@@ -28,7 +32,10 @@ def watch(page: Page, address: str) -> list[str]:
 
     page.on("console", heard)
     page.on("pageerror", lambda error: found.append(str(error)))
-    page.on("request", lambda it: None if it.url.startswith((address, "data:")) else found.append(it.url))
+    page.on(
+        "request",
+        lambda it: None if it.url.startswith((address, "data:")) else found.append(it.url),
+    )
     return found
 
 
@@ -43,13 +50,17 @@ def visit(page: Page, asked: dict[str, Any], path: str) -> None:
 
 
 def main() -> None:
-    """Read `{"address", "session", "paths", "clicks": {path: [selector…]}}` and write `{path: [what was found]}`."""
+    """Read `{"address", "session", "paths", "clicks": {path: [selector…]}}` and write `{path:
+    [what was found]}`.
+    """
     asked = json.load(sys.stdin)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         context = browser.new_context()
         context.add_init_script(LISTEN)
-        context.add_cookies([{"name": "sessionid", "value": asked["session"], "url": asked["address"]}])
+        context.add_cookies(
+            [{"name": "sessionid", "value": asked["session"], "url": asked["address"]}]
+        )
         page = context.new_page()
         found = watch(page, asked["address"])
         answer = {}

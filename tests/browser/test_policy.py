@@ -1,4 +1,6 @@
-"""Every page in a real browser: nothing breaks the content security policy, nothing comes from elsewhere."""
+"""Every page in a real browser: nothing breaks the content security policy, nothing comes from
+elsewhere.
+"""
 
 import json
 import subprocess
@@ -31,12 +33,20 @@ CLICKS = {
 def look(site, browser, paths, clicks=CLICKS):
     """Return what each page broke, as the browser saw it."""
     asked = {
-        "address": site.url, "session": browser.cookies["sessionid"].value, "paths": paths, "clicks": clicks,
-    }  # fmt: skip
+        "address": site.url,
+        "session": browser.cookies["sessionid"].value,
+        "paths": paths,
+        "clicks": clicks,
+    }
     run = subprocess.run(
-        [sys.executable, "-m", "tests.browser.policy"], input=json.dumps(asked), capture_output=True, text=True,
-        cwd=PROJECT, timeout=300, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "tests.browser.policy"],
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        timeout=300,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout)
 

@@ -18,7 +18,9 @@ PLACES = {
 
 
 def install(folder: Path, **places: str) -> Path:
-    """Copy the configuration, with these places in the stead of the shipped ones; return the new folder."""
+    """Copy the configuration, with these places in the stead of the shipped ones; return the new
+    folder.
+    """
     installed = folder / "observability"
     shutil.copytree(SHIPPED, installed)
     for path in installed.glob("*.yml"):

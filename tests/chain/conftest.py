@@ -10,8 +10,12 @@ from tests.config.observability.programs import need
 from tests.faults.fleet import until
 from tests.servers import running
 
-# Which of the shipped configurations of Alertmanager goes which way, and who is then said to have lowered the mode.
-WAYS = {"relay": ("alertmanager.yml", "webhook:standard"), "bearer": ("alertmanager-bearer.yml", "webhook:bearer")}
+# Which of the shipped configurations of Alertmanager goes which way, and who is then said to have
+# lowered the mode.
+WAYS = {
+    "relay": ("alertmanager.yml", "webhook:standard"),
+    "bearer": ("alertmanager-bearer.yml", "webhook:bearer"),
+}
 
 
 @pytest.fixture(scope="package")
@@ -28,7 +32,9 @@ def site(tmp_path_factory):
 
 @pytest.fixture
 def watched(site, tmp_path):
-    """Return a context in which the site, all in enforce, is watched by Prometheus and Alertmanager."""
+    """Return a context in which the site, all in enforce, is watched by Prometheus and
+    Alertmanager.
+    """
 
     @contextmanager
     def watching(way):

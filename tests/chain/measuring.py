@@ -1,4 +1,6 @@
-"""One run of the chain: bad traffic begins, an alert fires, and some seconds later no process enforces."""
+"""One run of the chain: bad traffic begins, an alert fires, and some seconds later no process
+enforces.
+"""
 
 import time
 from dataclasses import dataclass
@@ -14,7 +16,9 @@ GIVE_UP_SECONDS = 75.0  # bad traffic that has not lowered the mode by then has 
 
 @dataclass(frozen=True)
 class Measured:
-    """Times of one run, in seconds: from the first bad request to the firing, and from the firing to the end."""
+    """Times of one run, in seconds: from the first bad request to the firing, and from the
+    firing to the end.
+    """
 
     alert: str
     to_firing: float
@@ -28,13 +32,15 @@ class Measured:
 
     def __str__(self) -> str:
         return (
-            f"{self.alert}: first bad request to firing {self.to_firing:.1f} s, firing to last process in warn "
-            f"{self.to_last_process:.2f} s, together {self.from_first_bad:.1f} s"
+            f"{self.alert}: first bad request to firing {self.to_firing:.1f} s, firing to last "
+            f"process in warn {self.to_last_process:.2f} s, together {self.from_first_bad:.1f} s"
         )
 
 
 def run_once(site: Site, monitoring: Monitoring, good_seconds: float) -> Measured:
-    """Send good traffic for a while, then bad traffic until every process is in warn; return what it took."""
+    """Send good traffic for a while, then bad traffic until every process is in warn; return
+    what it took.
+    """
     assert site.all_in("enforce")
     with Traffic(site.web_port) as traffic:
         time.sleep(good_seconds)
@@ -42,13 +48,19 @@ def run_once(site: Site, monitoring: Monitoring, good_seconds: float) -> Measure
         assert site.all_in("enforce")
         began = time.time()
         traffic.bad = True
-        until(lambda: site.all_in("warn"), GIVE_UP_SECONDS, lambda: monitoring.log() + site.fleet.log())
+        until(
+            lambda: site.all_in("warn"),
+            GIVE_UP_SECONDS,
+            lambda: monitoring.log() + site.fleet.log(),
+        )
         ended = time.time()
         time.sleep(1)  # what is asked now is answered in warn
     fired, alert = _first_firing(monitoring, began)
     assert traffic.errors == []
     assert {answer.status for answer in traffic.answers if answer.at > ended} == {200}
-    return Measured(alert, fired - traffic.first_bad(), ended - fired, traffic.last_refused() - fired)
+    return Measured(
+        alert, fired - traffic.first_bad(), ended - fired, traffic.last_refused() - fired
+    )
 
 
 def _first_firing(monitoring: Monitoring, since: float) -> tuple[float, str]:

@@ -1,4 +1,6 @@
-"""The site that the chain ends in: two web processes and a Celery worker in enforce, and the relay."""
+"""The site that the chain ends in: two web processes and a Celery worker in enforce, and the
+relay.
+"""
 
 import datetime
 import re
@@ -19,7 +21,9 @@ WEB_PROCESSES, WORKER_PROCESSES = 2, 1
 
 
 class Site:
-    """A running site; `relay` and `worker` are the places that the monitoring has to know beside the web's."""
+    """A running site; `relay` and `worker` are the places that the monitoring has to know beside
+    the web's.
+    """
 
     def __init__(self, servers: Servers, folder: Path) -> None:
         self._began = datetime.datetime.now(datetime.UTC)
@@ -27,13 +31,19 @@ class Site:
         self.token_file = folder / "bearer-token"
         self.token_file.write_text(TOKEN)
         self.fleet = Fleet(
-            servers, folder, ALERTMANAGER_WEBHOOK_SECRET=SECRET, ALERTMANAGER_BEARER_TOKEN=TOKEN,
-            STAGE_WORKER_METRICS_PORT=str(self.worker_port), TMPDIR=str(folder),
-        )  # fmt: skip
+            servers,
+            folder,
+            ALERTMANAGER_WEBHOOK_SECRET=SECRET,
+            ALERTMANAGER_BEARER_TOKEN=TOKEN,
+            STAGE_WORKER_METRICS_PORT=str(self.worker_port),
+            TMPDIR=str(folder),
+        )
         self.fleet.worker(WORKER_PROCESSES)
         self.web_port = free_port()
         webhook = f"http://127.0.0.1:{self.web_port}/_ops/stage-validation/auto-downgrade"
-        self.fleet._start("manage", "relay", "--listen", f"127.0.0.1:{self.relay_port}", "--to", webhook)
+        self.fleet._start(
+            "manage", "relay", "--listen", f"127.0.0.1:{self.relay_port}", "--to", webhook
+        )
         self.fleet.web(WEB_PROCESSES, port=self.web_port)
 
     def await_ready(self) -> None:
@@ -45,7 +55,9 @@ class Site:
     def places(self) -> dict[str, str]:
         """Return where everything is, for the shipped configuration."""
         ports = {"web": self.web_port, "worker": self.worker_port, "relay": self.relay_port}
-        return {name: f"127.0.0.1:{port}" for name, port in ports.items()} | {"bearer": str(self.token_file)}
+        return {name: f"127.0.0.1:{port}" for name, port in ports.items()} | {
+            "bearer": str(self.token_file)
+        }
 
     def modes(self) -> list[str]:
         """Return the mode that each live process of the registry has in force."""
@@ -56,7 +68,9 @@ class Site:
         return self.modes() == [mode] * (WEB_PROCESSES + WORKER_PROCESSES)
 
     def enforce(self) -> None:
-        """Raise the mode, as a person does, also after a downgrade, and wait until every process follows."""
+        """Raise the mode, as a person does, also after a downgrade, and wait until every process
+        follows.
+        """
         self.fleet.agreed(self.fleet.set("enforce"))
 
     def downgrades(self) -> list[tuple[str, str]]:

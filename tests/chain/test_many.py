@@ -28,7 +28,9 @@ def spread(values):
 
 
 @EACH_WAY
-def test_ten_times_bad_traffic_lowers_the_mode_within_thirty_seconds_of_the_alert(site, watched, figure, way):
+def test_ten_times_bad_traffic_lowers_the_mode_within_thirty_seconds_of_the_alert(
+    site, watched, figure, way
+):
     dice, measured, before = random.Random(SEED), [], len(site.downgrades())
     with watched(way) as monitoring:
         for _ in range(RUNS):
@@ -37,8 +39,13 @@ def test_ten_times_bad_traffic_lowers_the_mode_within_thirty_seconds_of_the_aler
             measured.append(run_once(site, monitoring, GOOD_SECONDS + dice.uniform(0, 5)))
             figure(f"chain, {way}", measured[-1])
     assert len(site.downgrades()) == before + RUNS
-    figure(f"chain, {way}, first bad request to firing", spread([each.to_firing for each in measured]))
-    figure(f"chain, {way}, firing to last process in warn", spread([each.to_last_process for each in measured]))
+    figure(
+        f"chain, {way}, first bad request to firing", spread([each.to_firing for each in measured])
+    )
+    figure(
+        f"chain, {way}, firing to last process in warn",
+        spread([each.to_last_process for each in measured]),
+    )
     figure(f"chain, {way}, together", spread([each.from_first_bad for each in measured]))
     assert max(each.to_last_process for each in measured) < MOST_SECONDS
 
@@ -51,10 +58,21 @@ def test_a_hundred_alerts_under_load_each_lower_the_mode(site, watched, figure, 
         for number in range(ALERTS):
             site.enforce()
             began = time.monotonic()
-            monitoring.alert(alertname="StageRejectsFastBurn", severity="page", action="downgrade", run=str(number))
-            until(lambda: site.all_in("warn"), MOST_SECONDS, lambda: monitoring.log() + site.fleet.log())
+            monitoring.alert(
+                alertname="StageRejectsFastBurn",
+                severity="page",
+                action="downgrade",
+                run=str(number),
+            )
+            until(
+                lambda: site.all_in("warn"),
+                MOST_SECONDS,
+                lambda: monitoring.log() + site.fleet.log(),
+            )
             took.append(time.monotonic() - began)
-            monitoring.alert(ended=True, alertname="StageRejectsFastBurn", action="downgrade", run=str(number))
+            monitoring.alert(
+                ended=True, alertname="StageRejectsFastBurn", action="downgrade", run=str(number)
+            )
     figure(f"fault 26, {way}, alert to last process in warn", spread(took))
     assert (traffic.errors, {answer.status for answer in traffic.answers}) == ([], {200})
     assert len(site.downgrades()) == before + ALERTS

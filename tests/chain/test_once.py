@@ -1,4 +1,6 @@
-"""The whole way, once with each of the shipped configurations: signed by the relay, or with a bearer credential."""
+"""The whole way, once with each of the shipped configurations: signed by the relay, or with a
+bearer credential.
+"""
 
 import pytest
 

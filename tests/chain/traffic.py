@@ -1,4 +1,6 @@
-"""Callers at a steady rate who send canonical stages, until they are told to send what is no stage."""
+"""Callers at a steady rate who send canonical stages, until they are told to send what is no
+stage.
+"""
 
 import http.client
 import itertools
@@ -17,7 +19,9 @@ _BAD = json.dumps({"stage_distribution": {"seed": 90, "space rock": 10}})
 
 @dataclass(frozen=True)
 class Answered:
-    """One request: when it was sent (seconds since the epoch), whether it was bad, and the status it got."""
+    """One request: when it was sent (seconds since the epoch), whether it was bad, and the
+    status it got.
+    """
 
     at: float
     bad: bool
@@ -25,7 +29,9 @@ class Answered:
 
 
 class Traffic:
-    """`rate` requests a second, started at fixed times whatever the answers take, until the block ends."""
+    """`rate` requests a second, started at fixed times whatever the answers take, until the
+    block ends.
+    """
 
     def __init__(self, port: int, *, rate: float = 20.0, threads: int = 8) -> None:
         self.answers: list[Answered] = []

@@ -1,4 +1,6 @@
-"""The composition of containers names programs, settings, secrets and files that exist. It is not run here."""
+"""The composition of containers names programs, settings, secrets and files that exist. It is
+not run here.
+"""
 
 import re
 
@@ -11,13 +13,22 @@ from tests.test_env_example import documented
 
 DEPLOY = PROJECT / "config" / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-OURS = {name: each for name, each in COMPOSE["services"].items() if each["image"] == "stage-normalization"}
+OURS = {
+    name: each
+    for name, each in COMPOSE["services"].items()
+    if each["image"] == "stage-normalization"
+}
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 
 
 def test_it_holds_every_kind_of_process():
     assert OURS.keys() == {"migrate", "web", "worker", "beat", "relay"}
-    assert COMPOSE["services"].keys() - OURS.keys() == {"postgres", "redis", "prometheus", "alertmanager"}
+    assert COMPOSE["services"].keys() - OURS.keys() == {
+        "postgres",
+        "redis",
+        "prometheus",
+        "alertmanager",
+    }
 
 
 @pytest.mark.parametrize("name", ["migrate", "relay"])
@@ -39,11 +50,19 @@ def test_every_secret_is_declared_and_read():
 
 
 def test_what_is_mounted_and_copied_exists():
-    mounted = [volume.split(":")[0] for each in COMPOSE["services"].values() for volume in each.get("volumes", [])]
+    mounted = [
+        volume.split(":")[0]
+        for each in COMPOSE["services"].values()
+        for volume in each.get("volumes", [])
+    ]
     missing = [path for path in mounted if path.startswith(".") and not (DEPLOY / path).exists()]
     assert missing == []
     assert {path for path in mounted if not path.startswith(".")} == COMPOSE["volumes"].keys()
-    copied = [name for line in re.findall(r"^COPY (.*) \S+$", DOCKERFILE, re.MULTILINE) for name in line.split()]
+    copied = [
+        name
+        for line in re.findall(r"^COPY (.*) \S+$", DOCKERFILE, re.MULTILINE)
+        for name in line.split()
+    ]
     assert [name for name in copied if not (PROJECT / name).exists()] == []
     let_in = re.findall(r"^!(\S+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(), re.MULTILINE)
     assert sorted(let_in) == sorted(copied)

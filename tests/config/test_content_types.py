@@ -6,10 +6,21 @@ from hypothesis import strategies as st
 
 from config.content_types import UNREADABLE, is_readable, readable_content_type
 
-READABLE = ["", "application/json", "text/html; charset=UTF-8", "multipart/form-data; boundary=x",
-            "application/json; charset*=utf-8''utf-8"]  # fmt: skip
-UNREADABLES = ["application/json; charset*=bogus''x", "a/b; x*=nope''y", "application/json; charset=rot13",
-               "text/html; charset=zlib", "text/html; charset=utf-8\0", "x; charset=utf-16"]  # fmt: skip
+READABLE = [
+    "",
+    "application/json",
+    "text/html; charset=UTF-8",
+    "multipart/form-data; boundary=x",
+    "application/json; charset*=utf-8''utf-8",
+]
+UNREADABLES = [
+    "application/json; charset*=bogus''x",
+    "a/b; x*=nope''y",
+    "application/json; charset=rot13",
+    "text/html; charset=zlib",
+    "text/html; charset=utf-8\0",
+    "x; charset=utf-16",
+]
 
 
 def request_behind(value, method="POST"):
@@ -18,7 +29,9 @@ def request_behind(value, method="POST"):
         REQUEST_METHOD=method, CONTENT_TYPE=value, QUERY_STRING="a=%C3%A9", CONTENT_LENGTH="0"
     )
     built = []
-    readable_content_type(lambda env, _start: built.append(WSGIRequest(env)) or [])(environ, lambda *_: None)
+    readable_content_type(lambda env, _start: built.append(WSGIRequest(env)) or [])(
+        environ, lambda *_: None
+    )
     return built[0]
 
 

@@ -26,7 +26,9 @@ def server(start_server):  # noqa: F811
 
 
 def drip(port, at_once, byte_by_byte):
-    """Send one byte every tenth of a second; return the seconds until the server answered, and its answer."""
+    """Send one byte every tenth of a second; return the seconds until the server answered, and
+    its answer.
+    """
     with socket.create_connection(("127.0.0.1", port), 20) as connection:
         began = time.monotonic()
         connection.sendall(at_once)
@@ -70,7 +72,8 @@ def test_a_head_that_drips_is_answered_408_at_the_deadline(server):
 def test_others_are_served_while_some_drip_and_all_are_after_the_deadline(server):
     answers = []
     slow = [
-        threading.Thread(target=lambda: answers.append(drip(server, HEAD, b" " * 100)[1])) for _ in range(THREADS - 1)
+        threading.Thread(target=lambda: answers.append(drip(server, HEAD, b" " * 100)[1]))
+        for _ in range(THREADS - 1)
     ]
     for each in slow:
         each.start()

@@ -15,24 +15,34 @@ from django.urls import resolve
 
 from config import gunicorn
 from stageapp.api.auto_downgrade import AutoDowngrade
-from stageapp.relay.addresses import read_address
+from stageapp.webhook.relay import read_address
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEPLOY = PROJECT / "config" / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 PRODUCTION = {
-    "DATABASE_URL": "postgres://stage:secret@db.example.org:5432/stage", "REDIS_URL": "redis://cache.example.org:6379/0",
-    "SECRET_KEY": "".join(chr(33 + (n * 37) % 90) for n in range(64)), "ALLOWED_HOSTS": "stages.example.org",
-    "SECURE_HSTS_SECONDS": "31536000", "STAGE_TRUSTED_PROXIES": "1",
-    "STAGE_BACKUP_DIR": "/var/backups/stage", "STAGE_BACKUP_KEY": "k" * 32,
-}  # fmt: skip
+    "DATABASE_URL": "postgres://stage:secret@db.example.org:5432/stage",
+    "REDIS_URL": "redis://cache.example.org:6379/0",
+    "SECRET_KEY": "".join(chr(33 + (n * 37) % 90) for n in range(64)),
+    "ALLOWED_HOSTS": "stages.example.org",
+    "SECURE_HSTS_SECONDS": "31536000",
+    "STAGE_TRUSTED_PROXIES": "1",
+    "STAGE_BACKUP_DIR": "/var/backups/stage",
+    "STAGE_BACKUP_KEY": "k" * 32,
+}
 
 
 def check_deploy(**more):
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
     return subprocess.run(
-        command, cwd=PROJECT, env=kept | PRODUCTION | more, capture_output=True, text=True, timeout=60, check=False
+        command,
+        cwd=PROJECT,
+        env=kept | PRODUCTION | more,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -65,11 +75,18 @@ def test_a_unit_starts_a_program_of_ours_as_a_user_of_its_own(path):
 
 
 def test_there_is_a_unit_for_each_kind_of_process():
-    assert [path.stem for path in UNITS] == ["stage-beat", "stage-relay", "stage-web", "stage-worker"]
+    assert [path.stem for path in UNITS] == [
+        "stage-beat",
+        "stage-relay",
+        "stage-web",
+        "stage-worker",
+    ]
 
 
 def test_the_relay_is_started_as_its_command_takes_it():
-    _, script, name, *arguments = shlex.split(unit(DEPLOY / "systemd" / "stage-relay.service")["Service"]["ExecStart"])
+    _, script, name, *arguments = shlex.split(
+        unit(DEPLOY / "systemd" / "stage-relay.service")["Service"]["ExecStart"]
+    )
     parsed = load_command_class("stageapp", name).create_parser(script, name).parse_args(arguments)
     assert read_address(parsed.listen)[0] == "127.0.0.1"
     assert resolve(urlsplit(parsed.to).path).func.view_class is AutoDowngrade
@@ -82,7 +99,9 @@ def test_systemd_kills_no_process_before_gunicorn_has_finished():
 
 def test_the_proxy_and_the_web_process_meet_and_it_buffers():
     site = (DEPLOY / "nginx" / "stage.conf").read_text()
-    socket = re.search(r"--bind (unix:\S+)", (DEPLOY / "systemd" / "stage-web.service").read_text())[1]
+    socket = re.search(
+        r"--bind (unix:\S+)", (DEPLOY / "systemd" / "stage-web.service").read_text()
+    )[1]
     assert f"server {socket} " in site
     assert "proxy_request_buffering on;" in site
     assert "X-Forwarded-Proto $scheme" in site

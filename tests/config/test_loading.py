@@ -42,7 +42,9 @@ manage.main()
 
 
 def run(code):
-    """Run code in a process of its own; return its exit code, which of WATCHED it has loaded at its end, and stderr."""
+    """Run code in a process of its own; return its exit code, which of WATCHED it has loaded at
+    its end, and stderr.
+    """
     process = begin(sys.executable, "-W", "ignore", "-c", TELL + code)
     out, err = process.communicate(timeout=60)
     said = out.rpartition("loaded")

@@ -16,10 +16,19 @@ PROJECT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     "line",
     [
-        "migrate", "runserver 8000", "demo --once", "mode show", "normalization plan --json", "backup create",
-        "check --database default", "check --database=default", "dbshell", "doctor", "shell",
+        "migrate",
+        "runserver 8000",
+        "demo --once",
+        "mode show",
+        "normalization plan --json",
+        "backup create",
+        "check --database default",
+        "check --database=default",
+        "dbshell",
+        "doctor",
+        "shell",
     ],
-)  # fmt: skip
+)
 def test_these_bring_servers_along(line):
     assert needs_servers(line.split())
 
@@ -27,11 +36,27 @@ def test_these_bring_servers_along(line):
 @pytest.mark.parametrize(
     "line",
     [
-        "", "help", "help migrate", "--help", "-h", "migrate --help", "mode set -h", "--version", "version",
-        "services status", "services stop", "check", "check --deploy", "makemigrations --check", "relay",
-        "startapp x", "compilemessages", "collectstatic --noinput", "spectacular",
+        "",
+        "help",
+        "help migrate",
+        "--help",
+        "-h",
+        "migrate --help",
+        "mode set -h",
+        "--version",
+        "version",
+        "services status",
+        "services stop",
+        "check",
+        "check --deploy",
+        "makemigrations --check",
+        "relay",
+        "startapp x",
+        "compilemessages",
+        "collectstatic --noinput",
+        "spectacular",
     ],
-)  # fmt: skip
+)
 def test_these_start_nothing(line):
     assert not needs_servers(line.split())
 
@@ -45,8 +70,12 @@ def manage(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[st
     clean = {name: value for name, value in os.environ.items() if name not in SET_BY_THE_SESSION}
     return subprocess.run(
         [sys.executable, PROJECT / "manage.py", *arguments],
-        env=clean | variables, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        env=clean | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_a_refusal_is_one_line_and_exit_code_1():
@@ -67,7 +96,12 @@ def test_the_servers_entry_points_refuse_too(module):
     clean = {name: value for name, value in os.environ.items() if name not in SET_BY_THE_SESSION}
     done = subprocess.run(
         [sys.executable, "-c", f"import {module}"],
-        env=clean | {"DEBUG": "0"}, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        env=clean | {"DEBUG": "0"},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 1
     assert "EmbeddedError: Set DATABASE_URL and REDIS_URL" in done.stderr

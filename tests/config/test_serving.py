@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from config.serving import serving, serving_asgi
-from stageapp import modes, processes
+from stageapp.mode import processes, store
 from tests.processes import process
 from tests.servers import running
 
@@ -15,7 +15,7 @@ def asked(monkeypatch):
     """Return how often the first answer was waited for; this process begins as a new one."""
     processes._begin_anew()
     waits = []
-    monkeypatch.setattr(modes, "await_first_answer", lambda: waits.append(processes._me.name))
+    monkeypatch.setattr(store, "await_first_answer", lambda: waits.append(processes._me.name))
     yield waits
     processes._begin_anew()
 
@@ -75,4 +75,9 @@ def test_a_cold_process_answers_its_first_request_in_the_authorised_mode(tmp_pat
             changer.hear()
         plain = {"DEBUG": "1", "SECURE_SSL_REDIRECT": "0"}
         with process(FIRST_REQUEST, **servers.environment | plain) as one:
-            assert one.hear() == {"before": False, "status": "200 OK", "mode": "off", "source": "postgres"}
+            assert one.hear() == {
+                "before": False,
+                "status": "200 OK",
+                "mode": "off",
+                "source": "postgres",
+            }

@@ -34,9 +34,15 @@ with Children(Path(sys.argv[1]), dict(os.environ)) as children:
 
 @pytest.fixture
 def children(tmp_path):
-    for name, code in {"stubborn": STUBBORN, "patient": PATIENT, "brief": "print('it broke'); exit(3)"}.items():
+    for name, code in {
+        "stubborn": STUBBORN,
+        "patient": PATIENT,
+        "brief": "print('it broke'); exit(3)",
+    }.items():
         (tmp_path / f"{name}.py").write_text(code)
-    with Children(tmp_path / "logs", os.environ | {"PYTHONPATH": f"{PROJECT}:{tmp_path}"}) as started:
+    with Children(
+        tmp_path / "logs", os.environ | {"PYTHONPATH": f"{PROJECT}:{tmp_path}"}
+    ) as started:
         yield started
 
 
@@ -64,7 +70,9 @@ def test_stopping_ends_a_stubborn_child_and_what_it_started(children, monkeypatc
     process = ready(children.start("stubborn", ["stubborn"]))
     (grandchild,) = process.children()
     children.stop()
-    until(lambda: not psutil.pid_exists(grandchild.pid) or grandchild.status() == psutil.STATUS_ZOMBIE)
+    until(
+        lambda: not psutil.pid_exists(grandchild.pid) or grandchild.status() == psutil.STATUS_ZOMBIE
+    )
     assert not process.is_running()
 
 

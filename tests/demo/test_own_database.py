@@ -42,7 +42,9 @@ def _this_sessions_own(monkeypatch):
 def test_it_is_made_anew_and_dropped_and_there_is_one_at_a_time(tmp_path):
     def exists() -> bool:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_database WHERE datname = %s", [own_database.NAME])
+            cursor.execute(
+                "SELECT count(*) FROM pg_database WHERE datname = %s", [own_database.NAME]
+            )
             return bool(cursor.fetchone()[0])
 
     with connection.cursor() as cursor:  # as a killed walk leaves it

@@ -21,7 +21,12 @@ def test_it_passes_when_every_check_held(report, lines):
     report.step("Two")
     report.check("counted", expected={"a": 1}, found={"a": 1})
     assert report.verdict()
-    assert lines[:4] == ["\n1. One", "   ok      rows: 50,000", "\n2. Two", "   ok      counted: a 1"]
+    assert lines[:4] == [
+        "\n1. One",
+        "   ok      rows: 50,000",
+        "\n2. Two",
+        "   ok      counted: a 1",
+    ]
     assert lines[4].startswith("\nPASSED: all 2 checks in 2 steps held")
 
 

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from stageapp import vocabulary
 from stageapp.demo import sample
 from stageapp.models.portfolio import Fund, PortfolioCompany
+from stageapp.vocabulary import snapshot
 
 
 def test_the_same_number_of_rows_is_the_same_sample():
@@ -28,7 +28,7 @@ def test_the_truth_counts_what_a_plan_has_to_find():
 @pytest.mark.django_db
 @pytest.mark.parametrize("spelling", sample.MEANING)
 def test_the_vocabulary_understands_a_spelling_as_a_person_does(spelling):
-    assert vocabulary.normalize(spelling).stage == sample.MEANING[spelling]
+    assert snapshot.normalize(spelling).stage == sample.MEANING[spelling]
 
 
 @pytest.mark.django_db
@@ -44,6 +44,8 @@ def test_it_is_stored_over_the_funds_as_it_was_made(rows):
 
 @pytest.mark.django_db
 def test_companies_that_are_there_are_kept():
-    PortfolioCompany.objects.create(fund=Fund.objects.create(name="Alpha"), name="Ada", stage="Angel")
+    PortfolioCompany.objects.create(
+        fund=Fund.objects.create(name="Alpha"), name="Ada", stage="Angel"
+    )
     assert not sample.create(100)
     assert sample.column() == Counter({"Angel": 1})

@@ -1,4 +1,6 @@
-"""The doctor as a process of its own, with real parts taken away: it says so, and never with a traceback."""
+"""The doctor as a process of its own, with real parts taken away: it says so, and never with a
+traceback.
+"""
 
 import json
 import sys
@@ -7,7 +9,7 @@ from pathlib import Path
 
 from django.conf import settings as django_settings
 
-from stageapp import processes
+from stageapp.mode import processes
 from tests.normalization.conftest import transactional_db  # noqa: F401  a database that other processes see
 from tests.normalization.processes import begin, manage, wait_for
 
@@ -58,12 +60,20 @@ def test_without_worker_and_beat_it_fails_and_says_how_to_start_them(transaction
 
 
 def test_a_live_worker_is_seen(transactional_db, tmp_path):  # noqa: F811
-    celery = [str(Path(sys.executable).with_name("celery")), "-A", "config.celery", "worker", "--beat"]
+    celery = [
+        str(Path(sys.executable).with_name("celery")),
+        "-A",
+        "config.celery",
+        "worker",
+        "--beat",
+    ]
     schedule = ["--schedule", str(tmp_path / "schedule"), "--pool", "solo", "--loglevel", "WARNING"]
     own = {"REDIS_URL": django_settings.REDIS_URL, "STAGE_REFRESHER": "1"}
     worker = begin(*celery, *schedule, **own)
     try:
-        wait_for(lambda: {one.name for one in processes.seen() if one.live} >= {"worker"}, 60, "a worker")
+        wait_for(
+            lambda: {one.name for one in processes.seen() if one.live} >= {"worker"}, 60, "a worker"
+        )
         _, answers, document, _ = examined(**own)
     finally:
         worker.terminate()

@@ -10,7 +10,7 @@ from django.utils import timezone
 from stageapp.doctor import database, examine, safety
 from stageapp.doctor.answers import Health, ok
 from stageapp.models import Backup, BackupCheck, StageAlias
-from stageapp.normalization import factors
+from stageapp.normalization.throttle import factors
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +26,14 @@ def make(statement):
 
 
 @pytest.mark.parametrize(
-    "ask", [database.reachable, database.migrated, database.function_there, database.parity, database.clock]
+    "ask",
+    [
+        database.reachable,
+        database.migrated,
+        database.function_there,
+        database.parity,
+        database.clock,
+    ],
 )
 def test_a_database_as_migrated_is_well(ask):
     assert one(ask).health == Health.OK
@@ -39,7 +46,9 @@ def test_an_old_postgresql_fails(monkeypatch):
 
 def test_a_migration_that_waits_fails():
     newest = (
-        MigrationRecorder.Migration.objects.filter(app="stageapp").order_by("-name").values_list("name", flat=True)[0]
+        MigrationRecorder.Migration.objects.filter(app="stageapp")
+        .order_by("-name")
+        .values_list("name", flat=True)[0]
     )
     MigrationRecorder.Migration.objects.filter(app="stageapp", name=newest).delete()
     answer = one(database.migrated)
@@ -57,8 +66,8 @@ def test_a_function_that_is_gone_fails():
 def test_a_function_that_says_something_else_fails():
     spelling = StageAlias.objects.values_list("spelling", flat=True)[0]
     make(
-        "CREATE OR REPLACE FUNCTION normalize_stage(raw text, source text DEFAULT '') RETURNS text LANGUAGE sql STABLE "
-        "AS $$ SELECT 'growing' $$"
+        "CREATE OR REPLACE FUNCTION normalize_stage(raw text, source text DEFAULT '') RETURNS "
+        "text LANGUAGE sql STABLE AS $$ SELECT 'growing' $$"
     )
     answer = one(database.parity)
     assert answer.health == Health.FAIL
@@ -97,7 +106,11 @@ def test_a_disk_that_nobody_measures_is_not_called_well(settings):
     "statement, health",
     [
         ("SELECT 1", "ok"),
-        ("CREATE VIEW others AS SELECT id FROM stageapp_portfoliocompany WHERE stage = 'Series A'", "warn"),
+        (
+            "CREATE VIEW others AS SELECT id FROM stageapp_portfoliocompany WHERE stage = "
+            "'Series A'",
+            "warn",
+        ),
         ("ALTER TABLE stageapp_portfoliocompany ALTER stage TYPE varchar(5)", "fail"),
     ],
 )
@@ -116,19 +129,35 @@ def test_no_backup_fails_where_runs_need_one(settings, required, health):
     settings.STAGE_REQUIRE_BACKUP = required
     assert not BackupCheck.objects.exists()
     assert {answer.name: answer.health for answer in safety.backup()} == {
-        "verified_backup": health, "rehearsal": health,
-    }  # fmt: skip
+        "verified_backup": health,
+        "rehearsal": health,
+    }
 
 
 def test_the_backups_line_carries_its_figure_and_the_limit():
     at = timezone.now() - datetime.timedelta(hours=3, minutes=2)
-    fields = {"taken_at": at, "ended_at": at, "bytes": 1, "origin": "adapter", "actor": "ann", "reason": "x"}
+    fields = {
+        "taken_at": at,
+        "ended_at": at,
+        "bytes": 1,
+        "origin": "adapter",
+        "actor": "ann",
+        "reason": "x",
+    }
     backup = Backup.objects.create(name="stage-1", **fields)
-    check = {"backup": backup, "name": backup.name, "passed": True, "seconds": 1, "actor": "a", "reason": "x"}
+    check = {
+        "backup": backup,
+        "name": backup.name,
+        "passed": True,
+        "seconds": 1,
+        "actor": "a",
+        "reason": "x",
+    }
     BackupCheck.objects.create(kind="verify", **check)
     told = {answer.name: answer.said for answer in safety.backup()}
     assert told["verified_backup"] == (
-        f"age of the newest verified backup: 3 h 2 min (of {at:%F %H:%M} UTC); needed: verified, of at most 1 h ago"
+        f"age of the newest verified backup: 3 h 2 min (of {at:%F %H:%M} UTC); needed: verified, "
+        "of at most 1 h ago"
     )
 
 
@@ -138,5 +167,6 @@ def test_a_fault_in_one_examination_keeps_none_of_the_others_back():
         raise ValueError("a setting makes no sense")
 
     assert [(a.name, a.health, a.said) for a in examine._ask("second", half)] == [
-        ("first", "ok", "well"), ("second", "fail", "a setting makes no sense"),
-    ]  # fmt: skip
+        ("first", "ok", "well"),
+        ("second", "fail", "a setting makes no sense"),
+    ]

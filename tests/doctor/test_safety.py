@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from stageapp import conf
 from stageapp.doctor import safety
 
 
@@ -14,7 +13,11 @@ def test_a_disk_is_judged_by_what_is_free(settings, monkeypatch, tmp_path, free,
     settings.STAGE_DISK_PATHS, settings.STAGE_BACKUP_DIR = [str(tmp_path)], ""
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=free, f_blocks=100))
     (answer,) = safety.disk()
-    assert (answer.name, answer.health, answer.said) == (f"disk {tmp_path}", health, f"{free} % free")
+    assert (answer.name, answer.health, answer.said) == (
+        f"disk {tmp_path}",
+        health,
+        f"{free} % free",
+    )
 
 
 def test_a_folder_that_is_made_later_is_on_the_disk_of_its_parent(settings, tmp_path):
@@ -29,9 +32,11 @@ def test_without_a_folder_nobody_knows(settings):
     assert answer.health == "no_data"
 
 
-@pytest.mark.parametrize("secrets, health", [([], "warn"), (["x" * 31], "fail"), (["x" * 32], "ok")])
+@pytest.mark.parametrize(
+    "secrets, health", [([], "warn"), (["x" * 31], "fail"), (["x" * 32], "ok")]
+)
 def test_a_secret_has_to_be_there_and_long_enough(monkeypatch, secrets, health):
-    monkeypatch.setattr(conf, "webhook_secrets", lambda: secrets, raising=False)
+    monkeypatch.setattr(safety, "webhook_secrets", lambda: secrets, raising=False)
     (answer,) = safety.webhook_secret()
     assert answer.health == health
     assert "xxx" not in answer.said

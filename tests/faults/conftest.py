@@ -1,4 +1,6 @@
-"""One PostgreSQL and one Redis for all faults, a proxy before Redis, and the servers that live through them."""
+"""One PostgreSQL and one Redis for all faults, a proxy before Redis, and the servers that live
+through them.
+"""
 
 import pytest
 
@@ -6,7 +8,9 @@ from tests.faults.fleet import Fleet
 from tests.faults.proxy import Proxy
 from tests.servers import running
 
-QUICK = {"STAGE_REFRESH_SECONDS": "0.5"}  # the short versions; what the periods are by default, the full ones show
+QUICK = {
+    "STAGE_REFRESH_SECONDS": "0.5"
+}  # the short versions; what the periods are by default, the full ones show
 
 
 @pytest.fixture(scope="package")
@@ -59,6 +63,8 @@ def _site(servers, proxy, tmp_path_factory):
 
 @pytest.fixture
 def site(_site):
-    """Return two web processes that reach Redis by the proxy and re-read twice a second, all in `enforce`."""
+    """Return two web processes that reach Redis by the proxy and re-read twice a second, all in
+    `enforce`.
+    """
     _site.agreed(_site.set("enforce"))
     return _site

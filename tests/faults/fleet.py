@@ -1,4 +1,6 @@
-"""Real servers under test: gunicorns and Celery workers on a PostgreSQL and a Redis of their own."""
+"""Real servers under test: gunicorns and Celery workers on a PostgreSQL and a Redis of their
+own.
+"""
 
 import os
 import socket
@@ -13,11 +15,12 @@ from tests.faults import load
 from tests.processes import PROJECT, Process
 from tests.servers import Servers
 
-# Answers each line: a mode is set and its version told; "seen" tells the registry; "task NAME" sends one.
+# Answers each line: a mode is set and its version told; "seen" tells the registry; "task NAME"
+# sends one.
 CONTROL = f"""
 from celery import current_app
 from config import celery
-from stageapp import processes
+from stageapp.mode import processes
 from stageapp.models import Consumer
 from stageapp.rollout.changes import downgrade
 Consumer.objects.get_or_create(
@@ -47,21 +50,35 @@ def free_port() -> int:
 
 
 class Fleet:
-    """Programs that are started together and ended together; their messages go to files in `folder`."""
+    """Programs that are started together and ended together; their messages go to files in
+    `folder`.
+    """
 
     def __init__(self, servers: Servers, folder: Path, **environment: str) -> None:
         self.servers, self._folder = servers, folder
-        self._environment = os.environ | servers.environment | {
-            "DEBUG": "0", "SECRET_KEY": "k" * 50, "SECURE_SSL_REDIRECT": "0", "ALLOWED_HOSTS": "127.0.0.1",
-            "DJANGO_SETTINGS_MODULE": "config.settings", "STAGE_REFRESHER": "1", "STAGE_THROTTLE_PER_MINUTE": "0",
-        } | environment  # fmt: skip
+        self._environment = (
+            os.environ
+            | servers.environment
+            | {
+                "DEBUG": "0",
+                "SECRET_KEY": "k" * 50,
+                "SECURE_SSL_REDIRECT": "0",
+                "ALLOWED_HOSTS": "127.0.0.1",
+                "DJANGO_SETTINGS_MODULE": "config.settings",
+                "STAGE_REFRESHER": "1",
+                "STAGE_THROTTLE_PER_MINUTE": "0",
+            }
+            | environment
+        )
         self._number = 0
         self._programs: list[subprocess.Popen[bytes]] = []
         self._control = Process(CONTROL, **servers.environment | {"STAGE_REFRESHER": "0"})
         self._control.hear(30)
         self._control.ask("forget")
 
-    def web(self, workers: int = 2, *options: str, config: str = "python:config.gunicorn", port: int = 0) -> int:
+    def web(
+        self, workers: int = 2, *options: str, config: str = "python:config.gunicorn", port: int = 0
+    ) -> int:
         """Start a gunicorn; return its port once it answers."""
         port = port or free_port()
         bind = ["-w", str(workers), "-b", f"127.0.0.1:{port}", "--no-control-socket"]
@@ -72,14 +89,21 @@ class Fleet:
     def worker(self, children: int = 2) -> None:
         """Start a Celery worker with a pool of children."""
         name = f"w{len(self._programs)}@localhost"
-        self._start("celery", "-A", "config.celery", "--quiet", "worker", "-c", str(children), "-n", name)
+        self._start(
+            "celery", "-A", "config.celery", "--quiet", "worker", "-c", str(children), "-n", name
+        )
 
     def _start(self, *command: str) -> None:
         with (self._folder / f"{len(self._programs)}.log").open("wb") as log:
             program = subprocess.Popen(
-                [sys.executable, "-m", *command], cwd=PROJECT, env=self._environment, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                [sys.executable, "-m", *command],
+                cwd=PROJECT,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         self._programs.append(program)
 
     def _answers(self, port: int) -> bool:
@@ -97,7 +121,9 @@ class Fleet:
         return self._control.ask("seen")["seen"]
 
     def registered(self, number: int, seconds: float = 30) -> None:
-        """Wait until so many processes are in the registry; from then on that many have to agree."""
+        """Wait until so many processes are in the registry; from then on that many have to
+        agree.
+        """
         self._number = number
         until(lambda: len(self.seen()) == number, seconds, lambda: f"{self.seen()}\n{self.log()}")
 
@@ -111,7 +137,9 @@ class Fleet:
 
     def log(self) -> str:
         """Return what all programs have written."""
-        return "".join(path.read_text(errors="replace") for path in sorted(self._folder.glob("*.log")))
+        return "".join(
+            path.read_text(errors="replace") for path in sorted(self._folder.glob("*.log"))
+        )
 
     def end(self) -> None:
         for program in self._programs:
@@ -124,7 +152,11 @@ class Fleet:
             program.wait()
         self._control.popen.kill()
         self._control.popen.wait()
-        for pipe in (self._control.popen.stdin, self._control.popen.stdout, self._control.popen.stderr):
+        for pipe in (
+            self._control.popen.stdin,
+            self._control.popen.stdout,
+            self._control.popen.stderr,
+        ):
             pipe.close()
 
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy
 
 TOKEN = "fault-tests-token"
-_BODY = json.dumps({"stage_distribution": {"seed": 90, "space rock": 10}})  # the second one is unknown
+_BODY = json.dumps(
+    {"stage_distribution": {"seed": 90, "space rock": 10}}
+)  # the second one is unknown
 _HEADERS = {"Authorization": f"Token {TOKEN}", "Content-Type": "application/json"}
 
 
@@ -35,12 +37,16 @@ def ask(port: int) -> Answer:
     finally:
         caller.close()
     # Only enforce refuses an unknown; warn says so in a header; off adds nothing.
-    mode = {400: "enforce", 200: response.getheader("X-Stage-Mode", "off")}.get(response.status, "?")
+    mode = {400: "enforce", 200: response.getheader("X-Stage-Mode", "off")}.get(
+        response.status, "?"
+    )
     return Answer(response.status, mode, time.monotonic() - began, began)
 
 
 class Load:
-    """`rate` requests a second for `seconds`, started at fixed times whatever the answers take (open loop)."""
+    """`rate` requests a second for `seconds`, started at fixed times whatever the answers take
+    (open loop).
+    """
 
     def __init__(self, port: int, *, rate: float, seconds: float, threads: int = 16) -> None:
         self.answers: list[Answer] = []

@@ -15,8 +15,10 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: a close that tells the other side
 class Proxy:
     """Hands bytes on, until `fault` says otherwise; counts connections and what clients ask for.
 
-    pass: nothing is wrong. drip: answers come one byte each 90 ms. swallow: nothing passes either way.
-    reset: an answer is replaced by a reset. half: of an answer only the first half comes, then the end.
+    pass: nothing is wrong. drip: answers come one byte each 90 ms. swallow: nothing passes either
+    way.
+    reset: an answer is replaced by a reset. half: of an answer only the first half comes, then the
+    end.
     close: connections are closed as soon as they are made.
     """
 
@@ -80,7 +82,8 @@ class Proxy:
 
     def _hand_on(self, client: socket.socket, server: socket.socket) -> bool:
         """Hand one piece on, in either direction; return False when the connection is over."""
-        self._handing_on.wait()  # not by looking again and again: hundreds of connections may stand here
+        # not by looking again and again: hundreds of connections may stand here
+        self._handing_on.wait()
         readable, _, _ = select.select([client, server], [], [], 0.05)
         for source in readable:
             piece = source.recv(65_536)

@@ -1,4 +1,6 @@
-"""Reads of known values by the client that processes use, beside whatever goes wrong: is a reply ever another's?"""
+"""Reads of known values by the client that processes use, beside whatever goes wrong: is a reply
+ever another's?
+"""
 
 import threading
 import time
@@ -6,14 +8,16 @@ from typing import Any
 
 from redis import RedisError
 
-from stageapp.redis_clients import strict
+from stageapp.infrastructure.redis import strict
 from tests.servers import Servers
 
 KEYS = {f"fault:{number}": f"value of {number} ".encode() * 3 for number in range(20)}
 
 
 class Reads:
-    """Counts what came back: the key's own value, an error, or something else; `slowest` is in seconds."""
+    """Counts what came back: the key's own value, an error, or something else; `slowest` is in
+    seconds.
+    """
 
     def __init__(self, servers: Servers) -> None:
         for key, value in KEYS.items():
@@ -56,4 +60,7 @@ class Reads:
         self.slowest = max(self.slowest, time.monotonic() - began)
 
     def __str__(self) -> str:
-        return f"{self.wrong} wrong, {self.errors} errors, {self.good} good, slowest {self.slowest * 1000:.0f} ms"
+        return (
+            f"{self.wrong} wrong, {self.errors} errors, {self.good} good, slowest "
+            f"{self.slowest * 1000:.0f} ms"
+        )

@@ -1,4 +1,6 @@
-"""Fault 17: the clock jumps by an hour under a running process; how old the mode is, only the monotonic clock tells."""
+"""Fault 17: the clock jumps by an hour under a running process; how old the mode is, only the
+monotonic clock tells.
+"""
 
 import time
 from pathlib import Path
@@ -34,20 +36,27 @@ def offset(tmp_path):
 @pytest.mark.parametrize("hours", [1, -1])
 def test_a_clock_that_jumps_makes_no_mode_stale_and_keeps_none_alive(hours, offset, servers):
     faked = {
-        "LD_PRELOAD": str(LIBRARIES[0]), "FAKETIME_TIMESTAMP_FILE": str(offset), "FAKETIME_NO_CACHE": "1",
+        "LD_PRELOAD": str(LIBRARIES[0]),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }  # fmt: skip
+    }
     with process(CHANGE, **servers.environment) as changer:
         changer.ask("enforce")
         with process(ANSWER, **servers.environment | QUICK | faked) as one:
-            one.until(lambda answer: answer["mode"] == "enforce" and answer["source"] == "postgres", 15)
+            one.until(
+                lambda answer: answer["mode"] == "enforce" and answer["source"] == "postgres", 15
+            )
             offset.write_text(f"{hours * 3600:+d}")
             jumped = one.ask()
             assert abs(jumped["clock"] - time.time() - hours * 3600) < 60
             ended = time.monotonic() + 1.5
             while time.monotonic() < ended:
                 answer = one.ask()
-                assert (answer["mode"], answer["source"] in ("postgres", "redis")) == ("enforce", True)
+                assert (answer["mode"], answer["source"] in ("postgres", "redis")) == (
+                    "enforce",
+                    True,
+                )
                 assert 0 <= answer["age"] < 2
             made = changer.ask("off")["version"]
             assert one.until(lambda answer: answer["version"] == made, 10) < 10

@@ -1,4 +1,6 @@
-"""Faults 6-10: Redis answers, but has lost the mode, holds an old one or nonsense, or its messages go astray."""
+"""Faults 6-10: Redis answers, but has lost the mode, holds an old one or nonsense, or its
+messages go astray.
+"""
 
 import json
 import shutil
@@ -6,7 +8,7 @@ import time
 
 import pytest
 
-from stageapp import fast_copy
+from stageapp.mode import fast_copy
 from tests.faults.fleet import until
 from tests.faults.load import Load
 
@@ -17,7 +19,9 @@ def held(servers):
 
 
 @pytest.mark.parametrize("mode", ["enforce", "warn"])
-def test_after_flushall_the_mode_stays_and_the_copy_is_rebuilt_from_postgres(mode, servers, site, figure):
+def test_after_flushall_the_mode_stays_and_the_copy_is_rebuilt_from_postgres(
+    mode, servers, site, figure
+):
     made = site.set(mode)
     site.agreed(made)
     load = Load(site.port, rate=20, seconds=2)
@@ -25,7 +29,9 @@ def test_after_flushall_the_mode_stays_and_the_copy_is_rebuilt_from_postgres(mod
     took = until(lambda: held(servers).get("version") == made["version"], 10)
     assert load.wait().modes == {mode}
     assert took < 2
-    figure(f"fault 6, seconds to rebuild after FLUSHALL in {mode} (re-read each 0.5 s)", f"{took:.2f}")
+    figure(
+        f"fault 6, seconds to rebuild after FLUSHALL in {mode} (re-read each 0.5 s)", f"{took:.2f}"
+    )
 
 
 def test_an_old_snapshot_that_says_enforce_makes_nobody_stricter(servers, site):
@@ -46,10 +52,14 @@ def test_an_old_snapshot_that_says_enforce_makes_nobody_stricter(servers, site):
 
 
 GARBAGE = {
-    "ENFORCE": b"ENFORCE", "empty": b"", "10 MB": b"x" * 10_000_000, "bytes": b"\xff\x00\xfe", "a JSON list": b"[]",
+    "ENFORCE": b"ENFORCE",
+    "empty": b"",
+    "10 MB": b"x" * 10_000_000,
+    "bytes": b"\xff\x00\xfe",
+    "a JSON list": b"[]",
     "off, but no numbers": b'{"mode":"off","percent":100,"epoch":"9","version":[9],"enforce_on":null}',
     "deep": b"[" * 100_000,
-}  # fmt: skip
+}
 
 
 def test_a_value_that_is_no_mode_is_ignored_told_and_replaced(servers, site):
@@ -59,11 +69,19 @@ def test_a_value_that_is_no_mode_is_ignored_told_and_replaced(servers, site):
     for name, value in GARBAGE.items():
         alarms = site.log().count("mode_value_ignored")
         servers.client.set(fast_copy.KEY, value)
-        until(lambda: held_or_nothing(servers).get("version") == made["version"], 10, lambda name=name: name)
+        until(
+            lambda: held_or_nothing(servers).get("version") == made["version"],
+            10,
+            lambda name=name: name,
+        )
         assert site.log().count("mode_value_ignored") > alarms or not value, name
     servers.client.delete(fast_copy.KEY)
     servers.client.rpush(fast_copy.KEY, "enforce", "off")
-    until(lambda: held_or_nothing(servers).get("version") == made["version"], 10, lambda: "a Redis list")
+    until(
+        lambda: held_or_nothing(servers).get("version") == made["version"],
+        10,
+        lambda: "a Redis list",
+    )
     load.wait()
     assert (load.modes, load.errors) == ({"enforce"}, [])
     assert "Traceback" not in site.log()

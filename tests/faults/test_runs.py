@@ -1,4 +1,6 @@
-"""Celery's workers are told to end in the middle of a run, get messages twice, and lose their broker."""
+"""Celery's workers are told to end in the middle of a run, get messages twice, and lose their
+broker.
+"""
 
 import os
 import re
@@ -10,9 +12,9 @@ import pytest
 from redis import Redis
 
 from config.celery import app
-from config.embedded import broker_url
-from config.embedded.location import prepare
-from config.embedded.redis import EmbeddedRedis
+from stageapp.embedded import broker_url
+from stageapp.embedded.location import prepare
+from stageapp.embedded.redis import EmbeddedRedis
 from stageapp.models import Batch, Checkpoint
 from stageapp.models.normalization import State
 from stageapp.normalization import runs
@@ -44,7 +46,9 @@ def own_broker(tmp_path):
 
 @pytest.fixture
 def at_work(started, fill, celery_worker):
-    """Return a function that starts a run and a worker; it returns them and the column once batches are committed."""
+    """Return a function that starts a run and a worker; it returns them and the column once
+    batches are committed.
+    """
 
     def begin(url=None, **options):
         fill(*["Seed", "seed"] * TO_CHANGE)
@@ -83,20 +87,32 @@ def test_a_worker_told_to_end_does_so_after_the_batch_in_hand_and_passes_the_run
 ):
     run, worker, before = at_work()
     figure("31 TERM: seconds until the worker is gone", round(ended(worker, signal.SIGTERM), 2))
-    assert (state_of(run), 0 < len(log_of(run)) < TO_CHANGE) == (State.RUNNING, True), "it has not stopped on the way"
+    assert (state_of(run), 0 < len(log_of(run)) < TO_CHANGE) == (State.RUNNING, True), (
+        "it has not stopped on the way"
+    )
     assert changed_and_logged_alike(run)
     assert broker() == 1, "nobody was asked to go on"
     began = time.monotonic()
     celery_worker()
     wait_for(lambda: state_of(run) == State.DONE, 60, "the run's end")
-    figure("31 TERM: seconds until the next worker has finished the run", round(time.monotonic() - began, 2))
+    figure(
+        "31 TERM: seconds until the next worker has finished the run",
+        round(time.monotonic() - began, 2),
+    )
     assert_i1(run, before)
 
 
-@pytest.mark.parametrize("signals", [[signal.SIGQUIT], [signal.SIGTERM] * 2], ids=["QUIT", "TERM twice"])
-def test_a_worker_that_ends_at_once_leaves_a_run_that_another_finishes(at_work, celery_worker, figure, signals):
+@pytest.mark.parametrize(
+    "signals", [[signal.SIGQUIT], [signal.SIGTERM] * 2], ids=["QUIT", "TERM twice"]
+)
+def test_a_worker_that_ends_at_once_leaves_a_run_that_another_finishes(
+    at_work, celery_worker, figure, signals
+):
     run, worker, before = at_work()
-    figure(f"31 {len(signals)} signals: seconds until the worker is gone", round(ended(worker, *signals), 2))
+    figure(
+        f"31 {len(signals)} signals: seconds until the worker is gone",
+        round(ended(worker, *signals), 2),
+    )
     assert 0 < len(log_of(run)) < TO_CHANGE, "it has not stopped on the way"
     wait_until_free(run)
     assert changed_and_logged_alike(run)
@@ -120,15 +136,23 @@ def test_eight_processes_with_eight_messages_are_one_holder(started, fill, celer
     assert_i1(run, before)
 
 
-def test_a_message_delivered_again_within_its_task_changes_nothing(at_work, celery_worker, tmp_path):
-    """The broker gives a message to another worker once its visibility timeout has passed, here after a second."""
+def test_a_message_delivered_again_within_its_task_changes_nothing(
+    at_work, celery_worker, tmp_path
+):
+    """The broker gives a message to another worker once its visibility timeout has passed, here
+    after a second.
+    """
     logs = [tmp_path / "one", tmp_path / "other"]
     run, _, before = at_work(app="tests.faults.impatient", log=logs[0])
-    runs.tune(run, pause_seconds=60.0, **ME)  # the run waits for the other worker, however long that takes to start
+    runs.tune(
+        run, pause_seconds=60.0, **ME
+    )  # the run waits for the other worker, however long that takes to start
     celery_worker(processes=1, app="tests.faults.impatient", log=logs[1], **SLOWLY)
 
     def received_by_both():
-        one, other = (set(re.findall(RECEIVED, log.read_text() if log.exists() else "")) for log in logs)
+        one, other = (
+            set(re.findall(RECEIVED, log.read_text() if log.exists() else "")) for log in logs
+        )
         return one & other
 
     wait_for(received_by_both, 60, "the second delivery of a message")
@@ -155,5 +179,8 @@ def test_a_broker_that_dies_and_forgets_holds_up_no_run(at_work, own_broker, fig
     began = time.monotonic()
     send(nudge_forgotten_runs, url)  # as beat does
     wait_for(lambda: state_of(run) == State.ROLLED_BACK, 60, "the end of the rollback")
-    figure("41: seconds from beat's nudge to the end of the rollback", round(time.monotonic() - began, 1))
+    figure(
+        "41: seconds from beat's nudge to the end of the rollback",
+        round(time.monotonic() - began, 1),
+    )
     assert column() == before, "not every row has its old bytes back"

@@ -1,4 +1,6 @@
-"""Faults 11 and 15: servers that start while stores are away, and workers forked from a loaded application."""
+"""Faults 11 and 15: servers that start while stores are away, and workers forked from a loaded
+application.
+"""
 
 import time
 
@@ -19,7 +21,9 @@ CHANGE = "modes.change(mode='enforce', actor='test', reason='a test')\nsay(done=
 
 
 @pytest.mark.parametrize("mode", ["off", "enforce"])
-def test_a_server_that_starts_without_redis_serves_its_first_request_in_the_mode_of_postgres(mode, servers, fleet_with):
+def test_a_server_that_starts_without_redis_serves_its_first_request_in_the_mode_of_postgres(
+    mode, servers, fleet_with
+):
     fleet = fleet_with(**QUICK)
     fleet.set(mode)
     servers.kill_redis()
@@ -27,8 +31,12 @@ def test_a_server_that_starts_without_redis_serves_its_first_request_in_the_mode
     assert ask(port).mode == mode
 
 
-@pytest.mark.parametrize("configured, expected", [("off", "off"), ("warn", "warn"), ("enforce", "warn")])
-def test_a_server_that_starts_without_either_store_serves_the_default(configured, expected, servers):
+@pytest.mark.parametrize(
+    "configured, expected", [("off", "off"), ("warn", "warn"), ("enforce", "warn")]
+)
+def test_a_server_that_starts_without_either_store_serves_the_default(
+    configured, expected, servers
+):
     environment = servers.environment | {"STAGE_VALIDATION_MODE": configured}
     with servers.hanging(servers.redis, servers.postgres), process(START, **environment) as one:
         told = one.hear()
@@ -66,4 +74,6 @@ def test_servers_come_back_by_themselves_after_both_stores_hung(tmp_path, fleet_
             while time.monotonic() < ended:
                 answer = one.ask()
                 assert (answer["mode"], answer["slowest"] < 0.1) == ("enforce", True)
-        assert one.until(lambda answer: answer["age"] < 0.6 and answer["source"] == "postgres", 10) < 5
+        assert (
+            one.until(lambda answer: answer["age"] < 0.6 and answer["source"] == "postgres", 10) < 5
+        )

@@ -1,4 +1,6 @@
-"""Changes that are PostgreSQL's, made while Redis hangs: they hold at once, with a word that the fast copy lags."""
+"""Changes that are PostgreSQL's, made while Redis hangs: they hold at once, with a word that the
+fast copy lags.
+"""
 
 import json
 import os
@@ -10,7 +12,7 @@ from http.client import HTTPConnection
 import pytest
 from django.urls import reverse
 
-from stageapp import modes
+from stageapp.mode import store
 from stageapp.people import EVERYTHING, Person
 from stageapp.rollout import proposals
 from stageapp.rollout.changes import Wish
@@ -24,7 +26,7 @@ from tests.processes import PROJECT, process
 EMBEDDED = """
 import runpy, sys
 from pathlib import Path
-from config import embedded
+from stageapp import embedded
 embedded.DEFAULT_ROOT = Path(sys.argv.pop(1))
 runpy.run_path("manage.py", run_name="__main__")
 """
@@ -50,16 +52,27 @@ CHANGES = {
 
 @pytest.fixture(params=["embedded", "own URL"])
 def manage(request, servers):
-    """Return a function that runs manage.py; it returns the exit code, both outputs, and the seconds it took."""
+    """Return a function that runs manage.py; it returns the exit code, both outputs, and the
+    seconds it took.
+    """
     own = request.param == "own URL"
-    environment = {name: value for name, value in os.environ.items() if name not in servers.environment}
-    environment |= (servers.environment if own else {}) | {"STAGE_EMBEDDED": "1", "SECRET_KEY": "k" * 50}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in servers.environment
+    }
+    environment |= (servers.environment if own else {}) | {
+        "STAGE_EMBEDDED": "1",
+        "SECRET_KEY": "k" * 50,
+    }
     program = ["manage.py"] if own else ["-c", EMBEDDED, str(servers.redis.location.root)]
 
     def call(*arguments):
         began = time.monotonic()
         ended = subprocess.run(
-            [sys.executable, *program, *arguments], cwd=PROJECT, env=environment, capture_output=True, text=True
+            [sys.executable, *program, *arguments],
+            cwd=PROJECT,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         return ended.returncode, ended.stdout, ended.stderr, time.monotonic() - began
 
@@ -67,14 +80,18 @@ def manage(request, servers):
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_command_changes_it_at_once_and_says_that_the_fast_copy_lags(change, manage, servers, figure):
+def test_a_command_changes_it_at_once_and_says_that_the_fast_copy_lags(
+    change, manage, servers, figure
+):
     code, _, problems, usual = manage(*CHANGES[change])
     assert (code, LAGS in problems) == (0, False), problems
     with servers.hanging(servers.redis):
         code, _, problems, took = manage(*CHANGES[change])
     assert code == 0, problems
     assert LAGS in problems
-    figure(f"{change} changed by a command while Redis hangs", f"{took:.2f} s; usually {usual:.2f} s")
+    figure(
+        f"{change} changed by a command while Redis hangs", f"{took:.2f} s; usually {usual:.2f} s"
+    )
     assert took < usual + 1.5
 
 
@@ -115,7 +132,9 @@ except OperationalError as error:
 
 @pytest.fixture
 def browser(servers, site):
-    """Return a function that sends a request of a signed-in person; it returns status, body and seconds."""
+    """Return a function that sends a request of a signed-in person; it returns status, body and
+    seconds.
+    """
     with process(SESSION, **servers.environment, SECRET_KEY="k" * 50) as one:
         key = one.hear()["key"]
     headers = {"Cookie": f"sessionid={key}; csrftoken={TOKEN}", "X-CSRFToken": TOKEN}
@@ -154,7 +173,7 @@ def person(servers, settings, client, django_user_model, transactional_db):
 
 
 def _change_the_mode():
-    return "modechange_set", [], {"mode": "off", "expected_version": str(modes.latest().version)}
+    return "modechange_set", [], {"mode": "off", "expected_version": str(store.latest().version)}
 
 
 def _pin_a_consumer():
@@ -162,7 +181,9 @@ def _pin_a_consumer():
 
 
 def _approve_a_proposal():
-    made = proposals.propose(Person("ann", EVERYTHING), Wish("enforce", "a test", 10, override="a test"))
+    made = proposals.propose(
+        Person("ann", EVERYTHING), Wish("enforce", "a test", 10, override="a test")
+    )
     return "modeproposal_approve", [made.pk], {}
 
 
@@ -172,7 +193,9 @@ def test_the_admin_changes_it_at_once_and_says_so(begin, servers, person, settin
     name, place, form = begin()
     with servers.hanging(servers.redis):
         began = time.monotonic()
-        page = person.post(reverse(f"admin:stageapp_{name}", args=place), {"reason": "a test", **form}, follow=True)
+        page = person.post(
+            reverse(f"admin:stageapp_{name}", args=place), {"reason": "a test", **form}, follow=True
+        )
         took = time.monotonic() - began
     figure(f"{name} in the admin while Redis hangs, with the next page", f"{took:.2f} s")
     assert took < 2

@@ -1,4 +1,6 @@
-"""Faults 12, 13, 21, 24 and 28 of the webhook: repeats at once and after a flush, stores away, slow and huge bodies."""
+"""Faults 12, 13, 21, 24 and 28 of the webhook: repeats at once and after a flush, stores away,
+slow and huge bodies.
+"""
 
 import http.client
 import json
@@ -34,9 +36,14 @@ READ_SECONDS = 2.0
 def hooked(servers, proxy, tmp_path_factory):
     """Return two web processes that believe the tests."""
     fleet = Fleet(
-        servers, tmp_path_factory.mktemp("hooked"), REDIS_URL=proxy.url, ALERTMANAGER_WEBHOOK_SECRET=SECRET,
-        ALERTMANAGER_BEARER_TOKEN=TOKEN, STAGE_READ_SECONDS=str(READ_SECONDS), **QUICK,
-    )  # fmt: skip
+        servers,
+        tmp_path_factory.mktemp("hooked"),
+        REDIS_URL=proxy.url,
+        ALERTMANAGER_WEBHOOK_SECRET=SECRET,
+        ALERTMANAGER_BEARER_TOKEN=TOKEN,
+        STAGE_READ_SECONDS=str(READ_SECONDS),
+        **QUICK,
+    )
     fleet.port = fleet.web(2)
     fleet.registered(2)
     yield fleet
@@ -77,7 +84,9 @@ def ways(name):
 
 
 @pytest.mark.parametrize("way", ["standard", "alertmanager", "bearer"])
-def test_fifty_at_once_have_one_effect_also_after_a_flush_and_a_restart_of_redis(way, site, servers, look, figure):
+def test_fifty_at_once_have_one_effect_also_after_a_flush_and_a_restart_of_redis(
+    way, site, servers, look, figure
+):
     sent, headers = ways(f"fifty_{way}")[way]
     before = look()
     with ThreadPoolExecutor(50) as pool:
@@ -93,7 +102,9 @@ def test_fifty_at_once_have_one_effect_also_after_a_flush_and_a_restart_of_redis
     after = look()
     assert after["downgrades"] - before["downgrades"] == 1
     assert after["mode"] == "warn"
-    figure(f"fault 21, {way}: effects of 50 at once, one after FLUSHALL, one with Redis killed", "1")
+    figure(
+        f"fault 21, {way}: effects of 50 at once, one after FLUSHALL, one with Redis killed", "1"
+    )
 
 
 def test_a_repeat_after_a_restart_of_the_servers_has_no_effect(site, servers, fleet_with, look):
@@ -107,7 +118,9 @@ def test_a_repeat_after_a_restart_of_the_servers_has_no_effect(site, servers, fl
 
 
 @pytest.mark.parametrize("way", ["standard", "alertmanager", "bearer"])
-def test_with_both_stores_away_it_is_503_and_afterwards_the_same_delivery_is_taken(way, site, servers, look, figure):
+def test_with_both_stores_away_it_is_503_and_afterwards_the_same_delivery_is_taken(
+    way, site, servers, look, figure
+):
     sent, headers = ways(f"away_{way}")[way]
     with servers.hanging(servers.redis, servers.postgres):
         began = time.monotonic()
@@ -116,7 +129,10 @@ def test_with_both_stores_away_it_is_503_and_afterwards_the_same_delivery_is_tak
         took = time.monotonic() - began
     assert {status for status, _ in answers} == {503}
     assert took < 20
-    figure(f"fault 12, {way}: seconds until 503 with both stores stopped, slowest of 4 at once", f"{took:.1f}")
+    figure(
+        f"fault 12, {way}: seconds until 503 with both stores stopped, slowest of 4 at once",
+        f"{took:.1f}",
+    )
     status, result = post(site.port, sent, headers)
     if status == 503:  # a connection that was cut may be found out only now
         status, result = post(site.port, sent, headers)
@@ -134,11 +150,15 @@ def test_a_signed_alert_while_redis_hangs_reaches_every_process(site, servers, f
         took = time.monotonic() - began
         assert Load(site.port, rate=20, seconds=0.5).wait().modes == {"warn"}
     assert took < 30
-    figure("fault 13, a signed alert, Redis stopped: seconds until answered / both processes in warn",
-           f"{answered:.2f} / {took:.2f}")  # fmt: skip
+    figure(
+        "fault 13, a signed alert, Redis stopped: seconds until answered / both processes in warn",
+        f"{answered:.2f} / {took:.2f}",
+    )
 
 
-def test_killed_after_the_commit_the_downgrade_stands_and_a_repeat_has_no_effect(site, servers, look, figure):
+def test_killed_after_the_commit_the_downgrade_stands_and_a_repeat_has_no_effect(
+    site, servers, look, figure
+):
     """The process dies between its commit and the publishing; the others follow PostgreSQL."""
     sent, headers = ways("killed")["standard"]
     code = f"""
@@ -149,7 +169,9 @@ def test_killed_after_the_commit_the_downgrade_stands_and_a_repeat_has_no_effect
     deliveries.receive(Sent({headers!r}, {sent!r}))
     """
     before = look()
-    with process(code, STAGE_REFRESHER="0", ALERTMANAGER_WEBHOOK_SECRET=SECRET, **servers.environment) as one:
+    with process(
+        code, STAGE_REFRESHER="0", ALERTMANAGER_WEBHOOK_SECRET=SECRET, **servers.environment
+    ) as one:
         assert one.popen.wait(30) == -9
     killed = time.monotonic()
     after = look()
@@ -158,15 +180,20 @@ def test_killed_after_the_commit_the_downgrade_stands_and_a_repeat_has_no_effect
     assert took < 5
     assert post(site.port, sent, headers) == (200, "duplicate")
     assert look()["version"] == after["version"]
-    figure("fault 28, kill -9 between commit and publish: seconds until both processes follow (re-read each 0.5 s)",
-           f"{took:.2f}")  # fmt: skip
+    figure(
+        "fault 28, kill -9 between commit and publish: seconds until both processes follow "
+        "(re-read each 0.5 s)",
+        f"{took:.2f}",
+    )
 
 
 def begin(port, *head):
     """Open a connection and send a head."""
     line = socket.create_connection(("127.0.0.1", port), 20)
     line.sendall(
-        "\r\n".join([f"POST {PATH} HTTP/1.1", "Host: 127.0.0.1", f"Content-Type: {JSON}", *head, "", ""]).encode()
+        "\r\n".join(
+            [f"POST {PATH} HTTP/1.1", "Host: 127.0.0.1", f"Content-Type: {JSON}", *head, "", ""]
+        ).encode()
     )
     return line
 
@@ -179,7 +206,9 @@ def answer_to(line):
     return b""
 
 
-def test_huge_and_slow_bodies_are_refused_before_they_are_read_and_others_are_served(site, look, figure):
+def test_huge_and_slow_bodies_are_refused_before_they_are_read_and_others_are_served(
+    site, look, figure
+):
     sent, headers = ways("huge")["standard"]
     lines = [f"{name}: {value}" for name, value in headers.items()]
     assert answer_to(begin(site.port, *lines, "Content-Length: 1000000000")) == b"413"
@@ -204,8 +233,10 @@ def test_huge_and_slow_bodies_are_refused_before_they_are_read_and_others_are_se
     assert post(site.port, sent, headers) == (200, "downgraded")
     assert "Traceback" not in site.log()
     took.sort()
-    figure("fault 24, milliseconds of a good delivery beside six slow ones, median/max",
-           f"{took[5] * 1000:.0f} / {took[-1] * 1000:.0f}")  # fmt: skip
+    figure(
+        "fault 24, milliseconds of a good delivery beside six slow ones, median/max",
+        f"{took[5] * 1000:.0f} / {took[-1] * 1000:.0f}",
+    )
     assert took[5] < READ_SECONDS / 2
 
 
@@ -213,12 +244,16 @@ def test_malformed_headers_on_a_real_server_are_never_a_5xx(site, look, figure):
     sent, good = ways("malformed")["standard"]
     one = good["webhook-signature"]
     tried = {
-        "no comma": {"webhook-signature": "abc"}, "two commas": {"webhook-signature": "v1,x,y"},
-        "bad base64": {"webhook-signature": "v1,abc"}, "non-ASCII": {"webhook-signature": "v1,é".encode()},
+        "no comma": {"webhook-signature": "abc"},
+        "two commas": {"webhook-signature": "v1,x,y"},
+        "bad base64": {"webhook-signature": "v1,abc"},
+        "non-ASCII": {"webhook-signature": "v1,é".encode()},
         "flood": {"webhook-signature": " ".join([one] * 150)},
         "beyond the server": {"webhook-signature": f"{one} " * 20_000},
-        "time": {"webhook-timestamp": "nan"}, "id": {"webhook-id": "x.1"}, "blank": {"webhook-id": ""},
-    }  # fmt: skip
+        "time": {"webhook-timestamp": "nan"},
+        "id": {"webhook-id": "x.1"},
+        "blank": {"webhook-id": ""},
+    }
     took = {}
     for name, changed in tried.items():
         began = time.monotonic()
@@ -235,5 +270,8 @@ def test_malformed_headers_on_a_real_server_are_never_a_5xx(site, look, figure):
     assert answer_to(twice) == b"401"
     assert look()["mode"] == "enforce"
     slowest = max(took.values())
-    figure("fault 23, malformed headers on gunicorn: 5xx / slowest refusal in ms", f"0 / {slowest * 1000:.0f}")
+    figure(
+        "fault 23, malformed headers on gunicorn: 5xx / slowest refusal in ms",
+        f"0 / {slowest * 1000:.0f}",
+    )
     assert sorted(took.values())[len(took) // 2] < 0.05

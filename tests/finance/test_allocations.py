@@ -62,7 +62,9 @@ def test_no_weights_leave_all_unallocated():
     assert allocate(Decimal(100), {}) == {}
 
 
-@pytest.mark.parametrize("total", ["-0.01", "NaN", "Infinity", "1e16", "0.001", "1E-999999999", "1E+999999999"])
+@pytest.mark.parametrize(
+    "total", ["-0.01", "NaN", "Infinity", "1e16", "0.001", "1E-999999999", "1E+999999999"]
+)
 def test_what_is_no_amount_in_cents_is_refused(total):
     with pytest.raises(AllocationError, match="An amount must"):
         allocate(Decimal(total), written(a="1"))

@@ -7,13 +7,14 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 
-from stageapp import events, vocabulary
 from stageapp.finance import assumption_store
 from stageapp.finance.assumption_store import ChangedMeanwhile, NoAssumptions, Unusable
 from stageapp.finance.reserves import FollowOnRule
+from stageapp.infrastructure import events
 from stageapp.models import AssumptionChange, Fund, PortfolioCompany, Stage
 from stageapp.normalization import runs
 from stageapp.normalization.plan import make_plan
+from stageapp.vocabulary import snapshot
 from tests.processes import process
 from tests.servers import running
 
@@ -67,10 +68,10 @@ def test_a_change_keeps_the_old_figures_with_who_and_why():
 
 def test_it_makes_no_vocabulary_version_and_refuses_no_waiting_plan():
     PortfolioCompany.objects.create(fund=Fund.objects.create(name="F"), name="a", stage="Seed")
-    before = vocabulary.newest_version()
+    before = snapshot.newest_version()
     plan = make_plan("stageapp.PortfolioCompany.stage", actor="petra")
     change(sigma=Decimal("0.6"))
-    assert vocabulary.newest_version() == before
+    assert snapshot.newest_version() == before
     started = runs.start(plan.run, actor="petra", reason="as planned")
     assert started.state == "running"
 
@@ -188,7 +189,7 @@ def test_a_simulation_and_a_rule_are_built_for_the_stages_asked_in_their_order()
 
 
 def test_a_new_stage_has_no_assumptions_until_somebody_enters_them():
-    with vocabulary.change(actor="petra", reason="a new stage"):
+    with snapshot.change(actor="petra", reason="a new stage"):
         Stage.objects.create(slug="series_z", label="Series Z", rank=95)
     with pytest.raises(NoAssumptions, match=r"series_z\. An operator records it in the admin"):
         assumption_store.load().for_simulation(["seed", "series_z"])
@@ -204,10 +205,10 @@ def test_a_new_stage_has_no_assumptions_until_somebody_enters_them():
 
 
 def test_a_stage_that_is_deleted_and_comes_back_has_its_assumptions_again():
-    with vocabulary.change(actor="petra", reason="gone"):
+    with snapshot.change(actor="petra", reason="gone"):
         Stage.objects.get(slug="growth").aliases.all().delete()
         Stage.objects.get(slug="growth").delete()
-    with vocabulary.change(actor="petra", reason="back"):
+    with snapshot.change(actor="petra", reason="back"):
         Stage.objects.create(slug="growth", label="Growth", rank=80)
     assert assumption_store.load().for_simulation(["growth"])
 

@@ -14,11 +14,11 @@ from stageapp.finance.assumptions import (
     multiple_quantile,
     multiple_variance,
 )
-from stageapp.finance.irr import annual_rate
 from stageapp.finance.multiples import AssumptionError, Lognormal, PowerLaw
+from stageapp.finance.outcome import annual_rate
 from stageapp.finance.reserves import FollowOnRule
 
-TABLE = Path(stageapp.__file__).parent / "text" / "assumptions_v1.tsv"
+TABLE = Path(stageapp.__file__).parent / "vocabulary" / "assumptions_v1.tsv"
 COLUMNS = {
     "slug": "seed",
     "failure_rate": "0.6",
@@ -90,7 +90,16 @@ def test_a_stage_that_always_fails_expects_nothing():
 
 
 def test_the_shipped_table_covers_the_default_vocabulary(shipped):
-    slugs = ["pre_seed", "seed", "series_a", "series_b", "series_c", "series_d", "series_e_plus", "growth"]
+    slugs = [
+        "pre_seed",
+        "seed",
+        "series_a",
+        "series_b",
+        "series_c",
+        "series_d",
+        "series_e_plus",
+        "growth",
+    ]
     assert [row["slug"] for row in shipped] == slugs
 
 
@@ -118,7 +127,8 @@ def test_the_shipped_follow_on_columns_are_rules(shipped):
 
 
 def test_series_a_reproduces_the_published_distribution_of_outcomes(shipped):
-    # Correlation Ventures, over 21,000 US financings 2004-2013: shares that returned at least this multiple.
+    # Correlation Ventures, over 21,000 US financings 2004-2013: shares that returned at least this
+    # multiple.
     published = {1: 0.35, 5: 0.10, 10: 0.04, 20: 0.015, 50: 0.004}
     series_a = StageAssumptions.from_columns(shipped[2])
     for multiple, share in published.items():

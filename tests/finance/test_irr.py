@@ -3,10 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stageapp.finance.irr import annual_rate, pooled_rates
+from stageapp.finance.outcome import annual_rate, pooled_rates
 
 
-@pytest.mark.parametrize("multiple, years, rate", [(2, 1, 1), (1.21, 2, 0.1), (1, 7, 0), (0, 5, -1), (0.25, 2, -0.5)])
+@pytest.mark.parametrize(
+    "multiple, years, rate", [(2, 1, 1), (1.21, 2, 0.1), (1, 7, 0), (0, 5, -1), (0.25, 2, -0.5)]
+)
 def test_a_multiple_over_years_is_a_yearly_rate(multiple, years, rate):
     assert annual_rate(multiple, years) == pytest.approx(rate)
 
@@ -36,5 +38,7 @@ def test_the_rate_discounts_the_payments_to_the_price(returned, years):
     assert np.isfinite(rate)
     assert rate >= -1
     if rate > -0.999:  # nearer to total loss, 1 + rate has lost its digits
-        present = sum(money * (1 + rate) ** -after for money, after in zip(returned, years, strict=True))
+        present = sum(
+            money * (1 + rate) ** -after for money, after in zip(returned, years, strict=True)
+        )
         assert present == pytest.approx(1, rel=1e-8)

@@ -57,7 +57,8 @@ def test_stages_with_the_same_assumptions_are_drawn_independently(assumptions):
 
 def test_the_first_runs_of_a_longer_simulation_are_the_shorter_one(assumptions):
     short, long = (
-        monte_carlo._stage_multiples(assumptions["growth"], companies=3, runs=runs, seed=5) for runs in (100, 30_000)
+        monte_carlo._stage_multiples(assumptions["growth"], companies=3, runs=runs, seed=5)
+        for runs in (100, 30_000)
     )
     assert np.array_equal(short, long[:100])
 
@@ -93,13 +94,19 @@ def test_quantiles_of_a_single_company_agree_with_the_closed_form(assumptions, s
 def test_the_probability_of_a_multiple_agrees_with_the_closed_form(assumptions):
     one = replace(assumptions["seed"], average_check=Decimal(10**15))
     result = run({"seed": one}, {"seed": 1.0}, runs=40_000)
-    # Survivors (40 %) return at least 1x; 3 ** -2.5 of them at least 3x (the cap of 100 takes 1e-5 off).
-    for found, known in ((result.probability_1x, 0.4), (result.probability_3x, 0.4 * (3**-2.5 - 1e-5))):
+    # Survivors (40 %) return at least 1x; 3 ** -2.5 of them at least 3x (the cap of 100 takes 1e-5
+    # off).
+    for found, known in (
+        (result.probability_1x, 0.4),
+        (result.probability_3x, 0.4 * (3**-2.5 - 1e-5)),
+    ):
         assert abs(found - known) < 4 * math.sqrt(known * (1 - known) / result.runs)
 
 
 def test_more_companies_spread_the_risk_and_keep_the_mean(assumptions):
-    few, many = (run(assumptions, {"seed": 1.0}, fund_size=size, runs=20_000) for size in (4e6, 1e8))
+    few, many = (
+        run(assumptions, {"seed": 1.0}, fund_size=size, runs=20_000) for size in (4e6, 1e8)
+    )
     assert (stage(few, "seed").companies, stage(many, "seed").companies) == (4, 100)
     assert few.standard_error == pytest.approx(5 * many.standard_error, rel=0.2)
 
@@ -140,7 +147,8 @@ def test_the_histogram_counts_every_run_once_in_few_bins(assumptions):
 def test_rates_of_one_stage_are_the_rates_of_its_multiples(assumptions):
     result = run(assumptions, {"growth": 1.0})
     years = assumptions["growth"].holding_years
-    # The rate rises with the multiple, so their percentiles correspond, but for interpolation between runs.
+    # The rate rises with the multiple, so their percentiles correspond, but for interpolation
+    # between runs.
     for name, multiple in result.percentiles.items():
         assert result.irr[name] == pytest.approx(multiple ** (1 / years) - 1, abs=1e-3)
     five = next(rates for rates in result.irr_by_holding_period if rates.years == 5)

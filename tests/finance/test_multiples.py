@@ -7,17 +7,26 @@ from hypothesis import strategies as st
 
 from stageapp.finance.multiples import AssumptionError, Lognormal, PowerLaw
 
-POWER_LAWS = [PowerLaw(1.4, 2, 100), PowerLaw(1.0, 1, 20), PowerLaw(2.0, 0.5, 50), PowerLaw(0.05, 1, 3)]
+POWER_LAWS = [
+    PowerLaw(1.4, 2, 100),
+    PowerLaw(1.0, 1, 20),
+    PowerLaw(2.0, 0.5, 50),
+    PowerLaw(0.05, 1, 3),
+]
 LAWS = [*POWER_LAWS, Lognormal(1.5, 0.4), Lognormal(0.8, 1.2)]
 
 
 def integrated_moment(law, order, steps=400_000):
-    """Integrate quantile ** order over the probabilities: the moment by another way (midpoint rule)."""
+    """Integrate quantile ** order over the probabilities: the moment by another way (midpoint
+    rule).
+    """
     return math.fsum(law.quantile((step + 0.5) / steps) ** order for step in range(steps)) / steps
 
 
 def quantile_bounds(law, probability, draws, z=5):
-    """Return the quantiles that bracket a sample quantile, z deviations of its binomial rank either side."""
+    """Return the quantiles that bracket a sample quantile, z deviations of its binomial rank
+    either side.
+    """
     margin = z * math.sqrt(probability * (1 - probability) / draws)
     return law.quantile(probability - margin), law.quantile(probability + margin)
 

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from stageapp.finance.outcome import histogram, percentiles, rates_by_period, share_at_least, standard_error
+from stageapp.finance.outcome import (
+    histogram,
+    percentiles,
+    rates_by_period,
+    share_at_least,
+    standard_error,
+)
 
 ODD = np.array([3.0, 1.0, 0.0, 5.0, 1.0])
 

@@ -137,7 +137,9 @@ def test_every_cent_of_the_total_is_in_the_plan_once(plan: ReservePlan):
 
 
 @given(plans)
-def test_no_reserve_exceeds_its_need_and_there_is_surplus_only_when_all_need_is_covered(plan: ReservePlan):
+def test_no_reserve_exceeds_its_need_and_there_is_surplus_only_when_all_need_is_covered(
+    plan: ReservePlan,
+):
     stages = plan.stages.values()
     assert all(0 <= money.reserve <= money.need for money in stages)
     assert plan.surplus == 0 or all(money.reserve == money.need for money in stages)

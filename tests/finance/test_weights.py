@@ -162,7 +162,9 @@ def distributions(draw):
     stages = draw(
         st.lists(st.sampled_from([*STAGES, None]), min_size=len(parts), max_size=len(parts)),
     )
-    return [(f"raw {i % 5}", s, p * scale) for i, (p, s) in enumerate(zip(parts, stages, strict=True))]
+    return [
+        (f"raw {i % 5}", s, p * scale) for i, (p, s) in enumerate(zip(parts, stages, strict=True))
+    ]
 
 
 @given(distributions())

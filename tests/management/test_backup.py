@@ -34,9 +34,15 @@ def test_create_verify_rehearse_list(backups):  # noqa: F811
     rehearsed = document("rehearse", made["name"])
     assert (rehearsed["passed"], rehearsed["seconds"] > 0) == (True, True)
     (one,) = document("list")["backups"]
-    assert (one["name"], one["verified"]["passed"], one["rehearsed"]["passed"]) == (made["name"], True, True)
+    assert (one["name"], one["verified"]["passed"], one["rehearsed"]["passed"]) == (
+        made["name"],
+        True,
+        True,
+    )
     listed = backup("list")
-    assert re.search(r"  \d+ s old  verified \d+ s ago in [\d.]+ m?s, rehearsed \d+ s ago in ", listed)
+    assert re.search(
+        r"  \d+ s old  verified \d+ s ago in [\d.]+ m?s, rehearsed \d+ s ago in ", listed
+    )
 
 
 def test_what_people_read(kept):  # noqa: F811

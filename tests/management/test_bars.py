@@ -1,4 +1,6 @@
-"""What long work shows on stderr: how far it is where that can be known, and how long it has taken."""
+"""What long work shows on stderr: how far it is where that can be known, and how long it has
+taken.
+"""
 
 import contextlib
 import os
@@ -26,9 +28,14 @@ READ = "[os.read(0, 1000) for _ in range(500)]"
 def show(with_, body, *, silent=0.0, stdin=None):
     code = WORK.format(with_=with_, body=body)
     done = subprocess.run(
-        [sys.executable, "-c", code, "-", str(silent)], cwd=PROJECT, stdin=stdin, capture_output=True, check=True,
-        env=os.environ | {"PYTHONPATH": str(PROJECT)}, timeout=60,
-    )  # fmt: skip
+        [sys.executable, "-c", code, "-", str(silent)],
+        cwd=PROJECT,
+        stdin=stdin,
+        capture_output=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        timeout=60,
+    )
     return done.stderr.decode()
 
 
@@ -86,7 +93,9 @@ def test_an_error_passes_through_unchanged(file):
         ("mode set off --reason quiet --wait 0", "waiting for every process"),
     ],
 )
-def test_a_command_that_asks_postgres_shows_that_it_works_unless_it_answers_in_json(line, what, monkeypatch, capsys):
+def test_a_command_that_asks_postgres_shows_that_it_works_unless_it_answers_in_json(
+    line, what, monkeypatch, capsys
+):
     monkeypatch.setattr(bars, "SILENT_SECONDS", 0.0)
     for more, shown in (([], True), (["--json"], False)):
         with contextlib.suppress(CommandError):  # what it answers is told elsewhere

@@ -30,10 +30,16 @@ def run(*arguments: object) -> None:
 def test_it_says_what_was_imported_and_what_comes_next(file, capsys):
     run(file, "--stage-column", "stage", "--name-column", "company")
     output = capsys.readouterr()
-    assert "2 companies with 2 spellings of a stage imported into the new fund Spring list" in output.out
+    assert (
+        "2 companies with 2 spellings of a stage imported into the new fund Spring list"
+        in output.out
+    )
     assert output.out.endswith("Next: manage.py normalization plan\n")
     assert "100%" in output.err
-    assert list(PortfolioCompany.objects.values_list("name", "stage")) == [("Ada", "Séries B"), ("Bob", "Seed")]
+    assert list(PortfolioCompany.objects.values_list("name", "stage")) == [
+        ("Ada", "Séries B"),
+        ("Bob", "Seed"),
+    ]
 
 
 def test_json_is_one_document_and_nothing_else(file, capsys):
@@ -41,8 +47,13 @@ def test_json_is_one_document_and_nothing_else(file, capsys):
     output = capsys.readouterr()
     fund = Fund.objects.get()
     assert json.loads(output.out) == {
-        "imported": 2, "stages": 2, "fund": "Alpha", "fund_id": fund.pk, "fund_created": True, "delimiter": ";",
-    }  # fmt: skip
+        "imported": 2,
+        "stages": 2,
+        "fund": "Alpha",
+        "fund_id": fund.pk,
+        "fund_created": True,
+        "delimiter": ";",
+    }
     assert output.err == ""
 
 
@@ -87,11 +98,15 @@ def refused(capsys, *arguments: object) -> str:
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path, capsys):
     missing, folder = tmp_path / "none.csv", tmp_path
-    assert "none.csv cannot be read: No such file" in refused(capsys, missing, "--stage-column", "stage")
+    assert "none.csv cannot be read: No such file" in refused(
+        capsys, missing, "--stage-column", "stage"
+    )
     assert "cannot be read: Is a directory" in refused(capsys, folder, "--stage-column", "stage")
 
 
-@pytest.mark.parametrize("content, text", [("", "is empty"), ("stage\n", "no rows"), ("a,b\n1,2\n", "'a', 'b'")])
+@pytest.mark.parametrize(
+    "content, text", [("", "is empty"), ("stage\n", "no rows"), ("a,b\n1,2\n", "'a', 'b'")]
+)
 def test_a_file_without_what_is_needed_is_refused(file, content, text, capsys):
     file.write_text(content)
     assert text in refused(capsys, file, "--stage-column", "stage")
@@ -102,8 +117,10 @@ def test_bad_rows_are_listed_for_people_and_for_programs(file, capsys):
     assert "line 4: 1 columns" in refused(capsys, file, "--stage-column", "stage", "--json")
     found = json.loads(capsys.readouterr().out)
     assert found == {
-        "imported": 0, "bad_rows": 1, "first_bad_rows": [{"line": 4, "fault": "1 columns, the header has 3"}]
-    }  # fmt: skip
+        "imported": 0,
+        "bad_rows": 1,
+        "first_bad_rows": [{"line": 4, "fault": "1 columns, the header has 3"}],
+    }
 
 
 def test_a_database_that_does_not_answer_is_said(file, monkeypatch, capsys):
@@ -115,7 +132,13 @@ def test_a_database_that_does_not_answer_is_said(file, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["x.csv"], ["--stage-column", "stage"], ["x.csv", "--stage-column", "s", "--delimiter", "ab"]]
+    "arguments",
+    [
+        [],
+        ["x.csv"],
+        ["--stage-column", "stage"],
+        ["x.csv", "--stage-column", "s", "--delimiter", "ab"],
+    ],
 )
 def test_wrong_usage_is_exit_code_2(arguments):
     with pytest.raises(SystemExit) as end:

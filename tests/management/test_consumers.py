@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from stageapp import contacts, sightings
+from stageapp.consumers import contacts, sightings
 from tests.api.calls import post
 
 PROJECT = Path(__file__).resolve().parents[2]
-LOG = '8.8.8.8 - - [22/Nov/2026:14:00:07 +0000] "GET /api/funds/1/companies?stage=Serie%20B HTTP/1.1" 200 1\nnonsense\n'
+LOG = (
+    '8.8.8.8 - - [22/Nov/2026:14:00:07 +0000] "GET /api/funds/1/companies?stage=Serie%20B '
+    'HTTP/1.1" 200 1\nnonsense\n'
+)
 
 
 def run(*arguments):
@@ -50,8 +53,15 @@ def test_json_is_one_document(traffic):
     document = json.loads(run("--json", "--days", "30"))
     (alpha,) = document["consumers"]
     assert document["days"] == 30
-    assert (alpha["name"], alpha["unknown_share"], alpha["endpoints"]) == ("alpha", 0.5, {"monte_carlo": 1})
-    assert {it["value"]: it["send"] for it in alpha["still_sends"]} == {"series a": "series_a", "seires b": None}
+    assert (alpha["name"], alpha["unknown_share"], alpha["endpoints"]) == (
+        "alpha",
+        0.5,
+        {"monte_carlo": 1},
+    )
+    assert {it["value"]: it["send"] for it in alpha["still_sends"]} == {
+        "series a": "series_a",
+        "seires b": None,
+    }
     assert alpha["contacts"][0]["network"] == "internal"
 
 
@@ -79,9 +89,14 @@ def test_an_access_log_is_audited(tmp_path, pack):
     assert "line 2: neither common nor combined nor JSON: 'nonsense'" in said
     assert "A log holds no bodies" in said
     document = json.loads(run("--access-log", str(tmp_path / "access.log"), "--json"))
-    assert (document["malformed"], document["clients"][0]["still_sends"][0]["value"]) == (1, "Serie B")
+    assert (document["malformed"], document["clients"][0]["still_sends"][0]["value"]) == (
+        1,
+        "Serie B",
+    )
     assert "no bodies" in document["note"]
-    rows = list(csv.reader(io.StringIO(run("--access-log", str(tmp_path / "access.log"), "--csv", "-"))))
+    rows = list(
+        csv.reader(io.StringIO(run("--access-log", str(tmp_path / "access.log"), "--csv", "-")))
+    )
     assert dict(zip(*rows, strict=True))["send_instead"] == "series_b"
 
 
@@ -89,7 +104,9 @@ def test_an_access_log_is_audited(tmp_path, pack):
 def test_stage_literals_in_code_fail_the_command_and_a_clean_tree_does_not(tmp_path):
     (tmp_path / "a.py").write_text("x = 1\ny = 'Series A'\n")
     out = io.StringIO()
-    with pytest.raises(CommandError, match="1 stage literals are not canonical, 0 are unknown") as refused:
+    with pytest.raises(
+        CommandError, match="1 stage literals are not canonical, 0 are unknown"
+    ) as refused:
         call_command("consumers", "--code", str(tmp_path), stdout=out)
     assert refused.value.returncode == 1
     assert f"{tmp_path}/a.py:2:5: 'Series A': write \"series_a\"" in out.getvalue()
@@ -100,7 +117,9 @@ def test_stage_literals_in_code_fail_the_command_and_a_clean_tree_does_not(tmp_p
 @pytest.mark.django_db
 def test_what_is_too_large_is_said_aloud(tmp_path):
     (tmp_path / "a.py").write_text("y = 'Series A'\n")
-    assert "a.py: 15 bytes; --max-bytes takes larger ones" in run("--code", str(tmp_path), "--max-bytes", "10")
+    assert "a.py: 15 bytes; --max-bytes takes larger ones" in run(
+        "--code", str(tmp_path), "--max-bytes", "10"
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,7 +138,9 @@ def test_what_is_too_large_is_said_aloud(tmp_path):
 def test_exit_codes_of_the_real_command(tmp_path, arguments, code):
     (tmp_path / "a.py").write_text("y = 'Series A'\n")
     (tmp_path / "clean.py").write_text("y = 'series_a'\n")
-    done = command(*(argument.format(tmp_path=tmp_path) for argument in arguments), "--shipped-vocabulary")
+    done = command(
+        *(argument.format(tmp_path=tmp_path) for argument in arguments), "--shipped-vocabulary"
+    )
     assert done.returncode == code, done.stderr
     if "--json" in arguments and "--code" in arguments:
         assert len(json.loads(done.stdout)["literals"]) == code
@@ -131,13 +152,22 @@ def test_exit_codes_of_the_real_command(tmp_path, arguments, code):
 
 def test_a_guard_in_ci_needs_no_server(tmp_path):
     (tmp_path / "a.py").write_text("y = 'Series A'\n")
-    done = command("--code", str(tmp_path), "--shipped-vocabulary", DATABASE_URL="postgres://nobody@127.0.0.1:1/none")
+    done = command(
+        "--code",
+        str(tmp_path),
+        "--shipped-vocabulary",
+        DATABASE_URL="postgres://nobody@127.0.0.1:1/none",
+    )
     assert 'write "series_a"' in done.stdout
     assert done.returncode == 1
 
 
 def command(*arguments, **environment):
     return subprocess.run(
-        [sys.executable, "manage.py", "consumers", *arguments], cwd=PROJECT, capture_output=True, text=True,
-        env={"PATH": "/usr/bin:/bin", "SECRET_KEY": "x" * 50, **environment}, check=False,
-    )  # fmt: skip
+        [sys.executable, "manage.py", "consumers", *arguments],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "SECRET_KEY": "x" * 50, **environment},
+        check=False,
+    )

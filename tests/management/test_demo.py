@@ -1,4 +1,6 @@
-"""`manage.py demo` from a clone of its own: real servers, real web, real worker, and nothing left behind."""
+"""`manage.py demo` from a clone of its own: real servers, real web, real worker, and nothing
+left behind.
+"""
 
 import http.client
 import json
@@ -18,7 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.config.embedded.conftest import ask, connect, discard, postgres_at
+from tests.embedded.conftest import ask, connect, discard, postgres_at
 
 PROJECT = Path(__file__).resolve().parents[2]
 SET_BY_THE_SESSION = ("DATABASE_URL", "REDIS_URL", "STAGE_", "DJANGO_SETTINGS_MODULE", "DEBUG")
@@ -31,15 +33,26 @@ class Clone:
     def __init__(self, path: Path) -> None:
         self.path = path
         for folder in ("config", "stageapp", "templates"):
-            shutil.copytree(PROJECT / folder, path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                PROJECT / folder, path / folder, ignore=shutil.ignore_patterns("__pycache__")
+            )
         shutil.copy(PROJECT / "manage.py", path)
 
     def start(self, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(SET_BY_THE_SESSION)}
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(SET_BY_THE_SESSION)
+        }
         return subprocess.Popen(
-            [sys.executable, "manage.py", *arguments], cwd=self.path, env=clean | variables, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            [sys.executable, "manage.py", *arguments],
+            cwd=self.path,
+            env=clean | variables,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
 
     def run(self, *arguments: str, **variables: str) -> tuple[int, str]:
         with self.start(*arguments, **variables) as process:
@@ -47,7 +60,9 @@ class Clone:
         return process.returncode, output
 
     def processes(self) -> list[str]:
-        """Return the processes of the product that work in this clone; servers work in folders of their own."""
+        """Return the processes of the product that work in this clone; servers work in folders
+        of their own.
+        """
         found = []
         for process in psutil.process_iter():
             try:
@@ -111,7 +126,9 @@ def free_port() -> int:
 
 def get(port: int, path: str, token: str = "", body: object = None) -> tuple[int, str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Token {token}"} if token else {})
+    headers = {"Content-Type": "application/json"} | (
+        {"Authorization": f"Token {token}"} if token else {}
+    )
     connection.request("POST" if body else "GET", path, json.dumps(body) if body else None, headers)
     answer = connection.getresponse()
     text = answer.read().decode()
@@ -121,7 +138,9 @@ def get(port: int, path: str, token: str = "", body: object = None) -> tuple[int
 
 def databases(clone: Clone) -> list[str]:
     with connect(postgres_at(clone.path / ".local")) as connection:
-        return [name for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall()]
+        return [
+            name for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall()
+        ]
 
 
 @pytest.mark.full
@@ -146,7 +165,9 @@ def test_a_walk_that_is_killed_leaves_no_process_and_the_next_one_passes(clone):
 
 @pytest.mark.full
 def test_a_walk_whose_step_does_not_hold_fails_and_says_which(clone):
-    code, report = clone.run("demo", "--once", "--rows", "500", STAGE_PLAN_MAX_AGE_HOURS="0.0000001")
+    code, report = clone.run(
+        "demo", "--once", "--rows", "500", STAGE_PLAN_MAX_AGE_HOURS="0.0000001"
+    )
     assert code == 1
     assert "   FAILED  the step ends: expected without an error, found PlanRefused" in report
     assert "NOT PASSED: 1 checks failed" in report
@@ -187,16 +208,22 @@ def test_a_second_demo_keeps_the_data_and_one_that_is_killed_leaves_no_process(c
         assert "changepassword admin" in said
         assert "consumers token --name NAME" in said
         running = clone.processes()
-        assert [part for part in ("gunicorn", "celery") if not any(part in line for line in running)] == []
+        assert [
+            part for part in ("gunicorn", "celery") if not any(part in line for line in running)
+        ] == []
         demo.send_signal(signal.SIGKILL)
         demo.wait()
         until(lambda: not clone.processes())
 
 
 def test_a_part_that_ends_early_ends_the_demo_with_its_last_words(clone):
-    code, said = clone.run("demo", "--port", str(free_port()), STAGE_BROKER_URL="nonsense://nowhere")
+    code, said = clone.run(
+        "demo", "--port", str(free_port()), STAGE_BROKER_URL="nonsense://nowhere"
+    )
     assert code == 1
-    assert re.search(r"The (worker|beat) ended \(exit code \d+\)\. The end of \S+\.log:\n[^$]*nonsense", said), said
+    assert re.search(
+        r"The (worker|beat) ended \(exit code \d+\)\. The end of \S+\.log:\n[^$]*nonsense", said
+    ), said
     assert "Traceback" not in said.split("The end of")[0]
     assert clone.processes() == []
 
@@ -204,7 +231,9 @@ def test_a_part_that_ends_early_ends_the_demo_with_its_last_words(clone):
 def test_a_database_of_the_users_own_is_refused(clone):
     own = {"DATABASE_URL": "postgres://u:p@localhost:1/own", "REDIS_URL": "redis://localhost:1/0"}
     for arguments in ([], ["--once"]):
-        code, said = clone.run("demo", *arguments, **own, SECRET_KEY="x" * 50, STAGE_REQUIRE_BACKUP="0")
+        code, said = clone.run(
+            "demo", *arguments, **own, SECRET_KEY="x" * 50, STAGE_REQUIRE_BACKUP="0"
+        )
         assert (code, said.count("\n")) == (1, 1)
         assert "Unset both" in said
 
@@ -230,6 +259,8 @@ def test_a_walk_that_is_interrupted_ends_everything_and_has_not_passed(clone):
         assert "stage_demo_once" not in databases(clone)
 
 
-@pytest.mark.parametrize("arguments", [["--rows", "0"], ["--rows", "many"], ["--port", "70000"], ["--twice"]])
+@pytest.mark.parametrize(
+    "arguments", [["--rows", "0"], ["--rows", "many"], ["--port", "70000"], ["--twice"]]
+)
 def test_wrong_usage_is_exit_code_2(clone, arguments):
     assert clone.run("demo", *arguments)[0] == 2

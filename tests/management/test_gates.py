@@ -5,16 +5,18 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from stageapp import modes
-from stageapp.gates.judging import RULES
+from stageapp.mode import store
 from stageapp.models.rollout import ConsumerAudit, ConsumerPin, WarnPeriod
+from stageapp.rollout.gates.judging import RULES
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def run(capsys):
-    """Return a function that runs a command; it returns what was printed, and the refusal or an empty text."""
+    """Return a function that runs a command; it returns what was printed, and the refusal or an
+    empty text.
+    """
 
     def call(*arguments):
         try:
@@ -29,7 +31,7 @@ def run(capsys):
 
 @pytest.fixture
 def set_mode():
-    return lambda mode, percent=100, **more: modes.change(
+    return lambda mode, percent=100, **more: store.change(
         mode=mode, percent=percent, actor="t", reason="a test", **more
     )
 
@@ -40,14 +42,26 @@ def test_every_gate_stands_there_with_threshold_value_and_verdict(run, set_mode)
     document = json.loads(printed)
     assert [gate["name"] for gate in document["gates"]] == list(RULES)
     for gate in document["gates"]:
-        assert {"threshold", "value", "verdict", "conditions", "evidence", "needed_next"} <= gate.keys()
+        assert {
+            "threshold",
+            "value",
+            "verdict",
+            "conditions",
+            "evidence",
+            "needed_next",
+        } <= gate.keys()
         assert gate["verdict"] in ("pass", "fail", "no_data")
     assert document["next_step"] == {
-        "text": "enforce at 10 %", "mode": "enforce", "percent": 10,
+        "text": "enforce at 10 %",
+        "mode": "enforce",
+        "percent": 10,
         "needs": ["run_complete", "consumers_audited", "warn_exit"],
         "held_back_by": ["run_complete", "consumers_audited", "warn_exit"],
-    }  # fmt: skip
-    assert refusal == ("The next step, enforce at 10 %, is held back by: run_complete, consumers_audited, warn_exit.")
+    }
+    assert refusal == (
+        "The next step, enforce at 10 %, is held back by: run_complete, consumers_audited, "
+        "warn_exit."
+    )
 
 
 def test_exit_0_where_nothing_needed_next_holds_back(run, set_mode):
@@ -80,7 +94,10 @@ def test_a_latch_is_told(run, set_mode):
 
 def test_marks_are_recorded_under_the_name_of_who_typed_them(run, set_mode):
     set_mode("warn")
-    assert run("rollout", "warn-period", "--reason", "told again") == ("A new warn period has begun.\n", "")
+    assert run("rollout", "warn-period", "--reason", "told again") == (
+        "A new warn period has begun.\n",
+        "",
+    )
     run("rollout", "audited", "--reason", "asked them all")
     assert WarnPeriod.objects.get().actor.startswith("cli:")
     assert ConsumerAudit.objects.get().reason == "asked them all"
@@ -99,7 +116,9 @@ def test_a_consumer_is_pinned_and_the_members_show_it(run, set_mode, consumer):
     run("rollout", "pin", "alpha", "in", "--reason", "they asked for it")
     assert ConsumerPin.objects.get().place == "in"
     printed, _ = run("rollout", "members")
-    assert printed.startswith("enforce      0 %  alpha (bucket 53, pinned in)\nEnforced: no values were sent yesterday")
+    assert printed.startswith(
+        "enforce      0 %  alpha (bucket 53, pinned in)\nEnforced: no values were sent yesterday"
+    )
     document = json.loads(run("rollout", "members", "--percent", "60", "--json")[0])
     assert document["members"][0]["consumer"] == "alpha"
     assert document["share"] is None
@@ -109,7 +128,10 @@ def test_steps_are_planned_shown_and_cancelled(run, set_mode):
     set_mode("enforce", 10)
     printed, refusal = run("rollout", "plan", "--reason", "green only")
     assert refusal == ""
-    assert [line.split(",")[0] for line in printed.splitlines()] == ["enforce 50 %", "enforce 100 %"]
+    assert [line.split(",")[0] for line in printed.splitlines()] == [
+        "enforce 50 %",
+        "enforce 100 %",
+    ]
     assert json.loads(run("rollout", "proposals", "--json")[0])["steps"][0]["status"] == "waiting"
     assert run("rollout", "cancel-plan")[0] == "2 planned steps are cancelled.\n"
     assert run("rollout", "proposals")[0] == "Nothing waits.\n"
@@ -119,8 +141,10 @@ def test_steps_are_planned_shown_and_cancelled(run, set_mode):
 def test_a_proposal_cannot_be_approved_by_the_same_user(run, set_mode, settings):
     settings.STAGE_TWO_PERSON_RULE = True
     set_mode("warn")
-    number = str(json.loads(run("rollout", "propose", "10", "--reason", "time", "--json")[0])["proposal"])
+    number = str(
+        json.loads(run("rollout", "propose", "10", "--reason", "time", "--json")[0])["proposal"]
+    )
     assert "cannot approve it" in run("rollout", "approve", number)[1]
     assert run("rollout", "withdraw", number)[1] == ""
     assert "There is no proposal 999" in run("rollout", "approve", "999")[1]
-    assert modes.latest().mode == "warn"
+    assert store.latest().mode == "warn"

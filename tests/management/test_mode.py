@@ -10,8 +10,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from stageapp import modes
-from stageapp.models.modes import ModeChange
+from stageapp.mode import store
+from stageapp.models.mode import ModeChange
 from tests.processes import PROJECT, database_url
 
 pytestmark = pytest.mark.django_db
@@ -31,9 +31,14 @@ def refused(*arguments):
 def test_before_any_change_show_tells_the_default(capsys):
     assert run(capsys, "show") == "warn (version 0.0)\n"
     assert json.loads(run(capsys, "show", "--json")) == {
-        "mode": "warn", "percent": 100, "epoch": 0, "version": 0, "enforce_on": None, "source": "default",
+        "mode": "warn",
+        "percent": 100,
+        "epoch": 0,
+        "version": 0,
+        "enforce_on": None,
+        "source": "default",
         "processes": [],
-    }  # fmt: skip
+    }
 
 
 def test_set_changes_the_mode_and_tells_what_holds_now(capsys):
@@ -46,19 +51,38 @@ def test_set_changes_the_mode_and_tells_what_holds_now(capsys):
 
 def test_a_share_and_a_day_are_told(capsys):
     printed = run(
-        capsys, "set", "enforce", "--percent", "10", "--enforce-on", "2031-05-01", "--reason", "the first tenth",
-        "--override-gates", "a test",
-    )  # fmt: skip
-    assert printed == "enforce for 10 % of consumers (version 1.1, enforcement announced for 2031-05-01)\n"
-    assert modes.latest().enforce_on == datetime.date(2031, 5, 1)
+        capsys,
+        "set",
+        "enforce",
+        "--percent",
+        "10",
+        "--enforce-on",
+        "2031-05-01",
+        "--reason",
+        "the first tenth",
+        "--override-gates",
+        "a test",
+    )
+    assert (
+        printed
+        == "enforce for 10 % of consumers (version 1.1, enforcement announced for 2031-05-01)\n"
+    )
+    assert store.latest().enforce_on == datetime.date(2031, 5, 1)
 
 
 def test_json_is_one_document_and_nothing_else(capsys):
-    shown = json.loads(run(capsys, "set", "enforce", "--reason", "ready", "--override-gates", "a test", "--json"))
+    shown = json.loads(
+        run(capsys, "set", "enforce", "--reason", "ready", "--override-gates", "a test", "--json")
+    )
     assert shown == {
-        "mode": "enforce", "percent": 100, "epoch": 1, "version": 1, "enforce_on": None, "source": "postgres",
+        "mode": "enforce",
+        "percent": 100,
+        "epoch": 1,
+        "version": 1,
+        "enforce_on": None,
+        "source": "postgres",
         "processes": [],
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
@@ -86,9 +110,12 @@ def test_without_its_tables_the_command_names_the_way_out():
 
 def manage(*arguments, **environment):
     return subprocess.run(
-        [sys.executable, "manage.py", "mode", *arguments], cwd=PROJECT, capture_output=True, text=True,
+        [sys.executable, "manage.py", "mode", *arguments],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
         env=os.environ | {"DATABASE_URL": database_url()} | environment,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -96,7 +123,7 @@ def test_exit_code_0_and_only_the_answer_on_stdout():
     done = manage("set", "off", "--reason", "ready", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["mode"] == "off"
-    assert modes.latest().mode == "off"
+    assert store.latest().mode == "off"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -108,9 +135,13 @@ def test_exit_code_1_when_refused():
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["set", "warn"], ["set", "ENFORCE", "--reason", "x"],
-     ["set", "warn", "--reason", "x", "--enforce-on", "tomorrow"]],
-)  # fmt: skip
+    [
+        [],
+        ["set", "warn"],
+        ["set", "ENFORCE", "--reason", "x"],
+        ["set", "warn", "--reason", "x", "--enforce-on", "tomorrow"],
+    ],
+)
 def test_exit_code_2_when_used_wrongly(arguments):
     done = manage(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
@@ -130,21 +161,35 @@ def test_postgres_away_is_told_with_what_to_do_and_without_a_traceback(verb):
 def test_redis_away_does_not_keep_the_mode_from_changing():
     done = manage("set", "off", "--reason", "x", REDIS_URL="unix:///nonexistent/redis.sock?db=0")
     assert (done.returncode, done.stdout) == (0, "off (version 1.1)\n")
-    assert modes.latest().mode == "off"
+    assert store.latest().mode == "off"
 
 
 def test_gates_hold_a_forward_move_and_it_is_told_which_and_what_to_do():
     said = refused("set", "enforce", "--percent", "10", "--reason", "let us see")
-    assert "run_complete (no data: stageapp.PortfolioCompany.stage no data, needed done, verified since" in said
+    assert (
+        "run_complete (no data: stageapp.PortfolioCompany.stage no data, needed done, verified "
+        "since" in said
+    )
     assert "warn_exit" in said
     assert "override_gate" in said
     assert not ModeChange.objects.exists()
 
 
 def test_going_past_gates_is_kept_with_the_gates_it_went_past(capsys):
-    run(capsys, "set", "enforce", "--percent", "10", "--reason", "let us see", "--override-gates", "the board wants it")
+    run(
+        capsys,
+        "set",
+        "enforce",
+        "--percent",
+        "10",
+        "--reason",
+        "let us see",
+        "--override-gates",
+        "the board wants it",
+    )
     assert ModeChange.objects.get().override_reason == (
-        "the board wants it [past run_complete (no_data), consumers_audited (no_data), warn_exit (no_data)]"
+        "the board wants it [past run_complete (no_data), consumers_audited (no_data), warn_exit "
+        "(no_data)]"
     )
 
 

@@ -35,7 +35,9 @@ def test_the_whole_way(fill):
     assert (plan["rows_total"], plan["rows_to_change"], plan["rows_unknown"]) == (40, 20, 10)
     dry = call_json("run", "--plan", plan["hash"], "--dry-run")
     assert dry == {"scanned": 40, "would_change": 20, "quarantined": []}
-    code, out, err = manage("normalization", "run", "--plan", plan["hash"], "--foreground", "--json")
+    code, out, err = manage(
+        "normalization", "run", "--plan", plan["hash"], "--foreground", "--json"
+    )
     assert code == 0, err
     run = json.loads(out)  # fails unless stdout is exactly one document
     assert (run["state"], run["rows_changed"], run["rows_scanned"]) == ("done", 20, 40)
@@ -61,8 +63,13 @@ def test_a_plan_for_a_terminal_names_counts_reasons_and_the_next_step(fill):
 def test_a_plan_for_json_lists_every_spelling(planned):
     entries = {entry["raw"]: entry for entry in call_json("plan")["entries"]}
     assert entries["Seed "] == {
-        "raw": "Seed ", "source": "", "stage": "seed", "stored": "seed", "reason": None, "rows": 1,
-    }  # fmt: skip
+        "raw": "Seed ",
+        "source": "",
+        "stage": "seed",
+        "stored": "seed",
+        "reason": None,
+        "rows": 1,
+    }
     assert entries["nobody knows"]["reason"] == "unmapped"
     assert len(entries) == 4
 
@@ -75,7 +82,12 @@ def test_a_plan_says_how_long_a_run_would_take(fill):
 
 @pytest.mark.parametrize(
     "seconds, says",
-    [(0.2, "About 0.2 s "), (125, "About 2 min 5 s "), (7_260, "About 2 h 1 min "), (None, "No estimate ")],
+    [
+        (0.2, "About 0.2 s "),
+        (125, "About 2 min 5 s "),
+        (7_260, "About 2 h 1 min "),
+        (None, "No estimate "),
+    ],
 )
 def test_a_duration_is_written_for_people(seconds, says):
     plan = Plan(target="t", vocabulary_version=1, rows_total=1, rows_to_change=1, rows_unknown=0)
@@ -140,7 +152,9 @@ def test_a_changed_vocabulary_is_refused_with_what_to_do(planned, alias):
 
 
 def test_a_dry_run_changes_nothing_and_says_so(planned):
-    assert "of 4 rows 2 would change. Nothing was kept." in call("run", "--plan", planned[:12], "--dry-run")
+    assert "of 4 rows 2 would change. Nothing was kept." in call(
+        "run", "--plan", planned[:12], "--dry-run"
+    )
     assert sorted(column().values()) == sorted(MESSY)
     assert Run.objects.get().state == State.PLANNED
 
@@ -187,9 +201,16 @@ def test_ctrl_c_pauses_a_run_and_says_how_to_go_on(fill):
     fill(*MESSY * 3000)
     plan = call_json("plan")["hash"]
     worker = begin(
-        *MANAGE, "normalization", "run", "--plan", plan, "--foreground", "--json",
-        STAGE_BATCH_SECONDS="0.01", STAGE_BATCH_PAUSE_SECONDS="0.05",
-    )  # fmt: skip
+        *MANAGE,
+        "normalization",
+        "run",
+        "--plan",
+        plan,
+        "--foreground",
+        "--json",
+        STAGE_BATCH_SECONDS="0.01",
+        STAGE_BATCH_PAUSE_SECONDS="0.05",
+    )
     wait_for(lambda: Batch.objects.count() >= 2, what="the second batch")
     os.kill(worker.pid, signal.SIGINT)
     out, err = worker.communicate(timeout=20)
@@ -207,9 +228,16 @@ def test_ctrl_c_in_a_rollback_says_how_to_go_on(fill):
     plan = call_json("plan")["hash"]
     call("run", "--plan", plan, "--foreground")
     worker = begin(
-        *MANAGE, "normalization", "rollback", "--foreground", "--yes", STAGE_BATCH_PAUSE_SECONDS="0.3",
-    )  # fmt: skip
-    wait_for(lambda: Batch.objects.filter(direction="rollback").exists(), what="the first batch back")
+        *MANAGE,
+        "normalization",
+        "rollback",
+        "--foreground",
+        "--yes",
+        STAGE_BATCH_PAUSE_SECONDS="0.3",
+    )
+    wait_for(
+        lambda: Batch.objects.filter(direction="rollback").exists(), what="the first batch back"
+    )
     os.kill(worker.pid, signal.SIGINT)
     _, err = worker.communicate(timeout=20)
     run = Run.objects.get()

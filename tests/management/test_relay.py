@@ -15,8 +15,8 @@ from django.core.management import CommandError, call_command
 from tests.api.senders import SECRET, TOKEN
 from tests.faults.fleet import until
 from tests.processes import PROJECT
-from tests.relay.receiver import receiving
-from tests.relay.test_requests import ask
+from tests.webhook.receiver import receiving
+from tests.webhook.test_relay import ask
 
 NOT_GIVEN = {"DATABASE_URL", "REDIS_URL", "STAGE_EMBEDDED", "SECRET_KEY", "DJANGO_SETTINGS_MODULE"}
 
@@ -25,11 +25,25 @@ NOT_GIVEN = {"DATABASE_URL", "REDIS_URL", "STAGE_EMBEDDED", "SECRET_KEY", "DJANG
 def relay(url, **environment):
     """Run the command for the block; yields the process and its port."""
     kept = {name: value for name, value in os.environ.items() if name not in NOT_GIVEN}
-    command = [sys.executable, "manage.py", "relay", "--listen", "127.0.0.1:0", "--to", url, "--seconds", "3"]
+    command = [
+        sys.executable,
+        "manage.py",
+        "relay",
+        "--listen",
+        "127.0.0.1:0",
+        "--to",
+        url,
+        "--seconds",
+        "3",
+    ]
     process = subprocess.Popen(
-        command, cwd=PROJECT, env=kept | {"DEBUG": "0", "ALLOWED_HOSTS": "x"} | environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        command,
+        cwd=PROJECT,
+        env=kept | {"DEBUG": "0", "ALLOWED_HOSTS": "x"} | environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     try:
         line = process.stdout.readline()
         yield process, int(re.search(r"port (\d+)", line)[1])
@@ -41,7 +55,10 @@ def relay(url, **environment):
 
 
 def test_it_signs_and_hands_on_without_a_database_and_ends_cleanly():
-    with receiving(200) as receiver, relay(receiver.url, ALERTMANAGER_WEBHOOK_SECRET=SECRET) as (process, port):
+    with (
+        receiving(200) as receiver,
+        relay(receiver.url, ALERTMANAGER_WEBHOOK_SECRET=SECRET) as (process, port),
+    ):
         assert ask(port) == (200, {"status": 200})
         assert receiver.got[0][1]["webhook-id"].startswith("am_")
         assert ask(port, "GET", "/healthz", None)[0] == 200
@@ -54,7 +71,10 @@ def test_it_signs_and_hands_on_without_a_database_and_ends_cleanly():
 
 
 def test_a_term_in_the_middle_ends_the_tries_and_answers():
-    with receiving(503) as receiver, relay(receiver.url, ALERTMANAGER_WEBHOOK_SECRET=SECRET) as (process, port):
+    with (
+        receiving(503) as receiver,
+        relay(receiver.url, ALERTMANAGER_WEBHOOK_SECRET=SECRET) as (process, port),
+    ):
         receiver.gate.clear()
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(ask, port)
@@ -85,11 +105,15 @@ def test_what_is_missing_is_said(settings):
     assert "HOST:PORT" in refusal("--listen", "nowhere", "--to", "http://127.0.0.1/")
 
 
-@pytest.mark.parametrize("url", ["ftp://x/", "x", "http://", "http://user:pass@x/", "http://x/#y", ""])
+@pytest.mark.parametrize(
+    "url", ["ftp://x/", "x", "http://", "http://user:pass@x/", "http://x/#y", ""]
+)
 def test_only_a_plain_url_is_taken(url):
     assert "http or https" in refusal("--listen", "127.0.0.1:0", "--to", url)
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "601", "x"])
 def test_only_a_time_that_ends_is_taken(seconds):
-    assert "no time" in refusal("--listen", "127.0.0.1:0", "--to", "http://x/", "--seconds", seconds)
+    assert "no time" in refusal(
+        "--listen", "127.0.0.1:0", "--to", "http://x/", "--seconds", seconds
+    )

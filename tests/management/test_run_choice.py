@@ -7,10 +7,11 @@ import subprocess
 import pytest
 from django.core.management import CommandError
 
+from stageapp.audit import rollbacks
 from stageapp.models import Run
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
-from stageapp.normalization import rollbacks, runs, worker
+from stageapp.normalization import runs, worker
 from tests.management.in_process import call, call_json
 from tests.normalization.conftest import (  # noqa: F401
     done,
@@ -167,13 +168,24 @@ def test_on_a_terminal_a_rollback_shows_what_it_undoes_and_asks(answer, code, st
 
 
 def on_a_terminal(answer, *arguments):
-    """Run a command with a terminal as its input and output; return its exit code and what was shown."""
+    """Run a command with a terminal as its input and output; return its exit code and what was
+    shown.
+    """
     ours, theirs = pty.openpty()
-    known = {"DATABASE_URL": database_url(), "STAGE_EMBEDDED": "1", "STAGE_BATCH_PAUSE_SECONDS": "0"}
+    known = {
+        "DATABASE_URL": database_url(),
+        "STAGE_EMBEDDED": "1",
+        "STAGE_BATCH_PAUSE_SECONDS": "0",
+    }
     command = subprocess.Popen(
-        [*MANAGE, *arguments], cwd=ROOT, env=os.environ | known, stdin=theirs, stdout=theirs,
-        stderr=theirs, start_new_session=True,
-    )  # fmt: skip
+        [*MANAGE, *arguments],
+        cwd=ROOT,
+        env=os.environ | known,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
     os.close(theirs)
     shown = ""
     try:

@@ -1,4 +1,6 @@
-"""`normalization seal|unseal|guard`: exit codes, one JSON document, and messages that say what to do."""
+"""`normalization seal|unseal|guard`: exit codes, one JSON document, and messages that say what
+to do.
+"""
 
 import io
 import json
@@ -8,11 +10,12 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from psycopg.errors import CheckViolation
 
-from stageapp import drift, imports
-from stageapp.management.actor import command_line_actor
+from stageapp.management.command import command_line_actor
 from stageapp.models import Fund, PortfolioCompany, Seal
-from stageapp.normalization import seal_state
-from stageapp.vocabulary import newest_version
+from stageapp.portfolio import imports
+from stageapp.sealing import state
+from stageapp.unknowns import drift
+from stageapp.vocabulary.snapshot import newest_version
 from tests.management.in_process import call, call_json
 from tests.normalization.evidence import LABEL, at_once, sql
 from tests.normalization.processes import manage
@@ -39,7 +42,9 @@ def test_the_whole_way(fill):
     assert (code, out) == (1, "")
     assert "'???'" in err
     assert "--allow" in err
-    code, out, err = manage("normalization", "seal", "--allow", "???", "--reason", "the rollout is done", "--json")
+    code, out, err = manage(
+        "normalization", "seal", "--allow", "???", "--reason", "the rollout is done", "--json"
+    )
     assert code == 0, err
     sealed = json.loads(out)  # fails unless stdout is exactly one document
     assert (sealed["state"], sealed["allowed"], sealed["null"]) == ("sealed", ["???"], True)
@@ -64,7 +69,10 @@ def test_a_terminal_is_told_what_passes_and_who_did_it(fill):
 def test_a_dry_run_says_what_would_fail_and_changes_nothing(fill):
     fill("seed", "Seed ", "???", "???", "\u202etrick")
     text, why = refused("seal", "--dry-run")
-    assert "4  rows that would not pass stand in the column now: the next UPDATE of each would fail" in text
+    assert (
+        "4  rows that would not pass stand in the column now: the next UPDATE of each would fail"
+        in text
+    )
     assert "'Seed '" in text
     assert "'\\u202etrick'" in text
     assert "\u202e" not in text
@@ -74,8 +82,13 @@ def test_a_dry_run_says_what_would_fail_and_changes_nothing(fill):
     document = json.loads(refused("seal", "--dry-run", "--json")[0])
     held = {one["value"]: one for one in document["would_not_pass"]}
     assert held["Seed "] == {
-        "value": "Seed ", "source": "", "rows": 1, "stage": "seed", "reason": None, "retired": False,
-    }  # fmt: skip
+        "value": "Seed ",
+        "source": "",
+        "rows": 1,
+        "stage": "seed",
+        "reason": None,
+        "retired": False,
+    }
     assert (held["???"]["rows"], held["???"]["stage"], document["possible"]) == (2, None, False)
 
 
@@ -84,7 +97,7 @@ def test_a_dry_run_that_finds_nothing_exits_0(done):
     text = call("seal", "--dry-run")
     assert f"no row holds a known spelling; run {run.pk} was verified 0 s ago by " in at_once(text)
     assert text.strip().endswith("It can be sealed. Nothing was changed.")
-    assert seal_state.look(LABEL).state == "open"
+    assert state.look(LABEL).state == "open"
 
 
 def test_a_dry_run_counts_writes_of_late_and_says_how_it_knows(done):
@@ -95,9 +108,14 @@ def test_a_dry_run_counts_writes_of_late_and_says_how_it_knows(done):
         PortfolioCompany.objects.create(fund=fund, name="c", stage=stage)
     call("guard", "off")
     PortfolioCompany.objects.create(fund=fund, name="c", stage="series-b ")
-    imports.import_companies(io.BytesIO(b"stage\n???\n??\nseed\n"), fund="second", stage_column="stage")
+    imports.import_companies(
+        io.BytesIO(b"stage\n???\n??\nseed\n"), fund="second", stage_column="stage"
+    )
     drift.watch()
-    recent = {one["what"]: one["count"] for one in json.loads(refused("seal", "--dry-run", "--json")[0])["recent"]}
+    recent = {
+        one["what"]: one["count"]
+        for one in json.loads(refused("seal", "--dry-run", "--json")[0])["recent"]
+    }
 
     def count(words):
         return next(count for what, count in recent.items() if words in what)
@@ -141,10 +159,15 @@ def test_status_of_a_seal_that_is_behind_says_what_to_do(sealed, new_stage, done
     done()
     sealed("seed")
     new_stage("bridge")
-    assert f"Vocabulary version {newest_version()} has bridge, which the seal refuses. Seal again" in call("status")
+    assert (
+        f"Vocabulary version {newest_version()} has bridge, which the seal refuses. Seal again"
+        in call("status")
+    )
 
 
-@pytest.mark.parametrize("line", [("seal", "--null", "maybe"), ("guard",), ("guard", "up"), ("unseal", "--allow", "x")])
+@pytest.mark.parametrize(
+    "line", [("seal", "--null", "maybe"), ("guard",), ("guard", "up"), ("unseal", "--allow", "x")]
+)
 def test_wrong_usage(line):
     with pytest.raises(CommandError):
         call(*line)
@@ -157,10 +180,14 @@ def test_another_target_is_refused_by_name(fill):
 def test_an_import_that_a_sealed_column_does_not_take_says_so(sealed):
     sealed()
     with pytest.raises(imports.ImportRefused, match=r"sealed .* none of it was imported.*guard on"):
-        imports.import_companies(io.BytesIO(b"stage\nseed\nSeed \n"), fund="second", stage_column="stage")
+        imports.import_companies(
+            io.BytesIO(b"stage\nseed\nSeed \n"), fund="second", stage_column="stage"
+        )
     assert Fund.objects.filter(name="second").count() == 0
     call("guard", "on")
-    imports.import_companies(io.BytesIO(b"stage\nseed\nSeed \n"), fund="second", stage_column="stage")
+    imports.import_companies(
+        io.BytesIO(b"stage\nseed\nSeed \n"), fund="second", stage_column="stage"
+    )
     assert sql("SELECT DISTINCT stage FROM stageapp_portfoliocompany") == [("seed",)]
 
 

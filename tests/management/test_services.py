@@ -5,8 +5,8 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from config import embedded
-from tests.config.embedded.conftest import bare, root, running  # noqa: F401  fixtures
+from stageapp import embedded
+from tests.embedded.conftest import bare, root, running  # noqa: F401  fixtures
 
 
 def test_status_is_one_json_document(running, capsys):  # noqa: F811

@@ -16,11 +16,14 @@ from stageapp.management.commands.stages import Answers, BadLine, answer_all
 from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import Stage, StageAlias
-from stageapp.text import defaults, reduction
-from stageapp.vocabulary import Snapshot, load
+from stageapp.vocabulary import defaults
+from stageapp.vocabulary import text as reduction
+from stageapp.vocabulary.snapshot import Snapshot, load
 from tests.processes import PROJECT, database_url
 
-SHIPPED = Snapshot(1, {}, {("", reduction.reduce(a.spelling).key): (a.stage, "") for a in defaults.aliases()})
+SHIPPED = Snapshot(
+    1, {}, {("", reduction.reduce(a.spelling).key): (a.stage, "") for a in defaults.aliases()}
+)
 
 
 def answered(data: bytes, answers=None) -> list[dict]:
@@ -35,7 +38,10 @@ def answered(data: bytes, answers=None) -> list[dict]:
         os.close(feed)
 
     collected = []
-    threads = [threading.Thread(target=give), threading.Thread(target=lambda: collected.append(_all(out)))]
+    threads = [
+        threading.Thread(target=give),
+        threading.Thread(target=lambda: collected.append(_all(out))),
+    ]
     for thread in threads:
         thread.start()
     try:
@@ -125,14 +131,21 @@ def test_memory_of_answers_is_bounded(monkeypatch):
 def run(text: bytes, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":
     command = [sys.executable, "manage.py", "stages", "normalize", *arguments]
     environment = os.environ | {"DATABASE_URL": database_url()} | environment
-    return subprocess.run(command, input=text, capture_output=True, cwd=PROJECT, env=environment, timeout=60)
+    return subprocess.run(
+        command, input=text, capture_output=True, cwd=PROJECT, env=environment, timeout=60
+    )
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_command_answers_and_writes_nothing():
     done = run(lines("Fondo X"))
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"value": "Fondo X", "stage": None, "reason": "unmapped", "suggestions": []}
+    assert json.loads(done.stdout) == {
+        "value": "Fondo X",
+        "stage": None,
+        "reason": "unmapped",
+        "suggestions": [],
+    }
     assert not UnknownEntry.objects.exists()
     assert not ConsumerSighting.objects.exists()
 
@@ -176,7 +189,17 @@ def test_an_answer_comes_before_the_next_line_is_written():
 @pytest.mark.django_db
 @pytest.mark.full  # a time on a clock: for a machine that does nothing else
 def test_ten_thousand_values_a_second_are_answered():
-    known = ["Series A", "seed ", "Pre Seed", "Série B", "Angel", "Series C, D", "n/a", "Late Stage", "5M EUR"]
+    known = [
+        "Series A",
+        "seed ",
+        "Pre Seed",
+        "Série B",
+        "Angel",
+        "Series C, D",
+        "n/a",
+        "Late Stage",
+        "5M EUR",
+    ]
     values = [known[number % 9] if number % 5 else f"Fondo {number} X" for number in range(100_000)]
     data = lines(*values)
     began = time.perf_counter()

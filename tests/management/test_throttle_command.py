@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from stageapp.models import Fund, PortfolioCompany, RunThrottle, ThrottleLook
 from stageapp.normalization import plan as plans
-from stageapp.normalization import runs, throttling
+from stageapp.normalization import runs
+from stageapp.normalization.throttle import limits
 
 pytestmark = pytest.mark.django_db
 TEXT = "replica lag 12 s; the limit is 10 s, it goes on at 8 s"
@@ -29,12 +30,27 @@ def test_it_shows_limits_and_readings(run, capsys):
 
 
 def test_it_changes_limits_with_actor_and_reason(run, capsys):
-    call_command("normalization", "throttle", str(run.pk), "--set", "replica_lag=30", "disk_free=0",
-                 "--reason", "the standby is a spare", "--json")  # fmt: skip
+    call_command(
+        "normalization",
+        "throttle",
+        str(run.pk),
+        "--set",
+        "replica_lag=30",
+        "disk_free=0",
+        "--reason",
+        "the standby is a spare",
+        "--json",
+    )
     document = json.loads(capsys.readouterr().out)
-    assert (document["run"], document["limits"]["replica_lag"], document["limits"]["disk_free"]) == (run.pk, 30, 0)
+    assert (
+        document["run"],
+        document["limits"]["replica_lag"],
+        document["limits"]["disk_free"],
+    ) == (run.pk, 30, 0)
     assert set(RunThrottle.objects.values_list("reason", flat=True)) == {"the standby is a spare"}
-    assert all(actor.startswith("cli:") for actor in RunThrottle.objects.values_list("actor", flat=True))
+    assert all(
+        actor.startswith("cli:") for actor in RunThrottle.objects.values_list("actor", flat=True)
+    )
     call_command("normalization", "throttle", "--set", "replica_lag=default", "--reason", "back")
     assert "replica_lag      not looked at; limit 10 s; waited" in capsys.readouterr().out
 
@@ -53,9 +69,18 @@ def test_a_limit_that_is_no_number_is_wrong_usage(run, wrong):
 
 
 def test_status_says_what_holds_the_run(run, capsys):
-    readings = [{"factor": "active_sessions", "title": "active sessions", "state": "not measured", "note": "hidden"}]
-    ThrottleLook.objects.create(run=run, looked_at=timezone.now(), reason="replica_lag", text=TEXT, readings=readings)
-    throttling.add_seconds(run, "replica_lag", 12.5)
+    readings = [
+        {
+            "factor": "active_sessions",
+            "title": "active sessions",
+            "state": "not measured",
+            "note": "hidden",
+        }
+    ]
+    ThrottleLook.objects.create(
+        run=run, looked_at=timezone.now(), reason="replica_lag", text=TEXT, readings=readings
+    )
+    limits.add_seconds(run, "replica_lag", 12.5)
     call_command("normalization", "status")
     out = capsys.readouterr().out
     assert f"Held: {TEXT}" in out

@@ -28,14 +28,21 @@ from tests.normalization.test_trial import (  # noqa: F401  fixtures
 
 def trial(plan, *words):
     out = io.StringIO()
-    call_command("normalization", "run", "--plan", plan.hash, *words, stdout=out, stderr=io.StringIO())
+    call_command(
+        "normalization", "run", "--plan", plan.hash, *words, stdout=out, stderr=io.StringIO()
+    )
     return out.getvalue()
 
 
 def test_a_person_reads_pairs_rate_estimate_and_verdict(planned, capfd):
     text = trial(planned, "--trial", "5%")
-    for said in ("'Seed ' → seed", "rows/s, verified", "Estimate for all 2,001 rows", "the md5 is that of before",
-                 "The trial passed."):  # fmt: skip
+    for said in (
+        "'Seed ' → seed",
+        "rows/s, verified",
+        "Estimate for all 2,001 rows",
+        "the md5 is that of before",
+        "The trial passed.",
+    ):
         assert said in text, said
     shown = capfd.readouterr().err
     assert [phase in shown for phase in ("restore:", "measure:", "run:")] == [True] * 3
@@ -44,20 +51,38 @@ def test_a_person_reads_pairs_rate_estimate_and_verdict(planned, capfd):
 
 def test_a_script_reads_one_document(planned, engine):
     code, out, err = manage(
-        "normalization", "run", "--plan", planned.hash[:12], "--trial", "10", "--json",
-        STAGE_BACKUP_DIR=str(engine), STAGE_BACKUP_KEY="k" * 32,
-    )  # fmt: skip
+        "normalization",
+        "run",
+        "--plan",
+        planned.hash[:12],
+        "--trial",
+        "10",
+        "--json",
+        STAGE_BACKUP_DIR=str(engine),
+        STAGE_BACKUP_KEY="k" * 32,
+    )
     assert code == 0, err
     found = json.loads(out)
     assert (found["passed"], found["percent"], found["plan"]) == (True, 10, planned.hash)
 
 
 def test_one_that_does_not_pass_says_why_and_exits_1(planned, on_the_table):
-    raising_trigger(on_the_table, "IF NEW.stage = 'growth' OR OLD.stage = 'Seed ' THEN RAISE 'never'; END IF;")
+    raising_trigger(
+        on_the_table, "IF NEW.stage = 'growth' OR OLD.stage = 'Seed ' THEN RAISE 'never'; END IF;"
+    )
     backed_up()
     out = io.StringIO()
     with pytest.raises(CommandError, match="did not pass") as failed:
-        call_command("normalization", "run", "--plan", planned.hash, "--trial", "5%", stdout=out, stderr=io.StringIO())
+        call_command(
+            "normalization",
+            "run",
+            "--plan",
+            planned.hash,
+            "--trial",
+            "5%",
+            stdout=out,
+            stderr=io.StringIO(),
+        )
     assert failed.value.returncode == 1
     assert "RAISED for 'Seed ' → seed: never" in out.getvalue()
     assert "THE TRIAL DID NOT PASS." in out.getvalue()
@@ -85,9 +110,17 @@ def test_a_percentage_that_is_none_is_wrong_usage(engine):
 def test_ctrl_c_drops_the_copy_and_says_so(planned, engine):
     before = column_md5()
     process = begin(
-        *MANAGE, "normalization", "run", "--plan", planned.hash, "--trial", "50%", "--json",
-        STAGE_BACKUP_DIR=str(engine), STAGE_BACKUP_KEY="k" * 32,
-    )  # fmt: skip
+        *MANAGE,
+        "normalization",
+        "run",
+        "--plan",
+        planned.hash,
+        "--trial",
+        "50%",
+        "--json",
+        STAGE_BACKUP_DIR=str(engine),
+        STAGE_BACKUP_KEY="k" * 32,
+    )
     with process:
         try:
             wait_for(lambda: rehearsal_databases() or process.poll() is not None, 60, "the copy")

@@ -8,12 +8,12 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import OperationalError
 
-from stageapp import vocabulary
 from stageapp.management.commands import unknowns
 from stageapp.models.portfolio import Fund, PortfolioCompany
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import VocabularyVersion
 from stageapp.unknowns import records
+from stageapp.vocabulary import snapshot
 from tests.unknowns.conftest import find
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +47,10 @@ def test_the_list_shows_numbers_values_reasons_and_suggestions_by_impact(capsys)
 def test_json_is_one_document_and_nothing_else(capsys):
     run("list", "--json", "--limit", 2)
     entries = json.loads(capsys.readouterr().out)["entries"]
-    assert [(e["key"], e["impact"], e["state"]) for e in entries] == [("fondo x", 30, "open"), ("fondo y", 20, "open")]
+    assert [(e["key"], e["impact"], e["state"]) for e in entries] == [
+        ("fondo x", 30, "open"),
+        ("fondo y", 20, "open"),
+    ]
     assert entries[0]["examples"] == ['"Fondo X"']
     assert entries[0]["seen_at"][0]["place"] == "a file"
 
@@ -60,7 +63,7 @@ def test_an_empty_queue_is_said(capsys):
 def test_map_decides_several_in_one_version(capsys):
     run("map", number("Fondo X"), number("Fondo Y"), "--to", "seed", "--reason", "theirs", "--json")
     told = json.loads(capsys.readouterr().out)
-    assert told == {"entries": 2, "version": vocabulary.newest_version()}
+    assert told == {"entries": 2, "version": snapshot.newest_version()}
     assert find("Fondo X").state == "mapped"
     assert VocabularyVersion.objects.first().actor.startswith("cli:")
 
@@ -85,7 +88,7 @@ def test_declare_ignore_and_undo(capsys):
 
 def test_a_source_may_be_named():
     run("map", number("Fondo X"), "--to", "seed", "--source", "beta", "--reason", "theirs")
-    meaning_of = vocabulary.load().normalize
+    meaning_of = snapshot.load().normalize
     assert (meaning_of("Fondo X", "beta").stage, meaning_of("Fondo X").stage) == ("seed", None)
 
 

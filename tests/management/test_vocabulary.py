@@ -6,8 +6,8 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from stageapp import vocabulary
 from stageapp.models.vocabulary import StageAlias
+from stageapp.vocabulary import snapshot
 
 pytestmark = pytest.mark.django_db
 
@@ -29,7 +29,7 @@ def run(*arguments):
 
 
 def meaning(raw):
-    return vocabulary.load().normalize(raw).stage
+    return snapshot.load().normalize(raw).stage
 
 
 def test_what_was_exported_is_imported_again_without_a_change(tmp_path, capsys):
@@ -50,8 +50,14 @@ def test_a_dry_run_shows_the_difference_and_changes_nothing(sheet, capsys):
 
 
 def test_an_import_is_one_version(sheet, capsys):
-    run("import", sheet("spelling,stage\nFondo X,seed\nSeed+,growth\n"), "--reason", "agreed", "--json")
-    assert json.loads(capsys.readouterr().out)["version"] == vocabulary.newest_version()
+    run(
+        "import",
+        sheet("spelling,stage\nFondo X,seed\nSeed+,growth\n"),
+        "--reason",
+        "agreed",
+        "--json",
+    )
+    assert json.loads(capsys.readouterr().out)["version"] == snapshot.newest_version()
     assert (meaning("Fondo X"), meaning("Seed+")) == ("seed", "growth")
 
 
@@ -90,9 +96,9 @@ def test_a_file_that_is_no_table_is_refused(sheet):
 
 
 def test_versions_are_listed_shown_and_restored(sheet, capsys):
-    old = vocabulary.newest_version()
+    old = snapshot.newest_version()
     run("import", sheet("spelling,stage\nFondo X,seed\n"), "--reason", "agreed")
-    new = vocabulary.newest_version()
+    new = snapshot.newest_version()
     capsys.readouterr()
     run("versions")
     assert "agreed" in capsys.readouterr().out.splitlines()[0]
@@ -104,7 +110,10 @@ def test_versions_are_listed_shown_and_restored(sheet, capsys):
     assert "aliases removed: 1" in capsys.readouterr().out
     assert meaning("Fondo X") == "seed"
     run("restore", old, "--reason", "not agreed", "--json")
-    assert json.loads(capsys.readouterr().out) == {"restored": old, "version": vocabulary.newest_version()}
+    assert json.loads(capsys.readouterr().out) == {
+        "restored": old,
+        "version": snapshot.newest_version(),
+    }
     assert meaning("Fondo X") is None
     run("restore", old, "--reason", "again")
     assert "is as in version" in capsys.readouterr().out

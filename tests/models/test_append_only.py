@@ -36,9 +36,14 @@ pytestmark = pytest.mark.django_db
 
 def a_run():
     plan = Plan.objects.create(
-        target="app.Model.field", vocabulary_version=1, hash="0" * 64, rows_total=1, rows_to_change=1,
-        rows_unknown=0, actor="test",
-    )  # fmt: skip
+        target="app.Model.field",
+        vocabulary_version=1,
+        hash="0" * 64,
+        rows_total=1,
+        rows_to_change=1,
+        rows_unknown=0,
+        actor="test",
+    )
     return Run.objects.create(plan=plan, target=plan.target, actor="test")
 
 
@@ -50,11 +55,17 @@ def a_batch():
 
 # What makes one row of each append-only model.
 ROWS = {
-    ModeChange: lambda: ModeChange.objects.create(version=1, mode="warn", actor="test", reason="a test"),
+    ModeChange: lambda: ModeChange.objects.create(
+        version=1, mode="warn", actor="test", reason="a test"
+    ),
     VocabularyVersion: lambda: VocabularyVersion.objects.create(actor="test", reason="a test"),
     Plan: lambda: a_run().plan,
-    PlanEntry: lambda: PlanEntry.objects.create(plan=a_run().plan, raw="Seed", stage="seed", rows=1),
-    RunMove: lambda: RunMove.objects.create(run=a_run(), new_state="planned", actor="test", reason="a test"),
+    PlanEntry: lambda: PlanEntry.objects.create(
+        plan=a_run().plan, raw="Seed", stage="seed", rows=1
+    ),
+    RunMove: lambda: RunMove.objects.create(
+        run=a_run(), new_state="planned", actor="test", reason="a test"
+    ),
     RunThrottle: lambda: RunThrottle.objects.create(
         run=a_run(), factor="replica_lag", limit=5, actor="test", reason="a test"
     ),
@@ -62,18 +73,29 @@ ROWS = {
     RoleGrant: lambda: RoleGrant.objects.create(role="Stage testers", codename="test"),
     WarnPeriod: lambda: WarnPeriod.objects.create(actor="test", reason="a test"),
     ConsumerAudit: lambda: ConsumerAudit.objects.create(actor="test", reason="a test"),
-    ConsumerPin: lambda: ConsumerPin.objects.create(consumer="alpha", place="in", actor="test", reason="a test"),
+    ConsumerPin: lambda: ConsumerPin.objects.create(
+        consumer="alpha", place="in", actor="test", reason="a test"
+    ),
     BackupCheck: lambda: BackupCheck.objects.create(
         name="a backup", kind="verify", passed=True, seconds=0, actor="test", reason="a test"
     ),
-    NormalizationLog: lambda: NormalizationLog.objects.create(batch=a_batch(), keys=[1], old="Seed", new="seed"),
+    NormalizationLog: lambda: NormalizationLog.objects.create(
+        batch=a_batch(), keys=[1], old="Seed", new="seed"
+    ),
     RollbackPlan: lambda: RollbackPlan.objects.create(
         run=a_run(), round=1, from_state="done", rows=1, actor="test", reason="a test"
     ),
     WorkerDrain: lambda: WorkerDrain.objects.create(draining=True, actor="test", reason="a test"),
-    QuarantinedRow: lambda: QuarantinedRow.objects.create(run=a_run(), direction="forward", row_key="1", error="no"),
+    QuarantinedRow: lambda: QuarantinedRow.objects.create(
+        run=a_run(), direction="forward", row_key="1", error="no"
+    ),
     Seal: lambda: Seal.objects.create(
-        target="app.Model.field", action="begun", vocabulary_version=1, nulls=True, actor="test", reason="a test"
+        target="app.Model.field",
+        action="begun",
+        vocabulary_version=1,
+        nulls=True,
+        actor="test",
+        reason="a test",
     ),
     GuardChange: lambda: GuardChange.objects.create(
         target="app.Model.field", on=True, vocabulary_version=1, actor="test", reason="a test"
@@ -107,7 +129,9 @@ ROWS = {
         ok=True,
         found={},
     ),
-    WebhookDelivery: lambda: WebhookDelivery.objects.create(authenticator="bearer", result="downgraded", key="a"),
+    WebhookDelivery: lambda: WebhookDelivery.objects.create(
+        authenticator="bearer", result="downgraded", key="a"
+    ),
 }
 MODELS = pytest.mark.parametrize("model", ROWS, ids=lambda model: model.__name__)
 TRIGGERS = """
@@ -124,11 +148,17 @@ def execute(sql):
 
 def test_exactly_these_tables_carry_the_trigger():
     here = {model._meta.db_table for model in ROWS}
-    assert {name for (name,) in execute(TRIGGERS)} == here, "Add to ROWS what makes a row of a new table."
+    assert {name for (name,) in execute(TRIGGERS)} == here, (
+        "Add to ROWS what makes a row of a new table."
+    )
 
 
 def test_every_model_that_calls_itself_append_only_is_here():
-    named = {model for model in apps.get_app_config("stageapp").get_models() if "Append-only" in (model.__doc__ or "")}
+    named = {
+        model
+        for model in apps.get_app_config("stageapp").get_models()
+        if "Append-only" in (model.__doc__ or "")
+    }
     assert named <= ROWS.keys()
 
 
@@ -136,7 +166,9 @@ def test_every_model_that_calls_itself_append_only_is_here():
 def test_a_row_cannot_be_updated(model):
     row = ROWS[model]()
     table = model._meta.db_table
-    with pytest.raises(IntegrityError, match=f"UPDATE on {table} is refused: the table is append-only"):
+    with pytest.raises(
+        IntegrityError, match=f"UPDATE on {table} is refused: the table is append-only"
+    ):
         execute(f"UPDATE {table} SET {model._meta.pk.column} = {row.pk}")
 
 

@@ -8,12 +8,13 @@ from django.apps import apps
 from django.conf import settings
 from django.db import connection
 
-from stageapp import events, vocabulary
+from stageapp.infrastructure import events
 from stageapp.models import Fund, PortfolioCompany, StageAlias
 from stageapp.models.normalization import State
 from stageapp.normalization import attempts, runs, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization.pacing import Pace
+from stageapp.normalization.batches import Pace
+from stageapp.vocabulary import snapshot
 from tests import shipped_vocabulary
 from tests.normalization.evidence import LABEL, ME, sql
 
@@ -33,8 +34,8 @@ _KEPT = {
 def transactional_db(django_db_setup, django_db_blocker):
     """Open the test database without a surrounding transaction.
 
-    Unlike pytest-django's fixture of this name it does not empty every table, so the vocabulary that the
-    migrations loaded stays.
+    Unlike pytest-django's fixture of this name it does not empty every table, so the vocabulary
+    that the migrations loaded stays.
     """
     with django_db_blocker.unblock():
         assert connection.settings_dict["NAME"] == settings.DATABASES["default"]["TEST"]["NAME"]
@@ -52,8 +53,12 @@ def engine(transactional_db, settings):
 
 
 def _empty():
-    """Empty the tables that hold rows or have given numbers; all sixty each time would be most of what a test costs."""
-    models = [model for model in apps.get_app_config("stageapp").get_models() if model._meta.managed]
+    """Empty the tables that hold rows or have given numbers; all sixty each time would be most
+    of what a test costs.
+    """
+    models = [
+        model for model in apps.get_app_config("stageapp").get_models() if model._meta.managed
+    ]
     existing = set(connection.introspection.table_names())
     touched = " UNION ALL ".join(
         _if_touched(connection.ops.quote_name(model._meta.db_table), model._meta.pk)
@@ -67,7 +72,10 @@ def _empty():
 
 
 def _if_touched(table, key):
-    numbered = f"pg_sequence_last_value(pg_get_serial_sequence('{table}', '{key.column}')::regclass) IS NOT NULL"
+    numbered = (
+        f"pg_sequence_last_value(pg_get_serial_sequence('{table}', "
+        f"'{key.column}')::regclass) IS NOT NULL"
+    )
     return f"SELECT '{table}' WHERE EXISTS (SELECT FROM {table}) OR {numbered}"
 
 
@@ -77,7 +85,9 @@ def fill(engine):
     fund, _ = Fund.objects.get_or_create(name="first fund")
 
     def insert(*stages):
-        PortfolioCompany.objects.bulk_create(PortfolioCompany(fund=fund, name="c", stage=s) for s in stages)
+        PortfolioCompany.objects.bulk_create(
+            PortfolioCompany(fund=fund, name="c", stage=s) for s in stages
+        )
         return list(PortfolioCompany.objects.order_by("id").values_list("id", flat=True))
 
     return insert
@@ -132,19 +142,26 @@ def elsewhere(engine):
 
 @pytest.fixture
 def alias(engine):
-    """Return a function that adds an alias as a new vocabulary version; both go again after the test."""
+    """Return a function that adds an alias as a new vocabulary version; both go again after the
+    test.
+    """
     made = []
 
     def add(spelling, slug, source=""):
-        key = vocabulary.normalize(spelling).key
+        key = snapshot.normalize(spelling).key
         stage_id = StageAlias.objects.filter(stage__slug=slug).values_list("stage_id", flat=True)[0]
-        with vocabulary.change(**ME):
-            made.append(StageAlias.objects.create(spelling=spelling, key=key, stage_id=stage_id, source=source))
+        with snapshot.change(**ME):
+            made.append(
+                StageAlias.objects.create(
+                    spelling=spelling, key=key, stage_id=stage_id, source=source
+                )
+            )
 
     yield add
     StageAlias.objects.filter(pk__in=[one.pk for one in made]).delete()
     sql(
-        "SET stageapp.prune = 'on'; DELETE FROM stageapp_vocabularyversion WHERE actor = 'tester'; RESET stageapp.prune"
+        "SET stageapp.prune = 'on'; DELETE FROM stageapp_vocabularyversion WHERE actor = "
+        "'tester'; RESET stageapp.prune"
     )
 
 
@@ -158,15 +175,17 @@ def retried(monkeypatch):
 
 @pytest.fixture
 def once_in_a_batch(engine):
-    """Return a function that lets a session do something once, when all of a batch is written and not yet committed."""
+    """Return a function that lets a session do something once, when all of a batch is written
+    and not yet committed.
+    """
 
     def plant(call):
         sql("CREATE SEQUENCE planted")  # what it counts stays, also when the batch is rolled back
         sql(
-            "CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$$ BEGIN IF nextval('planted') = 1 THEN PERFORM {call}; END IF; RETURN NULL; END $$; "
-            "CREATE CONSTRAINT TRIGGER planted AFTER INSERT ON stageapp_batch DEFERRABLE INITIALLY DEFERRED "
-            "FOR EACH ROW EXECUTE FUNCTION planted()"
+            "CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF "
+            f"nextval('planted') = 1 THEN PERFORM {call}; END IF; RETURN NULL; END $$; CREATE "
+            "CONSTRAINT TRIGGER planted AFTER INSERT ON stageapp_batch DEFERRABLE INITIALLY "
+            "DEFERRED FOR EACH ROW EXECUTE FUNCTION planted()"
         )
 
     yield plant

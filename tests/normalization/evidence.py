@@ -1,4 +1,6 @@
-"""What the database holds, read by SQL of the tests' own: the column, the log, and whether they agree."""
+"""What the database holds, read by SQL of the tests' own: the column, the log, and whether they
+agree.
+"""
 
 import re
 import time
@@ -21,7 +23,10 @@ def sql(statement, *parameters):
 
 def until_asleep():
     """Wait until a session of this database sleeps, and return its process id."""
-    asleep = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    asleep = (
+        "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = "
+        "current_database()"
+    )
     deadline = time.monotonic() + 15
     while not (found := sql(asleep)):
         assert time.monotonic() < deadline, "no session sleeps"
@@ -36,7 +41,10 @@ def column():
 
 def column_md5():
     """Return one fingerprint of the whole column, in key order."""
-    return sql("SELECT md5(string_agg(id || '|' || stage, E'\\n' ORDER BY id)) FROM stageapp_portfoliocompany")[0][0]
+    return sql(
+        "SELECT md5(string_agg(id || '|' || stage, E'\\n' ORDER BY id)) FROM "
+        "stageapp_portfoliocompany"
+    )[0][0]
 
 
 def log_of(run, direction="forward"):
@@ -44,8 +52,8 @@ def log_of(run, direction="forward"):
     return [
         (int(key), old, new)
         for key, old, new in sql(
-            "SELECT row_key, old, new FROM stageapp_auditentry l JOIN stageapp_batch b ON b.id = l.batch_id "
-            "WHERE b.run_id = %s AND b.direction = %s ORDER BY b.id, row_key::bigint",
+            "SELECT row_key, old, new FROM stageapp_auditentry l JOIN stageapp_batch b ON b.id = "
+            "l.batch_id WHERE b.run_id = %s AND b.direction = %s ORDER BY b.id, row_key::bigint",
             run.pk,
             direction,
         )
@@ -62,7 +70,8 @@ def database_url():
 
 
 def assert_i1(run, before):
-    """Assert that the log holds exactly what changed: replayed on the column as it was, it gives the column.
+    """Assert that the log holds exactly what changed: replayed on the column as it was, it gives
+    the column.
 
     `before` is the column by key as the run found it, with no writer beside the run.
     """
@@ -80,5 +89,7 @@ def newest_run():
 
 
 def at_once(text):
-    """Return a text in which what happened seconds ago, as a busy machine counts them, is 0 s ago."""
+    """Return a text in which what happened seconds ago, as a busy machine counts them, is 0 s
+    ago.
+    """
     return re.sub(r"\b\d s ago", "0 s ago", text)

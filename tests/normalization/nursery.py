@@ -1,4 +1,5 @@
-"""Fork workers of a run from a process that has loaded everything: one that is killed is replaced in no time.
+"""Fork workers of a run from a process that has loaded everything: one that is killed is replaced
+in no time.
 
 Reads the run's number, one a line, from stdin; answers with the new worker's process number.
 """
@@ -15,7 +16,7 @@ django.setup()
 from stageapp.models import Run  # noqa: E402
 from stageapp.models.normalization import ACTIVE  # noqa: E402
 from stageapp.normalization import worker  # noqa: E402
-from stageapp.normalization.errors import RunBusy  # noqa: E402
+from stageapp.targets.errors import RunBusy  # noqa: E402
 
 BETWEEN_TRIES = 0.01  # seconds
 

@@ -1,11 +1,13 @@
-"""A PostgreSQL of a test's own, which may crash, hang or fill up, with the project's tables and messy rows in it."""
+"""A PostgreSQL of a test's own, which may crash, hang or fill up, with the project's tables and
+messy rows in it.
+"""
 
 import json
 
 import pytest
 
-from config.embedded.location import prepare
-from config.embedded.postgres import Postgres
+from stageapp.embedded.location import prepare
+from stageapp.embedded.postgres import Postgres
 from tests.normalization.processes import MANAGE, begin, manage
 from tests.normalization.replication import ask, discard, session
 
@@ -27,7 +29,9 @@ def server(tmp_path):
         postgres.ensure()
         fill(postgres, ROWS)
         with session(postgres) as connection:
-            connection.execute("CREATE TABLE original AS SELECT id, stage FROM stageapp_portfoliocompany")
+            connection.execute(
+                "CREATE TABLE original AS SELECT id, stage FROM stageapp_portfoliocompany"
+            )
         yield postgres
     finally:
         discard(postgres)
@@ -41,8 +45,8 @@ def fill(postgres, rows):
         connection.execute("INSERT INTO stageapp_fund (name) VALUES ('first fund')")
         connection.execute(
             "INSERT INTO stageapp_portfoliocompany (fund_id, name, stage, sector, updated_at) "
-            "SELECT 1, 'c', (ARRAY['Seed ', 'seed', 'series-a', 'nobody knows'])[1 + i %% 4], '', now() "
-            "FROM generate_series(1, %s) AS i",
+            "SELECT 1, 'c', (ARRAY['Seed ', 'seed', 'series-a', 'nobody knows'])[1 + i %% 4], "
+            "'', now() FROM generate_series(1, %s) AS i",
             [rows],
         )
 
@@ -67,7 +71,9 @@ def begin_run(**environment):
 
 
 def assert_done(postgres, plan, worker):
-    """Assert that the process ends with the run done, and that data and log say the same; return what it printed."""
+    """Assert that the process ends with the run done, and that data and log say the same; return
+    what it printed.
+    """
     out, err = worker.communicate(timeout=90)
     assert worker.returncode == 0, err
     assert json.loads(out)["state"] == "done"

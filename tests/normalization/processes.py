@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from stageapp.models import Run
-from stageapp.normalization import claims
+from stageapp.normalization import leases
 from tests.normalization.evidence import database_url
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,8 +16,14 @@ MANAGE = [sys.executable, "-W", "ignore", "manage.py"]
 
 
 def begin(*command, stdin=subprocess.DEVNULL, log=None, **environment):
-    """Start a program in a process group of its own; what it prints can be read at its end, in a `log` at any time."""
-    known = {"DATABASE_URL": database_url(), "STAGE_EMBEDDED": "1", "STAGE_BATCH_PAUSE_SECONDS": "0"}
+    """Start a program in a process group of its own; what it prints can be read at its end, in a
+    `log` at any time.
+    """
+    known = {
+        "DATABASE_URL": database_url(),
+        "STAGE_EMBEDDED": "1",
+        "STAGE_BATCH_PAUSE_SECONDS": "0",
+    }
     with log.open("w") if log else nullcontext(subprocess.PIPE) as stderr:
         return subprocess.Popen(
             command,
@@ -48,7 +54,7 @@ def wait_for(condition, seconds=30.0, what="it"):
 
 def wait_until_free(run):
     """Wait until PostgreSQL has noticed that the worker is dead."""
-    wait_for(lambda: not claims.is_held(run), what="the end of the dead worker's session")
+    wait_for(lambda: not leases.is_held(run), what="the end of the dead worker's session")
 
 
 def state_of(run):

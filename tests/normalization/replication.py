@@ -1,4 +1,6 @@
-"""A primary and a streaming standby of a test's own: real servers, the standby made by pg_basebackup."""
+"""A primary and a streaming standby of a test's own: real servers, the standby made by
+pg_basebackup.
+"""
 
 import dataclasses
 import shutil
@@ -8,8 +10,8 @@ from pathlib import Path
 
 import psycopg
 
-from config.embedded.location import own_folder, prepare
-from config.embedded.postgres import Postgres
+from stageapp.embedded.location import own_folder, prepare
+from stageapp.embedded.postgres import Postgres
 
 
 class Standby(Postgres):
@@ -18,7 +20,9 @@ class Standby(Postgres):
     def __init__(self, root: Path, primary: Postgres) -> None:
         # The roles come from the primary, so the password is the primary's.
         super().__init__(
-            dataclasses.replace(prepare(root), password=primary.location.password), primary.version, durable=False
+            dataclasses.replace(prepare(root), password=primary.location.password),
+            primary.version,
+            durable=False,
         )
         self.primary = primary
 
@@ -27,16 +31,29 @@ class Standby(Postgres):
             return
         self._open_home()
         own_folder(self.data, owner=self.account.pw_uid if self.account else None)
-        source = f"host={self.primary.socket.parent} user=postgres password={self.location.password}"
-        command = [self._program("pg_basebackup"), "-D", str(self.data), "-d", source, "-R", "--checkpoint=fast"]
+        source = (
+            f"host={self.primary.socket.parent} user=postgres password={self.location.password}"
+        )
+        command = [
+            self._program("pg_basebackup"),
+            "-D",
+            str(self.data),
+            "-d",
+            source,
+            "-R",
+            "--checkpoint=fast",
+        ]
         self.run(command, cwd=self.data)
 
 
 def session(postgres: Postgres, user: str = "stage") -> psycopg.Connection:
     return psycopg.connect(
-        host=str(postgres.socket.parent), user=user, password=postgres.location.password, dbname="stage",
+        host=str(postgres.socket.parent),
+        user=user,
+        password=postgres.location.password,
+        dbname="stage",
         autocommit=True,
-    )  # fmt: skip
+    )
 
 
 def ask(postgres: Postgres, statement: str, user: str = "stage") -> object:

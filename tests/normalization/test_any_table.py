@@ -1,4 +1,6 @@
-"""Whatever a small table holds and whoever edits it between the steps: I1 holds and a rollback undoes the run."""
+"""Whatever a small table holds and whoever edits it between the steps: I1 holds and a rollback
+undoes the run.
+"""
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -9,10 +11,22 @@ from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, worker
 from tests.normalization.evidence import LABEL, ME, assert_i1, column
 
-KNOWN = ["Seed", "seed", " SEED ", "series-a", "Series A", "series_a", "Pre Seed", "S\u00e9ries B", "growth"]
+KNOWN = [
+    "Seed",
+    "seed",
+    " SEED ",
+    "series-a",
+    "Series A",
+    "series_a",
+    "Pre Seed",
+    "S\u00e9ries B",
+    "growth",
+]
 TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00"), max_size=12)
 SPELLING = st.sampled_from(KNOWN) | TEXT
-EDITS = st.lists(st.tuples(st.integers(0, 11), st.none() | SPELLING), max_size=4)  # None deletes the row
+EDITS = st.lists(
+    st.tuples(st.integers(0, 11), st.none() | SPELLING), max_size=4
+)  # None deletes the row
 
 
 def edit(ids, edits):
@@ -26,7 +40,9 @@ def edit(ids, edits):
     return touched
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(SPELLING, min_size=1, max_size=12), EDITS, EDITS)
 @example(["Seed"], [(0, "SEED")], [(0, "Seed")])
 @example(["Seed", "SEED"], [], [(0, "growth"), (1, None)])

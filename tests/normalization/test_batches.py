@@ -6,17 +6,20 @@ from django.db import OperationalError, connection
 from stageapp.models import Batch, Checkpoint, Run
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import batches, claims, runs, worker
+from stageapp.normalization import batches, leases, runs, worker
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import Cursor, Limits, LostClaim
-from stageapp.normalization.targets import resolve
+from stageapp.targets.targets import resolve
 from tests.normalization.evidence import LABEL, ME, assert_i1, column, log_of, sql
 
 MESSY = ["Seed ", "seed", "series-a", "nobody knows", "SEED", "Series B"]
-# Where the statements of a batch meet a fault, in the order of their writes; at last the commit itself.
+# Where the statements of a batch meet a fault, in the order of their writes; at last the commit
+# itself.
 FAULTS = {
     "the rows": "BEFORE UPDATE ON stageapp_portfoliocompany FOR EACH ROW",
-    "the last row": "AFTER UPDATE ON stageapp_portfoliocompany FOR EACH ROW WHEN (NEW.stage = '{last}')",
+    "the last row": (
+        "AFTER UPDATE ON stageapp_portfoliocompany FOR EACH ROW WHEN (NEW.stage = '{last}')"
+    ),
     "the log": "BEFORE INSERT ON stageapp_normalizationlog FOR EACH ROW",
     "the batch": "AFTER INSERT ON stageapp_batch FOR EACH ROW",
     "the checkpoint": "AFTER UPDATE OF position ON stageapp_checkpoint FOR EACH ROW",
@@ -41,27 +44,30 @@ def refused():
 
 
 def one_batch(run, size=2):
-    lease = claims.take(run, Direction.FORWARD)
+    lease = leases.take(run, Direction.FORWARD)
     if lease is None:
         raise LostClaim
     try:
         return batches.forward(lease, resolve(LABEL), plans.changes(run.plan), Limits(size))
     finally:
-        claims.release(lease)
+        leases.release(lease)
 
 
 def undo_one_batch(run):
-    lease = claims.take(run, Direction.ROLLBACK, round=1)
+    lease = leases.take(run, Direction.ROLLBACK, round=1)
     try:
         return batches.rollback(lease, resolve(LABEL), {}, Limits(1000), again=False)
     finally:
-        claims.release(lease)
+        leases.release(lease)
 
 
 def state_of_everything():
     tables = ("portfoliocompany", "normalizationlog", "batch", "run", "runmove")
     rows = [sql(f"SELECT t::text FROM stageapp_{table} t ORDER BY 1") for table in tables]
-    places = "SELECT run_id, direction, sweep, position, batches, scanned, changed, finished FROM stageapp_checkpoint"
+    places = (
+        "SELECT run_id, direction, sweep, position, batches, scanned, changed, finished FROM "
+        "stageapp_checkpoint"
+    )
     return [*rows, sql(f"{places} ORDER BY id")]  # besides the lease, which was given back
 
 
@@ -87,7 +93,9 @@ def test_each_change_has_one_true_entry(started):
 
 @pytest.mark.parametrize("where", FAULTS)
 @pytest.mark.parametrize("done_before", [0, 1], ids=["first batch", "second batch"])
-def test_a_fault_at_any_write_of_a_batch_leaves_everything_as_it_was(started, refused, where, done_before):
+def test_a_fault_at_any_write_of_a_batch_leaves_everything_as_it_was(
+    started, refused, where, done_before
+):
     run = started("Seed", "SEED", "SEED", "series-a")
     for _ in range(done_before):
         one_batch(run)
@@ -160,12 +168,16 @@ def test_a_sweep_finds_rows_that_came_behind_the_cursor(started, fill):
     run = started(*MESSY)
     one_batch(run, size=6)
     sql(
-        "UPDATE stageapp_portfoliocompany SET stage = 'SEED' WHERE id = (SELECT min(id) FROM stageapp_portfoliocompany)"
+        "UPDATE stageapp_portfoliocompany SET stage = 'SEED' WHERE id = (SELECT min(id) FROM "
+        "stageapp_portfoliocompany)"
     )
     worker.advance(run)
     assert run.state == State.DONE
     assert set(column().values()) == {"seed", "series_a", "series_b", "nobody knows"}
-    assert list(Batch.objects.order_by("number").values_list("sweep", "changed")) == [(0, 4), (1, 1)]
+    assert list(Batch.objects.order_by("number").values_list("sweep", "changed")) == [
+        (0, 4),
+        (1, 1),
+    ]
 
 
 def test_sweeps_end_although_a_writer_dirties_every_row_again(started, monkeypatch):
@@ -186,7 +198,9 @@ def test_sweeps_end_although_a_writer_dirties_every_row_again(started, monkeypat
     assert Checkpoint.objects.get(direction=Direction.FORWARD).sweep == 3
 
 
-def test_a_run_that_failed_its_verification_sweeps_the_whole_table_again(started, monkeypatch, fill):
+def test_a_run_that_failed_its_verification_sweeps_the_whole_table_again(
+    started, monkeypatch, fill
+):
     ids = fill("Seed", "SEED", "seed")
     run = started()
     one_batch(run, size=3)
@@ -194,7 +208,9 @@ def test_a_run_that_failed_its_verification_sweeps_the_whole_table_again(started
     while not one_batch(run).cursor.finished:
         pass
     sql("UPDATE stageapp_portfoliocompany SET stage = 'SEED' WHERE id = %s", ids[0])
-    assert Checkpoint.objects.get().position == str(ids[2])  # behind it nothing would ever be looked at
+    assert Checkpoint.objects.get().position == str(
+        ids[2]
+    )  # behind it nothing would ever be looked at
     runs.move(run, State.VERIFYING, **ME)
     assert worker.advance(run).state == State.FAILED
     assert worker.advance(runs.start(run, **ME)).state == State.DONE
@@ -203,9 +219,9 @@ def test_a_run_that_failed_its_verification_sweeps_the_whole_table_again(started
 
 def test_a_trigger_of_the_table_is_logged_truly(started):
     sql(
-        "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN NEW.stage = upper(NEW.stage) || '!'; RETURN NEW; END $$; "
-        "CREATE TRIGGER shout BEFORE UPDATE ON stageapp_portfoliocompany FOR EACH ROW EXECUTE FUNCTION shout()"
+        "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.stage = "
+        "upper(NEW.stage) || '!'; RETURN NEW; END $$; CREATE TRIGGER shout BEFORE UPDATE ON "
+        "stageapp_portfoliocompany FOR EACH ROW EXECUTE FUNCTION shout()"
     )
     try:
         run = started("series-a")
@@ -218,7 +234,9 @@ def test_a_trigger_of_the_table_is_logged_truly(started):
 
 def test_a_block_has_its_keys_in_order(started):
     run = started(*["Seed", "nobody knows", "SEED", "seed"] * 100)
-    sql("UPDATE stageapp_portfoliocompany SET name = 'moved' WHERE id % 3 = 0")  # the heap is not in key order any more
+    sql(
+        "UPDATE stageapp_portfoliocompany SET name = 'moved' WHERE id % 3 = 0"
+    )  # the heap is not in key order any more
     one_batch(run, size=400)
     blocks = [keys for (keys,) in sql("SELECT keys FROM stageapp_normalizationlog ORDER BY id")]
     assert [len(keys) for keys in blocks] == [100, 100]

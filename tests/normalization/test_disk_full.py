@@ -1,4 +1,6 @@
-"""The disk fills up in the middle of a run: nothing half-done stays, the run says so and goes on once there is room."""
+"""The disk fills up in the middle of a run: nothing half-done stays, the run says so and goes on
+once there is room.
+"""
 
 import os
 import subprocess
@@ -19,7 +21,9 @@ from tests.normalization.replication import ask, session
 
 # ruff: noqa: F811  fixtures are used under the names they are imported by
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small file system")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="needs root, to mount a small file system"
+)
 CHECKPOINT = "SELECT sum(changed) FROM stageapp_checkpoint WHERE direction = 'forward'"
 
 
@@ -56,12 +60,16 @@ def fill(folder):
 
 @pytest.mark.full
 @pytest.mark.parametrize("table", ["stageapp_portfoliocompany", "stageapp_normalizationlog"])
-def test_a_full_disk_takes_the_batch_back_and_the_run_goes_on_later(server, small_disk, table, figure):
+def test_a_full_disk_takes_the_batch_back_and_the_run_goes_on_later(
+    server, small_disk, table, figure
+):
     with session(server) as connection:
         connection.execute(f"ALTER TABLE {table} SET TABLESPACE small")
     environment = {
-        "DATABASE_URL": server.url, "STAGE_BATCH_SECONDS": "0.02", "STAGE_BATCH_PAUSE_SECONDS": "0.2",
-    }  # fmt: skip
+        "DATABASE_URL": server.url,
+        "STAGE_BATCH_SECONDS": "0.02",
+        "STAGE_BATCH_PAUSE_SECONDS": "0.2",
+    }
     plan, worker = begin_run(**environment)
     wait_for(lambda: batches(server) >= 2, 60, "the second batch")
     filler = fill(small_disk)
@@ -77,5 +85,14 @@ def test_a_full_disk_takes_the_batch_back_and_the_run_goes_on_later(server, smal
     assert ask(server, "SELECT state FROM stageapp_run") == "failed"
 
     filler.unlink()
-    resumed = begin(*MANAGE, "normalization", "run", "--plan", plan["hash"], "--foreground", "--json", **environment)
+    resumed = begin(
+        *MANAGE,
+        "normalization",
+        "run",
+        "--plan",
+        plan["hash"],
+        "--foreground",
+        "--json",
+        **environment,
+    )
     assert_done(server, plan, resumed)

@@ -34,10 +34,16 @@ def test_it_leaves_no_trace(fill):
     before = column_md5()
     planned()
     assert column_md5() == before
-    assert sql("SELECT count(*) FROM stageapp_batch") == sql("SELECT count(*) FROM stageapp_normalizationlog") == [(0,)]
+    assert (
+        sql("SELECT count(*) FROM stageapp_batch")
+        == sql("SELECT count(*) FROM stageapp_normalizationlog")
+        == [(0,)]
+    )
 
 
-@pytest.mark.parametrize("stages", [["Seed"], ["seed"] * 1500 + ["Seed"] * 3, ["Seed"] * 200 + ["seed"] * 900])
+@pytest.mark.parametrize(
+    "stages", [["Seed"], ["seed"] * 1500 + ["Seed"] * 3, ["Seed"] * 200 + ["seed"] * 900]
+)
 def test_few_rows_to_change_are_enough(fill, stages):
     fill(*stages)
     assert planned().estimated_seconds > 0

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from stageapp.normalization.factors import FACTORS, Reading, Standing, judge, nonsense
+from stageapp.normalization.throttle.factors import FACTORS, Reading, Standing, judge, nonsense
 
 RISING = [name for name, factor in FACTORS.items() if not factor.falls]
 LIMIT, PERCENT = 10.0, 80.0  # goes on at 8, or at 12.5 where low is bad
@@ -52,7 +52,9 @@ def test_little_free_disk_holds(value, held, expected):
 @pytest.mark.parametrize("name", FACTORS)
 def test_a_value_that_swings_around_the_limit_holds_once(name):
     held, changes = False, 0
-    for value in [9.9, 10.1, 9.9, 10.1] * 20 if name != "disk_free" else [10.1, 9.9, 10.1, 9.9] * 20:
+    for value in (
+        [9.9, 10.1, 9.9, 10.1] * 20 if name != "disk_free" else [10.1, 9.9, 10.1, 9.9] * 20
+    ):
         now = standing(name, value, held) == Standing.HOLDS
         changes += now != held
         held = now

@@ -1,4 +1,6 @@
-"""A PostgreSQL session of the worker is stopped, in a batch or between two; the worker notices and goes on."""
+"""A PostgreSQL session of the worker is stopped, in a batch or between two; the worker notices
+and goes on.
+"""
 
 import os
 import signal
@@ -9,7 +11,7 @@ from contextlib import suppress
 import pytest
 from django.db import OperationalError, connection
 
-from stageapp import events
+from stageapp.infrastructure import events
 from stageapp.models.normalization import State
 from stageapp.normalization import attempts, batches, runs, worker
 from tests.normalization.evidence import assert_i1, column, until_asleep
@@ -29,7 +31,9 @@ def cuts(monkeypatch):
 
 @pytest.fixture
 def stopped():
-    """Return a function that stops the calling thread's own session; it goes on after the test, or after a minute."""
+    """Return a function that stops the calling thread's own session; it goes on after the test,
+    or after a minute.
+    """
     alarms = []
 
     def stop():
@@ -47,7 +51,9 @@ def stopped():
 
 @pytest.fixture
 def stop_asleep(elsewhere):
-    """Return a function that stops the session which sleeps, and calls another one with its process id."""
+    """Return a function that stops the session which sleeps, and calls another one with its
+    process id.
+    """
 
     def stop(then):
         pid = until_asleep()
@@ -76,7 +82,9 @@ def test_the_longest_statement_ends_before_it_counts_as_a_hang():
     assert max(batches.CAP_SECONDS, batches.LAST_CAP_SECONDS) < AS_SHIPPED < 30
 
 
-def test_a_session_stopped_between_two_batches_is_left_behind(started, fill, batches_of_50, stopped, cuts):
+def test_a_session_stopped_between_two_batches_is_left_behind(
+    started, fill, batches_of_50, stopped, cuts
+):
     fill(*["Seed", "seed"] * 200)
     run, before = started(), column()
     began = time.monotonic()
@@ -88,7 +96,9 @@ def test_a_session_stopped_between_two_batches_is_left_behind(started, fill, bat
 
 
 @pytest.mark.full
-def test_as_shipped_it_is_noticed_within_30_seconds(started, fill, batches_of_50, stopped, cuts, monkeypatch):
+def test_as_shipped_it_is_noticed_within_30_seconds(
+    started, fill, batches_of_50, stopped, cuts, monkeypatch
+):
     monkeypatch.setattr(attempts, "HUNG_SECONDS", AS_SHIPPED)
     fill(*["Seed", "seed"] * 200)
     run, before = started(), column()
@@ -104,7 +114,8 @@ def test_as_shipped_it_is_noticed_within_30_seconds(started, fill, batches_of_50
 
     worker.advance(run, report=report)
     print(
-        f"cut off after {cuts[0]['seconds']:.1f} s; the next batch {committed[0] - stopped_at[0]:.1f} s after the stop"
+        f"cut off after {cuts[0]['seconds']:.1f} s; the next batch "
+        f"{committed[0] - stopped_at[0]:.1f} s after the stop"
     )
     assert (run.state, len(cuts)) == (State.DONE, 1)
     assert committed[0] - stopped_at[0] < 30
@@ -137,7 +148,9 @@ def test_a_session_stopped_in_a_batch_writes_nothing_when_it_wakes(
 def test_a_session_stopped_for_longer_than_the_retries_leaves_a_run_that_goes_on(
     started, fill, batches_of_50, stop_asleep, once_in_a_batch, monkeypatch
 ):
-    """The worker gives up; nobody moves the run past a batch that may still commit; then the next worker goes on."""
+    """The worker gives up; nobody moves the run past a batch that may still commit; then the
+    next worker goes on.
+    """
     fill(*["Seed", "seed"] * 200)
     run, before = started(), column()
     monkeypatch.setattr(attempts, "FIRST_WAIT_SECONDS", 0.01)

@@ -1,28 +1,22 @@
-"""The rows of a model that shares a table with others, or its key with a parent: those, and no others."""
+"""The rows of a model that shares a table with others, or its key with a parent: those, and no
+others.
+"""
 
 import uuid
 
 import pytest
 from django.db import models
 
-from stageapp import drift
 from stageapp.models.normalization import State
-from stageapp.normalization import (
-    estimate,
-    guard,
-    preflight,
-    runs,
-    seal,
-    seal_preview,
-    targets,
-    trial_copy,
-    trial_tries,
-    verify,
-    worker,
-)
+from stageapp.normalization import estimate, runs, verify, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization.errors import PreflightRefused, SealRefused, TargetError
-from stageapp.normalization.findings import Severity
+from stageapp.normalization.preflight import preflight
+from stageapp.normalization.trial import copy, tries
+from stageapp.sealing import guard, preview, seal
+from stageapp.targets import targets
+from stageapp.targets.errors import PreflightRefused, SealRefused, TargetError
+from stageapp.targets.findings import Severity
+from stageapp.unknowns import drift
 from tests.normalization.evidence import ME, sql
 from tests.normalization.hosts import begin, finish, roll_back, tables
 
@@ -58,7 +52,12 @@ def orgs(engine, settings):
             app_label = "stageapp"
             proxy = True
 
-    settings.STAGE_TARGETS = [STARTUP, UNICORN, "stageapp.Young.stage", "stageapp.Startup.round_name"]
+    settings.STAGE_TARGETS = [
+        STARTUP,
+        UNICORN,
+        "stageapp.Young.stage",
+        "stageapp.Startup.round_name",
+    ]
     with tables(Org, Startup, Unicorn, Young):
         for number in range(60):
             Org.objects.create(stage=SPELLINGS[number % 3])
@@ -96,7 +95,9 @@ def test_of_a_grandchild_its_own_rows_alone(orgs):
     assert plan.rows_total == 3
     finish(UNICORN)
     after = stages(org)
-    assert {key for key in before if before[key] != after[key]} == {key for key in ours if before[key] != "seed"}
+    assert {key for key in before if before[key] != after[key]} == {
+        key for key in ours if before[key] != "seed"
+    }
 
 
 def test_sweep_and_drift_leave_the_parents_other_rows_alone(orgs):
@@ -126,7 +127,7 @@ def test_a_trial_tries_the_targets_own_rows(orgs):
     _, startup, _ = orgs
     target = targets.resolve(STARTUP)
     changes = plans.changes(plans.make_plan(STARTUP, actor="tester"))
-    keys = trial_tries._first_keys(target, changes)
+    keys = tries._first_keys(target, changes)
     assert {int(key) for key in keys.values()} <= set(stages(startup))
     assert estimate.seconds(target, changes, 20) is not None
 
@@ -136,7 +137,7 @@ def test_in_the_copy_of_a_trial_the_childs_rows_alone_are_changed(orgs):
     names = ("source", "raw", "stage", "reason", "rows")
     entries = [{name: getattr(entry, name) for name in names} for entry in plan.entries.all()]
     try:
-        found = trial_copy.carry_out(STARTUP, 100, plans.changes(plan), entries, lambda *_: None)
+        found = copy.carry_out(STARTUP, 100, plans.changes(plan), entries, lambda *_: None)
     finally:
         sql("DROP TABLE IF EXISTS stage_trial_before")
     assert found["passed"], found
@@ -150,7 +151,7 @@ def test_of_an_inherited_column_seal_and_guard_are_refused_by_name(orgs):
     with pytest.raises(SealRefused, match=said.format("sealed")):
         seal.seal(STARTUP, **ME)
     with pytest.raises(SealRefused, match=said.format("sealed")):
-        seal_preview.preview(STARTUP)
+        preview.preview(STARTUP)
     with pytest.raises(SealRefused, match=said.format("guarded")):
         guard.switch_on(STARTUP, **ME)
     assert guard.look(STARTUP).state == "off"
@@ -160,7 +161,9 @@ def test_of_an_inherited_column_seal_and_guard_are_refused_by_name(orgs):
 def test_preflight_tells_of_the_inheritance_and_a_where_holds_beside_it(orgs, settings):
     org, startup, _ = orgs
     found = preflight.look(STARTUP)
-    assert "stageapp.Startup inherits the column from stageapp.Org" in "\n".join(map(str, found.findings))
+    assert "stageapp.Startup inherits the column from stageapp.Org" in "\n".join(
+        map(str, found.findings)
+    )
     assert found.worst == Severity.TELLS
     few = min(stages(startup)) + 9
     settings.STAGE_TARGETS = [f"{STARTUP}?where=id < {few}&touch=touched"]
@@ -174,10 +177,13 @@ def test_a_field_of_the_child_itself_has_the_parents_link_as_its_key(orgs):
     _, startup, _ = orgs
     before = dict(startup.objects.values_list("pk", "round_name"))
     run = finish("stageapp.Startup.round_name")
-    assert (run.plan.rows_total, set(startup.objects.values_list("round_name", flat=True))) == (30, {"seed"})
+    assert (run.plan.rows_total, set(startup.objects.values_list("round_name", flat=True))) == (
+        30,
+        {"seed"},
+    )
     roll_back(run)
     assert dict(startup.objects.values_list("pk", "round_name")) == before
-    assert "known spellings" in seal_preview.preview("stageapp.Startup.round_name").obstacles[0]
+    assert "known spellings" in preview.preview("stageapp.Startup.round_name").obstacles[0]
 
 
 KEYS = {"bigint": models.BigAutoField, "integer": models.AutoField, "uuid": models.UUIDField}
@@ -210,12 +216,18 @@ def test_a_key_that_refers_to_another_models_key_works(engine, settings, kind, l
     settings.STAGE_TARGETS = ["stageapp.Card.stage", "stageapp.Sticker.stage"]
     with tables(Owner, Card, Sticker):
         for stage in ("Seed ", "seed", "nobody knows"):
-            Sticker.objects.create(card=Card.objects.create(owner=Owner.objects.create(), stage=stage), stage=stage)
+            Sticker.objects.create(
+                card=Card.objects.create(owner=Owner.objects.create(), stage=stage), stage=stage
+            )
         for label, model in (("stageapp.Card.stage", Card), ("stageapp.Sticker.stage", Sticker)):
             assert targets.resolve(label).key_type == kind
             before = dict(model.objects.values_list("pk", "stage"))
             run = finish(label)
-            assert sorted(model.objects.values_list("stage", flat=True)) == ["nobody knows", "seed", "seed"]
+            assert sorted(model.objects.values_list("stage", flat=True)) == [
+                "nobody knows",
+                "seed",
+                "seed",
+            ]
             assert roll_back(run).state == State.ROLLED_BACK
             assert dict(model.objects.values_list("pk", "stage")) == before
 
@@ -235,13 +247,18 @@ def test_a_key_that_refers_to_a_text_is_refused_by_name(engine, settings):
             app_label = "stageapp"
 
     settings.STAGE_TARGETS = ["stageapp.Carded.stage"]
-    with tables(Coded, Carded), pytest.raises(TargetError, match=r"The primary key of stageapp\.Carded is a CharField"):
+    with (
+        tables(Coded, Carded),
+        pytest.raises(TargetError, match=r"The primary key of stageapp\.Carded is a CharField"),
+    ):
         targets.resolve("stageapp.Carded.stage")
 
 
 @pytest.fixture
 def deals(engine, settings):
-    """Make a model with an abstract base, whose default manager hides deleted rows, and a proxy of it."""
+    """Make a model with an abstract base, whose default manager hides deleted rows, and a proxy
+    of it.
+    """
 
     class Living(models.Manager):
         def get_queryset(self):
@@ -268,7 +285,9 @@ def deals(engine, settings):
     settings.STAGE_TARGETS = ["stageapp.SoftDeal.stage", "stageapp.SeenDeal.stage"]
     with tables(SoftDeal, SeenDeal):
         SoftDeal.objects.bulk_create(
-            SoftDeal(stage=stage, deleted=deleted) for stage in ("Seed ", "seed") for deleted in (True, False)
+            SoftDeal(stage=stage, deleted=deleted)
+            for stage in ("Seed ", "seed")
+            for deleted in (True, False)
         )
         yield SoftDeal
 
@@ -321,13 +340,12 @@ def test_a_table_that_inherits_has_rows_of_its_own(deals, settings):
 def test_a_partitioned_table_is_run_rolled_back_watched_guarded_and_sealed(deals):
     label = "stageapp.SoftDeal.stage"
     sql(
-        "DROP TABLE stageapp_softdeal; "
-        "CREATE TABLE stageapp_softdeal (id bigint PRIMARY KEY, stage varchar(60) NOT NULL, deleted bool NOT NULL) "
-        "PARTITION BY HASH (id); "
-        "CREATE TABLE deals_0 PARTITION OF stageapp_softdeal FOR VALUES WITH (MODULUS 2, REMAINDER 0); "
-        "CREATE TABLE deals_1 PARTITION OF stageapp_softdeal FOR VALUES WITH (MODULUS 2, REMAINDER 1); "
-        "INSERT INTO stageapp_softdeal SELECT n, CASE n % 3 WHEN 0 THEN 'Seed ' WHEN 1 THEN 'seed' ELSE 'SEED' END, "
-        "false FROM generate_series(1, 300) n"
+        "DROP TABLE stageapp_softdeal; CREATE TABLE stageapp_softdeal (id bigint PRIMARY KEY, "
+        "stage varchar(60) NOT NULL, deleted bool NOT NULL) PARTITION BY HASH (id); CREATE TABLE "
+        "deals_0 PARTITION OF stageapp_softdeal FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE "
+        "TABLE deals_1 PARTITION OF stageapp_softdeal FOR VALUES WITH (MODULUS 2, REMAINDER 1); "
+        "INSERT INTO stageapp_softdeal SELECT n, CASE n % 3 WHEN 0 THEN 'Seed ' WHEN 1 THEN "
+        "'seed' ELSE 'SEED' END, false FROM generate_series(1, 300) n"
     )
     everything = "SELECT id, stage FROM stageapp_softdeal ORDER BY id"
     before = sql(everything)
@@ -345,7 +363,9 @@ def test_a_partitioned_table_is_run_rolled_back_watched_guarded_and_sealed(deals
     assert len(set(before) ^ set(sql(everything))) in (0, 2)  # but the row that was changed since
     finish(label)
     guard.switch_on(label, **ME)
-    sql("INSERT INTO deals_1 SELECT n, ' Seed', false FROM generate_series(1000, 1100) n "
-        "WHERE satisfies_hash_partition('stageapp_softdeal'::regclass, 2, 1, n::bigint)")  # fmt: skip
+    sql(
+        "INSERT INTO deals_1 SELECT n, ' Seed', false FROM generate_series(1000, 1100) n "
+        "WHERE satisfies_hash_partition('stageapp_softdeal'::regclass, 2, 1, n::bigint)"
+    )
     assert sql("SELECT DISTINCT stage FROM stageapp_softdeal") == [("seed",)]
     assert seal.seal(label, **ME).state == "sealed"

@@ -1,4 +1,6 @@
-"""Workers are killed at random points of a run and of its rollback; nothing is lost, nothing done twice."""
+"""Workers are killed at random points of a run and of its rollback; nothing is lost, nothing
+done twice.
+"""
 
 import os
 import random
@@ -12,17 +14,29 @@ import psutil
 import pytest
 
 from stageapp.models import Checkpoint, Run
-from stageapp.normalization import claims, runs
+from stageapp.normalization import leases, runs
 from stageapp.normalization import plan as plans
 from tests.normalization.evidence import LABEL, ME, column_md5, sql
 from tests.normalization.processes import begin, state_of, wait_for
 
-SPELLINGS = ["Seed ", "seed", "series-a", "nobody knows", "SEED", "S\u00e9ries B", "Pre Seed", "growth", "Growth "]
+SPELLINGS = [
+    "Seed ",
+    "seed",
+    "series-a",
+    "nobody knows",
+    "SEED",
+    "S\u00e9ries B",
+    "Pre Seed",
+    "growth",
+    "Growth ",
+]
 
 
 @pytest.fixture
 def original(fill):
-    """Return a function that fills the table with rows of many spellings, and keeps a copy beside it."""
+    """Return a function that fills the table with rows of many spellings, and keeps a copy
+    beside it.
+    """
     fill("Seed ")
 
     def make(rows):
@@ -46,30 +60,50 @@ ENTRIES = (
     "JOIN stageapp_batch b ON b.id = l.batch_id WHERE b.direction = '{}'"
 )
 FORWARD, BACK = ENTRIES.format("forward"), ENTRIES.format("rollback")
-OF_CHECKPOINT = "(b.run_id, b.direction, b.round, b.shard) = (k.run_id, k.direction, k.round, k.shard)"
+OF_CHECKPOINT = (
+    "(b.run_id, b.direction, b.round, b.shard) = (k.run_id, k.direction, k.round, k.shard)"
+)
 COUNTS = {
-    "checkpoint against log": "SELECT count(*) FROM stageapp_checkpoint k WHERE k.direction <> 'verify' AND "
-    "k.changed <> (SELECT coalesce(sum(cardinality(l.keys)), 0) FROM stageapp_normalizationlog l "
-    f"JOIN stageapp_batch b ON b.id = l.batch_id WHERE {OF_CHECKPOINT})",
-    "checkpoint against batches": "SELECT count(*) FROM stageapp_checkpoint k WHERE k.direction <> 'verify' AND "
-    f"k.batches <> (SELECT count(*) FROM stageapp_batch b WHERE {OF_CHECKPOINT})",
+    "checkpoint against log": (
+        "SELECT count(*) FROM stageapp_checkpoint k WHERE k.direction <> 'verify' AND "
+        "k.changed <> (SELECT coalesce(sum(cardinality(l.keys)), 0) FROM "
+        "stageapp_normalizationlog l JOIN stageapp_batch b ON b.id = l.batch_id WHERE "
+        f"{OF_CHECKPOINT})"
+    ),
+    "checkpoint against batches": (
+        "SELECT count(*) FROM stageapp_checkpoint k WHERE k.direction <> 'verify' AND "
+        f"k.batches <> (SELECT count(*) FROM stageapp_batch b WHERE {OF_CHECKPOINT})"
+    ),
 }
 QUESTIONS = COUNTS | {
-    "lost or added": "SELECT count(*) FROM original o FULL JOIN stageapp_portfoliocompany c USING (id) "
-    "WHERE o.id IS NULL OR c.id IS NULL",
-    "twice": f"SELECT count(*) FROM (SELECT id FROM ({FORWARD}) f GROUP BY id HAVING count(*) > 1) AS twice",
-    "undone twice": f"SELECT count(*) FROM (SELECT id FROM ({BACK}) b GROUP BY id HAVING count(*) > 1) AS twice",
-    "untrue old": f"SELECT count(*) FROM ({FORWARD}) f JOIN original o USING (id) WHERE f.old <> o.stage",
+    "lost or added": (
+        "SELECT count(*) FROM original o FULL JOIN stageapp_portfoliocompany c USING (id) "
+        "WHERE o.id IS NULL OR c.id IS NULL"
+    ),
+    "twice": (
+        f"SELECT count(*) FROM (SELECT id FROM ({FORWARD}) f GROUP BY id HAVING count(*) > "
+        "1) AS twice"
+    ),
+    "undone twice": (
+        f"SELECT count(*) FROM (SELECT id FROM ({BACK}) b GROUP BY id HAVING count(*) > 1) AS twice"
+    ),
+    "untrue old": (
+        f"SELECT count(*) FROM ({FORWARD}) f JOIN original o USING (id) WHERE f.old <> o.stage"
+    ),
     "untrue undo": f"SELECT count(*) FROM ({BACK}) b LEFT JOIN ({FORWARD}) f USING (id) "
     "WHERE (b.old, b.new) IS DISTINCT FROM (f.new, f.old)",
-    "row against log": "SELECT count(*) FROM original o JOIN stageapp_portfoliocompany c USING (id) "
-    f"LEFT JOIN ({FORWARD}) f USING (id) LEFT JOIN ({BACK}) b USING (id) "
-    "WHERE c.stage IS DISTINCT FROM coalesce(b.new, f.new, o.stage)",
+    "row against log": (
+        "SELECT count(*) FROM original o JOIN stageapp_portfoliocompany c USING (id) LEFT "
+        f"JOIN ({FORWARD}) f USING (id) LEFT JOIN ({BACK}) b USING (id) WHERE c.stage IS "
+        "DISTINCT FROM coalesce(b.new, f.new, o.stage)"
+    ),
 }
 
 
 def violations(questions=QUESTIONS):
-    """Count what contradicts I1 or I2, each kind by a query of its own, all in one snapshot: others go on working."""
+    """Count what contradicts I1 or I2, each kind by a query of its own, all in one snapshot:
+    others go on working.
+    """
     sql("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     try:
         found = {name: sql(question)[0][0] for name, question in questions.items()}
@@ -84,9 +118,13 @@ class Crew:
     def __init__(self, run, size, chance, **pace):
         self.run, self.size, self.chance = run, size, chance
         self.nursery = begin(
-            sys.executable, "-m", "tests.normalization.nursery", stdin=subprocess.PIPE,
-            DJANGO_SETTINGS_MODULE="config.settings", **pace,
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "tests.normalization.nursery",
+            stdin=subprocess.PIPE,
+            DJANGO_SETTINGS_MODULE="config.settings",
+            **pace,
+        )
         self.pids = set()
 
     def fill_up(self):
@@ -96,7 +134,7 @@ class Crew:
 
     def kill_one_at_work(self):
         """Kill a worker that holds a shard, -9; return whether there was one to kill."""
-        holders = self.pids & {int(holder.rpartition(":")[2]) for holder in claims.held(self.run)}
+        holders = self.pids & {int(holder.rpartition(":")[2]) for holder in leases.held(self.run)}
         if not holders:
             return False
         victim = self.chance.choice(sorted(holders))
@@ -117,14 +155,18 @@ def changed(direction):
 
 
 def kill_on_the_way(crew, direction, state, total, kills, check_each):
-    """Kill one worker after the other at random points; assert that each was in the middle of its work."""
+    """Kill one worker after the other at random points; assert that each was in the middle of
+    its work.
+    """
     for number in range(1, kills + 1):
         crew.fill_up()
         point = total * (number - crew.chance.random() * 0.8) / (kills + 1)
         wait_for(lambda: changed(direction) > point, 300, f"row {point:.0f}")  # noqa: B023
         time.sleep(crew.chance.random() * 0.02)
         wait_for(crew.kill_one_at_work, 60, "a worker at work")
-        assert (state_of(crew.run), 0 < changed(direction) < total) == (state, True), "the kill came too late"
+        assert (state_of(crew.run), 0 < changed(direction) < total) == (state, True), (
+            "the kill came too late"
+        )
         assert violations(COUNTS if number % check_each else QUESTIONS) == {}
     crew.fill_up()
 
@@ -157,13 +199,17 @@ def killed_again_and_again(rows, kills, pace, check_each):
     takeovers = sum(run.checkpoints.exclude(direction="verify").values_list("token", flat=True))
     assert takeovers >= 2 * kills
     print(
-        f"{rows:,} rows, {total:,} changed, 2 shards, {kills} kills in run and rollback each, {takeovers} claims: "
-        f"run {ran - began:.1f} s, rollback {time.monotonic() - ran:.1f} s (with the checks)"
+        f"{rows:,} rows, {total:,} changed, 2 shards, {kills} kills in run and rollback each, "
+        f"{takeovers} claims: run {ran - began:.1f} s, rollback {time.monotonic() - ran:.1f} s "
+        "(with the checks)"
     )
 
 
 SLOWLY = {"STAGE_BATCH_SECONDS": "0.01", "STAGE_BATCH_PAUSE_SECONDS": "0.02"}
-SMALL_STEPS = {"STAGE_BATCH_SECONDS": "0.005", "STAGE_BATCH_PAUSE_SECONDS": "0.03"}  # else it ends before 100 kills
+SMALL_STEPS = {
+    "STAGE_BATCH_SECONDS": "0.005",
+    "STAGE_BATCH_PAUSE_SECONDS": "0.03",
+}  # else it ends before 100 kills
 
 
 def test_workers_killed_at_20_random_points(original):
@@ -192,7 +238,11 @@ def test_the_check_itself_finds_every_kind_of_violation(original, done):
     assert violations() == {"row against log": 1}
     sql("UPDATE stageapp_checkpoint SET batches = batches + 1")
     sql("DELETE FROM stageapp_portfoliocompany WHERE id = 5")
-    assert violations() == {"row against log": 1, "lost or added": 1, "checkpoint against batches": 1}
+    assert violations() == {
+        "row against log": 1,
+        "lost or added": 1,
+        "checkpoint against batches": 1,
+    }
     sql(
         "INSERT INTO stageapp_normalizationlog (batch_id, keys, old, new) "
         "SELECT batch_id, ARRAY[7], 'x', new FROM stageapp_auditentry WHERE row_key = '7'"

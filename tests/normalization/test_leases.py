@@ -1,4 +1,6 @@
-"""A shard is one worker's, by lease and fencing token: who has lost it writes nothing, and nobody shares one."""
+"""A shard is one worker's, by lease and fencing token: who has lost it writes nothing, and
+nobody shares one.
+"""
 
 import datetime
 import os
@@ -10,11 +12,12 @@ import pytest
 from stageapp.models import Batch, Checkpoint, Run
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, batches, claims, runs, worker
+from stageapp.normalization import attempts, batches, runs, worker
+from stageapp.normalization import leases as claims
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import Limits, LostClaim
-from stageapp.normalization.errors import IllegalMove, RunBusy
-from stageapp.normalization.targets import resolve
+from stageapp.targets.errors import IllegalMove, RunBusy
+from stageapp.targets.targets import resolve
 from tests.normalization.evidence import LABEL, ME, assert_i1, column, log_of, sql
 from tests.normalization.processes import state_of, wait_for
 from tests.normalization.test_kill import Crew, changed
@@ -65,7 +68,9 @@ def test_a_lease_that_only_ran_out_is_still_good_while_nobody_took_the_shard(sta
 def test_a_stopped_process_that_wakes_after_its_lease_changes_nothing_twice(in_shards):
     run = in_shards(1, rows=20_000)
     before = column()
-    crew = Crew(run, 1, random.Random(33), STAGE_BATCH_SECONDS="0.005", STAGE_BATCH_PAUSE_SECONDS="0.05")
+    crew = Crew(
+        run, 1, random.Random(33), STAGE_BATCH_SECONDS="0.005", STAGE_BATCH_PAUSE_SECONDS="0.05"
+    )
     try:
         crew.fill_up()
         (pid,) = crew.pids
@@ -135,7 +140,14 @@ def test_a_run_gets_another_shard_while_it_is_worked_on(in_shards):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"workers": 0}, {"workers": 33}, {"batch_seconds": 0.21}, {"batch_seconds": 0.0}, {"pause_seconds": 61}]
+    "wrong",
+    [
+        {"workers": 0},
+        {"workers": 33},
+        {"batch_seconds": 0.21},
+        {"batch_seconds": 0.0},
+        {"pause_seconds": 61},
+    ],
 )
 def test_a_tuning_that_makes_no_sense_is_refused(started, wrong):
     run = started("Seed")
@@ -143,7 +155,9 @@ def test_a_tuning_that_makes_no_sense_is_refused(started, wrong):
         runs.tune(run, **wrong, **ME)
 
 
-def test_a_pause_by_force_takes_the_shard_from_a_worker_that_does_not_answer(started, monkeypatch, elsewhere):
+def test_a_pause_by_force_takes_the_shard_from_a_worker_that_does_not_answer(
+    started, monkeypatch, elsewhere
+):
     run = started("Seed")
     lease = claims.take(run, Direction.FORWARD)
     with pytest.raises(IllegalMove, match="not stuck"):

@@ -6,12 +6,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from stageapp.audit import log, rollbacks
 from stageapp.models import Batch, PortfolioCompany
 from stageapp.models.normalization import State
-from stageapp.normalization import audit, rollbacks, runs, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization.errors import IllegalMove, NormalizationError
-from stageapp.normalization.targets import resolve
+from stageapp.normalization import runs, worker
+from stageapp.targets.errors import IllegalMove, NormalizationError
+from stageapp.targets.targets import resolve
 from tests.normalization.evidence import LABEL, ME, column, column_md5, log_of, sql
 
 MESSY = ["Seed ", "SEED", "series-a", "nobody knows"]
@@ -22,7 +23,9 @@ def undo(run, **scope):
 
 
 def left(run):
-    return [(int(entry.row_key), entry.old) for entry in audit.left_behind(run, resolve(LABEL), limit=100)]
+    return [
+        (int(entry.row_key), entry.old) for entry in log.left_behind(run, resolve(LABEL), limit=100)
+    ]
 
 
 def test_parts_in_several_rounds_and_then_the_rest(started, fill, batches_of_50):
@@ -32,7 +35,9 @@ def test_parts_in_several_rounds_and_then_the_rest(started, fill, batches_of_50)
     first, last = sorted(Batch.objects.filter(changed__gt=0).values_list("pk", flat=True))[1:3]
     reach = {key for key, _, _ in log_of(run) if key not in ids[:50]}
     assert undo(run, value="SEED").state == State.DONE
-    assert column() == {key: "SEED" if values[key] == "SEED" else now for key, now in column().items()}
+    assert column() == {
+        key: "SEED" if values[key] == "SEED" else now for key, now in column().items()
+    }
     assert len(log_of(run, "rollback")) == 100
     assert undo(run, batches=[first, last]).state == State.DONE
     undone = [key for key, _, _ in log_of(run, "rollback")]
@@ -67,8 +72,12 @@ def test_a_rollback_in_shards_undoes_each_row_once(fill, monkeypatch):
     seen = []
     worker.advance(run, report=seen.append)
     assert (run.state, column_md5()) == (State.ROLLED_BACK, before)
-    assert len({key for key, _, _ in log_of(run, "rollback")}) == len(log_of(run, "rollback")) == 6000
-    assert all(result.scanned or result.cursor.finished or result.cursor.position for result in seen)
+    assert (
+        len({key for key, _, _ in log_of(run, "rollback")}) == len(log_of(run, "rollback")) == 6000
+    )
+    assert all(
+        result.scanned or result.cursor.finished or result.cursor.position for result in seen
+    )
 
 
 def test_a_shard_of_a_rollback_looks_at_its_own_batches_alone(fill, batches_of_50):
@@ -78,7 +87,10 @@ def test_a_shard_of_a_rollback_looks_at_its_own_batches_alone(fill, batches_of_5
     low, _ = run.checkpoints.filter(direction="rollback").order_by("shard")
     place = int(low.upper) // 2  # two neighbouring keys have one place
     worker.advance(run)
-    undone = "SELECT f.places FROM stageapp_batch b JOIN stageapp_batch f ON f.id = b.undoes_id WHERE b.shard = %s"
+    undone = (
+        "SELECT f.places FROM stageapp_batch b JOIN stageapp_batch f ON f.id = b.undoes_id "
+        "WHERE b.shard = %s"
+    )
     assert {found.lower <= place for (found,) in sql(undone, 0)} == {True}
     assert {found.upper > place for (found,) in sql(undone, 1)} == {True}
 
@@ -110,14 +122,22 @@ def test_all_at_once_or_nothing(fill, settings):
         worker.run_at_once(run, **ME)
     settings.STAGE_SINGLE_TRANSACTION_ROWS = 40
     before = column_md5()
-    sql("ALTER TABLE stageapp_portfoliocompany ADD CONSTRAINT no_series_a CHECK (stage <> 'series_a') NOT VALID")
+    sql(
+        "ALTER TABLE stageapp_portfoliocompany ADD CONSTRAINT no_series_a CHECK (stage <> "
+        "'series_a') NOT VALID"
+    )
     try:
         with pytest.raises(Exception, match="no_series_a"):
             worker.run_at_once(run, **ME)
     finally:
         sql("ALTER TABLE stageapp_portfoliocompany DROP CONSTRAINT no_series_a")
     run.refresh_from_db()
-    assert (run.state, column_md5(), log_of(run), run.checkpoints.count()) == (State.PLANNED, before, [], 0)
+    assert (run.state, column_md5(), log_of(run), run.checkpoints.count()) == (
+        State.PLANNED,
+        before,
+        [],
+        0,
+    )
     assert worker.run_at_once(run, **ME).state == State.DONE
     assert len(log_of(run)) == 30
 
@@ -125,21 +145,24 @@ def test_all_at_once_or_nothing(fill, settings):
 def test_the_history_of_a_row_reads_a_few_pages_by_the_index(done):
     run = done(*MESSY)
     sql(
-        "WITH b AS (INSERT INTO stageapp_batch (run_id, direction, round, shard, sweep, number, last_key, places, "
-        "scanned, changed, seconds, committed_at) SELECT %s, 'forward', 9, 0, 0, n, n * 100, "
-        "int8range(stageapp_place(n * 100 - 99), stageapp_place(n * 100), '[]'), 100, 100, 0, now() "
-        "FROM generate_series(1::bigint, 5000) n RETURNING id, number) "
-        "INSERT INTO stageapp_normalizationlog (batch_id, old, new, keys) SELECT id, 'SEED', 'seed', "
-        "(SELECT array_agg(k) FROM generate_series(number::bigint * 100 - 99, number * 100) k) FROM b",
+        "WITH b AS (INSERT INTO stageapp_batch (run_id, direction, round, shard, sweep, number, "
+        "last_key, places, scanned, changed, seconds, committed_at) SELECT %s, 'forward', 9, 0, "
+        "0, n, n * 100, int8range(stageapp_place(n * 100 - 99), stageapp_place(n * 100), '[]'), "
+        "100, 100, 0, now() FROM generate_series(1::bigint, 5000) n RETURNING id, number) INSERT "
+        "INTO stageapp_normalizationlog (batch_id, old, new, keys) SELECT id, 'SEED', 'seed', "
+        "(SELECT array_agg(k) FROM generate_series(number::bigint * 100 - 99, number * 100) k) "
+        "FROM b",
         run.pk,
     )
     sql("ANALYZE stageapp_batch, stageapp_normalizationlog, stageapp_run")
     with CaptureQueriesContext(connection) as queries:
-        assert [entry.old for entry in audit.entries(row_key="250250")] == ["SEED"]
+        assert [entry.old for entry in log.entries(row_key="250250")] == ["SEED"]
     used = []
     for query in (query["sql"] for query in queries if query["sql"].startswith("SELECT")):
         ((found,),) = sql(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}")
         plan = found if isinstance(found, list) else json.loads(found)
-        assert plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"] < 50, plan
+        assert plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"] < 50, (
+            plan
+        )
         used.append(json.dumps(plan))
     assert "batch_places" in used[0]

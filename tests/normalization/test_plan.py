@@ -5,8 +5,8 @@ from django.db import DatabaseError, transaction
 
 from stageapp.models import PlanEntry
 from stageapp.normalization import plan as plans
-from stageapp.normalization.errors import PlanNotFound, TargetError
 from stageapp.normalization.plan import find_plan, make_plan
+from stageapp.targets.errors import PlanNotFound, TargetError
 from tests.normalization.evidence import LABEL, column_md5, sql
 
 HARD = {
@@ -102,7 +102,11 @@ def test_the_hash_follows_the_map(fill):
 
 def test_the_hash_follows_target_and_vocabulary_version():
     entries = [PlanEntry(raw="Seed", stage="seed", rows=1)]
-    hashes = {plans.plan_hash(label, version, entries) for label in ("a.B.c", "a.B.d") for version in (1, 2)}
+    hashes = {
+        plans.plan_hash(label, version, entries)
+        for label in ("a.B.c", "a.B.d")
+        for version in (1, 2)
+    }
     assert len(hashes) == 4
 
 
@@ -136,8 +140,9 @@ def test_a_prefix_of_two_hashes_is_refused(fill):
     fill("Seed")
     plan = make_plan(LABEL, actor="tester")
     sql(
-        "INSERT INTO stageapp_plan (target, vocabulary_version, hash, rows_total, rows_to_change, rows_unknown, actor, "
-        "created_at) VALUES ('t', 1, %s, 0, 0, 0, 'tester', now())",
+        "INSERT INTO stageapp_plan (target, vocabulary_version, hash, rows_total, "
+        "rows_to_change, rows_unknown, actor, created_at) VALUES ('t', 1, %s, 0, 0, 0, 'tester', "
+        "now())",
         plan.hash[:8] + "0" * 56,
     )
     with pytest.raises(PlanNotFound, match="2 plans"):

@@ -7,9 +7,11 @@ from django.db import connection
 from stageapp.models import Fund, PortfolioCompany
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
-from stageapp.normalization import preflight, quoted_spellings, runs, values
-from stageapp.normalization.errors import PreflightRefused, TargetError
-from stageapp.normalization.findings import Severity
+from stageapp.normalization import runs
+from stageapp.normalization.preflight import preflight, quoted
+from stageapp.targets import values
+from stageapp.targets.errors import PreflightRefused, TargetError
+from stageapp.targets.findings import Severity
 from tests.normalization.evidence import LABEL, ME, sql
 
 pytestmark = pytest.mark.django_db
@@ -65,9 +67,9 @@ def test_a_function_that_is_gone_blocks(plan):
 
 def test_a_function_that_says_something_else_blocks(plan):
     make(
-        "CREATE OR REPLACE FUNCTION normalize_stage(raw text, source text DEFAULT '') RETURNS text LANGUAGE sql STABLE "
-        "AS $$ SELECT CASE WHEN raw = 'Series A' THEN 'series_b' "
-        "ELSE (SELECT e.stage FROM explain_stage(raw, source) AS e) END $$"
+        "CREATE OR REPLACE FUNCTION normalize_stage(raw text, source text DEFAULT '') RETURNS "
+        "text LANGUAGE sql STABLE AS $$ SELECT CASE WHEN raw = 'Series A' THEN 'series_b' ELSE "
+        "(SELECT e.stage FROM explain_stage(raw, source) AS e) END $$"
     )
     assert "disagree about 1 values: 'Series A'" in texts(Severity.BLOCKS)
     assert "disagree" in refused(plan)
@@ -94,8 +96,14 @@ def test_a_target_that_is_not_configured_blocks(plan, settings):
     "statements, said",
     [
         ([f"ALTER TABLE {TABLE} RENAME COLUMN stage TO phase"], "There is no column"),
-        ([f"ALTER TABLE {TABLE} ALTER stage TYPE varchar(7) USING left(stage, 7)"], "The column holds 7 characters"),
-        ([f"ALTER TABLE {TABLE} ALTER stage TYPE bytea USING stage::bytea"], "The column is of type bytea"),
+        (
+            [f"ALTER TABLE {TABLE} ALTER stage TYPE varchar(7) USING left(stage, 7)"],
+            "The column holds 7 characters",
+        ),
+        (
+            [f"ALTER TABLE {TABLE} ALTER stage TYPE bytea USING stage::bytea"],
+            "The column is of type bytea",
+        ),
         (
             [f"ALTER TABLE {TABLE} ADD CONSTRAINT known CHECK (stage <> 'series_a')"],
             "CHECK known refuses series_a: the batch that writes it would fail",
@@ -103,8 +111,10 @@ def test_a_target_that_is_not_configured_blocks(plan, settings):
         (
             [
                 "CREATE TABLE known_stages (name text PRIMARY KEY)",
-                "INSERT INTO known_stages VALUES ('Seed '), ('Series A'), ('series-a'), ('seed'), ('nobody knows')",
-                f"ALTER TABLE {TABLE} ADD CONSTRAINT lookup FOREIGN KEY (stage) REFERENCES known_stages",
+                "INSERT INTO known_stages VALUES ('Seed '), ('Series A'), ('series-a'), "
+                "('seed'), ('nobody knows')",
+                f"ALTER TABLE {TABLE} ADD CONSTRAINT lookup FOREIGN KEY (stage) REFERENCES "
+                "known_stages",
             ],
             "The foreign key lookup refuses series_a",
         ),
@@ -115,12 +125,21 @@ def test_a_target_that_is_not_configured_blocks(plan, settings):
             ],
             "follower refers to the column",
         ),
-        ([f"CREATE RULE elsewhere AS ON UPDATE TO {TABLE} DO INSTEAD NOTHING"], "The rule elsewhere rewrites updates"),
         (
-            [f"ALTER TABLE {TABLE} ENABLE ROW LEVEL SECURITY", f"ALTER TABLE {TABLE} FORCE ROW LEVEL SECURITY"],
+            [f"CREATE RULE elsewhere AS ON UPDATE TO {TABLE} DO INSTEAD NOTHING"],
+            "The rule elsewhere rewrites updates",
+        ),
+        (
+            [
+                f"ALTER TABLE {TABLE} ENABLE ROW LEVEL SECURITY",
+                f"ALTER TABLE {TABLE} FORCE ROW LEVEL SECURITY",
+            ],
             "Row security hides rows",
         ),
-        ([f"ALTER TABLE {TABLE} DROP CONSTRAINT {TABLE}_pkey CASCADE"], "No unique index holds the primary key"),
+        (
+            [f"ALTER TABLE {TABLE} DROP CONSTRAINT {TABLE}_pkey CASCADE"],
+            "No unique index holds the primary key",
+        ),
     ],
 )
 def test_what_would_make_the_run_fail_blocks_it(plan, statements, said):
@@ -132,11 +151,16 @@ def test_what_would_make_the_run_fail_blocks_it(plan, statements, said):
 @pytest.mark.parametrize(
     "statements, said",
     [
-        ([f"CREATE UNIQUE INDEX once ON {TABLE} (fund_id, stage)"], "The unique index once holds the column"),
+        (
+            [f"CREATE UNIQUE INDEX once ON {TABLE} (fund_id, stage)"],
+            "The unique index once holds the column",
+        ),
         (
             [
-                "CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
-                f"CREATE TRIGGER touch BEFORE UPDATE ON {TABLE} FOR EACH ROW EXECUTE FUNCTION touched()",
+                "CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN "
+                "NEW; END'",
+                f"CREATE TRIGGER touch BEFORE UPDATE ON {TABLE} FOR EACH ROW EXECUTE FUNCTION "
+                "touched()",
             ],
             "The trigger touch fires: touched() is called for each changed row, and may change it",
         ),
@@ -165,8 +189,10 @@ def test_what_a_person_should_know_warns(plan, statements, said):
         ([f"CREATE INDEX by_stage ON {TABLE} (stage)"], "The index by_stage holds the column"),
         (
             [
-                "CREATE FUNCTION counted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
-                f"CREATE TRIGGER count AFTER UPDATE ON {TABLE} FOR EACH STATEMENT EXECUTE FUNCTION counted()",
+                "CREATE FUNCTION counted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN "
+                "NULL; END'",
+                f"CREATE TRIGGER count AFTER UPDATE ON {TABLE} FOR EACH STATEMENT EXECUTE "
+                "FUNCTION counted()",
             ],
             "counted() is called once in each batch",
         ),
@@ -195,11 +221,20 @@ FUNCTION = "CREATE FUNCTION early() RETURNS bigint LANGUAGE {} AS {}"
         (OTHERS[:1], "The view others quotes 'Series A': it would find fewer rows"),
         (OTHERS, "The view others_of_others quotes 'series-a'"),
         (
-            [f"CREATE MATERIALIZED VIEW kept AS SELECT id FROM {TABLE} WHERE stage IN ('Seed ', 'x')"],
+            [
+                f"CREATE MATERIALIZED VIEW kept AS SELECT id FROM {TABLE} WHERE stage IN ('Seed "
+                "', 'x')"
+            ],
             "The materialized view kept quotes 'Seed '",
         ),
-        ([f"CREATE INDEX part ON {TABLE} (id) WHERE stage = 'Series A'"], "The partial index part quotes 'Series A'"),
-        ([f"CREATE INDEX expr ON {TABLE} ((stage = 'Series A'))"], "The index expr quotes 'Series A'"),
+        (
+            [f"CREATE INDEX part ON {TABLE} (id) WHERE stage = 'Series A'"],
+            "The partial index part quotes 'Series A'",
+        ),
+        (
+            [f"CREATE INDEX expr ON {TABLE} ((stage = 'Series A'))"],
+            "The index expr quotes 'Series A'",
+        ),
         (
             [f"ALTER TABLE {TABLE} ADD CONSTRAINT odd CHECK (stage <> 'SEED' OR name <> '')"],
             "The constraint odd quotes 'SEED'",
@@ -208,29 +243,47 @@ FUNCTION = "CREATE FUNCTION early() RETURNS bigint LANGUAGE {} AS {}"
             [f"CREATE POLICY early ON {TABLE} USING (stage = 'Pre Seed')"],
             "The policy early quotes 'Pre Seed': it would show or hide other rows",
         ),
-        ([f"ALTER TABLE {TABLE} ALTER stage SET DEFAULT 'Seed'"], "The default stage quotes 'Seed'"),
         (
-            [f"ALTER TABLE {TABLE} ADD early bool GENERATED ALWAYS AS (stage IN ('Seed', 'Series A')) STORED"],
+            [f"ALTER TABLE {TABLE} ALTER stage SET DEFAULT 'Seed'"],
+            "The default stage quotes 'Seed'",
+        ),
+        (
+            [
+                f"ALTER TABLE {TABLE} ADD early bool GENERATED ALWAYS AS (stage IN ('Seed', "
+                "'Series A')) STORED"
+            ],
             "The generated column early quotes 'Seed', 'Series A'",
         ),
         (
-            [FUNCTION.format("plpgsql", f"$$BEGIN RETURN count(*) FROM {TABLE} WHERE stage = 'Series A'; END$$")],
-            "The function early() quotes 'Series A'",
-        ),
-        (
-            [f"CREATE FUNCTION early() RETURNS bigint RETURN (SELECT count(*) FROM {TABLE} WHERE stage = 'Series A')"],
+            [
+                FUNCTION.format(
+                    "plpgsql",
+                    f"$$BEGIN RETURN count(*) FROM {TABLE} WHERE stage = 'Series A'; END$$",
+                )
+            ],
             "The function early() quotes 'Series A'",
         ),
         (
             [
-                "CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
-                f"CREATE TRIGGER touch AFTER INSERT ON {TABLE} FOR EACH ROW WHEN (NEW.stage = 'Series A') "
-                "EXECUTE FUNCTION touched()",
+                f"CREATE FUNCTION early() RETURNS bigint RETURN (SELECT count(*) FROM {TABLE} "
+                "WHERE stage = 'Series A')"
+            ],
+            "The function early() quotes 'Series A'",
+        ),
+        (
+            [
+                "CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN "
+                "NEW; END'",
+                f"CREATE TRIGGER touch AFTER INSERT ON {TABLE} FOR EACH ROW WHEN (NEW.stage = "
+                "'Series A') EXECUTE FUNCTION touched()",
             ],
             "The trigger touch quotes 'Series A'",
         ),
         (
-            [f"CREATE RULE also AS ON DELETE TO {TABLE} WHERE OLD.stage = 'Series A' DO ALSO SELECT 1"],
+            [
+                f"CREATE RULE also AS ON DELETE TO {TABLE} WHERE OLD.stage = 'Series A' DO ALSO "
+                "SELECT 1"
+            ],
             "The rule also quotes 'Series A'",
         ),
         (
@@ -250,7 +303,9 @@ def test_what_quotes_an_old_spelling_is_named(plan, statements, said):
         f"CREATE VIEW fine AS SELECT id FROM {TABLE} WHERE stage = 'series_a'",
         f"CREATE VIEW fine AS SELECT id FROM {TABLE} WHERE stage = 'nobody knows'",
         "CREATE VIEW fine AS SELECT id FROM stageapp_fund WHERE name = 'Series A'",
-        FUNCTION.format("plpgsql", "$$BEGIN RETURN count(*) FROM stageapp_fund WHERE name = 'Series A'; END$$"),
+        FUNCTION.format(
+            "plpgsql", "$$BEGIN RETURN count(*) FROM stageapp_fund WHERE name = 'Series A'; END$$"
+        ),
     ],
 )
 def test_what_stays_true_after_a_run_is_not(plan, statement):
@@ -259,10 +314,14 @@ def test_what_stays_true_after_a_run_is_not(plan, statement):
 
 
 def test_literals_are_read_as_sql_writes_them():
-    assert quoted_spellings.literals("a = 'it''s' AND b = E'x' AND c = ANY('{Seed,\"Series A\"}')") == {
-        "it's", "x", "Seed", "Series A", '{Seed,"Series A"}',
-    }  # fmt: skip
-    assert quoted_spellings.literals("no_literal AND ''") == set()
+    assert quoted.literals("a = 'it''s' AND b = E'x' AND c = ANY('{Seed,\"Series A\"}')") == {
+        "it's",
+        "x",
+        "Seed",
+        "Series A",
+        '{Seed,"Series A"}',
+    }
+    assert quoted.literals("no_literal AND ''") == set()
 
 
 def test_the_command_prints_it_and_exits_1_where_a_run_would_not_start(plan, capsys):

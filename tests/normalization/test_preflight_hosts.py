@@ -9,10 +9,13 @@ from stageapp import checks
 from stageapp.doctor import database
 from stageapp.doctor.answers import Health
 from stageapp.models.normalization import State
-from stageapp.normalization import column_facts, guard, preflight, runs, seal, targets, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization.errors import PreflightRefused, TargetError
-from stageapp.normalization.findings import Severity
+from stageapp.normalization import runs, worker
+from stageapp.normalization.preflight import preflight
+from stageapp.sealing import guard, seal
+from stageapp.targets import columns, targets
+from stageapp.targets.errors import PreflightRefused, TargetError
+from stageapp.targets.findings import Severity
 from tests.normalization.evidence import ME, column, sql
 from tests.normalization.hosts import begin, finish, roll_back, tables
 
@@ -39,7 +42,9 @@ def deal(engine, settings):
 
 
 def texts(severity=None, label=LABEL):
-    return "\n".join(str(one) for one in preflight.look(label).findings if severity in (None, one.severity))
+    return "\n".join(
+        str(one) for one in preflight.look(label).findings if severity in (None, one.severity)
+    )
 
 
 def held():
@@ -71,7 +76,9 @@ def routed(deal, settings, monkeypatch):
 
 
 @pytest.mark.parametrize("write, read", [("crm", "crm"), ("crm", None), (None, "crm")])
-def test_a_target_in_another_database_is_refused_by_check_plan_preflight_and_doctor(deal, routed, write, read):
+def test_a_target_in_another_database_is_refused_by_check_plan_preflight_and_doctor(
+    deal, routed, write, read
+):
     plan = plans.make_plan(LABEL, actor="tester")
     before = held()
     routed(write, read)
@@ -115,7 +122,8 @@ def test_padded_text_is_refused_by_name_everywhere(deal):
 
 
 @pytest.mark.parametrize(
-    "kind", ["DOMAIN padded AS char(20)", "DOMAIN padded AS integer", "TYPE padded AS ENUM ('Seed ')"]
+    "kind",
+    ["DOMAIN padded AS char(20)", "DOMAIN padded AS integer", "TYPE padded AS ENUM ('Seed ')"],
 )
 def test_a_type_that_is_no_text_underneath_is_refused_by_plan_and_preflight(deal, kind):
     sql(f"CREATE {kind}; ALTER TABLE {TABLE} ALTER stage TYPE padded USING NULL")
@@ -128,13 +136,17 @@ def test_a_type_that_is_no_text_underneath_is_refused_by_plan_and_preflight(deal
 
 
 def test_a_collation_in_which_spellings_are_equal_is_refused_by_name(deal):
-    """The servers of these tests are built without ICU, and have no such collation: so the catalog's answer is made."""
+    """The servers of these tests are built without ICU, and have no such collation: so the
+    catalog's answer is made.
+    """
     target = targets.resolve(LABEL)
-    column, found = column_facts.find(target)
+    column, found = columns.find(target)
     facts = list(found)
-    assert list(column_facts._shape(target, column, tuple(facts))) == []
+    assert list(columns._shape(target, column, tuple(facts))) == []
     facts[4] = False
-    assert "The column's collation is not deterministic" in str(list(column_facts._shape(target, column, tuple(facts))))
+    assert "The column's collation is not deterministic" in str(
+        list(columns._shape(target, column, tuple(facts)))
+    )
 
 
 @pytest.mark.parametrize("kind", ["varchar(60)", "varchar", "text", 'text COLLATE "C"', "worded"])
@@ -144,7 +156,10 @@ def test_every_kind_of_unpadded_text_works_from_plan_to_seal(deal, kind):
         sql(f"ALTER TABLE {TABLE} ALTER stage TYPE {kind}")
         before = held()
         run = finish(LABEL)
-        assert (run.plan.rows_to_change, held()) == (2, ["seed", "series_a", "seed", "nobody knows"])
+        assert (run.plan.rows_to_change, held()) == (
+            2,
+            ["seed", "series_a", "seed", "nobody knows"],
+        )
         assert roll_back(run).state == State.ROLLED_BACK
         assert held() == before
         finish(LABEL)
@@ -157,7 +172,10 @@ def test_every_kind_of_unpadded_text_works_from_plan_to_seal(deal, kind):
 
 
 def test_null_means_nothing_stays_null_and_stops_nobody_from_looking(deal, capsys):
-    sql(f"INSERT INTO {TABLE} (stage, changed_at, changed_on) VALUES (NULL, now(), now()), ('', now(), now())")
+    sql(
+        f"INSERT INTO {TABLE} (stage, changed_at, changed_on) VALUES (NULL, now(), now()), ('', "
+        "now(), now())"
+    )
     assert preflight.look(LABEL).worst == Severity.TELLS
     assert "Rows that hold NULL: 1: NULL is no value (blank)" in texts(Severity.TELLS)
     (answer,) = database.targets()
@@ -192,7 +210,10 @@ def test_a_unique_constraint_is_named_and_the_row_that_collides_stands_apart(dea
     "index, said",
     [
         ("UNIQUE INDEX held ON {} (lower(stage))", "The unique index held holds the column"),
-        ("UNIQUE INDEX held ON {} (id) WHERE stage <> ''", "The unique index held holds the column"),
+        (
+            "UNIQUE INDEX held ON {} (id) WHERE stage <> ''",
+            "The unique index held holds the column",
+        ),
         ("UNIQUE INDEX held ON {} (id) INCLUDE (stage)", "The index held holds the column"),
         ("INDEX held ON {} (id, stage)", "The index held holds the column"),
         ("INDEX held ON {} (id) WHERE stage <> ''", "The partial index held holds the column"),
@@ -228,8 +249,14 @@ def test_the_check_of_a_domain_blocks_what_postgresql_would_refuse(deal, outer):
 
 
 PUBLISHED = [
-    (f"ALTER TABLE {TABLE} REPLICA IDENTITY NOTHING; CREATE PUBLICATION feed FOR TABLE {TABLE}", "replica identity"),
-    (f"CREATE PUBLICATION feed FOR TABLE {TABLE} WHERE (stage <> '')", "publication WHERE expression"),
+    (
+        f"ALTER TABLE {TABLE} REPLICA IDENTITY NOTHING; CREATE PUBLICATION feed FOR TABLE {TABLE}",
+        "replica identity",
+    ),
+    (
+        f"CREATE PUBLICATION feed FOR TABLE {TABLE} WHERE (stage <> '')",
+        "publication WHERE expression",
+    ),
     (
         f"CREATE PUBLICATION feed FOR TABLE {TABLE} (stage)",
         "publication column list|column list used by the publication",
@@ -237,12 +264,16 @@ PUBLISHED = [
 ]
 
 
-@pytest.mark.parametrize("statements, said", PUBLISHED, ids=["no identity", "row filter", "column list"])
+@pytest.mark.parametrize(
+    "statements, said", PUBLISHED, ids=["no identity", "row filter", "column list"]
+)
 def test_a_published_table_that_takes_no_update_blocks(deal, statements, said):
     plan, waiting = plans.make_plan(LABEL, actor="tester"), begin(LABEL)
     sql(statements)
     try:
-        assert "PostgreSQL refuses every update of the column: cannot update table" in texts(Severity.BLOCKS)
+        assert "PostgreSQL refuses every update of the column: cannot update table" in texts(
+            Severity.BLOCKS
+        )
         with pytest.raises(PreflightRefused, match="refuses every update"):
             runs.start(plan.run, **ME)
         with pytest.raises(DatabaseError, match="cannot update table"):
@@ -288,8 +319,14 @@ def test_a_table_that_somebody_holds_is_not_said_to_refuse_updates(deal, elsewhe
 
 
 def test_times_that_a_save_sets_are_told_with_touch_as_the_remedy(deal, settings):
-    assert "A save sets changed_at (auto_now): a run leaves it as it is; with touch=changed_at" in texts(Severity.TELLS)
-    assert "A save sets changed_on (auto_now): a run leaves it as it is; touch can set a date-time" in texts()
+    assert (
+        "A save sets changed_at (auto_now): a run leaves it as it is; with touch=changed_at"
+        in texts(Severity.TELLS)
+    )
+    assert (
+        "A save sets changed_on (auto_now): a run leaves it as it is; touch can set a date-time"
+        in texts()
+    )
     before = sql(f"SELECT changed_at FROM {TABLE} ORDER BY id")
     roll_back(finish(LABEL))
     assert sql(f"SELECT changed_at FROM {TABLE} ORDER BY id") == before
@@ -297,7 +334,12 @@ def test_times_that_a_save_sets_are_told_with_touch_as_the_remedy(deal, settings
     assert "changed_at" not in texts()
     finish(LABEL)
     after = sql(f"SELECT changed_at FROM {TABLE} ORDER BY id")
-    assert [old != new for old, new in zip(before, after, strict=True)] == [True, True, False, False]
+    assert [old != new for old, new in zip(before, after, strict=True)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("signal, name", [(pre_save, "pre_save"), (post_save, "post_save")])
@@ -310,7 +352,9 @@ def test_receivers_of_a_save_are_told_and_a_run_calls_none(deal, settings, signa
     assert "receivers" not in texts()
     signal.connect(receive, sender=deal)
     try:
-        assert f"{name} of stageapp.HostDeal has receivers: a run sends no signals" in texts(Severity.WARNS)
+        assert f"{name} of stageapp.HostDeal has receivers: a run sends no signals" in texts(
+            Severity.WARNS
+        )
         assert "with touch=FIELD in STAGE_TARGETS" in texts(Severity.WARNS)
         finish(LABEL)
         assert called == []

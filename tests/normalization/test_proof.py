@@ -6,21 +6,23 @@ import io
 import pytest
 from django.utils import timezone
 
-from stageapp import drift, thresholds
-from stageapp.gates import readiness, reading
-from stageapp.imports import import_companies
+from stageapp import conf
+from stageapp.audit import proof
+from stageapp.audit.proof import Remedy
 from stageapp.models import DriftCheck, PortfolioCompany, Run, TargetWrite
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
-from stageapp.normalization import proof, runs, worker
-from stageapp.normalization.proof import Remedy
-from stageapp.normalization.seal_preview import preview
+from stageapp.normalization import runs, worker
 from stageapp.normalization.verify import verify
+from stageapp.portfolio.imports import import_companies
+from stageapp.rollout.gates import readiness, reading
+from stageapp.sealing.preview import preview
+from stageapp.unknowns import drift
 from tests.normalization.evidence import LABEL, ME, at_once, column, sql
 
 
 def gate():
-    return readiness.run_complete(reading.read(timezone.now()), thresholds.gates())
+    return readiness.run_complete(reading.read(timezone.now()), conf.gates())
 
 
 def known():
@@ -96,7 +98,10 @@ def test_an_older_plan_that_is_run_after_an_import_leaves_what_it_does_not_name(
         "rows and audit log agree; 2 rows hold known spellings that the plan does not name",
     )
     drift.watch()
-    assert against()[0] == "2 rows hold known spellings, and the plan was made before 4 rows arrived: plan again."
+    assert (
+        against()[0]
+        == "2 rows hold known spellings, and the plan was made before 4 rows arrived: plan again."
+    )
     assert any("The drift watch found 2 rows with known spellings" in text for text in against())
     again = worker.advance(runs.start(plans.make_plan(LABEL, actor="tester").run, **ME))
     assert again.state == State.DONE
@@ -105,7 +110,9 @@ def test_an_older_plan_that_is_run_after_an_import_leaves_what_it_does_not_name(
 
 
 def withdrawn_by_import(run, alias):
-    import_companies(io.BytesIO(b"stage\nseed\nseed\n"), fund="late", stage_column="stage", actor="ann")
+    import_companies(
+        io.BytesIO(b"stage\nseed\nseed\n"), fund="late", stage_column="stage", actor="ann"
+    )
 
 
 def withdrawn_by_edit(run, alias):
@@ -130,7 +137,9 @@ def withdrawn_by_its_rollback(run, alias):
 
 
 def withdrawn_by_drift(run, alias):
-    """Let somebody write past the system, the watch see it, and somebody repair it before anybody looks again."""
+    """Let somebody write past the system, the watch see it, and somebody repair it before
+    anybody looks again.
+    """
     PortfolioCompany.objects.filter(stage="growth").update(stage="Growth")
     DriftCheck.objects.update(writes=-1)
     drift.watch()
@@ -145,11 +154,20 @@ def withdrawn_by_drift(run, alias):
         (withdrawn_by_edit, "1 row was edited 0 s ago by ann, after the verification."),
         (withdrawn_by_vocabulary, "The vocabulary is at version"),
         (withdrawn_by_another_run, "Run 2 changed rows 0 s ago, after the verification."),
-        (withdrawn_by_its_rollback, "Run 2 was rolled back, all or a part, 0 s ago, after the verification."),
-        (withdrawn_by_drift, "1 row was found with known spellings 0 s ago by the drift watch, after the verification"),
+        (
+            withdrawn_by_its_rollback,
+            "Run 2 was rolled back, all or a part, 0 s ago, after the verification.",
+        ),
+        (
+            withdrawn_by_drift,
+            "1 row was found with known spellings 0 s ago by the drift watch, after the "
+            "verification",
+        ),
     ],
 )
-def test_whatever_changes_the_rows_withdraws_the_proof_until_it_is_verified_again(proved, alias, change, words):
+def test_whatever_changes_the_rows_withdraws_the_proof_until_it_is_verified_again(
+    proved, alias, change, words
+):
     run = proved("Seed", "growth")
     change(run, alias)
     drift.watch()
@@ -186,14 +204,20 @@ def test_the_look_at_drift_has_to_be_new(proved, settings):
     DriftCheck.objects.update(looked_at=timezone.now() - datetime.timedelta(seconds=59))
     assert against() == []
     DriftCheck.objects.update(problem="the table could not be read in 5 s")
-    assert against() == ["The drift watch could not read the rows: the table could not be read in 5 s"]
+    assert against() == [
+        "The drift watch could not read the rows: the table could not be read in 5 s"
+    ]
     DriftCheck.objects.all().delete()
     assert gate().verdict == "no_data"
 
 
 def test_rows_in_quarantine_hold_the_gate_until_somebody_has_corrected_them(fill, started):
     ids = fill("Seed", "SEED")
-    sql("ALTER TABLE stageapp_portfoliocompany ADD CONSTRAINT poison CHECK (id <> %s OR stage <> 'seed')", ids[0])
+    sql(
+        "ALTER TABLE stageapp_portfoliocompany ADD CONSTRAINT poison CHECK (id <> %s OR stage <> "
+        "'seed')",
+        ids[0],
+    )
     try:
         run = worker.advance(started())
         drift.watch()
@@ -208,7 +232,9 @@ def test_rows_in_quarantine_hold_the_gate_until_somebody_has_corrected_them(fill
 
 
 @pytest.mark.parametrize("end", ["whole", "parts"])
-def test_after_the_newest_run_is_undone_drift_is_compared_with_the_older_one_that_stands(done, fill, end):
+def test_after_the_newest_run_is_undone_drift_is_compared_with_the_older_one_that_stands(
+    done, fill, end
+):
     older = done("Seed", "Fondo X")
     fill("Series A", "Fondo Y")
     newer = done()
@@ -218,13 +244,18 @@ def test_after_the_newest_run_is_undone_drift_is_compared_with_the_older_one_tha
         undo(newer, value="Series A")
     (look,) = drift.watch()
     assert (look.run, look.known_rows, look.unknown_rows) == (older.pk, 1, 1)
-    assert f"Run {newer.pk} was rolled back, all or a part, 0 s ago, after the verification." in against()
+    assert (
+        f"Run {newer.pk} was rolled back, all or a part, 0 s ago, after the verification."
+        in against()
+    )
     made, _ = verify(older, **ME)
     assert made.found["rows_unplanned"] == 1
     assert known().run == older
 
 
-def test_a_newer_vocabulary_makes_the_watch_read_again_and_what_was_left_is_known_now(proved, alias):
+def test_a_newer_vocabulary_makes_the_watch_read_again_and_what_was_left_is_known_now(
+    proved, alias
+):
     proved("Seed", "angel money", "angel money")
     alias("angel money", "pre_seed")
     (look,) = drift.watch()
@@ -236,7 +267,9 @@ def test_the_seals_preview_counts_once_what_is_left(done):
     run = done("Seed", "Seed")
     undo(run, value="Seed")
     found = preview(LABEL)
-    assert found.evidence == "2 rows still hold known spellings: 'Seed'. Make a plan and run it first."
+    assert (
+        found.evidence == "2 rows still hold known spellings: 'Seed'. Make a plan and run it first."
+    )
     assert found.evidence in found.obstacles
     PortfolioCompany.objects.update(stage="seed")
     evidence = at_once(preview(LABEL).evidence)
@@ -249,7 +282,9 @@ def test_a_target_that_needed_no_run_says_so(fill):
     assert preview(LABEL).evidence == "no run was needed: no row holds a known spelling"
 
 
-@pytest.mark.parametrize("state", [State.ROLLED_BACK, State.FAILED, State.CANCELLED, State.RUNNING, State.PAUSED])
+@pytest.mark.parametrize(
+    "state", [State.ROLLED_BACK, State.FAILED, State.CANCELLED, State.RUNNING, State.PAUSED]
+)
 def test_a_verification_never_stands_unmarked_beside_a_state_that_it_does_not_fit(proved, state):
     run = proved("Seed")
     Run.objects.filter(pk=run.pk).update(state=state)

@@ -1,7 +1,9 @@
-"""Random sequences of all that changes a column: after every step gate, Home, run page and verify tell the truth.
+"""Random sequences of all that changes a column: after every step gate, Home, run page and verify
+tell the truth.
 
-The truth is a model of the test's own: the column as SQL gives it, what each run changed as the difference of the
-column before and after it, and a map of spellings. It shares no code with the product's comparison.
+The truth is a model of the test's own: the column as SQL gives it, what each run changed as the
+difference of the column before and after it, and a map of spellings. It shares no code with the
+product's comparison.
 """
 
 import io
@@ -14,21 +16,32 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 
-from stageapp import drift, modes, thresholds, vocabulary
-from stageapp.admin import next_step
-from stageapp.gates import readiness
-from stageapp.gates.measurements import Measurements
-from stageapp.imports import import_companies
-from stageapp.mode_history import ModeHistory
+from stageapp import conf
+from stageapp.admin import home
+from stageapp.audit import proof, rollbacks
+from stageapp.mode import store
+from stageapp.mode.history import ModeHistory
 from stageapp.models import DriftCheck, Fund, PortfolioCompany, Run, StageAlias, TargetWrite
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
-from stageapp.normalization import proof, rollbacks, runs, targets, verify, worker
-from stageapp.normalization.errors import IllegalMove, PlanRefused
+from stageapp.normalization import runs, verify, worker
+from stageapp.portfolio.imports import import_companies
+from stageapp.rollout.gates import readiness
+from stageapp.rollout.gates.measures import Measurements
+from stageapp.targets import targets
+from stageapp.targets.errors import IllegalMove, PlanRefused
+from stageapp.unknowns import drift
+from stageapp.vocabulary import snapshot
 from tests.normalization.evidence import LABEL, ME
 
 SWING = "angel money"  # known while there is an alias of it
-KNOWN = {"Seed": "seed", " SEED ": "seed", "Series A": "series_a", "series-a": "series_a", "Growth": "growth"}
+KNOWN = {
+    "Seed": "seed",
+    " SEED ": "seed",
+    "Series A": "series_a",
+    "series-a": "series_a",
+    "Growth": "growth",
+}
 CANONICAL = ["seed", "series_a", "growth", "pre_seed"]
 UNKNOWN = ["nobody knows", "???", SWING]
 VALUES = [*KNOWN, *CANONICAL, *UNKNOWN]
@@ -72,7 +85,9 @@ class Walk:
         self.changed_since_plan = {}
         self.fund = Fund.objects.create(name="F")
         rows = [self.chance.choice(VALUES) for _ in range(self.chance.randint(1, 4))]
-        PortfolioCompany.objects.bulk_create(PortfolioCompany(fund=self.fund, name="c", stage=stage) for stage in rows)
+        PortfolioCompany.objects.bulk_create(
+            PortfolioCompany(fund=self.fund, name="c", stage=stage) for stage in rows
+        )
         self.root = User(username="root", is_superuser=True, is_active=True)
 
     def column(self):
@@ -84,12 +99,24 @@ class Walk:
         return value in KNOWN or (value == SWING and self.swings)
 
     def step(self):
-        kinds = [self.plan, self.run, self.part, self.whole, self.load, self.edit, self.past, self.alias, self.verify]
+        kinds = [
+            self.plan,
+            self.run,
+            self.part,
+            self.whole,
+            self.load,
+            self.edit,
+            self.past,
+            self.alias,
+            self.verify,
+        ]
         kind = self.chance.choices(kinds, [3, 5, 2, 2, 1, 1, 6, 2, 3])[0]
         self.told.append(kind.__name__)
         kind()
         if self.judged() is not None and self.stands(self.judged()):
-            DriftCheck.objects.update(writes=-1)  # PostgreSQL counts no write of a transaction that is open
+            DriftCheck.objects.update(
+                writes=-1
+            )  # PostgreSQL counts no write of a transaction that is open
         drift.watch()
         judged = self.judged()
         if judged is not None and self.stands(judged) and self.known():
@@ -101,7 +128,9 @@ class Walk:
     def plan(self):
         made = plans.make_plan(LABEL, actor="tester")
         named = {value for value in self.column().values() if self.is_known(value)}
-        self.models[made.run.pk] = Model(made.run.pk, {value: self.meaning(value) for value in named})
+        self.models[made.run.pk] = Model(
+            made.run.pk, {value: self.meaning(value) for value in named}
+        )
         self.changed_since_plan[made.run.pk] = False
 
     def run(self):
@@ -162,12 +191,20 @@ class Walk:
     def load(self):
         values = [self.chance.choice(VALUES) for _ in range(self.chance.randint(1, 3))]
         text = "name,stage\n" + "".join(f'c,"{value}"\n' for value in values)
-        import_companies(io.BytesIO(text.encode()), fund="F", stage_column="stage", name_column="name", actor="tester")
+        import_companies(
+            io.BytesIO(text.encode()),
+            fund="F",
+            stage_column="stage",
+            name_column="name",
+            actor="tester",
+        )
         self.withdraw(arrived=True)
 
     def edit(self):
         if keys := sorted(self.column()):
-            PortfolioCompany.objects.filter(pk=self.chance.choice(keys)).update(stage=self.chance.choice(VALUES))
+            PortfolioCompany.objects.filter(pk=self.chance.choice(keys)).update(
+                stage=self.chance.choice(VALUES)
+            )
             proof.record_write(LABEL, TargetWrite.EDIT, 1, actor="tester", reason="an edit")
             self.withdraw(arrived=True)
 
@@ -175,16 +212,22 @@ class Walk:
         """Write or delete past the system: only the watch can find it."""
         if keys := sorted(self.column()):
             row = PortfolioCompany.objects.filter(pk=self.chance.choice(keys))
-            row.delete() if self.chance.random() < 0.2 else row.update(stage=self.chance.choice(VALUES))
+            row.delete() if self.chance.random() < 0.2 else row.update(
+                stage=self.chance.choice(VALUES)
+            )
 
     def alias(self):
-        with vocabulary.change(**ME):
+        with snapshot.change(**ME):
             if self.swings:
                 StageAlias.objects.filter(spelling=SWING).delete()
             else:
-                stage = StageAlias.objects.filter(stage__slug="pre_seed").values_list("stage_id", flat=True)[0]
-                StageAlias.objects.create(spelling=SWING, key=vocabulary.normalize(SWING).key, stage_id=stage)
-        vocabulary.forget()
+                stage = StageAlias.objects.filter(stage__slug="pre_seed").values_list(
+                    "stage_id", flat=True
+                )[0]
+                StageAlias.objects.create(
+                    spelling=SWING, key=snapshot.normalize(SWING).key, stage_id=stage
+                )
+        snapshot.forget()
         self.swings = not self.swings
         self.withdraw(arrived=True)
 
@@ -229,7 +272,7 @@ class Walk:
     def check(self):
         now = timezone.now()
         measured = Measurements(now, ModeHistory(), proofs=[proof.of_target(LABEL, now)])
-        gate = readiness.run_complete(measured, thresholds.gates())
+        gate = readiness.run_complete(measured, conf.gates())
         assert gate.passes == self.proved(), (gate.deciding.why, self.judged())
         self.check_home()
         for model in self.models.values():
@@ -239,8 +282,8 @@ class Walk:
 
     def check_home(self):
         newest = Run.objects.select_related("plan").first()
-        panels = {"mode": {"state": modes.latest()}, "run": {"run": newest}}
-        label = next_step.find(self.root, panels).label
+        panels = {"mode": {"state": store.latest()}, "run": {"run": newest}}
+        label = home.find(self.root, panels).label
         if newest is not None and newest.state == State.PLANNED:
             if self.changed_since_plan[newest.pk]:
                 assert label == "Plan again" or (self.proved() and not newest.plan.rows_to_change)
@@ -260,7 +303,9 @@ class Walk:
 
     def check_comparison(self, model):
         column = self.column()
-        found = verify.compare(Run.objects.get(pk=model.run), targets.resolve(LABEL), vocabulary.load())
+        found = verify.compare(
+            Run.objects.get(pk=model.run), targets.resolve(LABEL), snapshot.load()
+        )
         forward = {key: value for key, (undone, value) in model.last.items() if not undone}
         back = {key: value for key, (undone, value) in model.last.items() if undone}
         given_back = [k for k, v in back.items() if column.get(k) == v and self.is_known(v)]
@@ -274,18 +319,24 @@ class Walk:
             "rows_undone": len(back),
             "rows_as_written": sum(column.get(key) == value for key, value in forward.items()),
             "rows_deleted_since": sum(key not in column for key in forward),
-            "rows_changed_since": sum(column.get(key, value) != value for key, value in forward.items()),
+            "rows_changed_since": sum(
+                column.get(key, value) != value for key, value in forward.items()
+            ),
             "rows_given_back": len(given_back),
             "rows_left": sum(column[key] in model.map for key in rest),
             "rows_unplanned": sum(column[key] not in model.map for key in rest),
-            "rows_unknown": sum(not self.is_known(v) and v not in CANONICAL for v in column.values()),
+            "rows_unknown": sum(
+                not self.is_known(v) and v not in CANONICAL for v in column.values()
+            ),
             "quarantined": 0,
         }
         assert {name: found[name] for name in expected} == expected
 
 
 def walked(seed):
-    """Do one sequence in a transaction that is rolled back; say its seed and its steps where it fails."""
+    """Do one sequence in a transaction that is rolled back; say its seed and its steps where it
+    fails.
+    """
     walk = None
     try:
         with transaction.atomic():
@@ -297,7 +348,7 @@ def walked(seed):
     except AssertionError as error:
         pytest.fail(f"seed {seed}, after {', '.join(walk.told)}: {error}")
     finally:
-        vocabulary.forget()
+        snapshot.forget()
     return walk
 
 

@@ -5,17 +5,21 @@ import pytest
 from stageapp.models import PortfolioCompany, QuarantinedRow
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, batches, claims, refusals, worker
-from stageapp.normalization.errors import TooManyQuarantined
-from stageapp.normalization.targets import resolve
+from stageapp.normalization import attempts, batches, leases, refusals, worker
+from stageapp.targets.errors import TooManyQuarantined
+from stageapp.targets.targets import resolve
 from tests.normalization.evidence import LABEL, assert_i1, column, sql
 
 
 @pytest.fixture
 def refusing():
-    """Return a function that lets the database refuse rows that would become series_a; once the run has started."""
+    """Return a function that lets the database refuse rows that would become series_a; once the
+    run has started.
+    """
     name = "stageapp_portfoliocompany"
-    yield lambda: sql(f"ALTER TABLE {name} ADD CONSTRAINT no_series_a CHECK (stage <> 'series_a') NOT VALID")
+    yield lambda: sql(
+        f"ALTER TABLE {name} ADD CONSTRAINT no_series_a CHECK (stage <> 'series_a') NOT VALID"
+    )
     sql(f"ALTER TABLE {name} DROP CONSTRAINT no_series_a")
 
 
@@ -31,11 +35,17 @@ def test_a_poison_row_goes_into_quarantine_and_the_rest_finishes(started, fill, 
     assert "no_series_a" in apart.error
     assert_i1(run, before)
     assert column() == {key: "series-a" if key == ids[300] else column()[key] for key in ids}
-    assert [run.verifications.get().found[name] for name in ("ok", "rows_left", "quarantined")] == [True, 0, 1]
+    assert [run.verifications.get().found[name] for name in ("ok", "rows_left", "quarantined")] == [
+        True,
+        0,
+        1,
+    ]
     assert "1 rows are in quarantine" in run.moves.last().reason
 
 
-def test_too_many_poison_rows_stop_the_run_which_goes_on_once_the_cause_is_gone(started, fill, refusing):
+def test_too_many_poison_rows_stop_the_run_which_goes_on_once_the_cause_is_gone(
+    started, fill, refusing
+):
     fill(*["series-a"] * 40, "Seed")
     run = started()
     refusing()
@@ -50,9 +60,9 @@ def test_a_row_whose_trigger_never_ends_goes_into_quarantine(started, fill, monk
     monkeypatch.setattr(attempts, "CAP_SECONDS", 0.1)
     monkeypatch.setattr(attempts, "LAST_CAP_SECONDS", 0.2)
     sql(
-        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN IF NEW.id = {ids[1]} THEN PERFORM pg_sleep(60); END IF; RETURN NEW; END $$;"
-        "CREATE TRIGGER dawdle BEFORE UPDATE ON stageapp_portfoliocompany FOR EACH ROW EXECUTE FUNCTION dawdle()"
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id = "
+        f"{ids[1]} THEN PERFORM pg_sleep(60); END IF; RETURN NEW; END $$;CREATE TRIGGER dawdle "
+        "BEFORE UPDATE ON stageapp_portfoliocompany FOR EACH ROW EXECUTE FUNCTION dawdle()"
     )
     try:
         run = worker.advance(started())
@@ -64,7 +74,7 @@ def test_a_row_whose_trigger_never_ends_goes_into_quarantine(started, fill, monk
 
 def test_a_row_deleted_on_its_way_into_quarantine_is_no_fault(started):
     run = started("series-a")
-    lease = claims.take(run, Direction.FORWARD)
+    lease = leases.take(run, Direction.FORWARD)
     PortfolioCompany.objects.all().delete()
     result = batches.skip_row(lease, resolve(LABEL), "refused")
     assert (result.cursor.finished, result.quarantined, run.quarantine.count()) == (True, 0, 0)

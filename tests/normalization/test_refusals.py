@@ -1,15 +1,18 @@
-"""Which refusals belong to a row: it is named and stands apart, forward and back, and the rest goes on."""
+"""Which refusals belong to a row: it is named and stands apart, forward and back, and the rest
+goes on.
+"""
 
 import pytest
 from django.core.management import call_command
 from django.db import DatabaseError
 
+from stageapp.audit import log
 from stageapp.models import QuarantinedRow
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, audit, runs, worker
+from stageapp.normalization import attempts, runs, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization.errors import NormalizationError, TooManyQuarantined
-from stageapp.normalization.targets import resolve
+from stageapp.targets.errors import NormalizationError, TooManyQuarantined
+from stageapp.targets.targets import resolve
 from tests.normalization.evidence import LABEL, ME, assert_i1, column, log_of, sql
 from tests.normalization.hosts import roll_back
 
@@ -23,7 +26,10 @@ def trigger(engine):
     def put(body, *, kind="BEFORE UPDATE", each="ROW", when="", name="picky"):
         constraint = "CONSTRAINT " if "DEFERRABLE" in when else ""
         sql(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$")
-        sql(f"CREATE {constraint}TRIGGER {name} {kind} ON {TABLE} {when} FOR EACH {each} EXECUTE FUNCTION {name}()")
+        sql(
+            f"CREATE {constraint}TRIGGER {name} {kind} ON {TABLE} {when} FOR EACH {each} EXECUTE "
+            f"FUNCTION {name}()"
+        )
 
     yield put
     for name in ("picky", "second"):
@@ -31,14 +37,32 @@ def trigger(engine):
 
 
 def raising(code, key):
-    return f"IF NEW.id = {key} THEN RAISE EXCEPTION 'row % is not yours', NEW.id USING ERRCODE = '{code}'; END IF; "
+    return (
+        f"IF NEW.id = {key} THEN RAISE EXCEPTION 'row % is not yours', NEW.id USING ERRCODE "
+        f"= '{code}'; END IF; "
+    )
 
 
-CODES = ["P0001", "42501", "55000", "23514", "22023", "0A000", "25006", "40001", "53100", "55P03", "57014", "58030"]
+CODES = [
+    "P0001",
+    "42501",
+    "55000",
+    "23514",
+    "22023",
+    "0A000",
+    "25006",
+    "40001",
+    "53100",
+    "55P03",
+    "57014",
+    "58030",
+]
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_whatever_code_a_trigger_raises_its_row_alone_stays_as_it_is(started, fill, trigger, retried, code):
+def test_whatever_code_a_trigger_raises_its_row_alone_stays_as_it_is(
+    started, fill, trigger, retried, code
+):
     ids = fill(*["Seed"] * 300, "series-a", *["Series B"] * 300)
     run = started()
     trigger(raising(code, ids[300]) + "RETURN NEW;")
@@ -68,15 +92,22 @@ def test_the_same_of_a_rollback(done, fill, trigger, retried, code):
     assert f"row {ids[300]} is not yours" in apart.error
     assert column() == before | {ids[300]: "series_a"}
     assert len(log_of(run, "rollback")) == 600
-    assert "600 rows undone; 0 rows changed since were left; 1 rows are in quarantine" in run.moves.last().reason
-    assert [entry.row_key for entry in audit.left_behind(run, resolve(LABEL), limit=9)] == [str(ids[300])]
+    assert (
+        "600 rows undone; 0 rows changed since were left; 1 rows are in quarantine"
+        in run.moves.last().reason
+    )
+    assert [entry.row_key for entry in log.left_behind(run, resolve(LABEL), limit=9)] == [
+        str(ids[300])
+    ]
 
 
 DEFERRED = {"kind": "AFTER UPDATE", "when": "DEFERRABLE INITIALLY DEFERRED"}
 
 
 @pytest.mark.parametrize("code", ["P0001", "23505", "55000"])
-def test_a_row_that_is_refused_at_the_commit_stands_apart_forward_and_back(started, fill, trigger, code):
+def test_a_row_that_is_refused_at_the_commit_stands_apart_forward_and_back(
+    started, fill, trigger, code
+):
     ids = fill(*["Seed"] * 50, "series-a", *["Series B"] * 50)
     run = started()
     before = column()
@@ -89,8 +120,9 @@ def test_a_row_that_is_refused_at_the_commit_stands_apart_forward_and_back(start
     roll_back(run)
     assert column() == before | {ids[7]: "seed"}
     assert sorted(run.quarantine.values_list("direction", "row_key")) == [
-        ("forward", str(ids[50])), ("rollback", str(ids[7])),
-    ]  # fmt: skip
+        ("forward", str(ids[50])),
+        ("rollback", str(ids[7])),
+    ]
 
 
 @pytest.mark.parametrize("where", ["before", "commit"])
@@ -124,7 +156,9 @@ PUT_BACK = {
 
 
 @pytest.mark.parametrize("how", PUT_BACK)
-def test_a_row_whose_trigger_keeps_its_old_value_is_named_and_the_run_ends(started, fill, trigger, how):
+def test_a_row_whose_trigger_keeps_its_old_value_is_named_and_the_run_ends(
+    started, fill, trigger, how
+):
     ids = fill(*["Seed"] * 300, "series-a", *["Series B"] * 300)
     run = started()
     trigger(PUT_BACK[how].format(ids[300]))
@@ -152,7 +186,10 @@ def test_the_same_of_a_rollback_of_all_and_of_a_part(done, fill, trigger, how):
     apart = run.quarantine.get()
     assert (apart.row_key, apart.value, apart.direction) == (str(ids[30]), "series_a", "rollback")
     assert apart.error == attempts.KEPT
-    assert "1 rows undone; 0 rows changed since were left; 1 rows are in quarantine" in run.moves.last().reason
+    assert (
+        "1 rows undone; 0 rows changed since were left; 1 rows are in quarantine"
+        in run.moves.last().reason
+    )
     sql("DROP FUNCTION picky CASCADE")
     roll_back(run)
     assert (run.state, column()) == (State.ROLLED_BACK, before)
@@ -176,7 +213,11 @@ def test_rows_kept_in_several_shards_are_counted_where_they_are(fill, trigger, m
     run = runs.start(plans.make_plan(LABEL, actor="tester").run, **ME, workers=2)
     worker.advance(run)
     assert run.state == State.DONE, run.last_error
-    counts = run.checkpoints.filter(direction="forward").order_by("shard").values_list("shard", "quarantined")
+    counts = (
+        run.checkpoints.filter(direction="forward")
+        .order_by("shard")
+        .values_list("shard", "quarantined")
+    )
     assert list(counts) == [(0, 1), (1, 1)]
 
 
@@ -184,7 +225,9 @@ def test_a_trigger_that_keeps_every_row_stops_the_run_with_words(started, fill, 
     fill(*["Seed"] * 40)
     run = started()
     trigger("RETURN NULL;")
-    with pytest.raises(TooManyQuarantined, match=r"11 of .* the table's own trigger kept its old value"):
+    with pytest.raises(
+        TooManyQuarantined, match=r"11 of .* the table's own trigger kept its old value"
+    ):
         worker.advance(run)
     assert run.state == State.FAILED
     assert "no fault of single rows" in run.last_error
@@ -195,7 +238,10 @@ def test_in_a_single_transaction_a_kept_row_is_named_and_nothing_is_kept(fill, t
     plan = plans.make_plan(LABEL, actor="tester")
     before = column()
     trigger(PUT_BACK["returns NULL"].format(ids[1]))
-    with pytest.raises(NormalizationError, match=f"Nothing was kept. Row {ids[1]} holds 'series-a': the table's own"):
+    with pytest.raises(
+        NormalizationError,
+        match=f"Nothing was kept. Row {ids[1]} holds 'series-a': the table's own",
+    ):
         worker.run_at_once(plan.run, **ME)
     plan.run.refresh_from_db()
     assert (column(), plan.run.state) == (before, State.PLANNED)
@@ -231,14 +277,20 @@ def test_rows_that_a_writer_dirties_again_are_swept_and_not_put_apart(started, f
     assert (run.state, run.quarantine.count(), set(column().values())) == (State.DONE, 0, {"seed"})
 
 
-def test_a_trigger_that_refuses_every_row_back_leaves_the_rollback_waiting_for_its_cause(done, fill, trigger):
+def test_a_trigger_that_refuses_every_row_back_leaves_the_rollback_waiting_for_its_cause(
+    done, fill, trigger
+):
     fill(*["Seed"] * 40)
     before = column()
     run = done()
     trigger("RAISE EXCEPTION 'frozen';")
     with pytest.raises(TooManyQuarantined, match=r"11 of .*frozen"):
         roll_back(run)
-    assert (run.state, run.quarantine.count(), "frozen" in run.last_error) == (State.ROLLING_BACK, 10, True)
+    assert (run.state, run.quarantine.count(), "frozen" in run.last_error) == (
+        State.ROLLING_BACK,
+        10,
+        True,
+    )
     with pytest.raises(TooManyQuarantined, match=r"11 of .*frozen"):
         worker.advance(run)
     assert run.quarantine.count() == 10
@@ -289,10 +341,15 @@ def test_a_row_too_large_for_its_index_is_one_row(started, fill):
     ids = fill("Seed", "SEED", "Series B")
     run = started()
     sql(f"ALTER TABLE {TABLE} ADD long text")
-    sql("CREATE FUNCTION grown(stage text, long text) RETURNS text IMMUTABLE LANGUAGE sql AS "
-        "$$ SELECT CASE stage WHEN 'series_b' THEN long END $$")  # fmt: skip
+    sql(
+        "CREATE FUNCTION grown(stage text, long text) RETURNS text IMMUTABLE LANGUAGE sql AS "
+        "$$ SELECT CASE stage WHEN 'series_b' THEN long END $$"
+    )
     try:
-        sql(f"UPDATE {TABLE} SET long = (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 5000) n)")
+        sql(
+            f"UPDATE {TABLE} SET long = (SELECT string_agg(md5(n::text), '') FROM "
+            "generate_series(1, 5000) n)"
+        )
         sql(f"CREATE INDEX by_growth ON {TABLE} (grown(stage, long))")
         worker.advance(run)
         assert run.state == State.DONE

@@ -26,9 +26,12 @@ def pair(tmp_path):
 
 def settings(primary, **more):
     return {
-        "DATABASE_URL": primary.url, "STAGE_BATCH_SECONDS": "0.1", "STAGE_BATCH_PAUSE_SECONDS": "0.3",
-        "STAGE_HOLD_REPLICA_LAG": str(LIMIT), **more,
-    }  # fmt: skip
+        "DATABASE_URL": primary.url,
+        "STAGE_BATCH_SECONDS": "0.1",
+        "STAGE_BATCH_PAUSE_SECONDS": "0.3",
+        "STAGE_HOLD_REPLICA_LAG": str(LIMIT),
+        **more,
+    }
 
 
 @contextmanager
@@ -66,7 +69,9 @@ def check_status(environment):
 
 
 def held_and_released(primary, standby, environment):
-    """Run with the replay paused for a while; return the seconds until it was held and until it went on."""
+    """Run with the replay paused for a while; return the seconds until it was held and until it
+    went on.
+    """
     with started(environment) as worker:
         wait_for(lambda: ask(primary, BATCHES) >= 2, 60, "the second batch")
         held = seconds_until(
@@ -79,7 +84,8 @@ def held_and_released(primary, standby, environment):
         assert ask(primary, BATCHES) == before, "a held run has written a batch"
         assert worker.poll() is None
         released = seconds_until(
-            lambda: ask(standby, "SELECT pg_wal_replay_resume()", "postgres"), lambda: ask(primary, BATCHES) > before
+            lambda: ask(standby, "SELECT pg_wal_replay_resume()", "postgres"),
+            lambda: ask(primary, BATCHES) > before,
         )
         assert finished(worker)["seconds_by_reason"]["replica_lag"] > 2
     return held, released
@@ -90,13 +96,17 @@ def told_by_the_primary(primary, standby):
 
 
 def told_by_the_standby_alone(primary, standby):
-    """Take from the role what lets it see standbys on the primary, and name the standby by its URL."""
+    """Take from the role what lets it see standbys on the primary, and name the standby by its
+    URL.
+    """
     with session(primary, "postgres") as connection:
         connection.execute("REVOKE pg_monitor FROM stage")
     return settings(primary, STAGE_STANDBY_URLS=standby.url)
 
 
-@pytest.mark.parametrize("told", [told_by_the_standby_alone, pytest.param(told_by_the_primary, marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "told", [told_by_the_standby_alone, pytest.param(told_by_the_primary, marks=pytest.mark.full)]
+)
 def test_a_paused_replay_holds_the_run_until_it_goes_on(pair, told):
     held, released = held_and_released(*pair, told(*pair))
     print(f"\n{told.__name__}: held after {held:.2f} s, went on after {released:.2f} s")

@@ -1,4 +1,6 @@
-"""PostgreSQL itself dies or stands still in the middle of a run and comes back; the worker goes on by itself."""
+"""PostgreSQL itself dies or stands still in the middle of a run and comes back; the worker goes
+on by itself.
+"""
 
 import signal
 import time
@@ -6,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from config.embedded.processes import wait_for_end
+from stageapp.embedded.processes import wait_for_end
 from tests.normalization.own_server import assert_done, batches, begin_run, server  # noqa: F401  a fixture
 from tests.normalization.processes import wait_for
 
@@ -35,7 +37,10 @@ def another_batch(postgres):
 
 @pytest.mark.parametrize("crashes", [2, pytest.param(10, marks=pytest.mark.full)])
 def test_a_run_survives_crashes_of_postgresql(server, figure, crashes):
-    pace = {"STAGE_BATCH_SECONDS": "0.05", "STAGE_BATCH_PAUSE_SECONDS": str(0.1 if crashes == 2 else 0.5)}
+    pace = {
+        "STAGE_BATCH_SECONDS": "0.05",
+        "STAGE_BATCH_PAUSE_SECONDS": str(0.1 if crashes == 2 else 0.5),
+    }
     plan, worker = begin_run(DATABASE_URL=server.url, **pace)
     another_batch(server)
     seconds = []
@@ -47,7 +52,10 @@ def test_a_run_survives_crashes_of_postgresql(server, figure, crashes):
         seconds.append(another_batch(server))
     said = assert_done(server, plan, worker)
     assert said.count("batch_retried") >= crashes
-    figure(f"34: {crashes} crashes, the longest until a batch was committed again, s", round(max(seconds), 2))
+    figure(
+        f"34: {crashes} crashes, the longest until a batch was committed again, s",
+        round(max(seconds), 2),
+    )
 
 
 @pytest.mark.full
@@ -67,4 +75,7 @@ def test_a_server_that_stands_still_as_a_whole_is_left_and_waited_for(server, fi
     seconds = another_batch(server)
     said = assert_done(server, plan, worker)
     assert "connection_cut" in said, "it was not noticed"
-    figure("36: all of PostgreSQL stopped for 35 s; after it woke a batch was committed in, s", round(seconds, 2))
+    figure(
+        "36: all of PostgreSQL stopped for 35 s; after it woke a batch was committed in, s",
+        round(seconds, 2),
+    )

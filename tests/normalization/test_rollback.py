@@ -4,17 +4,27 @@ from functools import partial
 
 import pytest
 
+from stageapp.audit import log
 from stageapp.models import Batch, Checkpoint, PortfolioCompany, Run
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, audit, batches, choice, claims, runs, worker
-from stageapp.normalization.batches import Limits
-from stageapp.normalization.errors import IllegalMove, NormalizationError, RunBusy
-from stageapp.normalization.pacing import Pace
-from stageapp.normalization.targets import resolve
+from stageapp.normalization import attempts, batches, choice, leases, runs, worker
+from stageapp.normalization.batches import Limits, Pace
+from stageapp.targets.errors import IllegalMove, NormalizationError, RunBusy
+from stageapp.targets.targets import resolve
 from tests.normalization.evidence import LABEL, ME, column, column_md5, log_of, sql
 
-MESSY = ["Seed ", "seed", "series-a", "nobody knows", "SEED", "S\u00e9ries B", "Se\u0301ries B", "  seed\t", ""]
+MESSY = [
+    "Seed ",
+    "seed",
+    "series-a",
+    "nobody knows",
+    "SEED",
+    "S\u00e9ries B",
+    "Se\u0301ries B",
+    "  seed\t",
+    "",
+]
 
 
 def roll_back(run):
@@ -26,7 +36,7 @@ def set_stage(key, stage):
 
 
 def left_behind(run):
-    left = audit.left_behind(run, resolve(LABEL), limit=100)
+    left = log.left_behind(run, resolve(LABEL), limit=100)
     return sorted((int(entry.row_key), entry.old, entry.new) for entry in left)
 
 
@@ -69,13 +79,19 @@ def test_a_row_dirtied_again_and_swept_is_undone_to_what_its_user_wrote(started,
             set_stage(ids[0], "SEED")
 
     worker.advance(run, report=dirty)
-    assert log_of(run) == [(ids[0], "Seed", "seed"), (ids[1], "SEED", "seed"), (ids[0], "SEED", "seed")]
+    assert log_of(run) == [
+        (ids[0], "Seed", "seed"),
+        (ids[1], "SEED", "seed"),
+        (ids[0], "SEED", "seed"),
+    ]
     roll_back(run)
     assert column() == {ids[0]: "SEED", ids[1]: "SEED"}
     assert left_behind(run) == [(ids[0], "Seed", "seed")]
 
 
-def test_a_row_dirtied_again_with_its_old_spelling_counts_alike_in_list_and_checkpoint(started, fill):
+def test_a_row_dirtied_again_with_its_old_spelling_counts_alike_in_list_and_checkpoint(
+    started, fill
+):
     ids = fill("Seed", "SEED")
     run = started()
     once = [1]
@@ -110,7 +126,9 @@ def test_a_run_that_changed_nothing_is_undone_to_nothing(done):
     assert Batch.objects.filter(direction="rollback").count() == 0
 
 
-@pytest.mark.parametrize("state", [State.PLANNED, State.APPROVED, State.RUNNING, State.PAUSING, State.VERIFYING])
+@pytest.mark.parametrize(
+    "state", [State.PLANNED, State.APPROVED, State.RUNNING, State.PAUSING, State.VERIFYING]
+)
 def test_a_run_in_a_workers_hands_or_not_begun_cannot_be_undone(started, state):
     run = started("Seed")
     Run.objects.update(state=state)
@@ -128,9 +146,9 @@ def test_a_rollback_is_refused_while_another_run_of_the_target_is_unfinished(don
 
 def test_a_rollback_that_failed_is_taken_up_where_it_stopped(done, monkeypatch):
     run = runs.request_rollback(done(*MESSY * 300), **ME)
-    lease = claims.take(run, Direction.ROLLBACK, round=1)
+    lease = leases.take(run, Direction.ROLLBACK, round=1)
     batches.rollback(lease, resolve(LABEL), {}, Limits(10_000), again=False)
-    claims.release(lease)
+    leases.release(lease)
     undone = len(log_of(run, "rollback"))
     runs.fail(run, "no space", actor="tester")
     assert runs.request_rollback(run, **ME).state == State.ROLLING_BACK

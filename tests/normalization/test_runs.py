@@ -14,9 +14,9 @@ import stageapp
 from stageapp.models import Run, RunMove
 from stageapp.models.batches import Checkpoint, Direction
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, State
-from stageapp.normalization import claims, runs, worker
+from stageapp.normalization import leases, runs, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization.errors import IllegalMove, PlanRefused, RunBusy
+from stageapp.targets.errors import IllegalMove, PlanRefused, RunBusy
 from tests.normalization.evidence import LABEL, ME, column, sql
 
 
@@ -43,7 +43,12 @@ def test_exactly_the_arrows_of_the_table_can_be_gone(planned, old):
         if new in MOVES[old]:
             assert runs.move(run, new, **ME).state == new
             newest = RunMove.objects.last()
-            assert (newest.old_state, newest.new_state, newest.actor, newest.reason) == (old, new, "tester", "test")
+            assert (newest.old_state, newest.new_state, newest.actor, newest.reason) == (
+                old,
+                new,
+                "tester",
+                "test",
+            )
             assert RunMove.objects.count() == moves + 1
         else:
             with pytest.raises(IllegalMove, match=f"is {old.said}"):
@@ -70,8 +75,16 @@ def test_only_move_writes_a_state():
     writers = set()
     for path in Path(stageapp.__file__).parent.rglob("*.py"):
         tree = ast.parse(path.read_text())
-        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)] if _knows_runs(tree) else []
-        writers |= {f"{path.stem}.{f.name}" for f in functions if any(_writes_state(node) for node in ast.walk(f))}
+        functions = (
+            [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+            if _knows_runs(tree)
+            else []
+        )
+        writers |= {
+            f"{path.stem}.{f.name}"
+            for f in functions
+            if any(_writes_state(node) for node in ast.walk(f))
+        }
     jobs = {"verification_jobs.waiting"}  # a job has a state of its own
     assert writers - jobs == {"runs.move"}
 
@@ -85,9 +98,13 @@ def _knows_runs(tree):
 def _writes_state(node):
     if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        return any(isinstance(target, ast.Attribute) and target.attr == "state" for target in targets)
+        return any(
+            isinstance(target, ast.Attribute) and target.attr == "state" for target in targets
+        )
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        return node.func.attr in ("update", "bulk_update") and any(k.arg == "state" for k in node.keywords)
+        return node.func.attr in ("update", "bulk_update") and any(
+            k.arg == "state" for k in node.keywords
+        )
     return False
 
 
@@ -107,7 +124,7 @@ def test_of_two_who_found_the_same_run_the_second_is_told(planned):
 
 def test_one_worker_holds_a_run(started, elsewhere):
     run = started("Seed")
-    lease = claims.take(run, Direction.FORWARD)
+    lease = leases.take(run, Direction.FORWARD)
     caught = []
 
     def second_worker():
@@ -119,7 +136,7 @@ def test_one_worker_holds_a_run(started, elsewhere):
     elsewhere(second_worker).join()
     assert len(caught) == 1
     assert list(column().values()) == ["Seed"]
-    claims.release(lease)
+    leases.release(lease)
     assert worker.advance(run).state == State.DONE
 
 
@@ -167,7 +184,9 @@ def test_a_changed_vocabulary_does_not_keep_a_begun_run_from_going_on(planned, a
 
 
 @pytest.mark.parametrize("after", [0, 4])
-def test_aliases_edited_during_a_run_change_nothing_in_it(fill, started, alias, batches_of_50, after):
+def test_aliases_edited_during_a_run_change_nothing_in_it(
+    fill, started, alias, batches_of_50, after
+):
     fill(*["Seed", "a word of our own"] * 200)
     run, seen = started(), []
 
@@ -219,7 +238,9 @@ def test_a_plan_that_is_too_old_is_refused(planned, settings):
         runs.start(run, **ME)
 
 
-@pytest.mark.parametrize("state", [State.DONE, State.CANCELLED, State.ROLLED_BACK, State.ROLLING_BACK])
+@pytest.mark.parametrize(
+    "state", [State.DONE, State.CANCELLED, State.ROLLED_BACK, State.ROLLING_BACK]
+)
 def test_a_run_that_is_over_cannot_be_started(planned, state):
     with pytest.raises(IllegalMove):
         runs.start(planned(state), **ME)
@@ -237,9 +258,9 @@ def test_a_run_that_no_worker_holds_pauses_at_once(planned):
 
 def test_a_run_in_a_workers_hands_is_pausing_until_its_batch_is_done(started, elsewhere):
     run = started("Seed")
-    lease = claims.take(run, Direction.FORWARD)
+    lease = leases.take(run, Direction.FORWARD)
     assert runs.pause(run, **ME).state == State.PAUSING
-    claims.release(lease)
+    leases.release(lease)
     assert worker.advance(run).state == State.PAUSED
 
 
@@ -288,7 +309,9 @@ def test_a_run_is_forgotten_when_it_is_active_and_silent(planned):
 def test_a_run_lacks_as_many_workers_as_it_has_silent_shards(planned):
     run = planned(State.RUNNING, shards=3)
     for shard in range(4):
-        Checkpoint.objects.create(run=run, direction=Direction.FORWARD, shard=shard, finished=shard == 0)
+        Checkpoint.objects.create(
+            run=run, direction=Direction.FORWARD, shard=shard, finished=shard == 0
+        )
     assert runs.forgotten() == [run] * 3
-    assert claims.take(run, Direction.FORWARD)
+    assert leases.take(run, Direction.FORWARD)
     assert runs.forgotten() == [run] * 2

@@ -1,19 +1,23 @@
-"""One column under several labels, rows that come to a target from another table, and a trigger that writes NULL."""
+"""One column under several labels, rows that come to a target from another table, and a trigger
+that writes NULL.
+"""
 
 import io
 
 import pytest
 from django.db import models
 
-from stageapp import drift
-from stageapp.imports import import_companies
+from stageapp.audit import proof, rollbacks
 from stageapp.models import PortfolioCompany
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
-from stageapp.normalization import proof, rollbacks, targets, worker
+from stageapp.normalization import worker
 from stageapp.normalization.attempts import KEPT
-from stageapp.normalization.errors import TargetError
 from stageapp.normalization.verify import verify
+from stageapp.portfolio.imports import import_companies
+from stageapp.targets import targets
+from stageapp.targets.errors import TargetError
+from stageapp.unknowns import drift
 from tests.normalization.evidence import ME, sql
 from tests.normalization.hosts import begin, finish, roll_back, tables
 
@@ -59,7 +63,10 @@ def watch():
 
 
 def trigger(body):
-    sql(f"CREATE FUNCTION picky() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NEW; END $$")
+    sql(
+        f"CREATE FUNCTION picky() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN "
+        "NEW; END $$"
+    )
     sql("CREATE TRIGGER picky BEFORE UPDATE ON stageapp_firm FOR EACH ROW EXECUTE FUNCTION picky()")
 
 
@@ -103,7 +110,9 @@ def test_a_target_that_is_taken_out_of_the_settings_leaves_words_and_no_fault(fi
     watch()
     assert (run.plan.rows_to_change, doubts(BACKED)) == (0, [])
     settings.STAGE_TARGETS = [BACKED]
-    assert doubts(BACKED) == ["Since the verification another target of the column was taken out of STAGE_TARGETS."]
+    assert doubts(BACKED) == [
+        "Since the verification another target of the column was taken out of STAGE_TARGETS."
+    ]
 
 
 def test_an_import_withdraws_the_proof_of_a_proxys_column_and_outdates_its_plan(fill, settings):
@@ -120,7 +129,9 @@ def test_an_import_withdraws_the_proof_of_a_proxys_column_and_outdates_its_plan(
         watch()
         waiting = plans.make_plan(label, actor="tester")
         assert (doubts(label), plans.outdated(waiting)) == ([], "")
-        import_companies(io.BytesIO(b"stage\nSEED\n"), fund="late", stage_column="stage", actor="ann")
+        import_companies(
+            io.BytesIO(b"stage\nSEED\n"), fund="late", stage_column="stage", actor="ann"
+        )
         assert doubts(label)[0].startswith("1 row was imported ")
         assert plans.outdated(waiting) == "it was made before 1 row changed or arrived."
 
@@ -133,7 +144,9 @@ def test_a_parents_row_that_becomes_a_childs_is_seen_by_the_watch(firms):
     row = firm.objects.get(backed=None, stage="Seed ")
     sql("INSERT INTO stageapp_backed (firm_ptr_id) VALUES (%s)", row.pk)
     watch()
-    assert any("The drift watch found 1 row with known spellings" in text for text in doubts(BACKED))
+    assert any(
+        "The drift watch found 1 row with known spellings" in text for text in doubts(BACKED)
+    )
 
 
 def test_rows_that_another_table_makes_the_targets_are_seen_by_the_watch(firms, settings):
@@ -157,7 +170,12 @@ def test_a_null_that_a_trigger_writes_is_as_written_and_is_given_back(firms):
     assert (run.state, list(stages().values()).count(None)) == (State.DONE, 2)
     made, listed = verify(run, **ME, full=True)
     found = made.found
-    assert (found["rows_as_written"], found["rows_changed_since"], found["rows_null"], listed) == (4, 0, 2, [])
+    assert (found["rows_as_written"], found["rows_changed_since"], found["rows_null"], listed) == (
+        4,
+        0,
+        2,
+        [],
+    )
     sql("DROP FUNCTION picky CASCADE")
     previews = rollbacks.preview(run, targets.resolve(FIRM), {})
     assert sum(one["rows"] for one in previews) == 4
@@ -180,14 +198,21 @@ def test_a_deleted_row_is_not_one_as_written(firms):
     worker.advance(run)
     sql("DELETE FROM stageapp_backed; DELETE FROM stageapp_firm WHERE stage IS NULL")
     found = verify(run, **ME)[0].found
-    assert (found["rows_as_written"], found["rows_deleted_since"], found["rows_changed_since"]) == (2, 2, 0)
+    assert (found["rows_as_written"], found["rows_deleted_since"], found["rows_changed_since"]) == (
+        2,
+        2,
+        0,
+    )
     assert sum(one["rows"] for one in rollbacks.preview(run, targets.resolve(FIRM), {})) == 2
 
 
 @pytest.mark.parametrize("form", ["slug", "label"])
 def test_of_an_inherited_column_where_source_and_form_hold_together(firms, settings, alias, form):
     _, backed = firms
-    sql("UPDATE stageapp_firm SET kind = 'b' WHERE stage = 'Seed '; UPDATE stageapp_firm SET desk = NULL")
+    sql(
+        "UPDATE stageapp_firm SET kind = 'b' WHERE stage = 'Seed '; UPDATE stageapp_firm SET "
+        "desk = NULL"
+    )
     backed.objects.create(stage="A", desk="x", kind="c")
     backed.objects.create(stage="A", desk="y", kind="c")
     backed.objects.create(stage=None, desk="x", kind="c")
@@ -209,7 +234,10 @@ def test_where_two_rows_share_a_key_plan_run_and_rollback_are_refused_by_name(fi
     sql("DROP TABLE stageapp_backed")
     waiting = begin(FIRM)
     sql("ALTER TABLE stageapp_firm DROP CONSTRAINT stageapp_firm_pkey")
-    sql("INSERT INTO stageapp_firm (id, stage, kind) SELECT id, 'SEED', 'a' FROM stageapp_firm WHERE stage = 'Seed '")
+    sql(
+        "INSERT INTO stageapp_firm (id, stage, kind) SELECT id, 'SEED', 'a' FROM stageapp_firm "
+        "WHERE stage = 'Seed '"
+    )
     everything = "SELECT ctid, id, stage FROM stageapp_firm ORDER BY 1"
     before = sql(everything)
     for refused in (
@@ -225,7 +253,10 @@ def test_where_two_rows_share_a_key_plan_run_and_rollback_are_refused_by_name(fi
 def test_rows_that_are_hidden_from_us_are_not_proved(firms):
     run = finish(FIRM)
     sql("CREATE POLICY few ON stageapp_firm USING (id > 2)")
-    sql("ALTER TABLE stageapp_firm ENABLE ROW LEVEL SECURITY; ALTER TABLE stageapp_firm FORCE ROW LEVEL SECURITY")
+    sql(
+        "ALTER TABLE stageapp_firm ENABLE ROW LEVEL SECURITY; ALTER TABLE stageapp_firm FORCE "
+        "ROW LEVEL SECURITY"
+    )
     assert sql("SELECT row_security_active('stageapp_firm')") == [(True,)]
     for refused in (lambda: plans.make_plan(FIRM, actor="tester"), lambda: verify(run, **ME)):
         with pytest.raises(TargetError, match="Row security hides rows from our role"):

@@ -1,7 +1,7 @@
 """The lag of a standby, from positions and times."""
 
-from stageapp.normalization.health import lag
-from stageapp.normalization.standbys import Replay, Standby, WalMarks
+from stageapp.normalization.throttle.health import lag
+from stageapp.normalization.throttle.standbys import Replay, Standby, WalMarks
 from tests.normalization.evidence import database_url
 from tests.normalization.processes import wait_for
 
@@ -52,7 +52,11 @@ def test_its_own_word_counts_where_it_is_worse_and_not_where_it_has_caught_up():
 
 
 def test_one_that_is_not_measured_is_told_beside_those_that_are():
-    found = lag([Replay("one", 1000), Replay("two", None, problem="it does not answer")], marks((100, 1000)), 110)
+    found = lag(
+        [Replay("one", 1000), Replay("two", None, problem="it does not answer")],
+        marks((100, 1000)),
+        110,
+    )
     assert (found.value, found.partial) == (0, True)
     assert "two: it does not answer" in found.note
 

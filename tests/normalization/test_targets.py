@@ -7,13 +7,15 @@ import pytest
 from django.apps import apps
 from django.db import connection, models
 
-from stageapp import vocabulary
+from stageapp.audit import log
 from stageapp.models import Stage, StageAlias
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, audit, runs, targets, worker
+from stageapp.normalization import attempts, runs, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization.errors import Ambiguous, TargetError
-from stageapp.normalization.pacing import Pace
+from stageapp.normalization.batches import Pace
+from stageapp.targets import targets
+from stageapp.targets.errors import Ambiguous, TargetError
+from stageapp.vocabulary import snapshot
 from tests.normalization.evidence import ME, sql
 
 FOREIGN = "stageapp.ForeignDeal.round_name"
@@ -57,7 +59,7 @@ def test_a_foreign_column_is_planned_run_and_rolled_back(foreign):
     assert run.state == State.DONE, run.last_error
     after = column_of(foreign)
     assert set(after.values()) == {"seed", "series_a", "series_b", "nobody knows"}
-    logged = {uuid.UUID(entry.row_key): (entry.old, entry.new) for entry in audit.entries(run=run)}
+    logged = {uuid.UUID(entry.row_key): (entry.old, entry.new) for entry in log.entries(run=run)}
     assert logged == {key: (before[key], after[key]) for key in before if before[key] != after[key]}
     assert worker.advance(runs.request_rollback(run, **ME)).state == State.ROLLED_BACK
     assert column_of(foreign) == before
@@ -77,10 +79,16 @@ def test_a_value_that_does_not_fit_the_column_goes_into_quarantine(foreign):
     poison = foreign.objects.create(round_name="SeriesA")
     fine = foreign.objects.create(round_name="Seed")
     run = runs.start(plans.make_plan(FOREIGN, actor="tester").run, **ME)
-    sql('ALTER TABLE "host Deals" ALTER "order" TYPE varchar(7)')  # the preflight would refuse to start
+    sql(
+        'ALTER TABLE "host Deals" ALTER "order" TYPE varchar(7)'
+    )  # the preflight would refuse to start
     assert worker.advance(run).state == State.DONE
     apart = run.quarantine.get()
-    assert (apart.row_key, apart.value, run.verifications.get().found["quarantined"]) == (str(poison.pk), "SeriesA", 1)
+    assert (apart.row_key, apart.value, run.verifications.get().found["quarantined"]) == (
+        str(poison.pk),
+        "SeriesA",
+        1,
+    )
     assert "too long" in apart.error
     assert column_of(foreign) == {poison.pk: "SeriesA", fine.pk: "seed"}
 
@@ -139,15 +147,22 @@ SOURCED = "stageapp.SourcedDeal.stage"
 def bare_a_of_desk():
     """Let a bare A mean Series A for one source alone."""
     stage = Stage.objects.get(slug="series_a")
-    with vocabulary.change(actor="tester", reason="the desk writes round codes"):
+    with snapshot.change(actor="tester", reason="the desk writes round codes"):
         alias = StageAlias.objects.create(spelling="A", key="a", source="desk", stage=stage)
     yield
-    with vocabulary.change(actor="tester", reason="the test is over"):
+    with snapshot.change(actor="tester", reason="the test is over"):
         alias.delete()
 
 
 def test_an_alias_of_one_source_changes_the_rows_of_that_source_alone(deals, bare_a_of_desk):
-    rows = [("A", "desk"), ("A", "press"), ("A", None), ("Seed ", "desk"), ("Seed ", "press"), ("seed", None)]
+    rows = [
+        ("A", "desk"),
+        ("A", "press"),
+        ("A", None),
+        ("Seed ", "desk"),
+        ("Seed ", "press"),
+        ("seed", None),
+    ]
     deals.objects.bulk_create(deals(stage=stage, source=source) for stage, source in rows * 50)
     plan = plans.make_plan(SOURCED, actor="tester")
     assert plans.changes(plan) == [
@@ -159,16 +174,25 @@ def test_an_alias_of_one_source_changes_the_rows_of_that_source_alone(deals, bar
     run = worker.advance(runs.start(plan.run, **ME))
     assert run.state == State.DONE, run.last_error
     assert set(deals.objects.values_list("stage", "source")) == {
-        ("series_a", "desk"), ("A", "press"), ("A", None), ("seed", "desk"), ("seed", "press"), ("seed", None),
-    }  # fmt: skip
+        ("series_a", "desk"),
+        ("A", "press"),
+        ("A", None),
+        ("seed", "desk"),
+        ("seed", "press"),
+        ("seed", None),
+    }
     assert worker.advance(runs.request_rollback(run, **ME)).state == State.ROLLED_BACK
-    assert sorted(deals.objects.values_list("stage", "source"), key=str) == sorted(rows * 50, key=str)
+    assert sorted(deals.objects.values_list("stage", "source"), key=str) == sorted(
+        rows * 50, key=str
+    )
 
 
 def test_the_sweep_looks_at_source_and_value_together(deals, bare_a_of_desk):
     deals.objects.bulk_create(deals(stage="A", source=source) for source in ("desk", "press"))
     run = runs.start(plans.make_plan(SOURCED, actor="tester").run, **ME)
-    condition, parameters = targets.resolve(SOURCED).holds_any([(c.source, c.old) for c in plans.changes(run.plan)])
+    condition, parameters = targets.resolve(SOURCED).holds_any(
+        [(c.source, c.old) for c in plans.changes(run.plan)]
+    )
     assert sql(f'SELECT source FROM "sourced deals" WHERE {condition}', *parameters) == [("desk",)]
 
 

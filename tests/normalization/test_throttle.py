@@ -1,4 +1,6 @@
-"""A run waits while the database is not well: real waiters, real old transactions, limits changed meanwhile."""
+"""A run waits while the database is not well: real waiters, real old transactions, limits
+changed meanwhile.
+"""
 
 import datetime
 import threading
@@ -10,15 +12,17 @@ import psycopg
 import pytest
 from django.db import DatabaseError, OperationalError
 
-from stageapp import events
-from stageapp.backups import libpq
+from stageapp.backups import postgres
+from stageapp.infrastructure import events
 from stageapp.models import RunThrottle, ThrottledTime, ThrottleLook
 from stageapp.models.batches import Checkpoint, Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import claims, drain, health, runs, throttle, throttling, worker
+from stageapp.normalization import drain, leases, runs, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization.errors import IllegalMove
-from stageapp.normalization.throttle import Throttle
+from stageapp.normalization.throttle import health, throttle
+from stageapp.normalization.throttle import limits as throttling
+from stageapp.normalization.throttle.throttle import Throttle
+from stageapp.targets.errors import IllegalMove
 from tests.normalization.evidence import LABEL, ME, column, sql
 from tests.normalization.processes import state_of, wait_for
 
@@ -32,7 +36,7 @@ def _quick(monkeypatch):
 
 @contextmanager
 def another_session():
-    with psycopg.connect(**libpq.live()) as session:
+    with psycopg.connect(**postgres.live()) as session:
         yield session
         session.rollback()
 
@@ -57,9 +61,13 @@ def test_all_is_well_with_the_limits_as_shipped(started):
     hold, judged = look(started("Seed"))
     assert hold is None
     assert {name: one.standing.value for name, one in judged.items()} == {
-        "replica_lag": "nothing to measure", "lock_waiters": "ok", "active_sessions": "ok",
-        "wal_files": "nothing to measure", "transaction_age": "ok", "disk_free": "nothing to measure",
-    }  # fmt: skip
+        "replica_lag": "nothing to measure",
+        "lock_waiters": "ok",
+        "active_sessions": "ok",
+        "wal_files": "nothing to measure",
+        "transaction_age": "ok",
+        "disk_free": "nothing to measure",
+    }
 
 
 def test_an_old_transaction_holds_the_run_until_it_ends(started, limits, elsewhere):
@@ -82,7 +90,10 @@ def test_sessions_that_wait_for_a_lock_hold_the_run(started, limits, elsewhere):
     limits(lock_waiters=2)
     with another_session() as holder, another_session() as first, another_session() as second:
         holder.execute("LOCK stageapp_strategy")
-        waiting = [threading.Thread(target=one.execute, args=["LOCK stageapp_strategy"]) for one in (first, second)]
+        waiting = [
+            threading.Thread(target=one.execute, args=["LOCK stageapp_strategy"])
+            for one in (first, second)
+        ]
         waiting[0].start()
         wait_for(lambda: look(run)[1]["lock_waiters"].reading.value == 1)
         assert look(run)[0] is None
@@ -128,15 +139,17 @@ def test_a_folder_that_is_not_there_is_not_measured(started, limits, settings, t
 
 
 @pytest.mark.parametrize("ask, state", [(runs.pause, State.PAUSED), (runs.cancel, State.CANCELLED)])
-def test_a_held_run_is_paused_and_cancelled_at_once(started, limits, elsewhere, settings, tmp_path, ask, state):
+def test_a_held_run_is_paused_and_cancelled_at_once(
+    started, limits, elsewhere, settings, tmp_path, ask, state
+):
     run = started("Seed")
     settings.STAGE_DISK_PATHS = [str(tmp_path)]
     limits(disk_free=100)
     at_work = elsewhere(worker.advance, run)
     wait_for(lambda: held_by(run) == "disk_free")
-    wait_for(lambda: claims.last_heartbeat(run), what="a heartbeat")
-    beaten = claims.last_heartbeat(run)
-    wait_for(lambda: claims.last_heartbeat(run) > beaten, what="another heartbeat")
+    wait_for(lambda: leases.last_heartbeat(run), what="a heartbeat")
+    beaten = leases.last_heartbeat(run)
+    wait_for(lambda: leases.last_heartbeat(run) > beaten, what="another heartbeat")
     run.refresh_from_db()
     ask(run, **ME)
     at_work.join(10)
@@ -144,7 +157,9 @@ def test_a_held_run_is_paused_and_cancelled_at_once(started, limits, elsewhere, 
     assert column() == {1: "Seed"}
 
 
-def test_a_held_worker_that_is_drained_gives_its_shard_back(started, limits, elsewhere, settings, tmp_path):
+def test_a_held_worker_that_is_drained_gives_its_shard_back(
+    started, limits, elsewhere, settings, tmp_path
+):
     run = started("Seed")
     settings.STAGE_DISK_PATHS = [str(tmp_path)]
     limits(disk_free=100)
@@ -153,7 +168,7 @@ def test_a_held_worker_that_is_drained_gives_its_shard_back(started, limits, els
     drain.switch(draining=True, **ME)
     at_work.join(10)
     assert not at_work.is_alive()
-    assert not claims.is_held(run)
+    assert not leases.is_held(run)
     assert state_of(run) == State.RUNNING
 
 
@@ -177,7 +192,9 @@ def test_a_held_run_whose_worker_is_stuck_is_paused_by_force(
     assert column() == {1: "Seed"}
 
 
-def test_what_is_done_in_one_transaction_never_waits_in_it(fill, limits, elsewhere, settings, tmp_path):
+def test_what_is_done_in_one_transaction_never_waits_in_it(
+    fill, limits, elsewhere, settings, tmp_path
+):
     fill("Seed")
     run = plans.make_plan(LABEL, actor="tester").run
     settings.STAGE_DISK_PATHS = [str(tmp_path)]
@@ -185,13 +202,17 @@ def test_what_is_done_in_one_transaction_never_waits_in_it(fill, limits, elsewhe
     at_work = elsewhere(partial(worker.run_at_once, run, **ME))
     at_work.join(10)
     if at_work.is_alive():
-        throttling.change(run, {"disk_free": 0}, **ME)  # lets the worker go, so that the test fails and does not hang
+        throttling.change(
+            run, {"disk_free": 0}, **ME
+        )  # lets the worker go, so that the test fails and does not hang
     assert state_of(run) == State.DONE
     assert column() == {1: "seed"}
     assert not ThrottledTime.objects.exists()
 
 
-def test_workers_that_wait_together_count_a_second_once(started, limits, elsewhere, settings, tmp_path):
+def test_workers_that_wait_together_count_a_second_once(
+    started, limits, elsewhere, settings, tmp_path
+):
     settings.STAGE_DISK_PATHS = [str(tmp_path)]
     run = started("Seed", "seed ")
     Checkpoint.objects.filter(run=run).update(upper="1")
@@ -200,14 +221,19 @@ def test_workers_that_wait_together_count_a_second_once(started, limits, elsewhe
     limits(disk_free=100)
     began = time.monotonic()
     stop = threading.Event()
-    crew = [elsewhere(partial(worker.advance, type(run).objects.get(pk=run.pk), stop=stop.is_set)) for _ in range(2)]
-    wait_for(lambda: len(claims.held(run)) == 2)
+    crew = [
+        elsewhere(partial(worker.advance, type(run).objects.get(pk=run.pk), stop=stop.is_set))
+        for _ in range(2)
+    ]
+    wait_for(lambda: len(leases.held(run)) == 2)
     time.sleep(2)
     stop.set()
     for one in crew:
         one.join(10)
     took = time.monotonic() - began
-    assert 0.5 < throttling.seconds_by_reason(run)["disk_free"] < 1.5 * took  # counted by each it would be twice
+    assert (
+        0.5 < throttling.seconds_by_reason(run)["disk_free"] < 1.5 * took
+    )  # counted by each it would be twice
 
 
 def test_a_worker_that_comes_later_keeps_to_the_hold_that_is_on(started, limits, monkeypatch):
@@ -215,7 +241,9 @@ def test_a_worker_that_comes_later_keeps_to_the_hold_that_is_on(started, limits,
     limits(lock_waiters=10)
     monkeypatch.setattr(throttle, "LOOK_SECONDS", 0)
     monkeypatch.setattr(
-        health, "read", lambda *_: health.unreadable("") | {"lock_waiters": health.Reading(value["now"])}
+        health,
+        "read",
+        lambda *_: health.unreadable("") | {"lock_waiters": health.Reading(value["now"])},
     )
     first = Throttle(run)
     assert first.look() is not None
@@ -229,25 +257,36 @@ def test_a_worker_that_comes_later_keeps_to_the_hold_that_is_on(started, limits,
     assert (first.look(), Throttle(run).look()) == (None, None)
 
 
-def test_a_limit_changed_while_it_waits_lets_it_go_on(started, limits, elsewhere, settings, tmp_path):
+def test_a_limit_changed_while_it_waits_lets_it_go_on(
+    started, limits, elsewhere, settings, tmp_path
+):
     run = started("Seed")
     settings.STAGE_DISK_PATHS = [str(tmp_path)]
     limits(disk_free=100)
     elsewhere(worker.advance, run)
     wait_for(lambda: held_by(run) == "disk_free")
-    throttling.change(run, {"disk_free": 0.001}, actor="ann", reason="the folder is on another disk")
+    throttling.change(
+        run, {"disk_free": 0.001}, actor="ann", reason="the folder is on another disk"
+    )
     wait_for(lambda: state_of(run) == State.DONE)
     (row,) = RunThrottle.objects.all()
     assert (row.factor, row.limit, row.actor, row.reason) == (
-        "disk_free", 0.001, "ann", "the folder is on another disk",
-    )  # fmt: skip
+        "disk_free",
+        0.001,
+        "ann",
+        "the folder is on another disk",
+    )
 
 
-def test_a_changed_limit_is_held_against_the_value_anew(started, limits, settings, tmp_path, monkeypatch):
+def test_a_changed_limit_is_held_against_the_value_anew(
+    started, limits, settings, tmp_path, monkeypatch
+):
     run, value = started("Seed"), {"now": 11.0}
     limits(lock_waiters=10)
     monkeypatch.setattr(
-        health, "read", lambda *_: health.unreadable("") | {"lock_waiters": health.Reading(value["now"])}
+        health,
+        "read",
+        lambda *_: health.unreadable("") | {"lock_waiters": health.Reading(value["now"])},
     )
     eye = Throttle(run)
     monkeypatch.setattr(throttle, "LOOK_SECONDS", 0)
@@ -258,7 +297,9 @@ def test_a_changed_limit_is_held_against_the_value_anew(started, limits, setting
     assert eye.look() is None
 
 
-def test_a_look_that_fails_shows_that_nothing_is_measured_and_the_run_goes_on(started, limits, monkeypatch):
+def test_a_look_that_fails_shows_that_nothing_is_measured_and_the_run_goes_on(
+    started, limits, monkeypatch
+):
     run = started("Seed")
     limits(lock_waiters=10)
     logged = []

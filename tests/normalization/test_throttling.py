@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 
 from stageapp.models import RunThrottle, ThrottledTime
-from stageapp.normalization import throttling
-from stageapp.normalization.errors import ThrottleRefused
+from stageapp.normalization.throttle import limits as throttling
+from stageapp.targets.errors import ThrottleRefused
 from tests.normalization.evidence import ME
 
 
@@ -32,9 +32,15 @@ def test_the_newest_change_counts_and_none_goes_back_to_the_setting(started, lim
     assert throttling.limits(run)["replica_lag"].limit == 7
     throttling.change(run, {"replica_lag": 3}, **ME)
     throttling.change(run, {"replica_lag": 0}, **ME)
-    assert (throttling.limits(run)["replica_lag"].limit, throttling.limits(run)["replica_lag"].actor) == (0, "tester")
+    assert (
+        throttling.limits(run)["replica_lag"].limit,
+        throttling.limits(run)["replica_lag"].actor,
+    ) == (0, "tester")
     throttling.change(run, {"replica_lag": None}, **ME)
-    assert (throttling.limits(run)["replica_lag"].limit, throttling.limits(run)["replica_lag"].actor) == (7, "")
+    assert (
+        throttling.limits(run)["replica_lag"].limit,
+        throttling.limits(run)["replica_lag"].actor,
+    ) == (7, "")
 
 
 def test_seconds_add_up_over_workers_and_runs(started):

@@ -1,17 +1,20 @@
-"""A plan on trial: on a copy, by the real engine, verified, undone, compared; the live database knows nothing of it."""
+"""A plan on trial: on a copy, by the real engine, verified, undone, compared; the live database
+knows nothing of it.
+"""
 
 import os
 import signal
 
 import pytest
 
-from stageapp.backups import disposable, folder, keeping, libpq
+from stageapp.backups import disposable, folder, keeping, postgres
 from stageapp.models import Fund, PortfolioCompany, Run, RunMove
 from stageapp.models.backups import Backup
 from stageapp.normalization import plan as plans
-from stageapp.normalization import runs, trial_sample
-from stageapp.normalization.targets import resolve
-from stageapp.normalization.trial import TrialRefused, trial
+from stageapp.normalization import runs
+from stageapp.normalization.trial import copy
+from stageapp.normalization.trial.trial import TrialRefused, trial
+from stageapp.targets.targets import resolve
 from tests.backups.conftest import transactional_db  # noqa: F401  a fixture
 from tests.backups.damage import DUMP
 from tests.backups.databases import live_fingerprint, rehearsal_databases
@@ -35,7 +38,9 @@ def engine(transactional_db, settings, tmp_path):
 
 @pytest.fixture
 def companies(engine):
-    """Return a function that inserts companies of these stages, over and over, until there are so many."""
+    """Return a function that inserts companies of these stages, over and over, until there are
+    so many.
+    """
     fund, _ = Fund.objects.get_or_create(name="first fund")
 
     def insert(count, stages=MESSY):
@@ -49,7 +54,9 @@ def companies(engine):
 
 @pytest.fixture
 def planned(companies):
-    """Return a plan for 2,000 messy companies and one of a rare spelling, with a verified backup of them."""
+    """Return a plan for 2,000 messy companies and one of a rare spelling, with a verified backup
+    of them.
+    """
     companies(2000)
     companies(1, ["Séries B"])
     plan = plans.make_plan(LABEL, actor="tester")
@@ -59,7 +66,9 @@ def planned(companies):
 
 @pytest.fixture
 def on_the_table():
-    """Return a function that adds something to the table of the companies; it is taken away after the test."""
+    """Return a function that adds something to the table of the companies; it is taken away
+    after the test.
+    """
     undo = []
 
     def add(statement, back):
@@ -78,9 +87,14 @@ def backed_up():
 
 
 def raising_trigger(on_the_table, body):
-    function = f"FUNCTION on_trial() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NEW; END $$"
+    function = (
+        f"FUNCTION on_trial() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN "
+        "NEW; END $$"
+    )
     on_the_table(f"CREATE {function}", "DROP FUNCTION on_trial CASCADE")
-    sql(f"CREATE TRIGGER on_trial BEFORE UPDATE ON {TABLE} FOR EACH ROW EXECUTE FUNCTION on_trial()")
+    sql(
+        f"CREATE TRIGGER on_trial BEFORE UPDATE ON {TABLE} FOR EACH ROW EXECUTE FUNCTION on_trial()"
+    )
 
 
 def pairs(found):
@@ -93,8 +107,11 @@ def test_it_runs_verifies_and_undoes_a_sample_and_leaves_no_trace(planned):
     found = trial(planned, 5, actor="tester", report=lambda *step: told.append(step[0]))
     assert found["passed"], found
     assert (found["run"], found["verified"], found["rollback"], found["restored"]) == (
-        "done", True, "rolled_back", True,
-    )  # fmt: skip
+        "done",
+        True,
+        "rolled_back",
+        True,
+    )
     assert found["md5_before"] == found["md5_after"]
     assert found["rows_restored"]
     assert 60 < found["rows"] < 150  # 5 % of 2,001
@@ -102,9 +119,18 @@ def test_it_runs_verifies_and_undoes_a_sample_and_leaves_no_trace(planned):
     assert {old for old, _ in pairs(found)} == {change.old for change in plans.changes(planned)}
     assert found["rate"] > 0
     assert found["estimated_seconds"] > found["estimated_pause_seconds"] > 0
-    assert (found["rows_of_plan"], found["raised"], found["unexpected"], found["rows_left"]) == (2001, [], [], 0)
+    assert (found["rows_of_plan"], found["raised"], found["unexpected"], found["rows_left"]) == (
+        2001,
+        [],
+        [],
+        0,
+    )
     assert {"verify", "restore", "sample", "run"} <= set(told)
-    assert (live_fingerprint(), RunMove.objects.count(), rehearsal_databases()) == (before, moves, [])
+    assert (live_fingerprint(), RunMove.objects.count(), rehearsal_databases()) == (
+        before,
+        moves,
+        [],
+    )
 
 
 def test_the_same_rows_are_taken_each_time_and_fewer_are_among_more(planned):
@@ -112,23 +138,27 @@ def test_the_same_rows_are_taken_each_time_and_fewer_are_among_more(planned):
     assert (first["md5_before"], first["rows"]) == (second["md5_before"], second["rows"])
     taken = {
         percent: {
-            key for (key,) in sql(
-                f"SELECT t.id FROM {TABLE} t WHERE {trial_sample._TAKEN.format(key='id')}", round(percent * 100)
+            key
+            for (key,) in sql(
+                f"SELECT t.id FROM {TABLE} t WHERE {copy._TAKEN.format(key='id')}",
+                round(percent * 100),
             )
         }
         for percent in (5, 10, 100)
-    }  # fmt: skip
+    }
     assert taken[5] < taken[10] < taken[100]
     assert len(taken[100]) == 2001
 
 
-def test_of_a_rare_spelling_the_first_row_that_belongs_to_the_target_is_taken(companies, settings, monkeypatch):
+def test_of_a_rare_spelling_the_first_row_that_belongs_to_the_target_is_taken(
+    companies, settings, monkeypatch
+):
     companies(200, ["Seed "])
     companies(2, ["Séries B"])
     PortfolioCompany.objects.update(sector="ours")
-    PortfolioCompany.objects.filter(pk=PortfolioCompany.objects.filter(stage="Séries B").earliest("id").pk).update(
-        sector="theirs"
-    )
+    PortfolioCompany.objects.filter(
+        pk=PortfolioCompany.objects.filter(stage="Séries B").earliest("id").pk
+    ).update(sector="theirs")
     label = f"{LABEL}?where=sector = 'ours'"
     settings.STAGE_TARGETS = [label]
     monkeypatch.setenv("STAGE_TARGETS", label)
@@ -151,19 +181,27 @@ def test_what_has_changed_between_backup_and_plan_is_said_and_only_the_plans_map
     companies(3, ["Series C "])
     backed_up()
     PortfolioCompany.objects.filter(stage="Series C ").update(stage="Series D ")
-    PortfolioCompany.objects.filter(pk=PortfolioCompany.objects.filter(stage="SEED").earliest("id").pk).delete()
+    PortfolioCompany.objects.filter(
+        pk=PortfolioCompany.objects.filter(stage="SEED").earliest("id").pk
+    ).delete()
     found = trial(plans.make_plan(LABEL, actor="tester"), 100, actor="tester")
     differences = found["differences"]
     assert [one["raw"] for one in differences["only_in_copy"]] == ["Series C "]
     assert [one["raw"] for one in differences["only_in_plan"]] == ["Series D "]
-    assert [(one["raw"], one["copy"] - one["plan"]) for one in differences["other_counts"]] == [("SEED", 1)]
+    assert [(one["raw"], one["copy"] - one["plan"]) for one in differences["other_counts"]] == [
+        ("SEED", 1)
+    ]
     assert found["passed"]
     assert "Series C " not in {old for old, _ in pairs(found)}
     assert found["rows"] == 50
 
 
-def test_what_a_trigger_raises_is_named_by_spelling_and_the_trial_does_not_pass(planned, on_the_table):
-    raising_trigger(on_the_table, "IF NEW.stage = 'pre_seed' THEN RAISE 'no pre_seed here'; END IF;")
+def test_what_a_trigger_raises_is_named_by_spelling_and_the_trial_does_not_pass(
+    planned, on_the_table
+):
+    raising_trigger(
+        on_the_table, "IF NEW.stage = 'pre_seed' THEN RAISE 'no pre_seed here'; END IF;"
+    )
     backed_up()
     found = trial(planned, 5, actor="tester")
     assert not found["passed"]
@@ -176,7 +214,8 @@ def test_what_a_trigger_raises_is_named_by_spelling_and_the_trial_does_not_pass(
 
 def test_a_constraint_is_met_in_the_copy_and_not_in_the_live_table(planned, on_the_table):
     on_the_table(
-        f"ALTER TABLE {TABLE} ADD CONSTRAINT short CHECK (length(stage) < 5 OR stage <> lower(stage)) NOT VALID",
+        f"ALTER TABLE {TABLE} ADD CONSTRAINT short CHECK (length(stage) < 5 OR stage <> "
+        "lower(stage)) NOT VALID",
         f"ALTER TABLE {TABLE} DROP CONSTRAINT short",
     )
     before = column_md5()
@@ -257,18 +296,21 @@ def test_the_working_part_refuses_a_database_that_is_no_copy(planned):
     code, out, err = manage("trial_in_copy")
     assert (code, out) == (1, "")
     assert "no disposable copy" in err
-    with libpq.connect(libpq.live()) as live:
+    with postgres.connect(postgres.live()) as live:
         assert not disposable.is_disposable(live)
 
 
 def test_the_sample_leaves_what_other_tables_say_of_the_rows_alone(planned, on_the_table):
     on_the_table(
-        f"CREATE TABLE pointing AS SELECT id AS company FROM {TABLE}; "
-        f"ALTER TABLE pointing ADD FOREIGN KEY (company) REFERENCES {TABLE} DEFERRABLE INITIALLY DEFERRED",
+        f"CREATE TABLE pointing AS SELECT id AS company FROM {TABLE}; ALTER TABLE pointing ADD "
+        f"FOREIGN KEY (company) REFERENCES {TABLE} DEFERRABLE INITIALLY DEFERRED",
         "DROP TABLE pointing",
     )
     raising_trigger(on_the_table, "")
-    sql(f"CREATE TRIGGER kept BEFORE DELETE ON {TABLE} FOR EACH ROW EXECUTE FUNCTION stageapp_refuse_change()")
+    sql(
+        f"CREATE TRIGGER kept BEFORE DELETE ON {TABLE} FOR EACH ROW EXECUTE FUNCTION "
+        "stageapp_refuse_change()"
+    )
     backed_up()
     found = trial(planned, 5, actor="tester")
     sql(f"DROP TRIGGER kept ON {TABLE}")
@@ -278,9 +320,16 @@ def test_the_sample_leaves_what_other_tables_say_of_the_rows_alone(planned, on_t
 
 def test_a_killed_trial_leaves_a_copy_that_the_next_one_drops(planned, engine):
     process = begin(
-        *MANAGE, "normalization", "run", "--plan", planned.hash, "--trial", "50%",
-        STAGE_BACKUP_DIR=str(engine), STAGE_BACKUP_KEY="k" * 32,
-    )  # fmt: skip
+        *MANAGE,
+        "normalization",
+        "run",
+        "--plan",
+        planned.hash,
+        "--trial",
+        "50%",
+        STAGE_BACKUP_DIR=str(engine),
+        STAGE_BACKUP_KEY="k" * 32,
+    )
     wait_for(lambda: rehearsal_databases() or process.poll() is not None, 60, "the copy")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

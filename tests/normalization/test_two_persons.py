@@ -2,11 +2,11 @@
 
 import pytest
 
-from stageapp import events
+from stageapp.infrastructure import events
 from stageapp.models.portfolio import Fund, PortfolioCompany
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs
-from stageapp.normalization.errors import SecondApproverNeeded
+from stageapp.targets.errors import SecondApproverNeeded
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +43,9 @@ def test_a_broken_glass_stands_in_the_history_and_is_loud(run, monkeypatch):
     monkeypatch.setattr(events, "glass_broken", lambda **fields: logged.append(fields))
     runs.approve(run, actor="cli:ann", reason="nobody else is awake", break_glass=True)
     assert run.moves.get(new_state="approved").reason == "BREAK-GLASS: nobody else is awake"
-    assert logged == [{"actor": "cli:ann", "what": f"run {run.pk}", "reason": "nobody else is awake"}]
+    assert logged == [
+        {"actor": "cli:ann", "what": f"run {run.pk}", "reason": "nobody else is awake"}
+    ]
 
 
 def test_no_glass_is_broken_where_none_is_in_the_way(run, monkeypatch):

@@ -1,4 +1,6 @@
-"""A database of a release that logged row by row: its record says the same afterwards, and what began there goes on."""
+"""A database of a release that logged row by row: its record says the same afterwards, and what
+began there goes on.
+"""
 
 import psycopg
 import pytest
@@ -10,7 +12,8 @@ from tests.normalization.processes import manage
 OLDER = "stage_of_an_older_release"
 BEFORE_BLOCKS = "0008"
 UUIDS = ["0" * 8 + "-0000-4000-8000-" + "0" * 11 + digit for digit in "312"]
-# What two runs of that release left: one whose rollback has come half way, one over rows with UUIDs.
+# What two runs of that release left: one whose rollback has come half way, one over rows with
+# UUIDs.
 WRITTEN = f"""
 INSERT INTO stageapp_fund (id, name) VALUES (1, 'fund');
 INSERT INTO stageapp_portfoliocompany (id, fund_id, name, stage, sector, updated_at)
@@ -56,7 +59,10 @@ def older(transactional_db):
     url = f"{database_url().rpartition('/')[0]}/{OLDER}"
     for app in (["auth"], ["stageapp", BEFORE_BLOCKS]):
         assert manage("migrate", *app, "--verbosity", "0", DATABASE_URL=url)[0] == 0
-    at = {name: connection.get_connection_params()[name] for name in ("host", "port", "user", "password")}
+    at = {
+        name: connection.get_connection_params()[name]
+        for name in ("host", "port", "user", "password")
+    }
     with psycopg.connect(**at, dbname=OLDER, autocommit=True) as session:
 
         def ask(statement):
@@ -77,29 +83,45 @@ def test_the_record_says_the_same_nobody_goes_back_and_a_rollback_goes_on(older)
 
     assert code == 0, problems
     assert ask(RECORD.format("stageapp_auditentry")) == before
-    assert ask("SELECT keys, uuids::text[] FROM stageapp_normalizationlog WHERE batch_id IN (11, 14) ORDER BY 1") == [
-        ([1, 2], None), (None, sorted(UUIDS)),
-    ]  # fmt: skip
-    assert ask("SELECT id, undoes_id, round FROM stageapp_batch WHERE direction = 'rollback'") == [(13, 12, 1)]
+    assert ask(
+        "SELECT keys, uuids::text[] FROM stageapp_normalizationlog WHERE batch_id IN (11, 14) "
+        "ORDER BY 1"
+    ) == [
+        ([1, 2], None),
+        (None, sorted(UUIDS)),
+    ]
+    assert ask("SELECT id, undoes_id, round FROM stageapp_batch WHERE direction = 'rollback'") == [
+        (13, 12, 1)
+    ]
     assert ask("SELECT run_id, round, rows, actor, reason FROM stageapp_rollbackplan") == [
         (1, 1, 4, "ada", "a mistake")
     ]
     assert ask("SELECT raw, stored FROM stageapp_planentry WHERE plan_id = 1 ORDER BY id") == [
-        ("Seed ", "seed"), ("Growth", "growth"), ("unknown", ""),
-    ]  # fmt: skip
+        ("Seed ", "seed"),
+        ("Growth", "growth"),
+        ("unknown", ""),
+    ]
     with pytest.raises(psycopg.errors.RestrictViolation, match="append-only"):  # as before
         ask("DELETE FROM stageapp_normalizationlog")
 
-    code, _, problems = manage("migrate", "stageapp", BEFORE_BLOCKS, "--verbosity", "0", DATABASE_URL=url)
+    code, _, problems = manage(
+        "migrate", "stageapp", BEFORE_BLOCKS, "--verbosity", "0", DATABASE_URL=url
+    )
     assert code != 0
     assert "Restore the backup of before the upgrade" in problems
     assert ask(RECORD.format("stageapp_auditentry")) == before
     assert manage("migrate", "--verbosity", "0", DATABASE_URL=url)[0] == 0
 
-    code, said, problems = manage("normalization", "rollback", "--foreground", "--reason", "goes on", DATABASE_URL=url)
+    code, said, problems = manage(
+        "normalization", "rollback", "--foreground", "--reason", "goes on", DATABASE_URL=url
+    )
 
     assert code == 0, said + problems
     assert ask("SELECT state FROM stageapp_run WHERE id = 1") == [("rolled_back",)]
     assert dict(ask("SELECT id, stage FROM stageapp_portfoliocompany")) == {
-        1: "Seed ", 2: "Seed ", 3: "growth", 4: "Seed ", 5: "unknown",
-    }  # fmt: skip
+        1: "Seed ",
+        2: "Seed ",
+        3: "growth",
+        4: "Seed ",
+        5: "unknown",
+    }

@@ -1,4 +1,6 @@
-"""Verifications that a worker makes: asked for once, told how far they are, and made anew where a worker died."""
+"""Verifications that a worker makes: asked for once, told how far they are, and made anew where
+a worker died.
+"""
 
 import datetime
 import os
@@ -10,12 +12,13 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from stageapp import locks, tasks
-from stageapp.locks import Lock
+from stageapp import tasks
+from stageapp.infrastructure import locks
+from stageapp.infrastructure.locks import Lock
 from stageapp.models import Verification, VerificationJob
 from stageapp.normalization import verification_jobs as jobs
 from stageapp.normalization import verify
-from stageapp.normalization.errors import IllegalMove, RunBusy
+from stageapp.targets.errors import IllegalMove, RunBusy
 from tests.normalization.evidence import ME
 from tests.normalization.processes import begin, wait_for
 
@@ -63,7 +66,9 @@ def test_it_tells_rows_rate_and_time_left(done, fill, monkeypatch, batches_of_50
 
     def look(saver, rows):
         save(saver, rows)
-        told.append(jobs.progress(VerificationJob.objects.select_related("run__plan").get(pk=job.pk)))
+        told.append(
+            jobs.progress(VerificationJob.objects.select_related("run__plan").get(pk=job.pk))
+        )
 
     monkeypatch.setattr(jobs._Saver, "__call__", look)
     jobs.work(job.pk)
@@ -90,14 +95,24 @@ def test_a_job_whose_worker_was_killed_is_made_anew_and_nothing_of_it_counts(don
     with closing(connection.copy()) as another, another.cursor() as other:
         other.execute("BEGIN")
         other.execute("LOCK TABLE stageapp_portfoliocompany IN ACCESS EXCLUSIVE MODE")
-        code = f"import django; django.setup(); from stageapp.tasks import work_on_verification as w; w({job.pk})"
-        worker = begin(sys.executable, "-W", "ignore", "-c", code, DJANGO_SETTINGS_MODULE="config.settings")
+        code = (
+            "import django; django.setup(); from stageapp.tasks import work_on_verification "
+            f"as w; w({job.pk})"
+        )
+        worker = begin(
+            sys.executable, "-W", "ignore", "-c", code, DJANGO_SETTINGS_MODULE="config.settings"
+        )
         wait_for(lambda: state() == "working", what="the worker's beginning")
         silent()
-        assert jobs.waiting() == [], "a worker that holds its job is alive, however long it is silent"
+        assert jobs.waiting() == [], (
+            "a worker that holds its job is alive, however long it is silent"
+        )
         os.killpg(worker.pid, signal.SIGKILL)
         worker.communicate()
-    wait_for(lambda: list(locks.held(Lock.VERIFICATION_JOB)) == [], what="the end of the killed worker's session")
+    wait_for(
+        lambda: list(locks.held(Lock.VERIFICATION_JOB)) == [],
+        what="the end of the killed worker's session",
+    )
     assert state() == "working", "what nobody has noticed yet is shown as it is"
     silent()
     asked = []

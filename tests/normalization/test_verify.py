@@ -3,12 +3,12 @@
 import pytest
 from django.db import IntegrityError
 
-from stageapp import vocabulary
 from stageapp.models import PortfolioCompany, Verification
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, worker
 from stageapp.normalization.verify import verify
+from stageapp.vocabulary import snapshot
 from tests.normalization.evidence import LABEL, ME, column, sql
 
 
@@ -39,8 +39,22 @@ def test_a_run_that_is_right_is_found_right(done):
         "rows_deleted_since": 0,
         "quarantined": 0,
         "pairs": [
-            {"old": "Seed", "new": "seed", "rows": 2, "as_written": 2, "changed_since": 0, "deleted_since": 0},
-            {"old": "series-a", "new": "series_a", "rows": 1, "as_written": 1, "changed_since": 0, "deleted_since": 0},
+            {
+                "old": "Seed",
+                "new": "seed",
+                "rows": 2,
+                "as_written": 2,
+                "changed_since": 0,
+                "deleted_since": 0,
+            },
+            {
+                "old": "series-a",
+                "new": "series_a",
+                "rows": 1,
+                "as_written": 1,
+                "changed_since": 0,
+                "deleted_since": 0,
+            },
         ],
     }
 
@@ -48,9 +62,8 @@ def test_a_run_that_is_right_is_found_right(done):
 def test_a_missing_entry_is_found(done):
     run = done("Seed", "SEED")
     sql(
-        "SET stageapp.prune = 'on';"
-        "DELETE FROM stageapp_normalizationlog WHERE id = (SELECT max(id) FROM stageapp_normalizationlog);"
-        "RESET stageapp.prune"
+        "SET stageapp.prune = 'on';DELETE FROM stageapp_normalizationlog WHERE id = (SELECT "
+        "max(id) FROM stageapp_normalizationlog);RESET stageapp.prune"
     )
     found = look(run)
     assert (found["ok"], found["entries"], found["changed_by_batches"]) == (False, 1, 2)
@@ -69,7 +82,9 @@ def test_a_log_that_lost_an_entry_during_the_run_fails_it(started):
     run = started("Seed", "SEED")
 
     def lose(_):
-        sql("SET stageapp.prune = 'on'; DELETE FROM stageapp_normalizationlog; RESET stageapp.prune")
+        sql(
+            "SET stageapp.prune = 'on'; DELETE FROM stageapp_normalizationlog; RESET stageapp.prune"
+        )
 
     worker.advance(run, report=lose)
     assert run.state == State.FAILED
@@ -94,7 +109,11 @@ def test_later_changes_and_deletions_are_counted_and_no_fault(done, fill):
     PortfolioCompany.objects.filter(pk__in=ids[1:3]).delete()
     found = look(run)
     assert found["ok"]
-    assert (found["rows_as_written"], found["rows_changed_since"], found["rows_deleted_since"]) == (2, 1, 2)
+    assert (found["rows_as_written"], found["rows_changed_since"], found["rows_deleted_since"]) == (
+        2,
+        1,
+        2,
+    )
 
 
 def test_a_null_since_the_run_is_a_change(done, fill):
@@ -122,7 +141,10 @@ def test_the_newest_entry_of_a_row_counts(started, fill):
 
     worker.advance(run, report=dirty)
     assert run.verifications.get().found["ok"]
-    assert (run.verifications.get().found["entries"], run.verifications.get().found["rows_as_written"]) == (3, 2)
+    assert (
+        run.verifications.get().found["entries"],
+        run.verifications.get().found["rows_as_written"],
+    ) == (3, 2)
 
 
 def test_a_plan_that_has_changed_nothing_is_compared_and_disagrees_with_nothing(fill):
@@ -201,7 +223,7 @@ def test_a_verification_names_what_it_proved_and_cannot_be_changed(done):
     made, different = verify(run, actor="olga", reason="the auditors ask", full=True)
     assert (ended.by_run, made.by_run, different) == (True, False, [])
     assert (made.actor, made.reason, made.ok) == ("olga", "the auditors ask", True)
-    assert made.vocabulary_version == vocabulary.newest_version()
+    assert made.vocabulary_version == snapshot.newest_version()
     assert (made.batches, made.last_batch) == (1, run.batches.filter(changed=1).get().pk)
     assert made.started_at <= made.ended_at
     with pytest.raises(IntegrityError, match="append-only"):

@@ -1,4 +1,6 @@
-"""Other sessions write, lock, pause and cut connections while a worker is in the middle of a batch."""
+"""Other sessions write, lock, pause and cut connections while a worker is in the middle of a
+batch.
+"""
 
 import threading
 import time
@@ -8,7 +10,7 @@ from django.db import OperationalError, connection, transaction
 
 from stageapp.models import Batch, PortfolioCompany, Run
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, batches, claims, runs, worker
+from stageapp.normalization import attempts, batches, leases, runs, worker
 from tests.normalization.evidence import ME, assert_i1, column, log_of, sql, until_asleep
 
 
@@ -63,7 +65,10 @@ def update(key, **columns):
 def until_blocked():
     """Wait until another session waits for a lock of this one."""
     for _ in range(400):
-        if sql("SELECT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"):
+        if sql(
+            "SELECT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY "
+            "(pg_blocking_pids(pid))"
+        ):
             return
         time.sleep(0.01)
     raise AssertionError("nobody waits for a lock")
@@ -110,7 +115,9 @@ def test_a_row_whose_edit_commits_while_the_batch_waits_for_it(
     assert PortfolioCompany.objects.get(pk=ids[1]).sector == ("Energy" if "sector" in what else "")
 
 
-def test_rows_inserted_behind_the_cursor_are_found_by_the_sweep(started, fill, elsewhere, batches_of_50):
+def test_rows_inserted_behind_the_cursor_are_found_by_the_sweep(
+    started, fill, elsewhere, batches_of_50
+):
     fill(*["Seed"] * 300)
     run = started()
     sql("UPDATE stageapp_portfoliocompany SET id = id + 1000")
@@ -120,8 +127,8 @@ def test_rows_inserted_behind_the_cursor_are_found_by_the_sweep(started, fill, e
         key = next(inserted, None)
         if key:
             sql(
-                "INSERT INTO stageapp_portfoliocompany (id, fund_id, name, stage, sector, updated_at) "
-                "SELECT %s, min(id), 'late', 'Seed', '', now() FROM stageapp_fund",
+                "INSERT INTO stageapp_portfoliocompany (id, fund_id, name, stage, sector, "
+                "updated_at) SELECT %s, min(id), 'late', 'Seed', '', now() FROM stageapp_fund",
                 key,
             )
 
@@ -144,11 +151,13 @@ def test_twenty_rows_a_second_written_meanwhile_on_both_sides_of_the_cursor_are_
     def write():
         for number in range(1, 41):
             key = number if number % 2 else 100_000 + number
-            position = sql("SELECT position FROM stageapp_checkpoint WHERE direction = 'forward'")[0][0]
+            position = sql("SELECT position FROM stageapp_checkpoint WHERE direction = 'forward'")[
+                0
+            ][0]
             behind.append(key <= int(position or 0))
             sql(
-                "INSERT INTO stageapp_portfoliocompany (id, fund_id, name, stage, sector, updated_at) "
-                "SELECT %s, min(id), 'late', 'Seed', '', now() FROM stageapp_fund",
+                "INSERT INTO stageapp_portfoliocompany (id, fund_id, name, stage, sector, "
+                "updated_at) SELECT %s, min(id), 'late', 'Seed', '', now() FROM stageapp_fund",
                 key,
             )
             time.sleep(0.05)
@@ -264,9 +273,13 @@ def test_a_person_who_stops_the_run_waits_for_one_batch(
 
 
 @pytest.mark.parametrize("act, after", [(runs.pause, State.PAUSED), (runs.cancel, State.CANCELLED)])
-def test_a_run_stopped_in_the_instant_it_finishes_is_stopped(started, elsewhere, monkeypatch, act, after):
+def test_a_run_stopped_in_the_instant_it_finishes_is_stopped(
+    started, elsewhere, monkeypatch, act, after
+):
     run = started("Seed")
-    _just_before(monkeypatch, State.VERIFYING, lambda: elsewhere(lambda: act(Run.objects.get(), **ME)).join())
+    _just_before(
+        monkeypatch, State.VERIFYING, lambda: elsewhere(lambda: act(Run.objects.get(), **ME)).join()
+    )
     worker.advance(run)
     assert run.state == after
     if after == State.PAUSED:
@@ -276,7 +289,11 @@ def test_a_run_stopped_in_the_instant_it_finishes_is_stopped(started, elsewhere,
 def test_a_run_resumed_in_the_instant_it_pauses_goes_on(started, elsewhere, monkeypatch):
     run = started("Seed")
     runs.move(run, State.PAUSING, **ME)
-    _just_before(monkeypatch, State.PAUSED, lambda: elsewhere(lambda: runs.resume(Run.objects.get(), **ME)).join())
+    _just_before(
+        monkeypatch,
+        State.PAUSED,
+        lambda: elsewhere(lambda: runs.resume(Run.objects.get(), **ME)).join(),
+    )
     assert worker.advance(run).state == State.DONE
 
 
@@ -304,10 +321,12 @@ def test_a_cut_connection_doubles_and_loses_nothing(
     else:
         _once_after(monkeypatch, batches, "forward", _terminate_own_session)
     held = []
-    worker.advance(run, report=lambda _: held.append(claims.is_held(run)))
+    worker.advance(run, report=lambda _: held.append(leases.is_held(run)))
     assert run.state == State.DONE
     assert len(retried) == 1
-    assert min(run.batches.order_by("number").values_list("scanned", flat=True)[:3]) == 50, "no smaller for a cut"
+    assert min(run.batches.order_by("number").values_list("scanned", flat=True)[:3]) == 50, (
+        "no smaller for a cut"
+    )
     assert held
     assert all(held), "a batch was written on a new connection without the claim"
     assert_i1(run, before)
@@ -333,7 +352,7 @@ def test_a_worker_out_of_time_leaves_the_run_for_the_next(started, fill, batches
     fill(*["Seed"] * 200)
     run = worker.advance(started(), budget_seconds=0)
     assert (run.state, Batch.objects.count()) == (State.RUNNING, 1)
-    assert not claims.is_held(run)
+    assert not leases.is_held(run)
     assert worker.advance(run).state == State.DONE
 
 
@@ -345,6 +364,6 @@ def test_the_claim_goes_back_when_the_work_is_interrupted(started, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         worker.advance(run, report=interrupt)
-    assert not claims.is_held(run)
+    assert not leases.is_held(run)
     assert not connection.in_atomic_block
     assert worker.advance(run).state == State.DONE

@@ -1,4 +1,6 @@
-"""Servers of their own for what only real processes show: two web workers, a Celery worker, and their /metrics."""
+"""Servers of their own for what only real processes show: two web workers, a Celery worker, and
+their /metrics.
+"""
 
 import contextlib
 import http.client
@@ -45,7 +47,11 @@ class Scrape:
 
     def all(self, name, **labels):
         """Return the samples of a series whose labels are, or include, these."""
-        return [one for one in self._samples if one.name == name and labels.items() <= one.labels.items()]
+        return [
+            one
+            for one in self._samples
+            if one.name == name and labels.items() <= one.labels.items()
+        ]
 
     def sum(self, name, **labels):
         return sum(one.value for one in self.all(name, **labels))
@@ -58,7 +64,9 @@ class Scrape:
 def get(port, path="/metrics", **headers):
     """Return status, headers and body of a GET on loopback."""
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as caller:
-        caller.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        caller.request(
+            "GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()}
+        )
         answer = caller.getresponse()
         return answer.status, answer.headers, answer.read().decode()
 

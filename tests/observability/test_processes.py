@@ -1,4 +1,6 @@
-"""/metrics of real servers: sums over all processes, those that have ended included, and nobody counted twice."""
+"""/metrics of real servers: sums over all processes, those that have ended included, and nobody
+counted twice.
+"""
 
 import os
 import signal
@@ -41,7 +43,9 @@ def until_each_worker_has_counted(fleet, port, folder):
 
 
 @pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["forked", "preloaded"])
-def test_a_scrape_tells_the_sum_over_two_workers_whichever_answers_it(fleet_with, tmp_path, preload):
+def test_a_scrape_tells_the_sum_over_two_workers_whichever_answers_it(
+    fleet_with, tmp_path, preload
+):
     fleet = fleet_with()
     fleet.set("warn")
     port = fleet.web(2, *preload)
@@ -51,12 +55,17 @@ def test_a_scrape_tells_the_sum_over_two_workers_whichever_answers_it(fleet_with
         assert found.value(REQUESTS, endpoint="allocations", mode="warn", outcome="warned") == sent
         assert found.sum("stage_shadow_rejects_total") == sent
         assert found.value("stage_validation_seconds_count", endpoint="allocations") == sent
-        assert found.value("stage_validation_seconds_bucket", endpoint="allocations", le="+Inf") == sent
+        assert (
+            found.value("stage_validation_seconds_bucket", endpoint="allocations", le="+Inf")
+            == sent
+        )
         assert found.value("stage_mode_processes", process="web", mode="warn") == 2
         assert found.value("stage_mode_info", mode="warn") == 1
         assert found.value("stage_database_up") == found.value("stage_broker_up") == 1
         assert found.value("stage_processes", process="web", state="live") == 2
-        assert found.value("stage_mode_followed_version", process="web") == found.value("stage_mode_version")
+        assert found.value("stage_mode_followed_version", process="web") == found.value(
+            "stage_mode_version"
+        )
         assert not found.sum("stage_mode_refresh_errors_total")
         assert found.sum("stage_mode_refresh_attempts_total", store="postgres") >= 2
 
@@ -71,13 +80,20 @@ def test_what_a_worker_counted_outlives_it_and_the_worker_itself_does_not(fleet_
         dead = children_of(fleet._programs[-1].pid)[0]
         os.kill(dead, how)
         until(lambda dead=dead: not [*tmp_path.glob(f"{FOLDERS}/*_{dead}.db")], 30)
-        until(lambda: scrape(port).value("stage_mode_processes", process="web", mode="warn") == 2, 30)
-        assert scrape(port).value(REQUESTS, endpoint="allocations", mode="warn", outcome="warned") == sent
+        until(
+            lambda: scrape(port).value("stage_mode_processes", process="web", mode="warn") == 2, 30
+        )
+        assert (
+            scrape(port).value(REQUESTS, endpoint="allocations", mode="warn", outcome="warned")
+            == sent
+        )
     files = [*tmp_path.glob(f"{FOLDERS}/counter_*.db")]
     assert len(files) <= 4, files  # two workers, the archive, and the master's own
 
 
-def test_a_folder_goes_with_its_master_and_one_that_was_killed_is_removed_by_the_next(fleet_with, tmp_path):
+def test_a_folder_goes_with_its_master_and_one_that_was_killed_is_removed_by_the_next(
+    fleet_with, tmp_path
+):
     fleet = fleet_with()
     fleet.web(1)
     [first] = tmp_path.glob(FOLDERS)
@@ -133,7 +149,9 @@ def test_a_worker_whose_port_is_taken_says_so_and_works(fleet_with):
     fleet.registered(2)
 
 
-def test_with_postgres_hanging_a_scrape_still_tells_the_counts_in_bounded_time(servers, fleet_with, tmp_path):
+def test_with_postgres_hanging_a_scrape_still_tells_the_counts_in_bounded_time(
+    servers, fleet_with, tmp_path
+):
     fleet = fleet_with()
     fleet.set("warn")
     port = fleet.web(2)

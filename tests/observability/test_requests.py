@@ -1,4 +1,6 @@
-"""What one request leaves: counts, a name in the log, a line for unknown stages; and nothing a caller could forge."""
+"""What one request leaves: counts, a name in the log, a line for unknown stages; and nothing a
+caller could forge.
+"""
 
 import io
 import json
@@ -11,9 +13,9 @@ import structlog
 from django.conf import settings as project_settings
 from prometheus_client import REGISTRY
 
-from stageapp import events, metrics
-from stageapp.api import unknown_log
-from stageapp.sampling import Sampler
+from stageapp.api import validation
+from stageapp.infrastructure import events, metrics
+from stageapp.infrastructure.events import Sampler
 
 PATH = "/api/allocations"
 
@@ -37,11 +39,12 @@ def lines(monkeypatch):
     """Return a function that parses the log's lines, as the configured processors write them."""
     buffer = io.StringIO()
     logger = structlog.wrap_logger(
-        structlog.WriteLogger(buffer), processors=structlog.get_config()["processors"],
+        structlog.WriteLogger(buffer),
+        processors=structlog.get_config()["processors"],
         wrapper_class=structlog.get_config()["wrapper_class"],
-    )  # fmt: skip
+    )
     monkeypatch.setattr(events, "_log", logger)
-    monkeypatch.setattr(unknown_log, "_sampler", Sampler())
+    monkeypatch.setattr(validation, "_sampler", Sampler())
 
     def read():
         text = buffer.getvalue()
@@ -64,7 +67,9 @@ def lines(monkeypatch):
         ("enforce", ["space rock"], "rejected", 1),
     ],
 )
-def test_a_request_counts_once_in_its_mode_with_its_outcome(calling, in_mode, mode, stages, outcome, shadow):
+def test_a_request_counts_once_in_its_mode_with_its_outcome(
+    calling, in_mode, mode, stages, outcome, shadow
+):
     in_mode(mode)
     labels = {"endpoint": "allocations", "mode": mode}
     names = {
@@ -75,25 +80,40 @@ def test_a_request_counts_once_in_its_mode_with_its_outcome(calling, in_mode, mo
     }
     before = {name: value(name, **labels) for name, labels in names.items()}
     send(calling, *stages)
-    assert [value(name, **labels) - before[name] for name, labels in names.items()] == [1, shadow, 1, shadow]
+    assert [value(name, **labels) - before[name] for name, labels in names.items()] == [
+        1,
+        shadow,
+        1,
+        shadow,
+    ]
 
 
 def test_a_malformed_request_is_malformed_and_not_validated(calling, in_mode):
     in_mode("enforce")
     labels = {"endpoint": "allocations", "mode": "enforce", "outcome": "malformed"}
-    before = value("stage_requests_total", **labels), value("stage_validation_seconds_count", endpoint="allocations")
+    before = (
+        value("stage_requests_total", **labels),
+        value("stage_validation_seconds_count", endpoint="allocations"),
+    )
     calling.post(PATH, "{", "application/json")
-    after = value("stage_requests_total", **labels), value("stage_validation_seconds_count", endpoint="allocations")
+    after = (
+        value("stage_requests_total", **labels),
+        value("stage_validation_seconds_count", endpoint="allocations"),
+    )
     assert (after[0] - before[0], after[1] - before[1]) == (1, 0)
 
 
 def test_a_canary_counts_in_the_mode_that_the_caller_got(calling, consumer, in_mode):
     in_mode("enforce", percent=1)
-    before = {mode: value("stage_requests_total", endpoint="allocations", mode=mode, outcome="accepted")
-              for mode in metrics.MODES}  # fmt: skip
+    before = {
+        mode: value("stage_requests_total", endpoint="allocations", mode=mode, outcome="accepted")
+        for mode in metrics.MODES
+    }
     told = send(calling, "seed").headers["X-Stage-Mode"]
-    after = {mode: value("stage_requests_total", endpoint="allocations", mode=mode, outcome="accepted")
-             for mode in metrics.MODES}  # fmt: skip
+    after = {
+        mode: value("stage_requests_total", endpoint="allocations", mode=mode, outcome="accepted")
+        for mode in metrics.MODES
+    }
     assert [mode for mode in metrics.MODES if after[mode] > before[mode]] == [told]
 
 
@@ -110,10 +130,24 @@ def test_a_validator_that_fails_is_an_error(calling, in_mode, monkeypatch):
 @pytest.mark.parametrize("method", ["BREW", "X" * 500, "GET\u00e9"])
 def test_a_method_that_does_not_exist_makes_no_label(client, method):
     client.generic(method, "/healthz")
-    methods = {sample.labels["method"] for family in REGISTRY.collect() for sample in family.samples
-               if sample.name.startswith("django_http") and "method" in sample.labels}  # fmt: skip
-    assert methods <= {"GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "OPTIONS", "CONNECT", "PATCH",
-                       "<invalid method>"}  # fmt: skip
+    methods = {
+        sample.labels["method"]
+        for family in REGISTRY.collect()
+        for sample in family.samples
+        if sample.name.startswith("django_http") and "method" in sample.labels
+    }
+    assert methods <= {
+        "GET",
+        "HEAD",
+        "POST",
+        "PUT",
+        "DELETE",
+        "TRACE",
+        "OPTIONS",
+        "CONNECT",
+        "PATCH",
+        "<invalid method>",
+    }
 
 
 @pytest.mark.parametrize("length", ["many", "-1", "1e3", "９", "9" * 400])
@@ -139,11 +173,15 @@ def test_of_many_unknown_values_a_few_are_shown_and_long_ones_are_cut(calling, i
     send(calling, *(f"space rock {number} {'x' * 200}" for number in range(20)))
     [line] = lines()
     assert line["unknown"] == 20
-    assert [len(each) for each in line["values"]] == [unknown_log.LONGEST_VALUE] * unknown_log.MOST_VALUES
+    assert [len(each) for each in line["values"]] == [
+        validation.LONGEST_VALUE
+    ] * validation.MOST_VALUES
 
 
 def test_of_a_flood_few_lines_are_kept_with_their_rate(calling, in_mode, lines, monkeypatch):
-    monkeypatch.setattr(unknown_log, "_sampler", Sampler(lambda: 0.0, iter([0.05] + [0.5] * 19).__next__))
+    monkeypatch.setattr(
+        validation, "_sampler", Sampler(lambda: 0.0, iter([0.05] + [0.5] * 19).__next__)
+    )
     in_mode("warn")
     for _ in range(30):
         send(calling, "space rock")
@@ -157,18 +195,24 @@ def test_known_stages_leave_no_line(calling, in_mode, lines):
 
 
 def test_a_fingerprint_is_keyed(settings):
-    one = unknown_log.fingerprint("curl/8.0")
-    assert one == unknown_log.fingerprint("curl/8.0") != unknown_log.fingerprint("curl/8.1")
+    one = validation.fingerprint("curl/8.0")
+    assert one == validation.fingerprint("curl/8.0") != validation.fingerprint("curl/8.1")
     settings.SECRET_KEY = "another key" * 5
-    assert unknown_log.fingerprint("curl/8.0") != one
-    assert unknown_log.fingerprint("") == ""
+    assert validation.fingerprint("curl/8.0") != one
+    assert validation.fingerprint("") == ""
 
 
 @pytest.mark.parametrize(
     "proxies, sent, kept",
-    [(0, "abcdefgh", False), (1, "abcdefgh", True), (1, "abc", False), (1, "a" * 65, False), (1, "abcdefgh\n", False),
-     (1, "abcdefg é", False)],
-)  # fmt: skip
+    [
+        (0, "abcdefgh", False),
+        (1, "abcdefgh", True),
+        (1, "abc", False),
+        (1, "a" * 65, False),
+        (1, "abcdefgh\n", False),
+        (1, "abcdefg é", False),
+    ],
+)
 def test_only_a_proxy_of_ours_names_a_request(client, settings, proxies, sent, kept):
     settings.STAGE_TRUSTED_PROXIES = proxies
     named = client.get("/healthz", HTTP_X_REQUEST_ID=sent).headers["X-Request-ID"]
@@ -188,9 +232,20 @@ def test_what_a_library_logs_is_one_line_of_json_too():
     try:
         raise ValueError("first\nsecond \x1b[31m")
     except ValueError as error:
-        record = logging.LogRecord("a.library", logging.WARNING, "", 0, "got %s", ("one\ntwo",), (type(error), error,
-                                   error.__traceback__))  # fmt: skip
+        record = logging.LogRecord(
+            "a.library",
+            logging.WARNING,
+            "",
+            0,
+            "got %s",
+            ("one\ntwo",),
+            (type(error), error, error.__traceback__),
+        )
     [line] = formatter.format(record).splitlines()
     told = json.loads(line)
-    assert (told["event"], told["level"], told["logger"]) == ("got one\ntwo", "warning", "a.library")
+    assert (told["event"], told["level"], told["logger"]) == (
+        "got one\ntwo",
+        "warning",
+        "a.library",
+    )
     assert "ValueError: first" in told["exception"]

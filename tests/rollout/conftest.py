@@ -1,17 +1,21 @@
-"""A clock that the test moves, for PostgreSQL's rows, traffic windows and decisions alike; nobody sleeps."""
+"""A clock that the test moves, for PostgreSQL's rows, traffic windows and decisions alike;
+nobody sleeps.
+"""
 
 import datetime
 
 import pytest
 from django.utils import timezone
 
-from stageapp import drift, modes, traffic
+from stageapp.mode import store
 from stageapp.models.portfolio import Fund, PortfolioCompany
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, worker
 from stageapp.people import EVERYTHING, Person
-from stageapp.rollout import marks
+from stageapp.rollout import timeline
 from stageapp.rollout.changes import Wish, change_mode
+from stageapp.traffic import windows
+from stageapp.unknowns import drift
 
 ANN, BEN = Person("ann", EVERYTHING), Person("ben", EVERYTHING)
 
@@ -32,22 +36,26 @@ class Clock:
 def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(timezone, "now", lambda: clock.now)
-    traffic._begin_anew()
-    monkeypatch.setattr(traffic, "time", clock)
+    windows._begin_anew()
+    monkeypatch.setattr(windows, "time", clock)
     yield clock
-    traffic._begin_anew()
+    windows._begin_anew()
 
 
 @pytest.fixture
 def arrive():
-    """Return a function that counts requests now, in a mode, some of them unknown; enforce refuses these."""
+    """Return a function that counts requests now, in a mode, some of them unknown; enforce
+    refuses these.
+    """
 
     def count(requests, mode="enforce", unknown=0, **flags):
         for number in range(requests):
             bad = number < unknown
             verdict, rejected = ("unknown", mode == "enforce") if bad else ("canonical", False)
-            traffic.count(endpoint="simulate", mode=mode, verdict=verdict, rejected=rejected, **flags)
-        traffic.flush()
+            windows.count(
+                endpoint="simulate", mode=mode, verdict=verdict, rejected=rejected, **flags
+            )
+        windows.flush()
 
     return count
 
@@ -58,7 +66,9 @@ def set_mode(db, django_capture_on_commit_callbacks):
 
     def change(mode, percent=100, kind="manual"):
         with django_capture_on_commit_callbacks(execute=True):
-            return modes.change(mode=mode, percent=percent, actor="test", reason="for a test", kind=kind)
+            return store.change(
+                mode=mode, percent=percent, actor="test", reason="for a test", kind=kind
+            )
 
     return change
 
@@ -69,12 +79,14 @@ def ready(db, settings, clock):
     settings.STAGE_BATCH_PAUSE_SECONDS = 0.0
 
     def prepare():
-        PortfolioCompany.objects.create(fund=Fund.objects.create(name="F"), name="C", stage="Series A")
+        PortfolioCompany.objects.create(
+            fund=Fund.objects.create(name="F"), name="C", stage="Series A"
+        )
         run = plans.make_plan("stageapp.PortfolioCompany.stage", actor="ann").run
         runs.start(run, actor="ann", reason="for a test")
         assert worker.advance(run).state == "done"
         drift.watch()
-        marks.record_audit(ANN, "nobody sends anything strange")
+        timeline.record_audit(ANN, "nobody sends anything strange")
 
     return prepare
 

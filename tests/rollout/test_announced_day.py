@@ -8,18 +8,19 @@ from django.utils.http import parse_http_date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stageapp import modes, vocabulary
 from stageapp.api import validation
 from stageapp.api.validation import Encounter
+from stageapp.mode import store
+from stageapp.mode.store import ModeError, ModeState
 from stageapp.models import ModeChange
-from stageapp.modes import ModeError, ModeState
-from stageapp.rollout import guard, proposals, schedule
+from stageapp.rollout import auto_downgrade, proposals, schedule
 from stageapp.rollout.changes import Wish, change_mode, downgrade
-from stageapp.rollout.preview import told
+from stageapp.rollout.judgement import told
 from stageapp.rollout.proposals import ProposalError
 from stageapp.validation import decide
+from stageapp.vocabulary import snapshot as vocabulary
 from tests.rollout.conftest import ANN, BEN, ask
-from tests.rollout.test_guard import minutes
+from tests.rollout.test_auto_downgrade import minutes
 
 DAY = datetime.date(2030, 7, 1)
 YESTERDAY, TODAY = datetime.date(2030, 5, 31), datetime.date(2030, 6, 1)
@@ -27,7 +28,7 @@ PAST = r"2030-05-31 is in the past. Announce 2030-06-01 \(today in UTC\) or a la
 
 
 def announced():
-    return modes.latest().enforce_on
+    return store.latest().enforce_on
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def way(db, settings, clock, arrive, set_mode):
         clock.move(minutes=1)
         minutes(clock, arrive, 50)
         clock.move(seconds=16)
-        return guard.watch()
+        return auto_downgrade.watch()
 
     def rearmed():
         automatic()
@@ -119,7 +120,7 @@ def test_what_is_past_by_now_holds_nothing_back(name, way, clock):
     clock.move(days=40)
     way[name]()
     assert announced() == DAY
-    assert modes.latest().day_to_come is None
+    assert store.latest().day_to_come is None
 
 
 @pytest.mark.django_db
@@ -157,8 +158,8 @@ def test_a_day_that_cannot_be_is_refused_and_nothing_is_changed(asked, refused, 
 @pytest.mark.django_db
 def test_the_only_writer_refuses_it_too(set_mode):
     with pytest.raises(ModeError, match=PAST):
-        modes.change(mode="warn", actor="test", reason="for a test", enforce_on=YESTERDAY)
-    modes.change(mode="warn", actor="test", reason="for a test", enforce_on=TODAY)
+        store.change(mode="warn", actor="test", reason="for a test", enforce_on=YESTERDAY)
+    store.change(mode="warn", actor="test", reason="for a test", enforce_on=TODAY)
     assert announced() == TODAY
 
 
@@ -175,7 +176,7 @@ def test_a_proposal_approved_after_its_day_is_outdated_and_says_so(settings, set
         proposals.approve(made, BEN)
     made.refresh_from_db()
     assert made.status == "outdated"
-    assert (modes.latest().mode, announced()) == ("warn", None)
+    assert (store.latest().mode, announced()) == ("warn", None)
 
 
 @pytest.mark.django_db

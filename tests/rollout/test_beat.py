@@ -4,7 +4,8 @@ import pytest
 from django.conf import settings as configured
 
 from config.celery import app
-from stageapp import modes, tasks
+from stageapp import tasks
+from stageapp.mode import store
 from stageapp.models.traffic import TrafficHour
 from stageapp.rollout import schedule
 from tests.rollout.conftest import ANN
@@ -17,12 +18,15 @@ def test_every_entry_of_the_schedule_names_a_task():
     named = {entry["task"] for entry in configured.CELERY_BEAT_SCHEDULE.values()}
     assert named <= app.tasks.keys()
     assert {
-        f"stageapp.tasks.{name}" for name in ("roll_up_traffic", "guard_enforcement", "take_planned_steps")
+        f"stageapp.tasks.{name}"
+        for name in ("roll_up_traffic", "guard_enforcement", "take_planned_steps")
     } <= named
 
 
 def test_messages_that_nobody_took_do_not_pile_up():
-    entries = [entry for entry in configured.CELERY_BEAT_SCHEDULE.values() if entry["schedule"] <= 5]
+    entries = [
+        entry for entry in configured.CELERY_BEAT_SCHEDULE.values() if entry["schedule"] <= 5
+    ]
     assert all(entry["options"]["expires"] <= 30 for entry in entries)
 
 
@@ -34,7 +38,7 @@ def test_the_guard_takes_enforcement_back(set_mode, clock, arrive):
         clock.move(seconds=10)
     clock.move(seconds=16)
     tasks.guard_enforcement()
-    assert modes.latest().mode == "warn"
+    assert store.latest().mode == "warn"
 
 
 def test_a_planned_step_is_taken(set_mode, clock, arrive):
@@ -45,7 +49,7 @@ def test_a_planned_step_is_taken(set_mode, clock, arrive):
         arrive(20)
         clock.move(minutes=1)
     tasks.take_planned_steps()
-    assert modes.latest().percent == 50
+    assert store.latest().percent == 50
 
 
 def test_windows_become_hours_and_old_hours_go(clock, arrive):

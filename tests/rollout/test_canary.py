@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stageapp import modes
+from stageapp.infrastructure.refresher import refresher
+from stageapp.mode import store
+from stageapp.mode.store import ModeState
 from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.rollout import ConsumerPin
-from stageapp.modes import ModeState
 from stageapp.people import Person
-from stageapp.refresher import refresher
 from stageapp.rollout import canary
 from stageapp.rollout.canary import BUCKETS, bucket, canary_share, effective_mode, members, pin
-from stageapp.rollout.refusals import OverrideNotPermitted
+from stageapp.rollout.errors import OverrideNotPermitted
 
 # Recorded once; a change of one throws consumers out of a running canary.
 RECORDED = {"alpha": 53, "token:7": 35, "": 57, "Séries": 31, "\ud800": 96}
@@ -80,13 +80,22 @@ def pinned(consumer, place):
 @pytest.mark.django_db
 def test_a_pin_wins_over_the_bucket():
     state = ModeState("enforce", 50)
-    assert [effective_mode(state, name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == ["enforce", "warn"]
+    assert [effective_mode(state, name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == [
+        "enforce",
+        "warn",
+    ]
     pinned(IN_BUCKET, "out")
     pinned(OUT_OF_BUCKET, "in")
-    assert [effective_mode(state, name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == ["warn", "enforce"]
+    assert [effective_mode(state, name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == [
+        "warn",
+        "enforce",
+    ]
     pinned(IN_BUCKET, "free")
     pinned(OUT_OF_BUCKET, "free")
-    assert [effective_mode(state, name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == ["enforce", "warn"]
+    assert [effective_mode(state, name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == [
+        "enforce",
+        "warn",
+    ]
 
 
 @pytest.mark.django_db
@@ -113,7 +122,7 @@ def test_a_request_reads_pins_without_any_io(django_assert_num_queries):
 @pytest.mark.django_db
 def test_a_process_knows_the_pins_before_it_knows_that_anything_is_enforced(in_mode):
     jobs = refresher._jobs
-    assert jobs.index(canary.refresh) < jobs.index(modes.refresh)
+    assert jobs.index(canary.refresh) < jobs.index(store.refresh)
 
 
 def test_before_the_pins_have_been_read_nobody_is_refused():
@@ -122,20 +131,28 @@ def test_before_the_pins_have_been_read_nobody_is_refused():
 
 
 @pytest.mark.django_db
-def test_a_process_that_could_not_read_the_pins_spares_everybody_until_it_can(set_mode, monkeypatch):
+def test_a_process_that_could_not_read_the_pins_spares_everybody_until_it_can(
+    set_mode, monkeypatch
+):
     """Its first round reads the mode, but fails to read whom to spare."""
     pin(IN_BUCKET, "out", person=ANN, reason="a test")
     set_mode("enforce", 100)
-    modes.forget()
+    store.forget()
     canary.forget()
     with monkeypatch.context() as patch:
         patch.setattr(canary, "pins", lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             canary.refresh()
-        modes.refresh()
-        assert [effective_mode(modes.current(), name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == ["warn", "warn"]
+        store.refresh()
+        assert [effective_mode(store.current(), name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == [
+            "warn",
+            "warn",
+        ]
     canary.refresh()
-    assert [effective_mode(modes.current(), name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == ["warn", "enforce"]
+    assert [effective_mode(store.current(), name) for name in (IN_BUCKET, OUT_OF_BUCKET)] == [
+        "warn",
+        "enforce",
+    ]
 
 
 @pytest.mark.django_db
@@ -143,23 +160,31 @@ def test_every_pin_is_kept_with_who_and_why():
     for place in ("in", "out", "free"):
         pin("alpha", place, person=ANN, reason=f"because {place}")
     rows = ConsumerPin.objects.values_list("consumer", "place", "actor", "reason")
-    assert list(rows) == [("alpha", place, "ann", f"because {place}") for place in ("free", "out", "in")]
+    assert list(rows) == [
+        ("alpha", place, "ann", f"because {place}") for place in ("free", "out", "in")
+    ]
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("consumer, place, reason", [("a", "up", "why"), ("", "in", "why"), ("a", "in", " ")])
+@pytest.mark.parametrize(
+    "consumer, place, reason", [("a", "up", "why"), ("", "in", "why"), ("a", "in", " ")]
+)
 def test_a_pin_that_says_nothing_is_refused(consumer, place, reason):
-    with pytest.raises(modes.ModeError):
+    with pytest.raises(store.ModeError):
         pin(consumer, place, person=ANN, reason=reason)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "place, rule, may, pins", [
-        ("in", True, frozenset(), False), ("in", True, frozenset({"override_gate"}), True),
-        ("in", False, frozenset(), True), ("out", True, frozenset(), True), ("free", True, frozenset(), True),
+    "place, rule, may, pins",
+    [
+        ("in", True, frozenset(), False),
+        ("in", True, frozenset({"override_gate"}), True),
+        ("in", False, frozenset(), True),
+        ("out", True, frozenset(), True),
+        ("free", True, frozenset(), True),
     ],
-)  # fmt: skip
+)
 def test_with_the_two_person_rule_nobody_enforces_alone_by_pins(settings, place, rule, may, pins):
     settings.STAGE_TWO_PERSON_RULE = rule
     if pins:
@@ -175,9 +200,13 @@ def test_with_the_two_person_rule_nobody_enforces_alone_by_pins(settings, place,
 
 def sent(consumer, count, outcome="canonical", days_ago=1, clock=None):
     ConsumerSighting.objects.create(
-        consumer=consumer, day=clock.now.date() - datetime.timedelta(days=days_ago), endpoint="simulate",
-        key=f"{outcome} {days_ago}", outcome=outcome, count=count,
-    )  # fmt: skip
+        consumer=consumer,
+        day=clock.now.date() - datetime.timedelta(days=days_ago),
+        endpoint="simulate",
+        key=f"{outcome} {days_ago}",
+        outcome=outcome,
+        count=count,
+    )
 
 
 @pytest.mark.django_db
@@ -189,8 +218,10 @@ def test_members_come_with_their_share_of_yesterday_busiest_first(clock, consume
     sent("alpha", 1000, days_ago=2, clock=clock)
     found = members(60)
     assert [(m.consumer, m.values, m.share, m.unknown) for m in found] == [
-        ("alpha", 75, 0.75, 15), ("session:ann", 25, 0.25, 0), ("silent", 0, 0.0, 0),
-    ]  # fmt: skip
+        ("alpha", 75, 0.75, 15),
+        ("session:ann", 25, 0.25, 0),
+        ("silent", 0, 0.0, 0),
+    ]
     assert [m.enforced for m in found] == [bucket(m.consumer) < 60 for m in found]
 
 

@@ -5,12 +5,13 @@ import dataclasses
 import pytest
 from django.db import connection
 
-from stageapp import events, mode_history, modes
-from stageapp.models.modes import ModeChange
-from stageapp.modes import ModeError, VersionConflict
+from stageapp.infrastructure import events
+from stageapp.mode import history, store
+from stageapp.mode.store import ModeError, VersionConflict
+from stageapp.models.mode import ModeChange
 from stageapp.people import Person, same_person
 from stageapp.rollout.changes import Wish, change_mode, downgrade
-from stageapp.rollout.refusals import GatesHold, Latched, OverrideNotPermitted
+from stageapp.rollout.errors import GatesHold, Latched, OverrideNotPermitted
 from tests.rollout.conftest import ANN, ask
 
 pytestmark = pytest.mark.django_db
@@ -30,10 +31,14 @@ def logged(monkeypatch):
 @pytest.mark.parametrize(
     "held, asked",
     [
-        (("enforce", 100), ("enforce", 50)), (("enforce", 50), ("enforce", 10)), (("enforce", 10), ("enforce", 1)),
-        (("enforce", 10), ("warn", 100)), (("enforce", 100), ("off", 100)), (("warn", 100), ("off", 100)),
+        (("enforce", 100), ("enforce", 50)),
+        (("enforce", 50), ("enforce", 10)),
+        (("enforce", 10), ("enforce", 1)),
+        (("enforce", 10), ("warn", 100)),
+        (("enforce", 100), ("off", 100)),
+        (("warn", 100), ("off", 100)),
     ],
-)  # fmt: skip
+)
 def test_moving_back_is_allowed_at_once_to_anybody_whatever_the_gates_say(held, asked, set_mode):
     set_mode(*held)
     row = ask(*asked, person=PLAIN)
@@ -57,7 +62,7 @@ def test_a_forward_move_past_gates_needs_a_reason_and_the_permission(share, set_
         ask("enforce", share, override="  ")
     with pytest.raises(OverrideNotPermitted):
         ask("enforce", share, person=PLAIN, override="I would")
-    assert modes.latest().mode == "warn"
+    assert store.latest().mode == "warn"
     row = ask("enforce", share, override="agreed with all")
     assert row.override_reason.startswith("agreed with all [past run_complete (no_data), ")
 
@@ -67,9 +72,17 @@ def test_an_override_is_logged_with_its_gates_after_the_commit(set_mode, logged)
     set_mode("enforce", 10)
     ask("enforce", 50, override="agreed")
     assert logged == [
-        ("gates_overridden",
-         {"actor": "ann", "mode": "enforce", "percent": 50, "gates": ["canary_10"], "reason": "agreed"}),
-    ]  # fmt: skip
+        (
+            "gates_overridden",
+            {
+                "actor": "ann",
+                "mode": "enforce",
+                "percent": 50,
+                "gates": ["canary_10"],
+                "reason": "agreed",
+            },
+        ),
+    ]
 
 
 def test_a_change_of_the_announced_day_is_no_forward_move(set_mode, clock):
@@ -86,19 +99,21 @@ def test_an_outdated_version_is_refused_before_any_gate_is_asked(set_mode):
 
 def test_a_change_that_comes_between_the_gates_and_the_writing_wins(set_mode, monkeypatch):
     set_mode("warn")
-    real = mode_history.read
+    real = history.read
 
     def read_while_somebody_else_changes_it():
         set_mode("off")
         return real()
 
-    monkeypatch.setattr(mode_history, "read", read_while_somebody_else_changes_it)
+    monkeypatch.setattr(history, "read", read_while_somebody_else_changes_it)
     with pytest.raises(VersionConflict):
         ask("enforce", 10, override="agreed")
-    assert modes.latest().mode == "off"
+    assert store.latest().mode == "off"
 
 
-@pytest.mark.parametrize("wrong", [{"mode": "strict"}, {"percent": 0}, {"reason": " "}, {"mode": "warn", "percent": 5}])
+@pytest.mark.parametrize(
+    "wrong", [{"mode": "strict"}, {"percent": 0}, {"reason": " "}, {"mode": "warn", "percent": 5}]
+)
 def test_what_makes_no_mode_is_refused(wrong):
     with pytest.raises(ModeError):
         change_mode(ANN, dataclasses.replace(Wish("enforce", "why", 10), **wrong))
@@ -108,11 +123,18 @@ def test_what_makes_no_mode_is_refused(wrong):
 # --- downgrade and latch
 
 
-def test_a_downgrade_takes_enforce_back_to_warn_and_keeps_the_announced_day(set_mode, clock, logged):
+def test_a_downgrade_takes_enforce_back_to_warn_and_keeps_the_announced_day(
+    set_mode, clock, logged
+):
     set_mode("enforce", 50)
     ask("enforce", 50, enforce_on=clock.now.date())
     row = downgrade(actor="guard", reason="too many refusals")
-    assert (row.mode, row.kind, row.actor, row.enforce_on) == ("warn", "downgrade", "guard", clock.now.date())
+    assert (row.mode, row.kind, row.actor, row.enforce_on) == (
+        "warn",
+        "downgrade",
+        "guard",
+        clock.now.date(),
+    )
     assert logged == [("mode_downgraded", {"actor": "guard", "reason": "too many refusals"})]
 
 
@@ -120,23 +142,23 @@ def test_a_downgrade_takes_enforce_back_to_warn_and_keeps_the_announced_day(set_
 def test_a_downgrade_never_makes_the_mode_stricter(mode, set_mode):
     set_mode(mode)
     assert downgrade(actor="guard", reason="late") is None
-    assert modes.latest().mode == mode
+    assert store.latest().mode == mode
     assert ModeChange.objects.count() == 1
 
 
 def test_a_downgrade_that_loses_a_race_looks_again(set_mode, monkeypatch):
     set_mode("enforce", 10)
-    real = modes.latest
+    real = store.latest
 
     def latest_before_somebody_else_changes_it():
         seen = real()
-        monkeypatch.setattr(modes, "latest", real)
+        monkeypatch.setattr(store, "latest", real)
         set_mode("enforce", 50)
         return seen
 
-    monkeypatch.setattr(modes, "latest", latest_before_somebody_else_changes_it)
+    monkeypatch.setattr(store, "latest", latest_before_somebody_else_changes_it)
     assert downgrade(actor="guard", reason="too many").version == 3
-    assert modes.latest().mode == "warn"
+    assert store.latest().mode == "warn"
 
 
 @pytest.mark.parametrize("asked", [("warn", 100), ("enforce", 10)])
@@ -146,10 +168,14 @@ def test_after_a_downgrade_only_who_may_rearm_raises_the_mode(asked, set_mode):
     if asked[0] == "warn":
         ask("off", person=PLAIN)
     with pytest.raises(Latched):
-        ask(*asked, person=dataclasses.replace(PLAIN, may=frozenset({"override_gate"})), override="I would")
+        ask(
+            *asked,
+            person=dataclasses.replace(PLAIN, may=frozenset({"override_gate"})),
+            override="I would",
+        )
     may = dataclasses.replace(REARMER, may=REARMER.may | {"override_gate"})
     assert ask(*asked, person=may, override="looked at it").mode == asked[0]
-    assert not mode_history.read().latched
+    assert not history.read().latched
 
 
 def test_rearming_does_not_go_past_gates(set_mode):
@@ -166,19 +192,35 @@ def test_rearming_does_not_go_past_gates(set_mode):
         ([("enforce", "manual"), ("warn", "downgrade")], True),
         ([("enforce", "manual"), ("warn", "downgrade"), ("off", "manual")], True),
         ([("enforce", "manual"), ("warn", "downgrade"), ("warn", "manual")], True),
-        ([("enforce", "manual"), ("warn", "downgrade"), ("off", "manual"), ("warn", "manual")], False),
-        ([("enforce", "manual"), ("warn", "downgrade"), ("enforce", "manual"), ("warn", "manual")], False),
+        (
+            [("enforce", "manual"), ("warn", "downgrade"), ("off", "manual"), ("warn", "manual")],
+            False,
+        ),
+        (
+            [
+                ("enforce", "manual"),
+                ("warn", "downgrade"),
+                ("enforce", "manual"),
+                ("warn", "manual"),
+            ],
+            False,
+        ),
     ],
 )
 def test_the_latch_holds_until_somebody_raises_the_mode(changes, latched, set_mode):
     for mode, kind in changes:
         set_mode(mode, kind=kind)
-    assert mode_history.read().latched == latched
+    assert history.read().latched == latched
 
 
 @pytest.mark.parametrize(
     "one, other, same",
-    [("ann", "session:ann", True), ("cli:ann", "Ann", True), ("ann", "anna", False), ("cli:a", "session:b", False)],
+    [
+        ("ann", "session:ann", True),
+        ("cli:ann", "Ann", True),
+        ("ann", "anna", False),
+        ("cli:a", "session:b", False),
+    ],
 )
 def test_one_person_is_one_at_every_edge(one, other, same):
     assert same_person(one, other) == same

@@ -1,15 +1,19 @@
-"""A whole rollout of forty days, hour by hour: bad days, a bad hour, a gap, the end of the warn period, the canary."""
+"""A whole rollout of forty days, hour by hour: bad days, a bad hour, a gap, the end of the warn
+period, the canary.
+"""
 
 import datetime
 
 import pytest
 
-from stageapp import modes, traffic, traffic_history
-from stageapp.models.modes import ModeChange
+from stageapp.mode import store
+from stageapp.models.mode import ModeChange
 from stageapp.models.traffic import TrafficHour, TrafficWindow
-from stageapp.rollout import guard, marks, schedule
+from stageapp.rollout import auto_downgrade, schedule, timeline
+from stageapp.rollout.errors import GatesHold
 from stageapp.rollout.outlook import outlook
-from stageapp.rollout.refusals import GatesHold
+from stageapp.traffic import history as traffic_history
+from stageapp.traffic import windows
 from tests.rollout.conftest import ANN, ask
 
 HOUR = datetime.timedelta(hours=1)
@@ -29,11 +33,13 @@ class Rollout:
         return (self.clock.now - self.start).days
 
     def until(self, day, hour=0):
-        """Let whole hours pass, with the traffic of each; note what the gate out of warn says at every midnight."""
+        """Let whole hours pass, with the traffic of each; note what the gate out of warn says at
+        every midnight.
+        """
         while self.clock.now < self.start + datetime.timedelta(days=day, hours=hour):
             self._one_hour()
             self.clock.now += HOUR
-            traffic.flush()
+            windows.flush()
             traffic_history.roll_up(self.clock.now)
             if self.clock.now.hour == 0:
                 self.verdicts[self.day] = self.gate("warn_exit")
@@ -46,18 +52,24 @@ class Rollout:
             unknown = 6
         for number in range(REQUESTS):
             verdict = "unknown" if number < unknown else "normalized"
-            traffic.count(endpoint="simulate", mode=modes.latest().mode if number == 0 else "warn", verdict=verdict)
+            windows.count(
+                endpoint="simulate",
+                mode=store.latest().mode if number == 0 else "warn",
+                verdict=verdict,
+            )
 
     def minutes(self, count, percent):
-        """Let minutes pass in which as many callers meet enforce as the percentage says; beat comes every minute."""
+        """Let minutes pass in which as many callers meet enforce as the percentage says; beat
+        comes every minute.
+        """
         for _ in range(count):
             for number in range(120):
                 mode = "enforce" if number % 100 < percent else "warn"
-                traffic.count(endpoint="simulate", mode=mode, verdict="canonical")
+                windows.count(endpoint="simulate", mode=mode, verdict="canonical")
             self.clock.move(minutes=1)
             if self.clock.now.minute % 10 == 0:
-                traffic.flush()
-                assert guard.watch() is None
+                windows.flush()
+                assert auto_downgrade.watch() is None
                 schedule.take_next()
 
     def gate(self, name):
@@ -85,7 +97,7 @@ def test_forty_days_from_off_to_done(clock, ready, settings):
         + ["pass", "fail"]  # day 30 passes, then 30 days in warn are over
     )
 
-    marks.begin_warn_period(ANN, "the callers were told that it begins again")
+    timeline.begin_warn_period(ANN, "the callers were told that it begins again")
     rollout.until(38)
     assert [rollout.verdicts[day] for day in range(32, 39)] == ["no_data"] * 7
     rollout.until(39)
@@ -97,13 +109,13 @@ def test_forty_days_from_off_to_done(clock, ready, settings):
     ask("enforce", 10)
     schedule.plan_steps(ANN, "green only")
     rollout.minutes(119, 10)
-    assert modes.latest().percent == 10
+    assert store.latest().percent == 10
     rollout.minutes(5, 10)
-    assert modes.latest().percent == 50
+    assert store.latest().percent == 50
     rollout.minutes(235, 50)
-    assert modes.latest().percent == 50
+    assert store.latest().percent == 50
     rollout.minutes(10, 50)
-    assert modes.latest().percent == 100
+    assert store.latest().percent == 100
     rollout.minutes(23 * 60, 100)
     assert rollout.gate("done") == "fail"
     rollout.minutes(61, 100)
@@ -111,11 +123,16 @@ def test_forty_days_from_off_to_done(clock, ready, settings):
     assert outlook().step is None
 
     assert (rollout.clock.now - rollout.start).days == 40
-    history = ModeChange.objects.order_by("version").values_list("mode", "percent", "kind", "override_reason")
+    history = ModeChange.objects.order_by("version").values_list(
+        "mode", "percent", "kind", "override_reason"
+    )
     assert list(history) == [
-        ("off", 100, "manual", ""), ("warn", 100, "manual", ""), ("enforce", 10, "manual", ""),
-        ("enforce", 50, "scheduled", ""), ("enforce", 100, "scheduled", ""),
-    ]  # fmt: skip
+        ("off", 100, "manual", ""),
+        ("warn", 100, "manual", ""),
+        ("enforce", 10, "manual", ""),
+        ("enforce", 50, "scheduled", ""),
+        ("enforce", 100, "scheduled", ""),
+    ]
     traffic_history.roll_up(clock.now)
     assert rollout.gate("done") == "pass"
     assert TrafficHour.objects.count() > 900

@@ -1,19 +1,23 @@
-"""The table of moves: every phase has its arrow, going back asks nothing, a jump asks for all it passes."""
+"""The table of moves: every phase has its arrow, going back asks nothing, a jump asks for all it
+passes.
+"""
 
 import itertools
 
 import pytest
 
-from stageapp.gates.judging import judge
-from stageapp.gates.measurements import Measurements
-from stageapp.mode_history import ModeHistory
-from stageapp.modes import ModeState
+from stageapp.conf import gates
+from stageapp.mode.history import ModeHistory
+from stageapp.mode.store import ModeState
+from stageapp.rollout.gates.judging import judge
+from stageapp.rollout.gates.measures import Measurements
 from stageapp.rollout.moves import ARROWS, Phase, needed, next_step, phase_of
-from stageapp.thresholds import gates
-from tests.gates.measured import NOW
+from tests.rollout.gates.measured import NOW
 
 ENTRY = ("run_complete", "consumers_audited", "warn_exit")
-STATES = [ModeState("off"), ModeState("warn")] + [ModeState("enforce", p) for p in (1, 10, 11, 50, 51, 100)]
+STATES = [ModeState("off"), ModeState("warn")] + [
+    ModeState("enforce", p) for p in (1, 10, 11, 50, 51, 100)
+]
 
 
 def test_every_phase_has_an_arrow_and_every_arrow_is_explained():
@@ -25,9 +29,17 @@ def test_every_phase_has_an_arrow_and_every_arrow_is_explained():
 
 @pytest.mark.parametrize(
     "mode, percent, phase",
-    [("off", 100, 0), ("warn", 100, 1), ("enforce", 1, 2), ("enforce", 10, 2), ("enforce", 11, 3),
-     ("enforce", 50, 3), ("enforce", 51, 4), ("enforce", 100, 4)],
-)  # fmt: skip
+    [
+        ("off", 100, 0),
+        ("warn", 100, 1),
+        ("enforce", 1, 2),
+        ("enforce", 10, 2),
+        ("enforce", 11, 3),
+        ("enforce", 50, 3),
+        ("enforce", 51, 4),
+        ("enforce", 100, 4),
+    ],
+)
 def test_the_phase_of_a_mode(mode, percent, phase):
     assert phase_of(mode, percent) == phase
 

@@ -4,13 +4,14 @@ import dataclasses
 
 import pytest
 
-from stageapp import events, modes
-from stageapp.models.modes import ModeChange
+from stageapp.infrastructure import events
+from stageapp.mode import store
+from stageapp.models.mode import ModeChange
 from stageapp.people import Person
 from stageapp.rollout import proposals, timeline
 from stageapp.rollout.changes import Wish, downgrade
+from stageapp.rollout.errors import GatesHold, Latched, OverrideNotPermitted, SecondPersonNeeded
 from stageapp.rollout.proposals import ProposalError
-from stageapp.rollout.refusals import GatesHold, Latched, OverrideNotPermitted, SecondPersonNeeded
 from tests.rollout.conftest import ANN, BEN, ask
 
 pytestmark = pytest.mark.django_db
@@ -27,12 +28,12 @@ def two_persons(settings, set_mode):
 def test_nobody_enforces_alone_whatever_they_may(percent):
     with pytest.raises(SecondPersonNeeded):
         ask("enforce", percent, override="agreed")
-    assert modes.latest().mode == "warn"
+    assert store.latest().mode == "warn"
 
 
 def test_another_person_approves_and_both_stand_in_the_history():
     proposal = proposals.propose(ANN, WISH)
-    assert modes.latest().mode == "warn"
+    assert store.latest().mode == "warn"
     row = proposals.approve(proposal, BEN, "I looked at it")
     assert (row.mode, row.percent, row.actor) == ("enforce", 10, "ann")
     assert row.reason == "it is time\nApproved by ben."
@@ -47,7 +48,7 @@ def test_whoever_proposed_cannot_approve_from_another_door(name):
     proposal = proposals.propose(ANN, WISH)
     with pytest.raises(SecondPersonNeeded):
         proposals.approve(proposal, dataclasses.replace(ANN, name=name))
-    assert modes.latest().mode == "warn"
+    assert store.latest().mode == "warn"
 
 
 def test_the_gates_are_asked_when_it_is_approved():
@@ -79,7 +80,7 @@ def test_a_change_of_mode_makes_a_proposal_outdated(set_mode):
     assert proposals.waiting() == []
     with pytest.raises(ProposalError, match="outdated"):
         proposals.approve(proposal, BEN)
-    assert modes.latest().mode == "off"
+    assert store.latest().mode == "off"
 
 
 def test_it_is_approved_once_only():
@@ -131,7 +132,10 @@ def test_a_broken_glass_does_not_go_past_gates():
 
 def test_without_the_rule_no_glass_is_broken(settings):
     settings.STAGE_TWO_PERSON_RULE = False
-    assert "BREAK-GLASS" not in ask("enforce", 10, override="agreed", break_glass="to be sure").override_reason
+    assert (
+        "BREAK-GLASS"
+        not in ask("enforce", 10, override="agreed", break_glass="to be sure").override_reason
+    )
 
 
 def test_a_proposal_that_the_mode_has_overtaken_waits_for_nobody(set_mode):
@@ -139,7 +143,7 @@ def test_a_proposal_that_the_mode_has_overtaken_waits_for_nobody(set_mode):
     assert proposals.status_in_words(proposal) == "waits for another person"
     set_mode("off")
     assert proposals.waiting() == []
-    outdated = f"outdated: the mode is at version {modes.latest().version} by now"
+    outdated = f"outdated: the mode is at version {store.latest().version} by now"
     assert proposals.status_in_words(proposal) == outdated
     assert f"Proposal: enforce 10 % ({outdated})" in [entry.what for entry in timeline.entries(20)]
     with pytest.raises(ProposalError, match="is outdated"):

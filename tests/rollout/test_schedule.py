@@ -1,14 +1,17 @@
-"""Planned steps: taken after their dwell while the gates pass, cancelled by whatever was not planned."""
+"""Planned steps: taken after their dwell while the gates pass, cancelled by whatever was not
+planned.
+"""
 
 import pytest
 
-from stageapp import modes, traffic
+from stageapp.mode import store
+from stageapp.mode.store import ModeError
 from stageapp.models.rollout import PlannedStep
-from stageapp.modes import ModeError
 from stageapp.rollout import schedule, steps
 from stageapp.rollout.changes import downgrade
-from stageapp.rollout.refusals import SecondPersonNeeded
+from stageapp.rollout.errors import SecondPersonNeeded
 from stageapp.rollout.schedule import ScheduleError
+from stageapp.traffic import windows
 from tests.rollout.conftest import ANN, BEN, ask
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +44,12 @@ def test_steps_are_taken_one_after_the_other(canary, clock, green):
     clock.move(hours=1, minutes=29)
     green(31)
     row = schedule.take_next()
-    assert (row.percent, row.kind, row.actor, row.reason) == (50, "scheduled", "planned by ann", "green only")
+    assert (row.percent, row.kind, row.actor, row.reason) == (
+        50,
+        "scheduled",
+        "planned by ann",
+        "green only",
+    )
     assert schedule.take_next() is None  # the next one has its own dwell
     clock.move(hours=3, minutes=29)
     green(32)
@@ -67,26 +75,28 @@ def test_a_step_waits_without_traffic(canary, clock):
     schedule.plan_steps(ANN, "green only")
     clock.move(days=3)
     assert schedule.take_next() is None
-    assert modes.latest().percent == 10
+    assert store.latest().percent == 10
 
 
 @pytest.mark.parametrize(
     "disturb",
     [
-        lambda: ask("enforce", 5), lambda: ask("warn"), lambda: ask("enforce", 10),
+        lambda: ask("enforce", 5),
+        lambda: ask("warn"),
+        lambda: ask("enforce", 10),
         lambda: downgrade(actor="guard", reason="too many"),
-        lambda: modes.change(mode="warn", actor="webhook", reason="an alert", kind="downgrade"),
-        lambda: modes.change(mode="enforce", percent=10, actor="somebody", reason="past the rules"),
+        lambda: store.change(mode="warn", actor="webhook", reason="an alert", kind="downgrade"),
+        lambda: store.change(mode="enforce", percent=10, actor="somebody", reason="past the rules"),
     ],
-)  # fmt: skip
+)
 def test_any_other_change_cancels_what_is_planned(disturb, canary, clock, green):
     schedule.plan_steps(ANN, "green only")
     clock.move(hours=3)
     green(31)
     disturb()
-    before = modes.latest()
+    before = store.latest()
     assert schedule.take_next() is None
-    assert modes.latest() == before
+    assert store.latest() == before
     assert statuses() == [(50, "cancelled"), (100, "cancelled")]
     assert steps.to_come() == []
 
@@ -98,16 +108,20 @@ def test_a_change_cancels_at_once_and_says_whose_it_was(canary):
     assert ended == {("cancelled", "ben changed the mode to enforce 5 % (manual)")}
 
 
-def test_on_a_machine_whose_clock_is_behind_old_green_minutes_open_no_gate(canary, clock, green, monkeypatch):
-    """The worker has learned how far PostgreSQL's clock is ahead, and so knows that the green minutes are over."""
+def test_on_a_machine_whose_clock_is_behind_old_green_minutes_open_no_gate(
+    canary, clock, green, monkeypatch
+):
+    """The worker has learned how far PostgreSQL's clock is ahead, and so knows that the green
+    minutes are over.
+    """
     schedule.plan_steps(ANN, "green only")
     clock.move(hours=2)
     green(31)
     green(10, unknown=9)
     clock.move(minutes=-10)
-    monkeypatch.setattr(traffic._process, "ahead", 600.0)
+    monkeypatch.setattr(windows._process, "ahead", 600.0)
     assert schedule.take_next() is None
-    monkeypatch.setattr(traffic._process, "ahead", 0.0)
+    monkeypatch.setattr(windows._process, "ahead", 0.0)
     assert schedule.take_next().percent == 50
 
 
@@ -167,4 +181,6 @@ def test_why_steps_were_approved_is_kept_with_why_they_were_planned(canary, sett
     settings.STAGE_TWO_PERSON_RULE = True
     schedule.plan_steps(ANN, "green only")
     schedule.approve_steps(BEN, " I looked ")
-    assert set(PlannedStep.objects.values_list("reason", flat=True)) == {"green only\nben: I looked"}
+    assert set(PlannedStep.objects.values_list("reason", flat=True)) == {
+        "green only\nben: I looked"
+    }

@@ -2,7 +2,8 @@
 
 import pytest
 
-from stageapp.rollout import canary, marks, schedule, timeline
+from stageapp.rollout import canary, schedule
+from stageapp.rollout import timeline as marks
 from stageapp.rollout.changes import downgrade
 from tests.rollout.conftest import ANN, BEN
 
@@ -21,7 +22,7 @@ def test_it_tells_what_was_decided_newest_first(set_mode, clock):
     for decide in decisions:
         decide()
         clock.move(minutes=1)
-    assert [(entry.what, entry.actor, entry.reason) for entry in timeline.entries(10)] == [
+    assert [(entry.what, entry.actor, entry.reason) for entry in marks.entries(10)] == [
         ("Planned step: enforce 50 % (waits for its gates)", "ben", "green only"),
         ("Pin: alpha out", "ann", "next week"),
         ("Mode: enforce 10 %", "test", "for a test"),
@@ -29,14 +30,14 @@ def test_it_tells_what_was_decided_newest_first(set_mode, clock):
         ("New warn period", "ann", "told them again"),
         ("Mode: warn", "test", "for a test"),
     ]
-    assert len(timeline.entries(2)) == 2
+    assert len(marks.entries(2)) == 2
 
 
 def test_it_keeps_to_what_one_may_see(set_mode):
     set_mode("warn")
     canary.pin("alpha", "out", person=ANN, reason="next week")
-    assert [entry.what for entry in timeline.entries(10, {"modechange"})] == ["Mode: warn"]
-    assert timeline.entries(10, set()) == []
+    assert [entry.what for entry in marks.entries(10, {"modechange"})] == ["Mode: warn"]
+    assert marks.entries(10, set()) == []
 
 
 def test_a_downgrade_and_what_it_cancelled_are_told(set_mode, clock):
@@ -44,6 +45,6 @@ def test_a_downgrade_and_what_it_cancelled_are_told(set_mode, clock):
     schedule.plan_steps(ANN, "green only", [50])
     clock.move(minutes=1)
     downgrade(actor="guard", reason="9 of 10 refused")
-    newest, *rest = timeline.entries(10)
+    newest, *rest = marks.entries(10)
     assert (newest.what, newest.kind) == ("Mode: warn", "downgrade")
     assert any("cancelled: guard changed the mode" in entry.what for entry in rest)

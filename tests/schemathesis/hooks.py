@@ -1,8 +1,9 @@
-"""Make valid what the document calls valid but cannot tell in full; loaded by Schemathesis (SCHEMATHESIS_HOOKS).
+"""Make valid what the document calls valid but cannot tell in full; loaded by Schemathesis
+(SCHEMATHESIS_HOOKS).
 
-OpenAPI has no words for: weights that together make 1, decimals of binary fractions, a reason that is more than
-blanks, a percentage that only `enforce` has, and stages that are known. Only cases that are meant to be accepted are
-touched; what is meant to be refused goes out as it was made.
+OpenAPI has no words for: weights that together make 1, decimals of binary fractions, a reason that
+is more than blanks, a percentage that only `enforce` has, and stages that are known. Only cases
+that are meant to be accepted are touched; what is meant to be refused goes out as it was made.
 """
 
 import os
@@ -18,7 +19,11 @@ KNOWN = ("seed", "Series-A", "series_b", "Séries C ", "Pre Seed", "growth")
 @schemathesis.hook
 def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
     """Mend the body of a case that is meant to be accepted."""
-    if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE or not isinstance(case.body, dict):
+    if (
+        case.meta is None
+        or case.meta.generation.mode is not GenerationMode.POSITIVE
+        or not isinstance(case.body, dict)
+    ):
         return
     for name in FIELDS:
         if case.body.get(name):

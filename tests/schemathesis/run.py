@@ -1,6 +1,8 @@
-"""Run Schemathesis with every check against a real gunicorn, in each mode: `python -m tests.schemathesis.run`.
+"""Run Schemathesis with every check against a real gunicorn, in each mode: `python -m
+tests.schemathesis.run`.
 
-It starts a PostgreSQL and a Redis of its own and leaves nothing behind. Exit code 1: a check failed.
+It starts a PostgreSQL and a Redis of its own and leaves nothing behind. Exit code 1: a check
+failed.
 """
 
 import argparse
@@ -29,20 +31,36 @@ for line in sys.stdin:
 UNTHROTTLED = {"STAGE_THROTTLE_PER_MINUTE": "0", "STAGE_THROTTLE_ANONYMOUS_PER_MINUTE": "0"}
 MODES = ("off", "warn", "enforce")
 MODE_PATH = "/_ops/stage-validation/mode"
-# Everything together would have the token lower the mode in the middle; so the mode is asked and changed apart.
+# Everything together would have the token lower the mode in the middle; so the mode is asked and
+# changed apart.
 PARTS = {"resources": ["--exclude-path", MODE_PATH], "mode": ["--include-path", MODE_PATH]}
 
 
 def schemathesis(port: int, mode: str, part: str, examples: int, seed: int) -> int:
     """Run it once; return its exit code."""
     command = [
-        str(Path(sys.executable).with_name("schemathesis")), "run", f"http://127.0.0.1:{port}/api/schema/",
-        "--checks", "all", "--header", f"Authorization: Token {TOKEN}", "--max-examples", str(examples),
-        "--seed", str(seed), "--suppress-health-check", "all", "--request-timeout", "10", *PARTS[part],
-    ]  # fmt: skip
+        str(Path(sys.executable).with_name("schemathesis")),
+        "run",
+        f"http://127.0.0.1:{port}/api/schema/",
+        "--checks",
+        "all",
+        "--header",
+        f"Authorization: Token {TOKEN}",
+        "--max-examples",
+        str(examples),
+        "--seed",
+        str(seed),
+        "--suppress-health-check",
+        "all",
+        "--request-timeout",
+        "10",
+        *PARTS[part],
+    ]
     environment = os.environ | {
-        "SCHEMATHESIS_HOOKS": "tests.schemathesis.hooks", "SCHEMATHESIS_MODE": mode, "PYTHONPATH": str(PROJECT),
-    }  # fmt: skip
+        "SCHEMATHESIS_HOOKS": "tests.schemathesis.hooks",
+        "SCHEMATHESIS_MODE": mode,
+        "PYTHONPATH": str(PROJECT),
+    }
     with tempfile.TemporaryDirectory() as folder:  # it keeps its examples where it runs
         return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
 
@@ -50,7 +68,10 @@ def schemathesis(port: int, mode: str, part: str, examples: int, seed: int) -> i
 def everything(folder: Path, examples: int, seed: int, modes: tuple[str, ...] = MODES) -> bool:
     """Run every part in each of the modes; tell whether all checks held."""
     passed = True
-    with running(folder / "servers") as servers, process(PREPARE, **servers.environment) as preparation:
+    with (
+        running(folder / "servers") as servers,
+        process(PREPARE, **servers.environment) as preparation,
+    ):
         for mode in modes:
             preparation.ask(mode)
             with serving(folder / "log", **servers.environment, **UNTHROTTLED) as port:
@@ -63,7 +84,9 @@ def everything(folder: Path, examples: int, seed: int, modes: tuple[str, ...] = 
 def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--max-examples", type=int, default=50, help="cases for each operation and phase")
+    parser.add_argument(
+        "--max-examples", type=int, default=50, help="cases for each operation and phase"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")

@@ -4,20 +4,49 @@ import psycopg
 import pytest
 from django.db import connection
 
-from stageapp import vocabulary
 from stageapp.models import Stage, StageAlias
-from stageapp.normalization import seal
-from tests.normalization.conftest import alias, done, elsewhere, engine, fill, started, transactional_db
+from stageapp.sealing import seal
+from stageapp.vocabulary import snapshot
+from tests.normalization.conftest import (
+    alias,
+    done,
+    elsewhere,
+    engine,
+    fill,
+    started,
+    transactional_db,
+)
 from tests.normalization.evidence import LABEL, ME, sql
 from tests.normalization.test_targets import bare_a_of_desk, deals, foreign
 
 __all__ = [
-    "_nothing_in_force", "alias", "bare_a_of_desk", "deals", "done", "elsewhere", "engine", "fill", "foreign",
-    "new_stage", "sealed", "started", "stranger", "transactional_db",
-]  # fmt: skip
+    "_nothing_in_force",
+    "alias",
+    "bare_a_of_desk",
+    "deals",
+    "done",
+    "elsewhere",
+    "engine",
+    "fill",
+    "foreign",
+    "new_stage",
+    "sealed",
+    "started",
+    "stranger",
+    "transactional_db",
+]
 
 TABLE = "stageapp_portfoliocompany"
-STAGES = ["pre_seed", "seed", "series_a", "series_b", "series_c", "series_d", "series_e_plus", "growth"]
+STAGES = [
+    "pre_seed",
+    "seed",
+    "series_a",
+    "series_b",
+    "series_c",
+    "series_d",
+    "series_e_plus",
+    "growth",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +55,9 @@ def _nothing_in_force(engine):
     yield
     for constraint in constraints():
         sql(f"ALTER TABLE {TABLE} DROP CONSTRAINT {constraint}")
-    for (function,) in sql("SELECT proname FROM pg_proc WHERE proname ~ '^stageapp_guard_[0-9a-f]{8}$'"):
+    for (function,) in sql(
+        "SELECT proname FROM pg_proc WHERE proname ~ '^stageapp_guard_[0-9a-f]{8}$'"
+    ):
         sql(f"DROP FUNCTION {function} CASCADE")
 
 
@@ -43,12 +74,14 @@ def sealed(fill):
 
 @pytest.fixture
 def new_stage(engine):
-    """Return a function that adds a stage as a new vocabulary version; all goes again after the test."""
+    """Return a function that adds a stage as a new vocabulary version; all goes again after the
+    test.
+    """
 
     def add(slug, rank=90):
-        with vocabulary.change(**ME):
+        with snapshot.change(**ME):
             stage = Stage.objects.create(slug=slug, label=slug.title(), rank=rank)
-            StageAlias.objects.create(spelling=slug, key=vocabulary.normalize(slug).key, stage=stage)
+            StageAlias.objects.create(spelling=slug, key=snapshot.normalize(slug).key, stage=stage)
 
     before = set(Stage.objects.values_list("slug", flat=True))
     yield add
@@ -56,16 +89,24 @@ def new_stage(engine):
     Stage.objects.exclude(slug__in=before).delete()
     Stage.objects.update(active=True)
     sql(
-        "SET stageapp.prune = 'on'; DELETE FROM stageapp_vocabularyversion WHERE actor = 'tester'; RESET stageapp.prune"
+        "SET stageapp.prune = 'on'; DELETE FROM stageapp_vocabularyversion WHERE actor = "
+        "'tester'; RESET stageapp.prune"
     )
-    vocabulary.forget()
+    snapshot.forget()
 
 
 @pytest.fixture
 def stranger(engine):
-    """Return a session of a role that may write companies, and has no other right on anything of ours."""
+    """Return a session of a role that may write companies, and has no other right on anything of
+    ours.
+    """
     at = connection.settings_dict
-    place = {"host": at["HOST"], "port": at["PORT"], "dbname": at["NAME"], "password": at["PASSWORD"]}
+    place = {
+        "host": at["HOST"],
+        "port": at["PORT"],
+        "dbname": at["NAME"],
+        "password": at["PASSWORD"],
+    }
     role = f"stranger_{at['NAME']}"
     with psycopg.connect(user="postgres", autocommit=True, **place) as root:
         root.execute(f"DROP ROLE IF EXISTS {role}")
@@ -81,20 +122,24 @@ def stranger(engine):
 
 
 def retire(slug):
-    with vocabulary.change(**ME):
+    with snapshot.change(**ME):
         Stage.objects.filter(slug=slug).update(active=False)
 
 
 def constraints():
     """Return the names of the built-in target's constraints of ours, as the catalogue has them."""
     found = sql(
-        "SELECT conname FROM pg_constraint WHERE conrelid = %s::regclass AND conname LIKE 'stageapp_seal%%'", TABLE
+        "SELECT conname FROM pg_constraint WHERE conrelid = %s::regclass AND conname LIKE "
+        "'stageapp_seal%%'",
+        TABLE,
     )
     return sorted(name for (name,) in found)
 
 
 def validated():
     found = sql(
-        "SELECT convalidated FROM pg_constraint WHERE conrelid = %s::regclass AND conname LIKE 'stageapp_seal%%'", TABLE
+        "SELECT convalidated FROM pg_constraint WHERE conrelid = %s::regclass AND conname LIKE "
+        "'stageapp_seal%%'",
+        TABLE,
     )
     return [is_valid for (is_valid,) in found]

@@ -1,15 +1,18 @@
-"""The guard: whoever writes a known spelling, its stage is stored; nothing else is touched, and nobody fails by it."""
+"""The guard: whoever writes a known spelling, its stage is stored; nothing else is touched, and
+nobody fails by it.
+"""
 
 import io
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from stageapp import imports
 from stageapp.models import Fund, GuardChange, GuardConversion, GuardCount, PortfolioCompany
 from stageapp.models.normalization import State
-from stageapp.normalization import guard, guard_counts, runs, seal, worker
-from stageapp.normalization.errors import SealRefused
+from stageapp.normalization import runs, worker
+from stageapp.portfolio import imports
+from stageapp.sealing import guard, guard_counts, seal
+from stageapp.targets.errors import SealRefused
 from tests.normalization.evidence import LABEL, ME, column, sql
 from tests.sealing.conftest import TABLE
 
@@ -22,7 +25,9 @@ def guarded(fill):
 
 def insert(*stages):
     fund = Fund.objects.get()
-    PortfolioCompany.objects.bulk_create(PortfolioCompany(fund=fund, name="c", stage=stage) for stage in stages)
+    PortfolioCompany.objects.bulk_create(
+        PortfolioCompany(fund=fund, name="c", stage=stage) for stage in stages
+    )
 
 
 def stored():
@@ -39,7 +44,11 @@ def test_known_spellings_of_any_writer_are_stored_as_stages(guarded):
     assert stored() == ["seed", "seed", "series_b", "growth"]
     sql(f"UPDATE {TABLE} SET stage = 'Pre Seed' WHERE stage = 'growth'")
     assert stored() == ["seed", "seed", "series_b", "pre_seed"]
-    assert caught() == [("Pre Seed", "pre_seed", 1), ("Seed ", "seed", 1), ("S\u00e9ries B", "series_b", 1)]
+    assert caught() == [
+        ("Pre Seed", "pre_seed", 1),
+        ("Seed ", "seed", 1),
+        ("S\u00e9ries B", "series_b", 1),
+    ]
 
 
 def test_copy_and_upsert_are_writers_too(guarded):
@@ -48,16 +57,18 @@ def test_copy_and_upsert_are_writers_too(guarded):
     assert stored() == ["seed", "series_a", "???"]
     key = max(column())
     sql(
-        f"INSERT INTO {TABLE} (id, fund_id, name, stage, sector, updated_at) "
-        "VALUES (%s, %s, 'c', 'Growth ', '', now()) ON CONFLICT (id) DO UPDATE SET stage = EXCLUDED.stage",
+        f"INSERT INTO {TABLE} (id, fund_id, name, stage, sector, updated_at) VALUES (%s, %s, "
+        "'c', 'Growth ', '', now()) ON CONFLICT (id) DO UPDATE SET stage = EXCLUDED.stage",
         key,
         fund.pk,
-    )  # fmt: skip
+    )
     assert stored() == ["seed", "series_a", "growth"]
     assert caught() == [("Growth ", "growth", 1), ("Series-A ", "series_a", 1)]
 
 
-@pytest.mark.parametrize("value", ["nobody knows", "", " ", "Seed / Series A", "se\u0435d", "x" * 5000, "Acquired"])
+@pytest.mark.parametrize(
+    "value", ["nobody knows", "", " ", "Seed / Series A", "se\u0435d", "x" * 5000, "Acquired"]
+)
 def test_an_unknown_value_stays_byte_for_byte(guarded, value):
     insert(value)
     assert stored() == ["seed", value]
@@ -118,13 +129,22 @@ def test_what_a_transaction_takes_back_is_not_counted(guarded):
 @pytest.mark.parametrize(
     "break_it, mend_it",
     [
-        ("ALTER FUNCTION normalize_stage(text, text) RENAME TO gone", "ALTER FUNCTION gone RENAME TO normalize_stage"),
-        ("ALTER TABLE stageapp_guardconversion RENAME TO gone", "ALTER TABLE gone RENAME TO stageapp_guardconversion"),
+        (
+            "ALTER FUNCTION normalize_stage(text, text) RENAME TO gone",
+            "ALTER FUNCTION gone RENAME TO normalize_stage",
+        ),
+        (
+            "ALTER TABLE stageapp_guardconversion RENAME TO gone",
+            "ALTER TABLE gone RENAME TO stageapp_guardconversion",
+        ),
         (
             "ALTER TABLE stageapp_guardconversion RENAME writer TO gone",
             "ALTER TABLE stageapp_guardconversion RENAME gone TO writer",
         ),
-        ("ALTER TABLE stageapp_stagealias RENAME TO gone", "ALTER TABLE gone RENAME TO stageapp_stagealias"),
+        (
+            "ALTER TABLE stageapp_stagealias RENAME TO gone",
+            "ALTER TABLE gone RENAME TO stageapp_stagealias",
+        ),
     ],
 )
 def test_a_guard_with_trouble_leaves_the_value_and_the_writer_alone(guarded, break_it, mend_it):
@@ -164,7 +184,11 @@ def test_an_alias_of_one_source_holds_for_its_rows(deals, bare_a_of_desk):
     label = "stageapp.SourcedDeal.stage"
     guard.switch_on(label, **ME)
     deals.objects.bulk_create(deals(stage="A", source=source) for source in ("desk", "press", None))
-    assert list(deals.objects.order_by("id").values_list("stage", flat=True)) == ["series_a", "A", "A"]
+    assert list(deals.objects.order_by("id").values_list("stage", flat=True)) == [
+        "series_a",
+        "A",
+        "A",
+    ]
 
 
 def test_a_writer_that_has_no_right_on_our_tables_is_guarded_and_named(guarded, stranger):
@@ -177,8 +201,12 @@ def test_a_writer_that_has_no_right_on_our_tables_is_guarded_and_named(guarded, 
 
 
 def test_a_writer_that_hides_our_tables_behind_its_own_is_guarded_all_the_same(guarded, stranger):
-    stranger.execute("CREATE TEMP TABLE stageapp_stagealias (key text, source text, stage_id int, reason text)")
-    stranger.execute("CREATE FUNCTION pg_temp.normalize_stage(text, text) RETURNS text RETURN 'growth'")
+    stranger.execute(
+        "CREATE TEMP TABLE stageapp_stagealias (key text, source text, stage_id int, reason text)"
+    )
+    stranger.execute(
+        "CREATE FUNCTION pg_temp.normalize_stage(text, text) RETURNS text RETURN 'growth'"
+    )
     stranger.execute(f"SET search_path = pg_temp, public; UPDATE {TABLE} SET stage = 'Series-A '")
     assert stored() == ["series_a"]
 
@@ -203,7 +231,9 @@ def test_what_a_seal_allows_stays_until_the_seal_knows_its_new_stage(fill, new_s
     insert("mezz round")
     assert stored() == ["seed", "mezz round", "mezz round"]
     seal.unseal(LABEL, **ME)
-    seal_rows = sql(f"UPDATE {TABLE} SET stage = 'mezzanine' WHERE stage = 'mezz round' RETURNING 1")
+    seal_rows = sql(
+        f"UPDATE {TABLE} SET stage = 'mezzanine' WHERE stage = 'mezz round' RETURNING 1"
+    )
     assert len(seal_rows) == 2
     seal.seal(LABEL, **ME)
     insert("mezz round")
@@ -214,7 +244,9 @@ def test_off_is_off_and_on_record(guarded):
     assert guard.switch_off(LABEL, actor="olga", reason="writers are updated").state == "off"
     insert("Seed ")
     assert stored() == ["seed", "Seed "]
-    assert sql("SELECT count(*) FROM pg_proc WHERE proname ~ '^stageapp_guard_[0-9a-f]{8}$'") == [(0,)]
+    assert sql("SELECT count(*) FROM pg_proc WHERE proname ~ '^stageapp_guard_[0-9a-f]{8}$'") == [
+        (0,)
+    ]
     changes = list(GuardChange.objects.order_by("id").values_list("on", "actor", "reason"))
     assert changes == [(True, "tester", "test"), (False, "olga", "writers are updated")]
     with pytest.raises(SealRefused, match="has no guard"):
@@ -231,9 +263,14 @@ def test_without_a_reason_nothing_happens(guarded, act):
 @pytest.mark.parametrize("how", ["DISABLE TRIGGER {name}_insert", "DISABLE TRIGGER USER", "drop"])
 def test_triggers_that_somebody_took_away_are_missing_and_come_back(guarded, how):
     (name,) = {
-        row[0].rpartition("_")[0] for row in sql("SELECT tgname FROM pg_trigger WHERE tgname ~ 'stageapp_guard'")
+        row[0].rpartition("_")[0]
+        for row in sql("SELECT tgname FROM pg_trigger WHERE tgname ~ 'stageapp_guard'")
     }
-    sql(f"DROP TRIGGER {name}_update ON {TABLE}" if how == "drop" else f"ALTER TABLE {TABLE} {how.format(name=name)}")
+    sql(
+        f"DROP TRIGGER {name}_update ON {TABLE}"
+        if how == "drop"
+        else f"ALTER TABLE {TABLE} {how.format(name=name)}"
+    )
     assert guard.look(LABEL).state == "missing"
     assert guard.switch_on(LABEL, **ME).state == "on"
 

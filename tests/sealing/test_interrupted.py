@@ -1,4 +1,6 @@
-"""A call that seals is killed -9 between its steps; the state says so, and the next call goes on."""
+"""A call that seals is killed -9 between its steps; the state says so, and the next call goes
+on.
+"""
 
 import os
 import signal
@@ -6,10 +8,10 @@ import signal
 import pytest
 from django.db import IntegrityError, transaction
 
-from stageapp import locks
-from stageapp.locks import Lock
+from stageapp.infrastructure import locks
+from stageapp.infrastructure.locks import Lock
 from stageapp.models import Seal
-from stageapp.normalization import seal, seal_state
+from stageapp.sealing import seal, state
 from tests.normalization.evidence import LABEL, ME, database_url, sql
 from tests.normalization.processes import wait_for
 from tests.processes import process
@@ -17,7 +19,7 @@ from tests.sealing.conftest import TABLE, constraints, validated
 
 # Seals, but says so and waits before the step that is named.
 SEAL_AND_WAIT = """
-from stageapp.normalization import seal
+from stageapp.sealing import seal
 
 def wait(*args):
     say(at="{step}")
@@ -34,7 +36,9 @@ def killed_before(engine):
 
     def kill(step):
         code = SEAL_AND_WAIT.format(step=step, label=LABEL)
-        with process(code, DATABASE_URL=database_url(), STAGE_EMBEDDED="1", STAGE_REFRESHER="0") as sealing:
+        with process(
+            code, DATABASE_URL=database_url(), STAGE_EMBEDDED="1", STAGE_REFRESHER="0"
+        ) as sealing:
             assert sealing.hear() == {"at": step}
             os.kill(sealing.popen.pid, signal.SIGKILL)
             assert sealing.popen.wait(10) == -signal.SIGKILL
@@ -54,7 +58,7 @@ def write(value):
 def test_killed_before_old_rows_are_checked(fill, killed_before):
     fill("seed")
     killed_before("_validate")
-    now = seal_state.look(LABEL)
+    now = state.look(LABEL)
     assert (now.state, validated(), now.begun.reason) == ("half", [False], "the first attempt")
     with pytest.raises(IntegrityError):
         write("Seed")
@@ -62,14 +66,15 @@ def test_killed_before_old_rows_are_checked(fill, killed_before):
     assert (went_on.state, validated()) == ("sealed", [True])
     assert went_on.seal.constraint_name == now.begun.constraint_name
     assert list(Seal.objects.order_by("id").values_list("action", "reason")) == [
-        ("begun", "the first attempt"), ("sealed", "test"),
-    ]  # fmt: skip
+        ("begun", "the first attempt"),
+        ("sealed", "test"),
+    ]
 
 
 def test_killed_before_it_is_recorded(fill, killed_before):
     fill("seed")
     killed_before("_finish")
-    assert (seal_state.look(LABEL).state, validated()) == ("half", [True])
+    assert (state.look(LABEL).state, validated()) == ("half", [True])
     assert seal.seal(LABEL, **ME).state == "sealed"
 
 
@@ -77,7 +82,7 @@ def test_killed_while_one_seal_replaces_another(sealed, new_stage, killed_before
     sealed()
     new_stage("bridge")
     killed_before("_finish")
-    now = seal_state.look(LABEL)
+    now = state.look(LABEL)
     assert (now.state, validated()) == ("replacing", [True, True])
     with pytest.raises(IntegrityError):
         write("bridge")  # both hold

@@ -1,4 +1,6 @@
-"""Sealing a busy table: writers go first, nobody waits for long, and what cannot be had is left as it was."""
+"""Sealing a busy table: writers go first, nobody waits for long, and what cannot be had is left
+as it was.
+"""
 
 import time
 from contextlib import contextmanager
@@ -7,9 +9,10 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from stageapp.models import Seal
-from stageapp.normalization import guard, patience, seal, seal_state
-from stageapp.normalization.errors import SealRefused
-from stageapp.normalization.patience import Patience
+from stageapp.sealing import guard, seal, state
+from stageapp.targets import lock_wait
+from stageapp.targets.errors import SealRefused
+from stageapp.targets.lock_wait import Patience
 from tests.normalization.evidence import LABEL, ME, sql
 from tests.normalization.processes import wait_for
 from tests.sealing.conftest import TABLE, constraints, validated
@@ -20,7 +23,7 @@ IMPATIENT = Patience(attempts=3, read_seconds=0.0)
 @pytest.fixture
 def short_waits(settings, monkeypatch):
     settings.STAGE_SEAL_LOCK_SECONDS = 0.1
-    monkeypatch.setattr(patience, "_FIRST_REST_SECONDS", 0.02)
+    monkeypatch.setattr(lock_wait, "_FIRST_REST_SECONDS", 0.02)
 
 
 @contextmanager
@@ -43,19 +46,34 @@ WRITER = f"UPDATE {TABLE} SET sector = 'x'"
 
 @pytest.mark.parametrize(
     "act, statement",
-    [("seal", READER), ("seal", WRITER), ("unseal", READER), ("guard off", READER), ("guard on", WRITER)],
+    [
+        ("seal", READER),
+        ("seal", WRITER),
+        ("unseal", READER),
+        ("guard off", READER),
+        ("guard on", WRITER),
+    ],
 )
-def test_behind_a_long_transaction_it_gives_up_and_leaves_nothing(fill, short_waits, statement, act):
+def test_behind_a_long_transaction_it_gives_up_and_leaves_nothing(
+    fill, short_waits, statement, act
+):
     fill("seed")
     if act == "unseal":
         seal.seal(LABEL, **ME)
     if act == "guard off":
         guard.switch_on(LABEL, **ME)
     before = (constraints(), Seal.objects.count(), guard.look(LABEL).state)
-    acts = {"seal": seal.seal, "unseal": seal.unseal, "guard on": guard.switch_on, "guard off": guard.switch_off}
+    acts = {
+        "seal": seal.seal,
+        "unseal": seal.unseal,
+        "guard on": guard.switch_on,
+        "guard off": guard.switch_off,
+    }
     with held_by_another(statement) as other:
         pid = other.connection.info.backend_pid
-        with pytest.raises(SealRefused, match=rf"locked at each of 3 attempts, 0\.1 s each.*pid {pid} \("):
+        with pytest.raises(
+            SealRefused, match=rf"locked at each of 3 attempts, 0\.1 s each.*pid {pid} \("
+        ):
             acts[act](LABEL, how=IMPATIENT, **ME)
     assert (constraints(), Seal.objects.count(), guard.look(LABEL).state) == before
     acts[act](LABEL, **ME)
@@ -94,12 +112,14 @@ def test_it_seals_once_the_long_transaction_is_over(fill, elsewhere, short_waits
     with held_by_another(READER):
         thread = elsewhere(lambda: seal.seal(LABEL, **ME))
         wait_for(waiting, what="the wait for the lock")
-        assert seal_state.look(LABEL).state == "open"
+        assert state.look(LABEL).state == "open"
     thread.join(20)
-    assert seal_state.look(LABEL).state == "sealed"
+    assert state.look(LABEL).state == "sealed"
 
 
-def test_if_old_rows_cannot_be_checked_the_new_constraint_goes_again(fill, short_waits, monkeypatch):
+def test_if_old_rows_cannot_be_checked_the_new_constraint_goes_again(
+    fill, short_waits, monkeypatch
+):
     fill("seed")
     validate = seal._validate
 
@@ -120,8 +140,11 @@ def test_if_old_rows_cannot_be_checked_the_new_constraint_goes_again(fill, short
     monkeypatch.setattr(seal, "_validate", beside_an_index_build)
     with pytest.raises(SealRefused, match="locked at each of 3 attempts"):
         seal.seal(LABEL, how=IMPATIENT, **ME)
-    assert (constraints(), seal_state.look(LABEL).state) == ([], "open")
-    assert list(Seal.objects.order_by("id").values_list("action", flat=True)) == ["begun", "abandoned"]
+    assert (constraints(), state.look(LABEL).state) == ([], "open")
+    assert list(Seal.objects.order_by("id").values_list("action", flat=True)) == [
+        "begun",
+        "abandoned",
+    ]
 
 
 def test_if_even_that_cannot_be_had_it_says_what_stands(fill, short_waits, monkeypatch):
@@ -133,9 +156,11 @@ def test_if_even_that_cannot_be_had_it_says_what_stands(fill, short_waits, monke
             validate(who, begun, how)
 
     monkeypatch.setattr(seal, "_validate", beside_an_index_build)
-    with pytest.raises(SealRefused, match=r"could not be taken off: it holds new writes\. Go on with"):
+    with pytest.raises(
+        SealRefused, match=r"could not be taken off: it holds new writes\. Go on with"
+    ):
         seal.seal(LABEL, how=IMPATIENT, **ME)
-    assert (seal_state.look(LABEL).state, validated()) == ("half", [False])
+    assert (state.look(LABEL).state, validated()) == ("half", [False])
     monkeypatch.setattr(seal, "_validate", validate)
     assert seal.seal(LABEL, **ME).state == "sealed"
 
@@ -147,7 +172,9 @@ def test_checking_old_rows_stops_no_writer(fill, elsewhere, monkeypatch):
     def beside_a_writer(statement):
         execute(statement)
         if "VALIDATE" in statement:  # its lock is held until this transaction ends
-            thread = elsewhere(lambda: written.append(sql(f"UPDATE {TABLE} SET stage = 'growth' WHERE id = {key}")))
+            thread = elsewhere(
+                lambda: written.append(sql(f"UPDATE {TABLE} SET stage = 'growth' WHERE id = {key}"))
+            )
             thread.join(10)
             assert written
 
@@ -179,7 +206,10 @@ def test_two_people_at_once(fill, elsewhere, monkeypatch):
 def test_a_role_that_does_not_own_the_table_is_told_so(fill, stranger):
     fill("seed")
     role = stranger.info.user
-    sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
+    sql(
+        f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT ALL ON ALL SEQUENCES IN "
+        f"SCHEMA public TO {role}"
+    )
     sql(f"SET ROLE {role}")
     try:
         with pytest.raises(SealRefused, match=r"must be owner of table .*Its owner has to do it"):
@@ -194,7 +224,9 @@ def test_a_table_too_large_for_a_browser_is_refused_in_time(fill, monkeypatch):
     execute = seal._execute
     slow = {"VALIDATE": "SELECT pg_sleep(30)"}
     monkeypatch.setattr(
-        seal, "_execute", lambda text: execute(next((slow[word] for word in slow if word in text), text))
+        seal,
+        "_execute",
+        lambda text: execute(next((slow[word] for word in slow if word in text), text)),
     )
     with pytest.raises(SealRefused, match=r"longer than 0\.3 s; nothing was changed"):
         seal.seal(LABEL, how=Patience(attempts=2, read_seconds=0.3), **ME)

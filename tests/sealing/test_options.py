@@ -1,4 +1,6 @@
-"""Targets with options: seal, guard, drift, unknown queue and manifest see their rows, in the form that they store."""
+"""Targets with options: seal, guard, drift, unknown queue and manifest see their rows, in the
+form that they store.
+"""
 
 import uuid
 
@@ -6,14 +8,17 @@ import pytest
 from django.apps import apps
 from django.db import IntegrityError, connection, models, transaction
 
-from stageapp import drift, vocabulary, vocabulary_versions
 from stageapp.backups import contents
 from stageapp.models import Stage
 from stageapp.models.normalization import State
-from stageapp.normalization import guard, guard_counts, runs, seal, seal_preview, seal_state, targets, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization.errors import SealRefused, TargetError
-from stageapp.unknowns import preview
+from stageapp.normalization import runs, worker
+from stageapp.sealing import guard, guard_counts, seal, state
+from stageapp.sealing import preview as seal_preview
+from stageapp.targets import targets
+from stageapp.targets.errors import SealRefused, TargetError
+from stageapp.unknowns import drift, preview
+from stageapp.vocabulary import snapshot, versions
 from tests.normalization.evidence import ME, sql
 
 VENTURE, OTHERS = "stageapp.OptionDeal.round_name", "stageapp.OtherDeal.round_name"
@@ -22,7 +27,9 @@ IS_VENTURE = "\"kind of\" = 'venture'"
 
 @pytest.fixture
 def rows(engine, settings):
-    """Make a host's table with UUID keys; labels belong into its venture rows, slugs into its debt rows."""
+    """Make a host's table with UUID keys; labels belong into its venture rows, slugs into its
+    debt rows.
+    """
 
     class OptionDeal(models.Model):
         ident = models.UUIDField(primary_key=True, default=uuid.uuid4, db_column="Deal Id")
@@ -94,13 +101,21 @@ def test_null_is_counted_in_its_own_rows_alone(rows):
 def test_known_and_unknown_values_are_those_of_its_own_rows(rows):
     add(rows, ("seed", "venture"), ("???", "venture"), ("???", "debt"), ("Series B", "debt"))
     found = seal_preview.preview(VENTURE).survey
-    assert [(one.value, one.rows, one.stage) for one in found.held] == [("???", 1, None), ("seed", 1, "seed")]
+    assert [(one.value, one.rows, one.stage) for one in found.held] == [
+        ("???", 1, None),
+        ("seed", 1, "seed"),
+    ]
     with pytest.raises(SealRefused, match="known spellings: 'seed'"):
         seal.seal(VENTURE, **ME)
     run = worker.advance(runs.start(plans.make_plan(VENTURE, actor="tester").run, **ME))
     assert (run.state, run.verifications.get().ok) == (State.DONE, True)
     assert seal.seal(VENTURE, allow=["???"], **ME).state == "sealed"
-    assert stored(rows) == [("???", "debt"), ("???", "venture"), ("Seed", "venture"), ("Series B", "debt")]
+    assert stored(rows) == [
+        ("???", "debt"),
+        ("???", "venture"),
+        ("Seed", "venture"),
+        ("Series B", "debt"),
+    ]
 
 
 def test_two_seals_of_one_column_stand_side_by_side(rows):
@@ -110,7 +125,7 @@ def test_two_seals_of_one_column_stand_side_by_side(rows):
     refused(rows, round_name="seed", kind="venture")
     refused(rows, round_name="Seed", kind="debt")
     seal.unseal(VENTURE, **ME)
-    assert (seal_state.look(VENTURE).state, seal_state.look(OTHERS).state) == ("open", "sealed")
+    assert (state.look(VENTURE).state, state.look(OTHERS).state) == ("open", "sealed")
     add(rows, ("seed", "venture"))
     refused(rows, round_name="Seed", kind="debt")
 
@@ -121,10 +136,10 @@ def test_another_where_or_form_makes_another_seal(rows, settings):
     settings.STAGE_TARGETS = [f"{VENTURE}?where={IS_VENTURE} AND written = ''&form=label"]
     second = seal.seal(VENTURE, **ME).seal
     assert first.constraint_name != second.constraint_name
-    assert list(seal_state.look(VENTURE).constraints) == [second.constraint_name]
+    assert list(state.look(VENTURE).constraints) == [second.constraint_name]
     rows.objects.create(round_name="anything", kind="venture", written="x")
     settings.STAGE_TARGETS = [f"{VENTURE}?where={IS_VENTURE} AND written = ''"]
-    assert "seed" in seal_state.look(VENTURE).added
+    assert "seed" in state.look(VENTURE).added
 
 
 @pytest.mark.parametrize(
@@ -144,7 +159,7 @@ def test_what_no_constraint_can_hold_is_refused_and_leaves_nothing(rows, setting
     for act in (seal_preview.preview, lambda label: seal.seal(label, **ME)):
         with pytest.raises(SealRefused, match="cannot stand in a constraint"):
             act(VENTURE)
-    assert seal_state.look(VENTURE).state == "open"
+    assert state.look(VENTURE).state == "open"
     assert sql("SELECT to_regclass('pg_temp.stageapp_seal_probe')") == [(None,)]
 
 
@@ -162,7 +177,7 @@ def test_a_percent_sign_is_refused_by_name(settings):
 
 
 def test_a_label_that_is_not_read_as_its_stage_is_refused(rows):
-    with vocabulary.change(**ME):
+    with snapshot.change(**ME):
         Stage.objects.filter(slug="seed").update(label="Round nought")
     try:
         with pytest.raises(SealRefused, match=r"'Round nought' would not be read.*each label"):
@@ -172,16 +187,27 @@ def test_a_label_that_is_not_read_as_its_stage_is_refused(rows):
         assert stored(rows) == [("SEED ", "venture"), ("Series A", "venture")]
         assert seal.seal(OTHERS, **ME).state == "sealed"  # by slugs, which are read
     finally:
-        with vocabulary.change(**ME):
+        with snapshot.change(**ME):
             Stage.objects.filter(slug="seed").update(label="Seed")
 
 
 def test_the_guard_writes_labels_into_its_own_rows_alone(rows):
     assert guard.switch_on(VENTURE, **ME).state == "on"
-    add(rows, ("series-a ", "venture"), ("series-a ", "debt"), ("seed", "venture"), ("seed", None), ("???", "venture"))
+    add(
+        rows,
+        ("series-a ", "venture"),
+        ("series-a ", "debt"),
+        ("seed", "venture"),
+        ("seed", None),
+        ("???", "venture"),
+    )
     assert stored(rows) == [
-        ("???", "venture"), ("Seed", "venture"), ("Series A", "venture"), ("seed", None), ("series-a ", "debt"),
-    ]  # fmt: skip
+        ("???", "venture"),
+        ("Seed", "venture"),
+        ("Series A", "venture"),
+        ("seed", None),
+        ("series-a ", "debt"),
+    ]
     caught = [(one.raw, one.stage) for one in guard_counts.caught(VENTURE, days=1, most=9)]
     assert caught == [("seed", "Seed"), ("series-a ", "Series A")]
     assert guard_counts.totals(VENTURE, days=1) == (2, 0)
@@ -215,7 +241,9 @@ def test_a_where_that_fails_leaves_the_writer_alone(rows, settings):
         guard.switch_on(VENTURE, **ME)
 
 
-def test_what_a_seal_would_refuse_is_said_of_a_form_and_left_to_the_row_with_a_where(rows, settings):
+def test_what_a_seal_would_refuse_is_said_of_a_form_and_left_to_the_row_with_a_where(
+    rows, settings
+):
     add(rows, ("Seed", "venture"))
     seal.seal(VENTURE, **ME)
     assert guard.why_refused(VENTURE, "???") == ""
@@ -256,5 +284,5 @@ def test_the_manifest_holds_the_values_of_its_own_rows(rows, settings):
 
 def test_a_stage_whose_label_is_stored_is_in_use(rows):
     add(rows, ("Growth", "venture"))
-    assert vocabulary_versions.is_named("growth")
-    assert not vocabulary_versions.is_named("series_d")
+    assert versions.is_named("growth")
+    assert not versions.is_named("series_d")

@@ -1,16 +1,18 @@
-"""What a seal lets pass is the stages of its version and what was allowed: in Python, in PostgreSQL, in a plan."""
+"""What a seal lets pass is the stages of its version and what was allowed: in Python, in
+PostgreSQL, in a plan.
+"""
 
 import pytest
 from django.db import IntegrityError, transaction
 
-from stageapp import vocabulary
 from stageapp.models import StageAlias
 from stageapp.normalization import plan as plans
-from stageapp.normalization import seal, seal_state
-from stageapp.normalization.seal_values import of_seal
+from stageapp.sealing import seal, state
+from stageapp.sealing.allowed import of_seal
+from stageapp.vocabulary import snapshot
 from tests.normalization.evidence import LABEL, ME, sql
 from tests.sealing.conftest import TABLE, retire
-from tests.text.hard_values import CHARACTERS, WORDS
+from tests.vocabulary.hard_values import CHARACTERS, WORDS
 
 ALLOWED = ["???", "Venture Debt", "acquired", "it's \\ 100 %"]
 
@@ -25,17 +27,23 @@ def passes_in_postgresql(value):
 
 
 def candidates():
-    """Return stages, every spelling of theirs, what the rules find hard, and small changes of all."""
-    known = [*vocabulary.load().labels, *vocabulary.load().labels.values(), *ALLOWED]
+    """Return stages, every spelling of theirs, what the rules find hard, and small changes of
+    all.
+    """
+    known = [*snapshot.load().labels, *snapshot.load().labels.values(), *ALLOWED]
     known += StageAlias.objects.values_list("spelling", flat=True)
-    changed = [form for value in known for form in (value.upper(), f" {value}", f"{value} ", value[:-1])]
+    changed = [
+        form for value in known for form in (value.upper(), f" {value}", f"{value} ", value[:-1])
+    ]
     values = dict.fromkeys([*known, *changed, *WORDS, *CHARACTERS])
     return [value for value in values if "\x00" not in value]  # which no column can hold
 
 
 @pytest.fixture
 def renewed(sealed, new_stage):
-    """Seal, add one stage and retire another, and seal again: the version counts, not what was there at first."""
+    """Seal, add one stage and retire another, and seal again: the version counts, not what was
+    there at first.
+    """
     sealed("seed", *ALLOWED[:1], allow=ALLOWED)
     new_stage("bridge")
     retire("series_d")
@@ -48,16 +56,18 @@ def test_python_and_postgresql_let_the_same_values_pass(renewed):
     assert {value for value in values if passing.lets(value)} == {
         value for value in values if passes_in_postgresql(value)
     }
-    assert set(passing.values) == {*vocabulary.load().labels, *ALLOWED}
+    assert set(passing.values) == {*snapshot.load().labels, *ALLOWED}
     assert "bridge" in passing.values
     assert "series_d" not in passing.values
 
 
 def test_every_stage_of_the_version_means_itself_in_python_and_in_postgresql(sealed):
     stages = sealed().seal.stages
-    assert [vocabulary.load().normalize(stage).stage for stage in stages] == stages
+    assert [snapshot.load().normalize(stage).stage for stage in stages] == stages
     assert sql(
-        "SELECT array_agg(normalize_stage(s) ORDER BY n) FROM unnest(%s::text[]) WITH ORDINALITY AS t(s, n)", stages
+        "SELECT array_agg(normalize_stage(s) ORDER BY n) FROM unnest(%s::text[]) WITH ORDINALITY "
+        "AS t(s, n)",
+        stages,
     ) == [(stages,)]
 
 
@@ -69,6 +79,6 @@ def test_a_plan_of_a_sealed_column_changes_nothing(renewed, fill):
 
 
 def test_the_words_of_a_refusal_say_what_passes(renewed):
-    assert seal_state.refusal_of(LABEL, "seed") == ""
-    assert "takes pre_seed, seed" in seal_state.refusal_of(LABEL, "Seed")
-    assert seal_state.refusal_of(LABEL, None) == ""
+    assert state.refusal_of(LABEL, "seed") == ""
+    assert "takes pre_seed, seed" in state.refusal_of(LABEL, "Seed")
+    assert state.refusal_of(LABEL, None) == ""

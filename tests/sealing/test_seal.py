@@ -3,13 +3,15 @@
 import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
-from stageapp import vocabulary
 from stageapp.models import PortfolioCompany, Run, Seal, StageAlias
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
-from stageapp.normalization import runs, seal, seal_state, worker
-from stageapp.normalization.errors import SealRefused
+from stageapp.normalization import runs, worker
 from stageapp.normalization.verify import verify
+from stageapp.sealing import seal
+from stageapp.sealing import state as seal_state
+from stageapp.targets.errors import SealRefused
+from stageapp.vocabulary import snapshot
 from tests.normalization.evidence import LABEL, ME, column, sql
 from tests.sealing.conftest import STAGES, TABLE, constraints, retire, validated
 
@@ -29,7 +31,12 @@ def actions():
 
 def test_a_sealed_column_takes_stages_and_refuses_the_rest(sealed):
     now = sealed("seed", "growth")
-    assert (now.state, now.seal.stages, now.seal.actor, now.seal.reason) == ("sealed", STAGES, "tester", "test")
+    assert (now.state, now.seal.stages, now.seal.actor, now.seal.reason) == (
+        "sealed",
+        STAGES,
+        "tester",
+        "test",
+    )
     assert validated() == [True]
     for stage in STAGES:
         write(stage)
@@ -50,8 +57,13 @@ def test_the_constraint_calls_no_function_of_ours(sealed):
 def test_what_postgresql_writes_of_it_reads_back_as_the_same(sealed):
     before = sealed().seal.definition
     (name,) = constraints()
-    sql(f"ALTER TABLE {TABLE} DROP CONSTRAINT {name}; ALTER TABLE {TABLE} ADD CONSTRAINT {name} {before}")
-    assert state() == "sealed"  # so a restored backup is not taken for a constraint that somebody has altered
+    sql(
+        f"ALTER TABLE {TABLE} DROP CONSTRAINT {name}; ALTER TABLE {TABLE} ADD CONSTRAINT {name} "
+        f"{before}"
+    )
+    assert (
+        state() == "sealed"
+    )  # so a restored backup is not taken for a constraint that somebody has altered
 
 
 def test_unsealing_lets_everything_pass_again(sealed):
@@ -75,7 +87,9 @@ def test_without_a_reason_nothing_happens(fill, act):
 
 def test_known_spellings_are_refused_until_the_plan_has_run(fill):
     fill("Seed ", "series-a", "seed")
-    with pytest.raises(SealRefused, match=r"2 rows still hold known spellings: .*'Seed '.*Make a plan and run it"):
+    with pytest.raises(
+        SealRefused, match=r"2 rows still hold known spellings: .*'Seed '.*Make a plan and run it"
+    ):
         seal.seal(LABEL, **ME)
     assert (constraints(), actions()) == ([], [])
     worker.advance(runs.start(plans.make_plan(LABEL, actor="tester").run, **ME))
@@ -90,7 +104,10 @@ def test_a_known_spelling_cannot_be_allowed_instead(fill):
 
 def test_unknown_values_pass_only_if_a_person_names_each(fill):
     fill("seed", "???", "???", "nobody knows")
-    with pytest.raises(SealRefused, match=r"3 rows hold 2 unknown values that are not allowed: '\?\?\?', 'nobody know"):
+    with pytest.raises(
+        SealRefused,
+        match=r"3 rows hold 2 unknown values that are not allowed: '\?\?\?', 'nobody know",
+    ):
         seal.seal(LABEL, **ME)
     with pytest.raises(SealRefused, match=r"1 rows hold 1 unknown values .*'nobody knows'"):
         seal.seal(LABEL, allow=["???"], **ME)
@@ -117,7 +134,17 @@ def test_what_no_row_can_hold_is_not_allowed(fill, value):
 
 
 def test_hard_values_are_allowed_byte_for_byte(fill):
-    hard = ["it's", 'quo"te', "back\\slash", "100 % sure", "%s", "line\nend", "\u202etrick", "no\u0301 one", "$$"]
+    hard = [
+        "it's",
+        'quo"te',
+        "back\\slash",
+        "100 % sure",
+        "%s",
+        "line\nend",
+        "\u202etrick",
+        "no\u0301 one",
+        "$$",
+    ]
     fill(*hard)
     assert seal.seal(LABEL, allow=hard, **ME).state == "sealed"
     for value in hard:
@@ -130,7 +157,7 @@ def test_hard_values_are_allowed_byte_for_byte(fill):
 def test_a_stage_that_is_not_read_as_itself_stands_against_it(fill, new_stage):
     fill("seed")
     new_stage("bridge")
-    with vocabulary.change(**ME):
+    with snapshot.change(**ME):
         StageAlias.objects.filter(stage__slug="bridge").delete()
     with pytest.raises(SealRefused, match=r"'bridge' would not be read .*add an alias"):
         seal.seal(LABEL, **ME)
@@ -149,7 +176,9 @@ def test_a_run_that_did_not_verify_stands_against_it(done):
         "SELECT batch_id, keys, 'a', 'b' FROM stageapp_normalizationlog"
     )
     verify(run, **ME)
-    with pytest.raises(SealRefused, match=rf"Run {run.pk} was verified .* ago and did not hold: The audit"):
+    with pytest.raises(
+        SealRefused, match=rf"Run {run.pk} was verified .* ago and did not hold: The audit"
+    ):
         seal.seal(LABEL, **ME)
 
 
@@ -184,7 +213,10 @@ def test_a_constraint_that_somebody_replaced_is_altered_and_is_set_right(sealed,
     made = sealed()
     (name,) = constraints()
     definition = other or f"{made.seal.definition} NOT VALID"
-    sql(f"ALTER TABLE {TABLE} DROP CONSTRAINT {name}; ALTER TABLE {TABLE} ADD CONSTRAINT {name} {definition}")
+    sql(
+        f"ALTER TABLE {TABLE} DROP CONSTRAINT {name}; ALTER TABLE {TABLE} ADD CONSTRAINT {name} "
+        f"{definition}"
+    )
     assert state() == "altered"
     assert seal.seal(LABEL, **ME).state == "sealed"
     assert (len(constraints()), validated()) == (1, [True])
@@ -267,7 +299,8 @@ def test_a_retired_stage_that_rows_hold_is_named_as_such(sealed, new_stage):
     assert (now.state, now.retired, now.added) == ("sealed", ("bridge",), ())
     write("bridge")  # the seal is that of its version, and says so
     with pytest.raises(
-        SealRefused, match=r"2 rows hold 'bridge', a stage that the vocabulary has retired\. Bring it b"
+        SealRefused,
+        match=r"2 rows hold 'bridge', a stage that the vocabulary has retired\. Bring it b",
     ):
         seal.seal(LABEL, **ME)
     assert seal_state.look(LABEL).state == "sealed"

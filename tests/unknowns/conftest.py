@@ -5,12 +5,13 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from stageapp import sightings, vocabulary
+from stageapp.consumers import sightings
 from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.portfolio import Fund, PortfolioCompany
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.unknowns import examples, records
 from stageapp.validation import decide
+from stageapp.vocabulary import snapshot
 
 TARGET = "stageapp.PortfolioCompany.stage"
 
@@ -37,7 +38,9 @@ def stored(db):
 
 @pytest.fixture
 def entry(db):
-    """Return a function that brings values into the queue by an import and returns the first one's entry."""
+    """Return a function that brings values into the queue by an import and returns the first
+    one's entry.
+    """
 
     def make(*raws, place="a file", source=""):
         records.record_import(place, dict.fromkeys(raws, 1), source=source)
@@ -52,11 +55,15 @@ def sent(db):
 
     def send(*raws, consumer="alpha", endpoint="simulate", days_ago=0):
         values = [(f"/{index}", raw) for index, raw in enumerate(raws)]
-        decision = decide(values, mode="warn", vocabulary=vocabulary.load(), source=consumer)
+        decision = decide(values, mode="warn", vocabulary=snapshot.load(), source=consumer)
         sightings.note(consumer=consumer, endpoint=endpoint, decision=decision)
         sightings.flush()
         day = timezone.now().date()
-        rows = ConsumerSighting.objects.filter(day=day) if days_ago else ConsumerSighting.objects.none()
+        rows = (
+            ConsumerSighting.objects.filter(day=day)
+            if days_ago
+            else ConsumerSighting.objects.none()
+        )
         rows.update(day=day - datetime.timedelta(days=days_ago))
 
     return send
@@ -64,4 +71,4 @@ def sent(db):
 
 def find(raw):
     """Return the entry of a raw value."""
-    return UnknownEntry.objects.get(key=examples.identity(raw, vocabulary.load().normalize(raw)))
+    return UnknownEntry.objects.get(key=examples.identity(raw, snapshot.load().normalize(raw)))

@@ -2,12 +2,12 @@
 
 import pytest
 
-from stageapp import vocabulary
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import Stage, StageAlias, VocabularyVersion
 from stageapp.unknowns import decisions, records
 from stageapp.unknowns.decisions import DecisionRefused
 from stageapp.unknowns.queue import queue
+from stageapp.vocabulary import snapshot
 from tests.unknowns.conftest import find
 
 pytestmark = pytest.mark.django_db
@@ -15,7 +15,7 @@ WHO = {"actor": "petra", "reason": "the fund's own word for it"}
 
 
 def meaning(raw, source=""):
-    found = vocabulary.load().normalize(raw, source)
+    found = snapshot.load().normalize(raw, source)
     return found.stage or found.reason
 
 
@@ -30,15 +30,18 @@ def test_a_mapped_value_leaves_the_open_queue_and_the_next_value_with_its_key_is
     assert find("Fondo X").state == "mapped"
     assert meaning("  FONDO-x ") == "seed"
     assert records.record_import("another file", {"fondo_x": 7}) == 0
-    assert (version.actor, version.reason, len(version.diff["aliases"]["added"])) == (*WHO.values(), 1)
+    assert (version.actor, version.reason, len(version.diff["aliases"]["added"])) == (
+        *WHO.values(),
+        1,
+    )
 
 
 def test_a_process_sees_the_decision_at_its_next_reading(entry, django_capture_on_commit_callbacks):
     chosen = entry("Fondo X")
-    assert vocabulary.normalize("Fondo X").stage is None
+    assert snapshot.normalize("Fondo X").stage is None
     with django_capture_on_commit_callbacks(execute=True):
         decisions.map_to([chosen], "seed", **WHO)
-    assert vocabulary.normalize("Fondo X").stage == "seed"
+    assert snapshot.normalize("Fondo X").stage == "seed"
 
 
 def test_several_are_decided_in_one_version(entry):
@@ -46,7 +49,11 @@ def test_several_are_decided_in_one_version(entry):
     before = VocabularyVersion.objects.count()
     version = decisions.map_to(UnknownEntry.objects.all(), "series_b", **WHO)
     assert VocabularyVersion.objects.count() == before + 1
-    assert {row["key"] for row in version.diff["aliases"]["added"]} == {"fondo x", "fondo y", "fondo z"}
+    assert {row["key"] for row in version.diff["aliases"]["added"]} == {
+        "fondo x",
+        "fondo y",
+        "fondo z",
+    }
     assert open_keys() == []
 
 
@@ -75,10 +82,12 @@ def test_an_ignored_value_stays_unknown_is_counted_on_and_stays_out_of_the_open_
 
 def test_an_alias_made_elsewhere_closes_the_entry_and_its_removal_opens_it(entry):
     entry("Fondo X")
-    with vocabulary.change(**WHO):
-        StageAlias.objects.create(spelling="Fondo X", key="fondo x", stage=Stage.objects.get(slug="seed"))
+    with snapshot.change(**WHO):
+        StageAlias.objects.create(
+            spelling="Fondo X", key="fondo x", stage=Stage.objects.get(slug="seed")
+        )
     assert find("Fondo X").state == "mapped"
-    with vocabulary.change(**WHO):
+    with snapshot.change(**WHO):
         StageAlias.objects.get(key="fondo x").delete()
     assert find("Fondo X").state == "open"
 

@@ -16,4 +16,8 @@ def test_an_example_is_short_ascii_and_reads_back_byte_for_byte_or_says_that_it_
     shown = examples.example(raw)
     assert shown.isascii() or shown.endswith("…")
     assert len(shown) <= UnknownEntry.LONGEST_EXAMPLE
-    assert examples.readable(shown) == raw if shown.endswith('"') else raw.startswith(examples.readable(shown))
+    assert (
+        examples.readable(shown) == raw
+        if shown.endswith('"')
+        else raw.startswith(examples.readable(shown))
+    )

@@ -4,7 +4,7 @@ import pytest
 
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import VocabularyVersion
-from stageapp.normalization import values
+from stageapp.targets import values
 from stageapp.unknowns.preview import preview
 from tests.unknowns.conftest import TARGET, find
 

@@ -1,11 +1,13 @@
-"""The queue as a person reads it: by impact, with places and suggestions, and without what is too old."""
+"""The queue as a person reads it: by impact, with places and suggestions, and without what is
+too old.
+"""
 
 import pytest
 
 from stageapp.normalization.plan import make_plan
 from stageapp.unknowns import records
 from stageapp.unknowns.queue import places, queue, suggestions
-from stageapp.vocabulary import load
+from stageapp.vocabulary.snapshot import load
 from tests.unknowns.conftest import TARGET, find
 
 pytestmark = pytest.mark.django_db
@@ -19,8 +21,10 @@ def test_the_greatest_impact_comes_first(stored, sent):
         sent("Fondo Y")
     sent("Fondo Z")
     assert [(e.key, e.rows, e.requests, e.impact) for e in queue()] == [
-        ("fondo y", 1, 3, 4), ("fondo x", 2, 0, 2), ("fondo z", 0, 1, 1),
-    ]  # fmt: skip
+        ("fondo y", 1, 3, 4),
+        ("fondo x", 2, 0, 2),
+        ("fondo z", 0, 1, 1),
+    ]
 
 
 def test_imported_rows_are_not_counted_again_when_a_plan_finds_them(stored):
@@ -46,7 +50,9 @@ def test_an_entry_tells_where_it_was_seen(stored, sent, entry):
     entry("Fondo X", place="a file", source="a file")
     sent("Fondo X", consumer="beta", endpoint="allocations")
     sent("Fondo X", consumer="beta", endpoint="allocations")
-    found = [(place.kind, place.place, place.source, place.count) for place in places(find("Fondo X"))]
+    found = [
+        (place.kind, place.place, place.source, place.count) for place in places(find("Fondo X"))
+    ]
     assert found == [("traffic", "allocations", "beta", 2), ("import", "a file", "a file", 1)]
 
 

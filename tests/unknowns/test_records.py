@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from stageapp import vocabulary
 from stageapp.models.unknowns import OVERFLOW, UnknownCount, UnknownEntry
 from stageapp.normalization.plan import make_plan
 from stageapp.unknowns import examples, records
 from stageapp.unknowns.records import Seen
+from stageapp.vocabulary import snapshot
 from tests.unknowns.conftest import TARGET, find
 
 pytestmark = pytest.mark.django_db
@@ -21,20 +21,27 @@ ANY = st.text(st.characters(codec=None, categories=None), max_size=80)
 
 
 def counts(kind):
-    rows = UnknownCount.objects.filter(kind=kind).values_list("entry__key", "place", "source", "count")
+    rows = UnknownCount.objects.filter(kind=kind).values_list(
+        "entry__key", "place", "source", "count"
+    )
     return sorted(rows)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(ANY, min_size=1, max_size=6))
 @example(["\x00", "\ud800", '"\\'])
 def test_whatever_is_unknown_is_stored_as_it_was_written(raws):
     records.record_import("a file", Counter(raws))
-    meaning_of = vocabulary.load()
+    meaning_of = snapshot.load()
     for raw in raws:
         if meaning_of.normalize(raw).stage is None:
             found = UnknownEntry.objects.get(key=examples.identity(raw, meaning_of.normalize(raw)))
-            assert examples.example(raw) in found.examples or len(found.examples) == UnknownEntry.MOST_EXAMPLES
+            assert (
+                examples.example(raw) in found.examples
+                or len(found.examples) == UnknownEntry.MOST_EXAMPLES
+            )
 
 
 def test_spellings_of_one_key_are_one_entry_with_the_first_five_as_examples():
@@ -93,7 +100,11 @@ def test_a_value_that_left_the_table_is_no_longer_counted_there():
 def test_beyond_the_bound_the_rarest_are_counted_together(monkeypatch):
     monkeypatch.setattr(records, "MOST_ENTRIES", 2)
     records.record_import("a file", {"Fondo A1": 9, "Fondo B1": 8, "Fondo C1": 2, "Fondo D1": 1})
-    assert [row[0::3] for row in counts("import")] == [("fondo a1", 9), ("fondo b1", 8), (OVERFLOW, 3)]
+    assert [row[0::3] for row in counts("import")] == [
+        ("fondo a1", 9),
+        ("fondo b1", 8),
+        (OVERFLOW, 3),
+    ]
 
 
 def test_beyond_what_is_read_values_are_still_counted(monkeypatch):

@@ -9,7 +9,7 @@ from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.unknowns import UnknownCount, UnknownEntry
 from stageapp.normalization.plan import make_plan
 from stageapp.unknowns import decisions, records
-from stageapp.unknowns.retention import forget_old
+from stageapp.unknowns.records import forget_old
 from tests.unknowns.conftest import TARGET, find
 
 pytestmark = pytest.mark.django_db
@@ -44,8 +44,9 @@ def test_a_decision_is_never_forgotten(entry, settings):
     age(1000)
     forget_old()
     assert {entry.key: entry.state for entry in UnknownEntry.objects.all()} == {
-        "fondo x": "ignored", "fondo y": "declared",
-    }  # fmt: skip
+        "fondo x": "ignored",
+        "fondo y": "declared",
+    }
 
 
 def test_what_a_table_still_holds_is_not_forgotten(stored, settings):

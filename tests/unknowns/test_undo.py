@@ -2,12 +2,11 @@
 
 import pytest
 
-from stageapp import vocabulary
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import Stage, StageAlias
 from stageapp.unknowns import decisions
-from stageapp.unknowns.decisions import DecisionRefused
-from stageapp.unknowns.undo import undo
+from stageapp.unknowns.decisions import DecisionRefused, undo
+from stageapp.vocabulary import snapshot
 from tests.unknowns.conftest import find
 
 pytestmark = pytest.mark.django_db
@@ -15,11 +14,13 @@ WHO = {"actor": "petra", "reason": "the fund's own word for it"}
 
 
 def meaning(raw, source=""):
-    found = vocabulary.load().normalize(raw, source)
+    found = snapshot.load().normalize(raw, source)
     return found.stage or found.reason
 
 
-@pytest.mark.parametrize("decide", [lambda e: decisions.map_to(e, "seed", **WHO), lambda e: decisions.ignore(e, **WHO)])
+@pytest.mark.parametrize(
+    "decide", [lambda e: decisions.map_to(e, "seed", **WHO), lambda e: decisions.ignore(e, **WHO)]
+)
 def test_undo_opens_the_entry_and_the_value_means_what_it_meant(entry, decide):
     decide([entry("Fondo X")])
     undo([find("Fondo X")], actor="paul", reason="it was not")
@@ -45,7 +46,7 @@ def test_undo_of_one_entry_leaves_the_others_of_its_version(entry):
 
 def test_undo_does_not_overwrite_what_another_hand_changed_since(entry):
     decisions.map_to([entry("Fondo X")], "seed", **WHO)
-    with vocabulary.change(**WHO):
+    with snapshot.change(**WHO):
         StageAlias.objects.filter(key="fondo x").update(stage=Stage.objects.get(slug="growth"))
     with pytest.raises(DecisionRefused, match="changed since"):
         undo([find("Fondo X")], **WHO)

@@ -1,4 +1,6 @@
-"""The webhook waits for PostgreSQL no longer than its sender does: against real backends that hang."""
+"""The webhook waits for PostgreSQL no longer than its sender does: against real backends that
+hang.
+"""
 
 import os
 import signal
@@ -8,8 +10,8 @@ import time
 import pytest
 from django.db import OperationalError, connection
 
-from stageapp import events
-from stageapp.webhook.patience import short_transaction
+from stageapp.infrastructure import events
+from stageapp.webhook.deliveries import short_transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,1 +1,3 @@
-"""What the API says of itself: an OpenAPI 3.1 document, made from the endpoints' own declarations."""
+"""What the API says of itself: an OpenAPI 3.1 document, made from the endpoints' own
+declarations.
+"""

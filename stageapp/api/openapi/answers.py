@@ -16,8 +16,8 @@ from rest_framework.serializers import (
 )
 
 from stageapp import conf
+from stageapp.mode.store import STRICTNESS
 from stageapp.models.vocabulary import REASON_CHOICES
-from stageapp.modes import STRICTNESS
 
 VERDICTS = ["canonical", "normalized", "unknown"]
 MODE_SOURCES = ["default", "postgres", "redis", "last_known"]
@@ -40,7 +40,9 @@ def share(**options: Any) -> FloatField:
 class UnknownValue(Body):
     """A value that names no stage, and where in the request it stands."""
 
-    pointer = CharField(required=False, allow_blank=True, help_text="JSON pointer (RFC 6901) into the body")
+    pointer = CharField(
+        required=False, allow_blank=True, help_text="JSON pointer (RFC 6901) into the body"
+    )
     parameter = CharField(required=False, help_text="or the query parameter")
     value = CharField(allow_blank=True)
     reason = ChoiceField(REASON_CHOICES)
@@ -50,7 +52,9 @@ class UnknownValue(Body):
 class RetiredValue(Body):
     """A value that is understood; send `stage` instead."""
 
-    pointer = CharField(required=False, allow_blank=True, help_text="JSON pointer (RFC 6901) into the body")
+    pointer = CharField(
+        required=False, allow_blank=True, help_text="JSON pointer (RFC 6901) into the body"
+    )
     parameter = CharField(required=False, help_text="or the query parameter")
     value = CharField(allow_blank=True)
     stage = CharField()
@@ -69,7 +73,9 @@ class StageValidation(Body):
     vocabulary_version = IntegerField()
     unknown = UnknownValue(many=True)
     retired = RetiredValue(many=True)
-    unallocated = share(required=False, help_text="the share of the weight that unknown stages hold")
+    unallocated = share(
+        required=False, help_text="the share of the weight that unknown stages hold"
+    )
 
 
 class Judged(Body):
@@ -172,7 +178,9 @@ class ModeInForce(Body):
     source = ChoiceField(MODE_SOURCES, help_text="who confirmed it last")  # type: ignore[assignment]  # as above
     since = DateTimeField(allow_null=True, help_text="when callers began to be warned")
     age = FloatField(allow_null=True, help_text="seconds since a store last confirmed it")
-    warning = CharField(required=False, help_text="after a change: Redis is away, processes follow later")
+    warning = CharField(
+        required=False, help_text="after a change: Redis is away, processes follow later"
+    )
 
 
 def shares() -> DictField:

@@ -1,15 +1,32 @@
-"""Make the document: the operations, the responses they share, and the probes that are no endpoints of the API."""
+"""Make the document: the operations, the responses they share, and the probes that are no
+endpoints of the API.
+"""
 
 from functools import cache
 from typing import Any
 
+from csp.constants import SELF
+from csp.decorators import csp_update
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
 
-from stageapp.api.openapi import fields as fields  # registers how fields look
-from stageapp.api.openapi import headers, problems, webhook
+from stageapp.api.endpoint import Endpoint
+from stageapp.api.openapi import problems as headers
+from stageapp.api.openapi import (
+    webhook,
+)
 from stageapp.api.openapi.fields import Schema
 
-STATUS: Schema = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+STATUS: Schema = {
+    "type": "object",
+    "properties": {"status": {"type": "string"}},
+    "required": ["status"],
+}
 
 
 @cache
@@ -23,10 +40,12 @@ def document() -> dict[str, Any]:
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add what operations refer to, and the probes; a hook of drf-spectacular."""
     components = result["components"]
-    components["schemas"].update(problems.SCHEMAS)
+    components["schemas"].update(headers.SCHEMAS)
     components["securitySchemes"].update(webhook.SCHEMES)
-    components["responses"] = problems.responses(headers.as_components())
-    result["paths"]["/healthz"] = {"get": _probe("healthz", "This process answers.", {"200": "it does"})}
+    components["responses"] = headers.responses(headers.as_components())
+    result["paths"]["/healthz"] = {
+        "get": _probe("healthz", "This process answers.", {"200": "it does"})
+    }
     answers = {"200": "database and migrations are there", "503": "they are not"}
     result["paths"]["/readyz"] = {"get": _probe("readyz", "This process can do its work.", answers)}
     return result
@@ -37,4 +56,33 @@ def _probe(name: str, told: str, answers: dict[str, str]) -> Schema:
         status: {"description": why, "content": {"application/json": {"schema": STATUS}}}
         for status, why in answers.items()
     }
-    return {"operationId": name, "description": told, "tags": ["operations"], "security": [], "responses": responses}
+    return {
+        "operationId": name,
+        "description": told,
+        "tags": ["operations"],
+        "security": [],
+        "responses": responses,
+    }
+
+
+# GET /api/schema/ and /api/docs/: the document, and a page to read and try it. Neither asks for
+# credentials.
+
+
+class SchemaPage(Endpoint):
+    """The OpenAPI document."""
+
+    schema = None  # it does not describe itself
+    authentication_classes: list[Any] = []
+    permission_classes: list[type[BasePermission]] = []
+
+    def get(self, request: Request) -> Response:
+        """Return it as JSON."""
+        return Response(document())
+
+
+@require_safe
+@csp_update({"img-src": [SELF, "data:"]})  # the icons of Swagger UI's own style sheet
+def docs(request: HttpRequest) -> HttpResponse:
+    """Show the document with Swagger UI, from our own server."""
+    return render(request, "api/docs.html")

@@ -1,4 +1,6 @@
-"""How the API's own fields look in the document: with bounds that are true, and nothing beyond what is named."""
+"""How the API's own fields look in the document: with bounds that are true, and nothing beyond
+what is named.
+"""
 
 from typing import Any
 
@@ -28,8 +30,10 @@ ENTRY: Schema = {
     "additionalProperties": False,
 }
 DISTRIBUTION: Schema = {
-    "description": "Weights by stage, in either shape. Together they make 1 or 100, within 1 %; two spellings of one "
-    "stage add up, and the weight of an unknown stays unallocated.",
+    "description": (
+        "Weights by stage, in either shape. Together they make 1 or 100, within 1 %; two "
+        "spellings of one stage add up, and the weight of an unknown stays unallocated."
+    ),
     "oneOf": [
         {"title": "List", "type": "array", "items": ENTRY, "minItems": 1, "maxItems": MAX_ENTRIES},
         {
@@ -43,7 +47,9 @@ DISTRIBUTION: Schema = {
     ],
 }
 MONEY: Schema = {
-    "description": "An amount with at most two decimals: a decimal string, exact at any size, or a number.",
+    "description": (
+        "An amount with at most two decimals: a decimal string, exact at any size, or a number."
+    ),
     "oneOf": [
         {"type": "string", "pattern": AMOUNT},
         {"type": "number", "minimum": 0, "maximum": int(MAX_TOTAL), "multipleOf": 0.01},
@@ -136,9 +142,13 @@ class TokenScheme(OpenApiAuthenticationExtension):
     def get_security_definition(self, auto_schema: AutoSchema) -> Schema:
         """Return the scheme."""
         return {
-            "type": "apiKey", "in": "header", "name": "Authorization",
-            "description": "`Token` and a blank before the token; `manage.py consumers token` makes one.",
-        }  # fmt: skip
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": (
+                "`Token` and a blank before the token; `manage.py consumers token` makes one."
+            ),
+        }
 
 
 class SessionScheme(OpenApiAuthenticationExtension):
@@ -151,6 +161,8 @@ class SessionScheme(OpenApiAuthenticationExtension):
     def get_security_definition(self, auto_schema: AutoSchema) -> Schema:
         """Return the scheme."""
         return {
-            "type": "apiKey", "in": "cookie", "name": "sessionid",
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "sessionid",
             "description": "An operator's admin session; writing takes the header X-CSRFToken too.",
-        }  # fmt: skip
+        }

@@ -79,7 +79,9 @@ class StagePlan(Body):
 
 
 class Allocation(Judged):
-    """A fund's cheques and reserves; initials, reserves, surplus and unallocated make fund_size exactly."""
+    """A fund's cheques and reserves; initials, reserves, surplus and unallocated make fund_size
+    exactly.
+    """
 
     fund_size = Cents()
     reserve_ratio = share()

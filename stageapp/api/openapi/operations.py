@@ -1,6 +1,7 @@
 """What each operation takes and answers, and how the document's part for it is made.
 
-What an endpoint already declares (scopes, query strings, which methods take stages) is read from it.
+What an endpoint already declares (scopes, query strings, which methods take stages) is read from
+it.
 """
 
 from inspect import getdoc
@@ -9,7 +10,7 @@ from typing import Any
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
-from stageapp.api.openapi import headers, problems
+from stageapp.api.openapi import problems as headers
 from stageapp.api.openapi.fields import Schema
 from stageapp.api.openapi.table import OPERATIONS, Operation
 
@@ -61,17 +62,25 @@ class EndpointSchema(AutoSchema):
     def get_override_parameters(self) -> list[Any]:
         """Return the query string, and the headers of the answer."""
         query = self.view.queries.get(self.method)
-        return ([query] if query else []) + (headers.parameters(self.operation.status) if self.takes_stages else [])
+        return ([query] if query else []) + (
+            headers.parameters(self.operation.status) if self.takes_stages else []
+        )
 
     def get_examples(self) -> list[OpenApiExample]:
         """Return examples of the body, one per shape."""
-        return [OpenApiExample(name, value=value, request_only=True) for name, value in self.operation.examples.items()]
+        return [
+            OpenApiExample(name, value=value, request_only=True)
+            for name, value in self.operation.examples.items()
+        ]
 
     def _get_response_bodies(self, direction: Any = "response") -> Schema:
-        statuses = {*problems.EVERYWHERE, *self.operation.refusals}
+        statuses = {*headers.EVERYWHERE, *self.operation.refusals}
         if self.method in self.view.queries:
             statuses.add(414)
         if self.operation.body:
-            statuses.update(problems.WITH_A_BODY)
-        refusals = {str(code): problems.reference(code, stages=self.takes_stages) for code in sorted(statuses)}
+            statuses.update(headers.WITH_A_BODY)
+        refusals = {
+            str(code): headers.reference(code, stages=self.takes_stages)
+            for code in sorted(statuses)
+        }
         return {**super()._get_response_bodies(direction), **refusals}

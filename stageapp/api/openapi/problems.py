@@ -1,19 +1,38 @@
-"""The answers that refuse, for the document: one response per status, with every type it may have."""
+"""The answers that refuse, for the document: one response per status, with every type it may
+have.
+"""
 
 from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter
 
 from stageapp.api.openapi.fields import Schema
 from stageapp.api.problem_types import ProblemType, problem_types
 from stageapp.api.problems import CONTENT_TYPE, MAX_ERRORS, TITLES
 
 NAMES = {
-    400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 405: "MethodNotAllowed",
-    406: "NotAcceptable", 408: "RequestTimeout", 409: "Conflict", 411: "LengthRequired", 413: "BodyTooLarge",
-    414: "URITooLong", 415: "UnsupportedMediaType", 429: "TooManyRequests", 500: "ServerError", 503: "Unavailable",
-}  # fmt: skip
+    400: "BadRequest",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    406: "NotAcceptable",
+    408: "RequestTimeout",
+    409: "Conflict",
+    411: "LengthRequired",
+    413: "BodyTooLarge",
+    414: "URITooLong",
+    415: "UnsupportedMediaType",
+    429: "TooManyRequests",
+    500: "ServerError",
+    503: "Unavailable",
+}
 EVERYWHERE = (400, 401, 403, 406, 429, 500, 503)
 WITH_A_BODY = (408, 411, 413, 415)
-RETRY_AFTER: Schema = {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 0}}
+RETRY_AFTER: Schema = {
+    "description": "seconds to wait",
+    "schema": {"type": "integer", "minimum": 0},
+}
 HEADERS: dict[int, dict[str, Schema]] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     429: {"Retry-After": RETRY_AFTER},
@@ -24,7 +43,9 @@ PLACE: Schema = {
     "parameter": {"type": "string", "description": "or the query parameter"},
 }
 PROBLEM: Schema = {
-    "description": "A problem document (RFC 9457). `type` is stable, and leads to a page for people.",
+    "description": (
+        "A problem document (RFC 9457). `type` is stable, and leads to a page for people."
+    ),
     "type": "object",
     "properties": {
         "type": {"type": "string", "pattern": "^/problems/[a-z-]+$"},
@@ -65,41 +86,64 @@ WITH_ERRORS = {"invalid-request": "InvalidRequest", "unknown-stage": "UnknownSta
 SCHEMAS = {"Problem": PROBLEM, "InvalidRequest": INVALID_REQUEST, "UnknownStage": UNKNOWN_STAGE}
 
 
-TOO_LONG: Schema = {"description": "The address is longer than 8190 bytes; the server itself says so, not in JSON."}
+TOO_LONG: Schema = {
+    "description": "The address is longer than 8190 bytes; the server itself says so, not in JSON."
+}
 
 
 def reference(status: int, *, stages: bool = False) -> Schema:
-    """Return the reference to the response of a status; with `stages`, an unknown one may be the reason."""
-    return {"$ref": f"#/components/responses/{NAMES[status]}{'OrUnknownStage' if stages and status == 400 else ''}"}
+    """Return the reference to the response of a status; with `stages`, an unknown one may be the
+    reason.
+    """
+    return {
+        "$ref": f"#/components/responses/{NAMES[status]}{'OrUnknownStage' if stages and status == 400 else ''}"
+    }
 
 
 def responses(stage_headers: dict[str, Schema]) -> dict[str, Schema]:
     """Return every response that refuses, by name."""
-    found = {name: _response(status, exclude="unknown-stage") for status, name in NAMES.items() if status != 414}
+    found = {
+        name: _response(status, exclude="unknown-stage")
+        for status, name in NAMES.items()
+        if status != 414
+    }
     found["URITooLong"] = TOO_LONG
     found["BadRequestOrUnknownStage"] = {**_response(400), "headers": stage_headers}
     return found
 
 
 def _response(status: int, exclude: str = "") -> Schema:
-    kinds = [kind for kind in problem_types().values() if kind.status == status and kind.slug != exclude]
+    kinds = [
+        kind for kind in problem_types().values() if kind.status == status and kind.slug != exclude
+    ]
     plain = [kind for kind in kinds if kind.slug not in WITH_ERRORS]
     named = [WITH_ERRORS[it.slug] for it in kinds if it.slug in WITH_ERRORS]
     schemas: list[Schema] = [{"$ref": f"#/components/schemas/{name}"} for name in named]
     if plain:
         types = [f"/problems/{it.slug}" for it in plain]
-        narrowed = {"type": "object", "properties": {"type": {"enum": types}, "status": {"const": status}}}
+        narrowed = {
+            "type": "object",
+            "properties": {"type": {"enum": types}, "status": {"const": status}},
+        }
         schemas.append({"allOf": [{"$ref": "#/components/schemas/Problem"}, narrowed]})
     content = {
         "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas},
         "examples": {it.slug: {"value": _example(it)} for it in kinds},
     }
-    response = {"description": "; ".join(it.title for it in kinds), "content": {CONTENT_TYPE: content}}
+    response = {
+        "description": "; ".join(it.title for it in kinds),
+        "content": {CONTENT_TYPE: content},
+    }
     return response | ({"headers": HEADERS[status]} if status in HEADERS else {})
 
 
 def _example(kind: ProblemType) -> dict[str, Any]:
-    example = {"type": f"/problems/{kind.slug}", "title": kind.title, "status": kind.status, "detail": kind.meaning}
+    example = {
+        "type": f"/problems/{kind.slug}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": kind.meaning,
+    }
     return example | _MEMBERS.get(kind.slug, {})
 
 
@@ -110,9 +154,63 @@ _MEMBERS: dict[str, dict[str, Any]] = {
     },
     "unknown-stage": {
         "errors": [
-            {"pointer": "/stage_distribution/0/stage", "value": "Seires A", "reason": "unmapped",
-             "suggestions": ["series_a"]}
+            {
+                "pointer": "/stage_distribution/0/stage",
+                "value": "Seires A",
+                "reason": "unmapped",
+                "suggestions": ["series_a"],
+            }
         ],
         "valid_stages": ["pre_seed", "seed", "series_a"],
     },
-}  # fmt: skip
+}
+
+
+# The headers that the mode adds to answers, for the document.
+
+_MODES = "(?:warn|enforce)"
+_VERDICTS = "(?:canonical|normalized|unknown)"
+STAGE_HEADERS: dict[str, tuple[str, Schema]] = {
+    "Stage-Validation": (
+        "mode, verdict and counts (RFC 9651)",
+        {
+            "type": "string",
+            "pattern": rf"^{_MODES};verdict={_VERDICTS};unknown=[0-9]+;retired=[0-9]+$",
+        },
+    ),
+    "X-Stage-Mode": ("the mode of this request", {"type": "string", "enum": ["warn", "enforce"]}),
+    "X-Stage-Would-Reject": (
+        "whether `enforce` would refuse it",
+        {"type": "string", "enum": ["true", "false"]},
+    ),
+    "X-Stage-Unknown-Count": ("how many values are unknown", {"type": "integer", "minimum": 0}),
+    "X-Stage-Warning": (
+        "only where something is not canonical",
+        {
+            "type": "string",
+            "enum": ["unknown-stage", "retired-spelling", "unknown-stage, retired-spelling"],
+        },
+    ),
+    "Deprecation": (
+        "since when callers are warned (RFC 9745)",
+        {"type": "string", "pattern": "^@[0-9]+$"},
+    ),
+    "Sunset": ("the announced day, where enforce would refuse (RFC 8594)", {"type": "string"}),
+    "Link": ('rel="deprecation": where to read what to send instead', {"type": "string"}),
+}
+
+
+def parameters(status: int) -> list[OpenApiParameter]:
+    """Return the headers as they stand with an operation's answer."""
+    return [
+        OpenApiParameter(name, schema, OpenApiParameter.HEADER, description=told, response=[status])
+        for name, (told, schema) in STAGE_HEADERS.items()
+    ]
+
+
+def as_components() -> dict[str, Schema]:
+    """Return the headers as they stand with a refusal."""
+    return {
+        name: {"description": told, "schema": schema}
+        for name, (told, schema) in STAGE_HEADERS.items()
+    }

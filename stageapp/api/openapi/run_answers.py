@@ -65,7 +65,9 @@ class RunThrottle(Body):
 
     hold = CharField(allow_null=True, help_text="why it waits at this moment")
     reason = CharField(allow_null=True)
-    seconds_by_reason = DictField(child=FloatField(min_value=0), help_text="that its workers have waited in all")
+    seconds_by_reason = DictField(
+        child=FloatField(min_value=0), help_text="that its workers have waited in all"
+    )
 
 
 class Shard(Body):
@@ -106,7 +108,8 @@ class RunInFull(RunInBrief):
     estimated_seconds = FloatField(allow_null=True, help_text="of the plan, without rests")
     last_error = CharField(allow_blank=True)
     verified = BooleanField(
-        allow_null=True, help_text="what the newest verification found; `proof` says whether it still counts"
+        allow_null=True,
+        help_text="what the newest verification found; `proof` says whether it still counts",
     )
     proof = RunProof()
     workers_draining = BooleanField(help_text="workers take up no run")

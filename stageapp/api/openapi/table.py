@@ -24,7 +24,9 @@ Kind = type[BaseSerializer[Any]]
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one endpoint. `refusals` are statuses beyond those that every operation may have."""
+    """One method of one endpoint. `refusals` are statuses beyond those that every operation may
+    have.
+    """
 
     name: str
     group: str
@@ -39,7 +41,10 @@ def both_shapes(field_name: str, /, **more: Any) -> dict[str, Any]:
     """Return an example of a body for each shape of a distribution."""
     entries = {"Seed": 40, "Series A": 60}
     return {
-        "list": {field_name: [{"stage": stage, "weight": weight} for stage, weight in entries.items()], **more},
+        "list": {
+            field_name: [{"stage": stage, "weight": weight} for stage, weight in entries.items()],
+            **more,
+        },
         "object": {field_name: entries, **more},
     }
 
@@ -66,36 +71,69 @@ OPERATIONS: dict[tuple[type[Endpoint], str], Operation] = {
         refusals=(409,),
         examples=_ALLOCATION,
     ),
-    (Companies, "GET"): Operation("list_companies", "funds", fund_answers.CompanyPage, refusals=(404,)),
-    (Strategies, "GET"): Operation("list_strategies", "strategies", fund_answers.StrategyPage, refusals=(404,)),
+    (Companies, "GET"): Operation(
+        "list_companies", "funds", fund_answers.CompanyPage, refusals=(404,)
+    ),
+    (Strategies, "GET"): Operation(
+        "list_strategies", "strategies", fund_answers.StrategyPage, refusals=(404,)
+    ),
     (Strategies, "POST"): Operation(
-        "save_strategy", "strategies", fund_answers.SavedStrategy, StrategyRequest, 201, examples=_STRATEGY
+        "save_strategy",
+        "strategies",
+        fund_answers.SavedStrategy,
+        StrategyRequest,
+        201,
+        examples=_STRATEGY,
     ),
     (OneStrategy, "GET"): Operation("get_strategy", answer=fund_answers.SavedStrategy, **_ONE),
     (OneStrategy, "PUT"): Operation(
-        "replace_strategy", answer=fund_answers.SavedStrategy, body=StrategyRequest, examples=_STRATEGY, **_ONE
+        "replace_strategy",
+        answer=fund_answers.SavedStrategy,
+        body=StrategyRequest,
+        examples=_STRATEGY,
+        **_ONE,
     ),
     (OneStrategy, "PATCH"): Operation(
-        "change_strategy", answer=fund_answers.SavedStrategy, body=StrategyRequest, examples=_STRATEGY, **_ONE
+        "change_strategy",
+        answer=fund_answers.SavedStrategy,
+        body=StrategyRequest,
+        examples=_STRATEGY,
+        **_ONE,
     ),
     (OneStrategy, "DELETE"): Operation("delete_strategy", answer=None, status=204, **_ONE),
     (Stages, "GET"): Operation("list_stages", "stages", answers.StageList),
     (Normalize, "POST"): Operation(
-        "normalize", "stages", answers.NormalizedValues, NormalizeRequest,
+        "normalize",
+        "stages",
+        answers.NormalizedValues,
+        NormalizeRequest,
         examples={"values": {"values": ["Series-A ", "Venture Debt"]}},
     ),
     (Deprecations, "GET"): Operation("list_deprecations", "stages", answers.DeprecationNotice),
     (Runs, "GET"): Operation("list_runs", "operations", run_answers.RunPage),
     (OneRun, "GET"): Operation("get_run", "operations", run_answers.RunInFull, refusals=(404,)),
-    (RunEntries, "GET"): Operation("list_run_entries", "operations", run_answers.EntryPage, refusals=(404,)),
-    (RowHistory, "GET"): Operation("get_row_history", "operations", run_answers.EntryPage, refusals=(404,)),
+    (RunEntries, "GET"): Operation(
+        "list_run_entries", "operations", run_answers.EntryPage, refusals=(404,)
+    ),
+    (RowHistory, "GET"): Operation(
+        "get_row_history", "operations", run_answers.EntryPage, refusals=(404,)
+    ),
     (Mode, "GET"): Operation("get_mode", "operations", answers.ModeInForce),
     (Mode, "PUT"): Operation(
-        "change_mode", "operations", answers.ModeInForce, ModeRequest, refusals=(409,),
-        examples={"lower": {"mode": "warn", "reason": "callers report refusals", "expected_version": 3}},
+        "change_mode",
+        "operations",
+        answers.ModeInForce,
+        ModeRequest,
+        refusals=(409,),
+        examples={
+            "lower": {"mode": "warn", "reason": "callers report refusals", "expected_version": 3}
+        },
     ),
     (AutoDowngrade, "POST"): Operation(
-        "auto_downgrade", "operations", webhook.DeliveryOutcome, webhook.AlertNotification,
+        "auto_downgrade",
+        "operations",
+        webhook.DeliveryOutcome,
+        webhook.AlertNotification,
         examples={"firing": webhook.EXAMPLE},
     ),
-}  # fmt: skip
+}

@@ -12,18 +12,30 @@ _BELIEVED = [result for result, _ in RESULTS if result not in ("unreadable", "re
 
 SCHEMES: dict[str, Schema] = {
     "webhookSignature": {
-        "type": "apiKey", "in": "header", "name": "webhook-signature",
-        "description": "Standard Webhooks: `v1,` and the base64 of the HMAC-SHA256 over `id.timestamp.body`, with the "
-        "headers `webhook-id` and `webhook-timestamp`; ±300 s.",
+        "type": "apiKey",
+        "in": "header",
+        "name": "webhook-signature",
+        "description": (
+            "Standard Webhooks: `v1,` and the base64 of the HMAC-SHA256 over "
+            "`id.timestamp.body`, with the headers `webhook-id` and `webhook-timestamp`; "
+            "±300 s."
+        ),
     },
     "alertmanagerSignature": {
-        "type": "apiKey", "in": "header", "name": "X-Alertmanager-Signature",
-        "description": "The HMAC-SHA256 of the raw body in hex; the body's `groupLabels.timestamp` says when; ±300 s.",
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Alertmanager-Signature",
+        "description": (
+            "The HMAC-SHA256 of the raw body in hex; the body's `groupLabels.timestamp` says "
+            "when; ±300 s."
+        ),
     },
     "alertmanagerBearer": {
-        "type": "http", "scheme": "bearer", "description": "ALERTMANAGER_BEARER_TOKEN, sent by Alertmanager itself.",
+        "type": "http",
+        "scheme": "bearer",
+        "description": "ALERTMANAGER_BEARER_TOKEN, sent by Alertmanager itself.",
     },
-}  # fmt: skip
+}
 EXAMPLE: dict[str, Any] = {
     "version": "4",
     "status": "firing",
@@ -43,7 +55,9 @@ class FiringAlert(Body):
     """One alert of Alertmanager's; what else it holds is not read."""
 
     status = ChoiceField(["firing", "resolved"])
-    labels = DictField(child=CharField(allow_blank=True), help_text='`action="downgrade"` takes `enforce` back')
+    labels = DictField(
+        child=CharField(allow_blank=True), help_text='`action="downgrade"` takes `enforce` back'
+    )
     startsAt = CharField(required=False)  # noqa: N815  their names are not ours
     fingerprint = CharField(required=False)
 
@@ -53,7 +67,9 @@ class AlertNotification(Body):
 
     alerts = FiringAlert(many=True)
     groupLabels = DictField(required=False)  # noqa: N815
-    test = CharField(required=False, help_text="what a test says of itself; then nothing is lowered")
+    test = CharField(
+        required=False, help_text="what a test says of itself; then nothing is lowered"
+    )
 
 
 class DeliveryOutcome(Body):

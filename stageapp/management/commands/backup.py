@@ -8,14 +8,13 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 
-from config.embedded import EmbeddedError
-from stageapp import thresholds
+from stageapp import conf
 from stageapp.backups import keeping
 from stageapp.backups.errors import BackupError
-from stageapp.backups.reports import Report
+from stageapp.backups.progress import Report
+from stageapp.embedded import EmbeddedError
 from stageapp.management import backup_report
-from stageapp.management.actor import command_line_actor
-from stageapp.management.command import StageCommand
+from stageapp.management.command import StageCommand, command_line_actor
 
 _VERBS = {
     "create": "make a backup and its signed manifest from one snapshot",
@@ -39,18 +38,28 @@ class Command(StageCommand):
             verb = verbs.add_parser(name, help=text, description=text)
             verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
             if name in ("verify", "rehearse", "restore"):
-                verb.add_argument("name", nargs="?", help="as `backup list` shows it; the newest one if left out")
+                verb.add_argument(
+                    "name", nargs="?", help="as `backup list` shows it; the newest one if left out"
+                )
             if name != "list":
-                verb.add_argument("--reason", default="from the command line", help="why; kept in the history")
+                verb.add_argument(
+                    "--reason", default="from the command line", help="why; kept in the history"
+                )
         self._add_limits(verbs.choices)
 
     def _add_limits(self, verbs: dict[str, Any]) -> None:
         limit = verbs["verify"].add_mutually_exclusive_group()
-        hours = thresholds.gates().backup_hours
-        limit.add_argument("--max-age", type=_hours, default=hours, metavar="HOURS", help="default: %(default)g")
-        limit.add_argument("--any-age", dest="max_age", action="store_const", const=None, help="however old it is")
+        hours = conf.gates().backup_hours
+        limit.add_argument(
+            "--max-age", type=_hours, default=hours, metavar="HOURS", help="default: %(default)g"
+        )
+        limit.add_argument(
+            "--any-age", dest="max_age", action="store_const", const=None, help="however old it is"
+        )
         verbs["restore"].add_argument("--database", metavar="NEW", help="name of the new database")
-        verbs["prune"].add_argument("--keep", type=int, metavar="N", help="how many to keep (STAGE_BACKUP_KEEP)")
+        verbs["prune"].add_argument(
+            "--keep", type=int, metavar="N", help="how many to keep (STAGE_BACKUP_KEEP)"
+        )
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         """Do the verb.
@@ -71,9 +80,19 @@ class Command(StageCommand):
         made = keeping.create(actor=command_line_actor(), reason=reason, report=report)
         self._print(backup_report.backup_document(made), backup_report.backup_lines(made), options)
 
-    def _verify(self, report: Report, *, name: str | None, reason: str, max_age: float | None, **options: Any) -> None:
+    def _verify(
+        self,
+        report: Report,
+        *,
+        name: str | None,
+        reason: str,
+        max_age: float | None,
+        **options: Any,
+    ) -> None:
         limit = None if max_age is None else datetime.timedelta(hours=max_age)
-        verdict = keeping.verify(name, actor=command_line_actor(), reason=reason, max_age=limit, report=report)
+        verdict = keeping.verify(
+            name, actor=command_line_actor(), reason=reason, max_age=limit, report=report
+        )
         self._print(verdict.document(), backup_report.verdict_lines(verdict), options)
         if not verdict.passed:
             raise CommandError(f"{verdict.name} is not good: {verdict.failures}")
@@ -84,8 +103,12 @@ class Command(StageCommand):
         if not verdict.passed:
             raise CommandError(f"The rehearsal of {verdict.name} failed: {verdict.failures}")
 
-    def _restore(self, report: Report, *, name: str | None, reason: str, database: str | None, **options: Any) -> None:
-        done = keeping.restore(name, database, actor=command_line_actor(), reason=reason, report=report)
+    def _restore(
+        self, report: Report, *, name: str | None, reason: str, database: str | None, **options: Any
+    ) -> None:
+        done = keeping.restore(
+            name, database, actor=command_line_actor(), reason=reason, report=report
+        )
         self._print(done.document(), done.steps(), options)
 
     def _list(self, report: Report, **options: Any) -> None:
@@ -99,7 +122,9 @@ class Command(StageCommand):
         self._print({"removed": removed}, lines, options)
 
     def _print(self, document: dict[str, Any], lines: list[str], options: dict[str, Any]) -> None:
-        self.stdout.write(json.dumps(document, default=str) if options["json"] else "\n".join(lines))
+        self.stdout.write(
+            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
+        )
 
 
 def _hours(text: str) -> float:

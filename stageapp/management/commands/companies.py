@@ -13,9 +13,8 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError
 from tqdm import tqdm
 
-from stageapp.imports import BadRows, Imported, ImportRefused, Report, import_companies
-from stageapp.management.actor import command_line_actor
-from stageapp.management.command import StageCommand
+from stageapp.management.command import StageCommand, command_line_actor
+from stageapp.portfolio.imports import BadRows, Imported, ImportRefused, Report, import_companies
 
 STDIN = "-"
 
@@ -23,62 +22,91 @@ STDIN = "-"
 class Command(StageCommand):
     """Bring companies in from a CSV file."""
 
-    help = "Bring companies in from a CSV file: all rows, or none. Stages are stored as they are written."
+    help = (
+        "Bring companies in from a CSV file: all rows, or none. Stages are stored as they "
+        "are written."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare import."""
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="{import}")
         verb = verbs.add_parser("import", help="import a file with a header line")
         verb.add_argument("file", metavar="FILE", help="the file; - reads standard input")
-        verb.add_argument("--stage-column", required=True, metavar="C", help="the column of the stage")
+        verb.add_argument(
+            "--stage-column", required=True, metavar="C", help="the column of the stage"
+        )
         verb.add_argument("--name-column", metavar="N", help="the column of the company's name")
-        verb.add_argument("--fund", metavar="NAME", help="the fund; made if missing (default: the file's name)")
-        verb.add_argument("--encoding", default="utf-8", help="default: %(default)s, with or without a BOM")
-        verb.add_argument("--delimiter", type=_delimiter, help="one character, or tab (default: found out)")
+        verb.add_argument(
+            "--fund", metavar="NAME", help="the fund; made if missing (default: the file's name)"
+        )
+        verb.add_argument(
+            "--encoding", default="utf-8", help="default: %(default)s, with or without a BOM"
+        )
+        verb.add_argument(
+            "--delimiter", type=_delimiter, help="one character, or tab (default: found out)"
+        )
         verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     def handle(self, *args: Any, file: str, fund: str | None, **options: Any) -> None:
         """Import the file.
 
         Raises:
-            CommandError: it cannot be read or is not acceptable, or PostgreSQL does not answer; nothing stays.
+            CommandError: it cannot be read or is not acceptable, or PostgreSQL does not answer;
+                nothing stays.
         """
         name = fund if fund is not None else "Standard input" if file == STDIN else Path(file).stem
         try:
             with _opened(file) as source, _bar(source, quiet=options["json"]) as report:
                 done = import_companies(
-                    source, fund=name, report=report, stage_column=options["stage_column"],
-                    name_column=options["name_column"], encoding=options["encoding"],
-                    delimiter=options["delimiter"], actor=command_line_actor(),
-                )  # fmt: skip
+                    source,
+                    fund=name,
+                    report=report,
+                    stage_column=options["stage_column"],
+                    name_column=options["name_column"],
+                    encoding=options["encoding"],
+                    delimiter=options["delimiter"],
+                    actor=command_line_actor(),
+                )
         except ImportRefused as error:
             self._refuse(error, as_json=options["json"])
         except OSError as error:
-            raise CommandError(f"{file} cannot be read: {error.strerror or error}. Nothing was imported.") from None
+            raise CommandError(
+                f"{file} cannot be read: {error.strerror or error}. Nothing was imported."
+            ) from None
         except OperationalError as error:
-            raise CommandError(f"PostgreSQL does not answer, nothing was imported: {error}") from None
+            raise CommandError(
+                f"PostgreSQL does not answer, nothing was imported: {error}"
+            ) from None
         self._print(done, as_json=options["json"])
 
     def _refuse(self, error: ImportRefused, *, as_json: bool) -> None:
         if as_json and isinstance(error, BadRows):
             rows = [{"line": line, "fault": why} for line, why in error.faults.first]
-            self.stdout.write(json.dumps({"imported": 0, "bad_rows": error.faults.count, "first_bad_rows": rows}))
+            self.stdout.write(
+                json.dumps({"imported": 0, "bad_rows": error.faults.count, "first_bad_rows": rows})
+            )
         raise CommandError(str(error)) from None
 
     def _print(self, done: Imported, *, as_json: bool) -> None:
         if as_json:
             self.stdout.write(
-                json.dumps({
-                    "imported": done.rows, "stages": done.stages, "fund": done.fund.name,
-                    "fund_id": done.fund.pk, "fund_created": done.fund_created, "delimiter": done.delimiter,
-                })
-            )  # fmt: skip
+                json.dumps(
+                    {
+                        "imported": done.rows,
+                        "stages": done.stages,
+                        "fund": done.fund.name,
+                        "fund_id": done.fund.pk,
+                        "fund_created": done.fund_created,
+                        "delimiter": done.delimiter,
+                    }
+                )
+            )
             return
         where = "the new fund" if done.fund_created else "the fund that was there,"
         self.stdout.write(
-            f"{done.rows:,} companies with {done.stages:,} spellings of a stage imported into {where} "
-            f"{done.fund.name} (number {done.fund.pk}).\n"
-            "Next: manage.py normalization plan"
+            f"{done.rows:,} companies with {done.stages:,} spellings of a stage imported into "
+            f"{where} {done.fund.name} (number {done.fund.pk}).\nNext: manage.py normalization "
+            "plan"
         )
 
 
@@ -96,7 +124,9 @@ def _bar(source: BinaryIO, *, quiet: bool) -> Iterator[Report]:
     """Show bytes read, rate and, for a file, the time left on stderr; silent with --json."""
     size = os.fstat(source.fileno()).st_size if source.seekable() else None
     every = 0.5 if sys.stderr.isatty() else 10.0
-    with tqdm(total=size, unit="B", unit_scale=True, disable=quiet, file=sys.stderr, mininterval=every) as bar:
+    with tqdm(
+        total=size, unit="B", unit_scale=True, disable=quiet, file=sys.stderr, mininterval=every
+    ) as bar:
 
         def report(count: int) -> None:
             bar.update(count - bar.n)

@@ -1,4 +1,6 @@
-"""`manage.py consumers`: who still sends what, from the counts, an access log or source code; tokens."""
+"""`manage.py consumers`: who still sends what, from the counts, an access log or source code;
+tokens.
+"""
 
 import argparse
 import json
@@ -12,13 +14,12 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError
 
 from stageapp.api.resources import resource_of
-from stageapp.consumer_audit import access_log, callers, files
-from stageapp.consumers import ConsumerError, create
-from stageapp.management import bars, code_report
-from stageapp.management import consumers_report as report
+from stageapp.consumers.audit import access_log, callers, files
+from stageapp.consumers.tokens import ConsumerError, create
+from stageapp.management import bars, consumers_report
 from stageapp.management.command import StageCommand
 from stageapp.models.consumers import Consumer
-from stageapp.vocabulary import Snapshot
+from stageapp.vocabulary.snapshot import Snapshot
 
 _EXAMPLES = """\
 consumers                                   what every consumer calls and still sends
@@ -38,15 +39,28 @@ class Command(StageCommand):
         """Declare the audit's options and the subcommand."""
         parser.epilog, parser.formatter_class = _EXAMPLES, argparse.RawDescriptionHelpFormatter
         what = parser.add_mutually_exclusive_group()
-        what.add_argument("--access-log", metavar="FILE", help="audit a web server's log: common, combined, JSON; gzip")
-        what.add_argument("--code", nargs="+", metavar="PATH", help="list stage literals in source files and folders")
+        what.add_argument(
+            "--access-log",
+            metavar="FILE",
+            help="audit a web server's log: common, combined, JSON; gzip",
+        )
+        what.add_argument(
+            "--code",
+            nargs="+",
+            metavar="PATH",
+            help="list stage literals in source files and folders",
+        )
         form = parser.add_mutually_exclusive_group()
         form.add_argument("--json", action="store_true", help="one JSON document on stdout")
         form.add_argument("--csv", metavar="FILE", help="a table; - writes it to stdout")
-        parser.add_argument("--days", type=_days, default=callers.DAYS, help="how far back; default: %(default)s")
-        code_report.add_arguments(parser)
+        parser.add_argument(
+            "--days", type=_days, default=callers.DAYS, help="how far back; default: %(default)s"
+        )
+        consumers_report.add_arguments(parser)
         verbs = parser.add_subparsers(dest="subcommand", metavar="token")
-        self._add_token(verbs.add_parser("token", help="create a consumer and print its token as the last line"))
+        self._add_token(
+            verbs.add_parser("token", help="create a consumer and print its token as the last line")
+        )
 
     def _add_token(self, token: argparse.ArgumentParser) -> None:
         token.description = "Create a consumer and print its token as the last line of the output."
@@ -56,15 +70,16 @@ class Command(StageCommand):
             action="append",
             required=True,
             choices=[scope for scope, _ in Consumer.SCOPES],
-            help="what the token may do, may be repeated: " + "; ".join(meaning for _, meaning in Consumer.SCOPES),
+            help="what the token may do, may be repeated: "
+            + "; ".join(meaning for _, meaning in Consumer.SCOPES),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Audit, or create the consumer.
 
         Raises:
-            CommandError: it is refused, a file cannot be read or written, the database does not answer, or the
-                source code has stage literals.
+            CommandError: it is refused, a file cannot be read or written, the database does not
+                answer, or the source code has stage literals.
         """
         try:
             if options["subcommand"] == "token":
@@ -83,7 +98,10 @@ class Command(StageCommand):
             consumer, token = create(name, scopes)
         except ConsumerError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Consumer {consumer.name} may {', '.join(consumer.scopes)}. The token is shown only now:")
+        self.stdout.write(
+            f"Consumer {consumer.name} may {', '.join(consumer.scopes)}. The token is shown only "
+            "now:"
+        )
         self.stdout.write(token)
 
     def _audit(self, options: dict[str, Any]) -> None:
@@ -92,22 +110,32 @@ class Command(StageCommand):
             with self._table(options["csv"]) as file:
                 files.export_audit(file, found)
         else:
-            self._print(report.audit_document(found, days), report.audit_lines(found, days), options)
+            self._print(
+                consumers_report.audit_document(found, days),
+                consumers_report.audit_lines(found, days),
+                options,
+            )
 
     def _access_log(self, options: dict[str, Any]) -> None:
-        vocabulary = code_report.vocabulary_of(options)
+        vocabulary = consumers_report.vocabulary_of(options)
         found = self._read_log(options["access_log"], vocabulary, quiet=options["json"])
         if options["csv"]:
             with self._table(options["csv"]) as file:
                 files.export_log(file, found, vocabulary)
-            self.stderr.write("\n".join(report.log_summary(found)))
+            self.stderr.write("\n".join(consumers_report.log_summary(found)))
         else:
-            self._print(report.log_document(found, vocabulary), report.log_lines(found, vocabulary), options)
+            self._print(
+                consumers_report.log_document(found, vocabulary),
+                consumers_report.log_lines(found, vocabulary),
+                options,
+            )
 
     def _read_log(self, name: str, vocabulary: Snapshot, *, quiet: bool) -> access_log.LogAudit:
         try:
             with (
-                open(sys.stdin.fileno() if name == "-" else name, "rb", closefd=name != "-") as source,
+                open(
+                    sys.stdin.fileno() if name == "-" else name, "rb", closefd=name != "-"
+                ) as source,
                 bars.reading(source.fileno(), quiet=quiet),
             ):
                 return access_log.read_log(source, resource_of, vocabulary)
@@ -118,10 +146,10 @@ class Command(StageCommand):
         if options["csv"]:
             raise CommandError("--code knows --json, not --csv.", returncode=2)
         with bars.working("searching the code", quiet=options["json"]):
-            found = code_report.scan(options)
-        self._print(code_report.document(found), code_report.lines(found), options)
+            found = consumers_report.scan(options)
+        self._print(consumers_report.document(found), consumers_report.lines(found), options)
         if found.literals:
-            raise CommandError(code_report.verdict(found))
+            raise CommandError(consumers_report.verdict(found))
 
     @contextmanager
     def _table(self, name: str) -> Iterator[TextIO]:
@@ -135,8 +163,12 @@ class Command(StageCommand):
             raise CommandError(f"{name} cannot be written: {error.strerror or error}.") from None
         self.stderr.write(f"Written to {name}.")
 
-    def _print(self, document: dict[str, Any], lines: Sequence[str], options: dict[str, Any]) -> None:
-        self.stdout.write(json.dumps(document, default=str) if options["json"] else "\n".join(lines))
+    def _print(
+        self, document: dict[str, Any], lines: Sequence[str], options: dict[str, Any]
+    ) -> None:
+        self.stdout.write(
+            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
+        )
 
 
 def _days(text: str) -> int:

@@ -14,8 +14,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 
-from config import embedded
-from stageapp.demo import access, own_database, sample, site
+from stageapp import embedded
+from stageapp.demo import own_database, site
+from stageapp.demo import sample as access
 from stageapp.demo.callers import Caller
 from stageapp.demo.children import ChildDied, Children, ending_with_us
 from stageapp.demo.report import Report
@@ -36,34 +37,48 @@ class Command(StageCommand):
     """Bring up the whole product with sample data, or walk the whole rollout."""
 
     help = (
-        "Bring up the whole product with sample data: embedded servers, web, worker and beat. Ctrl-C ends all of it. "
-        "With --once: walk the whole rollout without a browser, print a report, exit 0 if every step held."
+        "Bring up the whole product with sample data: embedded servers, web, worker and beat. "
+        "Ctrl-C ends all of it. With --once: walk the whole rollout without a browser, print a "
+        "report, exit 0 if every step held."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
-        parser.add_argument("--once", action="store_true", help="walk the rollout in a database of its own, and end")
-        parser.add_argument("--rows", type=_rows, default=50_000, metavar="N", help="default: %(default)s")
         parser.add_argument(
-            "--port", type=_port, default=8000, metavar="P", help="default: %(default)s; not for --once"
+            "--once", action="store_true", help="walk the rollout in a database of its own, and end"
+        )
+        parser.add_argument(
+            "--rows", type=_rows, default=50_000, metavar="N", help="default: %(default)s"
+        )
+        parser.add_argument(
+            "--port",
+            type=_port,
+            default=8000,
+            metavar="P",
+            help="default: %(default)s; not for --once",
         )
 
     def handle(self, *args: Any, once: bool, rows: int, port: int, **options: Any) -> None:
         """Run the demo.
 
         Raises:
-            CommandError: servers of the user's own are configured, something does not start, or a step failed.
+            CommandError: servers of the user's own are configured, something does not start, or a
+                step failed.
         """
         walking = once and own_database.in_use()
         services = embedded.provided()
-        if not walking and (services is None or None in (services.database_url, services.redis_url)):
+        if not walking and (
+            services is None or None in (services.database_url, services.redis_url)
+        ):
             raise CommandError(
                 "DATABASE_URL or REDIS_URL names a server of yours, and the demo makes up data. "
                 "Unset both (see also .env): then it uses the embedded servers."
             )
         try:
             _end_on_signals()
-            self._walk(rows) if walking else self._walk_apart(rows) if once else self._serve(rows, port)
+            self._walk(rows) if walking else self._walk_apart(rows) if once else self._serve(
+                rows, port
+            )
         except (ChildDied, site.PortInUse, site.NoAnswer, own_database.AlreadyRunning) as error:
             raise CommandError(str(error)) from None
         except Stopped:
@@ -80,7 +95,7 @@ class Command(StageCommand):
         listener = site.listen(port)
         call_command("migrate", verbosity=0)
         with bars.working("making the portfolio"):
-            created = sample.create(rows)
+            created = access.create(rows)
         self._tell_data(created, rows)
         with Children(SCRATCH, site.environment()) as children:
             with bars.working("starting web, worker and beat"):
@@ -110,26 +125,31 @@ class Command(StageCommand):
     def _walk(self, rows: int) -> None:
         call_command("migrate", verbosity=0)
         with bars.working("making the portfolio"):
-            sample.create(rows)
+            access.create(rows)
         token = access.consumer_token()
         assert token is not None
         with Children(SCRATCH / "once", site.environment()) as children:
             port = site.start(children, site.listen(0), SCRATCH / "once")
             caller = Caller(port, token)
-            held = walk(Walk(Report(self._say), children, caller, sample.truth(rows)))
+            held = walk(Walk(Report(self._say), children, caller, access.truth(rows)))
         if not held:
             raise CommandError(f"A step did not hold; the logs are in {SCRATCH / 'once'}.")
 
     def _tell_data(self, created: bool, rows: int) -> None:
         self._say(
-            f"A portfolio of {rows:,} companies was made." if created else "The companies that were there are kept."
+            f"A portfolio of {rows:,} companies was made."
+            if created
+            else "The companies that were there are kept."
         )
 
     def _tell_access(self, port: int) -> None:
         password, token = access.admin_password(), access.consumer_token()
         address = f"http://127.0.0.1:{port}"
         reset = "there already; a new password: python manage.py changepassword admin"
-        more = "there already; another one: python manage.py consumers token --name NAME --scope read --scope write"
+        more = (
+            "there already; another one: python manage.py consumers token --name NAME "
+            "--scope read --scope write"
+        )
         self._say(
             f"\nOpen      {address}/admin/"
             f"\nAdmin     {access.ADMIN}, {f'password {password} (shown only now)' if password else reset}"

@@ -9,13 +9,21 @@ from stageapp.doctor.answers import Answer, Health
 from stageapp.doctor.examine import examine
 from stageapp.management import bars
 
-_MARKS = {Health.OK: "ok     ", Health.WARN: "warn   ", Health.FAIL: "FAIL   ", Health.NO_DATA: "no data"}
+_MARKS = {
+    Health.OK: "ok     ",
+    Health.WARN: "warn   ",
+    Health.FAIL: "FAIL   ",
+    Health.NO_DATA: "no data",
+}
 
 
 class Command(BaseCommand):
     """Examine servers, processes, backups and targets; exit 1 if something fails."""
 
-    help = "Examine PostgreSQL, Redis, broker, workers, clock, disk, backup, secret and targets. Exit 1 if one fails."
+    help = (
+        "Examine PostgreSQL, Redis, broker, workers, clock, disk, backup, secret and "
+        "targets. Exit 1 if one fails."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare --json."""
@@ -30,8 +38,14 @@ class Command(BaseCommand):
         with bars.working("examining", quiet=options["json"]):
             answers = examine()
         failed = [answer.name for answer in answers if answer.health == Health.FAIL]
-        document = {"ok": not failed, "failed": failed, "answers": [answer.document() for answer in answers]}
-        self.stdout.write(json.dumps(document) if options["json"] else "\n".join(map(_line, answers)))
+        document = {
+            "ok": not failed,
+            "failed": failed,
+            "answers": [answer.document() for answer in answers],
+        }
+        self.stdout.write(
+            json.dumps(document) if options["json"] else "\n".join(map(_line, answers))
+        )
         if failed:
             raise CommandError(f"{len(failed)} fail: {', '.join(failed)}.")
 

@@ -7,15 +7,86 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError
 
 from stageapp.management import bars
-from stageapp.management import gates_report as report
 from stageapp.management.command import StageCommand
-from stageapp.rollout.outlook import outlook
+from stageapp.rollout.gates.verdicts import Gate, Verdict
+from stageapp.rollout.moves import FOR_A_RUN
+from stageapp.rollout.outlook import Outlook, outlook
+
+# What `manage.py gates` prints.
+
+_MARKS = {Verdict.PASS: "pass   ", Verdict.FAIL: "FAIL   ", Verdict.NO_DATA: "NO DATA"}
+
+
+def gates_document(found: Outlook) -> dict[str, Any]:
+    """Return the gates for JSON."""
+    step = found.step
+    return {
+        "mode": found.state.mode,
+        "percent": found.state.percent,
+        "phase": found.phase.label,
+        "since": found.since.isoformat() if found.since else None,
+        "latched": found.latched,
+        "next_step": step
+        and {
+            "text": step.text,
+            "mode": step.mode or None,
+            "percent": step.percent if step.mode == "enforce" else None,
+            "needs": [gate.name for gate in step.gates],
+            "held_back_by": [gate.name for gate in step.holding],
+        },
+        "gates": [
+            {**gate.document(), "needed_next": _is_needed(gate, found)}
+            for gate in found.gates.values()
+        ],
+    }
+
+
+def gates_lines(found: Outlook) -> list[str]:
+    """Return the gates for people."""
+    lines = [
+        f"Phase: {found.phase.label}"
+        + (f", since {found.since:%F %H:%M} UTC" if found.since else "")
+    ]
+    if found.latched:
+        lines.append(
+            "Latched: the mode was taken back automatically; raising it takes the permission rearm."
+        )
+    for gate in found.gates.values():
+        lines += ["", f"{_MARKS[gate.verdict]} {gate.name}: {gate.title}{_for_what(gate, found)}"]
+        for it in gate.conditions:
+            why = f" ({it.why})" if it.why else ""
+            lines.append(
+                f"        {_MARKS[it.verdict]} {it.title}: {it.shown}; needed {it.threshold}{why}"
+            )
+    return [*lines, "", _last_line(found)]
+
+
+def _is_needed(gate: Gate, found: Outlook) -> bool:
+    return found.step is not None and gate in found.step.gates
+
+
+def _for_what(gate: Gate, found: Outlook) -> str:
+    if _is_needed(gate, found):
+        return "  <- needed next"
+    return "  (for a run)" if gate.name in FOR_A_RUN else ""
+
+
+def _last_line(found: Outlook) -> str:
+    step = found.step
+    if step is None:
+        return "The rollout is done."
+    if not step.holding:
+        return f"Next: {step.text}. Nothing holds it back."
+    return f"Next: {step.text}. Held back by {', '.join(gate.name for gate in step.holding)}."
 
 
 class Command(StageCommand):
     """Show the gates; exit 1 if one that the next step needs does not pass."""
 
-    help = "Show every gate with threshold, measured value and verdict. Exit 1 if one needed next does not pass."
+    help = (
+        "Show every gate with threshold, measured value and verdict. Exit 1 if one needed "
+        "next does not pass."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare --json."""
@@ -25,15 +96,20 @@ class Command(StageCommand):
         """Print them.
 
         Raises:
-            CommandError: a gate that the next step needs does not pass, or PostgreSQL does not answer.
+            CommandError: a gate that the next step needs does not pass, or PostgreSQL does not
+                answer.
         """
         try:
             with bars.working("judging the gates", quiet=options["json"]):
                 found = outlook()
         except OperationalError as error:
-            raise CommandError(f"PostgreSQL does not answer, so no gate can be judged: {error}") from None
-        document, lines = report.gates_document(found), report.gates_lines(found)
-        self.stdout.write(json.dumps(document, default=str) if options["json"] else "\n".join(lines))
+            raise CommandError(
+                f"PostgreSQL does not answer, so no gate can be judged: {error}"
+            ) from None
+        document, lines = gates_document(found), gates_lines(found)
+        self.stdout.write(
+            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
+        )
         if found.step and found.step.holding:
             names = ", ".join(gate.name for gate in found.step.holding)
             raise CommandError(f"The next step, {found.step.text}, is held back by: {names}.")

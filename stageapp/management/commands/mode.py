@@ -8,12 +8,12 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
-from stageapp import modes, processes, words
+from stageapp.infrastructure import words
 from stageapp.management import bars
-from stageapp.management.actor import command_line_person
-from stageapp.management.command import StageCommand
+from stageapp.management.command import StageCommand, command_line_person
+from stageapp.mode import processes, store
 from stageapp.rollout.changes import Wish, change_mode, refusal
-from stageapp.rollout.preview import told
+from stageapp.rollout.judgement import told
 
 _LONGEST_WAIT = 3600
 
@@ -21,7 +21,10 @@ _LONGEST_WAIT = 3600
 class Command(StageCommand):
     """Show or change the validation mode."""
 
-    help = "Show or change the validation mode: off (observe only), warn (tell callers) or enforce (refuse)."
+    help = (
+        "Show or change the validation mode: off (observe only), warn (tell callers) or "
+        "enforce (refuse)."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare show and set."""
@@ -30,10 +33,15 @@ class Command(StageCommand):
         show.add_argument("--json", action="store_true", help="one JSON document on stdout")
         change = verbs.add_parser("set", help="change the mode, with a reason")
         change.add_argument("mode", choices=["off", "warn", "enforce"])
-        change.add_argument("--percent", type=int, default=None, help="share of consumers, 1-100; enforce only")
+        change.add_argument(
+            "--percent", type=int, default=None, help="share of consumers, 1-100; enforce only"
+        )
         change.add_argument("--reason", required=True, help="why; kept in the history")
         change.add_argument(
-            "--enforce-on", type=_day, metavar="DATE", help="announced first day of enforcement, YYYY-MM-DD"
+            "--enforce-on",
+            type=_day,
+            metavar="DATE",
+            help="announced first day of enforcement, YYYY-MM-DD",
         )
         change.add_argument(
             "--withdraw-enforce-on",
@@ -46,23 +54,34 @@ class Command(StageCommand):
             help="print what callers would be told and what holds it back; change nothing",
         )
         change.add_argument(
-            "--override-gates", metavar="REASON", default="", help="go past gates that do not pass; kept in the history"
+            "--override-gates",
+            metavar="REASON",
+            default="",
+            help="go past gates that do not pass; kept in the history",
         )
         change.add_argument(
-            "--break-glass", metavar="REASON", default="", help="enforce without the second person; loud in the log"
+            "--break-glass",
+            metavar="REASON",
+            default="",
+            help="enforce without the second person; loud in the log",
         )
         change.add_argument(
-            "--wait", type=_seconds, nargs="?", const=10.0, metavar="SECONDS",
-            help="return when every process follows; exit 1, with those that do not, after so long (10)",
-        )  # fmt: skip
+            "--wait",
+            type=_seconds,
+            nargs="?",
+            const=10.0,
+            metavar="SECONDS",
+            help="return when every process follows; exit 1, with those that do not, after so "
+            "long (10)",
+        )
         change.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do the verb.
 
         Raises:
-            CommandError: the change is refused, not all processes follow in time, or PostgreSQL does not answer
-                or lacks the tables.
+            CommandError: the change is refused, not all processes follow in time, or PostgreSQL
+                does not answer or lacks the tables.
         """
         try:
             if options["verb"] == "set":
@@ -70,21 +89,27 @@ class Command(StageCommand):
             if options.get("dry_run"):
                 return
             self._show(as_json=options["json"])
-        except modes.ModeError as error:
+        except store.ModeError as error:
             raise CommandError(str(error)) from None
         except OperationalError as error:  # one at COMMIT leaves open whether the change was made
             advice = "Bring it back, then see with `manage.py mode show` what holds."
             raise CommandError(f"PostgreSQL does not answer. {advice} It said: {error}") from None
         except ProgrammingError as error:
             advice = "Run `manage.py migrate` first."
-            raise CommandError(f"The database does not fit this release. {advice} It said: {error}") from None
+            raise CommandError(
+                f"The database does not fit this release. {advice} It said: {error}"
+            ) from None
 
     def _set(self, *, mode: str, percent: int | None, reason: str, **more: Any) -> None:
         wish = Wish(
-            mode, reason, 100 if percent is None else percent, more["enforce_on"],
-            override=more["override_gates"], break_glass=more["break_glass"],
+            mode,
+            reason,
+            100 if percent is None else percent,
+            more["enforce_on"],
+            override=more["override_gates"],
+            break_glass=more["break_glass"],
             withdraw_enforce_on=more["withdraw_enforce_on"],
-        )  # fmt: skip
+        )
         if more["dry_run"]:
             self._foretell(wish, as_json=more["json"])
             return
@@ -94,7 +119,7 @@ class Command(StageCommand):
             self._wait((row.epoch, row.version), more["wait"], quiet=more["json"])
 
     def _foretell(self, wish: Wish, *, as_json: bool) -> None:
-        newest = modes.latest()
+        newest = store.latest()
         then = wish.after(newest)
         sentences = told(newest, then)
         held = refusal(command_line_person(), wish)
@@ -122,13 +147,14 @@ class Command(StageCommand):
         if found.behind:
             behind = ", ".join(map(str, found.behind))
             raise CommandError(
-                f"The mode is set (version {order[0]}.{order[1]}), but after {seconds:g} s these do not follow: "
-                f"{behind}. They follow within 5 s of reaching PostgreSQL; `manage.py mode show` tells where each is."
+                f"The mode is set (version {order[0]}.{order[1]}), but after {seconds:g} s these "
+                f"do not follow: {behind}. They follow within 5 s of reaching PostgreSQL; "
+                "`manage.py mode show` tells where each is."
             )
         self.stderr.write(f"{len(found.following)} processes follow version {order[0]}.{order[1]}.")
 
     def _show(self, *, as_json: bool) -> None:
-        state, found = modes.latest(), processes.seen()
+        state, found = store.latest(), processes.seen()
         shown = {
             "mode": state.mode,
             "percent": state.percent,
@@ -153,7 +179,9 @@ def _day(text: str) -> datetime.date:
     try:
         return datetime.date.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write it as YYYY-MM-DD") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a date; write it as YYYY-MM-DD"
+        ) from None
 
 
 def _seconds(text: str) -> float:
@@ -162,5 +190,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= _LONGEST_WAIT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time to wait; write seconds, from 0 to {_LONGEST_WAIT}")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time to wait; write seconds, from 0 to {_LONGEST_WAIT}"
+        )
     return seconds

@@ -1,4 +1,6 @@
-"""`manage.py normalization …`: plan, approve, run, watch, verify, roll back, seal and guard from the command line."""
+"""`manage.py normalization …`: plan, approve, run, watch, verify, roll back, seal and guard from
+the command line.
+"""
 
 import json
 import sys
@@ -11,31 +13,19 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 from tqdm import tqdm
 
-from stageapp.management import bars, throttle_report, trial_report
-from stageapp.management import normalization_report as report
-from stageapp.management.actor import command_line_actor
+from stageapp.audit import log, rollbacks
+from stageapp.management import backup_report, bars, normalization_arguments, normalization_report
+from stageapp.management.command import command_line_actor
 from stageapp.management.seal_verbs import SealVerbs
 from stageapp.models.normalization import Run, State
-from stageapp.normalization import (
-    audit,
-    choice,
-    crew,
-    drain,
-    preflight,
-    progress,
-    rollbacks,
-    runs,
-    targets,
-    throttling,
-    verify,
-    worker,
-)
+from stageapp.normalization import choice, drain, progress, runs, threads, verify, worker
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import Result
-from stageapp.normalization.errors import Ambiguous, NormalizationError
-from stageapp.normalization.factors import FACTORS
-from stageapp.normalization.findings import Severity
-from stageapp.normalization.pacing import MOST_SECONDS
+from stageapp.normalization.preflight import preflight
+from stageapp.normalization.throttle import limits as throttling
+from stageapp.targets import targets
+from stageapp.targets.errors import Ambiguous, NormalizationError
+from stageapp.targets.findings import Severity
 from stageapp.tasks import nudge
 from stageapp.unknowns import records
 
@@ -43,51 +33,17 @@ from stageapp.unknowns import records
 class Command(SealVerbs):
     """Plan and carry out the normalization of a stored column."""
 
-    help = "Normalize a stored column: plan (freeze what would change), run, watch, verify, roll back, seal, guard."
+    help = (
+        "Normalize a stored column: plan (freeze what would change), run, watch, verify, "
+        "roll back, seal, guard."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare one sub-command for each verb."""
         verbs = parser.add_subparsers(dest="verb", required=True)
-        plan = verbs.add_parser("plan", help="read the target and freeze what a run would change")
-        plan.add_argument("--target", help="app.Model.field; may be left out when only one is configured")
-        look = verbs.add_parser("preflight", help="look whether a run can work, and what would break in silence")
-        look.add_argument("--target", help="app.Model.field; may be left out when only one is configured")
-        run = verbs.add_parser("run", help="run a plan, or go on with an interrupted one")
-        run.add_argument("--plan", required=True, metavar="HASH", help="as `normalization plan` printed it")
-        run.add_argument("--dry-run", action="store_true", help="do everything, roll every batch back")
-        run.add_argument("--foreground", action="store_true", help="work here instead of in Celery workers")
-        run.add_argument("--shards", type=int, metavar="N", help="so many workers at once, each on a range of the keys")
-        run.add_argument(
-            "--single-transaction", action="store_true", help="all or nothing, here; for tables of few rows"
-        )
-        trial_report.add_argument(run)
-        run.add_argument(
-            "--override-gates", metavar="REASON", default="", help="start without a proven backup; kept in the history"
-        )
-        approve = verbs.add_parser("approve", help="approve a plan")
-        approve.add_argument("hash", metavar="HASH")
-        approve.add_argument("--break-glass", action="store_true", help="approve one's own plan; loud in the log")
-        for name, text in _RUN_VERBS.items():
-            verb = verbs.add_parser(name, help=text)
-            _add_run(verb)
-            if more := _RUN_OPTIONS.get(name):
-                more(verb)
-        history = verbs.add_parser("history", help="what happened to one row, when, by which run")
-        history.add_argument("row", metavar="KEY", help="the row's primary key")
-        history.add_argument("--target", default="", help="app.Model.field; all targets if left out")
-        workers = verbs.add_parser("workers", help="let Celery's workers take up no run, or work again")
-        workers.add_argument("what", choices=["drain", "work", "show"])
-        throttle = verbs.add_parser("throttle", help="show what holds a run back, or change its limits")
-        _add_run(throttle)
-        throttle.add_argument(
-            "--set", dest="limits", nargs="+", default=[], type=throttle_report.parse_limit, metavar="NAME=LIMIT",
-            help=f"{', '.join(FACTORS)}; 0 is off, `default` is the setting's limit again",
-        )  # fmt: skip
+        normalization_arguments.declare(verbs)
         self.add_seal_verbs(verbs)
-        for name, verb in verbs.choices.items():
-            verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
-            if name not in ("plan", "preflight", "status", "history"):
-                verb.add_argument("--reason", default="from the command line", help="why; kept in the history")
+        normalization_arguments.declare_common(verbs)
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         """Do the verb.
@@ -108,19 +64,24 @@ class Command(SealVerbs):
         except DatabaseError as error:
             raise CommandError(
                 f"PostgreSQL refuses the change: {error}".strip()
-                + "\nNothing of the failed batch stays. Correct the cause, then run it again to go on."
+                + (
+                    "\nNothing of the failed batch stays. Correct the cause, then run it "
+                    "again to go on."
+                )
             ) from None
 
     def _plan(self, *, target: str | None, **options: Any) -> None:
         with bars.working("reading the column", quiet=options["json"]):
             plan = plans.make_plan(choice.target(target), actor=command_line_actor())
             records.record_table(plan)
-        self._print(report.plan_document(plan), report.plan_lines(plan), options)
+        self._print(
+            normalization_report.plan_document(plan), normalization_report.plan_lines(plan), options
+        )
 
     def _preflight(self, *, target: str | None, **options: Any) -> None:
         with bars.working("looking at table and server", quiet=options["json"]):
             found = preflight.look(choice.target(target))
-        self._print(found.document(), report.preflight_lines(found), options)
+        self._print(found.document(), normalization_report.preflight_lines(found), options)
         if found.worst == Severity.BLOCKS:
             raise CommandError(f"A run of {found.target} would not start; see above.")
 
@@ -144,14 +105,18 @@ class Command(SealVerbs):
             self._show(run, options)
             return
         with bars.working("looking whether it may start", quiet=options["json"]):
-            runs.start(run, actor=me, reason=reason, override=override_gates, workers=options["shards"])
+            runs.start(
+                run, actor=me, reason=reason, override=override_gates, workers=options["shards"]
+            )
         self._work(run, options, foreground=options["foreground"])
 
-    def _rollback(self, *, run: int | None, target: str | None, reason: str, **options: Any) -> None:
+    def _rollback(
+        self, *, run: int | None, target: str | None, reason: str, **options: Any
+    ) -> None:
         chosen, scope = choice.run_to_roll_back(run, target), _scope(options)
         if options["dry_run"]:
             pairs = _rollback_pairs(chosen, scope, quiet=options["json"])
-            lines = [*report.rollback_lines(chosen, pairs), _DRY_RUN_ENDS]
+            lines = [*normalization_report.rollback_lines(chosen, pairs), _DRY_RUN_ENDS]
             self._print({"run": chosen.pk, "pairs": pairs}, lines, options)
             return
         if not (options["yes"] or chosen.state == State.ROLLING_BACK):
@@ -164,31 +129,46 @@ class Command(SealVerbs):
         """Show what would be undone and ask, on a terminal; raises CommandError without a yes."""
         if options["json"] or not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise CommandError(
-                f"A rollback of run {run.pk} of {run.target} asks first, and there is no terminal to ask on. "
-                "Look with --dry-run, then add --yes."
+                f"A rollback of run {run.pk} of {run.target} asks first, and there is no "
+                "terminal to ask on. Look with --dry-run, then add --yes."
             )
-        self.stdout.write("\n".join(report.rollback_lines(run, _rollback_pairs(run, scope))))
+        self.stdout.write(
+            "\n".join(normalization_report.rollback_lines(run, _rollback_pairs(run, scope)))
+        )
         if not _says_yes(f"Roll back run {run.pk} of {run.target}? [y/N] "):
             raise CommandError("Nothing has changed.")
 
     def _history(self, *, row: str, target: str, **options: Any) -> None:
-        entries = list(audit.entries(row_key=row, target=target))
-        self._print(report.history_document(entries), report.history_lines(entries), options)
+        entries = list(log.entries(row_key=row, target=target))
+        self._print(
+            normalization_report.history_document(entries),
+            normalization_report.history_lines(entries),
+            options,
+        )
 
     def _workers(self, *, what: str, reason: str, **options: Any) -> None:
         if what != "show":
             drain.switch(draining=what == "drain", actor=command_line_actor(), reason=reason)
         draining = drain.draining()
-        said = "take up no run: `normalization workers work` ends that" if draining else "take up runs"
+        said = (
+            "take up no run: `normalization workers work` ends that" if draining else "take up runs"
+        )
         self._print({"draining": draining}, [f"Celery's workers {said}."], options)
 
     def _tune(self, *, run: int | None, target: str | None, reason: str, **options: Any) -> None:
         wanted = {name: options[name] for name in ("workers", "batch_seconds", "pause_seconds")}
-        self._show(runs.tune(choice.run(run, target), actor=command_line_actor(), reason=reason, **wanted), options)
+        self._show(
+            runs.tune(choice.run(run, target), actor=command_line_actor(), reason=reason, **wanted),
+            options,
+        )
 
     def _status(self, *, run: int | None, target: str | None, **options: Any) -> None:
         if run is None and not Run.objects.exists():
-            self._print({"runs": []}, ["Nothing has been planned yet. Begin with `normalization plan`."], options)
+            self._print(
+                {"runs": []},
+                ["Nothing has been planned yet. Begin with `normalization plan`."],
+                options,
+            )
             return
         self._show(choice.run(run, target), options)
 
@@ -197,26 +177,40 @@ class Command(SealVerbs):
         whole = chosen.plan.rows_total
         with bars.counting("comparing rows", whole, "row", quiet=options["json"]) as count:
             made, different = verify.verify(
-                chosen, actor=command_line_actor(), reason=reason, full=options["full"], report=count
+                chosen,
+                actor=command_line_actor(),
+                reason=reason,
+                full=options["full"],
+                report=count,
             )
-        lines = report.verification_lines(made, timezone.now(), different)
-        document = report.verification_document(made) | ({"different": different} if options["full"] else {})
+        lines = normalization_report.verification_lines(made, timezone.now(), different)
+        document = normalization_report.verification_document(made) | (
+            {"different": different} if options["full"] else {}
+        )
         self._print(document, lines, options)
         if not made.found["agrees"]:
             raise CommandError("Rows and audit log disagree; see above.")
         if not made.ok and chosen.state in _CLAIMS_ALL:
-            raise CommandError(f"Run {chosen.pk} is {chosen.state}, and known spellings are left; see above.")
+            raise CommandError(
+                f"Run {chosen.pk} is {chosen.state}, and known spellings are left; see above."
+            )
 
-    def _pause(self, *, run: int | None, target: str | None, reason: str, force: bool, **options: Any) -> None:
+    def _pause(
+        self, *, run: int | None, target: str | None, reason: str, force: bool, **options: Any
+    ) -> None:
         pause = runs.force_pause if force else runs.pause
-        self._show(pause(choice.run(run, target), actor=command_line_actor(), reason=reason), options)
+        self._show(
+            pause(choice.run(run, target), actor=command_line_actor(), reason=reason), options
+        )
 
     def _resume(self, *, run: int | None, target: str | None, reason: str, **options: Any) -> None:
         chosen = runs.resume(choice.run(run, target), actor=command_line_actor(), reason=reason)
         self._work(chosen, options, foreground=False)
 
     def _cancel(self, *, run: int | None, target: str | None, reason: str, **options: Any) -> None:
-        self._show(runs.cancel(choice.run(run, target), actor=command_line_actor(), reason=reason), options)
+        self._show(
+            runs.cancel(choice.run(run, target), actor=command_line_actor(), reason=reason), options
+        )
 
     def _throttle(
         self,
@@ -231,11 +225,20 @@ class Command(SealVerbs):
         if limits:
             throttling.change(chosen, dict(limits), actor=command_line_actor(), reason=reason)
         shown, found = throttling.shown(chosen), throttling.limits(chosen)
-        document = {"run": chosen.pk, "limits": {name: one.limit for name, one in found.items()}, **shown.document()}
-        self._print(document, throttle_report.throttle_lines(shown, found), options)
+        document = {
+            "run": chosen.pk,
+            "limits": {name: one.limit for name, one in found.items()},
+            **shown.document(),
+        }
+        self._print(document, normalization_report.throttle_lines(shown, found), options)
 
     def _work(
-        self, run: Run, options: dict[str, Any], *, foreground: bool, ended: tuple[State, ...] = (State.DONE,)
+        self,
+        run: Run,
+        options: dict[str, Any],
+        *,
+        foreground: bool,
+        ended: tuple[State, ...] = (State.DONE,),
     ) -> None:
         if foreground:
             self._work_here(run, options)
@@ -248,7 +251,7 @@ class Command(SealVerbs):
     def _work_here(self, run: Run, options: dict[str, Any]) -> None:
         try:
             with _bar(run, quiet=options["json"]) as advance_bar:
-                crew.advance(run, report=advance_bar)
+                threads.advance(run, report=advance_bar)
         except KeyboardInterrupt:
             raise CommandError(f"Interrupted. {_after_interrupt(run)}") from None
 
@@ -257,67 +260,40 @@ class Command(SealVerbs):
             nudge(run)
         except (BrokerError, OSError) as error:
             self.stderr.write(
-                f"The broker does not answer ({error}); the run waits in PostgreSQL and the next sweep of the beat "
-                "process takes it up. Or work here: add --foreground."
+                f"The broker does not answer ({error}); the run waits in PostgreSQL and the next "
+                "sweep of the beat process takes it up. Or work here: add --foreground."
             )
 
     def _dry_run(self, run: Run, options: dict[str, Any]) -> None:
         with _bar(run, quiet=options["json"]) as advance_bar:
             found = worker.dry_run(run, report=advance_bar)
-        self._print(found, report.dry_run_lines(found), options)
+        self._print(found, normalization_report.dry_run_lines(found), options)
 
     def _trial(self, run: Run, options: dict[str, Any]) -> None:
-        found = trial_report.carry_out(run.plan, options["trial"], quiet=options["json"])
-        self._print(found, trial_report.trial_lines(found), options)
+        found = backup_report.carry_out(run.plan, options["trial"], quiet=options["json"])
+        self._print(found, backup_report.trial_lines(found), options)
         if not found["passed"]:
-            raise CommandError("The trial did not pass; see above. The live database was not touched.")
+            raise CommandError(
+                "The trial did not pass; see above. The live database was not touched."
+            )
 
     def _show(self, run: Run, options: dict[str, Any]) -> None:
         at = progress.progress(run)
-        self._print(report.run_document(run, at), report.run_lines(run, at), options)
+        self._print(
+            normalization_report.run_document(run, at),
+            normalization_report.run_lines(run, at),
+            options,
+        )
 
     def _print(self, document: dict[str, Any], lines: list[str], options: dict[str, Any]) -> None:
-        self.stdout.write(json.dumps(document, default=str) if options["json"] else "\n".join(lines))
+        self.stdout.write(
+            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
+        )
 
 
 _DRY_RUN_ENDS = "Nothing has changed. Leave --dry-run out to do it."
 # In these states a run claims that no row holds a spelling of its plan.
 _CLAIMS_ALL = (State.VERIFYING, State.DONE, State.FAILED)
-
-_RUN_VERBS = {
-    "status": "show a run, its progress and ETA",
-    "pause": "stop after the batch in hand",
-    "resume": "go on from the checkpoint",
-    "tune": "change how hard a run works, also while it is running",
-    "cancel": "stop for good; what changed stays",
-    "verify": "compare rows, audit log and vocabulary; exit 1 if they disagree or a run that is done left something",
-    "rollback": "undo a run from the audit log, after a look at what that changes",
-}
-
-
-def _rollback_options(verb: CommandParser) -> None:
-    verb.add_argument("--foreground", action="store_true", help="work here, not in Celery workers")
-    verb.add_argument("--dry-run", action="store_true", help="show what it would do")
-    verb.add_argument("--yes", action="store_true", help="do not ask; for scripts")
-    part = verb.add_mutually_exclusive_group()
-    part.add_argument("--batches", metavar="FIRST-LAST", help="only these batches, by their ids")
-    part.add_argument("--value", help="only rows that held exactly this value")
-
-
-def _tune_options(verb: CommandParser) -> None:
-    verb.add_argument("--workers", "--shards", type=int, metavar="N", help="how many may work at once")
-    verb.add_argument(
-        "--batch-seconds", type=float, metavar="S", help=f"time that a batch aims at, at most {MOST_SECONDS:g}"
-    )
-    verb.add_argument("--pause-seconds", type=float, metavar="S", help="rest between two batches")
-
-
-_RUN_OPTIONS: dict[str, Callable[[CommandParser], object]] = {
-    "rollback": _rollback_options,
-    "tune": _tune_options,
-    "verify": lambda verb: verb.add_argument("--full", action="store_true", help="list the rows that changed since"),
-    "pause": lambda verb: verb.add_argument("--force", action="store_true", help="of a run that is stuck"),
-}
 
 
 def _scope(options: dict[str, Any]) -> dict[str, Any]:
@@ -332,7 +308,9 @@ def _scope(options: dict[str, Any]) -> dict[str, Any]:
         return {}
     first, _, last = options["batches"].partition("-")
     if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
-        raise NormalizationError(f"--batches takes FIRST-LAST, as in 120-140, not {options['batches']!r}.")
+        raise NormalizationError(
+            f"--batches takes FIRST-LAST, as in 120-140, not {options['batches']!r}."
+        )
     return {"batches": [int(first), int(last)]}
 
 
@@ -348,14 +326,6 @@ def _after_interrupt(run: Run) -> str:
     return f"Run {run.pk} is {run.stands}."
 
 
-def _add_run(verb: CommandParser) -> None:
-    verb.add_argument(
-        "run", nargs="?", type=int,
-        help="the run's number; if left out the run at work, or else the newest one of the only target",
-    )  # fmt: skip
-    verb.add_argument("--target", metavar="LABEL", help="app.Model.field: its run at work, or its newest one")
-
-
 def _says_yes(question: str) -> bool:
     try:
         return input(question).strip().lower() in ("y", "yes")
@@ -363,7 +333,9 @@ def _says_yes(question: str) -> bool:
         return False
 
 
-def _rollback_pairs(run: Run, scope: dict[str, Any], *, quiet: bool = False) -> list[dict[str, Any]]:
+def _rollback_pairs(
+    run: Run, scope: dict[str, Any], *, quiet: bool = False
+) -> list[dict[str, Any]]:
     with bars.working("reading the audit log", quiet=quiet):
         return rollbacks.preview(run, targets.resolve(run.target), scope)
 

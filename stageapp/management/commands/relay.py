@@ -9,11 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from stageapp import conf
-from stageapp.relay.addresses import AddressError, read_address, read_url
-from stageapp.relay.forwarding import Forwarder
-from stageapp.relay.requests import Limits
-from stageapp.relay.server import Relay
+from stageapp.webhook.relay import AddressError, Forwarder, Limits, Relay, read_address, read_url
+from stageapp.webhook.secrets import webhook_secrets, webhook_tokens
 
 # Alertmanager gives a notification up after its group_interval, and never before 10 s.
 SECONDS = 8.0
@@ -22,13 +19,23 @@ SECONDS = 8.0
 class Command(BaseCommand):
     """Run until SIGTERM or Ctrl-C."""
 
-    help = "Sign Alertmanager's notifications with ALERTMANAGER_WEBHOOK_SECRET and hand them to the webhook."
+    help = (
+        "Sign Alertmanager's notifications with ALERTMANAGER_WEBHOOK_SECRET and hand them to "
+        "the webhook."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare where to listen and where to send."""
-        parser.add_argument("--listen", required=True, metavar="HOST:PORT", help="a loopback address, 127.0.0.1:9096")
-        parser.add_argument("--to", required=True, metavar="URL", help="the webhook's http or https URL")
+        parser.add_argument(
+            "--listen",
+            required=True,
+            metavar="HOST:PORT",
+            help="a loopback address, 127.0.0.1:9096",
+        )
+        parser.add_argument(
+            "--to", required=True, metavar="URL", help="the webhook's http or https URL"
+        )
         parser.add_argument(
             "--seconds",
             type=_seconds,
@@ -36,10 +43,14 @@ class Command(BaseCommand):
             help="how long one notification is tried (default: %(default)s)",
         )
         parser.add_argument(
-            "--require-bearer", action="store_true", help="take only what brings ALERTMANAGER_BEARER_TOKEN"
+            "--require-bearer",
+            action="store_true",
+            help="take only what brings ALERTMANAGER_BEARER_TOKEN",
         )
         parser.add_argument(
-            "--allow-remote", action="store_true", help="listen on any address; requires the bearer token too"
+            "--allow-remote",
+            action="store_true",
+            help="listen on any address; requires the bearer token too",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -51,8 +62,14 @@ class Command(BaseCommand):
         stop = threading.Event()
         limits = _limits(required=options["require_bearer"] or options["allow_remote"])
         try:
-            forwarder = Forwarder(read_url(options["to"]), _key(), options["seconds"], threading.Event())
-            server = Relay(read_address(options["listen"], allow_remote=options["allow_remote"]), forwarder, limits)
+            forwarder = Forwarder(
+                read_url(options["to"]), _key(), options["seconds"], threading.Event()
+            )
+            server = Relay(
+                read_address(options["listen"], allow_remote=options["allow_remote"]),
+                forwarder,
+                limits,
+            )
         except (AddressError, OSError) as error:
             raise CommandError(str(error)) from error
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -63,14 +80,16 @@ class Command(BaseCommand):
 
 
 def _key() -> bytes:
-    secrets = conf.webhook_secrets()
+    secrets = webhook_secrets()
     if not secrets:
-        raise CommandError("Set ALERTMANAGER_WEBHOOK_SECRET to what the webhook's side has: it signs.")
+        raise CommandError(
+            "Set ALERTMANAGER_WEBHOOK_SECRET to what the webhook's side has: it signs."
+        )
     return secrets[0].keys[0]
 
 
 def _limits(*, required: bool) -> Limits:
-    tokens = conf.webhook_tokens() if required else ()
+    tokens = webhook_tokens() if required else ()
     if required and not tokens:
         raise CommandError("Set ALERTMANAGER_BEARER_TOKEN: it is what Alertmanager has to bring.")
     return Limits(settings.STAGE_READ_SECONDS, settings.DATA_UPLOAD_MAX_MEMORY_SIZE, tokens)
@@ -82,5 +101,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds <= 600:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time in seconds, more than 0, at most 600")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time in seconds, more than 0, at most 600"
+        )
     return seconds

@@ -1,4 +1,6 @@
-"""`manage.py rollout`: what people decide about the rollout beside the mode: marks, pins, steps, proposals."""
+"""`manage.py rollout`: what people decide about the rollout beside the mode: marks, pins, steps,
+proposals.
+"""
 
 import json
 from collections.abc import Callable
@@ -8,12 +10,12 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError
 
-from stageapp import modes, words
+from stageapp.infrastructure import words
 from stageapp.management import bars
-from stageapp.management.actor import command_line_person
-from stageapp.management.command import StageCommand
+from stageapp.management.command import StageCommand, command_line_person
+from stageapp.mode import store
 from stageapp.models.rollout import ConsumerPin, ModeProposal
-from stageapp.rollout import canary, marks, proposals, schedule, steps
+from stageapp.rollout import canary, proposals, schedule, steps, timeline
 from stageapp.rollout.changes import Wish
 
 _VERBS = {
@@ -49,8 +51,12 @@ class Command(StageCommand):
         pin = verbs.choices["pin"]
         pin.add_argument("consumer")
         pin.add_argument("place", choices=[place for place, _ in ConsumerPin.PLACES])
-        verbs.choices["members"].add_argument("--percent", type=int, help="as this share would place them")
-        verbs.choices["plan"].add_argument("percents", nargs="*", type=int, help="rising; 50 100 if left out")
+        verbs.choices["members"].add_argument(
+            "--percent", type=int, help="as this share would place them"
+        )
+        verbs.choices["plan"].add_argument(
+            "percents", nargs="*", type=int, help="rising; 50 100 if left out"
+        )
         verbs.choices["propose"].add_argument("percent", type=int)
         verbs.choices["propose"].add_argument("--override-gates", metavar="REASON", default="")
         for name in ("approve", "withdraw"):
@@ -66,36 +72,47 @@ class Command(StageCommand):
         try:
             with bars.working(verb, quiet=options["json"]):
                 document, lines = act(**options)
-        except modes.ModeError as error:
+        except store.ModeError as error:
             raise CommandError(str(error)) from None
         except OperationalError as error:
             raise CommandError(f"PostgreSQL does not answer: {error}") from None
-        self.stdout.write(json.dumps(document, default=str) if options["json"] else "\n".join(lines))
+        self.stdout.write(
+            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
+        )
         if verb in _FOLLOWED:
             self.warn_of_lag()
 
     def _warn_period(self, *, reason: str, **_: Any) -> tuple[Any, list[str]]:
-        made = marks.begin_warn_period(command_line_person(), reason)
+        made = timeline.begin_warn_period(command_line_person(), reason)
         return {"began": made.created_at}, ["A new warn period has begun."]
 
     def _audited(self, *, reason: str, **_: Any) -> tuple[Any, list[str]]:
-        made = marks.record_audit(command_line_person(), reason)
-        return {"audited": made.created_at, "actor": made.actor}, [f"Recorded under the name {made.actor}."]
+        made = timeline.record_audit(command_line_person(), reason)
+        return {"audited": made.created_at, "actor": made.actor}, [
+            f"Recorded under the name {made.actor}."
+        ]
 
     def _pin(self, *, consumer: str, place: str, reason: str, **_: Any) -> tuple[Any, list[str]]:
         made = canary.pin(consumer, place, person=command_line_person(), reason=reason)
-        return {"consumer": made.consumer, "place": made.place}, [f"{consumer!r} is pinned: {place}."]
+        return {"consumer": made.consumer, "place": made.place}, [
+            f"{consumer!r} is pinned: {place}."
+        ]
 
     def _members(self, *, percent: int | None, **_: Any) -> tuple[Any, list[str]]:
-        newest = modes.latest()
+        newest = store.latest()
         share_of = newest.percent if newest.mode == "enforce" else 10
         found = canary.members(percent if percent is not None else share_of)
         share = canary.canary_share(found)
         lines = [_member_line(member) for member in found] or ["No consumer is known yet."]
         total = (
-            "no values were sent yesterday" if share is None else f"{words.percent(100 * share)} of yesterday's values"
+            "no values were sent yesterday"
+            if share is None
+            else f"{words.percent(100 * share)} of yesterday's values"
         )
-        return {"share": share, "members": [asdict(member) for member in found]}, [*lines, f"Enforced: {total}."]
+        return {"share": share, "members": [asdict(member) for member in found]}, [
+            *lines,
+            f"Enforced: {total}.",
+        ]
 
     def _plan(self, *, percents: list[int], reason: str, **_: Any) -> tuple[Any, list[str]]:
         schedule.plan_steps(command_line_person(), reason, percents or schedule.STEPS)
@@ -109,21 +126,33 @@ class Command(StageCommand):
         count = steps.cancel(f"cancelled by {command_line_person().name}")
         return {"cancelled": count}, [f"{count} planned steps are cancelled."]
 
-    def _propose(self, *, percent: int, reason: str, override_gates: str, **_: Any) -> tuple[Any, list[str]]:
-        made = proposals.propose(command_line_person(), Wish("enforce", reason, percent, override=override_gates))
+    def _propose(
+        self, *, percent: int, reason: str, override_gates: str, **_: Any
+    ) -> tuple[Any, list[str]]:
+        made = proposals.propose(
+            command_line_person(), Wish("enforce", reason, percent, override=override_gates)
+        )
         return {"proposal": made.pk}, [f"Proposal {made.pk}: {made}. Somebody else approves it."]
 
     def _proposals(self, **_: Any) -> tuple[Any, list[str]]:
         open_ones, planned = proposals.waiting(), steps.to_come()
         document = {
-            "proposals": [{"number": it.pk, "percent": it.percent, "actor": it.actor} for it in open_ones],
-            "steps": [{"percent": it.percent, "status": it.status, "actor": it.actor} for it in planned],
+            "proposals": [
+                {"number": it.pk, "percent": it.percent, "actor": it.actor} for it in open_ones
+            ],
+            "steps": [
+                {"percent": it.percent, "status": it.status, "actor": it.actor} for it in planned
+            ],
         }
-        return document, [f"{it.pk}: {it}" for it in open_ones] + [str(it) for it in planned] or ["Nothing waits."]
+        return document, [f"{it.pk}: {it}" for it in open_ones] + [str(it) for it in planned] or [
+            "Nothing waits."
+        ]
 
     def _approve(self, *, number: int, **_: Any) -> tuple[Any, list[str]]:
         row = proposals.approve(_proposal(number), command_line_person())
-        return {"mode": row.mode, "percent": row.percent, "version": row.version}, [f"Approved: {row}."]
+        return {"mode": row.mode, "percent": row.percent, "version": row.version}, [
+            f"Approved: {row}."
+        ]
 
     def _withdraw(self, *, number: int, **_: Any) -> tuple[Any, list[str]]:
         proposals.withdraw(_proposal(number), command_line_person())
@@ -133,11 +162,16 @@ class Command(StageCommand):
 def _proposal(number: int) -> ModeProposal:
     found = ModeProposal.objects.filter(pk=number).first()
     if found is None:
-        raise proposals.ProposalError(f"There is no proposal {number}. `manage.py rollout proposals` shows them.")
+        raise proposals.ProposalError(
+            f"There is no proposal {number}. `manage.py rollout proposals` shows them."
+        )
     return found
 
 
 def _member_line(member: canary.Member) -> str:
     where = "enforce" if member.enforced else "warn   "
     pinned = f", pinned {member.pin}" if member.pin else ""
-    return f"{where} {words.percent(100 * member.share):>8}  {member.consumer} (bucket {member.bucket}{pinned})"
+    return (
+        f"{where} {words.percent(100 * member.share):>8}  {member.consumer} (bucket "
+        f"{member.bucket}{pinned})"
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from config import embedded
+from stageapp import embedded
 
 
 class Command(BaseCommand):
@@ -21,7 +21,9 @@ class Command(BaseCommand):
         """Declare the action and its options."""
         parser.add_argument("action", choices=["status", "stop"])
         parser.add_argument("--json", action="store_true", help="print one JSON document")
-        parser.add_argument("--root", type=Path, default=embedded.DEFAULT_ROOT, help="default: %(default)s")
+        parser.add_argument(
+            "--root", type=Path, default=embedded.DEFAULT_ROOT, help="default: %(default)s"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do the action and print its outcome."""
@@ -34,7 +36,10 @@ class Command(BaseCommand):
     def status(self, root: Path) -> tuple[dict[str, Any], list[str]]:
         """Return every known server's state, as data and as lines."""
         servers = embedded.status(root)
-        lines = [f"{server.name}: {server.state}{_pid(server.pid)}, data in {server.data}" for server in servers]
+        lines = [
+            f"{server.name}: {server.state}{_pid(server.pid)}, data in {server.data}"
+            for server in servers
+        ]
         return (
             {"root": str(root), "servers": [asdict(server) for server in servers]},
             lines or [f"No embedded server has been started under {root}."],
@@ -43,9 +48,9 @@ class Command(BaseCommand):
     def stop(self, root: Path) -> tuple[dict[str, Any], list[str]]:
         """End the servers and return the names of those that ran, as data and as lines."""
         stopped = embedded.stop(root)
-        return {"root": str(root), "stopped": stopped}, [f"{name}: stopped" for name in stopped] or [
-            f"No embedded server runs under {root}."
-        ]
+        return {"root": str(root), "stopped": stopped}, [
+            f"{name}: stopped" for name in stopped
+        ] or [f"No embedded server runs under {root}."]
 
 
 def _pid(pid: int | None) -> str:

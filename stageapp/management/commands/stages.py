@@ -12,8 +12,8 @@ from django.db import OperationalError, ProgrammingError
 
 from stageapp.management import bars
 from stageapp.management.command import StageCommand
-from stageapp.suggestions import suggest
-from stageapp.vocabulary import Snapshot, load
+from stageapp.vocabulary.snapshot import Snapshot, load
+from stageapp.vocabulary.suggestions import suggest
 
 LONGEST_LINE = 1_000_000  # bytes
 _CHUNK = 65_536
@@ -47,7 +47,9 @@ class Command(StageCommand):
             epilog=_EXAMPLE,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        verb.add_argument("--source", default="", help="whose values they are: aliases of this source hold too")
+        verb.add_argument(
+            "--source", default="", help="whose values they are: aliases of this source hold too"
+        )
 
     def handle(self, *args: Any, source: str, **options: Any) -> None:
         """Answer line by line, as the lines come.
@@ -62,9 +64,13 @@ class Command(StageCommand):
         except BadLine as error:
             raise CommandError(str(error)) from None
         except ProgrammingError as error:
-            raise CommandError(f"The database is not up to date; run `manage.py migrate` first: {error}") from None
+            raise CommandError(
+                f"The database is not up to date; run `manage.py migrate` first: {error}"
+            ) from None
         except OperationalError as error:
-            raise CommandError(f"PostgreSQL does not answer, so there is no vocabulary to read: {error}") from None
+            raise CommandError(
+                f"PostgreSQL does not answer, so there is no vocabulary to read: {error}"
+            ) from None
         except BrokenPipeError:
             raise CommandError("Nobody reads the answers any more.") from None
 
@@ -80,7 +86,12 @@ class Answers(dict[bytes, bytes]):
         raw = _raw(line)
         meaning = self._vocabulary.normalize(raw, self._source)
         suggestions = suggest(raw, meaning, self._vocabulary)
-        found = {"value": raw, "stage": meaning.stage, "reason": meaning.reason, "suggestions": suggestions}
+        found = {
+            "value": raw,
+            "stage": meaning.stage,
+            "reason": meaning.reason,
+            "suggestions": suggestions,
+        }
         answer = json.dumps(found).encode("ascii")
         if len(self) < _MEMORY:
             self[line] = answer
@@ -88,7 +99,8 @@ class Answers(dict[bytes, bytes]):
 
 
 def answer_all(read: int, write: int, answers: Answers) -> None:
-    """Answer every line of one file descriptor on another; what has come is answered before more is waited for.
+    """Answer every line of one file descriptor on another; what has come is answered before more is
+    waited for.
 
     Raises:
         BadLine: a line is no JSON string; the ones before it have been answered.

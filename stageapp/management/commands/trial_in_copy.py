@@ -1,4 +1,6 @@
-"""`manage.py trial_in_copy`: the working part of `normalization run --trial`, in a process of its own."""
+"""`manage.py trial_in_copy`: the working part of `normalization run --trial`, in a process of
+its own.
+"""
 
 import json
 import sys
@@ -8,15 +10,20 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from stageapp.backups import disposable
-from stageapp.normalization import trial_copy
-from stageapp.normalization.change import Change
-from stageapp.normalization.errors import NormalizationError
+from stageapp.normalization.statements import Change
+from stageapp.normalization.trial import copy
+from stageapp.targets.errors import NormalizationError
 
 
 class Command(BaseCommand):
-    """Read a question as JSON on stdin, work in this database, and answer one JSON document a line."""
+    """Read a question as JSON on stdin, work in this database, and answer one JSON document a
+    line.
+    """
 
-    help = "The working part of `normalization run --trial`. It refuses every database that is no disposable copy."
+    help = (
+        "The working part of `normalization run --trial`. It refuses every database that is "
+        "no disposable copy."
+    )
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -27,11 +34,15 @@ class Command(BaseCommand):
         """
         connection.ensure_connection()
         if not disposable.is_disposable(connection.connection):
-            raise CommandError("This database is no disposable copy. `normalization run --trial` makes one.")
+            raise CommandError(
+                "This database is no disposable copy. `normalization run --trial` makes one."
+            )
         asked = json.load(sys.stdin)
         changes = [Change(*change) for change in asked["changes"]]
         try:
-            found = trial_copy.carry_out(asked["target"], asked["percent"], changes, asked["entries"], self._tell)
+            found = copy.carry_out(
+                asked["target"], asked["percent"], changes, asked["entries"], self._tell
+            )
         except NormalizationError as refusal:
             found = {"refused": str(refusal)}
         self._answer(found)

@@ -10,45 +10,141 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
 from stageapp.management import bars
-from stageapp.management import unknowns_report as report
-from stageapp.management.actor import command_line_actor
-from stageapp.management.command import StageCommand
+from stageapp.management.command import StageCommand, command_line_actor
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import REASONS, VocabularyVersion
-from stageapp.unknowns import decisions, files
-from stageapp.unknowns.decisions import DecisionRefused
-from stageapp.unknowns.preview import preview
-from stageapp.unknowns.queue import STATES, queue
-from stageapp.unknowns.undo import undo
+from stageapp.unknowns import decisions
+from stageapp.unknowns import queue as files
+from stageapp.unknowns.decisions import DecisionRefused, undo
+from stageapp.unknowns.preview import Preview, preview
+from stageapp.unknowns.queue import STATES, places, queue, suggestions
+from stageapp.vocabulary.snapshot import load
+
+# The unknown queue as lines for a terminal and as JSON documents.
+
+_WIDTH = 44
+
+
+def queue_document(entries: Sequence[UnknownEntry]) -> dict[str, Any]:
+    """Return entries for JSON; `examples` are JSON strings in themselves."""
+    meaning_of = load()
+    return {
+        "entries": [
+            {
+                "number": e.pk,
+                "key": e.key,
+                "reason": e.reason,
+                "state": e.state,
+                "examples": e.examples,
+                "suggestions": suggestions(e, meaning_of),
+                "impact": e.impact,
+                "rows": e.rows,
+                "imported": e.imported,
+                "requests": e.requests,
+                "first_seen": e.first_seen,
+                "last_seen": e.last_seen,
+                "decided_by": e.decided_by,
+                "decided_at": e.decided_at,
+                "decided_why": e.decided_why,
+                "seen_at": [vars(place) for place in places(e)],
+            }
+            for e in entries
+        ]
+    }
+
+
+def queue_lines(entries: Sequence[UnknownEntry], state: str) -> list[str]:
+    """Return entries for a terminal."""
+    if not entries:
+        return [f"The queue has no {state} entry." if state != "all" else "The queue is empty."]
+    meaning_of = load()
+    lines = [
+        f"{'number':>7} {'rows':>10} {'requests':>9}  {'value':<{_WIDTH}} {'reason':<16} suggestion"
+    ]
+    for entry in entries:
+        value, stages = _shortened(entry.examples[0]), ", ".join(suggestions(entry, meaning_of))
+        rows = max(entry.rows, entry.imported)
+        lines.append(
+            (
+                f"{entry.pk:>7} {rows:>10,} {entry.requests:>9,}  {value:<{_WIDTH}} "
+                f"{entry.reason:<16} {stages}"
+            ).rstrip()
+        )
+    return [*lines, "Next: unknowns map NUMBER --to STAGE --reason TEXT --dry-run"]
+
+
+def preview_document(found: Preview) -> dict[str, Any]:
+    """Return a preview for JSON."""
+    return {**vars(found), "rows_total": found.rows_total, "requests_total": found.requests_total}
+
+
+def preview_lines(found: Preview) -> list[str]:
+    """Return a preview for a terminal."""
+    what = (
+        "would change with the next run" if found.changes_rows else "hold it and stay as they are"
+    )
+    lines = [f"{rows:,} rows of {target} {what}." for target, rows in found.rows.items()]
+    lines += [f"{rows:>12,}  {value!r}" for value, rows in found.values]
+    lines.append(f"{found.requests_total:,} of yesterday's requests held it.")
+    lines += [f"{requests:>12,}  {consumer}" for consumer, requests in found.requests.items()]
+    lines += [f"Refused: {value}: {why}." for value, why in found.refused]
+    return [*lines, *(f"Not read: {problem}" for problem in found.problems), "Nothing was changed."]
+
+
+def _shortened(shown: str) -> str:
+    return shown if len(shown) <= _WIDTH else shown[: _WIDTH - 1] + "…"
 
 
 class Command(StageCommand):
     """Show the unknown queue and decide its entries."""
 
-    help = "The unknown queue: values that nothing maps yet, by impact. Map, declare or ignore them; undo; export."
+    help = (
+        "The unknown queue: values that nothing maps yet, by impact. Map, declare or ignore "
+        "them; undo; export."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare one sub-command for each verb."""
         verbs = parser.add_subparsers(dest="verb", required=True)
-        shown = verbs.add_parser("list", help="show entries with their numbers, the greatest impact first")
+        shown = verbs.add_parser(
+            "list", help="show entries with their numbers, the greatest impact first"
+        )
         shown.add_argument("--limit", type=int, default=50, help="how many; default: %(default)s")
-        export = verbs.add_parser("export", help="write the queue as CSV; fill it in and give it to vocabulary import")
+        export = verbs.add_parser(
+            "export", help="write the queue as CSV; fill it in and give it to vocabulary import"
+        )
         export.add_argument("file", nargs="?", help="default: standard output")
         for verb in (shown, export):
-            verb.add_argument("--state", choices=[*STATES, "all"], default="open", help="default: %(default)s")
+            verb.add_argument(
+                "--state", choices=[*STATES, "all"], default="open", help="default: %(default)s"
+            )
         mapping = verbs.add_parser("map", help="let values mean a stage, in one vocabulary version")
-        mapping.add_argument("--to", required=True, metavar="STAGE", help="the stage's slug, e.g. series_a")
+        mapping.add_argument(
+            "--to", required=True, metavar="STAGE", help="the stage's slug, e.g. series_a"
+        )
         declaring = verbs.add_parser("declare", help="say that values are no stage, and why")
-        declaring.add_argument("--as", required=True, dest="code", choices=list(REASONS), help="why they are none")
-        ignoring = verbs.add_parser("ignore", help="take values out of the open queue; they stay unknown")
+        declaring.add_argument(
+            "--as", required=True, dest="code", choices=list(REASONS), help="why they are none"
+        )
+        ignoring = verbs.add_parser(
+            "ignore", help="take values out of the open queue; they stay unknown"
+        )
         undoing = verbs.add_parser("undo", help="take the newest decision about each value back")
         for verb in (mapping, declaring, ignoring, undoing):
             verb.add_argument("number", nargs="+", type=int, help="as `unknowns list` shows it")
             verb.add_argument("--reason", required=True, help="why; kept in the history")
         for verb in (mapping, declaring):
-            verb.add_argument("--source", default="", help="only for this consumer or import; default: for everybody")
+            verb.add_argument(
+                "--source",
+                default="",
+                help="only for this consumer or import; default: for everybody",
+            )
         for verb in (mapping, declaring, ignoring):
-            verb.add_argument("--dry-run", action="store_true", help="show what it would change, and change nothing")
+            verb.add_argument(
+                "--dry-run",
+                action="store_true",
+                help="show what it would change, and change nothing",
+            )
         for verb in (shown, mapping, declaring, ignoring, undoing):
             verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
@@ -64,13 +160,17 @@ class Command(StageCommand):
         except DecisionRefused as error:
             raise CommandError(str(error)) from None
         except ProgrammingError as error:
-            raise CommandError(f"The database is not up to date; run `manage.py migrate` first: {error}") from None
+            raise CommandError(
+                f"The database is not up to date; run `manage.py migrate` first: {error}"
+            ) from None
         except OperationalError as error:
-            raise CommandError(f"PostgreSQL does not answer, nothing was changed: {error}") from None
+            raise CommandError(
+                f"PostgreSQL does not answer, nothing was changed: {error}"
+            ) from None
 
     def _list(self, *, state: str, limit: int, **options: Any) -> None:
         entries = list(queue(None if state == "all" else state)[: max(0, limit)])
-        self._print(report.queue_document(entries), report.queue_lines(entries, state), options)
+        self._print(queue_document(entries), queue_lines(entries, state), options)
 
     def _export(self, *, file: str | None, state: str, **_: Any) -> None:
         wanted = None if state == "all" else state
@@ -97,7 +197,7 @@ class Command(StageCommand):
         entries = entries_of(options["number"])
         if options["dry_run"]:
             found = preview(entries, source=options.get("source", ""), **meaning)
-            self._print(report.preview_document(found), report.preview_lines(found), options)
+            self._print(preview_document(found), preview_lines(found), options)
             return
         who = {"actor": command_line_actor(), "reason": options["reason"]}
         if "stage" in meaning:
@@ -118,8 +218,12 @@ class Command(StageCommand):
         document = {"entries": count, "version": version.number if version else None}
         self._print(document, [f"{count} decided; {said}."], options)
 
-    def _print(self, document: dict[str, Any], lines: Sequence[str], options: dict[str, Any]) -> None:
-        self.stdout.write(json.dumps(document, default=str) if options["json"] else "\n".join(lines))
+    def _print(
+        self, document: dict[str, Any], lines: Sequence[str], options: dict[str, Any]
+    ) -> None:
+        self.stdout.write(
+            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
+        )
 
 
 def entries_of(numbers: Sequence[int]) -> list[UnknownEntry]:
@@ -130,5 +234,7 @@ def entries_of(numbers: Sequence[int]) -> list[UnknownEntry]:
     """
     found = list(UnknownEntry.objects.filter(pk__in=numbers))
     if missing := set(numbers) - {entry.pk for entry in found}:
-        raise DecisionRefused(f"There is no entry {min(missing)}. `unknowns list` shows the numbers.")
+        raise DecisionRefused(
+            f"There is no entry {min(missing)}. `unknowns list` shows the numbers."
+        )
     return found

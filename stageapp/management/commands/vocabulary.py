@@ -9,14 +9,136 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
-from stageapp import alias_files, vocabulary_versions
-from stageapp.alias_files import FileRefused
 from stageapp.management import bars
-from stageapp.management import vocabulary_report as report
-from stageapp.management.actor import command_line_actor
-from stageapp.management.command import StageCommand
+from stageapp.management.command import StageCommand, command_line_actor
 from stageapp.models.vocabulary import VocabularyVersion
-from stageapp.vocabulary_versions import NoSuchVersion
+from stageapp.unknowns import alias_files
+from stageapp.unknowns.alias_files import AliasDiff, Change, FileRefused
+from stageapp.vocabulary import versions as vocabulary_versions
+from stageapp.vocabulary.versions import NoSuchVersion
+
+# Vocabulary versions and alias imports as lines for a terminal and as JSON documents.
+
+_SHOWN = 60  # lines of each kind that a terminal gets; --json has them all
+
+
+def diff_document(diff: AliasDiff, version: VocabularyVersion | None) -> dict[str, Any]:
+    """Return an import's difference for JSON."""
+    return {
+        "added": [vars(change) for change in diff.added],
+        "changed": [vars(change) for change in diff.changed],
+        "removed": [vars(change) for change in diff.removed],
+        "unchanged": diff.unchanged,
+        "undecided": diff.undecided,
+        "refused": [{"line": line, "why": why} for line, why in diff.refused],
+        "version": version.number if version else None,
+    }
+
+
+def diff_lines(diff: AliasDiff, version: VocabularyVersion | None) -> list[str]:
+    """Return an import's difference for a terminal."""
+    lines = [
+        *_changes("Added", diff.added),
+        *_changes("Changed", diff.changed),
+        *_changes("Removed", diff.removed),
+    ]
+    lines += _cut("Refused", [f"  line {line}: {why}" for line, why in diff.refused])
+    undecided = f", {diff.undecided} not filled in" if diff.undecided else ""
+    lines.append(
+        f"{len(diff.changes)} to change, {diff.unchanged} unchanged, {len(diff.refused)} "
+        f"refused{undecided}."
+    )
+    lines.append(
+        f"Imported as vocabulary version {version.number}." if version else "Nothing was changed."
+    )
+    return lines
+
+
+def _changes(title: str, changes: list[Change]) -> list[str]:
+    return _cut(
+        title,
+        [
+            f"  {_named(c.spelling, c.source)}: {c.old or 'nothing'} → {c.new or 'nothing'}"
+            for c in changes
+        ],
+    )
+
+
+def _named(spelling: str, source: str) -> str:
+    return f"{spelling!a} ({source})" if source else ascii(spelling)
+
+
+def _cut(title: str, lines: list[str]) -> list[str]:
+    more = (
+        [f"  … and {len(lines) - _SHOWN} more; --json lists them all"]
+        if len(lines) > _SHOWN
+        else []
+    )
+    return [f"{title}: {len(lines)}", *lines[:_SHOWN], *more] if lines else []
+
+
+def versions_document(versions: Sequence[VocabularyVersion]) -> dict[str, Any]:
+    """Return versions for JSON."""
+    return {"versions": [_head(version) for version in versions]}
+
+
+def versions_lines(versions: Sequence[VocabularyVersion]) -> list[str]:
+    """Return versions for a terminal."""
+    return [
+        f"{v.number:>6}  {v.created_at:%Y-%m-%d %H:%M}  {v.actor}: {v.reason}" for v in versions
+    ]
+
+
+def version_document(version: VocabularyVersion) -> dict[str, Any]:
+    """Return one version whole for JSON."""
+    return {**_head(version), "diff": version.diff, **version.snapshot}
+
+
+def version_lines(version: VocabularyVersion) -> list[str]:
+    """Return one version whole for a terminal."""
+    stages = [
+        f"  {row['slug']:<16} {row['label']}{'' if row['active'] else ' (not active)'}"
+        for row in version.snapshot.get("stages", [])
+    ]
+    aliases = [
+        f"  {_named(row['spelling'], row['source'])} → {row['stage__slug'] or row['reason']}"
+        for row in version.snapshot.get("aliases", [])
+    ]
+    return [
+        *versions_lines([version]),
+        "Stages:",
+        *stages,
+        "Aliases:",
+        *aliases,
+        *change_lines(version.diff),
+    ]
+
+
+def change_lines(diff: dict[str, Any]) -> list[str]:
+    """Return a version's diff for a terminal."""
+    lines = []
+    for part, kinds in diff.items():
+        for kind, rows in kinds.items():
+            lines += _cut(f"{part} {kind}", [f"  {_row(row.get('new', row))}" for row in rows])
+    return lines or ["It differs in nothing."]
+
+
+def _row(row: dict[str, Any]) -> str:
+    if "slug" in row:
+        return (
+            f"{row['slug']}: {row['label']}, rank "
+            f"{row['rank']}{'' if row['active'] else ', not active'}"
+        )
+    return f"{_named(row['spelling'], row['source'])} → {row['stage__slug'] or row['reason']}"
+
+
+def _head(version: VocabularyVersion) -> dict[str, Any]:
+    return {
+        "number": version.number,
+        "created_at": version.created_at,
+        "actor": version.actor,
+        "reason": version.reason,
+    }
 
 
 class Command(StageCommand):
@@ -31,22 +153,36 @@ class Command(StageCommand):
         export.add_argument("file", nargs="?", help="default: standard output")
         taking = verbs.add_parser(
             "import",
-            help="read aliases from CSV (also a queue's file that was filled in): all lines, or none",
-            description="Columns: spelling, stage or reason; source and comment if wanted. Look with --dry-run first.",
+            help="read aliases from CSV (also a queue's file that was filled in): all lines, "
+            "or none",
+            description="Columns: spelling, stage or reason; source and comment if wanted. Look with "
+            "--dry-run first.",
         )
         taking.add_argument("file", help="a CSV file; - is standard input")
-        taking.add_argument("--dry-run", action="store_true", help="show the difference, change nothing")
-        taking.add_argument("--remove-missing", action="store_true", help="remove aliases that the file does not name")
+        taking.add_argument(
+            "--dry-run", action="store_true", help="show the difference, change nothing"
+        )
+        taking.add_argument(
+            "--remove-missing",
+            action="store_true",
+            help="remove aliases that the file does not name",
+        )
         taking.add_argument("--encoding", default="utf-8", help="default: %(default)s")
         versions = verbs.add_parser("versions", help="list the versions, the newest first")
-        versions.add_argument("--limit", type=int, default=20, help="how many; default: %(default)s")
+        versions.add_argument(
+            "--limit", type=int, default=20, help="how many; default: %(default)s"
+        )
         show = verbs.add_parser("show", help="show one version whole")
         restore = verbs.add_parser("restore", help="bring an older version back, as a new one")
-        restore.add_argument("--dry-run", action="store_true", help="show the difference, change nothing")
+        restore.add_argument(
+            "--dry-run", action="store_true", help="show the difference, change nothing"
+        )
         for verb in (show, restore):
             verb.add_argument("number", type=int, help="the version's number")
         for verb in (taking, restore):
-            verb.add_argument("--reason", default="", help="why; kept in the history; needed without --dry-run")
+            verb.add_argument(
+                "--reason", default="", help="why; kept in the history; needed without --dry-run"
+            )
         for verb in (taking, versions, show, restore):
             verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
@@ -56,8 +192,14 @@ class Command(StageCommand):
         Raises:
             CommandError: it is refused or the database does not answer; nothing has changed.
         """
-        if verb in ("import", "restore") and not options["dry_run"] and not options["reason"].strip():
-            raise CommandError("Say why with --reason TEXT, or look first with --dry-run.", returncode=2)
+        if (
+            verb in ("import", "restore")
+            and not options["dry_run"]
+            and not options["reason"].strip()
+        ):
+            raise CommandError(
+                "Say why with --reason TEXT, or look first with --dry-run.", returncode=2
+            )
         try:
             with bars.working(verb, quiet=options.get("json", False)):
                 getattr(self, f"_{verb}")(**options)
@@ -66,9 +208,13 @@ class Command(StageCommand):
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}.") from None
         except ProgrammingError as error:
-            raise CommandError(f"The database is not up to date; run `manage.py migrate` first: {error}") from None
+            raise CommandError(
+                f"The database is not up to date; run `manage.py migrate` first: {error}"
+            ) from None
         except OperationalError as error:
-            raise CommandError(f"PostgreSQL does not answer, nothing was changed: {error}") from None
+            raise CommandError(
+                f"PostgreSQL does not answer, nothing was changed: {error}"
+            ) from None
 
     def _export(self, *, file: str | None, **_: Any) -> None:
         if file is None:
@@ -78,36 +224,48 @@ class Command(StageCommand):
             count = alias_files.export_aliases(target)
         self.stderr.write(f"{count} aliases written to {file}.")
 
-    def _import(self, *, file: str, dry_run: bool, remove_missing: bool, encoding: str, **options: Any) -> None:
+    def _import(
+        self, *, file: str, dry_run: bool, remove_missing: bool, encoding: str, **options: Any
+    ) -> None:
         if file == "-":
-            diff = alias_files.compare(sys.stdin.buffer, encoding=encoding, remove_missing=remove_missing)
+            diff = alias_files.compare(
+                sys.stdin.buffer, encoding=encoding, remove_missing=remove_missing
+            )
         else:
             with Path(file).open("rb") as source:
                 diff = alias_files.compare(source, encoding=encoding, remove_missing=remove_missing)
         version = None
         if not dry_run and not diff.refused:
             version = alias_files.apply(diff, actor=command_line_actor(), reason=options["reason"])
-        self._print(report.diff_document(diff, version), report.diff_lines(diff, version), options)
+        self._print(diff_document(diff, version), diff_lines(diff, version), options)
         if diff.refused:
             raise CommandError(f"{len(diff.refused)} lines are refused, so nothing was imported.")
 
     def _versions(self, *, limit: int, **options: Any) -> None:
         versions = list(VocabularyVersion.objects.defer("snapshot")[: max(0, limit)])
-        self._print(report.versions_document(versions), report.versions_lines(versions), options)
+        self._print(versions_document(versions), versions_lines(versions), options)
 
     def _show(self, *, number: int, **options: Any) -> None:
         version = vocabulary_versions.at(number)
-        self._print(report.version_document(version), report.version_lines(version), options)
+        self._print(version_document(version), version_lines(version), options)
 
     def _restore(self, *, number: int, dry_run: bool, reason: str, **options: Any) -> None:
         if dry_run:
             diff = vocabulary_versions.difference_from_now(number)
-            self._print(diff, report.change_lines(diff), options)
+            self._print(diff, change_lines(diff), options)
             return
         version = vocabulary_versions.restore(number, actor=command_line_actor(), reason=reason)
         made = version.number if version else None
-        said = f"Version {number} is back, as version {made}." if made else f"The vocabulary is as in version {number}."
+        said = (
+            f"Version {number} is back, as version {made}."
+            if made
+            else f"The vocabulary is as in version {number}."
+        )
         self._print({"restored": number, "version": made}, [said], options)
 
-    def _print(self, document: dict[str, Any], lines: Sequence[str], options: dict[str, Any]) -> None:
-        self.stdout.write(json.dumps(document, default=str) if options["json"] else "\n".join(lines))
+    def _print(
+        self, document: dict[str, Any], lines: Sequence[str], options: dict[str, Any]
+    ) -> None:
+        self.stdout.write(
+            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
+        )

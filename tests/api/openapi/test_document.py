@@ -9,8 +9,7 @@ from django.core.management import call_command
 from django.urls import get_resolver
 
 from stageapp.api.endpoint import Endpoint
-from stageapp.api.openapi.document import document
-from stageapp.api.openapi.pages import Schema
+from stageapp.api.openapi.document import SchemaPage, document
 from stageapp.api.problem_types import problem_types
 
 COMMITTED = Path(__file__).resolve().parents[3] / "docs" / "api" / "openapi.yaml"
@@ -21,21 +20,26 @@ def endpoints():
     found = set()
     for pattern in get_resolver("stageapp.api.urls").url_patterns:
         kind = getattr(pattern.callback, "view_class", None)
-        if kind is not None and issubclass(kind, Endpoint) and kind is not Schema:
-            path = "/" + re.sub(r"<\w+:(\w+)>", r"{\1}", str(pattern.pattern)).replace("{pk}", "{id}")
+        if kind is not None and issubclass(kind, Endpoint) and kind is not SchemaPage:
+            path = "/" + re.sub(r"<\w+:(\w+)>", r"{\1}", str(pattern.pattern)).replace(
+                "{pk}", "{id}"
+            )
             found.update((path, method.lower()) for method in kind.scopes)
     return found
 
 
 def test_it_is_valid_and_generated_without_a_warning(tmp_path):
-    call_command("spectacular", validate=True, fail_on_warn=True, file=str(tmp_path / "openapi.yaml"))
+    call_command(
+        "spectacular", validate=True, fail_on_warn=True, file=str(tmp_path / "openapi.yaml")
+    )
 
 
 def test_the_committed_file_is_what_the_code_says(tmp_path):
     made = tmp_path / "openapi.yaml"
     call_command("spectacular", file=str(made))
     assert COMMITTED.read_text() == made.read_text(), (
-        "Write it again: python manage.py spectacular --validate --fail-on-warn --file docs/api/openapi.yaml"
+        "Write it again: python manage.py spectacular --validate --fail-on-warn --file "
+        "docs/api/openapi.yaml"
     )
 
 
@@ -51,12 +55,18 @@ def test_every_endpoint_is_in_it_with_every_method_and_nothing_else_but_the_prob
 
 
 def test_its_version_is_the_projects():
-    declared = re.search(r'^version = "(.+)"$', (COMMITTED.parents[2] / "pyproject.toml").read_text(), re.MULTILINE)
+    declared = re.search(
+        r'^version = "(.+)"$', (COMMITTED.parents[2] / "pyproject.toml").read_text(), re.MULTILINE
+    )
     assert document()["info"]["version"] == declared[1]
 
 
 def test_operations_have_names_of_their_own():
-    names = [operation["operationId"] for item in document()["paths"].values() for operation in item.values()]
+    names = [
+        operation["operationId"]
+        for item in document()["paths"].values()
+        for operation in item.values()
+    ]
     assert len(names) == len(set(names))
 
 
@@ -70,10 +80,14 @@ def test_every_type_of_problem_is_told_at_its_status():
     assert told == {(f"/problems/{it.slug}", it.status) for it in problem_types().values()}
 
 
-@pytest.mark.parametrize("path", ["/api/monte-carlo/simulate", "/api/allocations", "/api/portfolio/strategies"])
+@pytest.mark.parametrize(
+    "path", ["/api/monte-carlo/simulate", "/api/allocations", "/api/portfolio/strategies"]
+)
 def test_both_shapes_are_shown_as_examples_that_are_accepted(path, client_of, consumer, in_mode):
     in_mode("enforce")
-    examples = document()["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    examples = document()["paths"][path]["post"]["requestBody"]["content"]["application/json"][
+        "examples"
+    ]
     assert {"List", "Object"} == set(examples)
     for example in examples.values():
         response = client_of(consumer).post(path, example["value"], content_type="application/json")

@@ -1,4 +1,6 @@
-"""The alert rules: each fires and does not fire where it should, says what to do, and names metrics that exist."""
+"""The alert rules: each fires and does not fire where it should, says what to do, and names
+metrics that exist.
+"""
 
 import re
 from pathlib import Path
@@ -6,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stageapp import metrics
+from stageapp.infrastructure import metrics
 from tests.config.observability.programs import CASES, RULES, run
 from tests.processes import PROJECT
 
@@ -27,9 +29,15 @@ def alerts() -> dict[str, dict]:
 
 
 def metrics_in(expression: str) -> set[str]:
-    """Return the names of the raw series in an expression; a recorded one has a colon in its name."""
+    """Return the names of the raw series in an expression; a recorded one has a colon in its
+    name.
+    """
     bare = LABELS.sub("", expression)
-    return {match for match in re.findall(r"[\w:]+", bare) if match.startswith("stage_") and ":" not in match}
+    return {
+        match
+        for match in re.findall(r"[\w:]+", bare)
+        if match.startswith("stage_") and ":" not in match
+    }
 
 
 def cases() -> list[dict]:
@@ -46,10 +54,14 @@ def concerns(case: dict, alert: str) -> bool:
 
 
 def fires(case: dict, alert: str) -> bool:
-    """Tell whether a case expects this alert to fire: by name, or, where it is counted, as the only one asked for."""
+    """Tell whether a case expects this alert to fire: by name, or, where it is counted, as the
+    only one asked for.
+    """
     samples = case["exp_samples"]
     return any(f'alertname="{alert}"' in sample["labels"] for sample in samples) or (
-        bool(samples) and case["expr"].startswith("count(") and f'alertname="{alert}"' in case["expr"]
+        bool(samples)
+        and case["expr"].startswith("count(")
+        and f'alertname="{alert}"' in case["expr"]
     )
 
 
@@ -60,7 +72,11 @@ def test_the_alerts_fire_and_do_not_fire_as_the_cases_say(path):
 
 
 def test_a_case_that_is_wrong_would_be_seen(tmp_path):
-    wrong = CASES[0].read_text().replace("exp_samples: []", "exp_samples: [{labels: '{}', value: 1}]", 1)
+    wrong = (
+        CASES[0]
+        .read_text()
+        .replace("exp_samples: []", "exp_samples: [{labels: '{}', value: 1}]", 1)
+    )
     rules_file = (CASES[0].parent / yaml.safe_load(wrong)["rule_files"][0]).resolve()
     (tmp_path / "wrong.yml").write_text(re.sub(r"- \.\./.*\.yml", f"- {rules_file}", wrong))
     assert run("promtool", "test", "rules", tmp_path / "wrong.yml").returncode != 0
@@ -89,7 +105,9 @@ def test_the_runbook_tells_of_no_other_alert():
 
 
 def test_only_what_callers_are_refused_lowers_the_mode():
-    lowering = {name for name, rule in alerts().items() if rule["labels"].get("action") == "downgrade"}
+    lowering = {
+        name for name, rule in alerts().items() if rule["labels"].get("action") == "downgrade"
+    }
     assert lowering == {"StageRejectsFastBurn", "StageRejectsHigh"}
     assert {rule["labels"].get("action") for rule in alerts().values()} == {None, "downgrade"}
 
@@ -101,22 +119,37 @@ def test_every_metric_it_names_is_one_that_the_program_counts(rule):
 
 def test_every_recorded_series_that_a_rule_names_is_recorded():
     recorded = {rule["record"] for rule in rules() if "record" in rule}
-    named = {name for rule in rules() for name in re.findall(r"\b[a-z]\w*(?::\w+)+", LABELS.sub("", rule["expr"]))}
+    named = {
+        name
+        for rule in rules()
+        for name in re.findall(r"\b[a-z]\w*(?::\w+)+", LABELS.sub("", rule["expr"]))
+    }
     assert named - recorded == set()
 
 
 def test_a_metric_that_does_not_exist_would_be_seen():
-    assert metrics_in('sum by (mode) (rate(stage_requests{x="stage_b"}[5m])) / slo:stage_c:d') == {"stage_requests"}
+    assert metrics_in('sum by (mode) (rate(stage_requests{x="stage_b"}[5m])) / slo:stage_c:d') == {
+        "stage_requests"
+    }
     assert "stage_requests" not in set(metrics.series())
 
 
 @pytest.mark.parametrize("alert", alerts())
 def test_a_template_asks_only_for_what_the_alert_has(alert):
-    """A label that the expression's result lacks would be an empty word in the middle of a sentence."""
+    """A label that the expression's result lacks would be an empty word in the middle of a
+    sentence.
+    """
     allowed = {"$value", "$value | humanizePercentage", "$value | humanizeDuration"}
     rule = alerts()[alert]
-    asked = {template for text in rule["annotations"].values() for template in TEMPLATE.findall(text)} - allowed
-    fired = [s["labels"] for case in cases() for s in case["exp_samples"] if f'alertname="{alert}"' in s["labels"]]
+    asked = {
+        template for text in rule["annotations"].values() for template in TEMPLATE.findall(text)
+    } - allowed
+    fired = [
+        s["labels"]
+        for case in cases()
+        for s in case["exp_samples"]
+        if f'alertname="{alert}"' in s["labels"]
+    ]
     known = {label for labels in fired for label in re.findall(r"(\w+)=", labels)}
     assert {label.removeprefix("$labels.") for label in asked} - known == set()
 

@@ -1,10 +1,12 @@
-"""A rule that asks for a label or a value that no series has would be silent for ever: each has to exist."""
+"""A rule that asks for a label or a value that no series has would be silent for ever: each has
+to exist.
+"""
 
 import re
 
 import pytest
 
-from stageapp import metrics
+from stageapp.infrastructure import metrics
 from stageapp.models.normalization import State
 from stageapp.webhook import authenticators, tally
 from tests.config.observability.test_dashboard import EXPRESSIONS
@@ -22,11 +24,14 @@ VALUES = {
     ("stage_processes", "state"): {"live", "stale"},
     ("stage_mode_changes_total", "kind"): {"manual", "downgrade", "scheduled"},
     ("stage_webhook_deliveries_total", "authenticator"): {
-        authenticators.STANDARD, authenticators.ALERTMANAGER, authenticators.BEARER, authenticators.NONE
+        authenticators.STANDARD,
+        authenticators.ALERTMANAGER,
+        authenticators.BEARER,
+        authenticators.NONE,
     },
     ("stage_webhook_deliveries_total", "outcome"): set(tally.UNEVENTFUL),
     ("", "le"): {f"{edge:g}" for edge in metrics.VALIDATION_EDGES},
-}  # fmt: skip
+}
 
 
 def labels_of(series: str) -> set[str]:
@@ -54,11 +59,19 @@ def allowed(series: str, label: str) -> set[str] | None:
     return VALUES.get((series, label)) or VALUES.get(("", label))
 
 
-ASKED = sorted({found for text in [*(rule["expr"] for rule in rules()), *EXPRESSIONS] for found in selections(text)})
+ASKED = sorted(
+    {
+        found
+        for text in [*(rule["expr"] for rule in rules()), *EXPRESSIONS]
+        for found in selections(text)
+    }
+)
 
 
 @pytest.mark.parametrize("series, label, value", ASKED)
-def test_a_selector_asks_for_a_label_that_is_there_and_for_a_value_that_it_takes(series, label, value):
+def test_a_selector_asks_for_a_label_that_is_there_and_for_a_value_that_it_takes(
+    series, label, value
+):
     assert label in labels_of(series) | OF_PROMETHEUS
     assert value in allowed(series, label)
 
@@ -66,8 +79,9 @@ def test_a_selector_asks_for_a_label_that_is_there_and_for_a_value_that_it_takes
 def test_selectors_are_found_and_wrong_ones_would_be_seen():
     assert len(ASKED) > 15
     assert selections('rate(stage_requests_total{mode="on", outcome!="reject"}[5m])') == [
-        ("stage_requests_total", "mode", "on"), ("stage_requests_total", "outcome", "reject")
-    ]  # fmt: skip
+        ("stage_requests_total", "mode", "on"),
+        ("stage_requests_total", "outcome", "reject"),
+    ]
     assert "on" not in allowed("stage_requests_total", "mode")
     assert "reject" not in allowed("stage_requests_total", "outcome")
     assert labels_of("stage_validation_seconds_bucket") == {"endpoint"}

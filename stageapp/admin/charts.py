@@ -1,0 +1,186 @@
+"""Stacked bars as numbers: what the SVG template draws."""
+
+import datetime
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+BAR_WIDTH = 1000  # units of the drawing's width; the page scales it
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of a bar, in drawing units, with the count it stands for."""
+
+    name: str
+    count: int
+    x: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One stacked bar and its parts, in the order they were given."""
+
+    label: str
+    total: int
+    parts: tuple[Part, ...]
+
+    def __str__(self) -> str:
+        """Say the bar in words, for whoever does not see it."""
+        return f"{self.label}: " + ", ".join(f"{part.count:,} {part.name}" for part in self.parts)
+
+
+def bar(label: str, counts: Mapping[str, int]) -> Bar:
+    """Return one bar whose parts fill its width in proportion to their counts."""
+    total = sum(counts.values())
+    parts = []
+    x = 0.0
+    for name, count in counts.items():
+        width = BAR_WIDTH * count / total if total else 0.0
+        parts.append(Part(name, count, round(x, 2), round(width, 2)))
+        x += width
+    return Bar(label, total, tuple(parts))
+
+
+def bars(outcomes: Mapping[str, Mapping[str, int]]) -> list[Bar]:
+    """Return one bar for each mode."""
+    return [bar(label, counts) for label, counts in outcomes.items()]
+
+
+# Courses over time as numbers: what the SVG template draws.
+
+COURSE_WIDTH = 1000  # units of the drawing's width; the page scales it
+TALL = 200  # units of its height
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measurement of a course, in drawing units from the top left, and in words."""
+
+    x: float
+    y: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Course:
+    """Measurements at their times, oldest first. `ticks` label the height from the top down to
+    0.
+    """
+
+    label: str
+    points: tuple[Point, ...]
+    ticks: tuple[str, ...]
+    first: datetime.datetime | None
+    last: datetime.datetime | None
+
+    @property
+    def line(self) -> str:
+        """Return the points as a polyline has them."""
+        return " ".join(f"{point.x},{point.y}" for point in self.points)
+
+    def __str__(self) -> str:
+        """Say it in words, for whoever does not see it."""
+        if not self.points:
+            return f"{self.label}: nothing measured"
+        return (
+            f"{self.label}: {len(self.points)} measured, newest {self.points[-1].words}, "
+            f"scale up to {self.ticks[0]}"
+        )
+
+
+def course(
+    label: str,
+    measured: Sequence[tuple[datetime.datetime, float]],
+    say: Callable[[float], str] = "{:.3g}".format,
+) -> Course:
+    """Return values of 0 or more at their times, oldest first; `say` puts a value into words."""
+    if not measured:
+        return Course(label, (), (), None, None)
+    first, last = measured[0][0], measured[-1][0]
+    top, span = _round_up(max(value for _, value in measured)), (last - first).total_seconds()
+    points = [
+        Point(
+            round(
+                COURSE_WIDTH * (at - first).total_seconds() / span if span else COURSE_WIDTH / 2, 2
+            ),
+            round(TALL - TALL * value / top, 2),
+            f"{say(value)} at {at:%Y-%m-%d %H:%M} UTC",
+        )
+        for at, value in measured
+    ]
+    return Course(
+        label, tuple(points), tuple(say(top * part) for part in (1.0, 0.5, 0.0)), first, last
+    )
+
+
+def _round_up(value: float) -> float:
+    """Return the next of 1, 2, 5, 10, 20, 50, … that is no less."""
+    if value < sys.float_info.min:  # below it powers of ten are no longer exact, and at last 0
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1, 2, 5, 10, 100) if step * power >= value)
+
+
+# Sparklines as numbers: what the SVG template draws.
+
+SPARKLINE_WIDTH = 1000  # units of the drawing's width; the page scales it
+HEIGHT = 30  # units of its height
+_LEAST = 1.5  # a column that stands for 0 can still be seen; a gap is where nothing was measured
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measurement of a sparkline, in drawing units from the top left."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    bad: bool
+
+
+@dataclass(frozen=True)
+class Sparkline:
+    """Measurements in their order as columns, with the limit they are held against."""
+
+    label: str
+    columns: tuple[Column, ...]
+    limit_y: float
+    words: str
+
+    def __str__(self) -> str:
+        """Say it in words, for whoever does not see it."""
+        return f"{self.label}: {self.words}"
+
+
+def sparkline(
+    label: str, values: Sequence[float | None], limit: float, *, least: bool = False
+) -> Sparkline:
+    """Return columns for values of 0 or more, None where nothing was measured; `limit` is the
+    most, or the least.
+    """
+    measured = [value for value in values if value is not None]
+    top = max([*measured, limit]) * 1.15 or 1.0
+    width = SPARKLINE_WIDTH / max(len(values), 1)
+    columns = []
+    for place, value in enumerate(values):
+        if value is not None:
+            height = max(HEIGHT * value / top, _LEAST)
+            bad = value < limit if least else value >= limit
+            x, y = round(place * width, 2), round(HEIGHT - height, 2)
+            columns.append(Column(x, y, round(width * 0.8, 2), round(height, 2), bad))
+    words = _in_words(measured, len(values), f"{'at least' if least else 'limit'} {limit:.3g}")
+    return Sparkline(label, tuple(columns), round(HEIGHT - HEIGHT * limit / top, 2), words)
+
+
+def _in_words(measured: Sequence[float], places: int, limit: str) -> str:
+    if not measured:
+        return f"nothing measured, {limit}"
+    held = f"{len(measured)} of {places} measured"
+    return (
+        f"newest {measured[-1]:.3g}, lowest {min(measured):.3g}, highest "
+        f"{max(measured):.3g}, {limit}, {held}"
+    )

@@ -1,0 +1,306 @@
+"""The dashboard on the first page: one panel for each thing an operator asks about first."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from stageapp import conf
+from stageapp.admin.charts import bars
+from stageapp.admin.raw_text import first_example, visible_example
+from stageapp.audit import proof
+from stageapp.audit.proof import Proof, Remedy
+from stageapp.backups import evidence
+from stageapp.infrastructure import words
+from stageapp.mode import store
+from stageapp.models.mode import ModeChange
+from stageapp.models.normalization import ACTIVE, Run, State
+from stageapp.models.proofs import VerificationJob
+from stageapp.models.unknowns import DriftCheck, UnknownEntry
+from stageapp.models.vocabulary import Stage, StageAlias, VocabularyVersion
+from stageapp.normalization import drain
+from stageapp.normalization.plan import outdated
+from stageapp.normalization.progress import progress
+from stageapp.rollout.moves import NextStep
+from stageapp.rollout.outlook import Outlook, outlook
+from stageapp.traffic import windows
+from stageapp.unknowns.queue import queue
+
+# What to do next: one sentence and one link, from what the dashboard knows. Advice only; it decides
+# nothing.
+#
+# It looks at the run at work, the plan that waits, the proof of every target (its run, its
+# verification, drift), the gates and the unknown queue, in this order; a state alone says nothing
+# of the rows.
+
+User = AbstractUser | AnonymousUser
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do, and the page where it is done."""
+
+    text: str
+    label: str
+    url: str
+
+
+def find(user: User, panels: Mapping[str, Any]) -> Step | None:
+    """Return what this user might do next, or None where the user sees too little to be told."""
+    if "mode" not in panels or "run" not in panels:
+        return None
+    run: Run | None = panels["run"]["run"]
+    proofs = [proof.of_target(label) for label in conf.targets()]
+    if step := _about_work(run, proofs) or _about_plan(run, proofs, panels.get("backups"), user):
+        return step
+    if doubtful := next((one for one in proofs if not one.stands), None):
+        return _about_proof(doubtful, user)
+    return _about_mode(panels, user)
+
+
+def _about_work(run: Run | None, proofs: list[Proof]) -> Step | None:
+    """Return the run or the verification that is under way, or that stopped on its way."""
+    begun = [one.run for one in proofs if one.run is not None]
+    for each in [*([run] if run is not None else []), *begun]:
+        url = reverse("admin:stageapp_run_change", args=[each.pk])
+        if each.state in ACTIVE:
+            return Step(f"Run {each.pk} is at work.", "Watch it", url)
+        if each.state == State.PAUSED:
+            return Step(f"Run {each.pk} is paused. Resume it, or roll it back.", "Decide", url)
+        if each.state == State.FAILED:
+            text = f"Run {each.pk} has failed; its checkpoint stands."
+            return Step(text, "See what happened", url)
+    job = VerificationJob.objects.filter(state__in=VerificationJob.ACTIVE).first()
+    if job is None:
+        return None
+    url = reverse("admin:stageapp_run_change", args=[job.run_id])
+    return Step(f"Run {job.run_id} is being verified.", "Watch it", url)
+
+
+def _about_plan(
+    run: Run | None, proofs: list[Proof], backups: Mapping[str, Any] | None, user: User
+) -> Step | None:
+    """Return what a plan that nobody has started waits for; one that would change nothing waits
+    for nothing.
+    """
+    if run is None or run.state not in (State.PLANNED, State.APPROVED):
+        return None
+    stands = any(one.target == run.target and one.stands for one in proofs)
+    if stands and not run.plan.rows_to_change:
+        return None
+    if why := outdated(run.plan):
+        return _plan_again(f"The plan of run {run.pk} is out of date: {why}", user)
+    url = reverse("admin:stageapp_run_change", args=[run.pk])
+    waits = Step(
+        f"Run {run.pk} is {run.state} and has changed nothing yet.", "Look at it and start", url
+    )
+    return _about_backup(backups, user) or waits
+
+
+def _about_backup(found: Mapping[str, Any] | None, user: User) -> Step | None:
+    """Return the backup or the rehearsal that a run waits for."""
+    if not found or not found["required"] or not user.has_perm("stageapp.manage_backups"):
+        return None
+    url = reverse("admin:stageapp_backup_changelist")
+    if not found["fresh"]:
+        had = (
+            f"the newest verified backup is {found['age']} old"
+            if found["verified"]
+            else "no backup is verified"
+        )
+        return Step(
+            f"The plan waits for a way back: {had}, and a run asks for one.", "Create a backup", url
+        )
+    if not found["rehearsed"]:
+        return Step(
+            "The plan waits for a rehearsed restore with today’s schema.",
+            "Rehearse the backup",
+            url,
+        )
+    return None
+
+
+def _plan_again(text: str, user: User, label: str = "Plan again") -> Step | None:
+    if not user.has_perm("stageapp.plan_run"):
+        return None
+    return Step(text, label, reverse("admin:stageapp_plan_make"))
+
+
+def _about_proof(known: Proof, user: User) -> Step | None:
+    """Return what settles the first doubt about a target's rows."""
+    doubt, run = known.doubts[0], known.run
+    if run is None:
+        text = (
+            "There is no current plan. Make one to see which spellings are stored and what a "
+            "run would change."
+        )
+        return _plan_again(text, user, "Make a plan")
+    # With known spellings left a new verification would only say so again.
+    plan = next((one for one in known.doubts if one.remedy == Remedy.PLAN), None)
+    if plan is not None and doubt.remedy != Remedy.UNDERSTAND:
+        return _plan_again(plan.text, user)
+    if doubt.remedy == Remedy.WATCH:
+        return Step(
+            doubt.text, "See the drift watch", reverse("admin:stageapp_driftcheck_changelist")
+        )
+    if doubt.remedy == Remedy.QUARANTINE:
+        url = f"{reverse('admin:stageapp_quarantinedrow_changelist')}?run={run.pk}"
+        return Step(doubt.text, "See the rows", url)
+    label = "Verify" if doubt.remedy == Remedy.VERIFY else "Look at the run"
+    return Step(doubt.text, label, reverse("admin:stageapp_run_change", args=[run.pk]))
+
+
+def _about_mode(panels: Mapping[str, Any], user: User) -> Step | None:
+    """Return the next step of the rollout, or what holds it back; at its end what is still to be
+    decided.
+    """
+    waiting = _about_unknowns(panels.get("unknowns"), user)
+    if not user.has_perm("stageapp.change_mode"):
+        return waiting
+    now = outlook()
+    step = now.step
+    if step is None or not step.mode:
+        return waiting
+    rollout = reverse("admin:stageapp_rollout")
+    if now.latched:
+        text = "The mode was taken back automatically. Find out why before anybody raises it again."
+        return Step(text, "Look at the rollout", rollout)
+    if not step.holding:
+        return _preview(now, step)
+    if waiting is not None and any(gate.name == "warn_exit" for gate in step.holding):
+        return waiting
+    gate = step.holding[0]
+    why = gate.deciding.why or f"{gate.deciding.shown}; needed {gate.deciding.threshold}"
+    return Step(
+        f"{_named(step)} is held back. {gate.title}: {why}.", "Look at the rollout", rollout
+    )
+
+
+def _about_unknowns(found: Mapping[str, Any] | None, user: User) -> Step | None:
+    if not found or not found["open"] or not user.has_perm("stageapp.curate_vocabulary"):
+        return None
+    number = found["open"]
+    values = "values wait" if number > 1 else "value waits"
+    return Step(
+        f"{number:,} unknown {values} for a decision.",
+        "Decide",
+        reverse("admin:stageapp_unknownentry_changelist"),
+    )
+
+
+def _named(step: NextStep) -> str:
+    return "Warning callers" if step.mode == "warn" else f"Enforcing at {step.percent} %"
+
+
+def _preview(now: Outlook, step: NextStep) -> Step:
+    url = f"{reverse('admin:stageapp_modechange_preview')}?mode={step.mode}"
+    if step.mode == "warn":
+        return Step(
+            "The stored rows are normalized. Callers are not told yet.", "Preview warn", url
+        )
+    url = f"{url}&percent={step.percent}"
+    if now.state.mode == "warn":
+        text = (
+            "The stored rows are normalized and callers are warned. See what enforcing would "
+            "mean for a few."
+        )
+        return Step(text, f"Preview enforce at {step.percent} %", url)
+    return Step(
+        f"Enforced for {now.state.percent} % of consumers.", f"Preview {step.percent} %", url
+    )
+
+
+SHOWN_UNKNOWNS = 5
+SHOWN_DRIFT = 5
+
+
+def panels(request: HttpRequest) -> dict[str, Any]:
+    """Return the panels that this user may see."""
+    shown = {
+        name: build()
+        for name, (model, build) in _PANELS.items()
+        if request.user.has_perm(f"stageapp.view_{model}")
+    }
+    return {"panels": shown, "step": find(request.user, shown)}
+
+
+def _mode() -> dict[str, Any]:
+    return {"state": store.latest(), "change": ModeChange.objects.first()}
+
+
+def _traffic() -> dict[str, Any]:
+    arrived = windows.summary()
+    return {"total": arrived.total, "bars": bars(arrived.outcomes)}
+
+
+def _run() -> dict[str, Any]:
+    run = Run.objects.select_related("plan").first()
+    return {"run": run, "progress": progress(run) if run else None, "drain": drain.newest()}
+
+
+def _vocabulary() -> dict[str, Any]:
+    return {
+        "version": VocabularyVersion.objects.defer("snapshot", "diff").first(),
+        "stages": Stage.objects.filter(active=True).count(),
+        "aliases": StageAlias.objects.count(),
+    }
+
+
+def _unknowns() -> dict[str, Any]:
+    return {
+        "open": UnknownEntry.objects.in_state("open").count(),
+        "first": [(entry, first_example(entry)) for entry in queue("open")[:SHOWN_UNKNOWNS]],
+    }
+
+
+def _backups() -> dict[str, Any]:
+    """Return the newest verified backup, and whether it is too old for a run."""
+    found, hours = evidence.read(), conf.gates().backup_hours
+    fresh = found.taken_at is not None and timezone.now() - found.taken_at <= datetime.timedelta(
+        hours=hours
+    )
+    return {
+        "verified": found.verified,
+        "age": words.age(found.taken_at) if found.taken_at else "",
+        "fresh": fresh,
+        "hours": hours,
+        "required": conf.backup_required(),
+        "rehearsed": found.rehearsed,
+        "rehearsed_age": words.age(found.rehearsed_at) if found.rehearsed_at else "",
+        "schema_changed": found.schema_changed,
+        "rto": words.duration(found.rto_seconds or None),
+    }
+
+
+def _drift() -> dict[str, Any]:
+    """Return the newest look at each target, and the runs that stand without one."""
+    checks = list(DriftCheck.objects.all())
+    looked_at = {check.target for check in checks}
+    waiting = [label for label in conf.targets() if label not in looked_at]
+    return {
+        "checks": [{"check": each, "values": drifted(each)[:SHOWN_DRIFT]} for each in checks],
+        "unseen": [run for label in waiting if (run := proof.standing_run(label)) is not None],
+        "period": words.duration(conf.drift_seconds()),
+    }
+
+
+def drifted(check: DriftCheck) -> list[dict[str, Any]]:
+    """Return the values that came back into a normalized column, as a person reads them."""
+    return [{**found, "value": visible_example(found["value"])} for found in check.spellings]
+
+
+# Panel → the model whose view permission opens it, and what builds it.
+_PANELS = {
+    "mode": ("modechange", _mode),
+    "traffic": ("trafficwindow", _traffic),
+    "run": ("run", _run),
+    "unknowns": ("unknownentry", _unknowns),
+    "drift": ("driftcheck", _drift),
+    "backups": ("backup", _backups),
+    "vocabulary": ("vocabularyversion", _vocabulary),
+}

@@ -1,0 +1,336 @@
+"""The mode page: the mode in force, what traffic would have met in each, its history, and how to
+change it.
+"""
+
+import datetime
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_GET, require_POST
+
+from stageapp.admin.charts import bars
+from stageapp.admin.screens import ReadOnlyAdmin, page, require, warn_of_lag
+from stageapp.admin.site import site
+from stageapp.mode import processes, store
+from stageapp.mode.store import ModeError, ModeState, check_day
+from stageapp.models.mode import ModeChange
+from stageapp.people import person_of
+from stageapp.rollout import proposals
+from stageapp.rollout.changes import Wish, change_mode
+from stageapp.rollout.errors import SecondPersonNeeded
+from stageapp.rollout.judgement import Outcome, look_ahead, told
+from stageapp.traffic import windows
+from stageapp.traffic.windows import Summary
+
+# The forms of the mode page: choose, then confirm with a reason.
+
+
+class ModeForm(forms.Form):
+    """Chooses a mode; sent by GET, changes nothing."""
+
+    mode = forms.ChoiceField(choices=ModeChange.MODES, widget=forms.RadioSelect)
+    percent = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=100,
+        label="Percent of consumers",
+        help_text="For enforce only, 1 to 100; the others get warn. Empty means all.",
+    )
+    enforce_on = forms.DateField(
+        required=False,
+        label="Announced first day of enforcement",
+        help_text="Optional; callers see it in their answers. Empty: the announced day stays.",
+        widget=forms.DateInput(attrs={"type": "date"}),
+    )
+    withdraw_enforce_on = forms.BooleanField(required=False, label="Withdraw the announced day")
+
+    def clean_enforce_on(self) -> datetime.date | None:
+        """Require that the day is not past."""
+        day: datetime.date | None = self.cleaned_data["enforce_on"]
+        if day is not None:
+            try:
+                check_day(day)
+            except ModeError as refusal:
+                raise forms.ValidationError(str(refusal)) from refusal
+        return day
+
+    def clean(self) -> dict[str, Any]:
+        """Require that a percentage belongs to enforce, and one thing at a time for the day."""
+        values = self.cleaned_data
+        if values.get("enforce_on") and values.get("withdraw_enforce_on"):
+            refusal = "Announce a day or withdraw the one announced, not both."
+            self.add_error("withdraw_enforce_on", refusal)
+        if values.get("mode") != "enforce" and values.get("percent") not in (None, 100):
+            self.add_error("percent", "A percentage belongs to enforce. Leave it empty.")
+        values["percent"] = values.get("percent") or 100
+        return values
+
+
+class ModeChangeForm(ModeForm):
+    """Confirms a mode; sent by POST with what the user had seen."""
+
+    expected_version = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+    reason = forms.CharField(
+        max_length=2000,
+        help_text="Kept in the history, under your name.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+    override = forms.CharField(
+        required=False,
+        max_length=2000,
+        label="Reason for moving past the gates",
+        help_text="The gates above do not pass. Kept in the history, under your name.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    break_glass = forms.CharField(
+        required=False,
+        max_length=2000,
+        label="Break the glass: reason for enforcing without a second person",
+        help_text="Leave it empty to propose the change to somebody else. Loud in the log and in "
+        "the history.",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+    def __init__(self, *args: Any, asks: Collection[str] = (), **kwargs: Any) -> None:
+        """Carry the choice along unseen; `asks` are the exceptional reasons that this change and
+        user call for.
+        """
+        super().__init__(*args, **kwargs)
+        for name in {"override", "break_glass"} - set(asks):
+            del self.fields[name]
+        for name in ("mode", "percent", "enforce_on", "withdraw_enforce_on"):
+            self.fields[name].widget = forms.HiddenInput()
+
+
+# What a change of mode would mean, in words and in yesterday's requests.
+
+MEANINGS = {
+    "off": (
+        "Known spellings are understood, unknown ones pass. Answers say nothing about it; "
+        "everything is counted."
+    ),
+    "warn": (
+        "Every request passes. Callers that send unknown or outdated spellings are told so "
+        "in the answer."
+    ),
+    "enforce": (
+        "Requests with an unknown stage are refused. Outdated spellings pass with a warning."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One outcome: how many of the last day's requests would have met it, now and then."""
+
+    outcome: str
+    now: int
+    then: int
+
+    @property
+    def difference(self) -> int:
+        """Return how many more requests would meet it."""
+        return self.then - self.now
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A proposed mode beside the one in force."""
+
+    now: ModeState
+    then: ModeState
+    rows: tuple[Row, ...]
+    total: int
+    at_most: int  # rejections, if the canary's share held every caller that sends unknown stages
+
+    @property
+    def direction(self) -> str:
+        """Return `stricter`, `looser` or `same`."""
+        if self.then.strictness == self.now.strictness:
+            return "same"
+        return "stricter" if self.then.strictness > self.now.strictness else "looser"
+
+    @property
+    def estimated(self) -> bool:
+        """Tell whether a figure is an estimate: windows count requests, a canary holds for
+        consumers.
+        """
+        return any(
+            state.mode == "enforce" and state.percent < 100 for state in (self.now, self.then)
+        )
+
+
+def preview(now: ModeState, then: ModeState, traffic: Summary) -> Preview:
+    """Return what the last day's traffic would have met in either mode."""
+    before, after = met(now, traffic), met(then, traffic)
+    rows = tuple(
+        Row(name, before[name], after[name]) for name in ("accepted", "warned", "rejected")
+    )
+    return Preview(now, then, rows, traffic.total, traffic.outcomes[then.mode]["rejected"])
+
+
+def met(state: ModeState, traffic: Summary) -> dict[str, int]:
+    """Return outcome → requests; for a canary as if all callers were alike."""
+    outcomes = traffic.outcomes
+    if state.mode != "enforce":
+        return outcomes[state.mode]
+    outside, inside = outcomes["warn"], outcomes["enforce"]
+    extra = round((inside["rejected"] - outside["rejected"]) * state.percent / 100)
+    return {
+        "accepted": outside["accepted"],
+        "warned": outside["warned"] - extra,
+        "rejected": outside["rejected"] + extra,
+    }
+
+
+PAGE = "admin:stageapp_modechange_changelist"
+
+
+@admin.register(ModeChange, site=site)
+class ModeChangeAdmin(ReadOnlyAdmin):
+    """The history of the mode, under the mode itself."""
+
+    change_list_template = "admin/stageapp/mode.html"
+    list_display = [
+        "version",
+        "shown",
+        "enforce_on",
+        "created_at",
+        "actor",
+        "kind",
+        "reason",
+        "override_reason",
+    ]
+    list_display_links = None
+    sortable_by = ()
+    search_fields = ["actor", "reason"]
+    list_per_page = 25
+
+    @admin.display(description="mode")
+    def shown(self, change: ModeChange) -> str:
+        """Return the mode with the percentage that belongs to enforce."""
+        return (
+            f"enforce {change.percent}\N{NO-BREAK SPACE}%"
+            if change.mode == "enforce"
+            else change.mode
+        )
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the preview and the change."""
+        wrap = self.admin_site.admin_view
+        return [
+            path("preview/", wrap(self.preview_view), name="stageapp_modechange_preview"),
+            path("set/", wrap(self.set_view), name="stageapp_modechange_set"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the mode page."""
+        return super().changelist_view(
+            request, {**mode_context(), "title": "Validation mode", "subtitle": None}
+        )
+
+    @method_decorator(require_GET)
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """Show what the chosen mode would change, and ask why."""
+        require(request, "change_mode")
+        return _preview(request, ModeForm(request.GET))
+
+    @method_decorator(require_POST)
+    def set_view(self, request: HttpRequest) -> HttpResponse:
+        """Change the mode."""
+        require(request, "change_mode")
+        form = ModeChangeForm(request.POST, asks=("override", "break_glass"))
+        if not form.is_valid():
+            return _preview(request, ModeForm(request.POST), form)
+        expected, wish = form.cleaned_data.pop("expected_version"), Wish(**form.cleaned_data)
+        try:
+            change_mode(person_of(request.user), wish, expected_version=expected)
+        except SecondPersonNeeded:
+            _propose(request, wish)
+        except store.VersionConflict as conflict:
+            messages.error(request, f"{conflict} {_who_was_it()}")
+        except store.ModeError as refusal:
+            messages.error(request, str(refusal))
+        else:
+            messages.success(request, "The mode is changed. Every process follows within seconds.")
+            warn_of_lag(request)
+        return HttpResponseRedirect(reverse(PAGE))
+
+
+def _propose(request: HttpRequest, wish: Wish) -> None:
+    try:
+        made = proposals.propose(person_of(request.user), wish)
+    except store.ModeError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        waits = f"proposal {made.pk} waits for somebody else."
+        messages.warning(request, f"The two-person rule is on: {waits}")
+
+
+def mode_context() -> dict[str, Any]:
+    """Return what the mode page shows above its history."""
+    arrived = windows.summary()
+    state = store.latest()
+    share = state.percent if state.percent < 100 else None
+    form = ModeForm(initial={"mode": state.mode, "percent": share})
+    if state.enforce_on is None:
+        del form.fields["withdraw_enforce_on"]
+    return {
+        "state": state,
+        "change": ModeChange.objects.first(),
+        "meaning": MEANINGS[state.mode],
+        "here": store.current(),
+        "age": store.age_seconds(),
+        "processes": processes.seen(),
+        "traffic": arrived,
+        "bars": bars(arrived.outcomes),
+        "form": form,
+    }
+
+
+def _preview(
+    request: HttpRequest, chosen: ModeForm, confirm: ModeChangeForm | None = None
+) -> HttpResponse:
+    context: dict[str, Any] = {
+        "form": chosen,
+        "title": "Change the mode",
+        "mode_page": reverse(PAGE),
+    }
+    if chosen.is_valid():
+        now = store.latest()
+        try:
+            then = Wish(reason="", **chosen.cleaned_data).after(now)
+        except store.ModeError as refusal:
+            messages.error(request, str(refusal))
+            return HttpResponseRedirect(reverse(PAGE))
+        context["preview"] = preview(now, then, windows.summary())
+        context["told"] = told(now, then)
+        context["meaning"] = MEANINGS[then.mode]
+        ahead = look_ahead(person_of(request.user), now, then)
+        initial = {**chosen.cleaned_data, "expected_version": now.version}
+        context["ahead"] = ahead
+        context["confirm"] = confirm or ModeChangeForm(initial=initial, asks=_asks(ahead))
+    return page(request, "mode_preview.html", **context)
+
+
+def _asks(ahead: Outcome) -> list[str]:
+    asked = {"override": ahead.may_override, "break_glass": ahead.may_break_glass}
+    return [name for name, asks in asked.items() if asks]
+
+
+def _who_was_it() -> str:
+    change = ModeChange.objects.first()
+    if change is None:
+        return ""
+    when = f"{change.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{change.actor} set it to {change.mode} {change.percent} % at {when}: {change.reason}"

@@ -1,0 +1,195 @@
+"""How PostgreSQL's own library and programs are told where to connect: never on a command line."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import environ
+import psycopg
+from django.db import connection
+from psycopg import pq
+
+from stageapp import conf, embedded
+from stageapp.backups.errors import BackupError
+from stageapp.embedded.programs import POSTGRES_FOLDERS
+
+Parameters = dict[str, str]
+
+_NAMES = {"HOST": "host", "PORT": "port", "USER": "user", "PASSWORD": "password", "NAME": "dbname"}
+_OPTIONS = {option.keyword.decode(): option for option in pq.Conninfo.get_defaults()}
+# A dump or a restore may take longer than any limit that was set for requests.
+_NO_LIMITS = (
+    "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = 0"
+)
+
+
+@contextmanager
+def told_plainly(what_holds: str) -> Iterator[None]:
+    """Tell of a server that does not answer, or refuses, as a BackupError that ends with what
+    holds now.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        raise BackupError(
+            f"PostgreSQL does not answer, or refuses: {error}. {what_holds}"
+        ) from None
+
+
+def live() -> Parameters:
+    """Return the parameters of the database that this process works with."""
+    return of_settings(connection.settings_dict)
+
+
+def of_settings(settings: Mapping[str, Any]) -> Parameters:
+    """Return libpq's parameters for an entry of DATABASES; Django's own options are left out."""
+    given = {word: settings.get(name) for name, word in _NAMES.items()}
+    options = {
+        word: value for word, value in settings.get("OPTIONS", {}).items() if word in _OPTIONS
+    }
+    return {
+        word: str(value) for word, value in (given | options).items() if value not in (None, "")
+    }
+
+
+def of_url(url: str) -> Parameters:
+    """Return libpq's parameters for a URL; what is none would lead libpq to whatever server is
+    nearest.
+
+    Raises:
+        BackupError: it is no URL of a PostgreSQL database.
+    """
+    try:
+        if not url.startswith(("postgres://", "postgresql://")):
+            raise ValueError("it does not begin with postgres://")
+        settings = environ.Env.db_url_config(url)
+        if not settings["NAME"]:
+            raise ValueError("it does not end with the name of a database")
+    except ValueError as error:
+        raise BackupError(f"This is no URL of a PostgreSQL database: {error}.") from None
+    return of_settings(settings)
+
+
+def environment(parameters: Parameters) -> dict[str, str]:
+    """Return the same as environment variables (PGHOST, PGPASSWORD, …), for the programs."""
+    named = {word: option.envvar for word, option in _OPTIONS.items() if option.envvar}
+    return {named[word].decode(): value for word, value in parameters.items() if word in named}
+
+
+def connect(parameters: Parameters) -> psycopg.Connection[tuple[Any, ...]]:
+    """Open a session of our own, in autocommit and without time limits.
+
+    Raises:
+        psycopg.OperationalError: the server does not answer, or refuses us.
+    """
+    try:
+        session = psycopg.connect(autocommit=True, **parameters)  # type: ignore[arg-type]
+    except KeyboardInterrupt as interrupt:
+        # Its traceback keeps the half-open session, which the server waits for up to a minute
+        # before a database can be dropped. Without it the session is closed here.
+        raise interrupt.with_traceback(None) from None
+    session.execute(_NO_LIMITS)
+    return session
+
+
+# Run pg_dump and pg_restore: of the server's own major version where we have it, with a clean
+# environment.
+
+_SHOWN = 2000  # characters of what a program printed
+_POLL_SECONDS = 0.5
+
+
+def path_of(program: str, server_version: int) -> str:
+    """Return a program that can talk to a server of this version (as `server_version_num`, e.g.
+    180004).
+
+    An archive restores best with the programs of its own major version: newer ones set options that
+    an older server does not know.
+
+    Raises:
+        BackupError: there is none; the text names the setting.
+    """
+    if folder := conf.postgres_programs():
+        found = Path(folder) / program
+    else:
+        fitting = [major for major in sorted(POSTGRES_FOLDERS) if major >= server_version // 10_000]
+        if not fitting:
+            raise BackupError(
+                f"The server is PostgreSQL {server_version // 10_000}, newer than the programs "
+                "that come along. Set STAGE_POSTGRES_PROGRAMS to the folder of its pg_dump and "
+                "pg_restore."
+            )
+        found = embedded.client_programs(fitting[0]) / program
+    if not os.access(found, os.X_OK):
+        raise BackupError(
+            f"{found} is no program. Set STAGE_POSTGRES_PROGRAMS to the folder of {program}."
+        )
+    return str(found)
+
+
+@contextmanager
+def running(
+    command: Sequence[str], server: Parameters, *, keep: Sequence[int] = (), **options: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program while the block does its part, then wait for its end; kill it if the block
+    fails.
+
+    `keep` are file handles that the program inherits.
+
+    Raises:
+        BackupError: with the end of what it printed, when it fails.
+    """
+    with tempfile.TemporaryFile() as printed:
+        process = subprocess.Popen(  # noqa: S603  a list of words: no shell ever reads them
+            list(command),
+            env={"PATH": os.defpath, "LC_ALL": "C"} | environment(server),
+            stdin=subprocess.DEVNULL,
+            stderr=printed,
+            pass_fds=tuple(keep),
+            **options,
+        )
+        with process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            raise BackupError(
+                f"{Path(command[0]).name} failed ({process.returncode}): {_tail(printed)}"
+            )
+
+
+def run(
+    command: Sequence[str],
+    server: Parameters,
+    *,
+    keep: Sequence[int] = (),
+    tick: Callable[[], None] | None = None,
+) -> None:
+    """Run a program to its end and throw away its output; call `tick` now and then meanwhile.
+
+    Raises:
+        BackupError: with the end of what it printed, when it fails.
+    """
+    with running(command, server, keep=keep, stdout=subprocess.DEVNULL) as process:
+        while tick is not None and not _ended(process):
+            tick()
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(_POLL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _tail(printed: IO[bytes]) -> str:
+    printed.seek(0, os.SEEK_END)
+    printed.seek(max(0, printed.tell() - _SHOWN))
+    return printed.read().decode(errors="replace").strip()

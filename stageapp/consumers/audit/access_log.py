@@ -1,0 +1,405 @@
+"""The audit from a web server's access log: who calls which endpoint, and which stages stand in
+query strings.
+
+A log holds no bodies: what is sent by POST, PUT and PATCH is only counted. Everything is read in
+one pass, in bounded memory; a line that cannot be read is counted and shown, and the rest of the
+log goes on.
+"""
+
+import datetime
+import gzip
+import io
+import json
+import re
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from stageapp.consumers.audit.callers import SentValue
+from stageapp.consumers.contacts import agent_hash
+from stageapp.infrastructure import network
+from stageapp.vocabulary.snapshot import Snapshot
+from stageapp.vocabulary.suggestions import suggest
+
+# Read the lines of a web server's access log: common, combined, and JSON of the usual servers, each
+# line by itself.
+
+# host ident user [time] "request" status bytes, and "referer" "agent" in the combined format
+# (Apache, mod_log_config); a field may hold its own quotation mark behind a backslash. What follows
+# is a server's own business.
+_LINE = re.compile(
+    r'(?P<address>\S+) \S+ (?P<user>.{1,200}?) \[(?P<time>[^\]]{1,64})\] "(?P<request>(?:[^"\\]|\\.)*)" \d{3} \S+'
+    r'(?: "(?:[^"\\]|\\.)*" "(?P<agent>(?:[^"\\]|\\.)*)")?'
+)
+_REQUEST = re.compile(r"(?P<method>[A-Z]{1,20}) (?P<target>\S+)(?: HTTP/\S+)?\Z")
+_ESCAPE = re.compile(r'\\(?:x([0-9A-Fa-f]{2})|(["\\]))')
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_TIME = re.compile(r"(\d\d)/(\w{3})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)\Z")
+
+# Where nginx, Apache, Caddy, Traefik, gunicorn and the usual collectors put a field; a dot goes
+# into an object.
+_NAMES = {
+    "address": (
+        "remote_addr",
+        "remoteip",
+        "remote_ip",
+        "client_ip",
+        "ClientHost",
+        "request.remote_ip",
+        "request.client_ip",
+        "client",
+        "host",
+        "h",
+    ),
+    "user": ("remote_user", "ClientUsername", "user_id", "user", "u"),
+    "time": (
+        "time_iso8601",
+        "time_local",
+        "@timestamp",
+        "timestamp",
+        "time",
+        "ts",
+        "StartUTC",
+        "t",
+    ),
+    "request": ("request", "request_line", "r"),
+    "method": ("request_method", "method", "RequestMethod", "request.method", "m"),
+    "target": ("request_uri", "uri", "RequestPath", "request.uri", "url", "path", "U"),
+    "query": ("query_string", "args", "query", "q"),
+    "agent": (
+        "http_user_agent",
+        "user_agent",
+        "agent",
+        "request_User-Agent",
+        "request.headers.User-Agent",
+        "a",
+    ),
+}
+
+
+class Malformed(ValueError):
+    """The line is no line of an access log that is known here; the text says why."""
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One request. `user` is empty where none was logged in, `time` is None where it cannot be
+    read.
+    """
+
+    format: str
+    address: str
+    user: str
+    time: datetime.datetime | None
+    method: str
+    target: str
+    agent: str
+
+
+def parse(line: str) -> LogLine:
+    """Return the request that a line tells of.
+
+    Raises:
+        Malformed: it tells of none. Nothing else, on any str.
+    """
+    return _from_json(line) if line.lstrip().startswith("{") else _from_text(line)
+
+
+def _from_text(line: str) -> LogLine:
+    found = _LINE.match(line)
+    if found is None:
+        raise Malformed("neither common nor combined nor JSON")
+    method, target = _request(_unescaped(found["request"]))
+    agent = found["agent"]
+    return LogLine(
+        "common" if agent is None else "combined",
+        found["address"],
+        _given(found["user"]),
+        moment(found["time"]),
+        method,
+        target,
+        _given(_unescaped(agent or "")),
+    )
+
+
+def _from_json(line: str) -> LogLine:
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("it is not JSON") from error
+    fields = {field: _text(document, names) for field, names in _NAMES.items()}
+    method, target = fields["method"], fields["target"]
+    if not target:
+        method, target = _request(fields["request"])
+    if fields["query"] and "?" not in target:
+        target += "?" + fields["query"].removeprefix("?")
+    address = _given(fields["address"])
+    if not address:
+        raise Malformed("it names no client address")
+    return LogLine(
+        "json",
+        address,
+        _given(fields["user"]),
+        moment(fields["time"]),
+        method.upper(),
+        target,
+        _given(fields["agent"]),
+    )
+
+
+def _text(document: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    """Return the first of the names that has a text or a number; of a list (Caddy's headers) its
+    first.
+    """
+    for name in names:
+        found: Any = document
+        for part in name.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        if isinstance(found, list) and found:
+            found = found[0]
+        if isinstance(found, str | int | float) and not isinstance(found, bool) and found != "":
+            return (
+                str(found).encode("utf-8", "replace").decode()
+            )  # a lone surrogate can be escaped in JSON
+    return ""
+
+
+def _request(text: str) -> tuple[str, str]:
+    found = _REQUEST.match(text)
+    if found is None:
+        raise Malformed("it names no request")
+    return found["method"], found["target"]
+
+
+def _given(field: str) -> str:
+    return "" if field == "-" else field
+
+
+def _unescaped(field: str) -> str:
+    return (
+        _ESCAPE.sub(lambda e: chr(int(e[1], 16)) if e[1] else e[2], field)
+        if "\\" in field
+        else field
+    )
+
+
+def moment(text: str) -> datetime.datetime | None:
+    """Return a time in the log's own notation, in ISO 8601, or in seconds since 1970; None if it
+    is none.
+    """
+    try:
+        if found := _TIME.match(text):
+            day, month, year, hour, minute, second, sign, hours, minutes = found.groups()
+            offset = datetime.timedelta(hours=int(hours), minutes=int(minutes)) * (
+                -1 if sign == "-" else 1
+            )
+            zone = datetime.timezone(offset)
+            date = (
+                int(year),
+                _MONTHS.index(month) + 1,
+                int(day),
+                int(hour),
+                int(minute),
+                int(second),
+            )
+            return datetime.datetime(*date, tzinfo=zone).astimezone(datetime.UTC)
+        if re.fullmatch(r"\d{1,12}(?:\.\d{1,12})?", text):
+            return datetime.datetime.fromtimestamp(float(text), datetime.UTC)
+        read = datetime.datetime.fromisoformat(text)
+        return read.astimezone(datetime.UTC) if read.tzinfo else read.replace(tzinfo=datetime.UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+LONGEST_LINE = 65_536  # bytes
+MOST_CLIENTS = 10_000  # told apart; all others are one
+MOST_VALUES = 1_000  # of one client
+MOST_AGENTS = 20  # of one client
+MOST_EXAMPLES = 5  # malformed lines that are shown
+OTHERS = "others"
+_GZIP = b"\x1f\x8b"
+_Source = io.BufferedReader | gzip.GzipFile
+_BODIES = frozenset({"POST", "PUT", "PATCH"})
+
+EndpointOf = Callable[[str], str | None]  # path → endpoint, None for what is not the API
+
+
+@dataclass
+class Uses:
+    """How often one value came, where, and when last."""
+
+    requests: int = 0
+    endpoints: set[str] = field(default_factory=set)
+    last: datetime.datetime | None = None
+
+
+@dataclass
+class Client:
+    """One client of the log: its user where the server knows one, else its address."""
+
+    name: str
+    network: str
+    requests: int = 0
+    bodies: int = 0  # requests whose stages are in a body, which no log has
+    endpoints: Counter[str] = field(default_factory=Counter)
+    user_agents: set[str] = field(default_factory=set)  # never shown; `agents` is
+    last_seen: datetime.datetime | None = None
+    sent: dict[str, Uses] = field(default_factory=dict)
+    stages: int = 0
+    unknown: int = 0
+
+    @property
+    def agents(self) -> list[str]:
+        """Return the hashes of its programs, as contacts have them; an empty one stands for no
+        User-Agent.
+        """
+        return sorted(agent_hash(agent) for agent in self.user_agents)
+
+    @property
+    def unknown_share(self) -> float | None:
+        """Return the share of unknowns among the stages in its query strings, from 0 to 1; None
+        if there are none.
+        """
+        return self.unknown / self.stages if self.stages else None
+
+
+@dataclass
+class LogAudit:
+    """What one log tells."""
+
+    lines: int = 0
+    others: int = 0  # requests that are not the API's
+    formats: Counter[str] = field(default_factory=Counter)
+    malformed: int = 0
+    malformed_examples: list[tuple[int, str, str]] = field(
+        default_factory=list
+    )  # line, why, its beginning
+    ended_early: str = ""
+    clients: dict[str, Client] = field(default_factory=dict)
+
+    def refuse(self, line: str, why: str) -> None:
+        """Count a line that cannot be read, and keep the first few."""
+        self.malformed += 1
+        if len(self.malformed_examples) < MOST_EXAMPLES:
+            self.malformed_examples.append((self.lines, why, line[:120]))
+
+
+def read_log(source: io.BufferedReader, endpoint_of: EndpointOf, vocabulary: Snapshot) -> LogAudit:
+    """Read a log, gzip or plain, to its end; what breaks off is told and not raised."""
+    audit, endpoint_of = LogAudit(), lru_cache(maxsize=4096)(endpoint_of)
+    try:
+        for line in _lines(_plain(source)):
+            audit.lines += 1
+            _take(audit, line, endpoint_of, vocabulary)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        audit.ended_early = f"The compressed log breaks off after line {audit.lines}: {error}"
+    return audit
+
+
+def _plain(source: io.BufferedReader) -> _Source:
+    return gzip.GzipFile(fileobj=source) if source.peek(2).startswith(_GZIP) else source
+
+
+def _lines(source: _Source) -> Iterator[bytes]:
+    """Yield the lines; one that is too long comes cut, its rest is dropped."""
+    while line := source.readline(LONGEST_LINE):
+        end = line
+        while not end.endswith(b"\n") and (end := source.readline(LONGEST_LINE)):
+            pass
+        yield line
+
+
+def _take(audit: LogAudit, line: bytes, endpoint_of: EndpointOf, vocabulary: Snapshot) -> None:
+    text = line.decode("utf-8", "replace").rstrip("\r\n")
+    if not text.strip():
+        return
+    try:
+        if len(line) >= LONGEST_LINE:
+            raise Malformed(f"it has more than {LONGEST_LINE:,} bytes")
+        request = parse(text)
+        path, stages = _asked(request.target)
+        endpoint = endpoint_of(path)
+    except ValueError as error:
+        audit.refuse(text, str(error))
+        return
+    audit.formats[request.format] += 1
+    if endpoint is None:
+        audit.others += 1
+        return
+    client = _client(audit, request)
+    _count(client, request, endpoint)
+    for raw in dict.fromkeys(stages):
+        _count_stage(client, raw, endpoint, request.time, vocabulary)
+
+
+def _asked(target: str) -> tuple[str, list[str]]:
+    """Return the path of a request and the stages in its query, read as the API reads them."""
+    parts = urlsplit(target)
+    asked = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=1000)
+    return parts.path, [value for name, value in asked if name == "stage"]
+
+
+def _client(audit: LogAudit, request: LogLine) -> Client:
+    name = request.user or request.address
+    if name not in audit.clients and len(audit.clients) >= MOST_CLIENTS:
+        return audit.clients.setdefault(OTHERS, Client(OTHERS, network.EXTERNAL))
+    return audit.clients.setdefault(name, Client(name, network.classify(request.address)))
+
+
+def _count(client: Client, request: LogLine, endpoint: str) -> None:
+    client.requests += 1
+    client.bodies += request.method in _BODIES
+    client.endpoints[endpoint] += 1
+    client.last_seen = _later(client.last_seen, request.time)
+    if network.classify(request.address) == network.EXTERNAL:
+        client.network = network.EXTERNAL  # a user who calls from both sides calls from outside
+    if len(client.user_agents) < MOST_AGENTS:
+        client.user_agents.add(request.agent)
+
+
+def _count_stage(
+    client: Client, raw: str, endpoint: str, time: datetime.datetime | None, vocabulary: Snapshot
+) -> None:
+    meaning = vocabulary.normalize(raw, client.name)
+    client.stages += 1
+    client.unknown += meaning.stage is None
+    if raw == meaning.stage:
+        return
+    if raw not in client.sent and len(client.sent) >= MOST_VALUES:
+        raw = OTHERS
+    uses = client.sent.setdefault(raw, Uses())
+    uses.requests += 1
+    uses.endpoints.add(endpoint)
+    uses.last = _later(uses.last, time)
+
+
+def _later(
+    one: datetime.datetime | None, other: datetime.datetime | None
+) -> datetime.datetime | None:
+    return max(one, other) if one and other else one or other
+
+
+def still_sends(client: Client, vocabulary: Snapshot) -> list[SentValue]:
+    """Return what is not canonical among the stages of a client's query strings, the most
+    frequent first.
+    """
+    found = []
+    for raw, uses in sorted(client.sent.items(), key=lambda item: (-item[1].requests, item[0])):
+        meaning = vocabulary.normalize(raw, client.name)
+        found.append(
+            SentValue(
+                raw,
+                "unknown" if meaning.stage is None else "normalized",
+                meaning.stage,
+                meaning.reason,
+                suggest(raw, meaning, vocabulary),
+                tuple(sorted(uses.endpoints)),
+                uses.requests,
+                uses.last.date() if uses.last else None,
+            )
+        )
+    return found

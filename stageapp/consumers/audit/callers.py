@@ -1,0 +1,254 @@
+"""Who calls the API, from where, and what each caller still sends, from the stored sightings and
+contacts.
+"""
+
+import datetime
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Max, OuterRef, Q, QuerySet, Subquery, Sum
+from django.utils import timezone
+
+from stageapp.models.consumers import Consumer, ConsumerContact, ConsumerSighting
+from stageapp.models.unknowns import OVERFLOW, UnknownEntry
+from stageapp.unknowns.queue import suggestions
+from stageapp.vocabulary.snapshot import Snapshot, current
+
+DAYS = 7  # what a caller sent longer ago, it sends no more
+
+
+@dataclass(frozen=True)
+class SentValue:
+    """A value that is not canonical, and how often a caller sent it.
+
+    `value` is its key, or the raw value where that is known; `send` is the stage to send instead,
+    as the vocabulary stands now. `examples` are JSON strings of how an unknown was written, by
+    whomever.
+    """
+
+    value: str
+    outcome: str
+    send: str | None
+    reason: str | None
+    suggestions: tuple[str, ...]
+    endpoints: tuple[str, ...]
+    requests: int
+    last_sent: datetime.date | None
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Caller:
+    """One caller: a consumer, a person's session, or a name whose consumer is there no more."""
+
+    name: str
+    status: str
+    scopes: tuple[str, ...]
+    contacts: tuple[ConsumerContact, ...]
+    values: int  # how often it sent any stage in the days that are looked at
+    unknown: int  # how often an unknown one
+    still_sends: tuple[SentValue, ...]
+
+    @property
+    def endpoints(self) -> dict[str, int]:
+        """Return endpoint → requests, since its contacts are kept."""
+        found: dict[str, int] = defaultdict(int)
+        for contact in self.contacts:
+            found[contact.endpoint] += contact.requests
+        return dict(sorted(found.items()))
+
+    @property
+    def networks(self) -> list[str]:
+        """Return the sides of the network it calls from."""
+        return sorted({contact.network for contact in self.contacts})
+
+    @property
+    def agents(self) -> list[str]:
+        """Return the hashes of its programs; an empty one stands for no User-Agent."""
+        return sorted({contact.agent_hash for contact in self.contacts})
+
+    @property
+    def last_seen(self) -> datetime.datetime | None:
+        """Return when it called last."""
+        return max((contact.last_seen for contact in self.contacts), default=None)
+
+    @property
+    def unknown_share(self) -> float | None:
+        """Return the share of unknowns among the stages it sent, from 0 to 1; None if it sent
+        none.
+        """
+        return self.unknown / self.values if self.values else None
+
+
+def audit(*, days: int = DAYS, names: Collection[str] | None = None) -> list[Caller]:
+    """Return every caller (or those of these names) by name, with what it sent in the last
+    `days`.
+    """
+    consumers = {consumer.name: consumer for consumer in _of(Consumer.objects.all(), "name", names)}
+    contacts: dict[str, list[ConsumerContact]] = defaultdict(list)
+    for contact in _of(
+        ConsumerContact.objects.order_by("endpoint", "-last_seen"), "consumer", names
+    ):
+        contacts[contact.consumer].append(contact)
+    totals = _totals(_recent(days, names))
+    sent: dict[str, list[SentValue]] = defaultdict(list)
+    for name, value in sent_values(days=days, names=names):
+        sent[name].append(value)
+    return [
+        Caller(
+            name,
+            status_of(consumers.get(name), name),
+            tuple(consumers[name].scopes) if name in consumers else (),
+            tuple(contacts[name]),
+            *totals.get(name, (0, 0)),
+            tuple(sent[name]),
+        )
+        for name in sorted({*consumers, *contacts, *totals})
+    ]
+
+
+def with_figures(consumers: QuerySet[Consumer]) -> QuerySet[Consumer]:
+    """Add to consumers what a list of them shows, in one query.
+
+    These are `last_seen`, `endpoints`, `networks`, and of the last days `stages_sent` and
+    `unknown_sent`.
+    """
+    contacts = ConsumerContact.objects.filter(consumer=OuterRef("name")).order_by()
+    since = timezone.now().date() - datetime.timedelta(days=DAYS)
+    sent = (
+        ConsumerSighting.objects.filter(consumer=OuterRef("name"), day__gt=since)
+        .order_by()
+        .values("consumer")
+    )
+    return consumers.annotate(
+        last_seen=Subquery(
+            contacts.values("consumer").annotate(found=Max("last_seen")).values("found")
+        ),
+        endpoints=ArraySubquery(contacts.order_by("endpoint").values("endpoint").distinct()),
+        networks=ArraySubquery(contacts.order_by("network").values("network").distinct()),
+        stages_sent=Subquery(sent.annotate(found=Sum("count")).values("found")),
+        unknown_sent=Subquery(
+            sent.filter(outcome="unknown").annotate(found=Sum("count")).values("found")
+        ),
+    )
+
+
+def status_of(consumer: Consumer | None, name: str) -> str:
+    """Return what the caller's token is worth: valid, expired, revoked; session, or gone without
+    its consumer.
+    """
+    if consumer is None:
+        return "session" if name.startswith("session:") else "gone"
+    if consumer.revoked_at:
+        return "revoked"
+    return "expired" if consumer.expires_at and consumer.expires_at <= timezone.now() else "valid"
+
+
+def sent_values(
+    *, days: int = DAYS, names: Collection[str] | None = None
+) -> Iterator[tuple[str, SentValue]]:
+    """Yield (caller, value) of what is not canonical, each caller's most frequent first."""
+    rows = (
+        _recent(days, names)
+        .exclude(outcome="canonical")
+        .values_list("consumer", "key", "outcome", "endpoint")
+    )
+    found: dict[tuple[str, str, str], _Uses] = defaultdict(_Uses)
+    for name, key, outcome, endpoint, count, day in rows.annotate(Sum("count"), Max("day")):
+        found[name, key, outcome].add(endpoint, count, day)
+    entries = _entries({key for _, key, outcome in found if outcome == "unknown"})
+    vocabulary = current()
+    for (name, key, outcome), uses in sorted(
+        found.items(), key=lambda item: (item[0][0], -item[1].requests, item[0])
+    ):
+        yield name, _value(name, key, outcome, uses, entries.get(key), vocabulary)
+
+
+class _Uses:
+    """How often one value came, where, and when last."""
+
+    def __init__(self) -> None:
+        self.requests, self.last, self.endpoints = 0, datetime.date.min, set[str]()
+
+    def add(self, endpoint: str, requests: int, day: datetime.date) -> None:
+        self.requests += requests
+        self.last = max(self.last, day)
+        self.endpoints.add(endpoint)
+
+
+def _value(
+    name: str, key: str, outcome: str, uses: _Uses, entry: UnknownEntry | None, vocabulary: Snapshot
+) -> SentValue:
+    meaning = vocabulary.normalize(key, name)
+    unknown = meaning.stage is None
+    return SentValue(
+        value=key,
+        outcome=outcome,
+        send=meaning.stage,
+        reason=(entry.reason if entry else meaning.reason) if unknown else None,
+        suggestions=suggestions(entry, vocabulary) if entry and unknown else (),
+        endpoints=tuple(sorted(uses.endpoints)),
+        requests=uses.requests,
+        last_sent=uses.last,
+        examples=tuple(entry.examples) if entry else (),
+    )
+
+
+def _recent(days: int, names: Collection[str] | None) -> QuerySet[ConsumerSighting]:
+    since = timezone.now().date() - datetime.timedelta(days=days)
+    return _of(ConsumerSighting.objects.filter(day__gt=since), "consumer", names)
+
+
+def _totals(sightings: QuerySet[ConsumerSighting]) -> dict[str, tuple[int, int]]:
+    """Return caller → (stages it sent, unknown ones among them)."""
+    unknown = Sum("count", filter=Q(outcome="unknown"), default=0)
+    rows = (
+        sightings.order_by().values_list("consumer").annotate(total=Sum("count"), unknown=unknown)
+    )
+    return {name: (total, of_them) for name, total, of_them in rows}
+
+
+def _entries(keys: Iterable[str]) -> dict[str, UnknownEntry]:
+    return {entry.key: entry for entry in UnknownEntry.stored.filter(key__in=keys)}
+
+
+def _of(rows: QuerySet, column: str, names: Collection[str] | None) -> QuerySet:  # type: ignore[type-arg]
+    return rows if names is None else rows.filter(**{f"{column}__in": names})
+
+
+# Who would be refused if everything were enforced now: consumers and the values they still send.
+
+
+@dataclass(frozen=True)
+class Refused:
+    """One caller, and what it sends that means no stage as the vocabulary stands now; most
+    frequent first.
+    """
+
+    consumer: str
+    values: tuple[SentValue, ...]
+
+    @property
+    def times(self) -> int:
+        """Return how often it sent one of them; a request that holds two counts for both."""
+        return sum(value.requests for value in self.values)
+
+
+def refused_if_enforced(*, days: int = DAYS) -> list[Refused]:
+    """Return who sent what in the last `days` that `enforce` refuses, the most affected first."""
+    sent = ((name, value) for name, value in sent_values(days=days) if _refused(value))
+    found = [
+        Refused(name, tuple(value for _, value in values))
+        for name, values in groupby(sent, lambda it: it[0])
+    ]
+    return sorted(found, key=lambda one: (-one.times, one.consumer))
+
+
+def _refused(value: SentValue) -> bool:
+    """Judge by the vocabulary as it stands; what came on top of the bounds has no key, and stays
+    as it was judged.
+    """
+    return value.outcome == "unknown" if value.value == OVERFLOW else value.send is None

@@ -1,0 +1,185 @@
+"""Find the literals in source text of many languages: quoted strings, and bare values where a
+format has them.
+
+One regular expression for each family of languages: comments and strings in the order they begin,
+so that a quote in a comment begins no string. No string goes over a line's end here, which keeps a
+lone apostrophe harmless.
+"""
+
+import ast
+import csv
+import re
+import warnings
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+LONGEST = 80  # characters; no spelling of a stage is longer
+
+
+class Literal(NamedTuple):
+    """One literal and the offset where it begins, its quotation mark included; `named`: a stage
+    column's cell.
+    """
+
+    start: int
+    text: str
+    named: bool = False
+
+
+_DOUBLE, _SINGLE, _BACK = (rf"{q}((?:[^{q}\\\n]|\\.)*){q}" for q in "\"'`")
+_SQL_SINGLE, _SQL_DOUBLE = (rf"{q}((?:[^{q}\\\n]|{q}{q}|\\.)*){q}" for q in "'\"")
+_BLOCK, _SLASHES = r"/\*[\s\S]*?(?:\*/|\Z)", r"//[^\n]*"
+_HASH, _DASHES = r"(?:^|(?<=\s))#[^\n]*", r"--[^\n]*"
+_MARKUP = r"<!--[\s\S]*?(?:-->|\Z)"
+_TEXT_NODE = r">[ \t]*([^<>{}\n]{1,80}?)[ \t]*(?=<)"
+_WORDS = r"[^\W\d_][^\n:#,\[\]{}\"'`|>&*!%@=;]{0,78}?"
+_BARE_YAML = (
+    rf"(?:(?<=: )|(?<=- )|(?<=, )|(?<=\[)|^[ \t]*)({_WORDS})(?=[ \t]*(?:$|[:,\]}}]|[ \t]#))"
+)
+_BARE_VALUE = rf"(?<=[=:])[ \t]*({_WORDS})(?=[ \t]*(?:$|[ \t][#;]))"
+
+_FAMILIES = {
+    "c": [_BLOCK, _SLASHES, _DOUBLE, _SINGLE, _BACK],
+    "mixed": [_MARKUP, _BLOCK, _SLASHES, _TEXT_NODE, _DOUBLE, _SINGLE, _BACK],
+    "markup": [_MARKUP, _TEXT_NODE, _DOUBLE, _SINGLE],
+    "hash": [_HASH, _DOUBLE, _SINGLE, _BACK],
+    "sql": [_DASHES, _BLOCK, _SQL_SINGLE, _SQL_DOUBLE],
+    "json": [_DOUBLE],
+    "yaml": [_HASH, _DOUBLE, _SINGLE, _BARE_YAML],
+    "settings": [_HASH, r"^[ \t]*;[^\n]*", _DOUBLE, _SINGLE, _BARE_VALUE],
+}
+_PATTERNS = {name: re.compile("|".join(parts), re.MULTILINE) for name, parts in _FAMILIES.items()}
+
+_SQL_WORDS = re.compile(
+    r"\b(?:select|where|values|set|in|like|when|then|check|default)\b", re.IGNORECASE
+)
+_INNER = re.compile(rf"{_SQL_SINGLE}|{_SQL_DOUBLE}")
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|\\(.)")
+_BREAKS = {"n": "\n", "t": "\t", "r": "\r"}
+_LINE_END = re.compile(r"\n|\r\n?")
+_DELIMITERS = ",;\t|"
+
+
+def line_starts(text: str) -> list[int]:
+    """Return the offsets at which lines begin, after each newline, carriage return or both
+    together.
+    """
+    return [0, *(found.end() for found in _LINE_END.finditer(text))]
+
+
+def literals(text: str, family: str) -> Iterator[Literal]:
+    """Yield the literals of one of the families, short ones only, with those inside embedded
+    SQL.
+    """
+    for found in _PATTERNS[family].finditer(text):
+        if found.lastindex:
+            raw = found[found.lastindex]
+            yield from inside(Literal(_begin(found), _unescaped(raw)), text)
+
+
+def _begin(found: re.Match[str]) -> int:
+    assert found.lastindex is not None
+    quoted = found[0][0] in "\"'`"
+    return found.start() if quoted else found.start(found.lastindex)
+
+
+def inside(literal: Literal, source: str) -> Iterator[Literal]:
+    """Yield the literal if it is short, and the strings of the SQL that a longer one may hold."""
+    if len(literal.text) <= LONGEST:
+        yield literal
+    if (
+        len(literal.text) > 12
+        and ("'" in literal.text or '"' in literal.text)
+        and _SQL_WORDS.search(literal.text)
+    ):
+        at = literal.start + 1
+        for found in _INNER.finditer(literal.text):
+            place = source.find(found[0], at)
+            if found.lastindex and len(found[0]) <= LONGEST and place >= 0:
+                yield Literal(place, found[found.lastindex])
+                at = place + 1
+
+
+def _unescaped(raw: str) -> str:
+    if "\\" not in raw or len(raw) > LONGEST * 6:
+        return raw
+
+    def replaced(found: re.Match[str]) -> str:
+        code = found[1] or found[2]
+        return chr(int(code, 16)) if code else _BREAKS.get(found[3], found[3])
+
+    return _ESCAPE.sub(replaced, raw)
+
+
+def table_literals(text: str, delimiter: str | None = None) -> Iterator[Literal]:
+    """Yield the header of a CSV file, and the cells of the columns that are named after a stage."""
+    starts = line_starts(text)
+    lines = [text[begin:end] for begin, end in pairwise([*starts, len(text)])]
+    reader = csv.reader(lines, delimiter=delimiter or max(_DELIMITERS, key=lines[0].count))
+    first, stages = 0, frozenset[int]()
+    try:
+        for number, row in enumerate(reader):
+            if number == 0:
+                stages = frozenset(
+                    place for place, name in enumerate(row) if "stage" in name.lower()
+                )
+            for place, cell in enumerate(row):
+                if (number == 0 or place in stages) and 0 < len(cell) <= LONGEST:
+                    yield Literal(
+                        max(text.find(cell, starts[first]), starts[first]), cell, named=number > 0
+                    )
+            if not stages:
+                return
+            first = reader.line_num
+    except csv.Error:
+        return  # no table after all
+
+
+# Find the string literals of Python source with its own parser: prefixes, joins and docstrings are
+# read rightly.
+
+
+def python_literals(text: str) -> Iterator[Literal]:
+    """Yield the string literals, without docstrings and pieces of f-strings; of what does not
+    parse, any strings.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the file's own style
+            tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        yield from literals(text, "hash")
+        return
+    left_out, starts = _prose_and_pieces(tree), line_starts(text)
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in left_out
+        ):
+            yield from inside(Literal(_offset(node, text, starts), node.value), text)
+
+
+def _offset(node: ast.Constant, text: str, starts: list[int]) -> int:
+    """Return where a node begins in characters; the parser counts UTF-8 bytes, and errs inside
+    an f-string.
+    """
+    begin = starts[min(node.lineno, len(starts)) - 1]
+    before = text[begin : begin + node.col_offset]
+    if before.isascii():
+        return begin + len(before)
+    return begin + len(
+        before.encode("utf-8", "replace")[: node.col_offset].decode("utf-8", "replace")
+    )
+
+
+def _prose_and_pieces(tree: ast.AST) -> set[int]:
+    """Return the docstrings, other strings that stand alone, and the pieces of f-strings."""
+    found: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            found.add(id(node.value))
+        elif isinstance(node, ast.JoinedStr):
+            found.update(id(piece) for piece in node.values)
+    return found

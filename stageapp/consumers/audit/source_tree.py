@@ -1,0 +1,174 @@
+"""Walk source trees: which files are read, in which family of languages, and which are left out,
+and why.
+"""
+
+import os
+import stat
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+MAX_BYTES = 1_000_000
+_BINARY_PROBE = 8_192
+
+# Folders that hold other people's code or what a tool has made; one that is named as a PATH is
+# walked nevertheless.
+LEFT_OUT = frozenset(
+    [
+        ".git",
+        ".hg",
+        ".svn",
+        ".bzr",
+        "node_modules",
+        "bower_components",
+        "site-packages",
+        "venv",
+        ".venv",
+        ".tox",
+        ".nox",
+        "__pycache__",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".hypothesis",
+        ".cache",
+        ".idea",
+        ".gradle",
+        ".terraform",
+    ]
+)
+_FAMILIES = {
+    "python": "py pyi pyw",
+    "c": (
+        "js mjs cjs ts mts cts java go kt kts scala swift rs c h cc cpp hpp cs php dart "
+        "groovy gradle proto graphql"
+    ),
+    "mixed": "jsx tsx vue svelte",
+    "markup": "html htm xhtml xml xsl svg jinja j2 erb ejs hbs mustache twig",
+    "hash": "rb rake sh bash zsh pl pm r ex exs jl tf hcl nix coffee feature",
+    "sql": "sql ddl dml psql",
+    "json": "json jsonl ndjson json5 geojson ipynb",
+    "yaml": "yaml yml",
+    "settings": "ini cfg conf properties env toml",
+    "table": "csv tsv",
+}
+_BY_SUFFIX = {
+    f".{suffix}": family for family, suffixes in _FAMILIES.items() for suffix in suffixes.split()
+}
+
+
+@dataclass
+class Left:
+    """What was left out, so that it can be told."""
+
+    too_large: list[tuple[str, int]] = field(default_factory=list)  # path, bytes
+    unreadable: list[tuple[str, str]] = field(default_factory=list)  # path, why
+    binary: int = 0
+    other: int = 0  # files of no language that is read here
+
+    def refuse(self, error: OSError) -> None:
+        """Note a file or folder that cannot be read."""
+        self.unreadable.append((str(error.filename), error.strerror or str(error)))
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file to read."""
+
+    path: str
+    family: str
+    text: str
+
+
+def walk(
+    paths: Collection[str], left: Left, *, max_bytes: int = MAX_BYTES, exclude: Collection[str] = ()
+) -> Iterator[SourceFile]:
+    """Yield the source files below the paths in a stable order; links are not followed."""
+    for path in paths:
+        if Path(path).is_dir():
+            for found in _below(path, left, exclude):
+                yield from _read(found, left, max_bytes)
+        else:
+            yield from _read(path, left, max_bytes, named=True)
+
+
+def _below(root: str, left: Left, exclude: Collection[str]) -> Iterator[str]:
+    for folder, folders, files in os.walk(root, onerror=left.refuse):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name not in LEFT_OUT
+            and not Path(folder, name, "pyvenv.cfg").exists()
+            and not _excluded(os.path.join(folder, name), root, exclude)
+        )
+        for name in sorted(files):
+            path = os.path.join(folder, name)
+            if not _excluded(path, root, exclude):
+                yield path
+
+
+def _excluded(path: str, root: str, patterns: Collection[str]) -> bool:
+    inner = os.path.relpath(path, root)
+    return any(
+        fnmatch(inner, pattern) or fnmatch(os.path.basename(path), pattern) for pattern in patterns
+    )
+
+
+def _read(path: str, left: Left, max_bytes: int, *, named: bool = False) -> Iterator[SourceFile]:
+    family = family_of(path) or ("c" if named else "")
+    if not family and Path(path).suffix:
+        left.other += 1
+        return
+    try:
+        data = _bytes(path, left, max_bytes, follow=named)
+    except OSError as error:
+        left.refuse(error)
+        return
+    if data is None:
+        return
+    family = family or _by_first_line(data)
+    if not family:
+        left.other += 1
+    elif (text := _text(data)) is None:
+        left.binary += 1
+    else:
+        yield SourceFile(path, family, text)
+
+
+def family_of(path: str) -> str:
+    """Return the family of languages by the name, empty if it says nothing."""
+    name = os.path.basename(path).lower()
+    if name in ("rakefile", "gemfile") or name.startswith(".env"):
+        return "settings" if name.startswith(".env") else "hash"
+    return _BY_SUFFIX.get(os.path.splitext(name)[1], "")
+
+
+def _by_first_line(data: bytes) -> str:
+    first = data[:200].partition(b"\n")[0]
+    if not first.startswith(b"#!"):
+        return ""
+    return "python" if b"python" in first else "c" if b"node" in first else "hash"
+
+
+def _bytes(path: str, left: Left, max_bytes: int, *, follow: bool) -> bytes | None:
+    found = os.stat(path, follow_symlinks=follow)
+    if not stat.S_ISREG(found.st_mode):
+        left.other += 1
+        return None
+    if found.st_size > max_bytes:
+        left.too_large.append((path, found.st_size))
+        return None
+    with open(path, "rb") as file:
+        return file.read(max_bytes + 1)
+
+
+def _text(data: bytes) -> str | None:
+    """Return the text, None for a binary file. UTF-16 is read by its mark; what does not decode
+    is replaced.
+    """
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace")
+    if b"\x00" in data[:_BINARY_PROBE]:
+        return None
+    return data.decode("utf-8-sig", "replace")

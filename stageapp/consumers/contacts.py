@@ -1,0 +1,171 @@
+"""Note from where consumers call, without I/O on the request: program (a keyed hash), network
+class, last seen.
+
+A request changes a dictionary; the refresher adds it to the stored contacts every few seconds and
+at exit. The store is bounded: of one consumer, so many programs are kept apart, whatever it sends
+as its User-Agent.
+"""
+
+import datetime
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import Error, connection, transaction
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from stageapp import conf
+from stageapp.infrastructure import network
+from stageapp.infrastructure.refresher import refresher
+from stageapp.models.consumers import ConsumerContact
+
+MOST_PENDING = 5_000  # distinct contacts between two flushes
+MOST_AGENTS = 20  # programs of one consumer that are kept apart
+OTHERS = "others"  # all programs beyond
+HASH_LENGTH = 16  # hex digits: enough to tell programs apart, of no use to find an agent's text
+
+_SALT = "stageapp.consumers.contacts.agent"
+
+_Key = tuple[str, str, str, str]  # consumer, endpoint, agent hash, network
+
+_ADD_SQL = """
+INSERT INTO stageapp_consumercontact AS stored
+       (consumer, endpoint, agent_hash, network, first_seen, last_seen, requests)
+SELECT consumer, endpoint, agent_hash, network, to_timestamp(first_seen), to_timestamp(last_seen), requests
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s::bigint[])
+    AS seen(consumer, endpoint, agent_hash, network, first_seen, last_seen, requests)
+ ORDER BY 1, 2, 3, 4
+ON CONFLICT (consumer, endpoint, agent_hash, network) DO UPDATE
+   SET first_seen = LEAST(stored.first_seen, EXCLUDED.first_seen),
+       last_seen = GREATEST(stored.last_seen, EXCLUDED.last_seen),
+       requests = stored.requests + EXCLUDED.requests
+"""
+
+
+@dataclass
+class _Calls:
+    """Requests of one contact, with the seconds (since 1970) of the first and the last."""
+
+    first: float
+    last: float
+    requests: int = 1
+
+    def add(self, other: "_Calls") -> None:
+        self.first, self.last = min(self.first, other.first), max(self.last, other.last)
+        self.requests += other.requests
+
+
+class _Process:
+    """This process's contacts since the last flush; a forked child begins its own."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.calls: dict[_Key, _Calls] = {}
+
+    def add(self, key: _Key, calls: _Calls) -> None:
+        if key not in self.calls and len(self.calls) >= MOST_PENDING:
+            key = (key[0], key[1], OTHERS, key[3])
+        _add(self.calls, key, calls)
+
+    def take(self) -> dict[_Key, _Calls]:
+        with self.lock:
+            taken, self.calls = self.calls, {}
+        return taken
+
+
+def _add(calls: dict[_Key, _Calls], key: _Key, more: _Calls) -> None:
+    if key in calls:
+        calls[key].add(more)
+    else:
+        calls[key] = more
+
+
+_process = _Process()
+
+
+def _begin_anew() -> None:
+    global _process
+    _process = _Process()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
+def agent_hash(agent: str) -> str:
+    """Return a hash of a User-Agent under a key made from SECRET_KEY (RFC 2104), empty for none."""
+    if not agent:
+        return ""
+    return salted_hmac(
+        _SALT, agent.encode("utf-8", "surrogatepass"), algorithm="sha256"
+    ).hexdigest()[:HASH_LENGTH]
+
+
+def note(*, consumer: str, endpoint: str, meta: Mapping[str, Any]) -> None:
+    """Note one request of a consumer; `meta` is WSGI's environment. No I/O."""
+    now = time.time()
+    where = network.classify(network.client_address(meta))
+    key = (consumer, endpoint, agent_hash(str(meta.get("HTTP_USER_AGENT") or "")), where)
+    with _process.lock:
+        _process.add(key, _Calls(now, now))
+
+
+@refresher.register
+def flush() -> None:
+    """Add this process's contacts to the stored ones; what could not be written stays for the next
+    time.
+
+    Raises:
+        django.db.Error: PostgreSQL does not answer.
+    """
+    taken = _process.take()
+    if not taken:
+        return
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                _ADD_SQL, [list(column) for column in zip(*_rows(_bounded(taken)), strict=True)]
+            )
+    except Error:
+        with _process.lock:
+            for key, calls in taken.items():
+                _process.add(key, calls)
+        raise
+
+
+def _bounded(taken: Mapping[_Key, _Calls]) -> dict[_Key, _Calls]:
+    """Put every program for which its consumer has no room any more under the others."""
+    kept = _stored_agents({key[0] for key in taken})
+    found: dict[_Key, _Calls] = {}
+    for (consumer, endpoint, agent, where), calls in taken.items():
+        agents = kept[consumer]
+        if agent not in agents and len(agents) >= MOST_AGENTS:
+            agent = OTHERS
+        elif agent != OTHERS:
+            agents.add(agent)
+        _add(found, (consumer, endpoint, agent, where), calls)
+    return found
+
+
+def _stored_agents(consumers: Iterable[str]) -> dict[str, set[str]]:
+    stored = ConsumerContact.objects.filter(consumer__in=consumers).exclude(agent_hash=OTHERS)
+    agents: dict[str, set[str]] = defaultdict(set)
+    for consumer, agent in stored.values_list("consumer", "agent_hash").distinct():
+        agents[consumer].add(agent)
+    return agents
+
+
+def _rows(calls: Mapping[_Key, _Calls]) -> Iterator[tuple[str, str, str, str, float, float, int]]:
+    for (consumer, endpoint, agent, where), made in calls.items():
+        yield consumer, endpoint, agent, where, made.first, made.last, made.requests
+
+
+def forget_old() -> int:
+    """Delete the contacts that were not seen for as long as sightings are kept; return how many."""
+    oldest = timezone.now() - datetime.timedelta(days=conf.sighting_retention_days())
+    deleted, _ = ConsumerContact.objects.filter(last_seen__lt=oldest).delete()
+    return deleted

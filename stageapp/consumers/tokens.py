@@ -1,0 +1,64 @@
+"""Consumers: who may call the API. A token is told once, when it is made; only its digest is
+kept.
+"""
+
+import datetime
+import secrets
+from collections.abc import Collection
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from stageapp.models.consumers import Consumer
+
+TOKEN_BYTES = 32
+_SCOPES = [scope for scope, _ in Consumer.SCOPES]
+
+
+class ConsumerError(Exception):
+    """A consumer that cannot be made; the text says what to do."""
+
+
+def create(
+    name: str, scopes: Collection[str], expires_at: datetime.datetime | None = None
+) -> tuple[Consumer, str]:
+    """Make a consumer and return it with its token, which cannot be read again later.
+
+    Raises:
+        ConsumerError: the name is empty or taken, a scope does not exist or none is given, or the
+            expiry is past.
+    """
+    _check(name, scopes, expires_at)
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    consumer = Consumer(
+        name=name.strip(),
+        token_sha256=Consumer.digest(token),
+        scopes=sorted(set(scopes), key=_SCOPES.index),
+        expires_at=expires_at,
+    )
+    try:
+        with transaction.atomic():
+            consumer.save(force_insert=True)
+    except IntegrityError:
+        raise ConsumerError(
+            f"There is a consumer named {name.strip()!r} already. Choose another name."
+        ) from None
+    return consumer, token
+
+
+def revoke(consumer: Consumer) -> None:
+    """End the consumer's token for good; a second time changes nothing."""
+    now = timezone.now()
+    if Consumer.objects.filter(pk=consumer.pk, revoked_at=None).update(revoked_at=now):
+        consumer.revoked_at = now
+
+
+def _check(name: str, scopes: Collection[str], expires_at: datetime.datetime | None) -> None:
+    if not 1 <= len(name.strip()) <= 200 or not name.strip().isprintable():
+        raise ConsumerError(
+            "A consumer needs a name of 1 to 200 printable characters: who is it that calls?"
+        )
+    if not scopes or not set(scopes) <= set(_SCOPES):
+        raise ConsumerError(f"A consumer needs one scope or more of: {', '.join(_SCOPES)}.")
+    if expires_at is not None and expires_at <= timezone.now():
+        raise ConsumerError("The expiry is in the past. Choose a later one, or leave it out.")

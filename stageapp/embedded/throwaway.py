@@ -1,0 +1,63 @@
+"""A PostgreSQL for one task: started in a folder of its own, ended and removed afterwards, also
+after a crash.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from stageapp.embedded.location import EmbeddedError, Location, find, locked, prepare
+from stageapp.embedded.postgres import Postgres
+
+
+@contextmanager
+def throw_away(
+    root: Path, version: int, *, durable: bool = False, settings: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Start an empty PostgreSQL and yield its URL in django-environ's form; nothing of it stays.
+
+    `settings` are PostgreSQL's, besides those that every embedded server has; `durable` waits for
+    the disk.
+
+    What a killed process left running in the same root is ended and removed first. The root's lock
+    is held meanwhile, so there is one at a time.
+
+    Raises:
+        EmbeddedError: it does not start, or another process has held the root for too long.
+    """
+    try:
+        with locked(root):
+            _remove(root)
+            postgres = Postgres(prepare(root), version, durable=durable, settings=settings)
+            try:
+                postgres.ensure()
+                yield postgres.url
+            finally:
+                _remove(root)
+    except OSError as error:
+        raise EmbeddedError(
+            f"A throw-away PostgreSQL cannot be started under {root}: {error}."
+        ) from error
+
+
+def _remove(root: Path) -> None:
+    location = find(root)
+    if location is None:
+        return
+    for version in (16, 18):
+        _remove_server(location, version)
+    shutil.rmtree(location.sockets, ignore_errors=True)
+    for entry in root.iterdir():
+        if entry.name != "lock":  # others wait for it
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else os.unlink(entry)
+
+
+def _remove_server(location: Location, version: int) -> None:
+    postgres = Postgres(location, version)
+    if postgres.data.exists():
+        postgres.end()
+        shutil.rmtree(postgres.data)
+    if postgres.account is not None:  # then its home is a folder outside of the root
+        shutil.rmtree(postgres.home, ignore_errors=True)

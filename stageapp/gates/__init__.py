@@ -1,1 +1,0 @@
-"""Gates: named conditions for moving forward, each with what was measured. No data is never a pass."""

@@ -1,1 +1,0 @@
-"""What PostgreSQL knows, as metrics: one file per part, one function per part, read at each scrape."""

@@ -1,0 +1,207 @@
+"""Read delimited text (CSV, RFC 4180) row by row, in constant memory, and say which rows cannot be
+read.
+
+A row that cannot be read is yielded with the reason, never mended: what is stored must be what was
+written.
+"""
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TextIO
+
+DELIMITERS = (",", ";", "\t", "|")
+MAX_LINE = 1_000_000  # characters; a longer line means that this is no table
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_ON_FAULT = "stage-mark-undecodable"
+
+
+class UnreadableTable(Exception):
+    """The text as a whole is no table; the text of the error says what to do."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row and the number of its first line; `fault` says why its cells are not to be used."""
+
+    line: int
+    cells: list[str]
+    fault: str = ""
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    """Put a lone surrogate, which no encoding can bring, where bytes do not decode."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "\udc00", error.end
+
+
+codecs.register_error(_ON_FAULT, _mark)
+
+
+def open_text(source: io.RawIOBase, encoding: str) -> io.TextIOWrapper:
+    """Return the source as text whose undecodable bytes are marked; a byte order mark is dropped.
+
+    Raises:
+        UnreadableTable: there is no such encoding, or the source is UTF-16 and nobody said so.
+    """
+    try:
+        name = codecs.lookup(encoding).name
+        "".encode(name)
+    except LookupError:
+        raise UnreadableTable(
+            f"There is no encoding {encoding!r}. Usual ones are utf-8, cp1252, latin-1 and utf-16."
+        ) from None
+    buffered = io.BufferedReader(source)
+    utf8 = name in ("utf-8", "utf-8-sig")
+    if utf8 and buffered.peek(2).startswith(_WIDE_MARKS):
+        raise UnreadableTable("The file is UTF-16, not UTF-8. Say so: --encoding utf-16")
+    return io.TextIOWrapper(buffered, "utf-8-sig" if utf8 else name, _ON_FAULT, newline="")
+
+
+class Table:
+    """A header and the rows below it.
+
+    Raises:
+        UnreadableTable: there is no header, or a line is endless.
+    """
+
+    def __init__(self, text: io.TextIOBase, *, wanted: str, delimiter: str | None = None) -> None:
+        self._text = text
+        self._faults: list[str] = []
+        self._line = 0
+        header = self._header_line()
+        self.delimiter = delimiter or _guess(header, wanted)
+        self.columns = [name.strip() for name in _split(header, self.delimiter)]
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield every row that is not blank; one with another number of cells than the header is
+        a fault.
+        """
+        reader = csv.reader(self._lines(), delimiter=self.delimiter, strict=True)
+        while True:
+            first, self._faults = self._line + 1, []
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield Row(first, [], _quoting_fault(error))
+                continue
+            if cells or self._faults:
+                yield Row(first, cells, self._fault_of(cells))
+
+    def _fault_of(self, cells: list[str]) -> str:
+        if self._faults:
+            return self._faults[0]
+        if len(cells) != len(self.columns):
+            return f"{len(cells)} columns, the header has {len(self.columns)}"
+        return ""
+
+    def _header_line(self) -> str:
+        for line in self._lines():
+            if line.strip():
+                if self._faults:
+                    raise UnreadableTable(f"The header (line {self._line}) has {self._faults[0]}.")
+                return line
+        raise UnreadableTable("The file is empty. Its first line must name the columns.")
+
+    def _lines(self) -> Iterator[str]:
+        while line := self._text.readline(MAX_LINE):
+            self._line += 1
+            if len(line) == MAX_LINE:
+                raise UnreadableTable(
+                    f"Line {self._line} has more than {MAX_LINE:,} characters: this is no "
+                    "delimited text."
+                )
+            if "\x00" in line:
+                self._faults.append("a NUL character, which no database text can hold")
+            if not line.isascii() and _LONE_SURROGATE.search(line):
+                self._faults.append("bytes that do not decode; is --encoding right?")
+            yield line
+
+
+def _guess(header: str, wanted: str) -> str:
+    """Return the delimiter under which the header names the wanted column, else the one that
+    splits it most.
+    """
+
+    def fit(delimiter: str) -> tuple[bool, int]:
+        names = [name.strip() for name in _split(header, delimiter)]
+        return wanted.strip() in names, len(names)
+
+    return max(DELIMITERS, key=fit)
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter, strict=True))
+    except (
+        csv.Error
+    ):  # a quoted name over two lines, or a quote in another place than this delimiter wants
+        return [line]
+
+
+def _quoting_fault(error: csv.Error) -> str:
+    if "field limit" in str(error):
+        return (
+            f"a field of more than {csv.field_size_limit():,} characters; is a quote left "
+            "open above?"
+        )
+    if "end of data" in str(error):
+        return "a quote that is never closed"
+    return f"quotes that do not pair ({error})"
+
+
+# Cells that a spreadsheet shows as text: what it would take for a formula is marked, and the mark
+# is taken off again.
+#
+# A leading apostrophe is the mark (OWASP, CSV Injection). A cell that has apostrophes before such a
+# character of its own gets one more, so that every cell comes back as it was.
+
+# Some programs also take the full-width forms for the start of a formula.
+_FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
+
+
+def safe(cell: str) -> str:
+    """Return the cell with a leading apostrophe where a spreadsheet might calculate it."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def plain(cell: str) -> str:
+    """Return the cell that `safe` was given."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def write(file: TextIO, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
+    """Write a header and rows as CSV (RFC 4180), every cell safe; return the number of rows."""
+    writer = csv.writer(file)
+    writer.writerow(columns)
+    count = 0
+    for row in rows:
+        writer.writerow([safe(str(cell)) for cell in row])
+        count += 1
+    return count
+
+
+class CountedBytes(io.RawIOBase):
+    """Pass bytes on and count them; a pipe cannot tell its position."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self.count = 0
+
+    def readable(self) -> bool:
+        """Tell that this can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer and return the number of bytes."""
+        data = self._source.read(len(buffer))
+        buffer[: len(data)] = data
+        self.count += len(data)
+        return len(data)

@@ -1,0 +1,176 @@
+"""The folder through which the processes of one service add up their counts (prometheus_client's
+multi-process mode).
+
+Each service has one, made by its master and removed with it. Whether values are shared is decided
+when prometheus_client is imported first, so `begin` comes before that, and this file imports
+nothing of it.
+"""
+
+import atexit
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from stageapp.infrastructure import events
+
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_PREFIX = "stage-metrics-"
+_YOUNG_SECONDS = 60.0  # its master may not have locked it yet
+_held: list[
+    int
+] = []  # descriptors; children share them, so the folder is in use until the last of them is gone
+
+
+def begin(service: str) -> Path:
+    """Make the folder of a service, as its master and before its children; TMPDIR decides where.
+
+    What a killed master has left there is removed first. An inherited folder is another master's:
+    it is not used.
+    """
+    base = Path(tempfile.gettempdir())
+    _remove_abandoned(base)
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{service}-", dir=base))
+    _held.append(_locked(folder))
+    os.environ[VARIABLE] = str(folder)
+    atexit.register(_remove, folder, os.getpid())
+    return folder
+
+
+def current() -> Path | None:
+    """Return the folder of this process's service, None where nothing is shared."""
+    found = os.environ.get(VARIABLE)
+    return Path(found) if found and Path(found).is_dir() else None
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Hold off that a file of a dead process is moved while the block reads: it would be missed
+    or counted twice.
+    """
+    with _guarded(folder, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def moving(folder: Path) -> Iterator[None]:
+    """Hold off readers while the block moves counts from file to file."""
+    with _guarded(folder, fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def _guarded(folder: Path, how: int) -> Iterator[None]:
+    with (folder / "lock").open("a") as file:
+        fcntl.flock(file, how)
+        try:
+            yield
+        # closing it does not: a child forked meanwhile shares the lock, and would hold it for life
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _locked(folder: Path) -> int:
+    """Return a descriptor that holds the folder's lock; raises BlockingIOError where another
+    process has it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _remove_abandoned(base: Path) -> None:
+    for folder in base.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            found = folder.lstat()
+            if found.st_uid == os.geteuid() and time.time() - found.st_mtime > _YOUNG_SECONDS:
+                descriptor = _locked(folder)
+                shutil.rmtree(folder)
+                os.close(descriptor)
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked child inherits the exit handlers of its master
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# What all processes of a service have counted, those that have ended included.
+#
+# A counter never goes back, so the counts of a dead process stay. They are added to one archive, as
+# there would be more and more files to read: a web process ends after some thousand requests.
+
+_KINDS = ("counter", "histogram")
+
+
+def text() -> bytes:
+    """Return what all processes of this service have counted, in Prometheus' text format."""
+    registry, folder = CollectorRegistry(), current()
+    if folder is None:
+        return generate_latest(REGISTRY)
+    MultiProcessCollector(registry, str(folder))
+    with reading(folder):
+        return generate_latest(registry)
+
+
+def bury(pid: int) -> None:
+    """Take a process that has ended out of the live gauges, and add its counts to the archive."""
+    folder = current()
+    if folder is None:
+        return
+    with moving(folder):
+        mark_process_dead(pid, str(folder))
+        for kind in _KINDS:
+            _archive(folder / f"{kind}_{pid}.db", folder / f"{kind}_archive.db")
+
+
+def bury_the_dead() -> None:
+    """Bury every process that has left a file and is no more; for a master that is not told of
+    every end.
+    """
+    folder = current()
+    for pid in {_pid_of(file) for file in folder.glob("*.db")} - {0} if folder else set():
+        if not _lives(pid):
+            bury(pid)
+
+
+def _pid_of(file: Path) -> int:
+    last = file.stem.rpartition("_")[2]
+    return int(last) if last.isdecimal() else 0
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _archive(source: Path, archive: Path) -> None:
+    if not source.is_file():
+        return
+    total = MmapedDict(str(archive))
+    try:
+        for key, value, *_ in list(MmapedDict.read_all_values_from_file(str(source))):
+            total.write_value(key, total.read_value(key)[0] + value, 0.0)
+    except (ValueError, RuntimeError, OSError) as error:  # it was killed while it wrote
+        events.metrics_lost(file=source.name, error=repr(error))
+    finally:
+        total.close()
+    with suppress(FileNotFoundError):
+        source.unlink()

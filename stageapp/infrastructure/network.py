@@ -1,0 +1,119 @@
+"""Where a request comes from: the client's address, and whether it belongs to a network of our own.
+
+Only REMOTE_ADDR is believed, unless STAGE_TRUSTED_PROXIES says how many proxies of ours stand
+before us: each of them adds the address it was called from to the right end of X-Forwarded-For, so
+that many entries, counted from the right, are true, and whatever a client wrote itself stands to
+the left of them.
+"""
+
+import hmac
+import ipaddress
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from stageapp import conf
+
+INTERNAL, EXTERNAL = "internal", "external"
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def client_address(meta: Mapping[str, Any]) -> str:
+    """Return the address of the client behind the trusted proxies, empty if it is not known.
+    `meta` is WSGI's.
+    """
+    proxies = conf.trusted_proxies()
+    if proxies < 1:
+        return str(meta.get("REMOTE_ADDR") or "")
+    entries = str(meta.get("HTTP_X_FORWARDED_FOR", "")).rsplit(",", proxies)
+    return entries[-proxies].strip() if len(entries) >= proxies else ""
+
+
+def classify(address: str) -> str:
+    """Return `internal` for an address inside STAGE_INTERNAL_NETWORKS, and `external` for
+    everything else.
+    """
+    return INTERNAL if within(address, conf.internal_networks()) else EXTERNAL
+
+
+def within(address: str, names: Iterable[str]) -> bool:
+    """Tell whether an address lies in one of the networks; what is no address lies in none."""
+    return _within(address, tuple(names))
+
+
+@lru_cache(maxsize=4096)
+def _within(address: str, names: tuple[str, ...]) -> bool:
+    found = _address(address)
+    return found is not None and any(found in network for network in _networks(names))
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(_without_port(text))
+    except ValueError:
+        return None
+    mapped = getattr(
+        found, "ipv4_mapped", None
+    )  # ::ffff:10.0.0.1 is 10.0.0.1 on a socket for both versions
+    return mapped or found
+
+
+def _without_port(text: str) -> str:
+    """Return the address of `1.2.3.4:5678` and `[::1]:5678`, which some proxies write."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
+
+
+@lru_cache(maxsize=8)
+def _networks(names: tuple[str, ...]) -> tuple[Network, ...]:
+    """Return the networks that can be read; a system check names the others."""
+    return tuple(network for name in names if (network := parse(name)) is not None)
+
+
+def parse(name: str) -> Network | None:
+    """Return a network in CIDR notation (RFC 4632), None if it is none."""
+    try:
+        return ipaddress.ip_network(name.strip())
+    except ValueError:
+        return None
+
+
+# Who may look at the operators' side: `/metrics` of web and workers, and the door before `/_ops/`.
+#
+# Inside is who calls from a network of STAGE_OPS_NETWORKS. An address is believed only if it is the
+# caller's own: a request that came through a proxy we were not told of (STAGE_TRUSTED_PROXIES)
+# would seem to come from that proxy.
+
+_SIGNS_OF_A_PROXY = (
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_FORWARDED_PROTO",
+    "HTTP_X_REAL_IP",
+    "HTTP_FORWARDED",
+    "HTTP_VIA",
+)
+
+
+def inside(meta: Mapping[str, Any]) -> bool:
+    """Tell whether a request comes from one of the operators' networks. `meta` is WSGI's."""
+    if conf.trusted_proxies() < 1 and any(name in meta for name in _SIGNS_OF_A_PROXY):
+        return False
+    return within(client_address(meta), conf.ops_networks())
+
+
+def may_scrape(meta: Mapping[str, Any]) -> bool:
+    """Tell whether a request may read metrics: from inside, or with `Authorization: Bearer` and
+    a token of ours.
+    """
+    return inside(meta) or _bears_token(meta)
+
+
+def _bears_token(meta: Mapping[str, Any]) -> bool:
+    keyword, _, sent = str(meta.get("HTTP_AUTHORIZATION", "")).partition(" ")
+    if keyword.lower() != "bearer":
+        return False
+    given = sent.strip().encode()
+    matches = [hmac.compare_digest(given, token.encode()) for token in conf.metrics_tokens()]
+    return any(matches)

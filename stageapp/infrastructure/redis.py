@@ -1,0 +1,90 @@
+"""Two Redis clients: a strict one for reads and writes, a resilient one for hints."""
+
+import functools
+import socket
+import time
+from typing import Any
+
+import redis
+from django.conf import settings
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.retry import Retry
+
+STRICT_SECONDS = 0.1
+
+
+class DeadlineSocket(socket.socket):
+    """A socket whose timeout is for a whole answer: else a byte now and then would hold the
+    reader for ever.
+    """
+
+    deadline = float("inf")
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send a command; from here its answer has to come in time."""
+        self.deadline = time.monotonic() + STRICT_SECONDS
+        super().sendall(data, flags)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Return what arrives; raises TimeoutError at the deadline, however much has arrived
+        before.
+        """
+        usual = self.gettimeout()
+        if usual == 0:  # a look whether anything waits
+            return super().recv(size, flags)
+        left = self.deadline - time.monotonic()
+        try:
+            self.settimeout(max(0.001, left if usual is None else min(left, usual)))
+            return super().recv(size, flags)
+        finally:
+            self.settimeout(usual)
+
+
+@functools.cache
+def _strict_pool(url: str) -> redis.ConnectionPool:
+    pool = redis.ConnectionPool.from_url(
+        url,
+        socket_connect_timeout=STRICT_SECONDS,
+        socket_timeout=STRICT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+    pool.connection_class = _with_deadline(pool.connection_class)
+    return pool
+
+
+@functools.cache
+def _with_deadline(base: type[Any]) -> type[Any]:
+    class Connection(base):  # type: ignore[misc]
+        def _connect(self) -> socket.socket:
+            made: socket.socket = super()._connect()
+            if (
+                type(made) is not socket.socket
+            ):  # TLS reads in its own way: there the timeout is one per read
+                return made
+            timeout = made.gettimeout()
+            bounded = DeadlineSocket(fileno=made.detach())
+            bounded.settimeout(timeout)
+            return bounded
+
+    return Connection
+
+
+def strict() -> redis.Redis:
+    """Return the client for the mode's fast copy: one attempt, 100 ms for a whole answer.
+
+    redis-py's default of ten retries holds a call against a stopped server for seconds.
+    """
+    return redis.Redis(connection_pool=_strict_pool(settings.REDIS_URL))
+
+
+def resilient() -> redis.Redis:
+    """Return the client for pub/sub, which lives on one connection and may take its time to come
+    back.
+    """
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_connect_timeout=1,
+        socket_timeout=1,
+        retry=Retry(ExponentialBackoff(cap=1, base=0.1), 1),
+        health_check_interval=10,
+    )

@@ -1,0 +1,224 @@
+"""The registry of processes: each that serves says which version of the mode it follows.
+
+A process is named at its start (`serve_as`); short commands have no name and do not register.
+"""
+
+import atexit
+import datetime
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.db.models import DurationField, ExpressionWrapper, F
+from django.db.models.functions import Now
+
+from stageapp import conf
+from stageapp.infrastructure import metrics
+from stageapp.infrastructure.refresher import refresher
+from stageapp.mode import store
+from stageapp.models.mode import ServerProcess
+
+_LEAST_LIVE_SECONDS = 15.0
+KEPT_SECONDS = 120.0  # so long a stale process is shown
+_TOLD = ["mode", "percent", "epoch", "version", "source", "age", "heartbeat_at"]
+
+
+def live_seconds() -> float:
+    """Return how long a live process may be silent: three rounds and the time to write."""
+    return max(_LEAST_LIVE_SECONDS, 3 * conf.refresh_seconds() + 3)
+
+
+class _Me:
+    """This process; a forked child begins as another one, without a name."""
+
+    def __init__(self) -> None:
+        self.id = uuid.uuid4()
+        self.lock = threading.Lock()
+        self.name = ""
+        self.ready = self.leaving = False
+
+
+_me = _Me()
+
+
+def _begin_anew() -> None:
+    global _me
+    _me = _Me()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
+def serve_as(name: str) -> None:
+    """Say what this process is, and wait (2 s at most, once) until it knows the mode; for a
+    server's start.
+    """
+    if _me.ready:
+        return
+    with _me.lock:
+        if not _me.ready:
+            _me.name = name
+            store.await_first_answer()
+            _me.ready = True
+            tell_metrics()
+
+
+def is_ready() -> bool:
+    """Tell whether this process has said what it is."""
+    return _me.ready
+
+
+@refresher.register
+def heartbeat() -> None:
+    """Write this process's row, or remove it where the process ends; forget processes long gone.
+
+    Raises:
+        django.db.Error: PostgreSQL does not answer.
+    """
+    if not _me.name:
+        return
+    if _me.leaving:
+        ServerProcess.objects.filter(pk=_me.id).delete()
+        return
+    ServerProcess.objects.bulk_create(
+        [_row()], update_conflicts=True, unique_fields=["id"], update_fields=_TOLD
+    )
+    ServerProcess.objects.filter(
+        heartbeat_at__lt=Now() - datetime.timedelta(seconds=KEPT_SECONDS)
+    ).delete()
+
+
+@refresher.register_fallback
+def tell_metrics() -> None:
+    """Tell which mode is in force here; after every round, also while PostgreSQL does not
+    answer.
+    """
+    if not _me.name:
+        return
+    state, age = store.current(), store.age_seconds()
+    confirmed_at = 0.0 if age is None else time.time() - age
+    metrics.mode_followed(
+        process=_me.name, mode=state.mode, version=state.version, confirmed_at=confirmed_at
+    )
+
+
+def _row() -> ServerProcess:
+    state = store.current()
+    return ServerProcess(
+        id=_me.id,
+        name=_me.name,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        started_at=Now(),
+        mode=state.mode,
+        percent=state.percent,
+        epoch=state.epoch,
+        version=state.version,
+        source=state.source,
+        age=store.age_seconds(),
+        heartbeat_at=Now(),
+    )
+
+
+def leave() -> None:
+    """Take this process out of the registry and end its refresher."""
+    _me.leaving = True
+    refresher.stop()
+
+
+atexit.register(leave)  # runs before the refresher's own, which was registered earlier
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One process as its last heartbeat left it; `silent_for` and `age` are seconds until now."""
+
+    name: str
+    host: str
+    pid: int
+    mode: str
+    percent: int
+    epoch: int
+    version: int
+    source: str
+    age: float | None
+    silent_for: float
+
+    @property
+    def live(self) -> bool:
+        """Tell whether its heartbeat is fresh."""
+        return self.silent_for <= live_seconds()
+
+    def document(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        age = None if self.age is None else round(self.age, 3)
+        return {
+            **asdict(self),
+            "age": age,
+            "silent_for": round(self.silent_for, 3),
+            "live": self.live,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.host}:{self.pid} (version {self.epoch}.{self.version})"
+
+
+def seen() -> list[Seen]:
+    """Return every process that has beaten lately, stale ones too."""
+    silence = ExpressionWrapper(Now() - F("heartbeat_at"), output_field=DurationField())
+    return [_seen(row, row.silence) for row in ServerProcess.objects.annotate(silence=silence)]
+
+
+def _seen(row: ServerProcess, silence: datetime.timedelta) -> Seen:
+    silent_for = max(0.0, silence.total_seconds())
+    return Seen(
+        name=row.name,
+        host=row.host,
+        pid=row.pid,
+        mode=row.mode,
+        percent=row.percent,
+        epoch=row.epoch,
+        version=row.version,
+        source=row.source,
+        age=None if row.age is None else row.age + silent_for,
+        silent_for=silent_for,
+    )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Which processes follow a version (or a newer one), which live ones do not, and which are
+    silent.
+    """
+
+    following: tuple[Seen, ...]
+    behind: tuple[Seen, ...]
+    stale: tuple[Seen, ...]
+
+
+def agreement(order: tuple[int, int]) -> Agreement:
+    """Return how far the processes have come to the version (epoch, version)."""
+    found = seen()
+    live = [one for one in found if one.live]
+    return Agreement(
+        following=tuple(one for one in live if (one.epoch, one.version) >= order),
+        behind=tuple(one for one in live if (one.epoch, one.version) < order),
+        stale=tuple(one for one in found if not one.live),
+    )
+
+
+def await_agreement(
+    order: tuple[int, int], seconds: float, look: Callable[[tuple[int, int]], Agreement] = agreement
+) -> Agreement:
+    """Wait until every live process follows the version, at most so long; return what is so
+    then.
+    """
+    deadline = time.monotonic() + seconds
+    while (found := look(order)).behind and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found

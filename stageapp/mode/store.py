@@ -1,0 +1,433 @@
+"""The mode store: PostgreSQL is the truth, Redis the fast copy, a variable what a request reads.
+
+`current()` never does I/O. The refresher re-reads both stores; `adopt` decides what a reading may
+change, so that a lost, late or forged message never makes a process stricter than the last
+authorised change.
+"""
+
+import dataclasses
+import datetime
+import json
+import os
+import threading
+import time
+
+from django.db import Error, transaction
+from django.db.models import Max, Min
+from django.utils import timezone
+
+from stageapp import conf
+from stageapp.infrastructure import events, locks, metrics
+from stageapp.infrastructure.locks import Lock
+from stageapp.infrastructure.refresher import POSTGRES_SECONDS, refresher
+from stageapp.mode import fast_copy
+from stageapp.models.mode import ModeChange
+
+STRICTNESS = {"off": 0, "warn": 1, "enforce": 2}
+# one for each restored database; more is a forgery, which a restore must not build upon
+_MOST_EPOCHS = 1_000_000
+
+
+class ModeError(Exception):
+    """A change of mode that is refused; the text says what to do."""
+
+
+class VersionConflict(ModeError):
+    """Somebody else changed the mode since the caller looked."""
+
+    def __init__(self, found: int, expected: int) -> None:
+        super().__init__(
+            f"The mode is at version {found}, not {expected}: somebody changed it since you "
+            "looked. Look at the current mode and decide again."
+        )
+        self.found = found
+
+
+@dataclasses.dataclass(frozen=True)
+class ModeState:
+    """A mode as one process knows it. `source` is where the last confirmation came from.
+
+    `since` is when callers began to be warned: the first change after the last `off`.
+    """
+
+    mode: str
+    percent: int = 100
+    epoch: int = 0
+    version: int = 0
+    enforce_on: datetime.date | None = None
+    source: str = "default"  # default | postgres | redis | last_known
+    since: datetime.datetime | None = None
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Return what decides which of two states is newer."""
+        return (self.epoch, self.version)
+
+    @property
+    def strictness(self) -> tuple[int, int]:
+        """Return how strict the state is: the mode first, the enforced percentage next."""
+        return (STRICTNESS[self.mode], self.percent if self.mode == "enforce" else 0)
+
+    @property
+    def day_to_come(self) -> datetime.date | None:
+        """Return the announced day until it is over, or None: what callers are told.
+
+        A day that went by while callers were still warned announces nothing, nor does one before
+        the warnings began.
+        """
+        if self.enforce_on is None or is_past(self.enforce_on):
+            return None
+        before_warnings = self.since is not None and first_moment(self.enforce_on) < self.since
+        return None if before_warnings else self.enforce_on
+
+    def agrees_with(self, other: "ModeState") -> bool:
+        """Tell whether both say the same, whoever told it."""
+        return dataclasses.replace(self, source=other.source) == other
+
+
+class _Local:
+    """What this process knows, and since when; times are of the monotonic clock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.known: tuple[ModeState, float] | None = None  # read without the lock, so one object
+        self.authorised: tuple[ModeState, float] | None = (
+            None  # the newest that PostgreSQL itself has told
+        )
+
+
+_local = _Local()
+
+
+def current() -> ModeState:
+    """Return the mode in force in this process, without any I/O.
+
+    Before the first answer of a store it is the configured default. A known mode outlives both
+    stores for STAGE_MODE_MAX_STALENESS seconds; after that `enforce` counts as `warn`.
+    """
+    refresher.ensure_running()
+    known = _local.known
+    if known is None:
+        return ModeState(conf.default_mode())
+    state, confirmed_at = known
+    if time.monotonic() - confirmed_at <= conf.mode_max_staleness():
+        return state
+    mode = "warn" if state.mode == "enforce" else state.mode
+    return dataclasses.replace(state, mode=mode, percent=100, source="last_known")
+
+
+def await_first_answer(seconds: float = 2.0) -> None:
+    """Start the refresher and wait, at most so long, until a store has told the mode; for a
+    server's start.
+    """
+    deadline = time.monotonic() + seconds
+    current()
+    while _local.known is None and refresher.running and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def age_seconds() -> float | None:
+    """Return the seconds since a store last confirmed the mode, or None before the first time."""
+    known = _local.known
+    return time.monotonic() - known[1] if known else None
+
+
+def adopt(reading: ModeState, asked_at: float = 0.0) -> None:
+    """Take one reading of a store into account; `asked_at` is when it was asked for, by the
+    monotonic clock.
+
+    PostgreSQL decides, unless it was asked before it told something newer (a late answer). Redis
+    alone may confirm what is known, or bring a newer mode that is not stricter than that.
+    """
+    with _local.lock:
+        now = time.monotonic()
+        if reading.source == "postgres":
+            if (
+                _local.authorised
+                and reading.order < _local.authorised[0].order
+                and not _went_back(reading, asked_at)
+            ):
+                return
+            _local.authorised = (reading, now)
+        elif not _is_credible(reading):
+            return
+        _local.known = (reading, now)
+
+
+def _went_back(reading: ModeState, asked_at: float) -> bool:
+    """Tell whether to follow PostgreSQL to an older version than it told before.
+
+    Where it is no late answer, the database itself is older now: restored, or failed over, without
+    a new epoch. Then a looser mode holds, as the mode is never stricter than the one stored; a
+    stricter one waits for a person.
+    """
+    assert _local.authorised is not None
+    known, told_at = _local.authorised
+    if asked_at <= told_at:
+        return False
+    followed = reading.strictness <= known.strictness
+    events.mode_went_back(known=str(known), stored=str(reading), followed=followed)
+    return followed
+
+
+def _is_credible(reading: ModeState) -> bool:
+    known = _local.known[0] if _local.known else ModeState(conf.default_mode())
+    if _local.known and (
+        reading.order < known.order
+        or (reading.order == known.order and not reading.agrees_with(known))
+    ):
+        return False
+    return (
+        reading.strictness <= known.strictness
+    )  # what PostgreSQL told last, or looser where Redis said so since
+
+
+def forget() -> None:
+    """Forget what this process knows; for tests."""
+    global _local
+    _local = _Local()
+
+
+def _renew_lock() -> None:
+    _local.lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)  # a thread of the parent may have held it
+
+
+@refresher.register
+def refresh() -> None:
+    """Follow PostgreSQL, and bring the fast copy into line with it.
+
+    Raises:
+        django.db.Error: PostgreSQL does not answer.
+    """
+    held = (
+        fast_copy.read()
+    )  # before the truth: a writer publishes after its commit, so it holds no more than that
+    asked_at = time.monotonic()
+    truth = _ask_postgres()
+    adopt(truth, asked_at)
+    if held is not None:
+        copy = parse_fast_copy(held) if held else None
+        if copy is None or not copy.agrees_with(truth):
+            publish(truth, instead_of=held)
+
+
+def _ask_postgres() -> ModeState:
+    metrics.refresh_attempted("postgres")
+    try:
+        return latest()
+    except Error:
+        metrics.refresh_failed("postgres")
+        raise
+
+
+@refresher.register_fallback
+def refresh_from_fast_copy() -> None:
+    """Follow Redis while PostgreSQL does not answer, and say so when neither does."""
+    authorised = _local.authorised
+    if authorised and time.monotonic() - authorised[1] <= POSTGRES_SECONDS:
+        return
+    held = fast_copy.read()
+    if held and (copy := parse_fast_copy(held)):
+        adopt(copy)
+    age = age_seconds()
+    if age is not None and age > conf.mode_max_staleness():
+        events.mode_stale(age=age, known=str(_local.known), in_force=current().mode)
+
+
+def latest() -> ModeState:
+    """Return the newest authorised mode straight from PostgreSQL; the configured default if there
+    is none.
+
+    Raises:
+        django.db.DatabaseError: PostgreSQL does not answer.
+    """
+    row = ModeChange.objects.order_by("-epoch", "-version").first()
+    if row is None:
+        return ModeState(conf.default_mode(), source="postgres")
+    since = None if row.mode == "off" else _warned_since()
+    return ModeState(
+        row.mode, row.percent, row.epoch, row.version, row.enforce_on, "postgres", since
+    )
+
+
+def _warned_since() -> datetime.datetime | None:
+    last_off = ModeChange.objects.filter(mode="off").aggregate(last=Max("created_at"))["last"]
+    warned = ModeChange.objects.exclude(mode="off")
+    if last_off is not None:
+        warned = warned.filter(created_at__gt=last_off)
+    found: datetime.datetime | None = warned.aggregate(first=Min("created_at"))["first"]
+    return found
+
+
+def change(
+    *,
+    mode: str,
+    actor: str,
+    reason: str,
+    percent: int = 100,
+    enforce_on: datetime.date | None = None,
+    withdraw_enforce_on: bool = False,
+    expected_version: int | None = None,
+    kind: str = "manual",
+    override_reason: str = "",
+) -> ModeChange:
+    """Write an authorised change; the only writer of ModeChange but for installing and restoring.
+
+    Without `enforce_on` the announced day stays as it is, whatever the mode becomes.
+
+    Raises:
+        ModeError: the values make no mode, the day cannot be announced or withdrawn, or the actor
+            or the reason is empty.
+        VersionConflict: `expected_version` is not the newest.
+    """
+    check(mode, percent, reason)
+    if not actor.strip():
+        raise ModeError("An actor is needed: say who changes the mode.")
+    with transaction.atomic():
+        locks.wait(Lock.MODE)
+        newest = latest()
+        if expected_version is not None and expected_version != newest.version:
+            raise VersionConflict(newest.version, expected_version)
+        day = next_day(newest, enforce_on, withdraw=withdraw_enforce_on)
+        row = ModeChange.objects.create(
+            epoch=max(newest.epoch, 1),
+            version=newest.version + 1,
+            mode=mode,
+            percent=percent,
+            enforce_on=day,
+            kind=kind,
+            actor=actor,
+            reason=reason.strip() + _said_of_the_day(newest.enforce_on, day),
+            override_reason=override_reason,
+        )
+        state = latest()
+        transaction.on_commit(lambda: _announce(state, row))
+    return row
+
+
+def check(mode: str, percent: int, reason: str) -> None:
+    """Hold that the values make a mode and that a reason is given; raises ModeError."""
+    if mode not in STRICTNESS:
+        raise ModeError(f"{mode!r} is not a mode. Use off, warn or enforce.")
+    if not 1 <= percent <= 100:
+        raise ModeError("percent must be from 1 to 100.")
+    if percent != 100 and mode != "enforce":
+        raise ModeError(
+            f"percent belongs to enforce; {mode} applies to everybody. Leave percent out."
+        )
+    if not reason.strip():
+        raise ModeError("A reason is needed: say why, for whoever reads the history.")
+
+
+def first_moment(day: datetime.date) -> datetime.datetime:
+    """Return when a day begins, in UTC, as everywhere in this product."""
+    return datetime.datetime.combine(day, datetime.time(), datetime.UTC)
+
+
+def is_past(day: datetime.date) -> bool:
+    """Tell whether a day is over, so that it cannot be announced any more."""
+    return day < timezone.now().astimezone(datetime.UTC).date()
+
+
+def check_day(day: datetime.date) -> None:
+    """Require that a day can still be announced, as Sunset (RFC 8594) is; raises ModeError."""
+    if is_past(day):
+        today = timezone.now().astimezone(datetime.UTC).date()
+        raise ModeError(f"{day} is in the past. Announce {today} (today in UTC) or a later day.")
+
+
+def next_day(
+    newest: ModeState,
+    enforce_on: datetime.date | None,
+    *,
+    withdraw: bool,
+) -> datetime.date | None:
+    """Return the announced day after a change: the one it names, none if withdrawn, else as before.
+
+    Raises:
+        ModeError: the day is in the past, there is none to withdraw, or both are asked for.
+    """
+    if withdraw and enforce_on is not None:
+        raise ModeError("Announce a day or withdraw the one announced, not both in one change.")
+    if withdraw and newest.enforce_on is None:
+        raise ModeError("No day is announced, so there is none to withdraw. Leave that out.")
+    if enforce_on is not None:
+        check_day(enforce_on)
+    return None if withdraw else enforce_on or newest.enforce_on
+
+
+def _said_of_the_day(before: datetime.date | None, after: datetime.date | None) -> str:
+    """Return what the history keeps beside the reason where a change touches the announced day."""
+    if before == after:
+        return ""
+    if after is None:
+        return f"\nWithdrew the announced day, {before}."
+    moved = f" in place of {before}" if before else ""
+    return f"\nAnnounced {after} as the first day of enforcement{moved}."
+
+
+def _announce(state: ModeState, row: ModeChange) -> None:
+    events.mode_changed(
+        mode=row.mode,
+        percent=row.percent,
+        epoch=row.epoch,
+        version=row.version,
+        kind=row.kind,
+        actor=row.actor,
+        reason=row.reason,
+        enforce_on=str(row.enforce_on or ""),
+    )
+    adopt(state)
+    if publish(state):
+        fast_copy.hint()  # only a change hints: if repairs did, one could chase another for ever
+
+
+def publish(state: ModeState, *, instead_of: bytes = b"") -> bool:
+    """Bring the fast copy up to date, unless it is newer and not `instead_of`; return whether Redis
+    answered.
+
+    `instead_of` is what the caller has read and found to say something else than PostgreSQL.
+    """
+    body = {
+        "mode": state.mode,
+        "percent": state.percent,
+        "epoch": state.epoch,
+        "version": state.version,
+        "enforce_on": state.enforce_on.isoformat() if state.enforce_on else None,
+        "since": state.since.isoformat() if state.since else None,
+    }
+    return fast_copy.write(json.dumps(body), state.order, instead_of=instead_of)
+
+
+def parse_fast_copy(held: bytes) -> ModeState | None:
+    """Return the state the fast copy holds, or None (and a log line) where it is not one."""
+    try:
+        value = json.loads(held)
+        day, since = value["enforce_on"], value.get("since")
+        state = ModeState(
+            mode=value["mode"],
+            percent=value["percent"],
+            epoch=value["epoch"],
+            version=value["version"],
+            enforce_on=datetime.date.fromisoformat(day) if day else None,
+            source="redis",
+            since=datetime.datetime.fromisoformat(since) if since else None,
+        )
+        _check_numbers(state)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ModeError) as error:
+        events.mode_value_ignored(store="redis", why=repr(error)[:200])
+        return None
+    return state
+
+
+def _check_numbers(state: ModeState) -> None:
+    if any(type(number) is not int for number in (state.percent, state.epoch, state.version)):
+        raise ModeError("percent, epoch and version must be whole numbers.")
+    if min(state.epoch, state.version) < 0 or state.epoch > _MOST_EPOCHS or state.version >= 2**62:
+        raise ModeError(
+            "epoch and version must not be negative, nor larger than anybody can have made them."
+        )
+    check(state.mode, state.percent, reason="as it stands")

@@ -1,0 +1,78 @@
+"""What holds runs back: limits that a person has set for a run, the last look at the database,
+and the time lost.
+"""
+
+from django.db import models
+from django.db.models import Q
+
+from stageapp.infrastructure import words
+from stageapp.models.normalization import Run
+
+
+class RunThrottle(models.Model):
+    """One change of a limit for one run: who, when, why; the newest of a factor counts.
+    Append-only.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="throttle_changes")
+    factor = models.CharField(max_length=30)
+    limit = models.FloatField(
+        null=True, help_text="0 turns the factor off; empty is the setting's limit again"
+    )
+    actor = models.CharField(max_length=200)
+    reason = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        default_permissions = ("view",)
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(reason=""), name="run_throttle_has_a_reason")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.factor}: {'as set' if self.limit is None else f'{self.limit:g}'}"
+
+
+class ThrottledTime(models.Model):
+    """How long a run has waited for one reason, in seconds; if half its workers wait for a
+    second, that is half one.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="throttled")
+    reason = models.CharField(max_length=30, help_text="the factor that was beyond its limit")
+    seconds = models.FloatField(default=0)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["run", "reason"], name="one_throttled_time_per_reason")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {words.duration(self.seconds)}"
+
+
+class ThrottleLook(models.Model):
+    """What a run's worker found when it last looked at the database's health."""
+
+    run = models.OneToOneField(
+        Run, on_delete=models.PROTECT, primary_key=True, related_name="throttle_look"
+    )
+    looked_at = models.DateTimeField()
+    reason = models.CharField(
+        max_length=30, blank=True, default="", help_text="what holds it; empty where nothing does"
+    )
+    text = models.TextField(blank=True, default="")
+    readings = models.JSONField(
+        default=list, help_text="[{factor, state, value, limit, resume, unit, note}]"
+    )
+    wal_marks = models.JSONField(
+        default=list, help_text="[[epoch seconds, WAL position]], for the lag of standbys"
+    )
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.text or "nothing holds the run"

@@ -1,0 +1,146 @@
+"""What may hold a run back, each with a limit to hold at and an easier one to go on at."""
+
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+from stageapp.infrastructure import words
+
+LEAST_RESUME, MOST_RESUME = 1.0, 99.0  # percent of the limit; at 100 it would flutter
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One measure of the database's health. With `falls` a low value is the bad one."""
+
+    name: str
+    title: str
+    unit: str
+    falls: bool = False
+
+    def say(self, value: float) -> str:
+        """Return a value or a limit of it for people."""
+        if self.unit == "s":
+            return words.duration(value)
+        return words.percent(value) if self.unit == "%" else f"{value:,.10g}"
+
+    def resume_limit(self, limit: float, percent: float) -> float:
+        """Return the value at which a held run goes on: `percent` of the limit, or beyond it
+        where low is bad.
+        """
+        return limit * 100 / percent if self.falls else limit * percent / 100
+
+    def holds(self, value: float, limit: float, percent: float, *, held: bool) -> bool:
+        """Tell whether the value holds a run; one that is held goes on only beyond the easier
+        limit.
+        """
+        at = self.resume_limit(limit, percent) if held else limit
+        if self.falls:
+            return value < at if held else value <= at
+        return value > at if held else value >= at
+
+
+FACTORS = {
+    factor.name: factor
+    for factor in (
+        Factor("replica_lag", "replica lag", "s"),
+        Factor("lock_waiters", "sessions waiting for a lock", ""),
+        Factor("active_sessions", "active sessions", ""),
+        Factor("wal_files", "WAL files waiting to be archived", ""),
+        Factor("transaction_age", "oldest transaction", "s"),
+        Factor("disk_free", "free disk", "%", falls=True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One measured value. Without a value `note` says why; `partial` is a value of which more is
+    hidden from us.
+    """
+
+    value: float | None
+    note: str = ""
+    partial: bool = False
+    absent: bool = False  # there is nothing to measure, as with no standby
+
+
+class Standing(enum.StrEnum):
+    """What a reading means for the run."""
+
+    OK = "ok"
+    HOLDS = "holds"
+    NOT_MEASURED = "not measured"
+    NOTHING = "nothing to measure"
+    OFF = "off"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A factor with what was read of it and what that means. `limit` 0 is off."""
+
+    factor: Factor
+    reading: Reading
+    limit: float
+    resume: float
+    standing: Standing
+
+    @property
+    def text(self) -> str:
+        """Return what holds the run, in a sentence."""
+        say = self.factor.say
+        note = f" ({self.reading.note})" if self.reading.note else ""
+        return (
+            f"{self.factor.title} {say(self.reading.value or 0)}{note}; the limit is "
+            f"{say(self.limit)}, it goes on at {say(self.resume)}"
+        )
+
+    def document(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        value = self.reading.value
+        return {
+            "factor": self.factor.name,
+            "title": self.factor.title,
+            "state": self.standing.value,
+            "value": None if value is None else round(value, 3),
+            "limit": self.limit,
+            "resume": self.resume,
+            "unit": self.factor.unit,
+            "note": self.reading.note,
+        }
+
+
+def judge(name: str, reading: Reading, limit: float, percent: float, *, held: bool) -> Judged:
+    """Hold a reading against its limit. `held` says whether this factor holds the run already."""
+    factor = FACTORS[name]
+    return Judged(
+        factor,
+        reading,
+        limit,
+        factor.resume_limit(limit, percent),
+        _standing(factor, reading, limit, percent, held=held),
+    )
+
+
+def _standing(
+    factor: Factor, reading: Reading, limit: float, percent: float, *, held: bool
+) -> Standing:
+    if limit == 0:
+        return Standing.OFF
+    if reading.absent:
+        return Standing.NOTHING
+    if reading.value is None:
+        return Standing.NOT_MEASURED
+    if factor.holds(reading.value, limit, percent, held=held):
+        return Standing.HOLDS
+    return Standing.NOT_MEASURED if reading.partial else Standing.OK
+
+
+def nonsense(name: str, limit: float) -> str:
+    """Return why this can be no limit of the factor, empty if it can."""
+    if name not in FACTORS:
+        return f"{name} is no reason to hold a run; there are {', '.join(FACTORS)}."
+    most = 100.0 if FACTORS[name].unit == "%" else 1e9
+    if not 0 <= limit <= most:
+        return f"{limit:g} is no limit of {name}: take 0 (off) to {most:g}."
+    return ""

@@ -1,0 +1,211 @@
+"""How the database is: one reading for each factor, with no more rights than any role has.
+
+What the role may not see is said as such: `pg_monitor` shows it.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import DatabaseError, connection, transaction
+
+from stageapp.normalization.throttle.factors import FACTORS, Reading
+from stageapp.normalization.throttle.standbys import Replay, Standby, WalMarks
+
+LOOK_TIMEOUT = "500ms"  # of one statement
+_GRANT = "grant pg_monitor to see them"
+
+# Sessions of the whole server are load; transactions and lock queues of other databases are not
+# ours to wait for.
+_SESSIONS = """
+WITH others AS MATERIALIZED (
+    SELECT pid, datname, state, backend_type, xact_start, query = '<insufficient privilege>' AS hidden
+      FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usesysid IS NOT NULL
+)
+SELECT count(*) FILTER (WHERE state = 'active' AND backend_type = 'client backend'),
+       count(*) FILTER (WHERE hidden),
+       count(*) FILTER (WHERE hidden AND datname = current_database()),
+       greatest(
+           extract(epoch FROM clock_timestamp() - min(xact_start) FILTER (
+               WHERE datname = current_database() AND backend_type = 'client backend')),
+           (SELECT extract(epoch FROM clock_timestamp() - min(prepared)) FROM pg_prepared_xacts
+             WHERE database = current_database()),
+           0),
+       (SELECT count(DISTINCT l.pid) FROM pg_locks l JOIN others o USING (pid)
+         WHERE NOT l.granted AND o.datname = current_database())
+  FROM others
+"""
+_ARCHIVING = """
+SELECT current_setting('archive_mode'), has_function_privilege('pg_ls_archive_statusdir()', 'EXECUTE'),
+       (SELECT last_archived_wal FROM pg_stat_archiver), pg_walfile_name(pg_current_wal_lsn()),
+       pg_size_bytes(current_setting('wal_segment_size'))
+"""
+_READY = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'"
+_REPLICATION = """
+SELECT application_name, coalesce(host(client_addr), ''), state, replay_lsn - '0/0'::pg_lsn,
+       extract(epoch FROM replay_lag)
+  FROM pg_stat_replication
+"""
+_PRIMARY = "SELECT extract(epoch FROM clock_timestamp()), pg_current_wal_lsn() - '0/0'::pg_lsn"
+_WAL_NAME = re.compile(r"[0-9A-F]{24}")
+
+Readings = dict[str, Reading]
+
+
+def read(marks: WalMarks, standbys: Sequence[Standby], disk_paths: Sequence[str]) -> Readings:
+    """Return one reading for every factor; what cannot be read says why.
+
+    Raises:
+        django.db.DatabaseError: PostgreSQL does not answer at all.
+    """
+    with _bounded():
+        found = {
+            **_asked(_sessions, "lock_waiters", "active_sessions", "transaction_age"),
+            **_asked(_archiving, "wal_files"),
+            **_asked(lambda: _replication(marks, standbys), "replica_lag"),
+        }
+    return {**found, "disk_free": _disk(disk_paths)}
+
+
+def unreadable(why: str) -> Readings:
+    """Return readings for a look that failed as a whole."""
+    return {name: Reading(None, why) for name in FACTORS}
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Bound every statement of the block, and leave the session's own limit as it was."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('statement_timeout'), pg_stat_clear_snapshot()")
+        before = cursor.fetchone()[0]
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [LOOK_TIMEOUT])
+        yield
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
+
+
+def _asked(ask: Callable[[], Readings], *names: str) -> Readings:
+    """Return the answer, or for each name why there is none."""
+    try:
+        with transaction.atomic():
+            return ask()
+    except DatabaseError as error:
+        if connection.connection is None or connection.connection.closed:
+            raise
+        return {name: Reading(None, str(error).strip().partition("\n")[0]) for name in names}
+
+
+def _row(sql: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchone()
+
+
+def _sessions() -> Readings:
+    active, hidden, hidden_here, age, waiters = _row(_SESSIONS)
+    return {
+        "lock_waiters": Reading(waiters),
+        "active_sessions": _of_those_seen(active, hidden),
+        "transaction_age": _of_those_seen(float(age), hidden_here),
+    }
+
+
+def _of_those_seen(value: float, hidden: int) -> Reading:
+    note = f"{hidden} sessions of other roles are hidden: {_GRANT}" if hidden else ""
+    return Reading(value, note, partial=hidden > 0)
+
+
+def _archiving() -> Readings:
+    mode, may_list, last, current, segment_bytes = _row(_ARCHIVING)
+    if mode == "off":
+        return {"wal_files": Reading(None, "archive_mode is off", absent=True)}
+    if may_list:
+        return {"wal_files": Reading(_row(_READY)[0])}
+    if not last or not _WAL_NAME.fullmatch(last):
+        return {
+            "wal_files": Reading(
+                None, f"no archived file is known, and the folder is hidden: {_GRANT}"
+            )
+        }
+    waiting = _segment(current, segment_bytes) - _segment(last, segment_bytes) - 1
+    return {"wal_files": Reading(max(0, waiting), "from the name of the last archived file")}
+
+
+def _segment(name: str, segment_bytes: int) -> int:
+    """Return a WAL file's number, counted from the first; its name is timeline, log and segment
+    in hexadecimal.
+    """
+    return int(name[8:16], 16) * (2**32 // segment_bytes) + int(name[16:24], 16)
+
+
+def _replication(marks: WalMarks, standbys: Sequence[Standby]) -> Readings:
+    at_a_url = [
+        standby.replay() for standby in standbys
+    ]  # before the primary's position, never after
+    with connection.cursor() as cursor:
+        cursor.execute(_REPLICATION)
+        connected = [_replay(*row) for row in cursor.fetchall()]
+    now, position = (float(value) for value in _row(_PRIMARY))
+    marks.note(now, int(position))
+    return {"replica_lag": lag([*(one for one in connected if one), *at_a_url], marks, now)}
+
+
+def _replay(
+    name: str | None, host: str, state: str | None, position: Any, lag: Any
+) -> Replay | None:
+    """Return what the primary knows of a standby; None for what replays nothing, as a base
+    backup.
+    """
+    if state is None:
+        return Replay("a standby", None, problem=f"it is hidden: {_GRANT}")
+    if position is None:
+        return None
+    shown = f"{name} {host}".strip()
+    return Replay(shown, int(position), None if lag is None else float(lag))
+
+
+def lag(replays: Sequence[Replay], marks: WalMarks, now: float) -> Reading:
+    """Return the lag of the standby that is furthest behind. `now` is the primary's, in epoch
+    seconds.
+    """
+    if not replays:
+        return Reading(
+            None, "no standby is connected, and STAGE_STANDBY_URLS names none", absent=True
+        )
+    problems = "; ".join(f"{one.name}: {one.problem}" for one in replays if one.position is None)
+    lags = {
+        one.name: _lag(one.position, one.lag, marks, now)
+        for one in replays
+        if one.position is not None
+    }
+    if not lags:
+        return Reading(None, problems)
+    worst = max(lags, key=lambda name: lags[name])
+    return Reading(lags[worst], "; ".join(filter(None, [worst, problems])), partial=bool(problems))
+
+
+def _lag(position: int, told: float | None, marks: WalMarks, now: float) -> float:
+    if not marks.marks or position >= marks.marks[-1][1]:
+        return 0.0
+    return max(marks.behind(position, now), told or 0.0)
+
+
+def _disk(paths: Sequence[str]) -> Reading:
+    """Return the free share of the fullest listed file system, in percent: PostgreSQL tells its
+    disk to nobody.
+    """
+    if not paths:
+        return Reading(None, "STAGE_DISK_PATHS names no folder", absent=True)
+    free: dict[str, float] = {}
+    problems = []
+    for path in paths:
+        try:
+            found = os.statvfs(path)
+            free[path] = 100 * found.f_bavail / found.f_blocks
+        except (OSError, ZeroDivisionError) as error:
+            problems.append(f"{path}: {error}")
+    if not free:
+        return Reading(None, "; ".join(problems))
+    fullest = min(free, key=lambda path: free[path])
+    return Reading(free[fullest], "; ".join([fullest, *problems]), partial=bool(problems))

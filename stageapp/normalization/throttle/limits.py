@@ -1,0 +1,146 @@
+"""The record of what holds runs back: limits, who changed them, the last look, and the time lost
+by reason.
+"""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from stageapp import conf
+from stageapp.infrastructure import events
+from stageapp.models.limits import RunThrottle, ThrottledTime, ThrottleLook
+from stageapp.models.normalization import ACTIVE, MOVES, Run, State
+from stageapp.normalization.throttle.factors import FACTORS, Judged, Standing, nonsense
+from stageapp.targets.errors import ThrottleRefused
+
+CURRENT_FOR = datetime.timedelta(seconds=10)  # an older look says nothing about now
+
+_ADD_SECONDS = """
+INSERT INTO stageapp_throttledtime (run_id, reason, seconds) VALUES (%s, %s, %s)
+    ON CONFLICT (run_id, reason) DO UPDATE SET seconds = stageapp_throttledtime.seconds + EXCLUDED.seconds
+"""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A factor's limit for one run, and by whom it was set; `actor` is empty where it is the
+    setting's.
+    """
+
+    factor: str
+    limit: float
+    actor: str = ""
+    reason: str = ""
+
+
+def limits(run: Run) -> dict[str, Limit]:
+    """Return the limits that count for the run, by factor."""
+    newest = RunThrottle.objects.filter(run=run).order_by("factor", "-id").distinct("factor")
+    changed = {row.factor: row for row in newest if row.limit is not None and row.factor in FACTORS}
+    found = {name: Limit(name, value) for name, value in conf.hold_limits().items()}
+    return found | {
+        name: Limit(name, float(row.limit or 0), row.actor, row.reason)
+        for name, row in changed.items()
+    }
+
+
+def change(run: Run, wanted: Mapping[str, float | None], *, actor: str, reason: str) -> None:
+    """Set limits for the run; its workers follow within a second. None is the setting's limit
+    again, 0 is off.
+
+    Raises:
+        ThrottleRefused: nothing is asked for, a factor or a limit makes no sense, no reason is
+            given, or the run is over for good.
+    """
+    if not reason.strip():
+        raise ThrottleRefused("A reason is needed: say why, for whoever reads the history.")
+    if not wanted:
+        raise ThrottleRefused("No limit is given.")
+    if not MOVES[State(run.state)]:
+        raise ThrottleRefused(f"Run {run.pk} is {run.stands}: nothing runs there any more.")
+    if wrong := [said for name, limit in wanted.items() if (said := nonsense(name, limit or 0))]:
+        raise ThrottleRefused(" ".join(wrong))
+    RunThrottle.objects.bulk_create(
+        RunThrottle(run=run, factor=name, limit=limit, actor=actor, reason=reason.strip())
+        for name, limit in wanted.items()
+    )
+    events.run_throttle_changed(run=run.pk, limits=dict(wanted), actor=actor, reason=reason)
+
+
+def add_seconds(run: Run, reason: str, seconds: float) -> None:
+    """Count waited time; several workers add to the same number, each its share."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD_SECONDS, [run.pk, reason, seconds])
+
+
+def seconds_by_reason(run: Run | None = None) -> dict[str, float]:
+    """Return the seconds that runs have waited, for every factor: of one run, or of all
+    together.
+    """
+    rows = ThrottledTime.objects.all() if run is None else ThrottledTime.objects.filter(run=run)
+    found = dict(rows.values_list("reason").annotate(total=Sum("seconds")).order_by())
+    return {name: float(found.get(name, 0.0)) for name in FACTORS}
+
+
+def remember(run: Run, judged: Sequence[Judged], hold: Judged | None, marks: list[Any]) -> None:
+    """Write what the worker found, for whoever looks at the run."""
+    with transaction.atomic():
+        ThrottleLook.objects.update_or_create(
+            run=run,
+            defaults={
+                "looked_at": timezone.now(),
+                "reason": hold.factor.name if hold else "",
+                "text": hold.text if hold else "",
+                "readings": [one.document() for one in judged],
+                "wal_marks": marks,
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What people see of a run's throttle. `hold` is empty unless something holds the run at
+    this moment.
+    """
+
+    hold: str
+    reason: str
+    looked_at: datetime.datetime | None
+    readings: list[dict[str, Any]]
+    seconds: dict[str, float]
+
+    @property
+    def not_measured(self) -> list[dict[str, Any]]:
+        """Return the readings that say nothing, of which nobody should think that all is well."""
+        return [reading for reading in self.readings if reading["state"] == Standing.NOT_MEASURED]
+
+    def document(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "hold": self.hold or None,
+            "reason": self.reason or None,
+            "looked_at": self.looked_at,
+            "readings": self.readings,
+            "seconds_by_reason": self.seconds,
+        }
+
+
+def shown(run: Run) -> Shown:
+    """Return what is known of the run's throttle."""
+    look = ThrottleLook.objects.filter(run=run).first()
+    seconds = seconds_by_reason(run)
+    if look is None:
+        return Shown("", "", None, [], seconds)
+    current = run.state in ACTIVE and timezone.now() - look.looked_at < CURRENT_FOR
+    return Shown(
+        look.text if current else "",
+        look.reason if current else "",
+        look.looked_at,
+        look.readings,
+        seconds,
+    )

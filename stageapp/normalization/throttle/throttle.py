@@ -1,0 +1,188 @@
+"""Hold a run back while the database is not well.
+
+The worker looks before each batch. A look asks PostgreSQL at most every half second and never fails
+the run.
+"""
+
+import time
+import weakref
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from django.db import DatabaseError
+from django.utils import timezone
+
+from stageapp import conf
+from stageapp.infrastructure import events
+from stageapp.models.limits import ThrottleLook
+from stageapp.models.normalization import Run
+from stageapp.normalization import leases
+from stageapp.normalization.throttle import health
+from stageapp.normalization.throttle import limits as throttling
+from stageapp.normalization.throttle.factors import FACTORS, Judged, Standing, judge
+from stageapp.normalization.throttle.standbys import Standby, WalMarks
+
+LOOK_SECONDS = 0.5
+WAIT_SECONDS = 0.5  # how long a worker rests before it looks again
+_TELL_SECONDS = 2.0  # how often an unchanged finding is written
+_PATIENCE_SECONDS = 10.0  # so long a hold outlives looks that fail
+
+
+@dataclass(frozen=True)
+class Hold:
+    """What holds the run: the factor's name, its value and limit in its own unit, and the
+    sentence for people.
+    """
+
+    reason: str
+    value: float
+    limit: float
+    text: str
+
+
+class Throttle:
+    """One worker's eye on the database, for one run.
+
+    Each worker of a run looks for itself; what holds one holds the others too, and whoever comes
+    later.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.judged: list[Judged] = []
+        self._held: Judged | None = None
+        self._next_look = self._next_telling = self._read_well_at = 0.0
+        self._marks: WalMarks | None = None
+        self._pending: dict[str, float] = {}
+        self._workers = 1
+        self._standbys: list[Standby] = []
+        self._end = weakref.finalize(self, _close, self._standbys)
+
+    def look(self) -> Hold | None:
+        """Return what holds the run now; between two looks it is the answer of the last one."""
+        if time.monotonic() >= self._next_look:
+            self._look()
+            self._next_look = time.monotonic() + LOOK_SECONDS
+        held = self._held
+        if held is None or held.reading.value is None:
+            return None
+        return Hold(held.factor.name, held.reading.value, held.limit, held.text)
+
+    def waited(self, hold: Hold, seconds: float) -> None:
+        """Count the time that the hold has cost the run; what cannot be written now is added the
+        next time.
+
+        Of a run's four workers each counts a quarter: a second in which all of them wait is one
+        second.
+        """
+        with suppress(DatabaseError):
+            self._workers = max(1, len(leases.held(self.run)))
+        self._pending[hold.reason] = self._pending.get(hold.reason, 0.0) + seconds / self._workers
+        with suppress(DatabaseError):
+            for reason in list(self._pending):
+                throttling.add_seconds(self.run, reason, self._pending[reason])
+                del self._pending[reason]
+
+    def close(self) -> None:
+        """Let go of the standbys."""
+        self._end()
+
+    def _look(self) -> None:
+        before = self._held
+        try:
+            self.judged = self._read()
+        except DatabaseError as error:
+            self._failed(error)
+        else:
+            self._read_well_at = time.monotonic()
+            self._held = _choose(self.judged, before)
+        if _name(before) != _name(self._held):
+            self._say(before)
+        self._tell(changed=_name(before) != _name(self._held))
+
+    def _read(self) -> list[Judged]:
+        look = ThrottleLook.objects.filter(run=self.run).first()
+        if self._marks is None:
+            self._marks = WalMarks(look.wal_marks if look else ())
+            self._standbys += [Standby(url) for url in conf.standby_urls()]
+        limits = throttling.limits(self.run)
+        return self._judge(
+            health.read(self._marks, self._standbys, conf.disk_paths()), limits, _holding(look)
+        )
+
+    def _judge(
+        self,
+        readings: health.Readings,
+        limits: dict[str, throttling.Limit],
+        holding: set[tuple[str, float]],
+    ) -> list[Judged]:
+        percent = conf.hold_resume_percent()
+        # A limit that a person has changed meanwhile is held against the value anew.
+        holding = holding | {
+            (one.factor.name, one.limit) for one in self.judged if one.standing == Standing.HOLDS
+        }
+        wanted = {name: limits[name].limit for name in FACTORS}
+        return [
+            judge(n, readings[n], limit, percent, held=(n, limit) in holding)
+            for n, limit in wanted.items()
+        ]
+
+    def _failed(self, error: DatabaseError) -> None:
+        """Show that nothing is measured. A hold stays for a while: what cannot be read is not
+        well by that.
+        """
+        events.throttle_look_failed(run=self.run.pk, error=str(error))
+        if self._held is not None and time.monotonic() - self._read_well_at < _PATIENCE_SECONDS:
+            return
+        self._held = None
+        percent, readings = (
+            conf.hold_resume_percent(),
+            health.unreadable(f"the look failed: {error}".strip()),
+        )
+        self.judged = [
+            judge(name, readings[name], limit, percent, held=False)
+            for name, limit in conf.hold_limits().items()
+        ]
+
+    def _say(self, before: Judged | None) -> None:
+        if self._held is not None:
+            events.run_held(run=self.run.pk, reason=self._held.factor.name, text=self._held.text)
+        elif before is not None:
+            events.run_released(run=self.run.pk, reason=before.factor.name)
+
+    def _tell(self, *, changed: bool) -> None:
+        if not changed and time.monotonic() < self._next_telling:
+            return
+        self._next_telling = time.monotonic() + _TELL_SECONDS
+        with suppress(DatabaseError):
+            throttling.remember(
+                self.run, self.judged, self._held, self._marks.marks if self._marks else []
+            )
+
+
+def _holding(look: ThrottleLook | None) -> set[tuple[str, float]]:
+    """Return which limits hold the run by a look that is not long ago, of any of its workers."""
+    if look is None or timezone.now() - look.looked_at >= throttling.CURRENT_FOR:
+        return set()
+    return {
+        (one["factor"], one["limit"]) for one in look.readings if one["state"] == Standing.HOLDS
+    }
+
+
+def _choose(judged: Sequence[Judged], before: Judged | None) -> Judged | None:
+    """Return what holds the run; of several the one that held it before."""
+    holding = [one for one in judged if one.standing == Standing.HOLDS]
+    return next(
+        (one for one in holding if _name(before) == one.factor.name),
+        holding[0] if holding else None,
+    )
+
+
+def _name(judged: Judged | None) -> str:
+    return judged.factor.name if judged else ""
+
+
+def _close(standbys: Sequence[Standby]) -> None:
+    for standby in standbys:
+        standby.close()

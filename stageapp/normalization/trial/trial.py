@@ -1,0 +1,212 @@
+"""A plan tried out on a disposable copy of the database, made from the newest verified backup.
+
+The engine works in a process of its own whose only database is the copy, so nothing of the live one
+can be touched.
+"""
+
+import contextlib
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import psycopg
+from django.conf import settings
+from django.utils import timezone
+
+from stageapp import conf
+from stageapp.backups import evidence, postgres, rehearse
+from stageapp.backups.errors import BackupError
+from stageapp.backups.manifest import Manifest
+from stageapp.backups.progress import Report, silent
+from stageapp.embedded import EmbeddedError
+from stageapp.infrastructure import events
+from stageapp.models.backups import Backup
+from stageapp.models.normalization import Plan
+from stageapp.normalization import plan as plans
+from stageapp.targets.errors import NormalizationError
+
+_SHOWN = 2000  # characters of what the process printed before it failed
+_TO_DO = "Make one: `manage.py backup create`, then `manage.py backup verify`."
+# In the copy nobody has to be asked, and no other work has to be let through.
+_IN_THE_COPY = {
+    "STAGE_REQUIRE_BACKUP": "0",
+    "STAGE_TWO_PERSON_RULE": "0",
+    "STAGE_BATCH_PAUSE_SECONDS": "0",
+    "STAGE_REFRESHER": "0",
+}
+
+
+class TrialRefused(NormalizationError):
+    """There is no copy to try the plan on, or it cannot tell anything of this plan."""
+
+
+def trial(plan: Plan, percent: float, *, actor: str, report: Report = silent) -> dict[str, Any]:
+    """Run the plan's map on a sample of a copy, verify, roll back, compare; return what was found.
+
+    `percent` (0 to 100) of the rows are taken by a hash of their key, so the same rows each time,
+    and the first row of each planned spelling. `passed` says whether all of it went as the plan
+    says, and came back bit for bit.
+
+    Raises:
+        TrialRefused: no backup is verified, or it is of another schema or vocabulary, or there is
+            no room for a copy.
+    """
+    backup, began = _backup_for(plan), time.monotonic()
+    try:
+        with rehearse.restored_copy(backup.name, report) as (manifest, copy):
+            found = _in_copy(copy, _asked(plan, percent), report)
+    except (BackupError, EmbeddedError, psycopg.Error) as error:
+        raise TrialRefused(f"There is no copy to try the plan on: {error}") from None
+    document = {
+        "plan": plan.hash,
+        "target": plan.target,
+        "percent": percent,
+        **_origin(manifest),
+        **found,
+        **_estimate(plan, found),
+        "seconds_in_all": round(time.monotonic() - began, 1),
+    }
+    events.trial_ended(
+        plan=plan.hash,
+        backup=backup.name,
+        passed=document["passed"],
+        rows=document["rows"],
+        seconds=document["seconds_in_all"],
+        actor=actor,
+    )
+    return document
+
+
+def _backup_for(plan: Plan) -> Backup:
+    """Return the newest verified backup, if it can tell anything of this plan."""
+    if conf.backup_adapter():
+        raise TrialRefused(
+            "Another backup system makes the backups here; a trial needs one of `manage.py backup`."
+        )
+    verified = Backup.objects.filter(name__in=evidence.verified_names(), origin="own")
+    backup = next((one for one in verified if evidence.in_place(one)), None)
+    if backup is None:
+        raise TrialRefused(
+            f"A trial works on a copy from a verified backup, and there is none. {_TO_DO}"
+        )
+    if backup.schema != evidence.schema_now():
+        raise TrialRefused(
+            f"The schema has changed since the newest verified backup, {backup.name}. {_TO_DO}"
+        )
+    if backup.vocabulary_version != plan.vocabulary_version:
+        raise TrialRefused(
+            f"The plan is of vocabulary version {plan.vocabulary_version}, the newest verified "
+            f"backup of version {backup.vocabulary_version}. If the plan is the newer one: "
+            f"{_TO_DO} If not, make a new plan."
+        )
+    return backup
+
+
+def _asked(plan: Plan, percent: float) -> dict[str, Any]:
+    names = ("source", "raw", "stage", "reason", "rows")
+    entries = [{name: getattr(entry, name) for name in names} for entry in plan.entries.all()]
+    return {
+        "target": plan.target,
+        "percent": percent,
+        "changes": plans.changes(plan),
+        "entries": entries,
+    }
+
+
+def _origin(manifest: Manifest) -> dict[str, Any]:
+    age = timezone.now() - manifest.taken_at
+    return {
+        "backup": manifest.name,
+        "taken_at": manifest.taken_at.isoformat(),
+        "data_age_seconds": round(age / datetime.timedelta(seconds=1), 1),
+    }
+
+
+def _estimate(plan: Plan, found: dict[str, Any]) -> dict[str, Any]:
+    """Return how long the whole would take: the work at the sample's rate, and the rests between
+    its batches.
+    """
+    if not found["rate"]:
+        return {
+            "rows_of_plan": plan.rows_total,
+            "estimated_seconds": None,
+            "estimated_pause_seconds": None,
+        }
+    work = plan.rows_total / found["rate"]
+    rests = work / conf.batch_seconds() * conf.batch_pause_seconds()
+    return {
+        "rows_of_plan": plan.rows_total,
+        "estimated_seconds": round(work + rests, 1),
+        "estimated_pause_seconds": round(rests, 1),
+    }
+
+
+def _in_copy(copy: postgres.Parameters, asked: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Let a process do the work in the copy, pass on how far it is, and return what it found."""
+    found: dict[str, Any] = {}
+    with _process(copy, asked) as said:
+        for line in said:
+            told = json.loads(line)
+            if "phase" in told:
+                report(told["phase"], told["done"], told["whole"])
+            else:
+                found = told
+    if "refused" in found or not found:
+        raise TrialRefused(
+            found.get("refused", "The trial's process ended without a result. Try again.")
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _process(copy: postgres.Parameters, asked: dict[str, Any]) -> Iterator[IO[str]]:
+    """Run `manage.py trial_in_copy` for the block, with the copy as its only database; yield
+    what it prints.
+    """
+    with tempfile.TemporaryFile("w+") as question, tempfile.TemporaryFile("w+") as complaints:
+        json.dump(asked, question)
+        question.seek(0)
+        command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "trial_in_copy"]
+        with subprocess.Popen(  # noqa: S603  a list of words: no shell ever reads them
+            command,
+            env=_environment(copy),
+            stdin=question,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            try:
+                yield _pipe(process)
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            complaints.seek(0)
+            raise TrialRefused(
+                f"The trial failed ({process.returncode}): {complaints.read()[-_SHOWN:].strip()}"
+            )
+
+
+def _pipe(process: subprocess.Popen[str]) -> IO[str]:
+    if process.stdout is None:
+        raise TrialRefused("The trial's process has no output to read.")
+    return process.stdout
+
+
+def _environment(copy: postgres.Parameters) -> dict[str, str]:
+    """Return this process's environment with the copy in the place of the live database, and no
+    file that names it.
+    """
+    ours = _IN_THE_COPY | {"DATABASE_URL": f"postgres:///{copy['dbname']}"}
+    kept = {
+        name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in ours
+    }
+    return kept | postgres.environment(copy) | ours

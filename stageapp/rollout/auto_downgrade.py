@@ -1,0 +1,95 @@
+"""The guard: takes `enforce` back when too many requests are refused, for operators without
+alerting.
+"""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stageapp import conf
+from stageapp.conf import GuardThresholds, share
+from stageapp.mode import history as mode_history
+from stageapp.models.mode import ModeChange
+from stageapp.rollout.changes import downgrade
+from stageapp.traffic import windows
+from stageapp.traffic.history import Slot, Step, history, settled
+
+ACTOR = "guard"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """More than `percent` of the enforced requests refused in every one of `slots` slots, out of
+    `sample` in all.
+    """
+
+    name: str
+    percent: float
+    step: Step
+    slots: int
+    sample: int
+
+    def since(self, now: datetime.datetime) -> datetime.datetime:
+        """Return the start of the first slot it looks at; the last is the newest whose counts
+        are all in.
+        """
+        return self.step.floor(now - settled()) - self.step.length * self.slots
+
+    def broken_by(self, found: Sequence[Slot], since: datetime.datetime) -> bool:
+        """Tell whether what arrived breaks it. A slot without requests tells nothing, except the
+        first.
+
+        Without requests in the first slot it has not lasted long enough.
+        """
+        told = [slot for slot in found if slot.judged]
+        if (
+            not told
+            or told[0].started_at != since
+            or sum(slot.judged for slot in told) < self.sample
+        ):
+            return False
+        return all(slot.rejects > share(self.percent) * slot.judged for slot in told)
+
+
+def rules(wanted: GuardThresholds) -> tuple[Rule, Rule]:
+    """Return the slow rule and the fast one."""
+    return (
+        Rule("slow", wanted.percent, Step.MINUTE, wanted.minutes, wanted.sample),
+        Rule(
+            "fast",
+            wanted.fast_percent,
+            Step.WINDOW,
+            wanted.fast_seconds // Step.WINDOW,
+            wanted.fast_sample,
+        ),
+    )
+
+
+def watch(now: datetime.datetime | None = None) -> ModeChange | None:
+    """Look at the newest windows, and downgrade if they break a rule; return the change that was
+    made.
+
+    Only requests in effective `enforce` count, and only those since the mode was last changed.
+    """
+    wanted = conf.guard()
+    now = now or windows.now()
+    enforced_since = mode_history.read().phase_since()
+    if not wanted.enabled or enforced_since is None:
+        return None
+    for rule in rules(wanted):
+        since = rule.since(now)
+        if since < enforced_since:
+            continue
+        found = history(rule.step, since, since + rule.step.length * rule.slots, mode="enforce")
+        if rule.broken_by(found, since):
+            return downgrade(actor=ACTOR, reason=_reason(rule, found))
+    return None
+
+
+def _reason(rule: Rule, found: Sequence[Slot]) -> str:
+    rejects, judged = sum(slot.rejects for slot in found), sum(slot.judged for slot in found)
+    seconds = rule.step * rule.slots
+    return (
+        f"The {rule.name} rule of the guard: more than {rule.percent:g} % of the enforced "
+        f"requests were refused for {seconds} s ({rejects} of {judged})."
+    )

@@ -1,0 +1,3 @@
+"""Gates: named conditions for moving forward, each with what was measured. No data is never a
+pass.
+"""

@@ -1,0 +1,123 @@
+"""The gates of enforcement: from one share to the next, and done. Only requests that met enforce
+count.
+"""
+
+import datetime
+from collections.abc import Callable
+
+from stageapp.conf import GateThresholds, share
+from stageapp.infrastructure import words
+from stageapp.rollout.gates.measures import Measurements
+from stageapp.rollout.gates.verdicts import Condition, Gate, Verdict, passes_if
+from stageapp.rollout.gates.warning import percent
+from stageapp.traffic.history import Slot
+
+CANARY_PERCENT, HALF_PERCENT = 10, 50
+
+
+def canary_10(found: Measurements, wanted: GateThresholds) -> Gate:
+    """Judge whether the canary may grow from 10 %."""
+    return _promotion("canary_10", CANARY_PERCENT, wanted.canary_hours, found, wanted)
+
+
+def canary_50(found: Measurements, wanted: GateThresholds) -> Gate:
+    """Judge whether enforcement may go from 50 % to all."""
+    return _promotion("canary_50", HALF_PERCENT, wanted.half_hours, found, wanted)
+
+
+def _promotion(
+    name: str, rung: int, hours: float, found: Measurements, wanted: GateThresholds
+) -> Gate:
+    since = found.mode.enforced_since(rung)
+    minutes = found.last_minutes(wanted.green_minutes)
+    held = {
+        slot.started_at: slot
+        for slot in found.minutes
+        if since is not None and slot.started_at >= since
+    }
+    counted = [held[at] for at in minutes if at in held and held[at].judged >= wanted.minute_sample]
+    conditions = (
+        _dwell("dwell", rung, hours, found),
+        _minutes(len(counted), wanted),
+        _worst(
+            "unknown", wanted.unknown_percent, counted, lambda slot: (slot.unknown, slot.judged)
+        ),
+        _worst("errors", wanted.error_percent, counted, lambda slot: (slot.errors, slot.requests)),
+        _worst("slow", wanted.slow_percent, counted, lambda slot: (slot.slow, slot.judged)),
+        _no_downgrade(minutes[0], found),
+    )
+    evidence = {
+        "from": minutes[0].isoformat(),
+        "minutes": len(counted),
+        "requests": sum(slot.requests for slot in counted),
+        "enforced_since": since.isoformat() if since else None,
+    }
+    return Gate(name, f"Enforcement may grow beyond {rung} %", conditions, evidence)
+
+
+def _dwell(name: str, rung: int, hours: float, found: Measurements) -> Condition:
+    threshold = f"at least {words.duration(3600 * hours)} at {rung} %"
+    since = found.mode.enforced_since(rung)
+    if since is None:
+        return Condition(
+            name, threshold, None, Verdict.NO_DATA, f"enforce does not hold for {rung} %"
+        )
+    spent = (found.now - since) / datetime.timedelta(hours=1)
+    why = f"since {since:%F %H:%M} UTC"
+    return Condition(name, threshold, spent, passes_if(spent >= hours), why, unit="hours")
+
+
+def _minutes(count: int, wanted: GateThresholds) -> Condition:
+    threshold = (
+        f"the last {wanted.green_minutes} minutes, with {wanted.minute_sample} requests or "
+        "more each"
+    )
+    verdict = Verdict.PASS if count == wanted.green_minutes else Verdict.NO_DATA
+    why = "" if count else "no consumer in the canary has called: it is empty"
+    return Condition("minutes", threshold, count, verdict, why)
+
+
+def _worst(
+    name: str, limit: float, counted: list[Slot], rate: Callable[[Slot], tuple[int, int]]
+) -> Condition:
+    """Hold the worst minute against the threshold; the p99 of validations is below 1 ms where
+    `slow` is below 1 %.
+    """
+    threshold = f"< {limit:g} % each minute"
+    if not counted:
+        return Condition(name, threshold, None, Verdict.NO_DATA, "no minute has enough requests")
+    slot = max(counted, key=lambda slot: percent(*rate(slot)))
+    part, whole = rate(slot)
+    why = f"worst at {slot.started_at:%F %H:%M} UTC: {part} of {whole} requests"
+    good = part < share(limit) * whole
+    return Condition(name, threshold, percent(part, whole), passes_if(good), why, unit="percent")
+
+
+def _no_downgrade(since: datetime.datetime, found: Measurements) -> Condition:
+    count = found.mode.downgrades_since(since)
+    return Condition(
+        "downgrades", "none", count, passes_if(count == 0), f"since {since:%F %H:%M} UTC"
+    )
+
+
+def done(found: Measurements, wanted: GateThresholds) -> Gate:
+    """Judge whether the rollout is done: everybody has met enforce for long enough."""
+    sample = found.done_sample
+    threshold = f"at least {wanted.day_sample} enforced requests"
+    conditions = (
+        _dwell("dwell", 100, wanted.done_hours, found),
+        Condition(
+            "requests",
+            threshold,
+            sample,
+            Verdict.PASS if sample >= wanted.day_sample else Verdict.NO_DATA,
+        ),
+        Condition(
+            "pinned_out",
+            "none",
+            len(found.pinned_out),
+            passes_if(not found.pinned_out),
+            ", ".join(found.pinned_out[:20]),
+        ),
+    )
+    return Gate("done", "The rollout is done", conditions)

@@ -1,0 +1,124 @@
+"""The gates that ask what people and runs have done: runs, audit of consumers, backup,
+rehearsal.
+"""
+
+import datetime
+from typing import Any
+
+from stageapp import conf
+from stageapp.audit.proof import Proof
+from stageapp.backups.verify import CLOCKS_DIFFER
+from stageapp.conf import GateThresholds
+from stageapp.infrastructure import words
+from stageapp.rollout.gates.measures import Measurements
+from stageapp.rollout.gates.verdicts import Condition, Gate, Verdict, passes_if
+
+_NO_BACKUP = "no backup is verified: `manage.py backup create`, then `manage.py backup verify`"
+_NO_REHEARSAL = "no restore was rehearsed: `manage.py backup rehearse`"
+_SCHEMA_CHANGED = (
+    "the schema has changed since the last rehearsal: `manage.py backup rehearse` a new backup"
+)
+
+_REHEARSAL_FAILED = (
+    "the newest rehearsal failed; find out why (`manage.py backup list`), and rehearse again"
+)
+
+
+def run_complete(found: Measurements, wanted: GateThresholds) -> Gate:
+    """Judge whether it is proved of every target, as its rows are now, that they are normalized."""
+    conditions = tuple(_proof(proof) for proof in found.proofs)
+    evidence = {"proofs": [{"target": proof.target, **_told(proof)} for proof in found.proofs]}
+    none = Condition("targets", "one or more", 0, Verdict.NO_DATA, "STAGE_TARGETS names no column")
+    return Gate(
+        "run_complete",
+        "The stored rows are normalized and verified",
+        conditions or (none,),
+        evidence,
+    )
+
+
+def _proof(proof: Proof) -> Condition:
+    look = words.duration(conf.drift_look_seconds())
+    threshold = f"done, verified since the last change, and no drift in the last {look}"
+    if proof.missing:
+        return Condition(proof.target, threshold, None, Verdict.NO_DATA, proof.sentence)
+    value = "stands" if proof.stands else "does not stand"
+    return Condition(proof.target, threshold, value, passes_if(proof.stands), proof.sentence)
+
+
+def _told(proof: Proof) -> dict[str, Any]:
+    """Return the proof for JSON, its moments as text."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime.datetime) else value
+        for name, value in proof.document().items()
+    }
+
+
+def consumers_audited(found: Measurements, wanted: GateThresholds) -> Gate:
+    """Judge whether a person has lately put their name to an audit of who still sends what."""
+    threshold = f"at most {wanted.audit_days:g} days ago"
+    evidence = {"still_send_unknown": list(found.still_unknown)}
+    if found.audit is None:
+        condition = Condition(
+            "audit",
+            threshold,
+            None,
+            Verdict.NO_DATA,
+            "nobody has recorded an audit of the consumers",
+        )
+    else:
+        days = (found.now - found.audit.at) / datetime.timedelta(days=1)
+        why = f"by {found.audit.actor} on {found.audit.at:%F %H:%M} UTC"
+        good = days <= wanted.audit_days
+        condition = Condition("audit", threshold, days, passes_if(good), why, unit="days")
+    return Gate("consumers_audited", "The consumers are audited", (condition,), evidence)
+
+
+def verified_backup(found: Measurements, wanted: GateThresholds) -> Gate:
+    """Judge whether there is a verified backup whose data is new enough."""
+    threshold = f"verified, of at most {words.duration(3600 * wanted.backup_hours)} ago"
+    at = found.backup.taken_at if found.backup else None
+    return Gate(
+        "verified_backup",
+        "There is a verified backup",
+        (_age("backup", threshold, at, found, wanted),),
+    )
+
+
+def rehearsal(found: Measurements, wanted: GateThresholds) -> Gate:
+    """Judge whether the restore of a backup was rehearsed with success since the last change of
+    the schema.
+    """
+    threshold, at = (
+        "passed since the last change of the schema",
+        found.backup.rehearsed_at if found.backup else None,
+    )
+    if found.backup and found.backup.rehearsal_failed:
+        condition = Condition("rehearsal", threshold, "failed", Verdict.FAIL, _REHEARSAL_FAILED)
+    elif at is not None:
+        when = f"{at:%F %H:%M} UTC, {words.age(at, found.now)} ago"
+        condition = Condition("rehearsal", threshold, when, Verdict.PASS)
+    elif found.backup and found.backup.schema_changed:
+        condition = Condition(
+            "rehearsal", threshold, "schema changed", Verdict.FAIL, _SCHEMA_CHANGED
+        )
+    else:
+        condition = Condition("rehearsal", threshold, None, Verdict.NO_DATA, _NO_REHEARSAL)
+    return Gate("rehearsal", "The restore was rehearsed", (condition,))
+
+
+def _age(
+    name: str,
+    threshold: str,
+    at: datetime.datetime | None,
+    found: Measurements,
+    wanted: GateThresholds,
+) -> Condition:
+    if at is None:
+        return Condition(name, threshold, None, Verdict.NO_DATA, _NO_BACKUP)
+    hours = (found.now - at) / datetime.timedelta(hours=1)
+    if found.now - at < -CLOCKS_DIFFER:
+        why = "its data is from the future: a clock was set wrong"
+        return Condition(name, threshold, hours, Verdict.FAIL, why, unit="hours")
+    good = hours <= wanted.backup_hours
+    return Condition(name, threshold, hours, passes_if(good), f"of {at:%F %H:%M} UTC", unit="hours")

@@ -1,0 +1,107 @@
+"""The gate out of `warn`: a week of good days, no bad hour, and not too long in warn."""
+
+import datetime
+from collections.abc import Sequence
+
+from stageapp.conf import GateThresholds, share
+from stageapp.rollout.gates.measures import Measurements
+from stageapp.rollout.gates.verdicts import Condition, Gate, Verdict, passes_if
+from stageapp.traffic.history import Slot
+
+
+def warn_exit(found: Measurements, wanted: GateThresholds) -> Gate:
+    """Judge whether warn may end.
+
+    The last whole days (UTC) have to lie in the warn period, each with unknown requests below its
+    threshold. An hour below its sample is judged in its day alone. The days in warn are those of
+    this warn period.
+    """
+    began = found.mode.warn_period()
+    days = [_on(day, found.days) for day in found.last_days(wanted.warn_days)]
+    counted = [
+        day
+        for day in days
+        if began is not None and day.started_at >= began and day.judged >= wanted.day_sample
+    ]
+    conditions = (
+        _days(counted, wanted),
+        _complete(len(counted), began, wanted),
+        _hours(found, began, wanted),
+        _time_in_warn(found, wanted),
+    )
+    evidence = {
+        "warn_period_began": began.isoformat() if began else None,
+        "days": [
+            {"day": f"{day.started_at:%F}", "requests": day.judged, "unknown": day.unknown}
+            for day in days
+        ],
+    }
+    return Gate("warn_exit", "Warn may end", conditions, evidence)
+
+
+def _on(day: datetime.datetime, days: Sequence[Slot]) -> Slot:
+    return next((slot for slot in days if slot.started_at == day), Slot(day))
+
+
+def percent(part: int, whole: int) -> float:
+    """Return the percentage for people."""
+    return 100 * part / whole
+
+
+def _days(counted: list[Slot], wanted: GateThresholds) -> Condition:
+    threshold = f"< {wanted.unknown_percent:g} % each day"
+    if not counted:
+        return Condition(
+            "unknown_by_day",
+            threshold,
+            None,
+            Verdict.NO_DATA,
+            "no whole day of this warn period counts",
+        )
+    worst = max(counted, key=lambda day: percent(day.unknown, day.judged))
+    good = worst.unknown < share(wanted.unknown_percent) * worst.judged
+    why = f"worst on {worst.started_at:%F}: {worst.unknown} of {worst.judged} requests"
+    measured = percent(worst.unknown, worst.judged)
+    return Condition("unknown_by_day", threshold, measured, passes_if(good), why, unit="percent")
+
+
+def _complete(count: int, began: datetime.datetime | None, wanted: GateThresholds) -> Condition:
+    threshold = f"the last {wanted.warn_days} days, with {wanted.day_sample} requests or more each"
+    if began is None:
+        why = "callers are not warned: no warn period has begun. Set the mode to warn"
+        return Condition("days", threshold, 0, Verdict.NO_DATA, why)
+    verdict = Verdict.PASS if count == wanted.warn_days else Verdict.NO_DATA
+    return Condition("days", threshold, count, verdict, f"warn period since {began:%F %H:%M} UTC")
+
+
+def _hours(
+    found: Measurements, began: datetime.datetime | None, wanted: GateThresholds
+) -> Condition:
+    threshold = f"no hour > {wanted.hour_unknown_percent:g} %"
+    since = max(found.last_days(wanted.warn_days)[0], began) if began else found.now
+    hours = [
+        hour
+        for hour in found.hours
+        if hour.started_at >= since and hour.judged >= wanted.hour_sample
+    ]
+    if not hours:
+        why = f"no hour had {wanted.hour_sample} requests"
+        return Condition("unknown_by_hour", threshold, None, Verdict.NO_DATA, why)
+    worst = max(hours, key=lambda hour: percent(hour.unknown, hour.judged))
+    good = worst.unknown <= share(wanted.hour_unknown_percent) * worst.judged
+    why = f"worst from {worst.started_at:%F %H:%M} UTC: {worst.unknown} of {worst.judged} requests"
+    measured = percent(worst.unknown, worst.judged)
+    return Condition("unknown_by_hour", threshold, measured, passes_if(good), why, unit="percent")
+
+
+def _time_in_warn(found: Measurements, wanted: GateThresholds) -> Condition:
+    threshold = f"at most {wanted.warn_max_days} days in warn"
+    if found.mode.warn_period() is None:
+        return Condition(
+            "time_in_warn", threshold, None, Verdict.NO_DATA, "no warn period has begun"
+        )
+    spent = found.mode.time_in_warn(found.now)
+    good = spent < datetime.timedelta(days=wanted.warn_max_days)
+    why = "" if good else "over for good: a person has to begin a new warn period, with a reason"
+    days = spent / datetime.timedelta(days=1)
+    return Condition("time_in_warn", threshold, days, passes_if(good), why, unit="days")

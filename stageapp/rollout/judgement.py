@@ -1,0 +1,102 @@
+"""What stands before a change of mode, and what callers would be told after it."""
+
+import datetime
+from dataclasses import dataclass
+
+from django.utils.http import http_date
+
+from stageapp import conf
+from stageapp.mode import history
+from stageapp.mode.store import ModeState, first_moment
+from stageapp.people import Person
+from stageapp.rollout import moves
+from stageapp.rollout.gates.judging import judge_now
+from stageapp.rollout.gates.verdicts import Gate
+from stageapp.traffic import windows
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The gates that a change needs, and what would hold this person back."""
+
+    gates: tuple[Gate, ...]
+    latched: bool
+    second_person: bool
+    may_override_gates: bool
+
+    @property
+    def holding(self) -> tuple[Gate, ...]:
+        """Return the gates that do not pass."""
+        return tuple(gate for gate in self.gates if not gate.passes)
+
+    @property
+    def may_override(self) -> bool:
+        """Tell whether there is something to go past, and the person may, or may propose it."""
+        return bool(self.holding) and (self.may_override_gates or self.second_person)
+
+    @property
+    def may_break_glass(self) -> bool:
+        """Tell whether a second person is needed, and this one may do without."""
+        return self.second_person and self.may_override_gates
+
+    @property
+    def possible(self) -> bool:
+        """Tell whether the person can make or propose the change.
+
+        Of a proposal, latch and gates are asked at the approval, of the one who approves.
+        """
+        may_make = not self.latched and (not self.holding or self.may_override_gates)
+        return self.second_person or may_make
+
+
+def look_ahead(
+    person: Person, now: ModeState, then: ModeState, at: datetime.datetime | None = None
+) -> Outcome:
+    """Return what the change from one mode to another would meet; nothing changes."""
+    raising = then.strictness > now.strictness
+    names = moves.needed(now, then)
+    gates = judge_now(at or windows.now()) if names else {}
+    return Outcome(
+        gates=tuple(gates[name] for name in names),
+        latched=raising and not moves.may_raise(history.read(), person.may),
+        second_person=raising and then.mode == "enforce" and conf.two_person_rule(),
+        may_override_gates="override_gate" in person.may,
+    )
+
+
+def told(now: ModeState, then: ModeState) -> tuple[str, ...]:
+    """Return, in sentences, what becomes of the announced day and what callers will see of it."""
+    return (_of_the_day(now, then), *_of_callers(then))
+
+
+def _of_the_day(now: ModeState, then: ModeState) -> str:
+    before, after = now.enforce_on, then.enforce_on
+    if after is None:
+        return f"The announced day, {before}, is withdrawn." if before else "No day is announced."
+    if after != before:
+        moved = f" The day announced before, {before}, no longer holds." if before else ""
+        return f"{after} is announced as the first day of enforcement.{moved}"
+    if then.day_to_come is None:
+        advice = "announce another day or withdraw it"
+        return f"The announced day, {after}, stays but has passed: {advice}."
+    return f"The announced day, {after}, stays."
+
+
+def _of_callers(then: ModeState) -> tuple[str, ...]:
+    day = then.day_to_come
+    if then.mode == "off":
+        where = f" GET /api/deprecations still names {day}." if day else ""
+        return (f"Answers tell callers nothing.{where}",)
+    warned = "are warned; answers carry no Sunset, and GET /api/deprecations says no day."
+    if day:
+        sunset = f"Sunset: {http_date(first_moment(day).timestamp())}"
+        warned = (
+            f"are warned; where enforce would refuse, answers carry {sunset}, "
+            f"and GET /api/deprecations says until {day}."
+        )
+    refused = "are refused unknown stages now; they are told no day, as theirs has come."
+    if then.mode == "warn":
+        return (f"All callers {warned}",)
+    if then.percent == 100:
+        return (f"All callers {refused}",)
+    return (f"Callers in the share of {then.percent} % {refused}", f"The others {warned}")

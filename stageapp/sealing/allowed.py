@@ -1,0 +1,158 @@
+"""Which values a seal lets pass: the stages of one vocabulary version, and a short list that a
+person has allowed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from stageapp.models.sealing import Seal
+from stageapp.targets.errors import SealRefused
+from stageapp.targets.targets import Target
+from stageapp.vocabulary.snapshot import Snapshot
+
+MOST_ALLOWED = 50  # a longer list is not sealed, it is kept
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Passing:
+    """What may stand in a sealed column. Values are compared byte for byte, in any collation of
+    the column.
+    """
+
+    version: int
+    stages: tuple[str, ...]
+    allowed: tuple[str, ...]
+    nulls: bool
+
+    @property
+    def values(self) -> list[str]:
+        """Return every value that passes, besides NULL."""
+        return [*self.stages, *self.allowed]
+
+    def lets(self, value: str | None) -> bool:
+        """Tell whether this value passes: the same answer as the constraint's."""
+        return self.nulls if value is None else value in self.values
+
+    def same_values(self, other: "Passing") -> bool:
+        """Tell whether both let the same values pass, whatever their version."""
+        return set(self.values) == set(other.values) and self.nulls == other.nulls
+
+    def condition(self, target: Target) -> str:
+        """Return the SQL that stands in the CHECK: constants and the target's `where`, no
+        function of ours.
+        """
+        listed = ", ".join(literal(value) for value in self.values)
+        among = f'({target.column}::text COLLATE "C") = ANY (ARRAY[{listed}]::text[])'
+        passes = (
+            f"{target.column} IS NULL OR {among}"
+            if self.nulls
+            else f"{target.column} IS NOT NULL AND {among}"
+        )
+        return f"{target.rows} IS NOT TRUE OR ({passes})" if target.where else passes
+
+
+def literal(text: str) -> str:
+    """Return a text as a constant of SQL, for statements that take no parameters."""
+    return sql.Literal(text).as_string(None)
+
+
+def stored_stages(target: Target, meaning_of: Snapshot) -> tuple[str, ...]:
+    """Return the stages of a vocabulary as this target stores them."""
+    return tuple(target.canonical(meaning_of.labels))
+
+
+def of_seal(seal: Seal) -> Passing:
+    """Return what a recorded seal lets pass."""
+    return Passing(seal.vocabulary_version, tuple(seal.stages), tuple(seal.allowed), seal.nulls)
+
+
+def wanted(
+    target: Target,
+    meaning_of: Snapshot,
+    *,
+    allow: Sequence[str] | None,
+    nulls: bool | None,
+    before: Seal | None,
+) -> Passing:
+    """Return what a new seal is to let pass; what is not said stays as it was `before`, NULL passes
+    at first.
+
+    Of an earlier seal's list a value that the vocabulary knows by now is dropped.
+
+    Raises:
+        SealRefused: the column is inherited; the vocabulary has no stage, or one that it does not
+            read as itself; the list is too long, or something in it is no unknown value.
+    """
+    require_own_table(target, "sealed", "a constraint")
+    stages = stored_stages(target, meaning_of)
+    if not stages:
+        raise SealRefused("The vocabulary has no active stage; a seal would let nothing pass.")
+    _hold_readable(target, meaning_of)
+    if allow is None:
+        kept = before.allowed if before else []
+        allowed = [
+            value
+            for value in kept
+            if value not in stages and meaning_of.normalize(value).stage is None
+        ]
+    else:
+        allowed = [value for value in dict.fromkeys(allow) if value not in stages]
+        _hold_allowed(allowed, meaning_of)
+    if nulls is None:
+        nulls = before.nulls if before else True
+    return Passing(meaning_of.version, stages, tuple(allowed), nulls)
+
+
+def require_own_table(target: Target, done: str, by: str) -> None:
+    """Check that the column stands in its model's own table.
+
+    Raises:
+        SealRefused: rows of other models stand there too, and would be bound with it.
+    """
+    if target.links:
+        raise SealRefused(
+            f"{target.label} cannot be {done}: its model inherits the column from the table "
+            f"{target.table}, and {by} there would bind the rows of other models too. Run plans "
+            "of it as often as needed, or make the column of the parent's model the target."
+        )
+
+
+def _hold_readable(target: Target, meaning_of: Snapshot) -> None:
+    stored = [(slug, target.stored(slug, meaning_of.labels)) for slug in meaning_of.labels]
+    if strange := [value for slug, value in stored if meaning_of.normalize(value).stage != slug]:
+        raise SealRefused(
+            f"{quoted(strange)} would not be read as the stages they are: add an alias for each "
+            f"{target.form}."
+        )
+
+
+def _hold_allowed(allowed: list[str], meaning_of: Snapshot) -> None:
+    if len(allowed) > MOST_ALLOWED:
+        raise SealRefused(
+            f"{len(allowed)} values are to be allowed; at most {MOST_ALLOWED} may be. Decide the "
+            "others first: map or declare them in the unknown queue, or correct their rows."
+        )
+    if any("\x00" in value or not _is_text(value) for value in allowed):
+        raise SealRefused(
+            "PostgreSQL stores no NUL and no lone surrogate: no row can hold a value that has one."
+        )
+    if known := [value for value in allowed if meaning_of.normalize(value).stage]:
+        raise SealRefused(
+            f"{quoted(known)} are known spellings: do not allow them, run the plan that changes "
+            "them."
+        )
+
+
+def _is_text(value: str) -> bool:
+    return value == value.encode("utf-8", "ignore").decode("utf-8")
+
+
+def quoted(values: Sequence[str]) -> str:
+    """Return the first of some values for a message, so that spaces and control characters can
+    be seen.
+    """
+    more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
+    return ", ".join(repr(value) for value in values[:_SHOWN]) + more

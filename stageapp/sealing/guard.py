@@ -1,0 +1,268 @@
+"""The guard: triggers that turn known spellings into stages as they are written, whoever writes,
+and count them.
+
+A writer of stages pays for a comparison alone: PostgreSQL looks at the trigger's WHEN, and calls
+nothing. The meaning is that of `normalize_stage()` at the moment of the write; an unknown value
+stays byte for byte as it is, and so does any value with which the trigger has trouble: a writer
+never fails because of the guard.
+"""
+
+from dataclasses import dataclass
+
+from django.db import ProgrammingError, connection, transaction
+
+from stageapp import conf
+from stageapp.infrastructure import events
+from stageapp.models.sealing import GuardChange
+from stageapp.sealing.allowed import literal, require_own_table, stored_stages
+from stageapp.sealing.state import refusal_of, short_digest
+from stageapp.targets import columns, lock_wait, targets
+from stageapp.targets.errors import SealRefused, TargetError
+from stageapp.targets.lock_wait import Patience
+from stageapp.targets.targets import Target
+from stageapp.vocabulary import snapshot
+
+# The SQL of a guard: its function, its two triggers, and whether PostgreSQL has them.
+
+# Reading is inside the block, where a failure leaves no trace; counting is behind it: a write
+# inside such a block takes a transaction number of its own, and a bulk writer would take one for
+# each row.
+_FUNCTION = """
+CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp
+AS $guard$
+#variable_conflict use_column
+DECLARE
+    written text := NEW.{column};
+    meant text;
+BEGIN
+    BEGIN
+{belongs}        meant := stageapp_guard_meaning_v1(written, {source});
+{as_stored}        IF meant IS NULL OR meant = written THEN
+            RETURN NEW;
+        END IF;
+        -- A seal that lets this very value stay may be older than the stage that it means by now.
+        IF EXISTS (SELECT FROM (SELECT s.allowed, s.stages FROM stageapp_seal s
+                                 WHERE s.target = {label} AND s.action NOT IN ('abandoned', 'unsealed')
+                                 ORDER BY s.id DESC LIMIT 1) AS newest
+                    WHERE newest.allowed ? written AND NOT newest.stages ? meant) THEN
+            RETURN NEW;
+        END IF;
+        NEW.{column} := meant;
+    EXCEPTION WHEN OTHERS THEN
+        NEW.{column} := written;
+        PERFORM stageapp_guard_failed_v1({label}, written, SQLERRM);
+        RETURN NEW;
+    END;
+    PERFORM stageapp_guard_count_v1({label}, written, meant, '');
+    RETURN NEW;
+END
+$guard$
+"""
+
+# A row of another kind is none of ours. One that becomes ours by this update is read, as its column
+# need not change.
+_BELONGS = """
+        IF NOT EXISTS (SELECT FROM (SELECT NEW.*) AS row WHERE {rows}) THEN
+            RETURN NEW;
+        END IF;
+        IF TG_OP = 'UPDATE' THEN
+            IF NEW.{column} IS NOT DISTINCT FROM OLD.{column}
+               AND EXISTS (SELECT FROM (SELECT OLD.*) AS row WHERE {rows}) THEN
+                RETURN NEW;
+            END IF;
+        END IF;
+"""
+# A label that is not read as its own stage is not written.
+_AS_LABEL = """
+        meant := (SELECT s.label FROM stageapp_stage s
+                   WHERE s.slug = meant AND stageapp_guard_meaning_v1(s.label, {source}) = s.slug);
+"""
+
+# The engine sets stageapp.normalizing for its own batches, so that a rollback brings back what it
+# has to.
+_TRIGGER = """
+CREATE OR REPLACE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW
+    WHEN (NEW.{column}::text COLLATE "C" <> ALL (ARRAY[{stages}]::text[]){changed}
+          AND current_setting('stageapp.normalizing', true) IS DISTINCT FROM 'on')
+    EXECUTE FUNCTION {function}()
+"""
+
+
+def name(target: Target) -> str:
+    """Return the name of the function, and how those of its triggers begin."""
+    return f"stageapp_guard_{short_digest(target)}"
+
+
+def function(target: Target) -> str:
+    """Return the statement that makes the function, beside the tables that it reads."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT quote_ident(current_schema())")
+        (schema,) = cursor.fetchone()
+    source = target.source("NEW")
+    return _FUNCTION.format(
+        function=name(target),
+        schema=schema,
+        column=target.column,
+        source=source,
+        label=literal(target.label),
+        as_stored=_AS_LABEL.format(source=source) if target.form == "label" else "",
+        belongs=_BELONGS.format(rows=target.rows, column=target.column) if target.where else "",
+    )
+
+
+def trigger(target: Target, event: str, stages: tuple[str, ...]) -> str:
+    """Return the statement that makes one trigger, for INSERT or UPDATE, past which these stored
+    stages go.
+    """
+    # With a `where` a row may become the target's by a change of another column.
+    by_column = event == "UPDATE" and not target.where
+    of_column = f"UPDATE OF {target.column}" if by_column else event
+    changed = f" AND NEW.{target.column} IS DISTINCT FROM OLD.{target.column}" if by_column else ""
+    return _TRIGGER.format(
+        name=f"{name(target)}_{event.lower()}",
+        event=of_column,
+        table=target.table,
+        column=target.column,
+        stages=", ".join(literal(stage) for stage in stages),
+        changed=changed,
+        function=name(target),
+    )
+
+
+def in_force(target: Target) -> int:
+    """Return how many of the two triggers are there and not disabled."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname = ANY(%s) "
+            "AND tgenabled IN ('O', 'A')",
+            [target.table, [f"{name(target)}_{event}" for event in ("insert", "update")]],
+        )
+        return int(cursor.fetchone()[0])
+
+
+STATES = {
+    "off": "off",
+    "on": "on: known spellings are stored as stages, whoever writes them",
+    "missing": "the record says on, but its triggers are gone or disabled: switch it on again",
+}
+
+
+@dataclass(frozen=True)
+class GuardState:
+    """Whether a target is guarded: the record compared with PostgreSQL's catalogue."""
+
+    target: str
+    state: str
+    change: GuardChange | None
+
+    @property
+    def meaning(self) -> str:
+        """Return the state in words."""
+        return STATES[self.state]
+
+
+def look(label: str) -> GuardState:
+    """Compare the record with PostgreSQL's catalogue.
+
+    Raises:
+        TargetError: the target cannot be resolved.
+    """
+    target = targets.resolve(label)
+    change = GuardChange.objects.filter(target=label).first()
+    both = in_force(target) == 2
+    recorded = change is not None and change.on
+    return GuardState(label, "on" if both else "missing" if recorded else "off", change)
+
+
+def switch_on(label: str, *, actor: str, reason: str, how: Patience = lock_wait.LONG) -> GuardState:
+    """Guard the target, or bring its guard to the current vocabulary version.
+
+    Raises:
+        SealRefused: there is no reason, the column is inherited, or the table's lock was not to be
+            had.
+        TargetError: there is no such target, its table or column cannot be normalized, or its
+            `where` cannot be evaluated.
+    """
+    target, meaning_of = targets.resolve(label), snapshot.load()
+    _hold_reason(reason)
+    require_own_table(target, "guarded", "a trigger")
+    columns.require_plain(target)
+    _hold_where(target)
+
+    def step() -> None:
+        _execute(function(target))
+        for event in ("INSERT", "UPDATE"):
+            _execute(trigger(target, event, stored_stages(target, meaning_of)))
+        _record(label, meaning_of.version, on=True, actor=actor, reason=reason)
+
+    lock_wait.take(target, step, how)
+    return look(label)
+
+
+def switch_off(
+    label: str, *, actor: str, reason: str, how: Patience = lock_wait.LONG
+) -> GuardState:
+    """Take the guard off the target; its counts stay.
+
+    Raises:
+        SealRefused: it is off, there is no reason, or the table's lock was not to be had.
+        TargetError: there is no such target.
+    """
+    target, before = targets.resolve(label), look(label)
+    _hold_reason(reason)
+    if before.state == "off":
+        raise SealRefused(f"{label} has no guard.")
+
+    def step() -> None:
+        for event in ("INSERT", "UPDATE"):
+            _execute(f"DROP TRIGGER IF EXISTS {name(target)}_{event.lower()} ON {target.table}")
+        _execute(f"DROP FUNCTION IF EXISTS {name(target)}()")
+        _record(label, snapshot.newest_version(), on=False, actor=actor, reason=reason)
+
+    lock_wait.take(target, step, how)
+    return look(label)
+
+
+def why_refused(label: str, value: str) -> str:
+    """Return why a sealed column would not take what somebody writes, empty if it would; the
+    guard reads it first.
+    """
+    if label not in conf.targets():
+        return ""
+    meaning_of = snapshot.load()
+    stage = meaning_of.normalize(value).stage if look(label).state == "on" else None
+    return refusal_of(
+        label, targets.resolve(label).stored(stage, meaning_of.labels) if stage else value
+    )
+
+
+def _hold_reason(reason: str) -> None:
+    if not reason.strip():
+        raise SealRefused("A reason is needed: say why, for whoever reads the history.")
+
+
+def _hold_where(target: Target) -> None:
+    """Hold that PostgreSQL understands the target's `where`: with one that it does not, the
+    guard would do nothing.
+    """
+    try:
+        _execute(f"SELECT FROM (SELECT * FROM {target.table}) AS row WHERE {target.rows} LIMIT 0")
+    except ProgrammingError as error:
+        raise TargetError(
+            f"The where={target.where} of {target.label} cannot be evaluated: {error}".strip()
+        ) from None
+
+
+def _record(label: str, version: int, *, on: bool, actor: str, reason: str) -> None:
+    GuardChange.objects.create(
+        target=label, on=on, vocabulary_version=version, actor=actor, reason=reason.strip()
+    )
+    transaction.on_commit(
+        lambda: events.guard_switched(target=label, on=on, actor=actor, reason=reason)
+    )
+
+
+def _execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)

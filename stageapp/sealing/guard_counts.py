@@ -1,0 +1,107 @@
+"""What the guards caught: one row for each conversion, made into counts by day."""
+
+import datetime
+from dataclasses import dataclass
+
+from django.db import connection
+from django.utils import timezone
+
+from stageapp import conf
+from stageapp.models.sealing import GuardCount
+
+_AT_ONCE = 10_000
+
+# One statement, so that a conversion is in its own row or in a count, never in both or neither.
+_ROLL_UP_SQL = """
+WITH taken AS (
+    DELETE FROM stageapp_guardconversion
+     WHERE id IN (SELECT id FROM stageapp_guardconversion ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+    RETURNING target, (at AT TIME ZONE 'UTC')::date AS day, raw, stage, writer, problem, at
+), counted AS (
+    INSERT INTO stageapp_guardcount AS kept (target, day, raw, stage, writer, problem, count, last_at)
+    SELECT target, day, raw, stage, writer, problem, count(*), max(at) FROM taken
+     GROUP BY target, day, raw, stage, writer, problem ORDER BY target, day, raw, stage, writer, problem
+    ON CONFLICT (target, day, raw, stage, writer, problem) DO UPDATE
+       SET count = kept.count + EXCLUDED.count, last_at = GREATEST(kept.last_at, EXCLUDED.last_at)
+)
+SELECT count(*) FROM taken
+"""
+
+_CAUGHT_SQL = """
+SELECT raw, stage, writer, problem, sum(count)::bigint, max(last_at)
+  FROM (SELECT raw, stage, writer, problem, count, last_at FROM stageapp_guardcount WHERE target = %s AND day >= %s
+         UNION ALL
+        SELECT raw, stage, writer, problem, 1, at FROM stageapp_guardconversion
+         WHERE target = %s AND (at AT TIME ZONE 'UTC')::date >= %s) AS all_of_them
+ GROUP BY raw, stage, writer, problem ORDER BY 5 DESC, raw, writer LIMIT %s
+"""
+
+_TOTALS_SQL = """
+SELECT coalesce(sum(count) FILTER (WHERE stage <> ''), 0)::bigint,
+       coalesce(sum(count) FILTER (WHERE stage = ''), 0)::bigint
+  FROM (SELECT stage, count FROM stageapp_guardcount WHERE target = %s AND day >= %s
+         UNION ALL
+        SELECT stage, 1 FROM stageapp_guardconversion
+         WHERE target = %s AND (at AT TIME ZONE 'UTC')::date >= %s) AS all_of_them
+"""
+
+
+@dataclass(frozen=True)
+class Caught:
+    """One spelling of one writer. Without a stage the guard failed and left it as it was, for
+    this problem.
+    """
+
+    raw: str
+    stage: str
+    writer: str
+    problem: str
+    count: int
+    last_at: datetime.datetime
+
+
+def roll_up() -> int:
+    """Make counts of all conversions that are written; return how many they were. Safe to run
+    twice at once.
+    """
+    done = 0
+    while (taken := _roll_up_some()) > 0:
+        done += taken
+    return done
+
+
+def _roll_up_some() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(_ROLL_UP_SQL, [_AT_ONCE])
+        return int(cursor.fetchone()[0])
+
+
+def forget_old() -> int:
+    """Delete counts whose retention has passed; return how many."""
+    last = timezone.now().date() - datetime.timedelta(days=conf.sighting_retention_days())
+    return GuardCount.objects.filter(day__lt=last).delete()[0]
+
+
+def caught(label: str, *, days: int, most: int) -> list[Caught]:
+    """Return what a target's guard caught on the last `days` days (UTC), the most frequent
+    first.
+    """
+    since = _since(days)
+    with connection.cursor() as cursor:
+        cursor.execute(_CAUGHT_SQL, [label, since, label, since, most])
+        return [Caught(*row) for row in cursor.fetchall()]
+
+
+def totals(label: str, *, days: int) -> tuple[int, int]:
+    """Return how many values the guard turned into stages on the last `days` days (UTC), and how
+    often it failed.
+    """
+    since = _since(days)
+    with connection.cursor() as cursor:
+        cursor.execute(_TOTALS_SQL, [label, since, label, since])
+        turned, failed = cursor.fetchone()
+    return turned, failed
+
+
+def _since(days: int) -> datetime.date:
+    return timezone.now().date() - datetime.timedelta(days=days - 1)

@@ -1,0 +1,125 @@
+"""What sealing would mean: the dry run. It reads; it changes nothing."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import Sum
+from django.utils import timezone
+
+from stageapp.models.unknowns import DriftCheck, UnknownCount
+from stageapp.sealing import guard, guard_counts, seal, survey
+from stageapp.sealing.allowed import Passing, wanted
+from stageapp.sealing.state import SealState, look
+from stageapp.sealing.survey import Survey, evidence, obstacles
+from stageapp.targets import columns, lock_wait, targets
+from stageapp.targets.lock_wait import Patience
+from stageapp.vocabulary import snapshot
+
+DAYS = 7
+_IMPORTED_INTO = "stageapp.PortfolioCompany.stage"  # where `companies import` writes
+
+
+@dataclass(frozen=True)
+class Recent:
+    """Writes of late that would fail under the seal, and how it is known."""
+
+    count: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What would pass, what stands against it, and which writes of late would have failed."""
+
+    state: SealState
+    passing: Passing
+    survey: Survey
+    obstacles: list[str]
+    evidence: str
+    recent: list[Recent]
+
+    @property
+    def possible(self) -> bool:
+        """Tell whether sealing would be tried."""
+        return not self.obstacles
+
+
+def preview(
+    label: str,
+    *,
+    allow: Sequence[str] | None = None,
+    nulls: bool | None = None,
+    how: Patience = lock_wait.LONG,
+) -> Preview:
+    """Return what sealing the target now would mean.
+
+    Raises:
+        SealRefused: what is to be allowed cannot be, or no constraint can hold the target's
+            `where`.
+        TargetError: there is no such target.
+        TooSlow: the rows could not be read in the time that `how` gives.
+    """
+    target, meaning_of, now = targets.resolve(label), snapshot.load(), look(label)
+    columns.require_plain(target)
+    passing = wanted(target, meaning_of, allow=allow, nulls=nulls, before=now.seal or now.begun)
+    if target.where:
+        seal.written(target, passing, how)
+    found = survey.survey(target, passing, meaning_of, seconds=how.read_seconds)
+    return Preview(
+        now, passing, found, obstacles(label, found), evidence(label, found), _recent(label, found)
+    )
+
+
+def _recent(label: str, found: Survey) -> list[Recent]:
+    turned, failed = guard_counts.totals(label, days=DAYS)
+    on = guard.look(label).state == "on"
+    with_it = "while it is on they pass" if on else "it is off now"
+    return [
+        Recent(
+            found.rows,
+            "rows that would not pass stand in the column now: the next UPDATE of each would fail",
+        ),
+        *_drifted(label),
+        *_imported(label),
+        Recent(
+            turned,
+            f"values of other writers were turned into stages by the guard in {DAYS} days: "
+            f"{with_it}",
+        ),
+        Recent(failed, f"times in {DAYS} days the guard had trouble and left a value as it was"),
+    ]
+
+
+def _drifted(label: str) -> list[Recent]:
+    look_of = DriftCheck.objects.filter(target=label).first()
+    if look_of is None:
+        return []
+    rows = look_of.known_rows + look_of.unknown_rows
+    when = f"{look_of.checked_at:%Y-%m-%d %H:%M} UTC"
+    return [
+        Recent(
+            rows,
+            f"rows were written past the API since run {look_of.run}, as the drift watch saw at "
+            f"{when}",
+        )
+    ]
+
+
+def _imported(label: str) -> list[Recent]:
+    if label != _IMPORTED_INTO:
+        return []
+    since = timezone.now().date() - datetime.timedelta(days=DAYS - 1)
+    rows = (
+        UnknownCount.objects.filter(kind="import", day__gte=since).aggregate(rows=Sum("count"))[
+            "rows"
+        ]
+        or 0
+    )
+    return [
+        Recent(
+            rows,
+            f"rows with unknown values came by imports in {DAYS} days; such a file would be "
+            "refused",
+        )
+    ]

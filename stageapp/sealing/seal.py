@@ -1,0 +1,302 @@
+"""Seal a target: a CHECK constraint that lets nothing pass but stages, put on and taken off without
+stopping writers.
+
+Each step is one short transaction that holds its own record, so a killed call leaves a state that
+`look` tells and the next call goes on from. A new seal is in force and checked before the old one
+goes: the rows are always held.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from django.db import (
+    DataError,
+    IntegrityError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    transaction,
+)
+from psycopg.errors import InsufficientPrivilege, QueryCanceled
+
+from stageapp.infrastructure import events, locks
+from stageapp.infrastructure.locks import Lock
+from stageapp.models.sealing import Seal, SealAction
+from stageapp.sealing import survey
+from stageapp.sealing.allowed import Passing, of_seal, wanted
+from stageapp.sealing.state import SealState, checked, constraint_prefix, constraints, look
+from stageapp.targets import columns, lock_wait, targets
+from stageapp.targets.errors import SealRefused
+from stageapp.targets.lock_wait import Patience
+from stageapp.targets.targets import Target
+from stageapp.vocabulary import snapshot
+
+# Try a seal's condition where it harms nobody: on an empty temporary table with the target's
+# columns.
+
+_NAME = "stageapp_seal_probe"
+_WRITTEN = (
+    "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND "
+    "conname = %s"
+)
+
+
+def written(target: Target, passing: Passing, how: Patience) -> str:
+    """Return how PostgreSQL writes the constraint that lets these values pass.
+
+    Raises:
+        SealRefused: no CHECK can hold the target's `where`, or the table is locked.
+    """
+    return lock_wait.take(target, lambda: _try(target, passing), how)
+
+
+def _try(target: Target, passing: Passing) -> str:
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"CREATE TEMPORARY TABLE {_NAME} (LIKE {target.table})")
+            if target.where:
+                # A CHECK takes volatile functions too, and would mean something else tomorrow; an
+                # index does not.
+                cursor.execute(f"CREATE INDEX ON {_NAME} ((true)) WHERE {target.rows}")
+            cursor.execute(
+                f"ALTER TABLE {_NAME} ADD CONSTRAINT {_NAME} CHECK ({passing.condition(target)})"
+            )
+            cursor.execute(_WRITTEN, [f"pg_temp.{_NAME}", _NAME])
+            (definition,) = cursor.fetchone()
+            transaction.set_rollback(True)
+            return str(definition)
+    except (DataError, NotSupportedError, ProgrammingError) as error:
+        if not target.where or isinstance(error.__cause__, InsufficientPrivilege):
+            raise
+        first = str(error).partition("\n")[0]
+        raise SealRefused(
+            f"{target.label} cannot be sealed: its where={target.where} cannot stand in a "
+            f"constraint ({first}). It may use the row's own columns and immutable functions: no "
+            "subquery, nothing that depends on the time."
+        ) from None
+
+
+def seal(
+    label: str,
+    *,
+    actor: str,
+    reason: str,
+    allow: Sequence[str] | None = None,
+    nulls: bool | None = None,
+    expected_version: int | None = None,
+    how: Patience = lock_wait.LONG,
+) -> SealState:
+    """Seal the target to the current vocabulary version, replace its seal, or go on where a killed
+    call stopped.
+
+    `allow` names the unknown values that may stay, `nulls` whether NULL may; None keeps what the
+    seal before said. `expected_version` is the vocabulary version that a person has looked at.
+
+    Raises:
+        SealRefused: rows or runs stand against it, the vocabulary is another one than expected,
+            another call is at work, or the lock was not to be had.
+        TargetError: there is no such target, or its table or column cannot be normalized.
+        TooSlow: the rows could not be read in the time that `how` gives.
+    """
+    _hold_reason(reason)
+    target = targets.resolve(label)
+    columns.require_plain(target)
+    with _alone(target):
+        now, meaning_of = look(label), snapshot.load()
+        if expected_version not in (None, meaning_of.version):
+            raise SealRefused(
+                f"The vocabulary has version {meaning_of.version} by now. Look again, and decide "
+                "again."
+            )
+        passing = wanted(target, meaning_of, allow=allow, nulls=nulls, before=now.seal or now.begun)
+        if target.where:
+            written(target, passing, how)
+        _hold_rows(target, passing, how)
+        who = _Author(target, actor, reason.strip())
+        same = (
+            now.seal and of_seal(now.seal).same_values(passing) and _as_now(target, now.seal, how)
+        )
+        if now.state == "sealed" and now.seal and same:
+            if now.seal.vocabulary_version != passing.version:
+                _record(
+                    who, SealAction.SEALED, passing, now.seal.constraint_name, now.seal.definition
+                )
+            return look(label)
+        goes_on = now.begun and of_seal(now.begun) == passing and _as_now(target, now.begun, how)
+        begun = now.begun if now.begun and goes_on else _begin(who, passing, how)
+        _validate(who, begun, how)
+        _finish(who, begun, how)
+    return look(label)
+
+
+def unseal(label: str, *, actor: str, reason: str, how: Patience = lock_wait.LONG) -> SealState:
+    """Take every constraint of ours off the target, also what an interrupted call has left.
+
+    Raises:
+        SealRefused: it is not sealed, another call is at work, or the lock was not to be had.
+        TargetError: there is no such target.
+    """
+    _hold_reason(reason)
+    target = targets.resolve(label)
+    with _alone(target):
+        now = look(label)
+        standing = now.seal or now.begun
+        if now.state == "open":
+            raise SealRefused(f"{label} is not sealed.")
+        passing = of_seal(standing) if standing else Passing(now.newest_version, (), (), nulls=True)
+        who = _Author(target, actor, reason.strip())
+        lock_wait.take(target, lambda: _take_off(who, SealAction.UNSEALED, passing, standing), how)
+    return look(label)
+
+
+@dataclass(frozen=True)
+class _Author:
+    """Who does it to which target, and why."""
+
+    target: Target
+    actor: str
+    reason: str
+
+
+def _hold_reason(reason: str) -> None:
+    if not reason.strip():
+        raise SealRefused("A reason is needed: say why, for whoever reads the history.")
+
+
+@contextmanager
+def _alone(target: Target) -> Iterator[None]:
+    """Let one session at a time seal or unseal a target; the lock goes away with the session."""
+    with locks.attempt(Lock.SEAL, target.label) as alone:
+        if not alone:
+            raise SealRefused(
+                f"Somebody else is sealing or unsealing {target.label} at this moment."
+            )
+        yield
+
+
+def _hold_rows(target: Target, passing: Passing, how: Patience) -> None:
+    found = survey.survey(target, passing, snapshot.load(), seconds=how.read_seconds)
+    if against := survey.obstacles(target.label, found):
+        raise SealRefused(
+            "\n".join([f"{target.label} cannot be sealed:", *(f"  {text}" for text in against)])
+        )
+
+
+def _as_now(target: Target, before: Seal, how: Patience) -> bool:
+    """Tell whether the target's `where` and column are those of the seal before."""
+    return before.definition == written(target, of_seal(before), how)
+
+
+def _begin(who: _Author, passing: Passing, how: Patience) -> Seal:
+    """Put the new constraint on: from its commit on it holds every write, and no old row is
+    checked yet.
+    """
+    target = who.target
+    number = Seal.objects.filter(target=target.label, action=SealAction.BEGUN).count() + 1
+    name = f"{constraint_prefix(target)}{number}"
+    statement = (
+        f"ALTER TABLE {target.table} ADD CONSTRAINT {name} CHECK "
+        f"({passing.condition(target)}) NOT VALID"
+    )
+
+    def step() -> Seal:
+        _execute(statement)
+        return _record(who, SealAction.BEGUN, passing, name, checked(constraints(target)[name]))
+
+    return lock_wait.take(target, step, how)
+
+
+def _validate(who: _Author, begun: Seal, how: Patience) -> None:
+    """Check every old row, beside readers and writers; if one does not pass, take the new
+    constraint off again.
+    """
+
+    def step() -> None:
+        _execute(f"SET LOCAL statement_timeout = {round(how.read_seconds * 1000)}")
+        _execute(f"ALTER TABLE {who.target.table} VALIDATE CONSTRAINT {begun.constraint_name}")
+
+    try:
+        lock_wait.take(who.target, step, how)
+    except IntegrityError:
+        _abandon(who, begun, how, "a row was written in the meantime")
+        _hold_rows(who.target, of_seal(begun), how)
+        raise SealRefused(
+            "A row that does not pass was written, and is gone again. Try once more."
+        ) from None
+    except SealRefused as refusal:
+        _abandon(who, begun, how, str(refusal))
+        raise
+    except OperationalError as error:
+        if not isinstance(error.__cause__, QueryCanceled):
+            raise
+        _abandon(who, begun, how, "the check took too long")
+        raise SealRefused(
+            f"Checking every row takes longer than {how.read_seconds:g} s; nothing was changed. "
+            "Seal so large a table from the command line: `normalization seal`."
+        ) from None
+
+
+def _finish(who: _Author, begun: Seal, how: Patience) -> None:
+    """Take the seal before off, if there is one, and record that the new one holds."""
+    lock_wait.take(
+        who.target, lambda: _take_off(who, SealAction.SEALED, of_seal(begun), begun, keep=True), how
+    )
+
+
+def _abandon(who: _Author, begun: Seal, how: Patience, why: str) -> None:
+    """Take a new constraint off again; what was in force before stays."""
+    who = replace(who, reason=f"{why}: {who.reason}"[:2000])
+
+    def step() -> None:
+        _drop(who.target, begun.constraint_name)
+        _record(who, SealAction.ABANDONED, of_seal(begun), begun.constraint_name, begun.definition)
+
+    try:
+        lock_wait.take(who.target, step, how)
+    except SealRefused as refusal:
+        raise SealRefused(
+            f"{why} And the new constraint {begun.constraint_name} could not be taken off: it "
+            "holds new writes. Go on with `normalization seal`, or take it off with "
+            f"`normalization unseal`. {refusal}"
+        ) from None
+
+
+def _take_off(
+    who: _Author, action: SealAction, passing: Passing, standing: Seal | None, *, keep: bool = False
+) -> None:
+    """Drop the constraints of ours (with `keep` all but the standing one) and record it, in one
+    transaction.
+    """
+    name = standing.constraint_name if standing else ""
+    for constraint in constraints(who.target):
+        if not (keep and constraint == name):
+            _drop(who.target, constraint)
+    _record(who, action, passing, name, standing.definition if standing else "")
+
+
+def _drop(target: Target, name: str) -> None:
+    _execute(f"ALTER TABLE {target.table} DROP CONSTRAINT {name}")
+
+
+def _record(who: _Author, action: SealAction, passing: Passing, name: str, definition: str) -> Seal:
+    said = {"target": who.target.label, "action": action, "actor": who.actor, "reason": who.reason}
+    transaction.on_commit(lambda: events.seal_changed(version=passing.version, **said))
+    return Seal.objects.create(
+        target=who.target.label,
+        action=action,
+        vocabulary_version=passing.version,
+        stages=list(passing.stages),
+        allowed=list(passing.allowed),
+        nulls=passing.nulls,
+        constraint_name=name,
+        definition=definition,
+        actor=who.actor,
+        reason=who.reason,
+    )
+
+
+def _execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)

@@ -1,0 +1,142 @@
+"""Survey: what a column holds that a seal would not let pass."""
+
+from dataclasses import dataclass, field
+
+from stageapp.audit import proof
+from stageapp.infrastructure import words
+from stageapp.models.normalization import UNFINISHED, State
+from stageapp.models.vocabulary import Stage
+from stageapp.sealing.allowed import MOST_ALLOWED, Passing, quoted
+from stageapp.targets.targets import Target
+from stageapp.targets.values import distinct_values, read
+from stageapp.vocabulary.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Held:
+    """A value that would not pass, and the rows that hold it. `stage` is set where the
+    vocabulary knows it.
+    """
+
+    source: str
+    value: str
+    rows: int
+    stage: str | None
+    reason: str | None
+    retired: bool = False  # it is a stage that the vocabulary does not have any more
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What stands in the column's way."""
+
+    held: list[Held] = field(default_factory=list)
+    null_rows: int = 0  # counted only where NULL may not pass
+
+    @property
+    def known(self) -> list[Held]:
+        """Return the spellings that a run would change."""
+        return [one for one in self.held if one.stage]
+
+    @property
+    def unknown(self) -> list[Held]:
+        """Return the values that only a person can allow."""
+        return [one for one in self.held if not one.stage]
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows would not pass: the next UPDATE of any of them would fail."""
+        return sum(one.rows for one in self.held) + self.null_rows
+
+
+def survey(target: Target, passing: Passing, meaning_of: Snapshot, *, seconds: float) -> Survey:
+    """Read what the column holds besides what passes; `seconds` bounds each of two reads, 0 is no
+    limit.
+
+    Raises:
+        TooSlow: the table could not be read in time.
+    """
+    retired = set(
+        target.canonical(dict(Stage.objects.filter(active=False).values_list("slug", "label")))
+    )
+    held = []
+    for source, value, rows in distinct_values(target, besides=passing.values, seconds=seconds):
+        meaning = meaning_of.normalize(value, source)
+        held.append(Held(source, value, rows, meaning.stage, meaning.reason, value in retired))
+    return Survey(held, 0 if passing.nulls else _null_rows(target, seconds))
+
+
+def _null_rows(target: Target, seconds: float) -> int:
+    sql = f"SELECT count(*) FROM {target.table} WHERE {target.rows} AND {target.column} IS NULL"
+    return int(read(target, sql, seconds=seconds)[0][0])
+
+
+# What stands against sealing a column, each with what to do about it.
+
+
+def obstacles(label: str, found: Survey) -> list[str]:
+    """Return what stands against sealing, each with what to do about it; empty if nothing does."""
+    said = [_about_run(label), _about_known(found), *_about_unknown(found)]
+    if found.null_rows:
+        said.append(
+            f"{found.null_rows:,} rows hold NULL. Let it pass with --null allow, or fill them."
+        )
+    return [text for text in said if text]
+
+
+def evidence(label: str, found: Survey) -> str:
+    """Return what shows that the column is normalized, or what it still holds: the same count as
+    `obstacles` gives.
+    """
+    said = _about_known(found)
+    now = proof.of_target(label)
+    if said or now.run is None:
+        return said or "no run was needed: no row holds a known spelling"
+    against = " ".join(doubt.text for doubt in now.doubts if not doubt.missing)
+    return "; ".join(filter(None, ["no row holds a known spelling", now.evidence, against]))
+
+
+def _about_run(label: str) -> str:
+    known = proof.of_target(label)
+    run, made = known.run, known.verification
+    if run is None:
+        return ""
+    if run.state in UNFINISHED:
+        return f"Run {run.pk} is {run.stands}. Let it end, or cancel it."
+    if made is not None and not made.ok and run.state != State.ROLLED_BACK:
+        found = " ".join(doubt.text for doubt in proof.faults(made))
+        return (
+            f"Run {run.pk} was verified {words.ago(made.ended_at, known.now)} and did not hold: "
+            f"{found} Settle that, then verify it again: `normalization verify {run.pk}`."
+        )
+    return ""
+
+
+def _about_known(found: Survey) -> str:
+    if not found.known:
+        return ""
+    rows = sum(one.rows for one in found.known)
+    names = quoted([one.value for one in found.known])
+    return f"{rows:,} rows still hold known spellings: {names}. Make a plan and run it first."
+
+
+def _about_unknown(found: Survey) -> list[str]:
+    said = [
+        f"{one.rows:,} rows hold {one.value!r}, a stage that the vocabulary has retired. Bring "
+        f"it back, correct the rows, or let it stay: --allow {one.value}."
+        for one in found.unknown
+        if one.retired
+    ]
+    others = [one for one in found.unknown if not one.retired]
+    if others:
+        rows, names = sum(one.rows for one in others), quoted([one.value for one in others])
+        how = "Decide them in the unknown queue, correct the rows, or name each with --allow."
+        if len(others) > MOST_ALLOWED:
+            how = (
+                f"That is more than the {MOST_ALLOWED} that may be allowed: decide them in "
+                "the unknown queue."
+            )
+        said.append(
+            f"{rows:,} rows hold {len(others)} unknown values that are not allowed: {names}. {how}"
+        )
+    return said

@@ -1,0 +1,95 @@
+"""Take a lock of a busy table without holding up its writers: a short wait, then let them pass,
+then again.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.db import OperationalError, ProgrammingError, connection, transaction
+from psycopg.errors import DeadlockDetected, InsufficientPrivilege, LockNotAvailable
+
+from stageapp import conf
+from stageapp.infrastructure import events
+from stageapp.targets.errors import SealRefused
+from stageapp.targets.targets import Target
+
+_FIRST_REST_SECONDS = 0.2  # doubled with each attempt
+_LONGEST_REST_SECONDS = 5.0
+
+_T = TypeVar("_T")
+
+_HOLDERS_SQL = """
+SELECT a.pid, a.usename, coalesce(nullif(a.application_name, ''), a.backend_type), a.state,
+       round(extract(epoch FROM clock_timestamp() - a.xact_start))::bigint
+  FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+ WHERE l.relation = %s::regclass AND l.granted AND l.pid <> pg_backend_pid()
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+ GROUP BY a.pid, 2, 3, 4, 5 ORDER BY 5 DESC NULLS LAST LIMIT 3
+"""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long one step may wait for its lock, how often it is tried, and how long rows may be
+    read (0: no limit).
+    """
+
+    attempts: int
+    read_seconds: float
+
+
+# Of a person at a terminal, and of one whose browser waits.
+LONG = Patience(attempts=12, read_seconds=0.0)
+SHORT = Patience(attempts=4, read_seconds=20.0)
+
+
+def take(target: Target, step: Callable[[], _T], patience: Patience) -> _T:
+    """Take a step in a transaction of its own, as often as it takes to get the table's lock, within
+    bounds.
+
+    Raises:
+        SealRefused: the lock was not to be had, or the table belongs to another role; nothing of
+            the step stays.
+    """
+    for attempt in range(patience.attempts):
+        if attempt:
+            time.sleep(min(_FIRST_REST_SECONDS * 2 ** (attempt - 1), _LONGEST_REST_SECONDS))
+        try:
+            with transaction.atomic(durable=True):
+                _bound_the_wait()
+                return step()
+        except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable | DeadlockDetected):
+                raise
+            events.table_lock_missed(target=target.label, attempt=attempt + 1)
+        except ProgrammingError as error:
+            if isinstance(error.__cause__, InsufficientPrivilege):
+                raise SealRefused(
+                    f"PostgreSQL refuses: {error}".strip() + ". Its owner has to do it."
+                ) from None
+            raise
+    raise SealRefused(
+        f"{target.label} was locked at each of {patience.attempts} attempts, "
+        f"{conf.seal_lock_seconds():g} s each. {_holders(target)} Nothing of this step was "
+        "changed; try again when that is over."
+    )
+
+
+def _bound_the_wait() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('lock_timeout', %s, true)",
+            [f"{round(conf.seal_lock_seconds() * 1000)}ms"],
+        )
+
+
+def _holders(target: Target) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLDERS_SQL, [target.table])
+        held = [
+            f"pid {pid} ({user}, {what}, {state}, {age} s)"
+            for pid, user, what, state, age in cursor.fetchall()
+        ]
+    return f"It is held by {', '.join(held)}." if held else "Whoever held it has let go by now."

@@ -1,0 +1,206 @@
+"""Drift watch: find what is written past the API into a column that a run has normalized.
+
+A bulk update, raw SQL or another service needs no validator. What it leaves shows in the column
+itself: a value that is no canonical stage, in more rows than the run left of it. Unknown ones go to
+the unknown queue as a bypass; known spellings need no decision, only another run, and are shown
+with the target's status.
+"""
+
+import datetime
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from stageapp import conf
+from stageapp.audit import proof
+from stageapp.infrastructure import events
+from stageapp.models.normalization import Run
+from stageapp.models.proofs import TargetWrite
+from stageapp.models.unknowns import DriftCheck
+from stageapp.targets import targets
+from stageapp.targets.errors import NormalizationError
+from stageapp.targets.targets import Target
+from stageapp.targets.values import distinct_values
+from stageapp.unknowns import records
+from stageapp.unknowns.examples import example
+from stageapp.vocabulary import snapshot
+from stageapp.vocabulary.snapshot import Snapshot
+
+# PostgreSQL's counters are a hint: a crash sets them back. So the rows are read now and then
+# without one.
+READ_ANYWAY_AFTER = datetime.timedelta(hours=1)
+SHOWN_VALUES = 50
+
+
+@dataclass(frozen=True)
+class Drifted:
+    """A value that is not canonical, in more rows than the run left of it."""
+
+    source: str
+    value: str
+    rows: int
+    stage: str | None
+    reason: str | None
+
+
+def watch() -> list[DriftCheck]:
+    """Look at every target of which a run stands; return what was found, one look for each."""
+    found = [
+        check(label, run)
+        for label in conf.targets()
+        if (run := proof.standing_run(label)) is not None
+    ]
+    DriftCheck.objects.exclude(target__in=[look.target for look in found]).delete()
+    return found
+
+
+def latest(target: str) -> DriftCheck | None:
+    """Return the newest look at a target, None if it is not watched."""
+    return DriftCheck.objects.filter(target=target).first()
+
+
+def check(label: str, run: Run) -> DriftCheck:
+    """Look at one target, unless it was not written since the last look; what cannot be read is
+    said in `problem`.
+    """
+    now, before = timezone.now(), latest(label)
+    try:
+        target = targets.resolve(label)
+        writes = _writes(
+            target
+        )  # before the rows: a write in between is then read twice, never missed
+        meaning_of = snapshot.load()
+        state = {
+            "run": run.pk,
+            "writes": writes,
+            "vocabulary_version": meaning_of.version,
+            "options": proof.options(target),
+        }
+        if before is not None and not _follows_others(target) and _unchanged(before, state, now):
+            DriftCheck.objects.filter(pk=before.pk).update(looked_at=now)
+            before.looked_at = now
+            return before
+        drifted = _drifted(target, run, meaning_of)
+    except NormalizationError as problem:
+        return _failed(label, run, str(problem), now)
+    return _found(label, drifted, state, now, before)
+
+
+def _follows_others(target: Target) -> bool:
+    """Return whether other tables or the time say which rows are the target's: that changes
+    without a write to it.
+    """
+    return (
+        re.search(r"\bselect\b|\bnow\(|\bcurrent_|_timestamp\(", target.where, re.IGNORECASE)
+        is not None
+    )
+
+
+def _writes(target: Target) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(sum(n_tup_ins + n_tup_upd), 0) FROM pg_stat_user_tables "
+            # A partitioned table's rows are in its partitions.
+            "WHERE relid = ANY(%s::regclass[]) OR relid IN (SELECT relid FROM "
+            "pg_partition_tree(%s::regclass))",
+            # A new row of a child's table makes one that stood in its parent's the target's.
+            [[target.table, *(link.table for link in target.links)], target.table],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def _unchanged(before: DriftCheck, state: dict[str, Any], now: datetime.datetime) -> bool:
+    recent = now - before.checked_at < READ_ANYWAY_AFTER
+    same = all(getattr(before, name) == value for name, value in state.items())
+    return recent and same and not before.problem
+
+
+def _drifted(target: Target, run: Run, meaning_of: Snapshot) -> list[Drifted]:
+    """Return the values that are in more rows than the run left of them; of known spellings it
+    leaves none.
+    """
+    held = distinct_values(
+        target, besides=target.canonical(meaning_of.labels), seconds=conf.drift_timeout_seconds()
+    )
+    entries = run.plan.entries.filter(stage="", raw__in=[raw for _, raw, _ in held])
+    left = {
+        (source, raw): rows for source, raw, rows in entries.values_list("source", "raw", "rows")
+    }
+    read = [
+        _read(source, raw, rows, left.get((source, raw), 0), meaning_of)
+        for source, raw, rows in held
+    ]
+    return [value for value in read if value.rows > 0]
+
+
+def _read(source: str, raw: str, rows: int, left: int, meaning_of: Snapshot) -> Drifted:
+    meaning = meaning_of.normalize(raw, source)
+    return Drifted(
+        source, raw, rows if meaning.stage else rows - left, meaning.stage, meaning.reason
+    )
+
+
+def _found(
+    label: str,
+    drifted: list[Drifted],
+    state: dict[str, Any],
+    now: datetime.datetime,
+    before: DriftCheck | None,
+) -> DriftCheck:
+    unknown = [(value.source, value.value, value.rows) for value in drifted if value.stage is None]
+    known_rows = sum(value.rows for value in drifted if value.stage is not None)
+    drifted.sort(key=lambda value: -value.rows)
+    with transaction.atomic():
+        records.record_bypass(label, unknown)
+        look = _store(
+            label,
+            checked_at=now,
+            looked_at=now,
+            problem="",
+            known_rows=known_rows,
+            unknown_rows=sum(rows for _, _, rows in unknown),
+            spellings=[_shown(value) for value in drifted[:SHOWN_VALUES]],
+            **state,
+        )
+        if known_rows and (
+            before is None or (before.run, before.spellings) != (look.run, look.spellings)
+        ):
+            # Kept, for the next look may find them gone: by then the rows have changed once more.
+            proof.record_write(
+                label,
+                TargetWrite.DRIFT,
+                known_rows,
+                actor="the drift watch",
+                reason=f"compared with run {look.run}",
+            )
+    if drifted:
+        events.drift_found(
+            target=label, known_rows=known_rows, unknown_rows=look.unknown_rows, values=len(drifted)
+        )
+    return look
+
+
+def _shown(value: Drifted) -> dict[str, Any]:
+    return {
+        "value": example(value.value),
+        "stage": value.stage,
+        "reason": value.reason,
+        "rows": value.rows,
+    }
+
+
+def _failed(label: str, run: Run, problem: str, now: datetime.datetime) -> DriftCheck:
+    events.drift_watch_failed(target=label, error=problem)
+    return _store(
+        label, run=run.pk, looked_at=now, problem=problem, new={"checked_at": now, "writes": -1}
+    )
+
+
+def _store(label: str, *, new: dict[str, Any] | None = None, **columns: Any) -> DriftCheck:
+    look, _ = DriftCheck.objects.update_or_create(
+        target=label, defaults=columns, create_defaults={**columns, **(new or {})}
+    )
+    return look

@@ -1,0 +1,249 @@
+"""What a raw value means: the current vocabulary as a process-local snapshot.
+
+`normalize()` on a value seen before is one dictionary read. The snapshot is read in one statement,
+so that stages, aliases and the version's number belong together; the refresher follows new
+versions.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from django.db import connection, transaction
+
+from stageapp.infrastructure import events, locks
+from stageapp.infrastructure.locks import Lock
+from stageapp.infrastructure.refresher import refresher
+from stageapp.models.vocabulary import Stage, StageAlias, VocabularyVersion
+from stageapp.vocabulary import defaults, text
+
+_MEMO_LIMIT = (
+    50_000  # distinct raw values remembered per snapshot; beyond it the memory starts anew
+)
+
+_SNAPSHOT_SQL = """
+SELECT (SELECT max(number) FROM stageapp_vocabularyversion),
+       (SELECT json_agg(to_json(s) ORDER BY s.rank) FROM stageapp_stage s),
+       (SELECT json_agg(json_build_array(a.source, a.key, s.slug, a.reason))
+          FROM stageapp_stagealias a LEFT JOIN stageapp_stage s ON s.id = a.stage_id)
+"""
+
+
+class ChangedMeanwhile(Exception):
+    """The vocabulary is another one than the person had looked at; nothing has changed. The text
+    says who it was.
+    """
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a raw value means: a stage, or unknown for a reason. `key` is the value without
+    formatting.
+    """
+
+    stage: str | None
+    reason: str | None
+    key: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One version of the vocabulary in memory; immutable but for its memory of answers."""
+
+    version: int
+    labels: dict[str, str]  # canonical slug → label, in rank order, active stages only
+    aliases: dict[tuple[str, str], tuple[str | None, str]]  # (source, key) → (slug or None, reason)
+    _memo: dict[tuple[str, str], Meaning] = field(default_factory=dict, compare=False, repr=False)
+    suggested: dict[str, tuple[str, ...]] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # see suggestions.py
+
+    @cached_property
+    def general(self) -> dict[str, str]:
+        """Return the keys that mean a stage for everybody, and that stage."""
+        return {
+            key: slug for (source, key), (slug, _) in self.aliases.items() if slug and not source
+        }
+
+    def normalize(self, raw: str, source: str = "") -> Meaning:
+        """Return what `raw` means, first for its source, then for everybody. Never raises on any
+        str.
+        """
+        found = self._memo.get((raw, source))
+        return found if found is not None else self._decide(raw, source)
+
+    def _decide(self, raw: str, source: str) -> Meaning:
+        reduced = text.reduce(raw)
+        alias = self.aliases.get((source, reduced.key)) or self.aliases.get(("", reduced.key))
+        if reduced.final or alias is None:
+            meaning = Meaning(None, reduced.reason, reduced.key)
+        else:
+            meaning = Meaning(alias[0], None if alias[0] else alias[1], reduced.key)
+        if len(self._memo) >= _MEMO_LIMIT:
+            self._memo.clear()
+        self._memo[raw, source] = meaning
+        return meaning
+
+
+_current: Snapshot | None = None
+
+
+def current() -> Snapshot:
+    """Return this process's snapshot; only the very first call of a process reads the database."""
+    refresher.ensure_running()
+    return _current or reload()
+
+
+def normalize(raw: str, source: str = "") -> Meaning:
+    """Return what `raw` means in the current vocabulary. Never raises on any str."""
+    return current().normalize(raw, source)
+
+
+def load() -> Snapshot:
+    """Read the vocabulary from PostgreSQL, in one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SNAPSHOT_SQL)
+        version, stages, aliases = cursor.fetchone()
+    stages, aliases = (json.loads(v) if isinstance(v, str) else v or [] for v in (stages, aliases))
+    active = {stage["slug"]: stage["label"] for stage in stages if stage["active"]}
+    return Snapshot(
+        version=version or 0,
+        labels=active,
+        aliases={
+            (source, key): (slug, reason)
+            for source, key, slug, reason in aliases
+            if slug is None or slug in active
+        },
+    )
+
+
+def shipped() -> Snapshot:
+    """Return the vocabulary that a new installation begins with; needs no database. Its version
+    is 0.
+    """
+    stages = defaults.stages()
+    spellings = [(stage.slug, stage.slug) for stage in stages] + [
+        (stage.label, stage.slug) for stage in stages
+    ]
+    spellings += [(alias.spelling, alias.stage) for alias in defaults.aliases()]
+    return Snapshot(
+        version=0,
+        labels={stage.slug: stage.label for stage in stages},
+        aliases={
+            ("", text.reduce(spelling).key): (slug, "") for spelling, slug in reversed(spellings)
+        },
+    )
+
+
+def reload() -> Snapshot:
+    """Read the vocabulary anew and make it this process's snapshot."""
+    global _current
+    _current = load()
+    return _current
+
+
+def forget() -> None:
+    """Forget this process's snapshot; for tests."""
+    global _current
+    _current = None
+
+
+@refresher.register
+def refresh() -> None:
+    """Follow a newer version, if this process uses the vocabulary at all."""
+    if _current is not None and newest_version() != _current.version:
+        reload()
+
+
+def newest_version() -> int:
+    """Return the number of the newest vocabulary version, 0 if there is none."""
+    return (
+        VocabularyVersion.objects.values_list("number", flat=True).order_by("-number").first() or 0
+    )
+
+
+@contextmanager
+def change(*, actor: str, reason: str) -> Iterator[Callable[[], VocabularyVersion | None]]:
+    """Make every edit of stages and aliases inside the block one new version, or none if nothing
+    changed.
+
+    Yields a function that returns the version once the block has ended.
+
+    Raises:
+        ValueError: the actor or the reason is empty.
+    """
+    if not actor.strip() or not reason.strip():
+        raise ValueError("A change of the vocabulary needs an actor and a reason: say who and why.")
+    made: list[VocabularyVersion] = []
+    with transaction.atomic():
+        locks.wait(Lock.VOCABULARY)
+        before = snapshot_document()
+        yield lambda: made[0] if made else None
+        after = snapshot_document()
+        if after != before:
+            version = VocabularyVersion.objects.create(
+                actor=actor, reason=reason.strip(), snapshot=after, diff=difference(before, after)
+            )
+            made.append(version)
+            transaction.on_commit(lambda: _announce(version))
+
+
+@contextmanager
+def unchanged_since(number: int) -> Iterator[None]:
+    """Hold the vocabulary at the version that a person has looked at, for the changes made inside
+    the block.
+
+    Raises:
+        ChangedMeanwhile: there is a newer version.
+    """
+    with transaction.atomic():
+        locks.wait(Lock.VOCABULARY)
+        newest = VocabularyVersion.objects.defer("snapshot", "diff").first()
+        if newest is not None and newest.number != number:
+            raise ChangedMeanwhile(
+                f"{newest.actor} made vocabulary version {newest.number} after you looked: "
+                f"{newest.reason} Nothing was changed by you. Look again, and decide again."
+            )
+        yield
+
+
+def _announce(version: VocabularyVersion) -> None:
+    events.vocabulary_changed(version=version.number, actor=version.actor, reason=version.reason)
+    forget()
+
+
+def snapshot_document() -> dict[str, Any]:
+    """Return stages and aliases as they stand, ready for JSON, in a stable order."""
+    stages = Stage.objects.order_by("rank").values(*stage_columns())
+    aliases = StageAlias.objects.order_by("source", "key").values(
+        "source", "key", "spelling", "stage__slug", "reason", "comment"
+    )
+    return {"stages": list(stages), "aliases": list(aliases)}
+
+
+def stage_columns() -> list[str]:
+    """Return the columns of a stage that belong to a version."""
+    return [column.name for column in Stage._meta.concrete_fields if column.name != "id"]
+
+
+def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Return what was added, removed and changed between two documents, by slug and by (source,
+    key).
+    """
+    result: dict[str, Any] = {}
+    for part, names in (("stages", ("slug",)), ("aliases", ("source", "key"))):
+        old = {tuple(row[name] for name in names): row for row in before.get(part, [])}
+        new = {tuple(row[name] for name in names): row for row in after.get(part, [])}
+        result[part] = {
+            "added": [new[key] for key in sorted(new.keys() - old.keys())],
+            "removed": [old[key] for key in sorted(old.keys() - new.keys())],
+            "changed": [
+                {"old": old[k], "new": new[k]}
+                for k in sorted(old.keys() & new.keys())
+                if old[k] != new[k]
+            ],
+        }
+    return result

@@ -1,0 +1,73 @@
+"""Suggest a stage for an unknown value. A suggestion is shown to a person and never applied by
+itself.
+"""
+
+import re
+from collections import defaultdict
+
+from rapidfuzz import fuzz, process
+
+from stageapp.vocabulary import text
+from stageapp.vocabulary.snapshot import Meaning, Snapshot
+
+# No threshold tells "series a" from "series b" (87.5) or "seed" from "pre seed" (90 by WRatio)
+# apart from true pairs, so single letters and numbers must match exactly, and the runner-up must be
+# clearly worse.
+MINIMUM_RATIO = 74.0
+MINIMUM_MARGIN = 6.0
+MAX_KEY = 64
+_MEMO_LIMIT = 50_000  # answers remembered per snapshot
+
+# These reasons say that the value was understood and is no single stage: nothing to suggest.
+_SETTLED = frozenset({"blank", "multiple_stages", "between_stages", "not_a_stage", "exit_status"})
+
+# Letters of other scripts that look like a Latin one (Unicode Technical Standard 39, confusables):
+# the value stays unknown, the look-alike is the suggestion.
+_LOOK_ALIKES = str.maketrans(
+    "АВСЕНІЈКМОРЅТХаәеіјорсухѕΑΒΕΖΗΙΚΜΝΟΡΤΥΧαερο",
+    "ABCEHIJKMOPSTXaeeijopcyxsABEZHIKMNOPTYXaepo",
+)
+_EXACT = re.compile(r"\b[a-z]\b|[a-z]?\d+")
+
+
+def suggest(raw: str, meaning: Meaning, vocabulary: Snapshot) -> tuple[str, ...]:
+    """Return at most one canonical stage that an unknown value may have meant; empty if nothing
+    is close.
+    """
+    if meaning.stage is not None or meaning.reason in _SETTLED or len(raw) > text.LONGEST:
+        return ()
+    found = vocabulary.suggested.get(raw)
+    if found is None:
+        if len(vocabulary.suggested) >= _MEMO_LIMIT:
+            vocabulary.suggested.clear()
+        found = vocabulary.suggested[raw] = _look(raw, meaning, vocabulary)
+    return found
+
+
+def _look(raw: str, meaning: Meaning, vocabulary: Snapshot) -> tuple[str, ...]:
+    latin = raw.translate(_LOOK_ALIKES)
+    if latin != raw and (stage := vocabulary.normalize(latin).stage):
+        return (stage,)
+    return _closest(meaning.key, vocabulary)
+
+
+def _closest(key: str, vocabulary: Snapshot) -> tuple[str, ...]:
+    if not key or len(key) > MAX_KEY:
+        return ()
+    exact = _EXACT.findall(key)
+    best: dict[str, float] = defaultdict(float)
+    # What is so far below can neither be the best nor come close to it.
+    far = MINIMUM_RATIO - MINIMUM_MARGIN
+    candidates = process.extract(
+        key, vocabulary.general.keys(), scorer=fuzz.ratio, limit=8, score_cutoff=far
+    )
+    for candidate, ratio, _ in candidates:
+        if _EXACT.findall(candidate) == exact:
+            slug = vocabulary.general[candidate]
+            best[slug] = max(best[slug], ratio)
+    ranked = sorted(best.items(), key=lambda item: -item[1])
+    if not ranked or ranked[0][1] < MINIMUM_RATIO:
+        return ()
+    if len(ranked) > 1 and ranked[0][1] - ranked[1][1] < MINIMUM_MARGIN:
+        return ()
+    return (ranked[0][0],)

@@ -1,0 +1,180 @@
+"""What is left of a raw value when its formatting is gone: a key that aliases are stored under."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+# The ordered rules as data, with their named parts written out; Python and PostgreSQL run the same
+# patterns.
+
+RULES_FILE = Path(__file__).with_name("rules_v1.tsv")
+
+
+class Rule(NamedTuple):
+    """One rule: a `rewrite` replaces what its pattern finds by the outcome, a `verdict` names a
+    reason.
+    """
+
+    position: int
+    kind: str
+    pattern: str
+    outcome: str
+
+
+def read_rules(file: Path = RULES_FILE) -> list[Rule]:
+    """Return the rules in order, their patterns complete.
+
+    Raises:
+        ValueError: a line has not four columns, or names a kind or a part that does not exist.
+    """
+    words: dict[str, str] = {}
+    rules: list[Rule] = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.startswith("#"):
+            continue
+        kind, pattern, outcome, _comment = _columns(line, number)
+        complete = _complete(pattern, words)
+        if kind == "word":
+            words[outcome] = complete
+        else:
+            rules.append(Rule(len(rules) + 1, kind, complete, outcome.replace("\\s", " ")))
+    return rules
+
+
+def _columns(line: str, number: int) -> list[str]:
+    columns = line.split("\t")
+    if len(columns) != 4 or columns[0] not in {"word", "rewrite", "verdict"}:
+        raise ValueError(
+            f"Line {number}: write word, rewrite or verdict, and four columns between tabs."
+        )
+    return columns
+
+
+def _complete(pattern: str, words: dict[str, str]) -> str:
+    def part(found: re.Match[str]) -> str:
+        if found[1] not in words:
+            raise ValueError(f"The part <{found[1]}> is used before its word is defined.")
+        return words[found[1]]
+
+    return re.sub("<([a-z]+)>", part, pattern)
+
+
+# The folding table: every character a value may hold, and what it becomes.
+#
+# Unicode tables differ between Python and PostgreSQL and from release to release, so the table is
+# data of our own that both sides read (Unicode Standard Annex 15 is only where the frozen rows came
+# from).
+
+CHARACTERS_FILE = Path(__file__).with_name("characters_v1.tsv")
+
+
+def read_characters(file: Path = CHARACTERS_FILE) -> tuple[dict[int, str], list[tuple[int, int]]]:
+    """Return the replacements by code point, and the (first, last) ranges whose characters stay
+    as they are.
+    """
+    replacements: dict[int, str] = {}
+    ranges: list[tuple[int, int]] = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            continue
+        points, replacement, _comment = line.split("\t")
+        first, _, last = points.partition("-")
+        if last:
+            ranges.append((int(first, 16), int(last, 16)))
+        else:
+            replacements[int(first, 16)] = replacement.replace("\\s", " ")
+    return replacements, ranges
+
+
+class OutsideTableError(Exception):
+    """A character is not in the folding table."""
+
+
+class _Table(dict[int, str]):
+    """`str.translate`'s table: a character of no row and no range ends the translation."""
+
+    def __init__(self, replacements: dict[int, str], ranges: list[tuple[int, int]]) -> None:
+        super().__init__(replacements)
+        self.ranges = ranges
+
+    def __missing__(self, point: int) -> str:
+        if any(first <= point <= last for first, last in self.ranges):
+            return chr(point)
+        raise OutsideTableError
+
+
+_TABLE = _Table(*read_characters())
+
+
+def fold(raw: str) -> str | None:
+    """Return `raw` in lower case, without accents, spaces squeezed; None if a character is
+    outside the table.
+    """
+    try:
+        return squeeze(raw.translate(_TABLE))
+    except OutsideTableError:
+        return None
+
+
+def squeeze(text: str) -> str:
+    """Return `text` with runs of spaces made one and none at the ends."""
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return text.strip(" ")
+
+
+# characters, of a value and of its key: a longer one is no stage, and its cost stays bounded
+LONGEST = 256
+PASSES = 6  # the rewrites are repeated until nothing changes, at most so often
+
+
+class Reduced(NamedTuple):
+    """A value without its formatting. `reason` holds if no alias claims the key; `final`: none
+    ever may.
+    """
+
+    key: str
+    reason: str
+    final: bool = False
+
+
+_RULES = [(rule.kind, re.compile(rule.pattern), rule.outcome) for rule in read_rules()]
+_REWRITES = [(pattern, outcome) for kind, pattern, outcome in _RULES if kind == "rewrite"]
+_VERDICTS = [(pattern, outcome) for kind, pattern, outcome in _RULES if kind == "verdict"]
+_JUNK = Reduced("", "junk", final=True)
+_BLANK = Reduced("", "blank", final=True)
+
+
+def reduce(raw: str) -> Reduced:
+    """Return the key of `raw` and the reason it is unknown if no alias claims it. Never raises
+    on any str.
+    """
+    if len(raw) > LONGEST:
+        return _JUNK
+    text = fold(raw)
+    if text is None:
+        return _JUNK
+    if not text:
+        return _BLANK
+    key = _settle(text)
+    return _JUNK if key is None or len(key) > LONGEST else Reduced(key, _reason(key))
+
+
+def _settle(text: str) -> str | None:
+    """Repeat the rewrites until nothing changes; None if they never agree."""
+    for _ in range(PASSES):
+        before = text
+        for pattern, outcome in _REWRITES:
+            rewritten = pattern.sub(outcome, text)
+            if rewritten != text:
+                text = squeeze(rewritten) or text
+        if text == before:
+            return text
+    return None
+
+
+def _reason(key: str) -> str:
+    for pattern, reason in _VERDICTS:
+        if pattern.search(key):
+            return reason
+    return "unmapped"

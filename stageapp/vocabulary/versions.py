@@ -1,0 +1,136 @@
+"""Look at an older vocabulary, and bring it back as a new version."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from stageapp import conf
+from stageapp.models.normalization import PlanEntry
+from stageapp.models.portfolio import Strategy
+from stageapp.models.vocabulary import Stage, StageAlias, VocabularyVersion
+from stageapp.targets import targets
+from stageapp.targets.errors import TargetError
+from stageapp.targets.values import holds
+from stageapp.vocabulary import snapshot
+
+_HIGHEST_RANK = 32_767
+
+Row = dict[str, Any]
+
+
+class NoSuchVersion(Exception):
+    """There is no vocabulary version of this number."""
+
+
+def at(number: int) -> VocabularyVersion:
+    """Return a version: who made it, when and why, what changed, and all stages and aliases as they
+    were.
+
+    Raises:
+        NoSuchVersion: there is none of this number.
+    """
+    version = VocabularyVersion.objects.filter(number=number).first()
+    if version is None:
+        raise NoSuchVersion(
+            f"There is no vocabulary version {number}; the newest is {snapshot.newest_version()}."
+        )
+    return version
+
+
+def difference_from_now(number: int) -> Row:
+    """Return what `restore` would change, in the form of a version's diff.
+
+    Raises:
+        NoSuchVersion: there is no such version.
+    """
+    return snapshot.difference(snapshot.snapshot_document(), _wanted(at(number)))
+
+
+def restore(number: int, *, actor: str, reason: str) -> VocabularyVersion | None:
+    """Bring stages and aliases back to what they were, as a new version; None if nothing differs.
+
+    A stage that came later is deleted; where rows, plans or strategies name it, it is deactivated
+    and stays.
+
+    Raises:
+        NoSuchVersion: there is no such version.
+        ValueError: the reason is empty.
+    """
+    version = at(number)
+    with snapshot.change(actor=actor, reason=reason) as made:
+        wanted = _wanted(version)
+        change = snapshot.difference(snapshot.snapshot_document(), wanted)
+        _remove_aliases(change["aliases"]["removed"])
+        _write_stages(wanted["stages"])
+        _write_aliases(
+            [*change["aliases"]["added"], *(pair["new"] for pair in change["aliases"]["changed"])]
+        )
+        _retire_stages({row["slug"] for row in wanted["stages"]})
+    return made()
+
+
+def _wanted(version: VocabularyVersion) -> Row:
+    """Return the version's document, without the assumptions that older releases kept in it."""
+    columns = snapshot.stage_columns()
+    stages = [{name: row[name] for name in columns} for row in version.snapshot.get("stages", [])]
+    return {"stages": stages, "aliases": version.snapshot.get("aliases", [])}
+
+
+def _retire_stages(wanted: set[str]) -> None:
+    for stage in Stage.objects.exclude(slug__in=wanted):
+        if is_named(stage.slug):
+            Stage.objects.filter(pk=stage.pk).update(active=False)
+        else:
+            stage.delete()
+
+
+def _write_stages(wanted: list[Row]) -> None:
+    _free_ranks({row["rank"]: row["slug"] for row in wanted})
+    for row in wanted:
+        Stage.objects.update_or_create(slug=row["slug"], defaults=row)
+
+
+def _free_ranks(wanted: dict[int, str]) -> None:
+    """Move every stage whose rank another one is to have out of the way: a rank is unique at
+    every moment.
+    """
+    unused = _unused_ranks({*wanted, *Stage.objects.values_list("rank", flat=True)})
+    for stage in Stage.objects.filter(rank__in=wanted):
+        if wanted[stage.rank] != stage.slug:
+            Stage.objects.filter(pk=stage.pk).update(rank=next(unused))
+
+
+def _unused_ranks(used: set[int]) -> Iterator[int]:
+    return (rank for rank in range(_HIGHEST_RANK, -1, -1) if rank not in used)
+
+
+def is_named(slug: str) -> bool:
+    """Tell whether rows of a target, a plan or a strategy name this stage, so that it must not
+    vanish.
+    """
+    if (
+        PlanEntry.objects.filter(stage=slug).exists()
+        or Strategy.objects.filter(allocation__has_key=slug).exists()
+    ):
+        return True
+    try:
+        stored = {slug, *Stage.objects.filter(slug=slug).values_list("label", flat=True)}
+        return any(
+            holds(targets.resolve(label), value) for label in conf.targets() for value in stored
+        )
+    except TargetError:
+        return True  # a target that cannot be read may hold it
+
+
+def _remove_aliases(rows: list[Row]) -> None:
+    for row in rows:
+        StageAlias.objects.filter(source=row["source"], key=row["key"]).delete()
+
+
+def _write_aliases(rows: list[Row]) -> None:
+    ids = dict(Stage.objects.values_list("slug", "id"))
+    for row in rows:
+        columns = {**row, "stage_id": ids[row["stage__slug"]] if row["stage__slug"] else None}
+        del columns["stage__slug"]
+        StageAlias.objects.update_or_create(
+            source=columns.pop("source"), key=columns.pop("key"), defaults=columns
+        )

@@ -1,0 +1,129 @@
+"""The webhook's secrets as the environment gives them: which are good enough, and which keys they
+stand for.
+
+Read while the settings load, so that a process with a weak secret does not start at all.
+"""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from django.conf import settings
+
+MIN_LENGTH = 32
+MIN_KEY_BYTES = 24  # of a key in base64, as Standard Webhooks has it: those are 32 characters
+PREFIX = "whsec_"
+
+_ADVICE = "Make one with: openssl rand -hex 32"
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
+
+
+class SecretError(ValueError):
+    """A secret that is too weak, or none; the text says what to do, and never what the secret
+    is.
+    """
+
+
+@dataclass(frozen=True)
+class Secret:
+    """One secret. `text` is all of it, in bytes; `keys` may have signed by Standard Webhooks,
+    the first one signs.
+    """
+
+    text: bytes
+    keys: tuple[bytes, ...]
+
+
+@lru_cache(maxsize=8)
+def read_secrets(value: str) -> tuple[Secret, ...]:
+    """Return the secrets, separated by spaces in `value`; the first one signs, each may have
+    signed.
+
+    One that begins with `whsec_` is a key in base64. Any other is the key itself; where it happens
+    to be base64 too, what it stands for is taken as well, since libraries of Standard Webhooks
+    always decode.
+
+    Raises:
+        SecretError: there is none, or one of them is too weak.
+    """
+    return tuple(_secret(word) for word in _words(value))
+
+
+@lru_cache(maxsize=8)
+def read_tokens(value: str) -> tuple[bytes, ...]:
+    """Return the bearer tokens, separated by spaces in `value`.
+
+    Raises:
+        SecretError: there is none, one of them is too weak, or has characters that no header can
+            carry (RFC 6750).
+    """
+    words = _words(value)
+    for word in words:
+        _check_text(word)
+        if not _TOKEN.fullmatch(word):
+            raise SecretError(f"a token may hold letters, digits and - . _ ~ + / only. {_ADVICE}")
+    return tuple(word.encode() for word in words)
+
+
+def _words(value: str) -> list[str]:
+    words = value.split()
+    if not words:
+        raise SecretError(f"it is set, but empty. {_ADVICE}; or leave it out")
+    return words
+
+
+def _secret(word: str) -> Secret:
+    if word.startswith(PREFIX):
+        return Secret(word.encode(), (_decoded_key(word.removeprefix(PREFIX)),))
+    _check_text(word)
+    decoded = _base64(word)
+    strong = decoded is not None and len(decoded) >= MIN_KEY_BYTES and len(set(decoded)) > 1
+    return Secret(
+        word.encode(),
+        (word.encode(), decoded) if decoded is not None and strong else (word.encode(),),
+    )
+
+
+def _decoded_key(text: str) -> bytes:
+    key = _base64(text)
+    if key is None:
+        raise SecretError(f"what follows {PREFIX} is not base64. {_ADVICE}, without {PREFIX}")
+    if len(key) < MIN_KEY_BYTES:
+        raise SecretError(
+            f"the key after {PREFIX} is shorter than {MIN_KEY_BYTES} bytes. {_ADVICE}"
+        )
+    if len(set(key)) == 1:
+        raise SecretError(f"it is one character repeated. {_ADVICE}")
+    return key
+
+
+def _check_text(word: str) -> None:
+    if len(word) < MIN_LENGTH:
+        raise SecretError(f"a secret is shorter than {MIN_LENGTH} characters. {_ADVICE}")
+    if len(set(word)) == 1:
+        raise SecretError(f"it is one character repeated. {_ADVICE}")
+
+
+def _base64(text: str) -> bytes | None:
+    """Return what base64 stands for, with or without its padding; None where it is no base64."""
+    bare = text.rstrip("=")
+    try:
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def webhook_secrets() -> tuple[Secret, ...]:
+    """Return the secrets that sign what comes to the webhook, the one that signs first; none
+    where it is closed.
+    """
+    value = str(settings.ALERTMANAGER_WEBHOOK_SECRET)
+    return read_secrets(value) if value else ()
+
+
+def webhook_tokens() -> tuple[bytes, ...]:
+    """Return the tokens that Alertmanager may bring itself; none where that way is closed."""
+    value = str(settings.ALERTMANAGER_BEARER_TOKEN)
+    return read_tokens(value) if value else ()
