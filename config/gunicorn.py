@@ -41,5 +41,6 @@ def nworkers_changed(server: Any, workers: int, before: int | None) -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """Keep what a worker has counted, and forget that it lived."""
+    from stageapp.infrastructure import archive  # noqa: PLC0415  it decides whether counts are shared
 
-    multiprocess.bury(worker.pid)
+    archive.bury(worker.pid)

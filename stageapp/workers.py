@@ -17,7 +17,7 @@ from celery import signals
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from stageapp import conf
-from stageapp.infrastructure import events, metrics, multiprocess, network
+from stageapp.infrastructure import archive, events, metrics, network
 from stageapp.mode import processes
 
 # One byte, shared with the pool's children by fork: they do the work, but only their master gets
@@ -148,8 +148,8 @@ def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Itera
             b"Scrape from one of STAGE_OPS_NETWORKS, or send STAGE_METRICS_TOKEN.\n",
         )
     else:
-        multiprocess.bury_the_dead()
-        status, body = "200 OK", multiprocess.text()
+        archive.bury_the_dead()
+        status, body = "200 OK", archive.text()
     start_response(
         status, [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4), ("Content-Length", str(len(body)))]
     )

@@ -9,7 +9,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[1]
 READERS = [
     PROJECT / "config" / "settings.py",
-    *sorted((PROJECT / "config" / "embedded").glob("*.py")),
+    *sorted((PROJECT / "stageapp" / "embedded").glob("*.py")),
 ]
 LINE = re.compile(r"^#([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 NAME = re.compile(r"[A-Z][A-Z0-9_]+\Z")

@@ -65,7 +65,7 @@ def project(tmp_path) -> Iterator[Path]:
     folder = tmp_path / "project"
     (folder / "tests").mkdir(parents=True)
     shutil.copytree(
-        PROJECT / "config", folder / "config", ignore=shutil.ignore_patterns("__pycache__")
+        PROJECT / "stageapp", folder / "stageapp", ignore=shutil.ignore_patterns("__pycache__")
     )
     shutil.copy(PROJECT / "tests" / "plugin_services.py", folder / "tests")
     (folder / "tests" / "__init__.py").write_text("")

@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from stageapp import conf
 from stageapp.backups import evidence
-from stageapp.infrastructure import events, metrics, multiprocess, network
+from stageapp.infrastructure import archive, events, metrics, network
 from stageapp.infrastructure.metrics import Family
 from stageapp.infrastructure.watchdog import Watchdog
 from stageapp.mode import history as mode_history
@@ -340,4 +340,4 @@ def _text() -> bytes:
     stores = CollectorRegistry()
     stores.register(StoreCollector())
     read = generate_latest(stores)  # first, as it may have to wait: the counts are of now
-    return multiprocess.text() + read
+    return archive.text() + read

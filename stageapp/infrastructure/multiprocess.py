@@ -16,19 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prometheus_client import REGISTRY, CollectorRegistry
-from prometheus_client.exposition import generate_latest
-from prometheus_client.mmap_dict import MmapedDict
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
-
-from stageapp.infrastructure import events
-
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "stage-metrics-"
 _YOUNG_SECONDS = 60.0  # its master may not have locked it yet
-_held: list[
-    int
-] = []  # descriptors; children share them, so the folder is in use until the last of them is gone
+# descriptors; children share them, so the folder is in use until the last of them is gone
+_held: list[int] = []
 
 
 def begin(service: str) -> Path:
@@ -105,72 +97,3 @@ def _remove_abandoned(base: Path) -> None:
 def _remove(folder: Path, owner: int) -> None:
     if os.getpid() == owner:  # a forked child inherits the exit handlers of its master
         shutil.rmtree(folder, ignore_errors=True)
-
-
-# What all processes of a service have counted, those that have ended included.
-#
-# A counter never goes back, so the counts of a dead process stay. They are added to one archive, as
-# there would be more and more files to read: a web process ends after some thousand requests.
-
-_KINDS = ("counter", "histogram")
-
-
-def text() -> bytes:
-    """Return what all processes of this service have counted, in Prometheus' text format."""
-    registry, folder = CollectorRegistry(), current()
-    if folder is None:
-        return generate_latest(REGISTRY)
-    MultiProcessCollector(registry, str(folder))
-    with reading(folder):
-        return generate_latest(registry)
-
-
-def bury(pid: int) -> None:
-    """Take a process that has ended out of the live gauges, and add its counts to the archive."""
-    folder = current()
-    if folder is None:
-        return
-    with moving(folder):
-        mark_process_dead(pid, str(folder))
-        for kind in _KINDS:
-            _archive(folder / f"{kind}_{pid}.db", folder / f"{kind}_archive.db")
-
-
-def bury_the_dead() -> None:
-    """Bury every process that has left a file and is no more; for a master that is not told of
-    every end.
-    """
-    folder = current()
-    for pid in {_pid_of(file) for file in folder.glob("*.db")} - {0} if folder else set():
-        if not _lives(pid):
-            bury(pid)
-
-
-def _pid_of(file: Path) -> int:
-    last = file.stem.rpartition("_")[2]
-    return int(last) if last.isdecimal() else 0
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _archive(source: Path, archive: Path) -> None:
-    if not source.is_file():
-        return
-    total = MmapedDict(str(archive))
-    try:
-        for key, value, *_ in list(MmapedDict.read_all_values_from_file(str(source))):
-            total.write_value(key, total.read_value(key)[0] + value, 0.0)
-    except (ValueError, RuntimeError, OSError) as error:  # it was killed while it wrote
-        events.metrics_lost(file=source.name, error=repr(error))
-    finally:
-        total.close()
-    with suppress(FileNotFoundError):
-        source.unlink()

@@ -121,7 +121,7 @@ def test_a_damaged_dump_is_not_even_restored(made, backups):
 
 
 def test_a_restore_that_fails_is_a_finding_and_leaves_nothing(made, settings, tmp_path):
-    listing = rehearse.programs.path_of("pg_restore", connection.pg_version)
+    listing = rehearse.postgres.path_of("pg_restore", connection.pg_version)
     script = (
         f'#!/bin/sh\ncase "$*" in --list*) exec {listing} "$@";; esac\necho "relation '
         'exists" >&2\nexit 1\n'

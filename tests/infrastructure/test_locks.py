@@ -16,7 +16,7 @@ from tests.normalization.processes import wait_for
 
 # ruff: noqa: F811  fixtures are used under the names they are imported by
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 FOLDERS = [PROJECT / "stageapp", PROJECT / "config", PROJECT / "templates"]
 
 

@@ -107,8 +107,8 @@ def test_a_secret_may_come_from_a_file(tmp_path):
     path = tmp_path / "secret"
     path.write_text(f"{GOOD}\n")
     read = (
-        "import django; django.setup(); from stageapp import conf; "
-        "print(len(conf.webhook_secrets()))"
+        "import django; django.setup(); "
+        "from stageapp.webhook.secrets import webhook_secrets; print(len(webhook_secrets()))"
     )
     settings = {"DJANGO_SETTINGS_MODULE": "config.settings"}
     done = start("-c", read, ALERTMANAGER_WEBHOOK_SECRET_FILE=str(path), **settings)

@@ -1,0 +1,79 @@
+"""What all processes of a service have counted, those that have ended included.
+
+A counter never goes back, so the counts of a dead process stay. They are added to one archive, as
+there would be more and more files to read: a web process ends after some thousand requests.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from stageapp.infrastructure import events, multiprocess
+
+_KINDS = ("counter", "histogram")
+
+
+def text() -> bytes:
+    """Return what all processes of this service have counted, in Prometheus' text format."""
+    registry, folder = CollectorRegistry(), multiprocess.current()
+    if folder is None:
+        return generate_latest(REGISTRY)
+    MultiProcessCollector(registry, str(folder))
+    with multiprocess.reading(folder):
+        return generate_latest(registry)
+
+
+def bury(pid: int) -> None:
+    """Take a process that has ended out of the live gauges, and add its counts to the archive."""
+    folder = multiprocess.current()
+    if folder is None:
+        return
+    with multiprocess.moving(folder):
+        mark_process_dead(pid, str(folder))
+        for kind in _KINDS:
+            _archive(folder / f"{kind}_{pid}.db", folder / f"{kind}_archive.db")
+
+
+def bury_the_dead() -> None:
+    """Bury every process that has left a file and is no more; for a master that is not told of
+    every end.
+    """
+    folder = multiprocess.current()
+    for pid in {_pid_of(file) for file in folder.glob("*.db")} - {0} if folder else set():
+        if not _lives(pid):
+            bury(pid)
+
+
+def _pid_of(file: Path) -> int:
+    last = file.stem.rpartition("_")[2]
+    return int(last) if last.isdecimal() else 0
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _archive(source: Path, archive: Path) -> None:
+    if not source.is_file():
+        return
+    total = MmapedDict(str(archive))
+    try:
+        for key, value, *_ in list(MmapedDict.read_all_values_from_file(str(source))):
+            total.write_value(key, total.read_value(key)[0] + value, 0.0)
+    except (ValueError, RuntimeError, OSError) as error:  # it was killed while it wrote
+        events.metrics_lost(file=source.name, error=repr(error))
+    finally:
+        total.close()
+    with suppress(FileNotFoundError):
+        source.unlink()
