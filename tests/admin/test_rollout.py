@@ -58,6 +58,10 @@ def previews(page):
     return re.findall(rf'href="{PREVIEW}\?([^"]*)"', page.text)
 
 
+def test_a_condition_without_evidence_has_an_empty_cell_which_a_narrow_screen_hides(browser_with):
+    assert '<td class="sn-wrap"></td>' in browser_with(*SEE).get(PAGE).text
+
+
 def test_what_it_shows_is_what_the_outlook_says(browser_with, monkeypatch):
     put_ago(monkeypatch, datetime.timedelta(days=9), "warn")
     yesterday = timezone.now().replace(minute=0, second=0, microsecond=0) - datetime.timedelta(
