@@ -196,8 +196,9 @@ def test_who_would_be_refused_stands_with_values_and_counts(browser_with, sent, 
         ("alpha", 3),
         ("beta", 1),
     ]
-    assert "&#x27;Venture Debt&#x27;</code> <i>3×, not_a_stage" in page.text
-    assert "2 consumers sent what enforce refuses, 4 times" in page.text
+    text = " ".join(page.text.split())
+    assert "&#x27;Venture Debt&#x27;</code> <i>3×, not_a_stage" in text
+    assert "2 consumers sent what enforce refuses, 4 times" in text
 
 
 def test_members_stand_with_their_share_as_the_canary_says(browser_with, sent, consumer_named):
