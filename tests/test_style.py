@@ -1,6 +1,10 @@
 """The style of the house that no linter holds: sizes, and names that say the content."""
 
 import ast
+import re
+import subprocess
+import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +14,10 @@ MOST_MODULES = 25  # in one folder
 MOST_LOOSE = 8  # files at the root of stageapp
 SCREEN_LINES = 50  # of a function, without decorators and docstring
 KINDS = {"utils", "helpers", "services", "misc", "common"}
+# A bound in a template is a second copy of one that Python holds. 100 % is no bound.
+BOUND = re.compile(
+    r"\|(?:truncate\w+|slice|add):\"?[-:\d]|[<>=] (?!100\b)\d{2,}|viewBox=\"0 0 \d{4}"
+)
 COMMANDS = PROJECT / "stageapp" / "management" / "commands"  # a file there has its command's name
 
 
@@ -58,3 +66,28 @@ def test_a_folder_has_as_many_files_as_one_can_look_over():
 def test_a_module_is_named_after_its_content():
     named = [path for path in code_files("stageapp", "config", "tests") if path.parent != COMMANDS]
     assert [str(path) for path in named if path.stem in KINDS] == []
+
+
+def template_lines() -> dict[str, str]:
+    """Return every line of every template, by where it stands."""
+    return {
+        f"{file.relative_to(PROJECT)}:{number}": line
+        for file in sorted((PROJECT / "templates").rglob("*.html"))
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+    }
+
+
+def test_no_line_of_a_template_is_too_long():
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    most = settings["tool"]["djlint"]["max_line_length"]
+    assert {where: len(line) for where, line in template_lines().items() if len(line) > most} == {}
+
+
+def test_a_template_holds_no_bound_of_its_own():
+    assert [where for where, line in template_lines().items() if BOUND.search(line)] == []
+
+
+def test_templates_are_clean():
+    lint = [sys.executable, "-m", "djlint", "--lint", "templates"]
+    found = subprocess.run(lint, cwd=PROJECT, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr

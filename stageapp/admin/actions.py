@@ -11,12 +11,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from stageapp.admin.screens import page, warn_of_lag
 
+LONGEST_REASON = 2000  # characters
+
 
 class ReasonForm(forms.Form):
     """Asks why."""
 
     reason = forms.CharField(
-        max_length=2000,
+        max_length=LONGEST_REASON,
         label="Reason",
         help_text="Kept in the history, under your name.",
         widget=forms.Textarea(attrs={"rows": 3, "autofocus": True}),

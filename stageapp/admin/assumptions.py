@@ -45,6 +45,8 @@ LABELS = {
     "follow_on_share": "Companies that get a follow-on",
     "follow_on_multiple": "Largest follow-on",
 }
+SUMMARY = ("failure_rate", "distribution", "holding_years", "average_check")  # of one stage
+NUMERIC = [SUMMARY.index(name) for name in ("failure_rate", "average_check")]  # stand to the right
 PERCENTAGES = {"failure_rate", "follow_on_share"}
 UNITS = {
     "minimum_multiple": "×",
@@ -141,7 +143,7 @@ class AssumptionChangeAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show what is assumed of every stage, above the history."""
-        context = {"stages": _stages(), "curates": curates(request)}
+        context = {"stages": _stages(), "numeric": NUMERIC, "curates": curates(request)}
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     @admin.display(description="what changed")
@@ -246,9 +248,12 @@ def _row(stage: Stage, change: AssumptionChange | None) -> dict[str, Any]:
 
 
 def _summary(stage: str, figures: Mapping[str, Any]) -> list[str]:
-    shown = ("failure_rate", "distribution", "holding_years", "average_check")
     follow_on = f"{in_words('follow_on_share', figures['follow_on_share'])}, {_follow_on(figures)}"
-    return [*(in_words(name, figures[name]) for name in shown), follow_on, expected(stage, figures)]
+    return [
+        *(in_words(name, figures[name]) for name in SUMMARY),
+        follow_on,
+        expected(stage, figures),
+    ]
 
 
 def _follow_on(figures: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from stageapp.infrastructure import words
 from stageapp.models.backups import Backup
 from stageapp.normalization import safety
 
-SHOWN_CHECKS, SHOWN_TABLES, SHOWN_VALUES = 10, 200, 20
+SHOWN_CHECKS, SHOWN_TABLES, SHOWN_VALUES, SHOWN_UNRECORDED = 10, 200, 20, 5
 _VERDICTS = {True: ("pass", "passed"), False: ("fail", "failed"), None: ("no_data", "not yet")}
 
 
@@ -182,13 +182,16 @@ def _overview(request: HttpRequest) -> dict[str, Any]:
         "adapter": bool(conf.backup_adapter()),
         "actions": offered(request),
         "unrecorded": [],
+        "unrecorded_more": 0,
         "rto_course": course("Time to restore (RTO)", measured, words.duration),
     }
     if request.user.has_perm("stageapp.view_backupjob"):
         shown["live"] = backup_actions.live(list(backup_actions.active()))
         shown["failed"] = backup_actions.last_failure()
     try:
-        shown["unrecorded"] = inventory.unrecorded()
+        unrecorded = inventory.unrecorded()
+        shown["unrecorded"] = unrecorded[:SHOWN_UNRECORDED]
+        shown["unrecorded_more"] = len(unrecorded[SHOWN_UNRECORDED:])
     except BackupError as error:
         shown["problem"] = str(error)
     return shown

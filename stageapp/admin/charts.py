@@ -5,8 +5,9 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-BAR_WIDTH = 1000  # units of the drawing's width; the page scales it
+BAR_WIDTH, BAR_HEIGHT = 1000, 14  # units of the drawing; the page scales it
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Bar:
     label: str
     total: int
     parts: tuple[Part, ...]
+    width: ClassVar[int] = BAR_WIDTH
+    height: ClassVar[int] = BAR_HEIGHT
 
     def __str__(self) -> str:
         """Say the bar in words, for whoever does not see it."""
@@ -75,6 +78,9 @@ class Course:
     ticks: tuple[str, ...]
     first: datetime.datetime | None
     last: datetime.datetime | None
+    width: ClassVar[int] = COURSE_WIDTH
+    height: ClassVar[int] = TALL
+    grid: ClassVar[tuple[int, ...]] = (0, TALL // 2, TALL)  # one line beside each tick
 
     @property
     def line(self) -> str:
@@ -150,6 +156,8 @@ class Sparkline:
     columns: tuple[Column, ...]
     limit_y: float
     words: str
+    width: ClassVar[int] = SPARKLINE_WIDTH
+    height: ClassVar[int] = HEIGHT
 
     def __str__(self) -> str:
         """Say it in words, for whoever does not see it."""

@@ -29,7 +29,7 @@ from stageapp.normalization.progress import progress
 from stageapp.rollout.moves import NextStep
 from stageapp.rollout.outlook import Outlook, outlook
 from stageapp.traffic import windows
-from stageapp.unknowns.queue import queue
+from stageapp.unknowns.queue import TRAFFIC_DAYS, queue
 
 # What to do next: one sentence and one link, from what the dashboard knows. Advice only; it decides
 # nothing.
@@ -253,6 +253,7 @@ def _vocabulary() -> dict[str, Any]:
 
 def _unknowns() -> dict[str, Any]:
     return {
+        "days": TRAFFIC_DAYS,
         "open": UnknownEntry.objects.in_state("open").count(),
         "first": [(entry, first_example(entry)) for entry in queue("open")[:SHOWN_UNKNOWNS]],
     }

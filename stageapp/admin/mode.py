@@ -14,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_GET, require_POST
 
+from stageapp.admin.actions import LONGEST_REASON
 from stageapp.admin.charts import bars
 from stageapp.admin.screens import ReadOnlyAdmin, page, require, warn_of_lag
 from stageapp.admin.site import site
@@ -77,21 +78,21 @@ class ModeChangeForm(ModeForm):
 
     expected_version = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     reason = forms.CharField(
-        max_length=2000,
+        max_length=LONGEST_REASON,
         help_text="Kept in the history, under your name.",
         widget=forms.Textarea(attrs={"rows": 3}),
     )
 
     override = forms.CharField(
         required=False,
-        max_length=2000,
+        max_length=LONGEST_REASON,
         label="Reason for moving past the gates",
         help_text="The gates above do not pass. Kept in the history, under your name.",
         widget=forms.Textarea(attrs={"rows": 3}),
     )
     break_glass = forms.CharField(
         required=False,
-        max_length=2000,
+        max_length=LONGEST_REASON,
         label="Break the glass: reason for enforcing without a second person",
         help_text="Leave it empty to propose the change to somebody else. Loud in the log and in "
         "the history.",

@@ -11,6 +11,7 @@ from stageapp import conf
 from stageapp.admin.run_actions import awaits_approval, offered
 from stageapp.admin.screens import BoundedAdmin, PageAdmin, actor, page, require
 from stageapp.admin.site import site
+from stageapp.infrastructure import words
 from stageapp.models.normalization import Plan, PlanEntry, State
 from stageapp.models.vocabulary import REASONS
 from stageapp.normalization.plan import make_plan
@@ -57,7 +58,7 @@ class PlanAdmin(PageAdmin):
     @admin.display(description="hash")
     def short_hash(self, plan: Plan) -> str:
         """Return enough of the hash to tell plans apart."""
-        return plan.hash[:12]
+        return words.short_hash(plan.hash)
 
     def get_urls(self) -> list[URLPattern]:
         """Add the page that makes a plan."""
@@ -68,7 +69,7 @@ class PlanAdmin(PageAdmin):
         """Return the plan's entries, its run and the run's buttons."""
         changes = row.entries.exclude(stage="")
         return {
-            "title": f"Plan {row.hash[:12]}",
+            "title": f"Plan {words.short_hash(row.hash)}",
             "plan": row,
             "run": row.run,
             "changes": changes[:SHOWN],

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from stageapp import conf
-from stageapp.admin.actions import ReasonForm, confirmed
+from stageapp.admin.actions import LONGEST_REASON, ReasonForm, confirmed
 from stageapp.admin.raw_text import visible
 from stageapp.admin.screens import actor, page
 from stageapp.audit import rollbacks
@@ -302,7 +302,7 @@ class LimitsForm(forms.Form):
     """Asks for new limits; an empty one stays as it is."""
 
     reason = forms.CharField(
-        max_length=2000,
+        max_length=LONGEST_REASON,
         help_text="Kept in the history, under your name.",
         widget=forms.Textarea(attrs={"rows": 3}),
     )

@@ -2,6 +2,7 @@
 permissions allow.
 """
 
+import datetime
 from functools import partial
 from typing import Any
 
@@ -191,6 +192,7 @@ class RunAdmin(PageAdmin):
             **proof_context(row, live["proof"]),
             "quarantine": row.quarantine.all()[:QUARANTINED],
             "rollbacks": row.rollbacks.order_by("-round"),
+            "no_end": log.NO_END,
             "may_tune": row.state not in run_actions.OVER
             and request.user.has_perm("stageapp.operate_run"),
             "may_undo_a_part": run_actions.possible(request, row),
@@ -314,6 +316,7 @@ def _live(request: HttpRequest, run: Run) -> dict[str, Any]:
     return {
         "run": run,
         "progress": progress(run),
+        "stuck_minutes": runs.STUCK_AFTER // datetime.timedelta(minutes=1),
         "active": run.state in ACTIVE or bool(job and job["active"]),
         "job": job,
         "proof": proof.of_run(run),

@@ -25,7 +25,7 @@ from stageapp.models.unknowns import UnknownCount, UnknownEntry
 from stageapp.models.vocabulary import REASON_CHOICES, Stage
 from stageapp.unknowns import decisions
 from stageapp.unknowns.decisions import DecisionRefused, undo, why_not
-from stageapp.unknowns.preview import preview
+from stageapp.unknowns.preview import SHOWN_VALUES, preview
 from stageapp.unknowns.queue import TRAFFIC_DAYS, queue, suggestions
 from stageapp.vocabulary import snapshot
 
@@ -292,6 +292,7 @@ def _preview(
         "preview": found,
         "stage": snapshot.current().labels.get(values.get("stage", "")),
         "held": [(visible(raw), rows) for raw, rows in found.values],
+        "most": SHOWN_VALUES,
         "others": others,
         "others_query": urlencode({"entries": numbers(others), "decision": name, **values}),
     }

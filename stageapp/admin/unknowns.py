@@ -30,6 +30,7 @@ from stageapp.models.proofs import TargetWrite
 from stageapp.models.unknowns import DriftCheck, UnknownCount, UnknownEntry
 from stageapp.models.vocabulary import REASONS, Stage, StageAlias
 from stageapp.unknowns import queue as files
+from stageapp.unknowns.drift import SHOWN_VALUES
 from stageapp.unknowns.queue import STATES, TRAFFIC_DAYS, places, queue, suggestions
 from stageapp.vocabulary import snapshot, text
 
@@ -281,7 +282,8 @@ class DriftCheckAdmin(PageAdmin):
 
     def page_context(self, request: HttpRequest, row: DriftCheck) -> dict[str, Any]:
         """Return the values of one look."""
-        return {"title": row.target, "check": row, "values": drifted(row)}
+        values = drifted(row)
+        return {"title": row.target, "check": row, "values": values, "most": SHOWN_VALUES}
 
 
 @admin.register(TargetWrite, site=site)

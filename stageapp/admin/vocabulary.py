@@ -17,7 +17,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from stageapp.admin.actions import ReasonForm
+from stageapp.admin.actions import LONGEST_REASON, ReasonForm
 from stageapp.admin.raw_text import visible
 from stageapp.admin.screens import StockAdmin, actor, download, page, require
 from stageapp.admin.site import site
@@ -41,7 +41,7 @@ class CuratedForm(ModelForm):
     """Asks why, of every edit."""
 
     why = forms.CharField(
-        max_length=2000,
+        max_length=LONGEST_REASON,
         label="Reason for this change",
         help_text="Kept with the new vocabulary version, under your name.",
         widget=forms.Textarea(attrs={"rows": 2}),
@@ -295,7 +295,8 @@ class CuratedAdmin(StockAdmin):
         if unexplained and self.has_delete_permission(request):
             messages.error(request, "Say why: the reason is kept with the new vocabulary version.")
             return HttpResponseRedirect(request.path)
-        return super().delete_view(request, object_id, extra_context)
+        context = {"longest": LONGEST_REASON, **(extra_context or {})}
+        return super().delete_view(request, object_id, context)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Delete as a new vocabulary version."""

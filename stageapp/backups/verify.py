@@ -138,7 +138,11 @@ def check_file(found: Manifest, dump: BinaryIO, report: Report) -> list[Finding]
 
 def _same_sum(file: BinaryIO, size: int, expected: str, report: Report) -> Finding:
     found = sha256_of(file, size, report)
-    said = f"sha256 {found[:12]}…" if found == expected else f"sha256 is {found}, not {expected}"
+    said = (
+        f"sha256 {words.short_hash(found)}…"
+        if found == expected
+        else f"sha256 is {found}, not {expected}"
+    )
     return Finding("sha256", found == expected, said)
 
 

@@ -74,6 +74,11 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
+def short_hash(digest: str) -> str:
+    """Return the beginning of a hash, which is enough to tell one plan or schema from another."""
+    return digest[:12]
+
+
 def size(count: float) -> str:
     """Return bytes as people say them."""
     for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):

@@ -193,7 +193,7 @@ def carry_out(plan: Plan, percent: float, *, quiet: bool) -> dict[str, Any]:
 def trial_lines(found: dict[str, Any]) -> list[str]:
     """Return what a trial found, for people."""
     return [
-        f"Trial of plan {found['plan'][:12]} on a copy from {found['backup']}, of "
+        f"Trial of plan {words.short_hash(found['plan'])} on a copy from {found['backup']}, of "
         f"{words.duration(found['data_age_seconds'])} ago",
         f"Sample: {found['rows']:,} rows ({words.percent(found['percent'])} by key, and the "
         "first row of each spelling)",

@@ -113,7 +113,7 @@ def plan_lines(plan: Plan) -> list[str]:
         *_table("Would change", changes, lambda e: e.stored),
         *_table("Unknown", unknowns, lambda e: f"({e.reason})"),
         f"hash {plan.hash}",
-        f"Next: normalization run --plan {plan.hash[:12]} --dry-run",
+        f"Next: normalization run --plan {words.short_hash(plan.hash)} --dry-run",
     ]
 
 
@@ -193,7 +193,7 @@ def run_lines(run: Run, at: Progress) -> list[str]:
         else ""
     )
     lines = [
-        f"Run {run.pk} of {run.target} (plan {run.plan.hash[:12]}): {run.stands}",
+        f"Run {run.pk} of {run.target} (plan {words.short_hash(run.plan.hash)}): {run.stands}",
         f"{_WAYS[at.direction]}: {at.scanned:,} of {at.total:,} rows "
         f"({words.percent(at.percent)}), {at.changed:,} changed{eta}",
     ]

@@ -6,6 +6,8 @@ Plan, entries, moves and rollback plans are append-only; a trigger in the databa
 from django.db import models
 from django.db.models import Q
 
+from stageapp.infrastructure import words
+
 
 class State(models.TextChoices):
     """The states of a run."""
@@ -110,7 +112,7 @@ class Plan(models.Model):
         ordering = ["-id"]
 
     def __str__(self) -> str:
-        return f"{self.target} {self.hash[:12]}"
+        return f"{self.target} {words.short_hash(self.hash)}"
 
 
 class PlanEntry(models.Model):

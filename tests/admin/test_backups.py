@@ -1,11 +1,13 @@
 """The list of backups and the page of each: what is there, what was found, what a restore takes."""
 
+import shutil
 from datetime import timedelta
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from stageapp.admin.backups import SHOWN_UNRECORDED
 from stageapp.backups import keeping
 from stageapp.models import Run
 from stageapp.models.backups import Backup, BackupCheck
@@ -149,6 +151,16 @@ def test_a_manifest_that_is_not_ours_is_not_shown(kept, browser_with, backups):
 
 def test_a_backup_in_the_folder_without_a_record_is_named(made, browser_with):
     assert browser_with("view_backup").get(LIST).context["unrecorded"] == [made.name]
+
+
+def test_of_many_backups_without_a_record_some_are_named_and_the_others_counted(
+    made, browser_with, backups
+):
+    for number in range(1, 7):
+        shutil.copytree(backups / made.name, backups / f"{made.name[:-1]}-{number}")
+    page = browser_with("view_backup").get(LIST)
+    assert len(page.context["unrecorded"]) == SHOWN_UNRECORDED
+    assert f"and {7 - SHOWN_UNRECORDED} more" in page.text
 
 
 def test_another_systems_backups_stand_in_the_same_list(program, browser_with):

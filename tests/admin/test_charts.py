@@ -47,6 +47,7 @@ def test_a_course_stands_at_its_times_under_a_round_top():
     found = course("RTO", [(at(0), 12.0), (at(10), 20.0), (at(40), 5.0)], "{:.0f} s".format)
     assert [(point.x, point.y) for point in found.points] == [(0, 80), (250, 0), (1000, 150)]
     assert found.ticks == ("20 s", "10 s", "0 s")
+    assert found.grid == (0, 100, 200)  # beside the ticks
     assert found.line == "0.0,80.0 250.0,0.0 1000.0,150.0"
     assert str(found) == "RTO: 3 measured, newest 5 s at 2030-01-01 00:40 UTC, scale up to 20 s"
 

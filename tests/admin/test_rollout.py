@@ -58,6 +58,10 @@ def previews(page):
     return re.findall(rf'href="{PREVIEW}\?([^"]*)"', page.text)
 
 
+def test_a_condition_without_evidence_has_an_empty_cell_which_a_narrow_screen_hides(browser_with):
+    assert '<td class="sn-wrap"></td>' in browser_with(*SEE).get(PAGE).text
+
+
 def test_what_it_shows_is_what_the_outlook_says(browser_with, monkeypatch):
     put_ago(monkeypatch, datetime.timedelta(days=9), "warn")
     yesterday = timezone.now().replace(minute=0, second=0, microsecond=0) - datetime.timedelta(
@@ -192,8 +196,9 @@ def test_who_would_be_refused_stands_with_values_and_counts(browser_with, sent, 
         ("alpha", 3),
         ("beta", 1),
     ]
-    assert "&#x27;Venture Debt&#x27;</code> <i>3×, not_a_stage" in page.text
-    assert "2 consumers sent what enforce refuses, 4 times" in page.text
+    text = " ".join(page.text.split())
+    assert "&#x27;Venture Debt&#x27;</code> <i>3×, not_a_stage" in text
+    assert "2 consumers sent what enforce refuses, 4 times" in text
 
 
 def test_members_stand_with_their_share_as_the_canary_says(browser_with, sent, consumer_named):

@@ -5,6 +5,7 @@ found by its key.
 import pytest
 from django.urls import reverse
 
+from stageapp.admin.actions import LONGEST_REASON
 from stageapp.admin.vocabulary_versions import lines
 from stageapp.models import Stage, StageAlias, VocabularyVersion
 from stageapp.vocabulary import snapshot
@@ -102,7 +103,7 @@ def test_deleting_asks_why_and_is_a_version(browser_with):
     browser.post(ADD, alias("seed"))
     made = StageAlias.objects.get(spelling="Sprout  Round")
     delete = reverse("admin:stageapp_stagealias_delete", args=[made.pk])
-    assert 'name="why"' in browser.get(delete).text
+    assert f'name="why" rows="3" maxlength="{LONGEST_REASON}"' in browser.get(delete).text
     assert "Say why" in browser.post(delete, {"post": "yes"}, follow=True).text
     assert StageAlias.objects.filter(pk=made.pk).exists()
     browser.post(delete, {"post": "yes", "why": "a mistake"})

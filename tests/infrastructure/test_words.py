@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stageapp.infrastructure import words
+from stageapp.templatetags.figures import excerpt
 
 UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
 
@@ -88,3 +89,13 @@ def test_a_count(number, shown):
 )
 def test_a_size(count, shown):
     assert words.size(count) == shown
+
+
+def test_a_hash_is_told_by_its_beginning():
+    assert words.short_hash("0123456789abcdef" * 4) == "0123456789ab"
+
+
+@pytest.mark.parametrize("place, length", [("cell", 120), ("note", 200), ("paragraph", 300)])
+def test_a_text_is_cut_to_what_its_place_has_room_for(place, length):
+    assert excerpt("x" * length, place) == "x" * length
+    assert excerpt("x" * (length + 1), place) == "x" * (length - 1) + "…"

@@ -14,6 +14,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from tqdm import tqdm
 
 from stageapp.audit import log, rollbacks
+from stageapp.infrastructure import words
 from stageapp.management import backup_report, bars, normalization_arguments, normalization_report
 from stageapp.management.command import command_line_actor
 from stageapp.management.seal_verbs import SealVerbs
@@ -322,7 +323,9 @@ def _after_interrupt(run: Run) -> str:
     if run.state == State.ROLLING_BACK:
         return f"Go on with: normalization rollback {run.pk} --foreground"
     if run.state in (State.PAUSED, State.PAUSING, State.VERIFYING):
-        return f"Go on with: normalization run --plan {run.plan.hash[:12]} --foreground"
+        return (
+            f"Go on with: normalization run --plan {words.short_hash(run.plan.hash)} --foreground"
+        )
     return f"Run {run.pk} is {run.stands}."
 
 
