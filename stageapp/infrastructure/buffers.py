@@ -78,7 +78,7 @@ class Buffer(ABC, Generic[Key, Amount]):
         Raises:
             django.db.Error: PostgreSQL does not answer.
         """
-        with self._flushing:
+        with self._flushing:  # what one flush takes out is written or put back before the next
             with self.lock:
                 taken, self._amounts = self._amounts, {}
             if not taken:
