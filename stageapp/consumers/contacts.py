@@ -7,24 +7,22 @@ as its User-Agent.
 """
 
 import datetime
-import os
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
-from django.db import Error, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from stageapp import conf
 from stageapp.infrastructure import network
-from stageapp.infrastructure.refresher import refresher
+from stageapp.infrastructure.buffers import Buffer
 from stageapp.models.consumers import ConsumerContact
 
-MOST_PENDING = 5_000  # distinct contacts between two flushes
 MOST_AGENTS = 20  # programs of one consumer that are kept apart
 OTHERS = "others"  # all programs beyond
 HASH_LENGTH = 16  # hex digits: enough to tell programs apart, of no use to find an agent's text
@@ -51,49 +49,38 @@ ON CONFLICT (consumer, endpoint, agent_hash, network) DO UPDATE
 class _Calls:
     """Requests of one contact, with the seconds (since 1970) of the first and the last."""
 
-    first: float
-    last: float
-    requests: int = 1
+    first: float = inf
+    last: float = -inf
+    requests: int = 0
 
-    def add(self, other: "_Calls") -> None:
-        self.first, self.last = min(self.first, other.first), max(self.last, other.last)
-        self.requests += other.requests
-
-
-class _Process:
-    """This process's contacts since the last flush; a forked child begins its own."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.calls: dict[_Key, _Calls] = {}
-
-    def add(self, key: _Key, calls: _Calls) -> None:
-        if key not in self.calls and len(self.calls) >= MOST_PENDING:
-            key = (key[0], key[1], OTHERS, key[3])
-        _add(self.calls, key, calls)
-
-    def take(self) -> dict[_Key, _Calls]:
-        with self.lock:
-            taken, self.calls = self.calls, {}
-        return taken
+    def __add__(self, other: "_Calls") -> "_Calls":
+        return _Calls(
+            min(self.first, other.first),
+            max(self.last, other.last),
+            self.requests + other.requests,
+        )
 
 
-def _add(calls: dict[_Key, _Calls], key: _Key, more: _Calls) -> None:
-    if key in calls:
-        calls[key].add(more)
-    else:
-        calls[key] = more
+class ContactBuffer(Buffer[_Key, _Calls]):
+    """The contacts that this process has not written yet."""
+
+    most = 5_000
+
+    def new(self) -> _Calls:
+        return _Calls()
+
+    def beyond(self, key: _Key) -> _Key:
+        consumer, endpoint, _, where = key
+        return consumer, endpoint, OTHERS, where
+
+    def write(self, taken: dict[_Key, _Calls]) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            columns = zip(*_rows(_bounded(taken)), strict=True)
+            cursor.execute(_ADD_SQL, [list(column) for column in columns])
 
 
-_process = _Process()
-
-
-def _begin_anew() -> None:
-    global _process
-    _process = _Process()
-
-
-os.register_at_fork(after_in_child=_begin_anew)
+buffer = ContactBuffer()
+flush = buffer.flush
 
 
 def agent_hash(agent: str) -> str:
@@ -110,31 +97,10 @@ def note(*, consumer: str, endpoint: str, meta: Mapping[str, Any]) -> None:
     now = time.time()
     where = network.classify(network.client_address(meta))
     key = (consumer, endpoint, agent_hash(str(meta.get("HTTP_USER_AGENT") or "")), where)
-    with _process.lock:
-        _process.add(key, _Calls(now, now))
-
-
-@refresher.register
-def flush() -> None:
-    """Add this process's contacts to the stored ones; what could not be written stays for the next
-    time.
-
-    Raises:
-        django.db.Error: PostgreSQL does not answer.
-    """
-    taken = _process.take()
-    if not taken:
-        return
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                _ADD_SQL, [list(column) for column in zip(*_rows(_bounded(taken)), strict=True)]
-            )
-    except Error:
-        with _process.lock:
-            for key, calls in taken.items():
-                _process.add(key, calls)
-        raise
+    with buffer.lock:
+        calls = buffer.at(key)
+        calls.first, calls.last = min(calls.first, now), max(calls.last, now)
+        calls.requests += 1
 
 
 def _bounded(taken: Mapping[_Key, _Calls]) -> dict[_Key, _Calls]:
@@ -147,7 +113,8 @@ def _bounded(taken: Mapping[_Key, _Calls]) -> dict[_Key, _Calls]:
             agent = OTHERS
         elif agent != OTHERS:
             agents.add(agent)
-        _add(found, (consumer, endpoint, agent, where), calls)
+        key = (consumer, endpoint, agent, where)
+        found[key] = found.get(key, _Calls()) + calls
     return found
 
 

@@ -7,16 +7,15 @@ is counted twice, never lost.
 """
 
 import datetime
-import os
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from django.db import Error, connection, transaction
+from django.db import connection, transaction
 
 from stageapp import conf
-from stageapp.infrastructure.refresher import refresher
+from stageapp.infrastructure.buffers import Buffer
 from stageapp.models.unknowns import OVERFLOW
 from stageapp.unknowns import records
 from stageapp.unknowns.examples import identity
@@ -24,7 +23,6 @@ from stageapp.unknowns.records import Seen
 from stageapp.validation import Decision
 from stageapp.vocabulary import snapshot
 
-MOST_PENDING = 20_000  # distinct counts between two flushes
 _DAY_SECONDS = 86_400
 
 _Key = tuple[str, int, str, str, str]  # consumer, day (since 1970), endpoint, key, outcome
@@ -41,80 +39,76 @@ ON CONFLICT (consumer, day, endpoint, key, outcome) DO UPDATE SET count = stored
 _WAIT_SQL = "SET LOCAL lock_timeout = '1s'"
 
 
-class _Process:
-    """This process's counts since the last flush; a forked child begins its own."""
+@dataclass
+class _Sent:
+    """How many requests held a value, and how it was written if it is unknown."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.counts: Counter[_Key] = Counter()
-        self.unknown: dict[str, Seen] = {}
-        self.day = 0
-        self.keys: dict[str, set[str]] = {}  # consumer → its distinct keys of today, bounded
+    count: int = 0
+    unknown: Seen | None = None
 
-    def add(self, key: _Key, raw: str, reason: str | None) -> None:
-        """Count one value of one request, under the overflow when a bound is reached."""
-        consumer, day, endpoint, name, outcome = key
-        if key not in self.counts and not self._has_room(consumer, day, name):
-            key = (consumer, day, endpoint, OVERFLOW, outcome)
-        self.counts[key] += 1
+    def note(self, raw: str, reason: str | None) -> None:
+        """Count one request; `reason` says why the value is unknown, None that it is not."""
+        self.count += 1
         if reason is not None:
-            self._keep_example(key[3], raw, reason)
+            self.unknown = self.unknown or Seen(reason)
+            self.unknown.add(raw)
 
-    def _has_room(self, consumer: str, day: int, name: str) -> bool:
-        if day != self.day:
-            self.day, self.keys = day, {}
-        known = self.keys.setdefault(consumer, set())
-        if len(self.counts) >= MOST_PENDING:
-            return False
-        if name in known:
-            return True
-        if len(known) >= conf.sightings_per_consumer():
-            return False
-        known.add(name)
-        return True
-
-    def _keep_example(self, name: str, raw: str, reason: str) -> None:
-        if name == OVERFLOW:
-            self.unknown.setdefault(name, records.overflow())
-        else:
-            self.unknown.setdefault(name, Seen(reason)).add(raw)
-
-    def take(self) -> tuple[Counter[_Key], dict[str, Seen]]:
-        """Hand out what there is, and begin anew."""
-        with self.lock:
-            taken = self.counts, self.unknown
-            self.counts, self.unknown = Counter(), {}
-        return taken
-
-    def put_back(self, counts: Counter[_Key], unknown: dict[str, Seen]) -> None:
-        """Take back what could not be written, within the bounds."""
-        with self.lock:
-            for key, count in counts.items():
-                if key not in self.counts and len(self.counts) >= MOST_PENDING:
-                    key = (*key[:3], OVERFLOW, key[4])
-                self.counts[key] += count
-            for name, seen in unknown.items():
-                self.unknown.setdefault(name, seen)
+    def __add__(self, other: "_Sent") -> "_Sent":
+        unknown = self.unknown or other.unknown
+        if self.unknown and other.unknown:
+            unknown = self.unknown + other.unknown
+        return _Sent(self.count + other.count, unknown)
 
 
-_process = _Process()
+class SightingBuffer(Buffer[_Key, _Sent]):
+    """What consumers sent and this process has not written yet."""
+
+    most = 20_000
+
+    def forget(self) -> None:
+        super().forget()
+        self._day = 0
+        self._names: dict[str, set[str]] = {}  # consumer → its distinct keys of today, bounded
+
+    def new(self) -> _Sent:
+        return _Sent()
+
+    def beyond(self, key: _Key) -> _Key:
+        consumer, day, endpoint, _, outcome = key
+        return consumer, day, endpoint, OVERFLOW, outcome
+
+    def of_today(self, key: _Key) -> _Key:
+        """Return the key, or the overflow's if its consumer has no room today; under the lock."""
+        consumer, day, _, name, _ = key
+        if day != self._day:
+            self._day, self._names = day, {}
+        names = self._names.setdefault(consumer, set())
+        if name in names:
+            return key
+        if self.full or len(names) >= conf.sightings_per_consumer():
+            return self.beyond(key)
+        names.add(name)
+        return key
+
+    def write(self, taken: dict[_Key, _Sent]) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_WAIT_SQL)
+            cursor.execute(_ADD_SQL, [list(column) for column in zip(*_rows(taken), strict=True)])
+            records.keep(_unknown(taken))
 
 
-def _begin_anew() -> None:
-    global _process
-    _process = _Process()
-
-
-os.register_at_fork(after_in_child=_begin_anew)
+buffer = SightingBuffer()
+flush = buffer.flush
 
 
 def note(*, consumer: str, endpoint: str, decision: Decision) -> None:
     """Count what one request held; a value it held twice counts once. No I/O."""
     day = int(time.time()) // _DAY_SECONDS
     held = _held(consumer, decision)
-    with _process.lock:
+    with buffer.lock:
         for (name, outcome), (raw, reason) in held.items():
-            _process.add((consumer, day, endpoint, name, outcome), raw, reason)
+            key = buffer.of_today((consumer, day, endpoint, name, outcome))
+            buffer.at(key).note(raw, reason)
 
 
 def _held(consumer: str, decision: Decision) -> dict[tuple[str, str], tuple[str, str | None]]:
@@ -141,34 +135,23 @@ def _retired_keys(consumer: str, decision: Decision) -> Counter[str] | None:
     return Counter([normalize(value.value, consumer).key for value in decision.retired])
 
 
-@refresher.register
-def flush() -> None:
-    """Add this process's counts to the stored ones; what could not be written stays for the next
-    time.
-
-    Raises:
-        django.db.Error: PostgreSQL does not answer.
-    """
-    counts, unknown = _process.take()
-    if not counts:
-        return
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(_WAIT_SQL)
-            cursor.execute(_ADD_SQL, [list(column) for column in zip(*_rows(counts), strict=True)])
-            records.keep(unknown)
-    except Error:
-        _process.put_back(counts, unknown)
-        raise
-
-
-def _rows(counts: Counter[_Key]) -> Iterator[tuple[str, datetime.date, str, str, str, int]]:
-    for (consumer, day, endpoint, name, outcome), count in counts.items():
+def _rows(taken: Mapping[_Key, _Sent]) -> Iterator[tuple[str, datetime.date, str, str, str, int]]:
+    for (consumer, day, endpoint, name, outcome), sent in taken.items():
         yield (
             consumer,
             datetime.date(1970, 1, 1) + datetime.timedelta(days=day),
             endpoint,
             name,
             outcome,
-            count,
+            sent.count,
         )
+
+
+def _unknown(taken: Mapping[_Key, _Sent]) -> dict[str, Seen]:
+    """Return the queue's entries, by key: one for all consumers, and one for the overflow."""
+    unknown: dict[str, Seen] = {}
+    for (_, _, _, name, _), sent in taken.items():
+        if sent.unknown is not None:
+            seen = records.overflow() if name == OVERFLOW else sent.unknown
+            unknown[name] = unknown[name] + seen if name in unknown else seen
+    return unknown

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from types import MethodType
 
 import redis
 from django.conf import settings
@@ -156,6 +157,8 @@ def _run(jobs: list[Job], watchdog: Watchdog | None = None) -> None:
 
 def name_of(job: Job) -> str:
     """Return what the log calls a job; any callable may be one."""
+    if isinstance(job, MethodType):  # several objects of one kind may bring the same method
+        return f"{type(job.__self__).__qualname__}.{job.__name__}"
     return getattr(job, "__qualname__", type(job).__qualname__)
 
 

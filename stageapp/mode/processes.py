@@ -46,12 +46,13 @@ class _Me:
 _me = _Me()
 
 
-def _begin_anew() -> None:
+def forget() -> None:
+    """Begin as another process, in a forked child."""
     global _me
     _me = _Me()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(after_in_child=forget)
 
 
 def serve_as(name: str) -> None:

@@ -1,14 +1,12 @@
 """Count what arrives, in 10-second windows.
 
-A request adds to a dictionary. The refresher, the one thread that calls `flush`, writes this
-process's absolute counts under its own id every few seconds and at exit: no hot row, and writing
-twice changes nothing. Windows are of PostgreSQL's clock, so that those of several machines lie
-beside each other, whatever their own clocks say.
+A request adds to the buffer. A flush writes this process's absolute counts, what it has written of
+a window and what came since, under its own id: no hot row, and writing twice changes nothing.
+Windows are of PostgreSQL's clock, so that those of several machines lie beside each other, whatever
+their own clocks say.
 """
 
 import datetime
-import os
-import threading
 import time
 import uuid
 from collections import Counter
@@ -20,6 +18,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from stageapp.infrastructure import events
+from stageapp.infrastructure.buffers import Buffer
 from stageapp.infrastructure.refresher import refresher
 from stageapp.models.traffic import TrafficWindow
 
@@ -36,53 +35,98 @@ _Key = tuple[int, str, str, str]  # window start (epoch seconds), endpoint, mode
 
 @dataclass
 class _Counts:
-    process: uuid.UUID
     requests: int = 0
     rejects: int = 0
     errors: int = 0
     slow: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
-    def add_reasons(self, reasons: Collection[str]) -> None:
-        for reason in reasons:
-            known = reason in self.reasons or len(self.reasons) < _MOST_REASONS
-            self.reasons[reason if known else "other"] += 1
+    def add_reason(self, reason: str, requests: int = 1) -> None:
+        known = reason in self.reasons or len(self.reasons) < _MOST_REASONS
+        self.reasons[reason if known else "other"] += requests
+
+    def __add__(self, other: "_Counts") -> "_Counts":
+        both = _Counts(
+            self.requests + other.requests,
+            self.rejects + other.rejects,
+            self.errors + other.errors,
+            self.slow + other.slow,
+            self.reasons.copy(),
+        )
+        for reason, requests in other.reasons.items():
+            both.add_reason(reason, requests)
+        return both
 
 
-class _Process:
-    """This process's counts; a forked child begins its own under a new id."""
+@dataclass(frozen=True)
+class _Written:
+    """What the row of a window holds, as far as PostgreSQL has confirmed it, and under which id."""
 
-    def __init__(self) -> None:
+    process: uuid.UUID
+    counts: _Counts
+
+
+class WindowBuffer(Buffer[_Key, _Counts]):
+    """What this process has not written yet, and what it has written of the last windows.
+
+    A forked child begins its own under a new id.
+    """
+
+    most = 25_000
+
+    def forget(self) -> None:
+        super().forget()
         self.id = uuid.uuid4()
-        self.lock = threading.Lock()
-        self.counts: dict[_Key, _Counts] = {}
-        self.dirty: set[_Key] = set()
         self.ahead = 0.0  # seconds that PostgreSQL's clock is ahead of ours
-        self.dropped_until = 0  # windows that began earlier may be written and no longer known here
+        self._written: dict[_Key, _Written] = {}
+        self._dropped_until = 0  # windows that began earlier may be written and not known here
 
-    def counts_of(self, key: _Key) -> _Counts:
-        """Return the counts of a window, new ones under this id; the lock must be held."""
-        if key[0] < self.dropped_until and key not in self.counts:
-            # The clock was set back. Under the same id this would overwrite what the window held
-            # before.
-            self.id, self.dropped_until = uuid.uuid4(), 0
-        return self.counts.setdefault(key, _Counts(self.id))
+    def new(self) -> _Counts:
+        return _Counts()
 
+    def beyond(self, key: _Key) -> _Key:
+        """Return the first window of its hour: coarse, and still right by the hour and the day."""
+        start, endpoint, mode, verdict = key
+        return start // 3600 * 3600, endpoint, mode, verdict
 
-_process = _Process()
+    def write(self, taken: dict[_Key, _Counts]) -> None:
+        totals = {key: self._total(key, counts) for key, counts in taken.items()}
+        TrafficWindow.objects.bulk_create(
+            [_row(key, total) for key, total in totals.items()],
+            update_conflicts=True,
+            unique_fields=["process", "started_at", "endpoint", "mode", "verdict"],
+            update_fields=["requests", "rejects", "errors", "slow", "reasons"],
+        )
+        self._written |= totals
+        self._drop_written(_seconds() - _KEEP_WINDOWS * WINDOW_SECONDS)
 
+    def put_back(self, taken: dict[_Key, _Counts]) -> None:
+        oldest = _seconds() - GIVE_UP_SECONDS
+        super().put_back({key: counts for key, counts in taken.items() if key[0] >= oldest})
+        self._drop_written(oldest)
+        if lost := sum(counts.requests for key, counts in taken.items() if key[0] < oldest):
+            events.traffic_lost(requests=lost)
 
-def _begin_anew() -> None:
-    global _process
-    _process = _Process()
+    def _total(self, key: _Key, counts: _Counts) -> _Written:
+        if key not in self._written:
+            if key[0] < self._dropped_until:
+                # The clock was set back. Under the same id this would overwrite what the window
+                # held before.
+                self.id, self._dropped_until = uuid.uuid4(), 0
+            # Known from here on, under this id: a write that fails may have been committed.
+            self._written[key] = _Written(self.id, _Counts())
+        before = self._written[key]
+        return _Written(before.process, before.counts + counts)
 
-
-os.register_at_fork(after_in_child=_begin_anew)
+    def _drop_written(self, oldest: float) -> None:
+        for key in [key for key in self._written if key[0] < oldest]:
+            del self._written[key]
+            self._dropped_until = max(self._dropped_until, key[0] + WINDOW_SECONDS)
 
 
 def now() -> datetime.datetime:
     """Return the time by PostgreSQL's clock, as far as this process has learned it; no I/O."""
-    return timezone.now() + datetime.timedelta(seconds=_process.ahead)
+    return timezone.now() + datetime.timedelta(seconds=buffer.ahead)
 
 
 @refresher.register
@@ -99,11 +143,15 @@ def learn_the_time() -> None:
         told = cursor.fetchone()[0]
     answered_at = time.time()
     if 0 <= answered_at - asked_at <= _SURE_SECONDS:
-        _process.ahead = told - (asked_at + answered_at) / 2
+        buffer.ahead = told - (asked_at + answered_at) / 2
 
 
 def _seconds() -> float:
-    return time.time() + _process.ahead
+    return time.time() + buffer.ahead
+
+
+buffer = WindowBuffer()  # its flush comes after learning the time
+flush = buffer.flush
 
 
 def count(
@@ -119,52 +167,20 @@ def count(
     """Count one request; no I/O. `reasons` are the distinct ones of its unknown values."""
     start = int(_seconds()) // WINDOW_SECONDS * WINDOW_SECONDS
     key = (start, endpoint, mode, verdict)
-    with _process.lock:
-        counts = _process.counts_of(key)
+    with buffer.lock:
+        counts = buffer.at(key)
         counts.requests += 1
         counts.rejects += rejected
         counts.errors += error
         counts.slow += slow
-        counts.add_reasons(reasons)
-        _process.dirty.add(key)
+        for reason in reasons:
+            counts.add_reason(reason)
 
 
-@refresher.register
-def flush() -> None:
-    """Write what changed since the last flush; what could not be written stays for the next one.
-
-    Raises:
-        django.db.Error: PostgreSQL does not answer.
-    """
-    with _process.lock:
-        dirty, _process.dirty = _process.dirty, set()
-        rows = [_row(key, _process.counts[key]) for key in dirty]
-    try:
-        TrafficWindow.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["process", "started_at", "endpoint", "mode", "verdict"],
-            update_fields=["requests", "rejects", "errors", "slow", "reasons"],
-        )
-    except Exception:  # whatever it is: these counts are in no other place
-        _keep_for_the_next(dirty)
-        raise
-    _drop_written()
-
-
-def _keep_for_the_next(dirty: set[_Key]) -> None:
-    too_old = {key for key in dirty if key[0] < _seconds() - GIVE_UP_SECONDS}
-    with _process.lock:
-        _process.dirty |= dirty - too_old
-        lost = sum(_process.counts.pop(key).requests for key in too_old)
-    if lost:
-        events.traffic_lost(requests=lost)
-
-
-def _row(key: _Key, counts: _Counts) -> TrafficWindow:
-    start, endpoint, mode, verdict = key
+def _row(key: _Key, total: _Written) -> TrafficWindow:
+    (start, endpoint, mode, verdict), counts = key, total.counts
     return TrafficWindow(
-        process=counts.process,
+        process=total.process,
         started_at=datetime.datetime.fromtimestamp(start, datetime.UTC),
         endpoint=endpoint,
         mode=mode,
@@ -175,16 +191,6 @@ def _row(key: _Key, counts: _Counts) -> TrafficWindow:
         slow=counts.slow,
         reasons=dict(counts.reasons),
     )
-
-
-def _drop_written() -> None:
-    oldest = int(_seconds()) - _KEEP_WINDOWS * WINDOW_SECONDS
-    with _process.lock:
-        for key in [
-            key for key in _process.counts if key[0] < oldest and key not in _process.dirty
-        ]:
-            del _process.counts[key]
-            _process.dropped_until = max(_process.dropped_until, key[0] + WINDOW_SECONDS)
 
 
 @dataclass(frozen=True)

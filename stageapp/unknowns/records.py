@@ -62,6 +62,12 @@ class Seen:
         if raw not in self.raws and len(self.raws) < UnknownEntry.MOST_EXAMPLES:
             self.raws.append(raw)
 
+    def __add__(self, other: "Seen") -> "Seen":
+        both = Seen(self.reason, list(self.raws))
+        for raw in other.raws:
+            both.add(raw)
+        return both
+
 
 def overflow() -> Seen:
     """Return the entry under which everything beyond the bounds is counted."""

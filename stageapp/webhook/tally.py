@@ -7,27 +7,25 @@ only so many become rows of the log.
 """
 
 import datetime
-import os
-import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice, repeat
 from typing import Any
 
-from django.db import Error, connection, transaction
+from django.db import connection, transaction
 from django.db.models import F, Sum
 from django.utils import timezone
 
 from stageapp import conf
 from stageapp.infrastructure import events, metrics
-from stageapp.infrastructure.refresher import refresher
+from stageapp.infrastructure.buffers import Buffer
 from stageapp.models.webhook import WebhookCount, WebhookDelivery
 
 ROWS_AN_HOUR = 50  # of each result
-MOST_PENDING = 10  # rows that one process keeps between two flushes
+# deliveries that one process keeps apart between two flushes, and rows that it makes of them
+MOST_PENDING = 10
 UNEVENTFUL = ("duplicate", "unreadable", "refused")
-
-_Key = tuple[datetime.datetime, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -44,66 +42,67 @@ class Uneventful:
     remote: str = ""
 
 
-class _Process:
-    """This process's deliveries since the last flush; a forked child begins its own."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.counts: Counter[_Key] = Counter()
-        self.rows: list[Uneventful] = []
+_Key = tuple[datetime.datetime, Uneventful]  # hour, delivery
+_Kind = tuple[datetime.datetime, str, str, str]  # hour, authenticator, result, why
 
 
-_process = _Process()
+@dataclass
+class _Count:
+    """How often a delivery came."""
+
+    deliveries: int = 0
+
+    def __add__(self, other: "_Count") -> "_Count":
+        return _Count(self.deliveries + other.deliveries)
 
 
-def _begin_anew() -> None:
-    global _process
-    _process = _Process()
+class TallyBuffer(Buffer[_Key, _Count]):
+    """The deliveries without effect that this process has not written yet."""
+
+    most = MOST_PENDING
+
+    def new(self) -> _Count:
+        return _Count()
+
+    def beyond(self, key: _Key) -> _Key:
+        """Return its kind, without what the delivery said of itself."""
+        hour, delivery = key
+        return hour, Uneventful(delivery.authenticator, delivery.result, delivery.why)
+
+    def write(self, taken: dict[_Key, _Count]) -> None:
+        counts: Counter[_Kind] = Counter()
+        for (hour, delivery), count in taken.items():
+            kind = (hour, delivery.authenticator, delivery.result, delivery.why)
+            counts[kind] += count.deliveries
+        with transaction.atomic():
+            for key, deliveries in sorted(counts.items()):
+                _add(key, deliveries)
+            _write(list(islice(_rows(taken), MOST_PENDING)))
+        for (_, authenticator, result, why), deliveries in counts.items():
+            events.webhook_uneventful(
+                authenticator=authenticator, result=result, why=why, deliveries=deliveries
+            )
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+buffer = TallyBuffer()
+flush = buffer.flush
 
 
 def note(delivery: Uneventful) -> None:
     """Note one delivery. No I/O."""
     metrics.webhook_delivered(authenticator=delivery.authenticator, outcome=delivery.result)
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
-    with _process.lock:
-        _process.counts[hour, delivery.authenticator, delivery.result, delivery.why] += 1
-        if len(_process.rows) < MOST_PENDING:
-            _process.rows.append(delivery)
+    with buffer.lock:
+        buffer.at((hour, delivery)).deliveries += 1
 
 
-@refresher.register
-def flush() -> None:
-    """Add the counts to the stored ones and write some rows; what could not be written stays for
-    the next time.
-
-    Raises:
-        django.db.Error: PostgreSQL does not answer.
-    """
-    with _process.lock:
-        counts, rows = _process.counts, _process.rows
-        _process.counts, _process.rows = Counter(), []
-    if not counts:
-        return
-    try:
-        with transaction.atomic():
-            for key, deliveries in sorted(counts.items()):
-                _add(key, deliveries)
-            _write(rows)
-    except Error:
-        with _process.lock:
-            _process.counts.update(counts)
-            _process.rows = (rows + _process.rows)[:MOST_PENDING]
-        raise
-    for (_, authenticator, result, why), deliveries in counts.items():
-        events.webhook_uneventful(
-            authenticator=authenticator, result=result, why=why, deliveries=deliveries
-        )
+def _rows(taken: Mapping[_Key, _Count]) -> Iterator[Uneventful]:
+    """Yield every delivery once, and then those again that came more than once."""
+    again = (repeat(key[1], count.deliveries - 1) for key, count in taken.items())
+    return chain((delivery for _, delivery in taken), *again)
 
 
-def _add(key: _Key, deliveries: int) -> None:
+def _add(key: _Kind, deliveries: int) -> None:
     hour, authenticator, result, why = key
     WebhookCount.objects.bulk_create(
         [

@@ -17,9 +17,9 @@ TARGET = "stageapp.PortfolioCompany.stage"
 @pytest.fixture(autouse=True)
 def _no_traffic():
     """Let no test find what another one's requests left in this process's windows."""
-    windows._begin_anew()
+    windows.buffer.forget()
     yield
-    windows._begin_anew()
+    windows.buffer.forget()
 
 
 @pytest.fixture

@@ -81,8 +81,8 @@ def test_a_viewer_sees_consumers_and_neither_creates_nor_revokes(browser_with, c
 @pytest.fixture
 def audited(client_of, consumer):
     """Make requests of a consumer, and write what was counted."""
-    contacts._process.take()
-    sightings._process.take()
+    contacts.buffer.forget()
+    sightings.buffer.forget()
     client = client_of(consumer)
     post(client, "monte_carlo", {"Series A": 0.5, "<b>Seires B</b>": 0.25, "seed": 0.25})
     client.get("/api/stages", REMOTE_ADDR="8.8.8.8", HTTP_USER_AGENT="<i>reporter</i>")

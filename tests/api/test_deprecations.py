@@ -62,7 +62,7 @@ def sent(client_of, consumer, in_mode):
     caller of it.
     """
     in_mode("warn")
-    sightings._process.take()
+    sightings.buffer.forget()
 
     def tell(client=None):
         sightings.flush()

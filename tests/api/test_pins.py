@@ -11,7 +11,7 @@ from tests.api.calls import post
 
 @pytest.fixture(autouse=True)
 def _count_anew():
-    windows._begin_anew()
+    windows.buffer.forget()
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _no_counts():
-    sightings._begin_anew()
+    sightings.buffer.forget()
     yield
-    sightings._begin_anew()
+    sightings.buffer.forget()
 
 
 @pytest.mark.parametrize("mode", ["off", "warn", "enforce"])

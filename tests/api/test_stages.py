@@ -38,7 +38,7 @@ def test_says_what_each_value_means_in_order_in_every_mode(mode, caller, in_mode
 
 
 def test_a_look_up_is_no_traffic(caller, in_mode):
-    windows._begin_anew()
+    windows.buffer.forget()
     in_mode("warn")
     normalize(caller, ["wat"])
     normalize(caller, [5])

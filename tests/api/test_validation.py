@@ -40,7 +40,7 @@ def counted():
 
 @pytest.fixture(autouse=True)
 def _count_anew():
-    windows._begin_anew()
+    windows.buffer.forget()
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from tests.servers import running
 @pytest.fixture(autouse=True)
 def asked(monkeypatch):
     """Return how often the first answer was waited for; this process begins as a new one."""
-    processes._begin_anew()
+    processes.forget()
     waits = []
     monkeypatch.setattr(store, "await_first_answer", lambda: waits.append(processes._me.name))
     yield waits
-    processes._begin_anew()
+    processes.forget()
 
 
 def test_only_the_first_request_of_a_process_waits(asked):

@@ -18,9 +18,9 @@ HERE = {"REMOTE_ADDR": "10.0.0.1", "HTTP_USER_AGENT": "reporter/1.0"}
 
 @pytest.fixture(autouse=True)
 def _nothing_pending(db):
-    contacts._process.take()
+    contacts.buffer.forget()
     yield
-    contacts._process.take()
+    contacts.buffer.forget()
 
 
 def note(consumer="alpha", endpoint="stages", **meta):
@@ -88,7 +88,7 @@ def test_programs_beyond_the_bound_are_counted_together_over_flushes_and_process
     for number in range(contacts.MOST_AGENTS + 5):
         note(HTTP_USER_AGENT=f"agent/{number}")
     assert len(stored("agent_hash")) == contacts.MOST_AGENTS + 1
-    contacts._begin_anew()  # as a new process
+    contacts.buffer.forget()  # as a new process
     for number in range(100, 130):
         note(HTTP_USER_AGENT=f"agent/{number}")
     note(HTTP_USER_AGENT="agent/0")
@@ -100,10 +100,10 @@ def test_programs_beyond_the_bound_are_counted_together_over_flushes_and_process
 
 
 def test_what_is_pending_is_bounded(monkeypatch):
-    monkeypatch.setattr(contacts, "MOST_PENDING", 3)
+    monkeypatch.setattr(contacts.buffer, "most", 3)
     for number in range(10):
         note(HTTP_USER_AGENT=f"agent/{number}")
-    assert len(contacts._process.calls) == 4
+    assert len(contacts.buffer) == 4
     assert dict(stored("agent_hash", "requests"))["others"] == 7
 
 
@@ -160,3 +160,19 @@ def test_every_endpoint_notes_its_caller(client_of, consumer):
 def test_a_caller_that_is_not_let_in_is_not_noted(client):
     assert client.get("/api/stages", headers={"authorization": "Token wrong"}).status_code == 401
     assert stored("endpoint") == []
+
+
+def test_what_could_not_be_written_is_added_up_once_also_beyond_the_bound_of_programs():
+    for number in range(contacts.MOST_AGENTS + 5):
+        note(HTTP_USER_AGENT=f"agent/{number}")
+    with connection.execute_wrapper(_refuse_to_insert), pytest.raises(Error, match="read-only"):
+        contacts.flush()
+    found = dict(stored("agent_hash", "requests"))
+    assert found["others"] == 5
+    assert sum(found.values()) == contacts.MOST_AGENTS + 5
+
+
+def _refuse_to_insert(execute, sql, params, many, context):
+    if "INSERT" in sql:
+        raise Error("PostgreSQL is read-only")
+    return execute(sql, params, many, context)

@@ -31,11 +31,11 @@ def clock(monkeypatch):
         def time(self):
             return (self.day - datetime.date(1970, 1, 1)).days * 86_400 + 5.0
 
-    sightings._begin_anew()
+    sightings.buffer.forget()
     clock = Clock()
     monkeypatch.setattr(sightings, "time", clock)
     yield clock
-    sightings._begin_anew()
+    sightings.buffer.forget()
 
 
 def note(*raws, consumer="alpha", endpoint="simulate", mode="warn"):
@@ -159,15 +159,22 @@ def test_a_new_day_gives_room_again(settings, clock):
 
 @pytest.mark.django_db
 def test_between_two_flushes_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr(sightings, "MOST_PENDING", 10)
+    monkeypatch.setattr(sightings.buffer, "most", 10)
     for number in range(500):
         note(f"Fondo {number}x")
-    assert len(sightings._process.counts) <= 11
-    taken = sightings._process.take()
-    note(*(f"Fonda {number}x" for number in range(30)))
-    sightings._process.put_back(*taken)
-    assert len(sightings._process.counts) <= 12
+    assert len(sightings.buffer) == 11
+
+    def fail(_seen):
+        note(*(f"Fonda {number}x" for number in range(30)))
+        raise Error("away")
+
+    with monkeypatch.context() as away:
+        away.setattr(records, "keep", fail)
+        with pytest.raises(Error, match="away"):
+            sightings.flush()
+    assert len(sightings.buffer) == 11
     sightings.flush()
+    assert UnknownEntry.objects.count() == 11
     assert ConsumerSighting.objects.aggregate(sum=Sum("count"))["sum"] == 530
 
 

@@ -29,8 +29,8 @@ def run(*arguments):
 
 @pytest.fixture
 def traffic(client_of, consumer):
-    contacts._process.take()
-    sightings._process.take()
+    contacts.buffer.forget()
+    sightings.buffer.forget()
     post(client_of(consumer), "monte_carlo", {"Series A": 0.5, "Seires B": 0.5})
     contacts.flush()
     sightings.flush()

@@ -21,10 +21,10 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def served():
     """Let this process be a web server for one test."""
-    processes._begin_anew()
+    processes.forget()
     processes.serve_as("web")
     yield
-    processes._begin_anew()
+    processes.forget()
 
 
 def other(name="worker", *, version=1, silent_for=0.0, epoch=1, pid=7, age=0.0):
@@ -130,13 +130,13 @@ def test_waiting_ends_as_soon_as_all_follow_and_not_later_than_asked():
 def test_a_fork_is_another_process_without_a_name(served):
     before = processes._me.id
     assert processes.is_ready()
-    processes._begin_anew()
+    processes.forget()
     assert processes._me.id != before
     assert not processes.is_ready()
 
 
 def test_requests_that_come_together_all_wait_for_the_first_answer(monkeypatch):
-    processes._begin_anew()
+    processes.forget()
     answered, waits = threading.Event(), []
     monkeypatch.setattr(store, "await_first_answer", lambda: waits.append(answered.wait(5)))
     ready = []
@@ -151,7 +151,7 @@ def test_requests_that_come_together_all_wait_for_the_first_answer(monkeypatch):
     answered.set()
     for each in requests:
         each.join()
-    processes._begin_anew()
+    processes.forget()
     assert ready == [True] * 8
     assert len(waits) == 1
 

@@ -36,10 +36,10 @@ class Clock:
 def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(timezone, "now", lambda: clock.now)
-    windows._begin_anew()
+    windows.buffer.forget()
     monkeypatch.setattr(windows, "time", clock)
     yield clock
-    windows._begin_anew()
+    windows.buffer.forget()
 
 
 @pytest.fixture

@@ -167,10 +167,10 @@ def test_a_machine_whose_clock_is_wrong_hides_no_refusals(
     that watches.
     """
     clock.move(hours=2)
-    monkeypatch.setattr(windows._process, "ahead", ahead)
+    monkeypatch.setattr(windows.buffer, "ahead", ahead)
     seconds(clock, arrive, 50)
     clock.move(seconds=ahead)  # the worker's machine is right
-    monkeypatch.setattr(windows._process, "ahead", 0.0)
+    monkeypatch.setattr(windows.buffer, "ahead", 0.0)
     settle()
     assert auto_downgrade.watch().kind == "downgrade"
 

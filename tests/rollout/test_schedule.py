@@ -119,9 +119,9 @@ def test_on_a_machine_whose_clock_is_behind_old_green_minutes_open_no_gate(
     green(31)
     green(10, unknown=9)
     clock.move(minutes=-10)
-    monkeypatch.setattr(windows._process, "ahead", 600.0)
+    monkeypatch.setattr(windows.buffer, "ahead", 600.0)
     assert schedule.take_next() is None
-    monkeypatch.setattr(windows._process, "ahead", 0.0)
+    monkeypatch.setattr(windows.buffer, "ahead", 0.0)
     assert schedule.take_next().percent == 50
 
 

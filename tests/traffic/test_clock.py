@@ -72,4 +72,4 @@ def test_windows_are_of_the_clock_of_postgres_whatever_the_process_says(clock, m
 def test_an_answer_that_took_long_teaches_no_time(clock, monkeypatch):  # noqa: F811
     monkeypatch.setattr(clock, "time", iter([NOW, NOW + 1.5]).__next__)
     windows.learn_the_time()
-    assert windows._process.ahead == 0
+    assert windows.buffer.ahead == 0

@@ -29,11 +29,11 @@ def clock(monkeypatch):
         def time(self):
             return self.now
 
-    traffic._begin_anew()
+    traffic.buffer.forget()
     clock = Clock()
     monkeypatch.setattr(traffic, "time", clock)
     yield clock
-    traffic._begin_anew()
+    traffic.buffer.forget()
 
 
 def count(times=1, endpoint="simulate", mode="warn", verdict="canonical", **flags):
@@ -110,7 +110,7 @@ def test_an_old_window_is_dropped_from_memory_only_after_it_is_written(clock):
     clock.now += 3600
     traffic.flush()
     assert stored() == 3
-    assert traffic._process.counts == {}
+    assert len(traffic.buffer) == 0
     count(2)
     traffic.flush()
     assert stored() == 5
@@ -162,9 +162,65 @@ def test_what_postgres_does_not_take_for_hours_is_given_up_loudly_and_memory_sta
         with pytest.raises(Error):
             traffic.flush()
     assert lost == [3]
-    assert len(traffic._process.counts) == 1
+    assert len(traffic.buffer) == 1
     traffic.flush()
     assert stored() == 2
+
+
+@pytest.mark.django_db
+def test_given_up_is_only_what_was_not_written_and_nothing_stays_in_memory(clock, monkeypatch):
+    lost = []
+    monkeypatch.setattr(events, "traffic_lost", lambda **fields: lost.append(fields["requests"]))
+    count(3)
+    traffic.flush()
+    count(2)
+    monkeypatch.setattr(TrafficWindow.objects, "bulk_create", refuse)
+    clock.now += traffic.GIVE_UP_SECONDS + 20
+    with pytest.raises(Error, match="away"):
+        traffic.flush()
+    assert lost == [2]
+    assert (stored(), len(traffic.buffer), traffic.buffer._written) == (3, 0, {})
+
+
+@pytest.mark.django_db
+def test_beyond_the_bound_requests_are_counted_by_the_hour(clock, monkeypatch):
+    monkeypatch.setattr(traffic.buffer, "most", 2)
+    clock.now += 3600 - NOW % 3600  # the hour begins
+    began = clock.now
+    for _ in range(5):
+        clock.now += 10
+        count(3)
+    assert len(traffic.buffer) == 3
+    traffic.flush()
+    windows = TrafficWindow.objects.order_by("started_at").values_list("started_at", "requests")
+    assert [(start.timestamp() - began, requests) for start, requests in windows] == [
+        (0, 9),
+        (10, 3),
+        (20, 3),
+    ]
+
+
+@pytest.mark.django_db
+def test_a_write_that_fails_after_it_was_committed_counts_nothing_twice(clock, monkeypatch):
+    count(3)
+    write = TrafficWindow.objects.bulk_create
+
+    def write_and_fail(*rows, **how):
+        write(*rows, **how)
+        raise Error("the connection was cut at COMMIT")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrafficWindow.objects, "bulk_create", write_and_fail)
+        with pytest.raises(Error, match="COMMIT"):
+            traffic.flush()
+    assert stored() == 3
+    clock.now += 600
+    count(1)
+    traffic.flush()  # drops the window of before
+    clock.now -= 600
+    count(2)
+    traffic.flush()
+    assert stored() == 6
 
 
 @pytest.mark.django_db
@@ -182,7 +238,7 @@ def test_threads_sum_up():
 def test_processes_sum_up():
     count(3)
     traffic.flush()
-    traffic._begin_anew()
+    traffic.buffer.forget()
     count(4)
     traffic.flush()
     assert stored() == 7
@@ -192,11 +248,11 @@ def test_processes_sum_up():
 @pytest.mark.django_db
 def test_a_forked_child_begins_anew_under_its_own_id():
     count(3)
-    parent = traffic._process.id
+    parent = traffic.buffer.id
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        os.write(write, f"{traffic._process.id} {len(traffic._process.counts)}".encode())
+        os.write(write, f"{traffic.buffer.id} {len(traffic.buffer)}".encode())
         os._exit(0)
     os.waitpid(child, 0)
     os.close(write)
@@ -204,7 +260,7 @@ def test_a_forked_child_begins_anew_under_its_own_id():
         its_id, its_counts = pipe.read().split()
     assert its_id != str(parent)
     assert its_counts == "0"
-    assert traffic._process.id == parent
+    assert traffic.buffer.id == parent
     traffic.flush()
     assert stored() == 3
 
@@ -291,7 +347,7 @@ def test_the_outcomes_of_every_mode_follow_from_the_verdicts():
 def test_the_summary_counts_the_last_day_over_all_processes(clock):
     now = timezone.now().timestamp()
     for age, times in ((0, 2), (23 * 3600, 3), (25 * 3600, 100)):
-        traffic._begin_anew()
+        traffic.buffer.forget()
         clock.now = now - age
         count(times, verdict="unknown")
         count(times, verdict="malformed", rejected=True)

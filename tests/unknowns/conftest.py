@@ -18,9 +18,9 @@ TARGET = "stageapp.PortfolioCompany.stage"
 
 @pytest.fixture(autouse=True)
 def _no_counts():
-    sightings._begin_anew()
+    sightings.buffer.forget()
     yield
-    sightings._begin_anew()
+    sightings.buffer.forget()
 
 
 @pytest.fixture

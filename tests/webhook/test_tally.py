@@ -54,6 +54,19 @@ def test_what_could_not_be_written_is_written_the_next_time(monkeypatch):
     assert WebhookCount.objects.get().deliveries == 2
 
 
+def test_every_delivery_that_is_kept_apart_has_a_row_and_the_others_are_counted():
+    for number in range(2 * MOST_PENDING):
+        for _ in range(3):
+            retention.note(Uneventful("none", "refused", "x", remote=f"192.0.2.{number}"))
+    assert len(retention.buffer) == MOST_PENDING + 1
+    retention.flush()
+    assert WebhookCount.objects.get().deliveries == 6 * MOST_PENDING
+    assert set(WebhookDelivery.objects.values_list("remote", flat=True)) == {
+        f"192.0.2.{number}" for number in range(MOST_PENDING)
+    }
+    assert rows() == MOST_PENDING
+
+
 def test_the_log_has_a_line_for_each_kind_and_not_for_each_delivery(monkeypatch):
     lines = []
     monkeypatch.setattr(events, "webhook_uneventful", lambda **fields: lines.append(fields))

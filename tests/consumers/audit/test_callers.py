@@ -19,8 +19,8 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _nothing_pending(db):
-    contacts._process.take()
-    sightings._process.take()
+    contacts.buffer.forget()
+    sightings.buffer.forget()
 
 
 @pytest.fixture
