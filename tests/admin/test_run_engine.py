@@ -320,7 +320,7 @@ def test_a_runs_page_asks_a_bounded_number_of_things(
 ):
     for shard in range(1, 20):
         Checkpoint.objects.create(run=done, direction="forward", shard=shard)
-    with django_assert_max_num_queries(53):
+    with django_assert_max_num_queries(55):
         assert browser_of(root).get(at("change", done)).status_code == 200
 
 

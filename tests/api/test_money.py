@@ -37,7 +37,7 @@ def caller(client_of, consumer, in_mode):
 @pytest.fixture(scope="module")
 def needs():
     """Return what each stage's shipped follow-on rule needs of one unit of initial money."""
-    table = Path(stageapp.__file__).parent / "text" / "assumptions_v1.tsv"
+    table = Path(stageapp.__file__).parent / "vocabulary" / "assumptions_v1.tsv"
     with table.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t"))
     rules = {row["slug"]: (row["follow_on_share"], row["follow_on_multiple"]) for row in rows}

@@ -182,5 +182,5 @@ def test_each_asks_the_database_a_bounded_number_of_things(
         history(companies[1].pk),
     ):
         ops.get(path)
-        with django_assert_max_num_queries(21):
+        with django_assert_max_num_queries(23):
             assert ops.get(path).status_code == 200
