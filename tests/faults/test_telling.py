@@ -44,6 +44,8 @@ say(key=request.session.session_key)
 """
 TOKEN = "c" * 32
 LAGS = "Redis does not answer"
+# Seconds. Whoever waited for Redis took ten or more; the figures say how long it takes now.
+BUSY = 5.0
 CHANGES = {
     "mode": ["mode", "set", "off", "--reason", "a test"],
     "pin": ["rollout", "pin", "alpha", "out", "--reason", "a test"],
@@ -92,7 +94,7 @@ def test_a_command_changes_it_at_once_and_says_that_the_fast_copy_lags(
     figure(
         f"{change} changed by a command while Redis hangs", f"{took:.2f} s; usually {usual:.2f} s"
     )
-    assert took < usual + 1.5
+    assert took < 2 * usual + BUSY
 
 
 def test_the_mode_that_was_set_holds(manage, servers):
@@ -108,7 +110,7 @@ def test_workers_are_drained_at_once(what, manage, servers):
     with servers.hanging(servers.redis):
         code, _, problems, took = manage("normalization", "workers", what)
     assert code == 0, problems
-    assert took < usual + 1.5
+    assert took < 2 * usual + BUSY
 
 
 def test_a_nudge_is_tried_for_a_second_however_many_workers_a_run_may_have(servers, figure):
@@ -127,7 +129,7 @@ except OperationalError as error:
     with process(code, **servers.environment) as one, servers.hanging(servers.redis):
         told = one.ask()
     figure("a nudge while the broker hangs", f"{told['took']:.2f} s")
-    assert told["took"] < 1.8, told
+    assert told["took"] < 3.5, told  # 4 s where the broker is asked twice
 
 
 @pytest.fixture
@@ -158,7 +160,7 @@ def test_the_api_changes_the_mode_at_once_and_says_so(servers, site, browser, fi
         answer = json.loads(text)
         assert (status, answer["mode"], LAGS in answer["warning"]) == (200, "off", True)
         figure("mode changed by the API while Redis hangs", f"{took:.2f} s")
-        assert took < 2
+        assert took < BUSY
         until(lambda: site._following(answer["version"]) == 2, 10)
     site.agreed(site.set("enforce"))
     assert "warning" not in json.loads(browser("PUT", "/_ops/stage-validation/mode", body)[1])
@@ -198,7 +200,7 @@ def test_the_admin_changes_it_at_once_and_says_so(begin, servers, person, settin
         )
         took = time.monotonic() - began
     figure(f"{name} in the admin while Redis hangs, with the next page", f"{took:.2f} s")
-    assert took < 2
+    assert took < BUSY
     done, lags = [(message.level_tag, message.message) for message in page.context["messages"]]
     assert done[0] == "success", done
     assert lags[0] == "warning"
