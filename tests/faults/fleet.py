@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.faults import load
 from tests.processes import PROJECT, Process
@@ -49,10 +49,19 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0
+
+
 class Fleet:
     """Programs that are started together and ended together; their messages go to files in
     `folder`.
     """
+
+    _sessions: ClassVar[set[int]] = set()  # of every program that any fleet has started
 
     def __init__(self, servers: Servers, folder: Path, **environment: str) -> None:
         self.servers, self._folder = servers, folder
@@ -105,6 +114,7 @@ class Fleet:
                 start_new_session=True,
             )
         self._programs.append(program)
+        Fleet._sessions.add(program.pid)
 
     def _answers(self, port: int) -> bool:
         assert all(program.poll() is None for program in self._programs), self.log()
@@ -117,8 +127,12 @@ class Fleet:
         return self._control.ask(mode)
 
     def seen(self) -> list[dict[str, Any]]:
-        """Return the live processes of the registry."""
-        return self._control.ask("seen")["seen"]
+        """Return the live processes of the registry, without those of another fleet."""
+        live = self._control.ask("seen")["seen"]
+        return [one for one in live if _session(one["pid"]) not in self._elsewhere()]
+
+    def _elsewhere(self) -> frozenset[int]:
+        return frozenset(Fleet._sessions - {program.pid for program in self._programs})
 
     def registered(self, number: int, seconds: float = 30) -> None:
         """Wait until so many processes are in the registry; from then on that many have to

@@ -54,7 +54,7 @@ def at_work(started, fill, celery_worker):
         fill(*["Seed", "seed"] * TO_CHANGE)
         before, run = column(), started()
         send(advance_run, url, run.pk)
-        worker = celery_worker(processes=1, **SLOWLY, **options)
+        worker = celery_worker(processes=1, **{**SLOWLY, **options})
         wait_for(lambda: Batch.objects.count() >= 2, 30, "the second batch")
         return run, worker, before
 
@@ -163,7 +163,7 @@ def test_a_message_delivered_again_within_its_task_changes_nothing(
 
 def test_a_broker_that_dies_and_forgets_holds_up_no_run(at_work, own_broker, figure):
     url = broker_url(own_broker.url)
-    run, worker, before = at_work(url, STAGE_BROKER_URL=url)
+    run, worker, before = at_work(url, STAGE_BROKER_URL=url, STAGE_BATCH_PAUSE_SECONDS="0.3")
     for each in own_broker._processes():
         each.kill()
         each.wait(10)
