@@ -67,17 +67,13 @@ def create_roles(app_config: Any, using: str = "default", apps: Apps = all_apps,
         return
     create_permissions(app_config, verbosity=0, using=using)
     for name in ROLES:
-        _complete(name, using)
-
-
-def _complete(name: str, using: str) -> None:
-    """Give a role what it was never given; a group that is made anew is given everything."""
-    group, created = Group.objects.using(using).get_or_create(name=name)
-    grants = RoleGrant.objects.using(using)
-    given = grants.filter(role=name).values_list("codename", flat=True)
-    role_has = Q(codename__in=ROLES[name]) | Q(codename__startswith="view_")
-    ours = Permission.objects.using(using).filter(role_has, content_type__app_label="stageapp")
-    new = list(ours if created else ours.exclude(codename__in=given))
-    group.permissions.add(*new)
-    rows = [RoleGrant(role=name, codename=permission.codename) for permission in new]
-    grants.bulk_create(rows, ignore_conflicts=True)
+        # Give a role what it was never given; a group that is made anew is given everything.
+        group, created = Group.objects.using(using).get_or_create(name=name)
+        grants = RoleGrant.objects.using(using)
+        given = grants.filter(role=name).values_list("codename", flat=True)
+        role_has = Q(codename__in=ROLES[name]) | Q(codename__startswith="view_")
+        ours = Permission.objects.using(using).filter(role_has, content_type__app_label="stageapp")
+        new = list(ours if created else ours.exclude(codename__in=given))
+        group.permissions.add(*new)
+        rows = [RoleGrant(role=name, codename=permission.codename) for permission in new]
+        grants.bulk_create(rows, ignore_conflicts=True)

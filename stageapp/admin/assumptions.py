@@ -143,7 +143,13 @@ class AssumptionChangeAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show what is assumed of every stage, above the history."""
-        context = {"stages": _stages(), "numeric": NUMERIC, "curates": curates(request)}
+        # Every stage with what is assumed of it, in rank order.
+        known = {change.stage: change for change in assumption_store.in_force()}
+        context = {
+            "stages": [_row(stage, known.get(stage.slug)) for stage in Stage.objects.all()],
+            "numeric": NUMERIC,
+            "curates": curates(request),
+        }
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     @admin.display(description="what changed")
@@ -181,25 +187,23 @@ class AssumptionChangeAdmin(ReadOnlyAdmin):
         elif not form.is_valid():
             return _preview(request, stage, AssumptionForm(request.POST), form)
         else:
-            _carry_out(request, stage, form)
+            answers = form.cleaned_data
+            try:
+                made = assumption_store.change(
+                    stage.slug,
+                    form.figures,
+                    expected_version=answers["expected_version"],
+                    actor=actor(request),
+                    reason=answers["reason"],
+                )
+            except ChangedMeanwhile as conflict:
+                messages.error(request, str(conflict))
+            else:
+                done = "The assumptions are changed. Every process follows within seconds."
+                messages.success(
+                    request, done if made else "Nothing differs, so nothing was changed."
+                )
         return HttpResponseRedirect(reverse(PAGE))
-
-
-def _carry_out(request: HttpRequest, stage: Stage, form: ConfirmForm) -> None:
-    answers = form.cleaned_data
-    try:
-        made = assumption_store.change(
-            stage.slug,
-            form.figures,
-            expected_version=answers["expected_version"],
-            actor=actor(request),
-            reason=answers["reason"],
-        )
-    except ChangedMeanwhile as conflict:
-        messages.error(request, str(conflict))
-    else:
-        done = "The assumptions are changed. Every process follows within seconds."
-        messages.success(request, done if made else "Nothing differs, so nothing was changed.")
 
 
 def _ask(request: HttpRequest, stage: Stage, form: AssumptionForm) -> HttpResponse:
@@ -234,12 +238,6 @@ def _preview(
 
 def _stage_named(slug: str) -> Stage | None:
     return Stage.objects.filter(slug=slug[:40]).first() if "\0" not in slug else None
-
-
-def _stages() -> list[dict[str, Any]]:
-    """Return every stage with what is assumed of it, in rank order."""
-    known = {change.stage: change for change in assumption_store.in_force()}
-    return [_row(stage, known.get(stage.slug)) for stage in Stage.objects.all()]
 
 
 def _row(stage: Stage, change: AssumptionChange | None) -> dict[str, Any]:

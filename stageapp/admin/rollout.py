@@ -22,7 +22,7 @@ from stageapp.admin.rollout_actions import ACTIONS, action_view, offered, share_
 from stageapp.admin.screens import page, require
 from stageapp.admin.site import OwnPage, site
 from stageapp.conf import GateThresholds
-from stageapp.consumers.audit.callers import DAYS, Refused, SentValue, refused_if_enforced
+from stageapp.consumers.audit.callers import DAYS, Refused, refused_if_enforced
 from stageapp.mode.store import ModeState
 from stageapp.models.mode import ModeChange
 from stageapp.people import person_of
@@ -252,28 +252,28 @@ def _people(request: HttpRequest, found: Outlook) -> dict[str, Any]:
     if request.user.has_perm("stageapp.view_modeproposal"):
         shown["waiting"] = proposals.waiting()
     if request.user.has_perm("stageapp.view_consumersighting"):
-        shown.update(_consumers(found, canary.may_pin_in(person_of(request.user))))
+        may_pin_in = canary.may_pin_in(person_of(request.user))
+        percent = share_of(found.state)
+        members, refused = canary.members(percent), refused_if_enforced()
+        share = canary.canary_share(members)
+        places = {member.consumer: member for member in members}
+        first = sorted(members, key=lambda member: not member.pin)  # pinned ones are always shown
+        shown.update(
+            {
+                "percent": percent,
+                "share_percent": None if share is None else 100 * share,
+                "members": [_member(member, may_pin_in) for member in first[:SHOWN_CONSUMERS]],
+                "members_total": len(members),
+                "enforced_total": sum(member.enforced for member in members),
+                "refused": [
+                    _refused(one, places.get(one.consumer), found)
+                    for one in refused[:SHOWN_CONSUMERS]
+                ],
+                "refused_total": len(refused),
+                "refused_times": sum(one.times for one in refused),
+            }
+        )
     return shown
-
-
-def _consumers(found: Outlook, may_pin_in: bool) -> dict[str, Any]:
-    percent = share_of(found.state)
-    members, refused = canary.members(percent), refused_if_enforced()
-    share = canary.canary_share(members)
-    places = {member.consumer: member for member in members}
-    first = sorted(members, key=lambda member: not member.pin)  # pinned ones are always shown
-    return {
-        "percent": percent,
-        "share_percent": None if share is None else 100 * share,
-        "members": [_member(member, may_pin_in) for member in first[:SHOWN_CONSUMERS]],
-        "members_total": len(members),
-        "enforced_total": sum(member.enforced for member in members),
-        "refused": [
-            _refused(one, places.get(one.consumer), found) for one in refused[:SHOWN_CONSUMERS]
-        ],
-        "refused_total": len(refused),
-        "refused_times": sum(one.times for one in refused),
-    }
 
 
 def _member(member: canary.Member, may_pin_in: bool) -> dict[str, Any]:
@@ -285,7 +285,13 @@ def _member(member: canary.Member, may_pin_in: bool) -> dict[str, Any]:
 
 
 def _refused(one: Refused, member: canary.Member | None, found: Outlook) -> dict[str, Any]:
-    values = [{"shown": _shown(value), "value": value} for value in one.values[:SHOWN_VALUES]]
+    values = [
+        {
+            "shown": visible_example(value.examples[0]) if value.examples else visible(value.value),
+            "value": value,
+        }
+        for value in one.values[:SHOWN_VALUES]
+    ]
     pin = member.pin if member else canary.pins().get(one.consumer, "")
     enforced = canary.is_member(one.consumer, found.state.percent, pin or None)
     today = found.state.mode if found.state.mode != "enforce" or enforced else "warn"
@@ -297,10 +303,6 @@ def _refused(one: Refused, member: canary.Member | None, found: Outlook) -> dict
         "today": today,
         "spared": pin == "out",
     }
-
-
-def _shown(value: SentValue) -> str:
-    return visible_example(value.examples[0]) if value.examples else visible(value.value)
 
 
 site.pages.append(

@@ -311,7 +311,17 @@ class LimitsForm(forms.Form):
         """Offer one field for each factor, with the limit that counts now beside it."""
         super().__init__(*args, **kwargs)
         for name, limit in throttling.limits(run).items():
-            self.fields[name] = _field(name, limit)
+            factor = FACTORS[name]
+            unit = f", in {factor.unit}" if factor.unit else ""
+            now = f"{limit.limit:g}" if limit.limit else "off"
+            by = f", set by {limit.actor}" if limit.actor else ""
+            self.fields[name] = forms.FloatField(
+                label=f"{factor.title[:1].upper()}{factor.title[1:]}{unit}",
+                required=False,
+                min_value=0,
+                max_value=100 if factor.falls else None,
+                help_text=f"Now {now}{by}. 0 turns it off.",
+            )
         self.order_fields([*FACTORS, "reason"])
 
     def clean(self) -> dict[str, Any]:
@@ -321,20 +331,6 @@ class LimitsForm(forms.Form):
         if not wanted and not self.errors:
             raise forms.ValidationError("Write at least one limit; empty ones stay as they are.")
         return {"wanted": wanted, "reason": found.get("reason", "")}
-
-
-def _field(name: str, limit: throttling.Limit) -> forms.FloatField:
-    factor = FACTORS[name]
-    unit = f", in {factor.unit}" if factor.unit else ""
-    now = f"{limit.limit:g}" if limit.limit else "off"
-    by = f", set by {limit.actor}" if limit.actor else ""
-    return forms.FloatField(
-        label=f"{factor.title[:1].upper()}{factor.title[1:]}{unit}",
-        required=False,
-        min_value=0,
-        max_value=100 if factor.falls else None,
-        help_text=f"Now {now}{by}. 0 turns it off.",
-    )
 
 
 def throttle_context(request: HttpRequest, run: Run) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from stageapp.admin.site import site
 from stageapp.audit import log, proof, rollbacks
 from stageapp.audit.proof import Proof
 from stageapp.infrastructure import words
-from stageapp.models.batches import Checkpoint, Direction
+from stageapp.models.batches import Direction
 from stageapp.models.normalization import ACTIVE, Run, State
 from stageapp.models.proofs import Verification, VerificationJob
 from stageapp.normalization import drain, leases, runs, verification_jobs
@@ -53,13 +53,13 @@ def shard_rows(run: Run) -> list[dict[str, Any]]:
         "-round", "direction", "shard"
     )[:SHOWN]
     return [
-        {"at": shard, "range": _range(shard), "holder": holders.get(shard.pk, "")}
+        {
+            "at": shard,
+            "range": f"{shard.lower or 'the start'} to {shard.upper or 'the end'}",
+            "holder": holders.get(shard.pk, ""),
+        }
         for shard in shards
     ]
-
-
-def _range(shard: Checkpoint) -> str:
-    return f"{shard.lower or 'the start'} to {shard.upper or 'the end'}"
 
 
 # What a run's page says of its proof: whether it stands, what the run did not do, and every

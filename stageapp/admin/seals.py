@@ -248,7 +248,25 @@ def seals_view(request: HttpRequest) -> HttpResponse:
     """Show every target with its seal and its guard."""
     require(request, "view_seal")
     targets = [_target(request, label) for label in conf.targets()]
-    return page(request, "seals.html", title="Seals", targets=targets, steps=_steps(), days=DAYS)
+    # The newest steps of seals and switches of guards, newest first.
+    steps: chain[dict[str, Any]] = chain(
+        (
+            {"at": s.created_at, "what": s.get_action_display(), "row": s}
+            for s in Seal.objects.all()[:SHOWN_STEPS]
+        ),
+        (
+            {"at": c.created_at, "what": f"guard {'on' if c.on else 'off'}", "row": c}
+            for c in GuardChange.objects.all()[:SHOWN_STEPS]
+        ),
+    )
+    return page(
+        request,
+        "seals.html",
+        title="Seals",
+        targets=targets,
+        steps=sorted(steps, key=lambda step: step["at"], reverse=True)[:SHOWN_STEPS],
+        days=DAYS,
+    )
 
 
 def _target(request: HttpRequest, label: str) -> dict[str, Any]:
@@ -270,21 +288,6 @@ def _target(request: HttpRequest, label: str) -> dict[str, Any]:
         "caught": [{"one": one, "shown": visible(one.raw)} for one in caught],
         "actions": offered(request, now, guarded),
     }
-
-
-def _steps() -> list[dict[str, Any]]:
-    """Return the newest steps of seals and switches of guards, newest first."""
-    steps: chain[dict[str, Any]] = chain(
-        (
-            {"at": s.created_at, "what": s.get_action_display(), "row": s}
-            for s in Seal.objects.all()[:SHOWN_STEPS]
-        ),
-        (
-            {"at": c.created_at, "what": f"guard {'on' if c.on else 'off'}", "row": c}
-            for c in GuardChange.objects.all()[:SHOWN_STEPS]
-        ),
-    )
-    return sorted(steps, key=lambda step: step["at"], reverse=True)[:SHOWN_STEPS]
 
 
 site.pages.append(

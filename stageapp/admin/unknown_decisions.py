@@ -281,7 +281,11 @@ def _preview(
 ) -> HttpResponse:
     decision, values = DECISIONS[name], form.cleaned_data
     found = preview(entries, **values)
-    others = _decidable(entries, values) if found.refused else []
+    others = (
+        [entry for entry in entries if not why_not(entry, names_stage="stage" in values)]
+        if found.refused
+        else []
+    )
     context = {
         **_frame(entries, "Preview the decision"),
         "decision": decision,
@@ -297,10 +301,6 @@ def _preview(
         "others_query": urlencode({"entries": numbers(others), "decision": name, **values}),
     }
     return page(request, "unknown_preview.html", **context)
-
-
-def _decidable(entries: list[UnknownEntry], values: dict[str, str]) -> list[UnknownEntry]:
-    return [entry for entry in entries if not why_not(entry, names_stage="stage" in values)]
 
 
 def _frame(entries: list[UnknownEntry], title: str) -> dict[str, Any]:

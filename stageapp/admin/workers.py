@@ -53,7 +53,9 @@ def workers_view(request: HttpRequest) -> HttpResponse:
         drain=now,
         switches=WorkerDrain.objects.all()[:SHOWN],
         runs=[{"run": run, "workers": leases.held(run)} for run in active],
-        actions=[{"label": label, "url": reverse(f"admin:{name}")}] if _may_switch(request) else [],
+        actions=[{"label": label, "url": reverse(f"admin:{name}")}]
+        if request.user.has_perm(f"stageapp.{PERMISSION}")
+        else [],
     )
 
 
@@ -73,10 +75,6 @@ def switch_view(request: HttpRequest, draining: bool) -> HttpResponse:
         verb=label,
         danger=draining,
     )
-
-
-def _may_switch(request: HttpRequest) -> bool:
-    return request.user.has_perm(f"stageapp.{PERMISSION}")
 
 
 def _switch(draining: bool, who: str, reason: str) -> None:

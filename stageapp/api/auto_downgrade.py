@@ -2,7 +2,7 @@
 signature is the credential.
 """
 
-from typing import Any, NoReturn
+from typing import Any
 
 from django.db import Error
 from rest_framework.request import Request
@@ -74,14 +74,12 @@ class AutoDowngrade(Endpoint):
         except Unreadable as error:
             raise NoNotification(str(error)) from None
         except (Error, ModeError) as error:
-            _away(error)
+            # What Alertmanager repeats soon; raises Unavailable.
+            detail = (
+                "The database does not answer; send it again."
+                if isinstance(error, Error)
+                else str(error)
+            )
+            raise Unavailable(detail) from error
         change = outcome.change
         return Response({"result": outcome.result, "version": change.version if change else None})
-
-
-def _away(error: Exception) -> NoReturn:
-    """Answer what Alertmanager repeats soon; raises Unavailable."""
-    detail = (
-        "The database does not answer; send it again." if isinstance(error, Error) else str(error)
-    )
-    raise Unavailable(detail) from error

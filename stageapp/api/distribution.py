@@ -73,12 +73,24 @@ class DistributionField(serializers.Field[Distribution, Any, Any, Any]):
         if len(data) > MAX_ENTRIES:
             self._refuse("too_many")
         distribution = Distribution(
-            tuple(self._listed(data) if isinstance(data, list) else self._keyed(data))
+            tuple(
+                self._listed(data)
+                if isinstance(data, list)
+                else [
+                    Entry(f"/{self.field_name}/{escape(stage)}", self._stage(stage, index), weight)
+                    for index, (stage, weight) in enumerate(data.items())
+                ]
+            )
         )
         try:
             distribution.check_weights()
         except WeightsError as error:
-            self._refuse_weight(data, error)
+            detail: Any = [ErrorDetail(error.message, code=error.code)]
+            if error.index is not None and isinstance(data, list):
+                detail = {str(error.index): {"weight": detail}}
+            elif error.index is not None:
+                detail = {list(data)[error.index]: detail}
+            raise serializers.ValidationError(detail) from error
         return distribution
 
     def _listed(self, data: list[Any]) -> list[Entry]:
@@ -90,12 +102,6 @@ class DistributionField(serializers.Field[Distribution, Any, Any, Any]):
             entries.append(Entry(pointer, self._stage(item["stage"], index), item["weight"]))
         return entries
 
-    def _keyed(self, data: dict[str, Any]) -> list[Entry]:
-        return [
-            Entry(f"/{self.field_name}/{escape(stage)}", self._stage(stage, index), weight)
-            for index, (stage, weight) in enumerate(data.items())
-        ]
-
     def _stage(self, stage: Any, index: int) -> str:
         if not isinstance(stage, str) or len(stage) > MAX_STAGE_LENGTH:
             self._refuse("stage", index)
@@ -104,11 +110,3 @@ class DistributionField(serializers.Field[Distribution, Any, Any, Any]):
     def _refuse(self, code: str, index: int | None = None) -> NoReturn:
         detail = [ErrorDetail(str(self.error_messages[code]), code=code)]
         raise serializers.ValidationError(detail if index is None else {str(index): detail})
-
-    def _refuse_weight(self, data: Any, error: WeightsError) -> NoReturn:
-        detail: Any = [ErrorDetail(error.message, code=error.code)]
-        if error.index is not None and isinstance(data, list):
-            detail = {str(error.index): {"weight": detail}}
-        elif error.index is not None:
-            detail = {list(data)[error.index]: detail}
-        raise serializers.ValidationError(detail) from error

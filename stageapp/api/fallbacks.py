@@ -84,13 +84,11 @@ class OpsGate:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Let a request pass, or turn it away."""
         if request.path_info.startswith(PREFIX) and not (
-            network.inside(request.META) or _brings_any(request)
+            network.inside(request.META)
+            or (
+                settings.SESSION_COOKIE_NAME in request.COOKIES
+                or any(name in request.META for name in _CREDENTIALS)
+            )
         ):
             return credentials_needed(request)
         return self._get_response(request)
-
-
-def _brings_any(request: HttpRequest) -> bool:
-    return settings.SESSION_COOKIE_NAME in request.COOKIES or any(
-        name in request.META for name in _CREDENTIALS
-    )

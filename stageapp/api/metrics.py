@@ -331,13 +331,11 @@ def metrics_page(request: HttpRequest) -> HttpResponse:
             content_type="text/plain",
             headers={"WWW-Authenticate": CHALLENGE},
         )
-    return HttpResponse(
-        _text(), content_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"}
-    )
-
-
-def _text() -> bytes:
     stores = CollectorRegistry()
     stores.register(StoreCollector())
     read = generate_latest(stores)  # first, as it may have to wait: the counts are of now
-    return archive.text() + read
+    return HttpResponse(
+        archive.text() + read,
+        content_type=CONTENT_TYPE_PLAIN_0_0_4,
+        headers={"Cache-Control": "no-store"},
+    )

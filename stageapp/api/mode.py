@@ -111,10 +111,29 @@ class Mode(Endpoint):
         expected = sent.pop("expected_version", newest.version)
         if expected != newest.version:
             raise ModeConflict(str(VersionConflict(newest.version, expected)))
-        if not _is_in_force(sent, newest):
+        # Whether nothing would change; a body without a day leaves the announced one as it is.
+        same_mode = (sent["mode"], sent["percent"]) == (newest.mode, newest.percent)
+        same_day = (
+            sent["enforce_on"] in (None, newest.enforce_on) and not sent["withdraw_enforce_on"]
+        )
+        if not (newest.version > 0 and same_mode and same_day):
             if is_consumer(request):
                 refuse_unless_lower(sent, newest)
-            _change(sent, _person(request), expected)
+            name = caller_of(request)
+            person = Person(name) if is_consumer(request) else person_of(request.user, name)
+            override = sent.pop("override_reason")
+            try:
+                change_mode(person, Wish(**sent, override=override), expected_version=expected)
+            except VersionConflict as error:
+                raise ModeConflict(str(error)) from error
+            except GatesHold as error:
+                raise HeldBack(str(error), error.gates) from error
+            except SecondPersonNeeded as error:
+                raise SecondPerson(str(error)) from error
+            except (Latched, OverrideNotPermitted) as error:
+                raise MayNotRaise(str(error)) from error
+            except ModeError as error:
+                raise ModeRefused(str(error)) from error
             if lag := fast_copy.lag_warning():
                 return Response({**represent(store.latest()), "warning": lag})
         return Response(represent(store.latest()))
@@ -126,34 +145,6 @@ def refuse_unless_lower(sent: dict[str, Any], newest: ModeState) -> None:
     touches_the_day = sent["enforce_on"] is not None or sent["withdraw_enforce_on"]
     if asked.strictness >= newest.strictness or touches_the_day:
         raise NotLowered
-
-
-def _is_in_force(sent: dict[str, Any], newest: ModeState) -> bool:
-    """Tell whether nothing would change; a body without a day leaves the announced one as it is."""
-    same_mode = (sent["mode"], sent["percent"]) == (newest.mode, newest.percent)
-    same_day = sent["enforce_on"] in (None, newest.enforce_on) and not sent["withdraw_enforce_on"]
-    return newest.version > 0 and same_mode and same_day
-
-
-def _person(request: Request) -> Person:
-    name = caller_of(request)
-    return Person(name) if is_consumer(request) else person_of(request.user, name)
-
-
-def _change(sent: dict[str, Any], person: Person, expected: int) -> None:
-    override = sent.pop("override_reason")
-    try:
-        change_mode(person, Wish(**sent, override=override), expected_version=expected)
-    except VersionConflict as error:
-        raise ModeConflict(str(error)) from error
-    except GatesHold as error:
-        raise HeldBack(str(error), error.gates) from error
-    except SecondPersonNeeded as error:
-        raise SecondPerson(str(error)) from error
-    except (Latched, OverrideNotPermitted) as error:
-        raise MayNotRaise(str(error)) from error
-    except ModeError as error:
-        raise ModeRefused(str(error)) from error
 
 
 def represent(state: ModeState) -> dict[str, Any]:

@@ -151,15 +151,11 @@ def _decimal(digits: str) -> Decimal:
         raise ParseError(f"A number has {most}; send fewer digits.")
     number = Decimal(digits)
     if "e" in digits or "E" in digits:  # else the length bounds it
-        _check_size(number)
+        if not math.isfinite(float(number)):
+            raise ParseError("A number is too large.")
+        if number.adjusted() < LEAST_EXPONENT:
+            raise ParseError("A number is too close to zero; send 0.")
     return number
-
-
-def _check_size(number: Decimal) -> None:
-    if not math.isfinite(float(number)):
-        raise ParseError("A number is too large.")
-    if number.adjusted() < LEAST_EXPONENT:
-        raise ParseError("A number is too close to zero; send 0.")
 
 
 def _constant(name: str) -> Any:

@@ -129,13 +129,13 @@ def flatten(detail: Any, pointer: str, root: str) -> Iterator[dict[str, str]]:
     if isinstance(detail, Mapping):
         for name, inner in detail.items():
             own = name == api_settings.NON_FIELD_ERRORS_KEY
-            yield from flatten(inner, pointer if own else _below(pointer, str(name), root), root)
+            yield from flatten(
+                inner,
+                pointer if own else f"{pointer or ''}{'/' if pointer else root}{escape(str(name))}",
+                root,
+            )
     elif isinstance(detail, ErrorDetail):
         yield {**place(pointer), "code": str(detail.code), "detail": str(detail)}
     else:
         for inner in detail:
             yield from flatten(inner, pointer, root)
-
-
-def _below(pointer: str, name: str, root: str) -> str:
-    return f"{pointer or ''}{'/' if pointer else root}{escape(name)}"

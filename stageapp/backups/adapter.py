@@ -84,22 +84,18 @@ def _run(*words: str) -> Any:
 def _facts(found: Any) -> Facts:
     try:
         facts = Facts(**found | {"taken_at": datetime.datetime.fromisoformat(found["taken_at"])})
-        _check(facts)
+        if not isinstance(facts.name, str) or not facts.name or len(facts.name) > 200:
+            raise ValueError("name must be a text of 1 to 200 characters")
+        if facts.taken_at.tzinfo is None:
+            raise ValueError("taken_at needs an offset")
+        if (
+            type(facts.bytes) is not int
+            or facts.bytes < 0
+            or type(facts.passed) not in (bool, type(None))
+        ):
+            raise ValueError("bytes must be a whole number, and passed true or false")
+        if not isinstance(facts.said, str) or type(facts.seconds) not in (int, float, type(None)):
+            raise ValueError("said must be a text, and seconds a number")
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise BackupError(f"The backup adapter's answer is not as documented: {error!r}.") from None
     return facts
-
-
-def _check(facts: Facts) -> None:
-    if not isinstance(facts.name, str) or not facts.name or len(facts.name) > 200:
-        raise ValueError("name must be a text of 1 to 200 characters")
-    if facts.taken_at.tzinfo is None:
-        raise ValueError("taken_at needs an offset")
-    if (
-        type(facts.bytes) is not int
-        or facts.bytes < 0
-        or type(facts.passed) not in (bool, type(None))
-    ):
-        raise ValueError("bytes must be a whole number, and passed true or false")
-    if not isinstance(facts.said, str) or type(facts.seconds) not in (int, float, type(None)):
-        raise ValueError("said must be a text, and seconds a number")

@@ -8,14 +8,14 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from stageapp import conf
 from stageapp.backups import folder, manifest, postgres
-from stageapp.backups.contents import Contents, Session, measure
+from stageapp.backups.contents import Session, measure
 from stageapp.backups.errors import BackupError
 from stageapp.backups.manifest import Manifest
 from stageapp.backups.progress import Report, silent
@@ -92,7 +92,7 @@ def _dump(name: str, place: Path, targets: list[Target], report: Report) -> Mani
         except BaseException:
             session.cancel()
             raise
-        while not _ended(measured):
+        while not bool(wait([measured], timeout=1.0).done):
             report("measure", *tables[-1])
         contents = measured.result()
     return Manifest(
@@ -110,10 +110,6 @@ def _dump(name: str, place: Path, targets: list[Target], report: Report) -> Mani
     )
 
 
-def _ended(measured: Future[Contents]) -> bool:
-    return bool(wait([measured], timeout=1.0).done)
-
-
 def _take_snapshot(session: Session) -> _Snapshot:
     session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     row = session.execute(
@@ -129,7 +125,9 @@ def _write(
     """Write what pg_dump prints to the file, and to the disk; return its size and its sha256."""
     with folder.create(target) as file:
         with postgres.running(command, server, stdout=subprocess.PIPE) as process:
-            written = _copy(_pipe(process), file, report)
+            if process.stdout is None:
+                raise BackupError("The program has no output to read.")
+            written = _copy(process.stdout, file, report)
         folder.flush(file)
     return written
 
@@ -144,12 +142,6 @@ def _copy(source: IO[bytes], file: IO[bytes], report: Report) -> tuple[int, str]
         size += len(chunk)
         report("dump", size, 0)
     return size, digest.hexdigest()
-
-
-def _pipe(process: subprocess.Popen[bytes]) -> IO[bytes]:
-    if process.stdout is None:
-        raise BackupError("The program has no output to read.")
-    return process.stdout
 
 
 def _version(program: str) -> str:

@@ -124,12 +124,26 @@ def database(server: postgres.Parameters) -> Iterator[Disposable]:
         TargetRefused: we may not make databases there.
     """
     with postgres.connect(server) as session, postgres.connect(postgres.live()) as live:
-        ours, prefix = mark(live), _prefix(live)
+        ours, prefix = (
+            mark(live),
+            f"stage_rehearsal_{hashlib.sha256(_owner(live).encode()).hexdigest()[:10]}_",
+        )
         if not locks.attempt_in(session, Lock.DISPOSABLE, prefix):
             raise BackupBusy(
                 "Another process restores or rehearses a backup there. Wait until it has ended."
             )
-        for leftover in _leftovers(session, server, prefix, ours):
+        # Our databases; one that has no mark yet (killed right after it was made) only if it is
+        # empty.
+        rows = session.execute(
+            "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE "
+            "starts_with(datname, %s)",
+            [prefix],
+        ).fetchall()
+        for leftover in [
+            name
+            for name, comment in rows
+            if comment == ours or (comment is None and _is_empty(server, name))
+        ]:
             _drop(session, leftover)
         made = Disposable(server, f"{prefix}{secrets.token_hex(4)}")
         try:  # from before it is made: an interrupt may come between its making and the next line
@@ -150,31 +164,11 @@ def is_disposable(session: Session) -> bool:
     return str(_row(session, _COMMENT)[0]).startswith(_MARK)
 
 
-def _prefix(live: Session) -> str:
-    return f"stage_rehearsal_{hashlib.sha256(_owner(live).encode()).hexdigest()[:10]}_"
-
-
 def _owner(live: Session) -> str:
     identifier, database = _row(
         live, "SELECT system_identifier, current_database() FROM pg_control_system()"
     )
     return f"{identifier}/{database}"
-
-
-def _leftovers(session: Session, server: postgres.Parameters, prefix: str, ours: str) -> list[str]:
-    """Return our databases; one that has no mark yet (killed right after it was made) only if it
-    is empty.
-    """
-    rows = session.execute(
-        "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE "
-        "starts_with(datname, %s)",
-        [prefix],
-    ).fetchall()
-    return [
-        name
-        for name, comment in rows
-        if comment == ours or (comment is None and _is_empty(server, name))
-    ]
 
 
 def _is_empty(server: postgres.Parameters, name: str) -> bool:

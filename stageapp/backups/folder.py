@@ -63,7 +63,9 @@ def names() -> list[str]:
     ours = [
         name
         for name, is_folder in found.items()
-        if is_folder and _NAME.fullmatch(name) and _has_files(name)
+        if is_folder
+        and _NAME.fullmatch(name)
+        and any(os.path.lexists(path() / name / file) for file in (DUMP, MANIFEST))
     ]
     return sorted([*ours, *plain], reverse=True)
 
@@ -73,10 +75,6 @@ def own_names() -> list[str]:
     is not ours.
     """
     return [name for name in names() if _OWN_NAME.fullmatch(name)]
-
-
-def _has_files(name: str) -> bool:
-    return any(os.path.lexists(path() / name / file) for file in (DUMP, MANIFEST))
 
 
 def new_name(prefix: str) -> str:
@@ -246,20 +244,16 @@ def _all_opened(folder: int, files: tuple[str, ...]) -> Iterator[list[BinaryIO]]
     handles: list[BinaryIO] = []
     try:
         for name in files:
-            handles.append(_opened(folder, name))
+            try:
+                file = os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb", buffering=0)
+            except OSError as error:
+                raise BackupError(f"{name} cannot be read: {error.strerror}.") from None
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode) or not mode & stat.S_IRUSR:
+                file.close()
+                raise BackupError(f"{name} is no readable file ({stat.filemode(mode)}).")
+            handles.append(file)
         yield handles
     finally:
         for handle in handles:
             handle.close()
-
-
-def _opened(folder: int, name: str) -> BinaryIO:
-    try:
-        file = os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb", buffering=0)
-    except OSError as error:
-        raise BackupError(f"{name} cannot be read: {error.strerror}.") from None
-    mode = os.fstat(file.fileno()).st_mode
-    if not stat.S_ISREG(mode) or not mode & stat.S_IRUSR:
-        file.close()
-        raise BackupError(f"{name} is no readable file ({stat.filemode(mode)}).")
-    return file

@@ -59,7 +59,14 @@ def record(*, actor: str, reason: str) -> Recorded:
         BackupError: the folder cannot be read, or the adapter fails.
     """
     if conf.backup_adapter():
-        return _record_listed(actor, reason)
+        listed = adapter.listed()
+        names = {facts.name for facts in listed}
+        known = set(Backup.objects.filter(name__in=names).values_list("name", flat=True))
+        for facts in listed:
+            keeping.note_facts(facts, actor=actor, reason=reason)
+        gone = Backup.objects.filter(origin="adapter", removed_at=None).exclude(name__in=names)
+        gone.update(removed_at=timezone.now(), removed_why=_GONE)
+        return Recorded(tuple(sorted(names - known)))
     taken, refused = [], []
     for name in unrecorded():
         try:
@@ -68,14 +75,3 @@ def record(*, actor: str, reason: str) -> Recorded:
         except BackupError as error:
             refused.append(f"{name}: {error}")
     return Recorded(tuple(taken), tuple(refused))
-
-
-def _record_listed(actor: str, reason: str) -> Recorded:
-    listed = adapter.listed()
-    names = {facts.name for facts in listed}
-    known = set(Backup.objects.filter(name__in=names).values_list("name", flat=True))
-    for facts in listed:
-        keeping.note_facts(facts, actor=actor, reason=reason)
-    gone = Backup.objects.filter(origin="adapter", removed_at=None).exclude(name__in=names)
-    gone.update(removed_at=timezone.now(), removed_why=_GONE)
-    return Recorded(tuple(sorted(names - known)))

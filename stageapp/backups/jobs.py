@@ -47,18 +47,15 @@ def work(job_id: int) -> None:
         claimed = BackupJob.objects.filter(pk=job_id, state="waiting")
         if not alone or claimed.update(state="working", heartbeat_at=timezone.now()) != 1:
             return
-        _do(BackupJob.objects.get(pk=job_id))
-
-
-def _do(job: BackupJob) -> None:
-    try:
-        said, passed = _WORK[job.verb](job, _Saver(job))
-    except Exception as error:
-        _end(job, "failed", str(error) or repr(error))
-        if not isinstance(error, BackupError):
-            raise
-    else:
-        _end(job, "done" if passed else "failed", said)
+        job = BackupJob.objects.get(pk=job_id)
+        try:
+            said, passed = _WORK[job.verb](job, _Saver(job))
+        except Exception as error:
+            _end(job, "failed", str(error) or repr(error))
+            if not isinstance(error, BackupError):
+                raise
+        else:
+            _end(job, "done" if passed else "failed", said)
 
 
 def waiting() -> list[int]:

@@ -55,46 +55,40 @@ def load(data: bytes, name: str) -> Manifest:
         BadManifest: it is no JSON of ours, was changed, or belongs to another backup.
     """
     try:
-        return _read_signed(data, name)
+        document = _parse(data)
+        if not isinstance(document, dict) or set(document) != {"manifest", "signature"}:
+            raise BadManifest("The manifest is not one of ours.")
+        body = document["manifest"]
+        signature = document["signature"]
+        given = signature if isinstance(signature, str) and _HEX64.match(signature) else ""
+        agreed = [
+            hmac.compare_digest(given, expected) for expected in _signatures(body)
+        ]  # all, so in constant time
+        if not any(agreed):
+            raise BadManifest(
+                "The manifest's signature is not right: the manifest was changed, or signed with "
+                "another STAGE_BACKUP_KEY."
+            )
+        if _written(document) != data:
+            raise BadManifest(
+                "The manifest was written anew by somebody: it is not byte for byte as we write it."
+            )
+        try:
+            manifest = _read(document["manifest"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadManifest(
+                f"The manifest is signed, but says something else than expected: {error!r}."
+            ) from None
+        if manifest.name != name:
+            raise BadManifest(f"The manifest belongs to {manifest.name}, not to {name}.")
+        return manifest
     except RecursionError:
         raise BadManifest("The manifest cannot be read: it is nested too deeply.") from None
-
-
-def _read_signed(data: bytes, name: str) -> Manifest:
-    document = _parse(data)
-    if not isinstance(document, dict) or set(document) != {"manifest", "signature"}:
-        raise BadManifest("The manifest is not one of ours.")
-    _check_signature(document["manifest"], document["signature"])
-    if _written(document) != data:
-        raise BadManifest(
-            "The manifest was written anew by somebody: it is not byte for byte as we write it."
-        )
-    try:
-        manifest = _read(document["manifest"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadManifest(
-            f"The manifest is signed, but says something else than expected: {error!r}."
-        ) from None
-    if manifest.name != name:
-        raise BadManifest(f"The manifest belongs to {manifest.name}, not to {name}.")
-    return manifest
 
 
 def check_keys() -> None:
     """Hold that there is a key to sign with; raises BackupError."""
     _keys()
-
-
-def _check_signature(body: Any, signature: Any) -> None:
-    given = signature if isinstance(signature, str) and _HEX64.match(signature) else ""
-    agreed = [
-        hmac.compare_digest(given, expected) for expected in _signatures(body)
-    ]  # all, so in constant time
-    if not any(agreed):
-        raise BadManifest(
-            "The manifest's signature is not right: the manifest was changed, or signed with "
-            "another STAGE_BACKUP_KEY."
-        )
 
 
 def _signatures(body: Any) -> list[str]:

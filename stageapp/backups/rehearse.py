@@ -226,21 +226,17 @@ def _server(found: Manifest) -> Iterator[postgres.Parameters]:
     """
     chosen = conf.rehearsal_database()
     if chosen == EMBEDDED:
-        with embedded.throw_away(_embedded_version(found)) as url:
+        fitting = [
+            major
+            for major in sorted(embedded.POSTGRES_VERSIONS)
+            if major >= found.server_version // 10_000
+        ]
+        if not fitting:
+            raise BackupError(
+                f"The backup is of PostgreSQL {found.server_version // 10_000}, newer than the "
+                "embedded ones: set REHEARSAL_DATABASE_URL to a server of that version."
+            )
+        with embedded.throw_away(fitting[0]) as url:
             yield postgres.of_url(url)
     else:
         yield postgres.of_url(chosen) if chosen else postgres.live()
-
-
-def _embedded_version(found: Manifest) -> int:
-    fitting = [
-        major
-        for major in sorted(embedded.POSTGRES_VERSIONS)
-        if major >= found.server_version // 10_000
-    ]
-    if not fitting:
-        raise BackupError(
-            f"The backup is of PostgreSQL {found.server_version // 10_000}, newer than the "
-            "embedded ones: set REHEARSAL_DATABASE_URL to a server of that version."
-        )
-    return fitting[0]

@@ -118,27 +118,34 @@ def restore(
     """
     manifest.check_keys()
     with postgres.told_plainly("Nothing of it stays."):
-        return _restore(name, database, actor, reason, report)
-
-
-def _restore(name: str, database: str | None, actor: str, reason: str, report: Report) -> Restored:
-    server = postgres.live()
-    new = database or f"{server['dbname'][:40].lower()}_restored_{timezone.now():%Y%m%d_%H%M%S}"
-    disposable.check_new_name(server, new)
-    began, asked_at = time.monotonic(), timezone.now()
-    with rehearse.opened(name) as (found, dump):
-        _hold(name, check_file(found, dump, report))
-        with disposable.database(server) as target:
-            _hold(name, rehearse.fill(target, found, dump, report))
-            with postgres.connect(target.parameters) as session:
-                mode = _begin_epoch(session, name, actor, reason)
-                runs = tuple(
-                    int(str(row[0])) for row in session.execute(_UNFINISHED_RUNS).fetchall()
-                )
-                psql = _psql(session, server)
-            target.keep_as(new, f"restored from {name} by {actor}")
-    age = (asked_at - found.taken_at).total_seconds()
-    return Restored(name, new, server["dbname"], time.monotonic() - began, age, mode, runs, psql)
+        server = postgres.live()
+        new = database or f"{server['dbname'][:40].lower()}_restored_{timezone.now():%Y%m%d_%H%M%S}"
+        disposable.check_new_name(server, new)
+        began, asked_at = time.monotonic(), timezone.now()
+        with rehearse.opened(name) as (found, dump):
+            _hold(name, check_file(found, dump, report))
+            with disposable.database(server) as target:
+                _hold(name, rehearse.fill(target, found, dump, report))
+                with postgres.connect(target.parameters) as session:
+                    mode = _begin_epoch(session, name, actor, reason)
+                    runs = tuple(
+                        int(str(row[0])) for row in session.execute(_UNFINISHED_RUNS).fetchall()
+                    )
+                    program = postgres.path_of("psql", session.info.server_version)
+                    words = [
+                        program,
+                        *(
+                            f"--{name}={server[word]}"
+                            for name, word in _PSQL.items()
+                            if word in server
+                        ),
+                    ]
+                    psql = shlex.join([*words, "--dbname=postgres", "--set=ON_ERROR_STOP=1"])
+                target.keep_as(new, f"restored from {name} by {actor}")
+        age = (asked_at - found.taken_at).total_seconds()
+        return Restored(
+            name, new, server["dbname"], time.monotonic() - began, age, mode, runs, psql
+        )
 
 
 def _hold(name: str, findings: list[Finding]) -> None:
@@ -197,12 +204,3 @@ def _is_latched() -> bool:
     with suppress(DatabaseError):
         return history.read().latched
     return False
-
-
-def _psql(session: Session, server: postgres.Parameters) -> str:
-    program = postgres.path_of("psql", session.info.server_version)
-    words = [
-        program,
-        *(f"--{name}={server[word]}" for name, word in _PSQL.items() if word in server),
-    ]
-    return shlex.join([*words, "--dbname=postgres", "--set=ON_ERROR_STOP=1"])

@@ -75,7 +75,18 @@ class ContactBuffer(Buffer[_Key, _Calls]):
 
     def write(self, taken: dict[_Key, _Calls]) -> None:
         with transaction.atomic(), connection.cursor() as cursor:
-            columns = zip(*_rows(_bounded(taken)), strict=True)
+            # Put every program for which its consumer has no room any more under the others.
+            kept = _stored_agents({key[0] for key in taken})
+            found: dict[_Key, _Calls] = {}
+            for (consumer, endpoint, agent, where), calls in taken.items():
+                agents = kept[consumer]
+                if agent not in agents and len(agents) >= MOST_AGENTS:
+                    agent = OTHERS
+                elif agent != OTHERS:
+                    agents.add(agent)
+                key = (consumer, endpoint, agent, where)
+                found[key] = found.get(key, _Calls()) + calls
+            columns = zip(*_rows(found), strict=True)
             cursor.execute(_ADD_SQL, [list(column) for column in columns])
 
 
@@ -101,21 +112,6 @@ def note(*, consumer: str, endpoint: str, meta: Mapping[str, Any]) -> None:
         calls = buffer.at(key)
         calls.first, calls.last = min(calls.first, now), max(calls.last, now)
         calls.requests += 1
-
-
-def _bounded(taken: Mapping[_Key, _Calls]) -> dict[_Key, _Calls]:
-    """Put every program for which its consumer has no room any more under the others."""
-    kept = _stored_agents({key[0] for key in taken})
-    found: dict[_Key, _Calls] = {}
-    for (consumer, endpoint, agent, where), calls in taken.items():
-        agents = kept[consumer]
-        if agent not in agents and len(agents) >= MOST_AGENTS:
-            agent = OTHERS
-        elif agent != OTHERS:
-            agents.add(agent)
-        key = (consumer, endpoint, agent, where)
-        found[key] = found.get(key, _Calls()) + calls
-    return found
 
 
 def _stored_agents(consumers: Iterable[str]) -> dict[str, set[str]]:

@@ -94,7 +94,13 @@ class SightingBuffer(Buffer[_Key, _Sent]):
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_WAIT_SQL)
             cursor.execute(_ADD_SQL, [list(column) for column in zip(*_rows(taken), strict=True)])
-            records.keep(_unknown(taken))
+            # The queue's entries, by key: one for all consumers, and one for the overflow.
+            unknown: dict[str, Seen] = {}
+            for (_, _, _, name, _), sent in taken.items():
+                if sent.unknown is not None:
+                    seen = records.overflow() if name == OVERFLOW else sent.unknown
+                    unknown[name] = unknown[name] + seen if name in unknown else seen
+            records.keep(unknown)
 
 
 buffer = SightingBuffer()
@@ -145,13 +151,3 @@ def _rows(taken: Mapping[_Key, _Sent]) -> Iterator[tuple[str, datetime.date, str
             outcome,
             sent.count,
         )
-
-
-def _unknown(taken: Mapping[_Key, _Sent]) -> dict[str, Seen]:
-    """Return the queue's entries, by key: one for all consumers, and one for the overflow."""
-    unknown: dict[str, Seen] = {}
-    for (_, _, _, name, _), sent in taken.items():
-        if sent.unknown is not None:
-            seen = records.overflow() if name == OVERFLOW else sent.unknown
-            unknown[name] = unknown[name] + seen if name in unknown else seen
-    return unknown

@@ -28,7 +28,14 @@ def create(
         ConsumerError: the name is empty or taken, a scope does not exist or none is given, or the
             expiry is past.
     """
-    _check(name, scopes, expires_at)
+    if not 1 <= len(name.strip()) <= 200 or not name.strip().isprintable():
+        raise ConsumerError(
+            "A consumer needs a name of 1 to 200 printable characters: who is it that calls?"
+        )
+    if not scopes or not set(scopes) <= set(_SCOPES):
+        raise ConsumerError(f"A consumer needs one scope or more of: {', '.join(_SCOPES)}.")
+    if expires_at is not None and expires_at <= timezone.now():
+        raise ConsumerError("The expiry is in the past. Choose a later one, or leave it out.")
     token = secrets.token_urlsafe(TOKEN_BYTES)
     consumer = Consumer(
         name=name.strip(),
@@ -51,14 +58,3 @@ def revoke(consumer: Consumer) -> None:
     now = timezone.now()
     if Consumer.objects.filter(pk=consumer.pk, revoked_at=None).update(revoked_at=now):
         consumer.revoked_at = now
-
-
-def _check(name: str, scopes: Collection[str], expires_at: datetime.datetime | None) -> None:
-    if not 1 <= len(name.strip()) <= 200 or not name.strip().isprintable():
-        raise ConsumerError(
-            "A consumer needs a name of 1 to 200 printable characters: who is it that calls?"
-        )
-    if not scopes or not set(scopes) <= set(_SCOPES):
-        raise ConsumerError(f"A consumer needs one scope or more of: {', '.join(_SCOPES)}.")
-    if expires_at is not None and expires_at <= timezone.now():
-        raise ConsumerError("The expiry is in the past. Choose a later one, or leave it out.")

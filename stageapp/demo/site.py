@@ -68,16 +68,6 @@ def start(children: Children, listener: socket.socket, scratch: Path) -> int:
             "--pidfile=",
         ],
     )
-    _await_answer(children, port)
-    return port
-
-
-def environment() -> dict[str, str]:
-    """Return the environment of the child processes: ours, but servers log what they do."""
-    return {**os.environ, "LOG_LEVEL": "INFO"}
-
-
-def _await_answer(children: Children, port: int) -> None:
     deadline = time.monotonic() + START_LIMIT
     while not _answers(port):
         children.check()
@@ -85,6 +75,12 @@ def _await_answer(children: Children, port: int) -> None:
             raise NoAnswer(f"The site does not answer within {START_LIMIT:.0f} s on port {port}.")
         time.sleep(0.1)
     children.check()
+    return port
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of the child processes: ours, but servers log what they do."""
+    return {**os.environ, "LOG_LEVEL": "INFO"}
 
 
 def _answers(port: int) -> bool:

@@ -14,7 +14,7 @@ from stageapp.infrastructure import words
 from stageapp.models.vocabulary import StageAlias
 from stageapp.normalization.preflight import preflight
 from stageapp.normalization.throttle import health
-from stageapp.normalization.throttle.factors import FACTORS, Reading
+from stageapp.normalization.throttle.factors import FACTORS
 from stageapp.normalization.throttle.standbys import WalMarks
 from stageapp.targets.findings import Severity
 from stageapp.vocabulary import snapshot
@@ -124,7 +124,9 @@ def throttle() -> Iterator[Answer]:
         if not limit:
             yield ok(title, "is off")
         elif reading.absent:
-            yield _absent(title, reading)
+            # That there is nothing to measure: without a standby that is well, but a disk there
+            # always is.
+            yield no_data(title, reading.note) if "disk" in title else ok(title, reading.note)
         elif reading.value is None or reading.partial:
             yield no_data(title, f"not measured: {reading.note}", "a run is not held by it")
         elif FACTORS[name].holds(reading.value, limit, conf.hold_resume_percent(), held=False):
@@ -133,13 +135,6 @@ def throttle() -> Iterator[Answer]:
             )
         else:
             yield ok(title, f"{say(reading.value)}, the limit is {say(limit)}")
-
-
-def _absent(title: str, reading: Reading) -> Answer:
-    """Return that there is nothing to measure: without a standby that is well, but a disk there
-    always is.
-    """
-    return no_data(title, reading.note) if "disk" in title else ok(title, reading.note)
 
 
 def targets() -> Iterator[Answer]:

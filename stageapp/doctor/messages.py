@@ -42,14 +42,10 @@ def broker_answers() -> Iterator[Answer]:
             broker.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_SECONDS)
             broker.default_channel  # noqa: B018  the channel to Redis asks it for an answer as it opens
     except AWAY as error:
-        yield _broker_away(error)
+        do = "start it, or correct STAGE_BROKER_URL; runs go on with `normalization run --foreground`"
+        yield fail("broker", f"it does not answer: {type(error).__name__}", do)
     else:
         yield ok("broker", "it takes a connection")
-
-
-def _broker_away(error: Exception) -> Answer:
-    do = "start it, or correct STAGE_BROKER_URL; runs go on with `normalization run --foreground`"
-    return fail("broker", f"it does not answer: {type(error).__name__}", do)
 
 
 def worker_answers() -> Iterator[Answer]:

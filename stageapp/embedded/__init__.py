@@ -87,7 +87,12 @@ def provide(
         PROJECT / ".env"
     ).is_file():  # the settings read it too: it may name servers of the user's own
         environ.Env.read_env(str(PROJECT / ".env"))
-    missing = [name for name in ("DATABASE_URL", "REDIS_URL") if not _setting(name)]
+    # NAME, or for NAME_FILE (which the settings read) its path; what matters is that one is set.
+    missing = [
+        name
+        for name in ("DATABASE_URL", "REDIS_URL")
+        if not (os.environ.get(name, "") or os.environ.get(f"{name}_FILE", ""))
+    ]
     if not missing:
         return None
     _refuse_without_debug(missing)
@@ -184,13 +189,6 @@ def _server_status(server: Server) -> ServerStatus:
     return ServerStatus(
         server.name, state, pid, str(server.data), str(server.socket), str(server.log)
     )
-
-
-def _setting(name: str) -> str:
-    """Return NAME, or for NAME_FILE (which the settings read) its path; what matters is that one
-    is set.
-    """
-    return os.environ.get(name, "") or os.environ.get(f"{name}_FILE", "")
 
 
 def _refuse_without_debug(missing: list[str]) -> None:

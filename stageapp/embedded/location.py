@@ -42,7 +42,7 @@ def find(root: Path) -> Location | None:
     known = _read(root)
     return (
         None
-        if known is None or _is_copy(known, root)
+        if known is None or (known.root != root and _read(known.root) == known)
         else Location(root, known.key, known.password)
     )
 
@@ -75,10 +75,6 @@ def _read(root: Path) -> Location | None:
             f"{root / 'identity.json'} is damaged. Restore it, or stop the servers and remove "
             f"{root}."
         ) from error
-
-
-def _is_copy(known: Location, root: Path) -> bool:
-    return known.root != root and _read(known.root) == known
 
 
 def write_private(path: Path, text: str, owner: int = -1) -> None:

@@ -48,16 +48,12 @@ def copy_postgres_programs(version: int, parent: Path) -> Path:
             Path(f"{package.name}.libs"),
         ):
             shutil.copytree(package.parent / part, new / part, symlinks=True)
-        _open_for_all(new)
+        # Let everyone read the copy, whatever umask the wheel was installed with.
+        for path in (new, *new.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
         new.rename(target)
     return target / install / "bin"
-
-
-def _open_for_all(folder: Path) -> None:
-    """Let everyone read the copy, whatever umask the wheel was installed with."""
-    for path in (folder, *folder.rglob("*")):
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
 
 
 def _package(name: str, variable: str) -> Path:

@@ -76,7 +76,13 @@ class Server(ABC):
         if main is not None and self.socket.exists() and self._await(main):
             return False
         self.end()
-        self._make_folders()
+        self.log.parent.mkdir(exist_ok=True)
+        own_folder(self.location.sockets, 0o711)
+        own_folder(self.socket.parent, owner=self.account.pw_uid if self.account else None)
+        for (
+            leftover
+        ) in self.socket.parent.iterdir():  # a stale lock file names a pid that may live again
+            leftover.unlink()
         self.prepare()
         if self._start() or (self.set_damage_aside() and self._start()):
             return True
@@ -125,15 +131,6 @@ class Server(ABC):
 
     def _processes(self) -> list[psutil.Process]:
         return working_in(self.data, [self.program])
-
-    def _make_folders(self) -> None:
-        self.log.parent.mkdir(exist_ok=True)
-        own_folder(self.location.sockets, 0o711)
-        own_folder(self.socket.parent, owner=self.account.pw_uid if self.account else None)
-        for (
-            leftover
-        ) in self.socket.parent.iterdir():  # a stale lock file names a pid that may live again
-            leftover.unlink()
 
     def _start(self) -> bool:
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:

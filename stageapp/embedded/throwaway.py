@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from stageapp.embedded.location import EmbeddedError, Location, find, locked, prepare
+from stageapp.embedded.location import EmbeddedError, find, locked, prepare
 from stageapp.embedded.postgres import Postgres
 
 
@@ -47,17 +47,13 @@ def _remove(root: Path) -> None:
     if location is None:
         return
     for version in (16, 18):
-        _remove_server(location, version)
+        postgres = Postgres(location, version)
+        if postgres.data.exists():
+            postgres.end()
+            shutil.rmtree(postgres.data)
+        if postgres.account is not None:  # then its home is a folder outside of the root
+            shutil.rmtree(postgres.home, ignore_errors=True)
     shutil.rmtree(location.sockets, ignore_errors=True)
     for entry in root.iterdir():
         if entry.name != "lock":  # others wait for it
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else os.unlink(entry)
-
-
-def _remove_server(location: Location, version: int) -> None:
-    postgres = Postgres(location, version)
-    if postgres.data.exists():
-        postgres.end()
-        shutil.rmtree(postgres.data)
-    if postgres.account is not None:  # then its home is a folder outside of the root
-        shutil.rmtree(postgres.home, ignore_errors=True)

@@ -45,25 +45,19 @@ def _log_rates(returned: Floats, years: Floats, log_total: Floats) -> Floats:
     np.log(returned, out=log_returned, where=returned > 0)
     x: Floats = np.where(log_total >= 0, log_total / years.max(), log_total / years.min())
     for _ in range(_MAX_STEPS):
-        log_value, duration = _log_present_value(log_returned, years, x)
+        # The logarithm of the present value, and its duration in years (its slope in x, negated).
+        terms = log_returned - years[:, np.newaxis] * x
+        largest = terms.max(axis=0)
+        terms -= largest  # keeps exp within range
+        np.exp(terms, out=terms)
+        value = terms.sum(axis=0)
+        terms *= years[:, np.newaxis]
+        log_value, duration = largest + np.log(value), terms.sum(axis=0) / value
         step = log_value / duration
         x += step
         if np.abs(step).max() < _PRECISION:
             break
     return x
-
-
-def _log_present_value(log_returned: Floats, years: Floats, x: Floats) -> tuple[Floats, Floats]:
-    """Return the logarithm of the present value, and its duration in years (its slope in x,
-    negated).
-    """
-    terms = log_returned - years[:, np.newaxis] * x
-    largest = terms.max(axis=0)
-    terms -= largest  # keeps exp within range
-    np.exp(terms, out=terms)
-    value = terms.sum(axis=0)
-    terms *= years[:, np.newaxis]
-    return largest + np.log(value), terms.sum(axis=0) / value
 
 
 PERCENTILES = (5, 10, 25, 50, 75, 90, 95)

@@ -91,7 +91,10 @@ def reserve_plan(
 
     Raises AllocationError, also when a stage with a share has no follow-on rule.
     """
-    initial_pool, reserve_pool = _pools(total, reserve_ratio)
+    if not (reserve_ratio.is_finite() and 0 <= reserve_ratio < 1):
+        raise AllocationError("The reserve ratio must be at least 0 and below 1.")
+    reserve = allocate(total, {"reserve": exact(reserve_ratio)})["reserve"]
+    initial_pool, reserve_pool = total - reserve, reserve
     initial = allocate(initial_pool, shares)
     # The stages' own share of the reserve pool: the unallocated weight's part of it is not theirs
     # to use.
@@ -110,13 +113,6 @@ def reserve_plan(
         unallocated_reserve=reserve_pool - available,
         coverage=Fraction(reserved, needed) if needed else None,
     )
-
-
-def _pools(total: Decimal, reserve_ratio: Decimal) -> tuple[Decimal, Decimal]:
-    if not (reserve_ratio.is_finite() and 0 <= reserve_ratio < 1):
-        raise AllocationError("The reserve ratio must be at least 0 and below 1.")
-    reserve = allocate(total, {"reserve": exact(reserve_ratio)})["reserve"]
-    return total - reserve, reserve
 
 
 def _need(stage: str, initial: Decimal, follow_on: Mapping[str, FollowOnRule]) -> int:

@@ -91,13 +91,10 @@ class Watchdog:
         self._line, self._backend = socket.socket(fileno=os.dup(server.socket)), server.backend_pid
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('application_name', %s, false)", [self._name])
-            self._terminate_left_behind(cursor)
-
-    def _terminate_left_behind(self, cursor: Any) -> None:
-        if self._left_behind:
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY(%s) AND "
-                "application_name = %s AND pid <> pg_backend_pid()",
-                [self._left_behind, self._name],
-            )
-            self._left_behind.clear()
+            if self._left_behind:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY(%s) AND "
+                    "application_name = %s AND pid <> pg_backend_pid()",
+                    [self._left_behind, self._name],
+                )
+                self._left_behind.clear()

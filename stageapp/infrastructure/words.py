@@ -16,22 +16,18 @@ def duration(seconds: float | None) -> str:
     if seconds < 0:
         return f"−{duration(-seconds)}"
     if seconds < 89.5:
-        return _short(seconds)
+        if 0 < seconds < 0.0995:
+            return f"{1000 * seconds:.2g} ms"
+        if seconds < 0.995:
+            return f"{seconds:.2g} s"
+        if seconds < 9.95:
+            return f"{seconds:.1f} s".replace(".0 ", " ")
+        return f"{seconds:.0f} s"
     if seconds < 10 * _MINUTE - 0.5:
         return _two(round(seconds), _MINUTE, "min", 1, "s")
     if seconds < 2 * _DAY - 30:
         return _two(_rounded(seconds, _MINUTE), _HOUR, "h", _MINUTE, "min")
     return _two(_rounded(seconds, _HOUR), _DAY, "d", _HOUR, "h")
-
-
-def _short(seconds: float) -> str:
-    if 0 < seconds < 0.0995:
-        return f"{1000 * seconds:.2g} ms"
-    if seconds < 0.995:
-        return f"{seconds:.2g} s"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s".replace(".0 ", " ")
-    return f"{seconds:.0f} s"
 
 
 def _rounded(seconds: float, unit: int) -> int:

@@ -23,7 +23,8 @@ def reading(descriptor: int, *, quiet: bool = False) -> Iterator[None]:
     """Show how much of an open file has been read while the block reads it; of a pipe only the
     time it has taken.
     """
-    size = _size(descriptor)
+    found = os.fstat(descriptor)
+    size = found.st_size if stat.S_ISREG(found.st_mode) else None
     if size is None:
         with working("reading", quiet=quiet):
             yield
@@ -83,11 +84,6 @@ def counting(
 
     with bar:
         yield reached
-
-
-def _size(descriptor: int) -> int | None:
-    found = os.fstat(descriptor)
-    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 @contextmanager

@@ -30,28 +30,6 @@ _RUN_VERBS = {
 
 def declare(verbs: "Verbs") -> None:
     """Declare every verb that plans, runs or undoes."""
-    _declare_plan(verbs)
-    _declare_run(verbs)
-    for name, text in _RUN_VERBS.items():
-        verb = verbs.add_parser(name, help=text)
-        _add_run(verb)
-        if more := _RUN_OPTIONS.get(name):
-            more(verb)
-    _declare_history(verbs)
-    _declare_throttle(verbs)
-
-
-def declare_common(verbs: "Verbs") -> None:
-    """Let every verb answer with JSON, and each that changes something say why."""
-    for name, verb in verbs.choices.items():
-        verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
-        if name not in ("plan", "preflight", "status", "history"):
-            verb.add_argument(
-                "--reason", default="from the command line", help="why; kept in the history"
-            )
-
-
-def _declare_plan(verbs: "Verbs") -> None:
     plan = verbs.add_parser("plan", help="read the target and freeze what a run would change")
     plan.add_argument(
         "--target", help="app.Model.field; may be left out when only one is configured"
@@ -67,6 +45,38 @@ def _declare_plan(verbs: "Verbs") -> None:
     approve.add_argument(
         "--break-glass", action="store_true", help="approve one's own plan; loud in the log"
     )
+    _declare_run(verbs)
+    for name, text in _RUN_VERBS.items():
+        verb = verbs.add_parser(name, help=text)
+        _add_run(verb)
+        if more := _RUN_OPTIONS.get(name):
+            more(verb)
+    history = verbs.add_parser("history", help="what happened to one row, when, by which run")
+    history.add_argument("row", metavar="KEY", help="the row's primary key")
+    history.add_argument("--target", default="", help="app.Model.field; all targets if left out")
+    workers = verbs.add_parser("workers", help="let Celery's workers take up no run, or work again")
+    workers.add_argument("what", choices=["drain", "work", "show"])
+    throttle = verbs.add_parser("throttle", help="show what holds a run back, or change its limits")
+    _add_run(throttle)
+    throttle.add_argument(
+        "--set",
+        dest="limits",
+        nargs="+",
+        default=[],
+        type=normalization_report.parse_limit,
+        metavar="NAME=LIMIT",
+        help=f"{', '.join(FACTORS)}; 0 is off, `default` is the setting's limit again",
+    )
+
+
+def declare_common(verbs: "Verbs") -> None:
+    """Let every verb answer with JSON, and each that changes something say why."""
+    for name, verb in verbs.choices.items():
+        verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
+        if name not in ("plan", "preflight", "status", "history"):
+            verb.add_argument(
+                "--reason", default="from the command line", help="why; kept in the history"
+            )
 
 
 def _declare_run(verbs: "Verbs") -> None:
@@ -95,28 +105,6 @@ def _declare_run(verbs: "Verbs") -> None:
         metavar="REASON",
         default="",
         help="start without a proven backup; kept in the history",
-    )
-
-
-def _declare_history(verbs: "Verbs") -> None:
-    history = verbs.add_parser("history", help="what happened to one row, when, by which run")
-    history.add_argument("row", metavar="KEY", help="the row's primary key")
-    history.add_argument("--target", default="", help="app.Model.field; all targets if left out")
-    workers = verbs.add_parser("workers", help="let Celery's workers take up no run, or work again")
-    workers.add_argument("what", choices=["drain", "work", "show"])
-
-
-def _declare_throttle(verbs: "Verbs") -> None:
-    throttle = verbs.add_parser("throttle", help="show what holds a run back, or change its limits")
-    _add_run(throttle)
-    throttle.add_argument(
-        "--set",
-        dest="limits",
-        nargs="+",
-        default=[],
-        type=normalization_report.parse_limit,
-        metavar="NAME=LIMIT",
-        help=f"{', '.join(FACTORS)}; 0 is off, `default` is the setting's limit again",
     )
 
 

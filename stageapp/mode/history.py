@@ -114,12 +114,10 @@ def read() -> ModeHistory:
         "mode", "percent", "kind", "created_at"
     )
     began = WarnPeriod.objects.values_list("created_at", flat=True).first()
-    return ModeHistory(tuple(_in_order([Change(*row) for row in rows])), began)
-
-
-def _in_order(changes: list[Change]) -> list[Change]:
-    """Let no change seem to come before its forerunner: a machine whose clock is behind may have
-    written it.
-    """
+    # Let no change seem to come before its forerunner: a machine whose clock is behind may have
+    # written it.
+    changes = [Change(*row) for row in rows]
     times = accumulate((change.at for change in changes), max)
-    return [replace(change, at=at) for change, at in zip(changes, times, strict=True)]
+    return ModeHistory(
+        tuple([replace(change, at=at) for change, at in zip(changes, times, strict=True)]), began
+    )

@@ -86,8 +86,27 @@ def heartbeat() -> None:
     if _me.leaving:
         ServerProcess.objects.filter(pk=_me.id).delete()
         return
+    state = store.current()
     ServerProcess.objects.bulk_create(
-        [_row()], update_conflicts=True, unique_fields=["id"], update_fields=_TOLD
+        [
+            ServerProcess(
+                id=_me.id,
+                name=_me.name,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                started_at=Now(),
+                mode=state.mode,
+                percent=state.percent,
+                epoch=state.epoch,
+                version=state.version,
+                source=state.source,
+                age=store.age_seconds(),
+                heartbeat_at=Now(),
+            )
+        ],
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=_TOLD,
     )
     ServerProcess.objects.filter(
         heartbeat_at__lt=Now() - datetime.timedelta(seconds=KEPT_SECONDS)
@@ -105,24 +124,6 @@ def tell_metrics() -> None:
     confirmed_at = 0.0 if age is None else time.time() - age
     metrics.mode_followed(
         process=_me.name, mode=state.mode, version=state.version, confirmed_at=confirmed_at
-    )
-
-
-def _row() -> ServerProcess:
-    state = store.current()
-    return ServerProcess(
-        id=_me.id,
-        name=_me.name,
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        started_at=Now(),
-        mode=state.mode,
-        percent=state.percent,
-        epoch=state.epoch,
-        version=state.version,
-        source=state.source,
-        age=store.age_seconds(),
-        heartbeat_at=Now(),
     )
 
 

@@ -416,18 +416,18 @@ def parse_fast_copy(held: bytes) -> ModeState | None:
             source="redis",
             since=datetime.datetime.fromisoformat(since) if since else None,
         )
-        _check_numbers(state)
+        if any(type(number) is not int for number in (state.percent, state.epoch, state.version)):
+            raise ModeError("percent, epoch and version must be whole numbers.")
+        if (
+            min(state.epoch, state.version) < 0
+            or state.epoch > _MOST_EPOCHS
+            or state.version >= 2**62
+        ):
+            raise ModeError(
+                "epoch and version must not be negative, nor larger than anybody can have made them."
+            )
+        check(state.mode, state.percent, reason="as it stands")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ModeError) as error:
         events.mode_value_ignored(store="redis", why=repr(error)[:200])
         return None
     return state
-
-
-def _check_numbers(state: ModeState) -> None:
-    if any(type(number) is not int for number in (state.percent, state.epoch, state.version)):
-        raise ModeError("percent, epoch and version must be whole numbers.")
-    if min(state.epoch, state.version) < 0 or state.epoch > _MOST_EPOCHS or state.version >= 2**62:
-        raise ModeError(
-            "epoch and version must not be negative, nor larger than anybody can have made them."
-        )
-    check(state.mode, state.percent, reason="as it stands")

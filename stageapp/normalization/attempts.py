@@ -180,7 +180,10 @@ class Work:
         except DatabaseError as error:
             result = self._after_refusal(error, size, skip_row)
         else:
-            self._learn(result)
+            if self._narrowed:
+                self._narrowed = 2 * self._narrowed if 2 * self._narrowed < self.pace.size else 0
+            else:
+                self.pace.after(result.seconds, result.scanned)
             if self.lease:
                 back = self.run.state == State.ROLLING_BACK
                 metrics.batch_committed(
@@ -272,12 +275,6 @@ class Work:
             return Limits(2**31 - 1, cap_seconds=0)
         return Limits(size, CAP_SECONDS if size > 1 else LAST_CAP_SECONDS)
 
-    def _learn(self, result: Result) -> None:
-        if self._narrowed:
-            self._narrowed = 2 * self._narrowed if 2 * self._narrowed < self.pace.size else 0
-        else:
-            self.pace.after(result.seconds, result.scanned)
-
     def _after_refusal(
         self, error: DatabaseError, size: int, skip_row: Callable[[str], Result] | None
     ) -> Result:
@@ -286,7 +283,12 @@ class Work:
         if self.whole or skip_row is None or not (canceled or refusals.may_be_of_a_row(error)):
             raise error
         if not canceled:
-            self._raise_what_no_row_causes(error)
+            # Raise if a batch of no row is refused too, as for want of a privilege.
+            try:
+                self._attempt(lambda: batches.try_no_row(self.run.pk, self.target))
+            except DatabaseError as other:
+                passing = refusals.may_pass(other)
+                raise (other if passing else error) from (other if passing else error).__cause__
         if size > 1:
             if not self._narrowed and canceled and not refusals.is_raised(error):
                 self.pace.after_timeout()
@@ -294,14 +296,6 @@ class Work:
             return Result(batches.Cursor())
         self._narrowed = 1
         return skip_row(str(error).strip())
-
-    def _raise_what_no_row_causes(self, error: DatabaseError) -> None:
-        """Raise if a batch of no row is refused too, as for want of a privilege."""
-        try:
-            self._attempt(lambda: batches.try_no_row(self.run.pk, self.target))
-        except DatabaseError as other:
-            passing = refusals.may_pass(other)
-            raise (other if passing else error) from (other if passing else error).__cause__
 
     def _attempt(self, attempt: Callable[[], _T]) -> _T:
         """Call until it succeeds; after a fault that may pass wait, and begin again with a smaller

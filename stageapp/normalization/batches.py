@@ -126,7 +126,12 @@ def dry(
     with transaction.atomic():
         parameters = _place(cursor) | _map(changes)
         result = _exchange(run, statements.dry(target), limits, parameters, _FORWARD)
-        _check_deferred(target)
+        # Do now what the target's deferred constraints and triggers do at a commit.
+        with connection.cursor() as sql:
+            sql.execute(_DEFERRED, [target.table, target.table])
+            (names,) = sql.fetchone()
+            if names:
+                sql.execute(f"SET CONSTRAINTS {names} IMMEDIATE")
         transaction.set_rollback(True)
     assert result is not None
     return replace(result, seconds=time.monotonic() - began)
@@ -320,15 +325,6 @@ def _result(row: Sequence[Any]) -> Result:
     return Result(
         Cursor(sweep, position, number, Bounds(above, up_to), finished), scanned, changed, skipped
     )
-
-
-def _check_deferred(target: Target) -> None:
-    """Do now what the target's deferred constraints and triggers do at a commit."""
-    with connection.cursor() as sql:
-        sql.execute(_DEFERRED, [target.table, target.table])
-        (names,) = sql.fetchone()
-        if names:
-            sql.execute(f"SET CONSTRAINTS {names} IMMEDIATE")
 
 
 def _calls(settings: Mapping[str, str]) -> str:

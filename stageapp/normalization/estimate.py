@@ -24,8 +24,20 @@ def seconds(target: Target, changes: Sequence[Change], rows: int) -> float | Non
     if not rows:
         return 0.0
     try:
+        # A place from which the next rows are to be changed: a part of the table may be
+        # normalized already.
+        condition, values = target.holds_any([(change.source, change.old) for change in changes])
+        key, table = target.key, target.table
+        first = f"(SELECT {key} FROM {table} WHERE {condition} ORDER BY {key} LIMIT 1)"
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT t.{key}::text FROM {table} t WHERE t.{key} < {first} ORDER BY t.{key} DESC "
+                "LIMIT 1",
+                values,
+            )
+            row = cursor.fetchone()
         warm_up = batches.dry(
-            _NO_RUN, target, changes, _before_the_first(target, changes), Limits(WARM_UP_ROWS)
+            _NO_RUN, target, changes, Cursor(position=row[0] if row else ""), Limits(WARM_UP_ROWS)
         )
         if warm_up.changed == rows:  # there are no others
             return warm_up.seconds
@@ -35,20 +47,3 @@ def seconds(target: Target, changes: Sequence[Change], rows: int) -> float | Non
     changed = sample.changed or warm_up.changed
     taken = sample.seconds if sample.changed else warm_up.seconds
     return taken * rows / changed if changed else None
-
-
-def _before_the_first(target: Target, changes: Sequence[Change]) -> Cursor:
-    """Return a place from which the next rows are to be changed: a part of the table may be
-    normalized already.
-    """
-    condition, values = target.holds_any([(change.source, change.old) for change in changes])
-    key, table = target.key, target.table
-    first = f"(SELECT {key} FROM {table} WHERE {condition} ORDER BY {key} LIMIT 1)"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT t.{key}::text FROM {table} t WHERE t.{key} < {first} ORDER BY t.{key} DESC "
-            "LIMIT 1",
-            values,
-        )
-        row = cursor.fetchone()
-    return Cursor(position=row[0] if row else "")

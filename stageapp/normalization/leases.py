@@ -60,7 +60,7 @@ def take(run: Run, direction: Direction, *, round: int = 0) -> Lease | None:
     """
     with transaction.atomic(), connection.cursor() as cursor:
         locks.wait(Lock.SHARD, run.pk)
-        if len(held(run)) >= _shards(run):
+        if len(held(run)) >= Run.objects.values_list("shards", flat=True).get(pk=run.pk):
             return None
         cursor.execute(_TAKE_SQL, [name()[:190], LEASE.total_seconds(), run.pk, direction, round])
         row = cursor.fetchone()
@@ -144,10 +144,6 @@ def last_heartbeat(run: Run) -> datetime.datetime | None:
     """Return when a worker of the run last committed or said that it waits."""
     beats = Checkpoint.objects.filter(run=run, heartbeat_at__isnull=False).order_by("-heartbeat_at")
     return beats.values_list("heartbeat_at", flat=True).first()
-
-
-def _shards(run: Run) -> int:
-    return Run.objects.values_list("shards", flat=True).get(pk=run.pk)
 
 
 def _key(lease: Lease) -> list[int]:

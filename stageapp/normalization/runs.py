@@ -61,7 +61,13 @@ def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
                 run=run, old_state=old, new_state=new, actor=actor, reason=reason.strip()
             )
     except IntegrityError:
-        raise RunBusy(_busy(run)) from None
+        other = Run.objects.filter(target=run.target, state__in=UNFINISHED).first()
+        which = (
+            f"Run {other.pk} of {run.target} is {other.stands}"
+            if other
+            else f"A run of {run.target} is unfinished"
+        )
+        raise RunBusy(f"{which}. Finish it, or cancel it or roll it back, and try again.") from None
     run.refresh_from_db()
     events.run_moved(run=run.pk, old=old, new=new, actor=actor, reason=reason)
     return run
@@ -85,16 +91,6 @@ def _wait_for_batches(run: Run) -> None:
                 "or its PostgreSQL session hangs. Try again; after 5 minutes without a "
                 "heartbeat the run can be paused by force."
             ) from None
-
-
-def _busy(run: Run) -> str:
-    other = Run.objects.filter(target=run.target, state__in=UNFINISHED).first()
-    which = (
-        f"Run {other.pk} of {run.target} is {other.stands}"
-        if other
-        else f"A run of {run.target} is unfinished"
-    )
-    return f"{which}. Finish it, or cancel it or roll it back, and try again."
 
 
 def _stamps(run: Run, new: State) -> dict[str, object]:

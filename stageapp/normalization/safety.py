@@ -28,7 +28,18 @@ def hold(run: Run, *, actor: str, override: str = "") -> str:
     if not closed:
         return ""
     if not override.strip():
-        raise BackupNeeded(_refusal(closed))
+        found = [(gate.name, gate.deciding) for gate in closed]
+        lines = [f"  {name}: {it.said}; needed: {it.threshold}" for name, it in found]
+        raise BackupNeeded(
+            "\n".join(
+                [
+                    "A run rewrites stored rows; it does not start without a way back:",
+                    *lines,
+                    "In an emergency, somebody who may override gates can start it: `normalization run "
+                    "--override-gates REASON`.",
+                ]
+            )
+        )
     names = [gate.name for gate in closed]
     events.run_without_backup(run=run.pk, actor=actor, gates=names, reason=override)
     return f"OVERRIDE of {', '.join(names)}: {override.strip()}"
@@ -43,16 +54,3 @@ def gates() -> list[Gate]:
     measured = Measurements(now=timezone.now(), mode=ModeHistory(), backup=fact)
     wanted = conf.gates()
     return [readiness.verified_backup(measured, wanted), readiness.rehearsal(measured, wanted)]
-
-
-def _refusal(closed: list[Gate]) -> str:
-    found = [(gate.name, gate.deciding) for gate in closed]
-    lines = [f"  {name}: {it.said}; needed: {it.threshold}" for name, it in found]
-    return "\n".join(
-        [
-            "A run rewrites stored rows; it does not start without a way back:",
-            *lines,
-            "In an emergency, somebody who may override gates can start it: `normalization run "
-            "--override-gates REASON`.",
-        ]
-    )

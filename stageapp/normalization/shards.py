@@ -22,7 +22,14 @@ def divide(run: Run, target: Target) -> None:
     if not run.checkpoints.filter(direction=Direction.FORWARD).exists():
         Checkpoint.objects.create(run=run, direction=Direction.FORWARD)
         if run.shards > 1:
-            _divide_evenly(run, target)
+            whole = Checkpoint.objects.get(run=run, direction=Direction.FORWARD)
+            rows = _count(target, Bounds())
+            number = min(run.shards, max(1, rows // SMALLEST))
+            edges = [
+                _key_at(target, Bounds(), rows * part // number - 1) for part in range(1, number)
+            ]
+            whole.delete()
+            _create(run, Direction.FORWARD, edges)
         return
     while run.checkpoints.filter(direction=Direction.FORWARD, finished=False).count() < run.shards:
         if not _halve_the_largest(run, target):
@@ -70,15 +77,6 @@ def open_heartbeats(run: Run) -> list[datetime.datetime | None]:
     )
     open_ones = run.checkpoints.filter(direction=direction, finished=False)
     return list(open_ones.values_list("heartbeat_at", flat=True))
-
-
-def _divide_evenly(run: Run, target: Target) -> None:
-    whole = Checkpoint.objects.get(run=run, direction=Direction.FORWARD)
-    rows = _count(target, Bounds())
-    number = min(run.shards, max(1, rows // SMALLEST))
-    edges = [_key_at(target, Bounds(), rows * part // number - 1) for part in range(1, number)]
-    whole.delete()
-    _create(run, Direction.FORWARD, edges)
 
 
 def _create(run: Run, direction: Direction, edges: list[str], *, round: int = 0) -> None:

@@ -74,18 +74,15 @@ def work(job_id: int) -> None:
         begun = {"state": "working", "attempts": F("attempts") + 1, "rows": 0}
         if not alone or not claimed.update(**begun, began_at=now, heartbeat_at=now):
             return
-        _do(VerificationJob.objects.select_related("run__plan").get(pk=job_id))
-
-
-def _do(job: VerificationJob) -> None:
-    try:
-        made, _ = verify.verify(job.run, actor=job.actor, reason=job.reason, report=_Saver(job))
-    except Exception as error:
-        _end(job, state="failed", said=str(error) or repr(error))
-        if not isinstance(error, NormalizationError):
-            raise
-    else:
-        _end(job, state="done", verification=made, rows=made.found["rows"])
+        job = VerificationJob.objects.select_related("run__plan").get(pk=job_id)
+        try:
+            made, _ = verify.verify(job.run, actor=job.actor, reason=job.reason, report=_Saver(job))
+        except Exception as error:
+            _end(job, state="failed", said=str(error) or repr(error))
+            if not isinstance(error, NormalizationError):
+                raise
+        else:
+            _end(job, state="done", verification=made, rows=made.found["rows"])
 
 
 def waiting() -> list[int]:

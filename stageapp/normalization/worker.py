@@ -139,11 +139,31 @@ def _step(work: Work) -> bool:
                 # the next step sees at once whether a person pauses or cancels it meanwhile
                 return True
             case State.RUNNING:
-                return _forward(work)
+                if not work.take(Direction.FORWARD):
+                    return _close(work)
+                result = work.batch(partial(_write, work), work.skip_row)
+                if result.cursor.finished:
+                    work.let_go()
+                return True
             case State.ROLLING_BACK:
-                return _backward(work)
+                plan = work.rollback
+                if not work.take(Direction.ROLLBACK, round=plan.round):
+                    if shards.unfinished(work.run, Direction.ROLLBACK, round=plan.round):
+                        return _leave(work)
+                    if work.set_kept_undone_rows_apart():
+                        return True
+                    runs.end_rollback(work.run, actor=name())
+                    return False
+                write = partial(_undo, work, plan.scope, again=plan.round > 1)
+                if work.batch(write, work.skip_undoing).cursor.finished:
+                    work.let_go()
+                return True
             case State.PAUSING:
-                _pause(work)
+                work.let_go()
+                if not leases.is_held(work.run):
+                    runs.move(
+                        work.run, State.PAUSED, actor=name(), reason="the batches in hand are done"
+                    )
             case State.VERIFYING:
                 _verify(work)
     except (LostClaim, IllegalMove):
@@ -173,15 +193,6 @@ def _holds_a_shard(work: Work) -> bool:
     if work.run.state == State.RUNNING:
         return work.take(Direction.FORWARD)
     return work.take(Direction.ROLLBACK, round=work.rollback.round)
-
-
-def _forward(work: Work) -> bool:
-    if not work.take(Direction.FORWARD):
-        return _close(work)
-    result = work.batch(partial(_write, work), work.skip_row)
-    if result.cursor.finished:
-        work.let_go()
-    return True
 
 
 def _close(work: Work) -> bool:
@@ -222,21 +233,6 @@ def _divide_what_an_older_release_began(work: Work) -> bool:
     return True
 
 
-def _backward(work: Work) -> bool:
-    plan = work.rollback
-    if not work.take(Direction.ROLLBACK, round=plan.round):
-        if shards.unfinished(work.run, Direction.ROLLBACK, round=plan.round):
-            return _leave(work)
-        if work.set_kept_undone_rows_apart():
-            return True
-        runs.end_rollback(work.run, actor=name())
-        return False
-    write = partial(_undo, work, plan.scope, again=plan.round > 1)
-    if work.batch(write, work.skip_undoing).cursor.finished:
-        work.let_go()
-    return True
-
-
 def _write(work: Work, limits: batches.Limits) -> Result:
     assert work.lease is not None
     apart: list[str] = []
@@ -263,12 +259,6 @@ def _leave(work: Work) -> bool:
         f"Other workers hold run {work.run.pk}: {held}. `normalization status` shows how far "
         "they are."
     )
-
-
-def _pause(work: Work) -> None:
-    work.let_go()
-    if not leases.is_held(work.run):
-        runs.move(work.run, State.PAUSED, actor=name(), reason="the batches in hand are done")
 
 
 def _verify(work: Work) -> None:

@@ -100,7 +100,10 @@ def import_companies(
     counted = CountedBytes(source)
     try:
         table = Table(open_text(counted, encoding), wanted=stage_column, delimiter=delimiter)
-        places = _places(table, stage_column, name_column)
+        places = (
+            _place(table, stage_column),
+            None if name_column is None else _place(table, name_column),
+        )
         with transaction.atomic():
             imported = _store(table, places, fund.strip(), _reported(table, counted, report))
             proof.record_write(
@@ -177,10 +180,6 @@ def _reported(table: Table, counted: CountedBytes, report: Report) -> Iterator[R
             report(counted.count)
         yield row
     report(counted.count)
-
-
-def _places(table: Table, stage_column: str, name_column: str | None) -> tuple[int, int | None]:
-    return _place(table, stage_column), None if name_column is None else _place(table, name_column)
 
 
 def _place(table: Table, name: str) -> int:

@@ -120,20 +120,8 @@ def _allow(
     wish.after(newest)
     if wish.state.strictness <= newest.strictness:
         return []
-    return _allow_raise(person, wish, newest, approved_by, now)
-
-
-def _allow_raise(
-    person: Person,
-    wish: Wish,
-    newest: ModeState,
-    approved_by: str,
-    now: datetime.datetime,
-) -> list[Gate]:
-    """Return the gates that the person goes past; raises what holds the change back.
-
-    The second person is asked for first: latch and gates ask for the permissions of who approves.
-    """
+    # The gates that the person goes past; raises what holds the change back. The second person is
+    # asked for first: latch and gates ask for the permissions of who approves.
     alone = not (approved_by or wish.break_glass.strip())
     if wish.mode == "enforce" and conf.two_person_rule() and alone:
         raise SecondPersonNeeded
@@ -141,12 +129,6 @@ def _allow_raise(
         raise Latched
     if wish.break_glass.strip() and "override_gate" not in person.may:
         raise OverrideNotPermitted
-    return _pass_gates(person, wish, newest, now)
-
-
-def _pass_gates(
-    person: Person, wish: Wish, newest: ModeState, now: datetime.datetime
-) -> list[Gate]:
     names = moves.needed(newest, wish.state)
     if not names:
         return []

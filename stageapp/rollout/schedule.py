@@ -11,7 +11,7 @@ from django.db import transaction
 
 from stageapp import conf
 from stageapp.mode import store
-from stageapp.mode.store import ModeError, ModeState, VersionConflict
+from stageapp.mode.store import ModeError, VersionConflict
 from stageapp.models.mode import ModeChange
 from stageapp.models.rollout import PlannedStep
 from stageapp.people import Person, same_person
@@ -86,7 +86,11 @@ def take_next(now: datetime.datetime | None = None) -> ModeChange | None:
     if step is None:
         return None
     newest = store.latest()
-    if not _still_fits(step, newest):
+    if not (
+        newest.mode == "enforce"
+        and newest.order == (step.epoch, step.version)
+        and newest.percent < step.percent
+    ):
         steps.cancel(
             f"the mode is {newest.mode} {newest.percent} % by a change that was not planned"
         )
@@ -108,11 +112,3 @@ def take_next(now: datetime.datetime | None = None) -> ModeChange | None:
         steps.cancel(str(refusal))
         return None
     return row
-
-
-def _still_fits(step: PlannedStep, newest: ModeState) -> bool:
-    return (
-        newest.mode == "enforce"
-        and newest.order == (step.epoch, step.version)
-        and newest.percent < step.percent
-    )

@@ -90,7 +90,12 @@ def wanted(
     stages = stored_stages(target, meaning_of)
     if not stages:
         raise SealRefused("The vocabulary has no active stage; a seal would let nothing pass.")
-    _hold_readable(target, meaning_of)
+    stored = [(slug, target.stored(slug, meaning_of.labels)) for slug in meaning_of.labels]
+    if strange := [value for slug, value in stored if meaning_of.normalize(value).stage != slug]:
+        raise SealRefused(
+            f"{quoted(strange)} would not be read as the stages they are: add an alias for each "
+            f"{target.form}."
+        )
     if allow is None:
         kept = before.allowed if before else []
         allowed = [
@@ -120,22 +125,16 @@ def require_own_table(target: Target, done: str, by: str) -> None:
         )
 
 
-def _hold_readable(target: Target, meaning_of: Snapshot) -> None:
-    stored = [(slug, target.stored(slug, meaning_of.labels)) for slug in meaning_of.labels]
-    if strange := [value for slug, value in stored if meaning_of.normalize(value).stage != slug]:
-        raise SealRefused(
-            f"{quoted(strange)} would not be read as the stages they are: add an alias for each "
-            f"{target.form}."
-        )
-
-
 def _hold_allowed(allowed: list[str], meaning_of: Snapshot) -> None:
     if len(allowed) > MOST_ALLOWED:
         raise SealRefused(
             f"{len(allowed)} values are to be allowed; at most {MOST_ALLOWED} may be. Decide the "
             "others first: map or declare them in the unknown queue, or correct their rows."
         )
-    if any("\x00" in value or not _is_text(value) for value in allowed):
+    if any(
+        "\x00" in value or not value == value.encode("utf-8", "ignore").decode("utf-8")
+        for value in allowed
+    ):
         raise SealRefused(
             "PostgreSQL stores no NUL and no lone surrogate: no row can hold a value that has one."
         )
@@ -144,10 +143,6 @@ def _hold_allowed(allowed: list[str], meaning_of: Snapshot) -> None:
             f"{quoted(known)} are known spellings: do not allow them, run the plan that changes "
             "them."
         )
-
-
-def _is_text(value: str) -> bool:
-    return value == value.encode("utf-8", "ignore").decode("utf-8")
 
 
 def quoted(values: Sequence[str]) -> str:

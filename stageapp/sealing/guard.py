@@ -188,7 +188,14 @@ def switch_on(label: str, *, actor: str, reason: str, how: Patience = lock_wait.
     _hold_reason(reason)
     require_own_table(target, "guarded", "a trigger")
     columns.require_plain(target)
-    _hold_where(target)
+    # Hold that PostgreSQL understands the target's `where`: with one that it does not, the guard
+    # would do nothing.
+    try:
+        _execute(f"SELECT FROM (SELECT * FROM {target.table}) AS row WHERE {target.rows} LIMIT 0")
+    except ProgrammingError as error:
+        raise TargetError(
+            f"The where={target.where} of {target.label} cannot be evaluated: {error}".strip()
+        ) from None
 
     def step() -> None:
         _execute(function(target))
@@ -240,18 +247,6 @@ def why_refused(label: str, value: str) -> str:
 def _hold_reason(reason: str) -> None:
     if not reason.strip():
         raise SealRefused("A reason is needed: say why, for whoever reads the history.")
-
-
-def _hold_where(target: Target) -> None:
-    """Hold that PostgreSQL understands the target's `where`: with one that it does not, the
-    guard would do nothing.
-    """
-    try:
-        _execute(f"SELECT FROM (SELECT * FROM {target.table}) AS row WHERE {target.rows} LIMIT 0")
-    except ProgrammingError as error:
-        raise TargetError(
-            f"The where={target.where} of {target.label} cannot be evaluated: {error}".strip()
-        ) from None
 
 
 def _record(label: str, version: int, *, on: bool, actor: str, reason: str) -> None:

@@ -58,7 +58,11 @@ def take(target: Target, step: Callable[[], _T], patience: Patience) -> _T:
             time.sleep(min(_FIRST_REST_SECONDS * 2 ** (attempt - 1), _LONGEST_REST_SECONDS))
         try:
             with transaction.atomic(durable=True):
-                _bound_the_wait()
+                with connection.cursor() as cursor:
+                    cursor.execute(
+                        "SELECT set_config('lock_timeout', %s, true)",
+                        [f"{round(conf.seal_lock_seconds() * 1000)}ms"],
+                    )
                 return step()
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable | DeadlockDetected):
@@ -75,14 +79,6 @@ def take(target: Target, step: Callable[[], _T], patience: Patience) -> _T:
         f"{conf.seal_lock_seconds():g} s each. {_holders(target)} Nothing of this step was "
         "changed; try again when that is over."
     )
-
-
-def _bound_the_wait() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('lock_timeout', %s, true)",
-            [f"{round(conf.seal_lock_seconds() * 1000)}ms"],
-        )
 
 
 def _holders(target: Target) -> str:

@@ -213,20 +213,20 @@ def sharing(label: str, others: Iterable[str]) -> list[str]:
 def _check_database(label: str, *models_: type[models.Model]) -> None:
     for model in models_:
         for alias in (router.db_for_write(model), router.db_for_read(model)):
-            if not _is_ours(alias):
+            # Whether it is our database, or a replica of it as Django's tests declare one.
+            if not (
+                alias == DEFAULT_DB_ALIAS
+                or (
+                    settings.DATABASES.get(alias, {}).get("TEST", {}).get("MIRROR")
+                    == DEFAULT_DB_ALIAS
+                )
+            ):
                 raise TargetError(
                     f"{label} is in the database {alias}: DATABASE_ROUTERS sends "
                     f"{model._meta.label} there. A run, its log and its checkpoint share a "
                     f"transaction, so a target has to be in {DEFAULT_DB_ALIAS}. Take it out of "
                     f"STAGE_TARGETS, or normalize it with an installation on {alias}."
                 )
-
-
-def _is_ours(alias: str) -> bool:
-    """Return whether it is our database, or a replica of it as Django's tests declare one."""
-    return alias == DEFAULT_DB_ALIAS or (
-        settings.DATABASES.get(alias, {}).get("TEST", {}).get("MIRROR") == DEFAULT_DB_ALIAS
-    )
 
 
 def _links(named: type[models.Model], owner: type[models.Model]) -> tuple[Link, ...]:

@@ -112,15 +112,15 @@ def _claim(
                     source=source,
                     key=entry.key,
                     defaults=meaning,
-                    create_defaults={**meaning, **_texts(entry, reason)},
+                    create_defaults={
+                        **meaning,
+                        "spelling": spelling_of(entry),
+                        "comment": reason.strip(),
+                    },
                 )
         version = made()
         note(entries, actor, reason, ignored=False, version=version)
     return version
-
-
-def _texts(entry: UnknownEntry, reason: str) -> dict[str, str]:
-    return {"spelling": spelling_of(entry), "comment": reason.strip()}
 
 
 def note(entries: Collection[UnknownEntry], actor: str, reason: str, **decision: Any) -> int:

@@ -79,7 +79,18 @@ def check(label: str, run: Run) -> DriftCheck:
             "vocabulary_version": meaning_of.version,
             "options": proof.options(target),
         }
-        if before is not None and not _follows_others(target) and _unchanged(before, state, now):
+        # Whether other tables or the time say which rows are the target's: that changes without a
+        # write to it.
+        if (
+            before is not None
+            and not (
+                re.search(
+                    r"\bselect\b|\bnow\(|\bcurrent_|_timestamp\(", target.where, re.IGNORECASE
+                )
+                is not None
+            )
+            and _unchanged(before, state, now)
+        ):
             DriftCheck.objects.filter(pk=before.pk).update(looked_at=now)
             before.looked_at = now
             return before
@@ -87,16 +98,6 @@ def check(label: str, run: Run) -> DriftCheck:
     except NormalizationError as problem:
         return _failed(label, run, str(problem), now)
     return _found(label, drifted, state, now, before)
-
-
-def _follows_others(target: Target) -> bool:
-    """Return whether other tables or the time say which rows are the target's: that changes
-    without a write to it.
-    """
-    return (
-        re.search(r"\bselect\b|\bnow\(|\bcurrent_|_timestamp\(", target.where, re.IGNORECASE)
-        is not None
-    )
 
 
 def _writes(target: Target) -> int:
@@ -162,7 +163,15 @@ def _found(
             problem="",
             known_rows=known_rows,
             unknown_rows=sum(rows for _, _, rows in unknown),
-            spellings=[_shown(value) for value in drifted[:SHOWN_VALUES]],
+            spellings=[
+                {
+                    "value": example(value.value),
+                    "stage": value.stage,
+                    "reason": value.reason,
+                    "rows": value.rows,
+                }
+                for value in drifted[:SHOWN_VALUES]
+            ],
             **state,
         )
         if known_rows and (
@@ -181,15 +190,6 @@ def _found(
             target=label, known_rows=known_rows, unknown_rows=look.unknown_rows, values=len(drifted)
         )
     return look
-
-
-def _shown(value: Drifted) -> dict[str, Any]:
-    return {
-        "value": example(value.value),
-        "stage": value.stage,
-        "reason": value.reason,
-        "rows": value.rows,
-    }
 
 
 def _failed(label: str, run: Run, problem: str, now: datetime.datetime) -> DriftCheck:

@@ -60,17 +60,15 @@ def preview(
     if stage or code:
         why = [(str(entry), why_not(entry, names_stage=bool(stage))) for entry in entries]
         found.refused = [(name, text) for name, text in why if text]
-    found.requests = _yesterday(keys, source)
-    _count_rows(found, keys, source, load())
-    return found
-
-
-def _yesterday(keys: set[str], source: str) -> dict[str, int]:
     day = timezone.now().date() - datetime.timedelta(days=1)
     sent = ConsumerSighting.objects.filter(key__in=keys, day=day, outcome="unknown").order_by()
     if source:
         sent = sent.filter(consumer=source)
-    return dict(sent.values_list("consumer").annotate(total=Sum("count")).order_by("-total"))
+    found.requests = dict(
+        sent.values_list("consumer").annotate(total=Sum("count")).order_by("-total")
+    )
+    _count_rows(found, keys, source, load())
+    return found
 
 
 def _count_rows(found: Preview, keys: set[str], source: str, meaning_of: Snapshot) -> None:

@@ -48,18 +48,14 @@ def _look(raw: str, meaning: Meaning, vocabulary: Snapshot) -> tuple[str, ...]:
     latin = raw.translate(_LOOK_ALIKES)
     if latin != raw and (stage := vocabulary.normalize(latin).stage):
         return (stage,)
-    return _closest(meaning.key, vocabulary)
-
-
-def _closest(key: str, vocabulary: Snapshot) -> tuple[str, ...]:
-    if not key or len(key) > MAX_KEY:
+    if not meaning.key or len(meaning.key) > MAX_KEY:
         return ()
-    exact = _EXACT.findall(key)
+    exact = _EXACT.findall(meaning.key)
     best: dict[str, float] = defaultdict(float)
     # What is so far below can neither be the best nor come close to it.
     far = MINIMUM_RATIO - MINIMUM_MARGIN
     candidates = process.extract(
-        key, vocabulary.general.keys(), scorer=fuzz.ratio, limit=8, score_cutoff=far
+        meaning.key, vocabulary.general.keys(), scorer=fuzz.ratio, limit=8, score_cutoff=far
     )
     for candidate, ratio, _ in candidates:
         if _EXACT.findall(candidate) == exact:

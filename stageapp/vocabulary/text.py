@@ -32,22 +32,18 @@ def read_rules(file: Path = RULES_FILE) -> list[Rule]:
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
         if line.startswith("#"):
             continue
-        kind, pattern, outcome, _comment = _columns(line, number)
+        columns = line.split("\t")
+        if len(columns) != 4 or columns[0] not in {"word", "rewrite", "verdict"}:
+            raise ValueError(
+                f"Line {number}: write word, rewrite or verdict, and four columns between tabs."
+            )
+        kind, pattern, outcome, _comment = columns
         complete = _complete(pattern, words)
         if kind == "word":
             words[outcome] = complete
         else:
             rules.append(Rule(len(rules) + 1, kind, complete, outcome.replace("\\s", " ")))
     return rules
-
-
-def _columns(line: str, number: int) -> list[str]:
-    columns = line.split("\t")
-    if len(columns) != 4 or columns[0] not in {"word", "rewrite", "verdict"}:
-        raise ValueError(
-            f"Line {number}: write word, rewrite or verdict, and four columns between tabs."
-        )
-    return columns
 
 
 def _complete(pattern: str, words: dict[str, str]) -> str:

@@ -1,6 +1,5 @@
 """Look at an older vocabulary, and bring it back as a new version."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from stageapp import conf
@@ -64,7 +63,11 @@ def restore(number: int, *, actor: str, reason: str) -> VocabularyVersion | None
         _write_aliases(
             [*change["aliases"]["added"], *(pair["new"] for pair in change["aliases"]["changed"])]
         )
-        _retire_stages({row["slug"] for row in wanted["stages"]})
+        for stage in Stage.objects.exclude(slug__in={row["slug"] for row in wanted["stages"]}):
+            if is_named(stage.slug):
+                Stage.objects.filter(pk=stage.pk).update(active=False)
+            else:
+                stage.delete()
     return made()
 
 
@@ -73,14 +76,6 @@ def _wanted(version: VocabularyVersion) -> Row:
     columns = snapshot.stage_columns()
     stages = [{name: row[name] for name in columns} for row in version.snapshot.get("stages", [])]
     return {"stages": stages, "aliases": version.snapshot.get("aliases", [])}
-
-
-def _retire_stages(wanted: set[str]) -> None:
-    for stage in Stage.objects.exclude(slug__in=wanted):
-        if is_named(stage.slug):
-            Stage.objects.filter(pk=stage.pk).update(active=False)
-        else:
-            stage.delete()
 
 
 def _write_stages(wanted: list[Row]) -> None:
@@ -93,14 +88,11 @@ def _free_ranks(wanted: dict[int, str]) -> None:
     """Move every stage whose rank another one is to have out of the way: a rank is unique at
     every moment.
     """
-    unused = _unused_ranks({*wanted, *Stage.objects.values_list("rank", flat=True)})
+    used = {*wanted, *Stage.objects.values_list("rank", flat=True)}
+    unused = (rank for rank in range(_HIGHEST_RANK, -1, -1) if rank not in used)
     for stage in Stage.objects.filter(rank__in=wanted):
         if wanted[stage.rank] != stage.slug:
             Stage.objects.filter(pk=stage.pk).update(rank=next(unused))
-
-
-def _unused_ranks(used: set[int]) -> Iterator[int]:
-    return (rank for rank in range(_HIGHEST_RANK, -1, -1) if rank not in used)
 
 
 def is_named(slug: str) -> bool:

@@ -5,7 +5,6 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,10 +99,11 @@ def _alert(value: Any) -> Alert:
         name=clean(labels.get("alertname", "")) or "(no name)",
         firing=value["status"] == "firing",
         action=labels.get(ACTION, ""),
-        fingerprint=clean(str(value.get("fingerprint") or _fingerprint(labels))),
+        fingerprint=clean(
+            str(
+                value.get("fingerprint")
+                or hashlib.sha256(json.dumps(sorted(labels.items())).encode()).hexdigest()[:16]
+            )
+        ),
         starts_at=clean(str(value.get("startsAt", ""))),
     )
-
-
-def _fingerprint(labels: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(sorted(labels.items())).encode()).hexdigest()[:16]

@@ -38,36 +38,31 @@ def send_test(person: Person, reason: str) -> None:
             "No secret is set, so nothing can be signed. Set ALERTMANAGER_WEBHOOK_SECRET and "
             "restart."
         )
-    body = _body(person, reason)
-    headers = signatures.signed_headers(
-        secrets[0].keys[0], f"test_{uuid.uuid4().hex}", int(time.time()), body
-    )
-    if conf.base_url():
-        _over_http(conf.base_url() + sending.PATH, body, headers)
-    else:
-        _directly(Sent(headers, body, "this process"))
-
-
-def _body(person: Person, reason: str) -> bytes:
     alert = {
         "status": "firing",
         "labels": {"alertname": ALERT, ACTION: DOWNGRADE},
         "startsAt": timezone.now().isoformat(),
     }
-    return json.dumps(
+    body = json.dumps(
         {"version": "4", "test": f"{person.name}: {reason}", "alerts": [alert]}
     ).encode()
-
-
-def _over_http(url: str, body: bytes, headers: dict[str, str]) -> None:
-    try:
-        status = sending.post(url, body, headers, SECONDS)
-    except NotReached as error:
-        raise TrialFailed(
-            f"{url} could not be reached ({error}). Look at STAGE_BASE_URL and at the proxy."
-        ) from error
-    if status != 200:
-        raise TrialFailed(f"{url} answered {status}; docs/webhook.md says what each status means.")
+    headers = signatures.signed_headers(
+        secrets[0].keys[0], f"test_{uuid.uuid4().hex}", int(time.time()), body
+    )
+    if conf.base_url():
+        url = conf.base_url() + sending.PATH
+        try:
+            status = sending.post(url, body, headers, SECONDS)
+        except NotReached as error:
+            raise TrialFailed(
+                f"{url} could not be reached ({error}). Look at STAGE_BASE_URL and at the proxy."
+            ) from error
+        if status != 200:
+            raise TrialFailed(
+                f"{url} answered {status}; docs/webhook.md says what each status means."
+            )
+    else:
+        _directly(Sent(headers, body, "this process"))
 
 
 def _directly(sent: Sent) -> None:

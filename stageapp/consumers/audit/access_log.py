@@ -292,16 +292,14 @@ def read_log(source: io.BufferedReader, endpoint_of: EndpointOf, vocabulary: Sna
     """Read a log, gzip or plain, to its end; what breaks off is told and not raised."""
     audit, endpoint_of = LogAudit(), lru_cache(maxsize=4096)(endpoint_of)
     try:
-        for line in _lines(_plain(source)):
+        for line in _lines(
+            gzip.GzipFile(fileobj=source) if source.peek(2).startswith(_GZIP) else source
+        ):
             audit.lines += 1
             _take(audit, line, endpoint_of, vocabulary)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         audit.ended_early = f"The compressed log breaks off after line {audit.lines}: {error}"
     return audit
-
-
-def _plain(source: io.BufferedReader) -> _Source:
-    return gzip.GzipFile(fileobj=source) if source.peek(2).startswith(_GZIP) else source
 
 
 def _lines(source: _Source) -> Iterator[bytes]:
@@ -321,7 +319,10 @@ def _take(audit: LogAudit, line: bytes, endpoint_of: EndpointOf, vocabulary: Sna
         if len(line) >= LONGEST_LINE:
             raise Malformed(f"it has more than {LONGEST_LINE:,} bytes")
         request = parse(text)
-        path, stages = _asked(request.target)
+        # The path of a request and the stages in its query, read as the API reads them.
+        parts = urlsplit(request.target)
+        asked = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=1000)
+        path, stages = parts.path, [value for name, value in asked if name == "stage"]
         endpoint = endpoint_of(path)
     except ValueError as error:
         audit.refuse(text, str(error))
@@ -334,13 +335,6 @@ def _take(audit: LogAudit, line: bytes, endpoint_of: EndpointOf, vocabulary: Sna
     _count(client, request, endpoint)
     for raw in dict.fromkeys(stages):
         _count_stage(client, raw, endpoint, request.time, vocabulary)
-
-
-def _asked(target: str) -> tuple[str, list[str]]:
-    """Return the path of a request and the stages in its query, read as the API reads them."""
-    parts = urlsplit(target)
-    asked = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=1000)
-    return parts.path, [value for name, value in asked if name == "stage"]
 
 
 def _client(audit: LogAudit, request: LogLine) -> Client:

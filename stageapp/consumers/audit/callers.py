@@ -4,7 +4,7 @@ contacts.
 
 import datetime
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -15,7 +15,7 @@ from django.utils import timezone
 from stageapp.models.consumers import Consumer, ConsumerContact, ConsumerSighting
 from stageapp.models.unknowns import OVERFLOW, UnknownEntry
 from stageapp.unknowns.queue import suggestions
-from stageapp.vocabulary.snapshot import Snapshot, current
+from stageapp.vocabulary.snapshot import current
 
 DAYS = 7  # what a caller sent longer ago, it sends no more
 
@@ -93,7 +93,13 @@ def audit(*, days: int = DAYS, names: Collection[str] | None = None) -> list[Cal
         ConsumerContact.objects.order_by("endpoint", "-last_seen"), "consumer", names
     ):
         contacts[contact.consumer].append(contact)
-    totals = _totals(_recent(days, names))
+    # Caller → (stages it sent, unknown ones among them).
+    sightings = _recent(days, names)
+    unknown = Sum("count", filter=Q(outcome="unknown"), default=0)
+    rows = (
+        sightings.order_by().values_list("consumer").annotate(total=Sum("count"), unknown=unknown)
+    )
+    totals = {name: (total, of_them) for name, total, of_them in rows}
     sent: dict[str, list[SentValue]] = defaultdict(list)
     for name, value in sent_values(days=days, names=names):
         sent[name].append(value)
@@ -159,12 +165,29 @@ def sent_values(
     found: dict[tuple[str, str, str], _Uses] = defaultdict(_Uses)
     for name, key, outcome, endpoint, count, day in rows.annotate(Sum("count"), Max("day")):
         found[name, key, outcome].add(endpoint, count, day)
-    entries = _entries({key for _, key, outcome in found if outcome == "unknown"})
+    keys = {key for _, key, outcome in found if outcome == "unknown"}
+    entries = {entry.key: entry for entry in UnknownEntry.stored.filter(key__in=keys)}
     vocabulary = current()
     for (name, key, outcome), uses in sorted(
         found.items(), key=lambda item: (item[0][0], -item[1].requests, item[0])
     ):
-        yield name, _value(name, key, outcome, uses, entries.get(key), vocabulary)
+        entry = entries.get(key)
+        meaning = vocabulary.normalize(key, name)
+        unknown = meaning.stage is None
+        yield (
+            name,
+            SentValue(
+                value=key,
+                outcome=outcome,
+                send=meaning.stage,
+                reason=(entry.reason if entry else meaning.reason) if unknown else None,
+                suggestions=suggestions(entry, vocabulary) if entry and unknown else (),
+                endpoints=tuple(sorted(uses.endpoints)),
+                requests=uses.requests,
+                last_sent=uses.last,
+                examples=tuple(entry.examples) if entry else (),
+            ),
+        )
 
 
 class _Uses:
@@ -179,40 +202,9 @@ class _Uses:
         self.endpoints.add(endpoint)
 
 
-def _value(
-    name: str, key: str, outcome: str, uses: _Uses, entry: UnknownEntry | None, vocabulary: Snapshot
-) -> SentValue:
-    meaning = vocabulary.normalize(key, name)
-    unknown = meaning.stage is None
-    return SentValue(
-        value=key,
-        outcome=outcome,
-        send=meaning.stage,
-        reason=(entry.reason if entry else meaning.reason) if unknown else None,
-        suggestions=suggestions(entry, vocabulary) if entry and unknown else (),
-        endpoints=tuple(sorted(uses.endpoints)),
-        requests=uses.requests,
-        last_sent=uses.last,
-        examples=tuple(entry.examples) if entry else (),
-    )
-
-
 def _recent(days: int, names: Collection[str] | None) -> QuerySet[ConsumerSighting]:
     since = timezone.now().date() - datetime.timedelta(days=days)
     return _of(ConsumerSighting.objects.filter(day__gt=since), "consumer", names)
-
-
-def _totals(sightings: QuerySet[ConsumerSighting]) -> dict[str, tuple[int, int]]:
-    """Return caller → (stages it sent, unknown ones among them)."""
-    unknown = Sum("count", filter=Q(outcome="unknown"), default=0)
-    rows = (
-        sightings.order_by().values_list("consumer").annotate(total=Sum("count"), unknown=unknown)
-    )
-    return {name: (total, of_them) for name, total, of_them in rows}
-
-
-def _entries(keys: Iterable[str]) -> dict[str, UnknownEntry]:
-    return {entry.key: entry for entry in UnknownEntry.stored.filter(key__in=keys)}
 
 
 def _of(rows: QuerySet, column: str, names: Collection[str] | None) -> QuerySet:  # type: ignore[type-arg]
@@ -239,16 +231,15 @@ class Refused:
 
 def refused_if_enforced(*, days: int = DAYS) -> list[Refused]:
     """Return who sent what in the last `days` that `enforce` refuses, the most affected first."""
-    sent = ((name, value) for name, value in sent_values(days=days) if _refused(value))
+    # Judge by the vocabulary as it stands; what came on top of the bounds has no key, and stays
+    # as it was judged.
+    sent = (
+        (name, value)
+        for name, value in sent_values(days=days)
+        if (value.outcome == "unknown" if value.value == OVERFLOW else value.send is None)
+    )
     found = [
         Refused(name, tuple(value for _, value in values))
         for name, values in groupby(sent, lambda it: it[0])
     ]
     return sorted(found, key=lambda one: (-one.times, one.consumer))
-
-
-def _refused(value: SentValue) -> bool:
-    """Judge by the vocabulary as it stands; what came on top of the bounds has no key, and stays
-    as it was judged.
-    """
-    return value.outcome == "unknown" if value.value == OVERFLOW else value.send is None

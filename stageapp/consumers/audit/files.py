@@ -39,25 +39,21 @@ def export_audit(file: TextIO, callers: Iterable[Caller]) -> int:
 
 def _rows(callers: Iterable[Caller]) -> Iterator[list[object]]:
     for caller in callers:
-        head = _head(caller)
+        share, seen = caller.unknown_share, caller.last_seen
+        head = [
+            caller.name,
+            caller.status,
+            " ".join(caller.scopes),
+            f"{seen:%Y-%m-%d %H:%M:%S}" if seen else "",
+            " ".join(caller.networks),
+            " ".join(agent or "none" for agent in caller.agents),
+            " ".join(caller.endpoints),
+            "" if share is None else f"{share:.4f}",
+        ]
         for value in caller.still_sends:
             yield [*head, *value_cells(value)]
         if not caller.still_sends:
             yield [*head, *[""] * VALUE_COLUMNS]
-
-
-def _head(caller: Caller) -> list[object]:
-    share, seen = caller.unknown_share, caller.last_seen
-    return [
-        caller.name,
-        caller.status,
-        " ".join(caller.scopes),
-        f"{seen:%Y-%m-%d %H:%M:%S}" if seen else "",
-        " ".join(caller.networks),
-        " ".join(agent or "none" for agent in caller.agents),
-        " ".join(caller.endpoints),
-        "" if share is None else f"{share:.4f}",
-    ]
 
 
 def value_cells(value: SentValue) -> list[object]:

@@ -45,10 +45,7 @@ class Command(StageCommand):
                 verb.add_argument(
                     "--reason", default="from the command line", help="why; kept in the history"
                 )
-        self._add_limits(verbs.choices)
-
-    def _add_limits(self, verbs: dict[str, Any]) -> None:
-        limit = verbs["verify"].add_mutually_exclusive_group()
+        limit = verbs.choices["verify"].add_mutually_exclusive_group()
         hours = conf.gates().backup_hours
         limit.add_argument(
             "--max-age", type=_hours, default=hours, metavar="HOURS", help="default: %(default)g"
@@ -56,8 +53,10 @@ class Command(StageCommand):
         limit.add_argument(
             "--any-age", dest="max_age", action="store_const", const=None, help="however old it is"
         )
-        verbs["restore"].add_argument("--database", metavar="NEW", help="name of the new database")
-        verbs["prune"].add_argument(
+        verbs.choices["restore"].add_argument(
+            "--database", metavar="NEW", help="name of the new database"
+        )
+        verbs.choices["prune"].add_argument(
             "--keep", type=int, metavar="N", help="how many to keep (STAGE_BACKUP_KEEP)"
         )
 

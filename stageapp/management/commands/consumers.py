@@ -58,11 +58,9 @@ class Command(StageCommand):
         )
         consumers_report.add_arguments(parser)
         verbs = parser.add_subparsers(dest="subcommand", metavar="token")
-        self._add_token(
-            verbs.add_parser("token", help="create a consumer and print its token as the last line")
+        token = verbs.add_parser(
+            "token", help="create a consumer and print its token as the last line"
         )
-
-    def _add_token(self, token: argparse.ArgumentParser) -> None:
         token.description = "Create a consumer and print its token as the last line of the output."
         token.add_argument("--name", required=True, help="who calls; unique")
         token.add_argument(
@@ -87,7 +85,18 @@ class Command(StageCommand):
             elif options["code"]:
                 self._code(options)
             elif options["access_log"]:
-                self._access_log(options)
+                vocabulary = consumers_report.vocabulary_of(options)
+                found = self._read_log(options["access_log"], vocabulary, quiet=options["json"])
+                if options["csv"]:
+                    with self._table(options["csv"]) as file:
+                        files.export_log(file, found, vocabulary)
+                    self.stderr.write("\n".join(consumers_report.log_summary(found)))
+                else:
+                    self._print(
+                        consumers_report.log_document(found, vocabulary),
+                        consumers_report.log_lines(found, vocabulary),
+                        options,
+                    )
             else:
                 self._audit(options)
         except OperationalError as error:
@@ -113,20 +122,6 @@ class Command(StageCommand):
             self._print(
                 consumers_report.audit_document(found, days),
                 consumers_report.audit_lines(found, days),
-                options,
-            )
-
-    def _access_log(self, options: dict[str, Any]) -> None:
-        vocabulary = consumers_report.vocabulary_of(options)
-        found = self._read_log(options["access_log"], vocabulary, quiet=options["json"])
-        if options["csv"]:
-            with self._table(options["csv"]) as file:
-                files.export_log(file, found, vocabulary)
-            self.stderr.write("\n".join(consumers_report.log_summary(found)))
-        else:
-            self._print(
-                consumers_report.log_document(found, vocabulary),
-                consumers_report.log_lines(found, vocabulary),
                 options,
             )
 

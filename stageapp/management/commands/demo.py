@@ -96,11 +96,30 @@ class Command(StageCommand):
         call_command("migrate", verbosity=0)
         with bars.working("making the portfolio"):
             created = access.create(rows)
-        self._tell_data(created, rows)
+        self._say(
+            f"A portfolio of {rows:,} companies was made."
+            if created
+            else "The companies that were there are kept."
+        )
         with Children(SCRATCH, site.environment()) as children:
             with bars.working("starting web, worker and beat"):
                 site.start(children, listener, SCRATCH)
-            self._tell_access(port)
+            password, token = access.admin_password(), access.consumer_token()
+            address = f"http://127.0.0.1:{port}"
+            reset = "there already; a new password: python manage.py changepassword admin"
+            more = (
+                "there already; another one: python manage.py consumers token --name NAME "
+                "--scope read --scope write"
+            )
+            self._say(
+                f"\nOpen      {address}/admin/"
+                f"\nAdmin     {access.ADMIN}, {f'password {password} (shown only now)' if password else reset}"
+                f"\nToken     {f'{token} (shown only now)' if token else more}"
+                f"\n\nTry       curl -s {address}/api/stages/normalize -H 'Authorization: Token {token or 'TOKEN'}' \\"
+                '\n               -H \'Content-Type: application/json\' -d \'{"values": ["Series-A ", "Venture Debt"]}\''
+                f"\n\nLogs      {SCRATCH}/web.log, worker.log, beat.log"
+                "\nCtrl-C ends all of it; the data stays."
+            )
             while True:
                 children.check()
                 time.sleep(0.3)
@@ -134,31 +153,6 @@ class Command(StageCommand):
             held = walk(Walk(Report(self._say), children, caller, access.truth(rows)))
         if not held:
             raise CommandError(f"A step did not hold; the logs are in {SCRATCH / 'once'}.")
-
-    def _tell_data(self, created: bool, rows: int) -> None:
-        self._say(
-            f"A portfolio of {rows:,} companies was made."
-            if created
-            else "The companies that were there are kept."
-        )
-
-    def _tell_access(self, port: int) -> None:
-        password, token = access.admin_password(), access.consumer_token()
-        address = f"http://127.0.0.1:{port}"
-        reset = "there already; a new password: python manage.py changepassword admin"
-        more = (
-            "there already; another one: python manage.py consumers token --name NAME "
-            "--scope read --scope write"
-        )
-        self._say(
-            f"\nOpen      {address}/admin/"
-            f"\nAdmin     {access.ADMIN}, {f'password {password} (shown only now)' if password else reset}"
-            f"\nToken     {f'{token} (shown only now)' if token else more}"
-            f"\n\nTry       curl -s {address}/api/stages/normalize -H 'Authorization: Token {token or 'TOKEN'}' \\"
-            '\n               -H \'Content-Type: application/json\' -d \'{"values": ["Series-A ", "Venture Debt"]}\''
-            f"\n\nLogs      {SCRATCH}/web.log, worker.log, beat.log"
-            "\nCtrl-C ends all of it; the data stays."
-        )
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)

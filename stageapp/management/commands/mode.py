@@ -116,7 +116,23 @@ class Command(StageCommand):
         row = change_mode(command_line_person(), wish)
         self.warn_of_lag()
         if more["wait"] is not None:
-            self._wait((row.epoch, row.version), more["wait"], quiet=more["json"])
+            order = (row.epoch, row.version)
+            seconds = more["wait"]
+            quiet = more["json"]
+            with bars.working("waiting for every process", quiet=quiet):
+                found = processes.await_agreement(order, seconds)
+            if found.stale:
+                self.stderr.write(f"Stale, not waited for: {', '.join(map(str, found.stale))}")
+            if found.behind:
+                behind = ", ".join(map(str, found.behind))
+                raise CommandError(
+                    f"The mode is set (version {order[0]}.{order[1]}), but after {seconds:g} s these "
+                    f"do not follow: {behind}. They follow within 5 s of reaching PostgreSQL; "
+                    "`manage.py mode show` tells where each is."
+                )
+            self.stderr.write(
+                f"{len(found.following)} processes follow version {order[0]}.{order[1]}."
+            )
 
     def _foretell(self, wish: Wish, *, as_json: bool) -> None:
         newest = store.latest()
@@ -138,20 +154,6 @@ class Command(StageCommand):
         self.stdout.write("\n".join(sentences))
         self.stdout.write(str(held) if held else "Nothing holds the change back.")
         self.stdout.write("Nothing was changed.")
-
-    def _wait(self, order: tuple[int, int], seconds: float, *, quiet: bool) -> None:
-        with bars.working("waiting for every process", quiet=quiet):
-            found = processes.await_agreement(order, seconds)
-        if found.stale:
-            self.stderr.write(f"Stale, not waited for: {', '.join(map(str, found.stale))}")
-        if found.behind:
-            behind = ", ".join(map(str, found.behind))
-            raise CommandError(
-                f"The mode is set (version {order[0]}.{order[1]}), but after {seconds:g} s these "
-                f"do not follow: {behind}. They follow within 5 s of reaching PostgreSQL; "
-                "`manage.py mode show` tells where each is."
-            )
-        self.stderr.write(f"{len(found.following)} processes follow version {order[0]}.{order[1]}.")
 
     def _show(self, *, as_json: bool) -> None:
         state, found = store.latest(), processes.seen()

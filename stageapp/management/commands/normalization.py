@@ -94,7 +94,12 @@ class Command(SealVerbs):
     def _run(self, *, plan: str, reason: str, override_gates: str, **options: Any) -> None:
         run = plans.find_plan(plan).run
         if options["trial"]:
-            self._trial(run, options)
+            found = backup_report.carry_out(run.plan, options["trial"], quiet=options["json"])
+            self._print(found, backup_report.trial_lines(found), options)
+            if not found["passed"]:
+                raise CommandError(
+                    "The trial did not pass; see above. The live database was not touched."
+                )
             return
         if options["dry_run"]:
             self._dry_run(run, options)
@@ -121,23 +126,22 @@ class Command(SealVerbs):
             self._print({"run": chosen.pk, "pairs": pairs}, lines, options)
             return
         if not (options["yes"] or chosen.state == State.ROLLING_BACK):
-            self._ask_to_roll_back(chosen, scope, options)
+            # Show what would be undone and ask, on a terminal; raises CommandError without a yes.
+            if options["json"] or not (sys.stdin.isatty() and sys.stdout.isatty()):
+                raise CommandError(
+                    f"A rollback of run {chosen.pk} of {chosen.target} asks first, and there is no "
+                    "terminal to ask on. Look with --dry-run, then add --yes."
+                )
+            self.stdout.write(
+                "\n".join(
+                    normalization_report.rollback_lines(chosen, _rollback_pairs(chosen, scope))
+                )
+            )
+            if not _says_yes(f"Roll back run {chosen.pk} of {chosen.target}? [y/N] "):
+                raise CommandError("Nothing has changed.")
         runs.request_rollback(chosen, actor=command_line_actor(), reason=reason, scope=scope)
         ended = (State.DONE, State.CANCELLED) if scope else (State.ROLLED_BACK,)
         self._work(chosen, options, foreground=options["foreground"], ended=ended)
-
-    def _ask_to_roll_back(self, run: Run, scope: dict[str, Any], options: dict[str, Any]) -> None:
-        """Show what would be undone and ask, on a terminal; raises CommandError without a yes."""
-        if options["json"] or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            raise CommandError(
-                f"A rollback of run {run.pk} of {run.target} asks first, and there is no "
-                "terminal to ask on. Look with --dry-run, then add --yes."
-            )
-        self.stdout.write(
-            "\n".join(normalization_report.rollback_lines(run, _rollback_pairs(run, scope)))
-        )
-        if not _says_yes(f"Roll back run {run.pk} of {run.target}? [y/N] "):
-            raise CommandError("Nothing has changed.")
 
     def _history(self, *, row: str, target: str, **options: Any) -> None:
         entries = list(log.entries(row_key=row, target=target))
@@ -242,41 +246,27 @@ class Command(SealVerbs):
         ended: tuple[State, ...] = (State.DONE,),
     ) -> None:
         if foreground:
-            self._work_here(run, options)
+            try:
+                with _bar(run, quiet=options["json"]) as advance_bar:
+                    threads.advance(run, report=advance_bar)
+            except KeyboardInterrupt:
+                raise CommandError(f"Interrupted. {_after_interrupt(run)}") from None
         else:
-            self._nudge(run)
+            try:
+                nudge(run)
+            except (BrokerError, OSError) as error:
+                self.stderr.write(
+                    f"The broker does not answer ({error}); the run waits in PostgreSQL and the next "
+                    "sweep of the beat process takes it up. Or work here: add --foreground."
+                )
         self._show(run, options)
         if foreground and run.state not in ended:
             raise CommandError(f"Run {run.pk} is {run.stands}. {run.last_error}".strip())
-
-    def _work_here(self, run: Run, options: dict[str, Any]) -> None:
-        try:
-            with _bar(run, quiet=options["json"]) as advance_bar:
-                threads.advance(run, report=advance_bar)
-        except KeyboardInterrupt:
-            raise CommandError(f"Interrupted. {_after_interrupt(run)}") from None
-
-    def _nudge(self, run: Run) -> None:
-        try:
-            nudge(run)
-        except (BrokerError, OSError) as error:
-            self.stderr.write(
-                f"The broker does not answer ({error}); the run waits in PostgreSQL and the next "
-                "sweep of the beat process takes it up. Or work here: add --foreground."
-            )
 
     def _dry_run(self, run: Run, options: dict[str, Any]) -> None:
         with _bar(run, quiet=options["json"]) as advance_bar:
             found = worker.dry_run(run, report=advance_bar)
         self._print(found, normalization_report.dry_run_lines(found), options)
-
-    def _trial(self, run: Run, options: dict[str, Any]) -> None:
-        found = backup_report.carry_out(run.plan, options["trial"], quiet=options["json"])
-        self._print(found, backup_report.trial_lines(found), options)
-        if not found["passed"]:
-            raise CommandError(
-                "The trial did not pass; see above. The live database was not touched."
-            )
 
     def _show(self, run: Run, options: dict[str, Any]) -> None:
         at = progress.progress(run)

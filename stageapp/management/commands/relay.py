@@ -60,7 +60,13 @@ class Command(BaseCommand):
             CommandError: a secret is not set, or the address cannot be listened on.
         """
         stop = threading.Event()
-        limits = _limits(required=options["require_bearer"] or options["allow_remote"])
+        required = options["require_bearer"] or options["allow_remote"]
+        tokens = webhook_tokens() if required else ()
+        if required and not tokens:
+            raise CommandError(
+                "Set ALERTMANAGER_BEARER_TOKEN: it is what Alertmanager has to bring."
+            )
+        limits = Limits(settings.STAGE_READ_SECONDS, settings.DATA_UPLOAD_MAX_MEMORY_SIZE, tokens)
         try:
             forwarder = Forwarder(
                 read_url(options["to"]), _key(), options["seconds"], threading.Event()
@@ -86,13 +92,6 @@ def _key() -> bytes:
             "Set ALERTMANAGER_WEBHOOK_SECRET to what the webhook's side has: it signs."
         )
     return secrets[0].keys[0]
-
-
-def _limits(*, required: bool) -> Limits:
-    tokens = webhook_tokens() if required else ()
-    if required and not tokens:
-        raise CommandError("Set ALERTMANAGER_BEARER_TOKEN: it is what Alertmanager has to bring.")
-    return Limits(settings.STAGE_READ_SECONDS, settings.DATA_UPLOAD_MAX_MEMORY_SIZE, tokens)
 
 
 def _seconds(text: str) -> float:

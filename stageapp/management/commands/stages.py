@@ -83,7 +83,18 @@ class Answers(dict[bytes, bytes]):
         self._vocabulary, self._source = vocabulary, source
 
     def __missing__(self, line: bytes) -> bytes:
-        raw = _raw(line)
+        if len(line) > LONGEST_LINE:
+            raise BadLine(f"it is longer than {LONGEST_LINE:,} bytes")
+        try:
+            raw = json.loads(line.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise BadLine(f"it is not UTF-8 (byte {error.start + 1})") from None
+        except (ValueError, RecursionError) as error:
+            raise BadLine(str(error)) from None
+        if not isinstance(raw, str):
+            raise BadLine(
+                f"it is of type {type(raw).__name__}; put the value between double quotes"
+            )
         meaning = self._vocabulary.normalize(raw, self._source)
         suggestions = suggest(raw, meaning, self._vocabulary)
         found = {
@@ -129,20 +140,6 @@ def _lines(read: int) -> Iterator[list[bytes]]:
             return
     if rest:
         yield [rest]
-
-
-def _raw(line: bytes) -> str:
-    if len(line) > LONGEST_LINE:
-        raise BadLine(f"it is longer than {LONGEST_LINE:,} bytes")
-    try:
-        raw = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise BadLine(f"it is not UTF-8 (byte {error.start + 1})") from None
-    except (ValueError, RecursionError) as error:
-        raise BadLine(str(error)) from None
-    if not isinstance(raw, str):
-        raise BadLine(f"it is of type {type(raw).__name__}; put the value between double quotes")
-    return raw
 
 
 def _write(write: int, answer: bytes) -> None:

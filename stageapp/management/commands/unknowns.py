@@ -62,7 +62,11 @@ def queue_lines(entries: Sequence[UnknownEntry], state: str) -> list[str]:
         f"{'number':>7} {'rows':>10} {'requests':>9}  {'value':<{_WIDTH}} {'reason':<16} suggestion"
     ]
     for entry in entries:
-        value, stages = _shortened(entry.examples[0]), ", ".join(suggestions(entry, meaning_of))
+        shown = entry.examples[0]
+        value, stages = (
+            shown if len(shown) <= _WIDTH else shown[: _WIDTH - 1] + "…",
+            ", ".join(suggestions(entry, meaning_of)),
+        )
         rows = max(entry.rows, entry.imported)
         lines.append(
             (
@@ -89,10 +93,6 @@ def preview_lines(found: Preview) -> list[str]:
     lines += [f"{requests:>12,}  {consumer}" for consumer, requests in found.requests.items()]
     lines += [f"Refused: {value}: {why}." for value, why in found.refused]
     return [*lines, *(f"Not read: {problem}" for problem in found.problems), "Nothing was changed."]
-
-
-def _shortened(shown: str) -> str:
-    return shown if len(shown) <= _WIDTH else shown[: _WIDTH - 1] + "…"
 
 
 class Command(StageCommand):

@@ -46,7 +46,14 @@ def findings(target: Target, column: Column, new: Sequence[str]) -> Iterator[Fin
         referenced_column,
     ) in rows:
         if kind == "c":
-            yield _check(target, name, expression, new) if alone else _of_several(name)
+            yield (
+                _check(target, name, expression, new)
+                if alone
+                else warns(
+                    f"CHECK {name} holds the column together with others",
+                    "it cannot be tried beforehand: read it",
+                )
+            )
         elif kind == "x":
             yield warns(
                 f"The exclusion constraint {name} holds the column",
@@ -79,13 +86,6 @@ def _domain(column: Column, new: Sequence[str]) -> Iterator[Finding]:
     if not refused:
         means = "it admits every value that the run would write"
         yield tells(f"The column is of the domain {row[0]}", means)
-
-
-def _of_several(name: str) -> Finding:
-    return warns(
-        f"CHECK {name} holds the column together with others",
-        "it cannot be tried beforehand: read it",
-    )
 
 
 def _check(target: Target, name: str, expression: str, new: Sequence[str]) -> Finding:

@@ -17,7 +17,13 @@ _SIGNALS = {"pre_save": pre_save, "post_save": post_save}
 def findings(target: Target) -> Iterator[Finding]:
     """Yield what belongs to a save of the target's model and does not happen in a run."""
     model, field = field_of(target.label)
-    yield from _inherited(target, model, field.model)
+    if target.links:
+        below, above = model._meta.label, field.model._meta.label
+        yield tells(
+            f"{below} inherits the column from {above}",
+            f"rows of {above} that are no {below} are left alone; seal and guard cannot tell them "
+            "apart, and are refused",
+        )
     yield from _times(target, model, field.model)
     for name in ("save", "save_base"):
         by = next(cls for cls in model.__mro__ if name in vars(cls))
@@ -37,16 +43,6 @@ def findings(target: Target) -> Iterator[Finding]:
                 )
                 + _remedy(target),
             )
-
-
-def _inherited(target: Target, model: Model, owner: Model) -> Iterator[Finding]:
-    if target.links:
-        below, above = model._meta.label, owner._meta.label
-        yield tells(
-            f"{below} inherits the column from {above}",
-            f"rows of {above} that are no {below} are left alone; seal and guard cannot tell them "
-            "apart, and are refused",
-        )
 
 
 def _times(target: Target, model: Model, owner: Model) -> Iterator[Finding]:

@@ -96,7 +96,12 @@ class Throttle:
             self._failed(error)
         else:
             self._read_well_at = time.monotonic()
-            self._held = _choose(self.judged, before)
+            # What holds the run; of several the one that held it before.
+            holding = [one for one in self.judged if one.standing == Standing.HOLDS]
+            self._held = next(
+                (one for one in holding if _name(before) == one.factor.name),
+                holding[0] if holding else None,
+            )
         if _name(before) != _name(self._held):
             self._say(before)
         self._tell(changed=_name(before) != _name(self._held))
@@ -107,16 +112,8 @@ class Throttle:
             self._marks = WalMarks(look.wal_marks if look else ())
             self._standbys += [Standby(url) for url in conf.standby_urls()]
         limits = throttling.limits(self.run)
-        return self._judge(
-            health.read(self._marks, self._standbys, conf.disk_paths()), limits, _holding(look)
-        )
-
-    def _judge(
-        self,
-        readings: health.Readings,
-        limits: dict[str, throttling.Limit],
-        holding: set[tuple[str, float]],
-    ) -> list[Judged]:
+        readings = health.read(self._marks, self._standbys, conf.disk_paths())
+        holding = _holding(look)
         percent = conf.hold_resume_percent()
         # A limit that a person has changed meanwhile is held against the value anew.
         holding = holding | {
@@ -168,15 +165,6 @@ def _holding(look: ThrottleLook | None) -> set[tuple[str, float]]:
     return {
         (one["factor"], one["limit"]) for one in look.readings if one["state"] == Standing.HOLDS
     }
-
-
-def _choose(judged: Sequence[Judged], before: Judged | None) -> Judged | None:
-    """Return what holds the run; of several the one that held it before."""
-    holding = [one for one in judged if one.standing == Standing.HOLDS]
-    return next(
-        (one for one in holding if _name(before) == one.factor.name),
-        holding[0] if holding else None,
-    )
 
 
 def _name(judged: Judged | None) -> str:

@@ -72,7 +72,7 @@ class Before:
             names = [
                 quoted
                 for (name,) in cursor.fetchall()
-                if (quoted := _quoted(name)) != target.column
+                if (quoted := str(connection.ops.quote_name(name))) != target.column
             ]
             counts = ", ".join(
                 f"count(*) FILTER (WHERE b.{it}::text IS DISTINCT FROM t.{it}::text)"
@@ -93,7 +93,3 @@ class Before:
         return contents.summed(
             connection.connection, sql.SQL(f"SELECT {hashed} AS h FROM {self._target.table} t")
         )
-
-
-def _quoted(name: str) -> str:
-    return str(connection.ops.quote_name(name))

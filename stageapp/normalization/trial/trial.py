@@ -61,7 +61,20 @@ def trial(plan: Plan, percent: float, *, actor: str, report: Report = silent) ->
     backup, began = _backup_for(plan), time.monotonic()
     try:
         with rehearse.restored_copy(backup.name, report) as (manifest, copy):
-            found = _in_copy(copy, _asked(plan, percent), report)
+            names = ("source", "raw", "stage", "reason", "rows")
+            entries = [
+                {name: getattr(entry, name) for name in names} for entry in plan.entries.all()
+            ]
+            found = _in_copy(
+                copy,
+                {
+                    "target": plan.target,
+                    "percent": percent,
+                    "changes": plans.changes(plan),
+                    "entries": entries,
+                },
+                report,
+            )
     except (BackupError, EmbeddedError, psycopg.Error) as error:
         raise TrialRefused(f"There is no copy to try the plan on: {error}") from None
     document = {
@@ -107,17 +120,6 @@ def _backup_for(plan: Plan) -> Backup:
             f"{_TO_DO} If not, make a new plan."
         )
     return backup
-
-
-def _asked(plan: Plan, percent: float) -> dict[str, Any]:
-    names = ("source", "raw", "stage", "reason", "rows")
-    entries = [{name: getattr(entry, name) for name in names} for entry in plan.entries.all()]
-    return {
-        "target": plan.target,
-        "percent": percent,
-        "changes": plans.changes(plan),
-        "entries": entries,
-    }
 
 
 def _origin(manifest: Manifest) -> dict[str, Any]:
@@ -184,7 +186,9 @@ def _process(copy: postgres.Parameters, asked: dict[str, Any]) -> Iterator[IO[st
             start_new_session=True,
         ) as process:
             try:
-                yield _pipe(process)
+                if process.stdout is None:
+                    raise TrialRefused("The trial's process has no output to read.")
+                yield process.stdout
             except BaseException:
                 process.kill()
                 raise
@@ -193,12 +197,6 @@ def _process(copy: postgres.Parameters, asked: dict[str, Any]) -> Iterator[IO[st
             raise TrialRefused(
                 f"The trial failed ({process.returncode}): {complaints.read()[-_SHOWN:].strip()}"
             )
-
-
-def _pipe(process: subprocess.Popen[str]) -> IO[str]:
-    if process.stdout is None:
-        raise TrialRefused("The trial's process has no output to read.")
-    return process.stdout
 
 
 def _environment(copy: postgres.Parameters) -> dict[str, str]:

@@ -3,7 +3,6 @@ rehearsal.
 """
 
 import datetime
-from typing import Any
 
 from stageapp import conf
 from stageapp.audit.proof import Proof
@@ -27,7 +26,19 @@ _REHEARSAL_FAILED = (
 def run_complete(found: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether it is proved of every target, as its rows are now, that they are normalized."""
     conditions = tuple(_proof(proof) for proof in found.proofs)
-    evidence = {"proofs": [{"target": proof.target, **_told(proof)} for proof in found.proofs]}
+    # The proof for JSON, its moments as text.
+    evidence = {
+        "proofs": [
+            {
+                "target": proof.target,
+                **{
+                    name: value.isoformat() if isinstance(value, datetime.datetime) else value
+                    for name, value in proof.document().items()
+                },
+            }
+            for proof in found.proofs
+        ]
+    }
     none = Condition("targets", "one or more", 0, Verdict.NO_DATA, "STAGE_TARGETS names no column")
     return Gate(
         "run_complete",
@@ -44,14 +55,6 @@ def _proof(proof: Proof) -> Condition:
         return Condition(proof.target, threshold, None, Verdict.NO_DATA, proof.sentence)
     value = "stands" if proof.stands else "does not stand"
     return Condition(proof.target, threshold, value, passes_if(proof.stands), proof.sentence)
-
-
-def _told(proof: Proof) -> dict[str, Any]:
-    """Return the proof for JSON, its moments as text."""
-    return {
-        name: value.isoformat() if isinstance(value, datetime.datetime) else value
-        for name, value in proof.document().items()
-    }
 
 
 def consumers_audited(found: Measurements, wanted: GateThresholds) -> Gate:

@@ -1,7 +1,6 @@
 """The gate out of `warn`: a week of good days, no bad hour, and not too long in warn."""
 
 import datetime
-from collections.abc import Sequence
 
 from stageapp.conf import GateThresholds, share
 from stageapp.rollout.gates.measures import Measurements
@@ -17,7 +16,10 @@ def warn_exit(found: Measurements, wanted: GateThresholds) -> Gate:
     this warn period.
     """
     began = found.mode.warn_period()
-    days = [_on(day, found.days) for day in found.last_days(wanted.warn_days)]
+    days = [
+        next((slot for slot in found.days if slot.started_at == day), Slot(day))
+        for day in found.last_days(wanted.warn_days)
+    ]
     counted = [
         day
         for day in days
@@ -37,10 +39,6 @@ def warn_exit(found: Measurements, wanted: GateThresholds) -> Gate:
         ],
     }
     return Gate("warn_exit", "Warn may end", conditions, evidence)
-
-
-def _on(day: datetime.datetime, days: Sequence[Slot]) -> Slot:
-    return next((slot for slot in days if slot.started_at == day), Slot(day))
 
 
 def percent(part: int, whole: int) -> float:
