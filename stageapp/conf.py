@@ -324,23 +324,25 @@ def nonsense() -> list[str]:
     """Return what is wrong with the thresholds as they are set, one sentence each, with the
     names to look for.
     """
-    found = [
+    problems = [
         *_nonsense_of(settings.STAGE_GATES, "STAGE_GATE"),
         *_nonsense_of(settings.STAGE_GUARD, "STAGE_GUARD"),
     ]
     if guard().fast_seconds % 10:
-        found.append(f"STAGE_GUARD_FAST_SECONDS is {guard().fast_seconds}; take a multiple of 10.")
+        problems.append(
+            f"STAGE_GUARD_FAST_SECONDS is {guard().fast_seconds}; take a multiple of 10."
+        )
     if gates().warn_max_days <= gates().warn_days:
-        found.append(
+        problems.append(
             "STAGE_GATE_WARN_MAX_DAYS leaves no time for the days of STAGE_GATE_WARN_DAYS; take "
             "more."
         )
     if gates().warn_days >= settings.STAGE_TRAFFIC_RETENTION_DAYS:
-        found.append(
+        problems.append(
             "STAGE_TRAFFIC_RETENTION_DAYS forgets days that STAGE_GATE_WARN_DAYS asks for; keep "
             "more."
         )
-    return found
+    return problems
 
 
 def _nonsense_of(values: Mapping[str, float], prefix: str) -> Iterator[str]:

@@ -261,9 +261,9 @@ def _follow_on(figures: Mapping[str, Any]) -> str:
 def lines(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[Line]:
     """Return every figure in words, and last what all of them together make expect."""
     old, new = ({name: in_words(name, of.get(name)) for name in LABELS} for of in (now, then))
-    found = [Line(label, old[name], new[name]) for name, label in LABELS.items()]
+    changes = [Line(label, old[name], new[name]) for name, label in LABELS.items()]
     outcome = Line("So one company is expected to return", expected("", now), expected("", then))
-    return [*found, outcome]
+    return [*changes, outcome]
 
 
 def expected(stage: str, figures: Mapping[str, Any]) -> str:

@@ -125,9 +125,9 @@ class AuditEntryAdmin(BoundedAdmin):
         """Find one row's entries by the batches' ranges of keys; the view itself has no index."""
         if not search_term.strip():
             return queryset, False
-        found = log.of_row(search_term)
+        entries = log.of_row(search_term)
         return queryset.filter(
-            pk__in=[entry.pk for entry in found], block__in=[entry.block_id for entry in found]
+            pk__in=[entry.pk for entry in entries], block__in=[entry.block_id for entry in entries]
         ), False
 
     @admin.display(description="old value")

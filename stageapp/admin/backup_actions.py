@@ -258,10 +258,10 @@ class BackupCheckAdmin(PageAdmin, BoundedAdmin):
 
     def page_context(self, request: HttpRequest, row: BackupCheck) -> dict[str, Any]:
         """Return the verdict and its findings."""
-        return {"title": f"{row.name}: {row.get_kind_display()}", **found(row)}
+        return {"title": f"{row.name}: {row.get_kind_display()}", **check_details(row)}
 
 
-def found(check: BackupCheck) -> dict[str, Any]:
+def check_details(check: BackupCheck) -> dict[str, Any]:
     """Return a verdict as its template shows it."""
     return {
         "check": check,
@@ -304,7 +304,7 @@ class BackupJobAdmin(PageAdmin, BoundedAdmin):
             "live": live([row]),
             "one": row,
             "backup": Backup.objects.filter(name=row.name).first(),
-            "checks": [found(check) for check in checks],
+            "checks": [check_details(check) for check in checks],
         }
 
     @method_decorator(require_GET)
@@ -314,7 +314,7 @@ class BackupJobAdmin(PageAdmin, BoundedAdmin):
         """
         if not self.admin_site.has_permission(request) or not self.has_view_permission(request):
             raise PermissionDenied
-        one = self.found(request, str(pk)) if pk else None
+        one = self.row_or_404(request, str(pk)) if pk else None
         shown = [one] if one else list(active())
         answer = TemplateResponse(
             request, "admin/stageapp/backup_live.html", {"live": live(shown), "one": one}

@@ -110,14 +110,16 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
             "verified": self.verified_shown(row),
             "rehearsed": self.rehearsed_shown(row),
             "same_schema": row.schema == evidence.schema_now() if row.schema else None,
-            "checks": [backup_actions.found(check) for check in row.checks.all()[:SHOWN_CHECKS]],
+            "checks": [
+                backup_actions.check_details(check) for check in row.checks.all()[:SHOWN_CHECKS]
+            ],
             "actions": offered(request, row),
             **_manifest(row),
         }
 
     def action_view(self, request: HttpRequest, verb: str, pk: int | None = None) -> HttpResponse:
         """Confirm, then ask a worker for it."""
-        backup = self.found(request, str(pk)) if pk is not None else None
+        backup = self.row_or_404(request, str(pk)) if pk is not None else None
         return action_view(request, verb, backup, opts=self.opts)
 
     @admin.display(description="age", ordering="-taken_at")

@@ -69,8 +69,8 @@ class ConsumerAdmin(PageAdmin):
     @admin.display(description="last seen", ordering="last_seen")
     def last_seen(self, consumer: Any) -> datetime.datetime | None:
         """Return when it called last."""
-        found: datetime.datetime | None = consumer.last_seen
-        return found
+        last: datetime.datetime | None = consumer.last_seen
+        return last
 
     @admin.display(description="endpoints")
     def endpoints(self, consumer: Any) -> str:
@@ -143,7 +143,7 @@ class ConsumerAdmin(PageAdmin):
     def revoke_view(self, request: HttpRequest, consumer_id: int) -> HttpResponse:
         """Confirm, then revoke."""
         require(request, "manage_consumers")
-        consumer = self.found(request, str(consumer_id))
+        consumer = self.row_or_404(request, str(consumer_id))
         return confirmed(
             request,
             partial(self._revoke, request, consumer),

@@ -102,21 +102,21 @@ def _about_plan(
     return _about_backup(backups, user) or waits
 
 
-def _about_backup(found: Mapping[str, Any] | None, user: User) -> Step | None:
+def _about_backup(backups: Mapping[str, Any] | None, user: User) -> Step | None:
     """Return the backup or the rehearsal that a run waits for."""
-    if not found or not found["required"] or not user.has_perm("stageapp.manage_backups"):
+    if not backups or not backups["required"] or not user.has_perm("stageapp.manage_backups"):
         return None
     url = reverse("admin:stageapp_backup_changelist")
-    if not found["fresh"]:
+    if not backups["fresh"]:
         had = (
-            f"the newest verified backup is {found['age']} old"
-            if found["verified"]
+            f"the newest verified backup is {backups['age']} old"
+            if backups["verified"]
             else "no backup is verified"
         )
         return Step(
             f"The plan waits for a way back: {had}, and a run asks for one.", "Create a backup", url
         )
-    if not found["rehearsed"]:
+    if not backups["rehearsed"]:
         return Step(
             "The plan waits for a rehearsed restore with today’s schema.",
             "Rehearse the backup",
@@ -181,10 +181,10 @@ def _about_mode(panels: Mapping[str, Any], user: User) -> Step | None:
     )
 
 
-def _about_unknowns(found: Mapping[str, Any] | None, user: User) -> Step | None:
-    if not found or not found["open"] or not user.has_perm("stageapp.curate_vocabulary"):
+def _about_unknowns(unknowns: Mapping[str, Any] | None, user: User) -> Step | None:
+    if not unknowns or not unknowns["open"] or not user.has_perm("stageapp.curate_vocabulary"):
         return None
-    number = found["open"]
+    number = unknowns["open"]
     values = "values wait" if number > 1 else "value waits"
     return Step(
         f"{number:,} unknown {values} for a decision.",
@@ -261,20 +261,21 @@ def _unknowns() -> dict[str, Any]:
 
 def _backups() -> dict[str, Any]:
     """Return the newest verified backup, and whether it is too old for a run."""
-    found, hours = evidence.read(), conf.gates().backup_hours
-    fresh = found.taken_at is not None and timezone.now() - found.taken_at <= datetime.timedelta(
-        hours=hours
+    backups, hours = evidence.read(), conf.gates().backup_hours
+    fresh = (
+        backups.taken_at is not None
+        and timezone.now() - backups.taken_at <= datetime.timedelta(hours=hours)
     )
     return {
-        "verified": found.verified,
-        "age": words.age(found.taken_at) if found.taken_at else "",
+        "verified": backups.verified,
+        "age": words.age(backups.taken_at) if backups.taken_at else "",
         "fresh": fresh,
         "hours": hours,
         "required": conf.backup_required(),
-        "rehearsed": found.rehearsed,
-        "rehearsed_age": words.age(found.rehearsed_at) if found.rehearsed_at else "",
-        "schema_changed": found.schema_changed,
-        "rto": words.duration(found.rto_seconds or None),
+        "rehearsed": backups.rehearsed,
+        "rehearsed_age": words.age(backups.rehearsed_at) if backups.rehearsed_at else "",
+        "schema_changed": backups.schema_changed,
+        "rto": words.duration(backups.rto_seconds or None),
     }
 
 
@@ -292,7 +293,9 @@ def _drift() -> dict[str, Any]:
 
 def drifted(check: DriftCheck) -> list[dict[str, Any]]:
     """Return the values that came back into a normalized column, as a person reads them."""
-    return [{**found, "value": visible_example(found["value"])} for found in check.spellings]
+    return [
+        {**spelling, "value": visible_example(spelling["value"])} for spelling in check.spellings
+    ]
 
 
 # Panel → the model whose view permission opens it, and what builds it.

@@ -48,35 +48,37 @@ _RATES: dict[str, Rate] = {
 }
 
 
-def conditions(gate: Gate, found: Measurements) -> Iterator[tuple[Condition, Sparkline | None]]:
+def conditions(gate: Gate, measured: Measurements) -> Iterator[tuple[Condition, Sparkline | None]]:
     """Yield the conditions of a gate, each with its series where there is one."""
     series = SERIES.get(gate.name, {})
     for condition in gate.conditions:
         draw = series.get(condition.name)
-        yield condition, draw(found, conf.gates()) if draw else None
+        yield condition, draw(measured, conf.gates()) if draw else None
 
 
-def _by_day(found: Measurements, wanted: GateThresholds) -> Sparkline:
-    days = _warned(found.days, found, wanted.day_sample)
-    values = _percents(days, found.last_days(wanted.warn_days), _RATES["unknown"])
+def _by_day(measured: Measurements, wanted: GateThresholds) -> Sparkline:
+    days = _warned(measured.days, measured, wanted.day_sample)
+    values = _percents(days, measured.last_days(wanted.warn_days), _RATES["unknown"])
     return sparkline("Unknown by day, %", values, wanted.unknown_percent)
 
 
-def _requests_by_day(found: Measurements, wanted: GateThresholds) -> Sparkline:
-    values = _counts(_warned(found.days, found, 0), found.last_days(wanted.warn_days))
+def _requests_by_day(measured: Measurements, wanted: GateThresholds) -> Sparkline:
+    values = _counts(_warned(measured.days, measured, 0), measured.last_days(wanted.warn_days))
     return sparkline("Requests by day", values, wanted.day_sample, least=True)
 
 
-def _by_hour(found: Measurements, wanted: GateThresholds) -> Sparkline:
-    first, hour = found.last_days(wanted.warn_days)[0], Step.HOUR.length
-    starts = [first + hour * place for place in range(int((found.now - first) / hour) + 1)]
-    values = _percents(_warned(found.hours, found, wanted.hour_sample), starts, _RATES["unknown"])
+def _by_hour(measured: Measurements, wanted: GateThresholds) -> Sparkline:
+    first, hour = measured.last_days(wanted.warn_days)[0], Step.HOUR.length
+    starts = [first + hour * place for place in range(int((measured.now - first) / hour) + 1)]
+    values = _percents(
+        _warned(measured.hours, measured, wanted.hour_sample), starts, _RATES["unknown"]
+    )
     return sparkline("Unknown by hour, %", values, wanted.hour_unknown_percent)
 
 
-def _warned(slots: Sequence[Slot], found: Measurements, sample: int) -> list[Slot]:
+def _warned(slots: Sequence[Slot], measured: Measurements, sample: int) -> list[Slot]:
     """Keep what the gate out of warn counts: slots of this warn period, with requests enough."""
-    began = found.mode.warn_period()
+    began = measured.mode.warn_period()
     return [
         slot
         for slot in slots
@@ -89,26 +91,26 @@ def _canary(rung: int) -> dict[str, Draw]:
     is reached.
     """
 
-    def enforced(found: Measurements, sample: int) -> list[Slot]:
-        since = found.mode.enforced_since(rung)
+    def enforced(measured: Measurements, sample: int) -> list[Slot]:
+        since = measured.mode.enforced_since(rung)
         return [
             slot
-            for slot in found.minutes
+            for slot in measured.minutes
             if since and slot.started_at >= since and slot.judged >= sample
         ]
 
-    def requests(found: Measurements, wanted: GateThresholds) -> Sparkline:
-        values = _counts(enforced(found, 0), found.last_minutes(wanted.green_minutes))
+    def requests(measured: Measurements, wanted: GateThresholds) -> Sparkline:
+        values = _counts(enforced(measured, 0), measured.last_minutes(wanted.green_minutes))
         return sparkline("Enforced requests by minute", values, wanted.minute_sample, least=True)
 
-    def by_minute(rate: str, found: Measurements, wanted: GateThresholds) -> Sparkline:
-        slots = enforced(found, wanted.minute_sample)
+    def by_minute(rate: str, measured: Measurements, wanted: GateThresholds) -> Sparkline:
+        slots = enforced(measured, wanted.minute_sample)
         limits = {
             "unknown": wanted.unknown_percent,
             "errors": wanted.error_percent,
             "slow": wanted.slow_percent,
         }
-        values = _percents(slots, found.last_minutes(wanted.green_minutes), _RATES[rate])
+        values = _percents(slots, measured.last_minutes(wanted.green_minutes), _RATES[rate])
         return sparkline(f"{rate.capitalize()} by minute, %", values, limits[rate])
 
     return {"minutes": requests, **{rate: partial(by_minute, rate) for rate in _RATES}}
@@ -143,21 +145,21 @@ def rollout_view(request: HttpRequest) -> HttpResponse:
     """Show the rollout."""
     require(request, "view_modechange")
     now = windows.now()
-    found = outlook(now)
+    ahead = outlook(now)
     context = {
         "title": "Rollout",
-        "found": found,
-        "state": found.state,
-        "meaning": MEANINGS[found.state.mode],
+        "found": ahead,
+        "state": ahead.state,
+        "meaning": MEANINGS[ahead.state.mode],
         "now": now,
         "change": ModeChange.objects.first(),
-        "phases": _phases(found),
-        "gates": _gates(found),
-        "moves": _moves(request, found),
-        "actions": offered(request, found.state),
-        "latch": _latch(found),
+        "phases": _phases(ahead),
+        "gates": _gates(ahead),
+        "moves": _moves(request, ahead),
+        "actions": offered(request, ahead.state),
+        "latch": _latch(ahead),
         "past": timeline.entries(SHOWN_PAST, _visible_to(request)),
-        **_people(request, found),
+        **_people(request, ahead),
     }
     return page(request, "rollout.html", **context)
 
@@ -174,32 +176,32 @@ def _visible_to(request: HttpRequest) -> set[str]:
     return {name for name in names if request.user.has_perm(f"stageapp.view_{name}")}
 
 
-def _phases(found: Outlook) -> list[dict[str, Any]]:
+def _phases(ahead: Outlook) -> list[dict[str, Any]]:
     return [
-        {"label": phase.label, "reached": phase <= found.phase, "now": phase == found.phase}
+        {"label": phase.label, "reached": phase <= ahead.phase, "now": phase == ahead.phase}
         for phase in Phase
     ]
 
 
-def _gates(found: Outlook) -> list[dict[str, Any]]:
+def _gates(ahead: Outlook) -> list[dict[str, Any]]:
     """Return every gate with its conditions and series; those that the next step needs come
     first.
     """
-    needed = {gate.name for gate in found.step.gates} if found.step else set()
+    needed = {gate.name for gate in ahead.step.gates} if ahead.step else set()
     gates = [
         {
             "gate": gate,
             "needed": gate.name in needed,
-            "conditions": list(conditions(gate, found.measured)),
+            "conditions": list(conditions(gate, ahead.measured)),
         }
-        for gate in found.gates.values()
+        for gate in ahead.gates.values()
     ]
     return sorted(gates, key=lambda one: not one["needed"])
 
 
-def _latch(found: Outlook) -> dict[str, Any] | None:
+def _latch(ahead: Outlook) -> dict[str, Any] | None:
     """Return the downgrade that stands, and who may raise the mode: it takes two permissions."""
-    if not found.latched:
+    if not ahead.latched:
         return None
     may_change = User.objects.with_perm("stageapp.change_mode", backend=_BACKEND)
     may_rearm = User.objects.with_perm("stageapp.rearm", backend=_BACKEND)
@@ -213,24 +215,24 @@ def _latch(found: Outlook) -> dict[str, Any] | None:
     }
 
 
-def _moves(request: HttpRequest, found: Outlook) -> dict[str, Any]:
+def _moves(request: HttpRequest, ahead: Outlook) -> dict[str, Any]:
     """Return the changes of mode that the table allows this user now: the step forward, and
     every way back.
     """
     if not request.user.has_perm("stageapp.change_mode"):
         return {}
     return {
-        "forward": _forward(request, found),
-        "back": [_back(phase) for phase in reversed(range(found.phase))],
+        "forward": _forward(request, ahead),
+        "back": [_back(phase) for phase in reversed(range(ahead.phase))],
     }
 
 
-def _forward(request: HttpRequest, found: Outlook) -> dict[str, Any] | None:
-    step = found.step
+def _forward(request: HttpRequest, ahead: Outlook) -> dict[str, Any] | None:
+    step = ahead.step
     if step is None or not step.mode:
         return None
-    ahead = look_ahead(person_of(request.user), found.state, ModeState(step.mode, step.percent))
-    return {"text": step.text, "url": _preview(step.mode, step.percent), "ahead": ahead}
+    preview = look_ahead(person_of(request.user), ahead.state, ModeState(step.mode, step.percent))
+    return {"text": step.text, "url": _preview(step.mode, step.percent), "ahead": preview}
 
 
 def _back(phase: int) -> dict[str, str]:
@@ -244,7 +246,7 @@ def _preview(mode: str, percent: int) -> str:
     return f"{reverse('admin:stageapp_modechange_preview')}?{urlencode(chosen)}"
 
 
-def _people(request: HttpRequest, found: Outlook) -> dict[str, Any]:
+def _people(request: HttpRequest, ahead: Outlook) -> dict[str, Any]:
     """Return whom it touches, as far as this user may see it."""
     shown: dict[str, Any] = {"days": DAYS}
     if request.user.has_perm("stageapp.view_plannedstep"):
@@ -253,7 +255,7 @@ def _people(request: HttpRequest, found: Outlook) -> dict[str, Any]:
         shown["waiting"] = proposals.waiting()
     if request.user.has_perm("stageapp.view_consumersighting"):
         may_pin_in = canary.may_pin_in(person_of(request.user))
-        percent = share_of(found.state)
+        percent = share_of(ahead.state)
         members, refused = canary.members(percent), refused_if_enforced()
         share = canary.canary_share(members)
         places = {member.consumer: member for member in members}
@@ -266,7 +268,7 @@ def _people(request: HttpRequest, found: Outlook) -> dict[str, Any]:
                 "members_total": len(members),
                 "enforced_total": sum(member.enforced for member in members),
                 "refused": [
-                    _refused(one, places.get(one.consumer), found)
+                    _refused(one, places.get(one.consumer), ahead)
                     for one in refused[:SHOWN_CONSUMERS]
                 ],
                 "refused_total": len(refused),
@@ -284,7 +286,7 @@ def _member(member: canary.Member, may_pin_in: bool) -> dict[str, Any]:
     return {"member": member, "percent": 100 * member.share, "urls": urls}
 
 
-def _refused(one: Refused, member: canary.Member | None, found: Outlook) -> dict[str, Any]:
+def _refused(one: Refused, member: canary.Member | None, ahead: Outlook) -> dict[str, Any]:
     values = [
         {
             "shown": visible_example(value.examples[0]) if value.examples else visible(value.value),
@@ -293,8 +295,8 @@ def _refused(one: Refused, member: canary.Member | None, found: Outlook) -> dict
         for value in one.values[:SHOWN_VALUES]
     ]
     pin = member.pin if member else canary.pins().get(one.consumer, "")
-    enforced = canary.is_member(one.consumer, found.state.percent, pin or None)
-    today = found.state.mode if found.state.mode != "enforce" or enforced else "warn"
+    enforced = canary.is_member(one.consumer, ahead.state.percent, pin or None)
+    today = ahead.state.mode if ahead.state.mode != "enforce" or enforced else "warn"
     return {
         "consumer": one.consumer,
         "times": one.times,

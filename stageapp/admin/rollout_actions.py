@@ -129,11 +129,11 @@ def audited(request: HttpRequest, state: ModeState) -> str:
     begin = "You put your name to having looked at who still sends what; say what you found."
     if not request.user.has_perm("stageapp.view_consumersighting"):
         return f"{begin} {valid}"
-    found = refused_if_enforced()
+    refused = refused_if_enforced()
     names = (
-        ", ".join(f"“{one.consumer}” ({one.times:,} times)" for one in found[:NAMED]) or "nobody"
+        ", ".join(f"“{one.consumer}” ({one.times:,} times)" for one in refused[:NAMED]) or "nobody"
     )
-    more = f" and {len(found) - NAMED:,} more" if len(found) > NAMED else ""
+    more = f" and {len(refused) - NAMED:,} more" if len(refused) > NAMED else ""
     return (
         f"{begin} In the last {DAYS} days, what enforce would refuse was sent by "
         f"{names}{more}. {valid}"
@@ -352,7 +352,7 @@ class ModeProposalAdmin(PageAdmin):
     def approve_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Approve it, which changes the mode."""
         require(request, "change_mode")
-        proposal = self.found(request, str(pk))
+        proposal = self.row_or_404(request, str(pk))
         return confirmed(
             request,
             lambda reason: proposals.approve(proposal, person_of(request.user), reason),
@@ -369,7 +369,7 @@ class ModeProposalAdmin(PageAdmin):
     def withdraw_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Withdraw it."""
         require(request, "change_mode")
-        proposal = self.found(request, str(pk))
+        proposal = self.row_or_404(request, str(pk))
         return confirmed(
             request,
             lambda reason: proposals.withdraw(proposal, person_of(request.user), reason),

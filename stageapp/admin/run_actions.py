@@ -218,8 +218,8 @@ class PartForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """Return the scope as `RollbackPlan` keeps it."""
-        found = super().clean() or {}
-        first, last, value = found.get("first"), found.get("last"), found.get("value")
+        answers = super().clean() or {}
+        first, last, value = answers.get("first"), answers.get("last"), answers.get("value")
         if not self.errors and bool(value) == (first is not None or last is not None):
             raise forms.ValidationError("Give a range of batches, or one value, and not both.")
         if value:
@@ -326,11 +326,11 @@ class LimitsForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """Gather what is asked for under `wanted`, as the domain takes it."""
-        found = super().clean() or {}
-        wanted = {name: found[name] for name in FACTORS if found.get(name) is not None}
+        answers = super().clean() or {}
+        wanted = {name: answers[name] for name in FACTORS if answers.get(name) is not None}
         if not wanted and not self.errors:
             raise forms.ValidationError("Write at least one limit; empty ones stay as they are.")
-        return {"wanted": wanted, "reason": found.get("reason", "")}
+        return {"wanted": wanted, "reason": answers.get("reason", "")}
 
 
 def throttle_context(request: HttpRequest, run: Run) -> dict[str, Any]:
@@ -416,7 +416,7 @@ class TuneForm(ReasonForm):
 
     def clean(self) -> dict[str, Any]:
         """Hold that something is asked for."""
-        found = super().clean() or {}
-        if not self.errors and all(found.get(name) is None for name in self.field_order[:-1]):
+        answers = super().clean() or {}
+        if not self.errors and all(answers.get(name) is None for name in self.field_order[:-1]):
             raise forms.ValidationError("Write at least one value; empty ones stay as they are.")
-        return found
+        return answers

@@ -208,7 +208,7 @@ class RunAdmin(PageAdmin):
         """
         if not self.admin_site.has_permission(request):
             raise PermissionDenied
-        run = self.found(request, str(run_id))
+        run = self.row_or_404(request, str(run_id))
         shown = _live(request, run)
         answer = TemplateResponse(request, "admin/stageapp/run_live.html", shown)
         if not shown["active"]:
@@ -220,7 +220,7 @@ class RunAdmin(PageAdmin):
     @method_decorator(require_GET)
     def left_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """List the rows that a rollback left alone."""
-        run = self.found(request, str(run_id))
+        run = self.row_or_404(request, str(run_id))
         rows = log.left_behind(run, targets.resolve(run.target), limit=LEFT)
         title = f"Rows that the rollback of run {run.pk} left alone"
         return page(
@@ -229,7 +229,7 @@ class RunAdmin(PageAdmin):
 
     def throttle_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """Confirm, then change the limits that hold the run."""
-        run = self.found(request, str(run_id))
+        run = self.row_or_404(request, str(run_id))
         require(request, "operate_run")
         return confirmed(
             request,
@@ -248,7 +248,7 @@ class RunAdmin(PageAdmin):
 
     def tune_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """Confirm, then change how hard the run works."""
-        run = self.found(request, str(run_id))
+        run = self.row_or_404(request, str(run_id))
         require(request, "operate_run")
         return confirmed(
             request,
@@ -266,13 +266,13 @@ class RunAdmin(PageAdmin):
 
     def part_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """Choose a part of the run, preview its rollback, and confirm it."""
-        run = self.found(request, str(run_id))
+        run = self.row_or_404(request, str(run_id))
         require(request, "rollback_run")
         return run_actions.part_view(request, run, self.opts)
 
     def operation_view(self, request: HttpRequest, run_id: int, name: str) -> HttpResponse:
         """Confirm, then carry out one operation."""
-        run = self.found(request, str(run_id))
+        run = self.row_or_404(request, str(run_id))
         operation = OPERATIONS.get(name)
         if operation is None:
             raise Http404(f"There is no operation {name}.")

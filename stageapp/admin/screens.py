@@ -112,7 +112,7 @@ class ReadOnlyAdmin(StockAdmin):
         """Refuse."""
         return False
 
-    def found(self, request: HttpRequest, object_id: str) -> Any:
+    def row_or_404(self, request: HttpRequest, object_id: str) -> Any:
         """Return the row, for a user who may see it.
 
         Raises:
@@ -149,7 +149,7 @@ class PageAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show one row."""
-        row = self.found(request, object_id)
+        row = self.row_or_404(request, object_id)
         return page(request, self.page_template, opts=self.opts, **self.page_context(request, row))
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:

@@ -175,11 +175,11 @@ def seal_view(request: HttpRequest) -> HttpResponse:
             )
             messages.success(request, f"Sealed. {label} takes nothing but what was listed.")
             return HttpResponseRedirect(reverse(PAGE))
-        found = preview(label, how=lock_wait.SHORT, **chosen)
+        effect = preview(label, how=lock_wait.SHORT, **chosen)
     except NormalizationError as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(reverse(PAGE))
-    return page(request, "seal_preview.html", **_context(label, found), form=form)
+    return page(request, "seal_preview.html", **_context(label, effect), form=form)
 
 
 def _chosen(request: HttpRequest) -> dict[str, Any]:
@@ -200,28 +200,28 @@ def _chosen(request: HttpRequest) -> dict[str, Any]:
     return {"allow": allow, "nulls": request.GET["null"] != "refuse"}
 
 
-def _context(label: str, found: Preview) -> dict[str, Any]:
+def _context(label: str, effect: Preview) -> dict[str, Any]:
     return {
         "title": f"Seal {label}",
         "parent": "Seals",
         "back": reverse(PAGE),
         "label": label,
-        "found": found,
-        "choices": _choices(found),
+        "found": effect,
+        "choices": _choices(effect),
         "most": MOST_ALLOWED,
         "known": [
-            {"one": one, "shown": visible(one.value)} for one in found.survey.known[:SHOWN_KNOWN]
+            {"one": one, "shown": visible(one.value)} for one in effect.survey.known[:SHOWN_KNOWN]
         ],
     }
 
 
-def _choices(found: Preview) -> list[dict[str, Any]]:
+def _choices(effect: Preview) -> list[dict[str, Any]]:
     """Return what may be allowed: what is allowed already, then what stands in the column, as
     far as a list may go.
     """
-    ticked = [_choice(value, None, ticked=True) for value in found.passing.allowed]
+    ticked = [_choice(value, None, ticked=True) for value in effect.passing.allowed]
     held = {
-        one.value: one for one in found.survey.unknown
+        one.value: one for one in effect.survey.unknown
     }  # one value of several sources is one choice
     return [
         *ticked,

@@ -43,9 +43,9 @@ class QueueList(ChangeList):
         """Read the page, then what belongs to its entries, in two more queries."""
         super().get_results(request)
         entries: list[Any] = list(self.result_list)
-        found, meanings = where(entries), snapshot.current()
+        places, meanings = where(entries), snapshot.current()
         for entry in entries:
-            entry.where = found[entry.key]
+            entry.where = places[entry.key]
             entry.suggested = suggestions(entry, meanings)
         self.result_list = entries
 
@@ -54,7 +54,7 @@ def where(entries: Sequence[UnknownEntry]) -> dict[str, list[Where]]:
     """Return for each entry's key the consumers, imports and targets it came from, the most
     frequent first.
     """
-    found: dict[str, list[Where]] = defaultdict(list)
+    places: dict[str, list[Where]] = defaultdict(list)
     counts = UnknownCount.objects.filter(entry__in=entries).order_by()
     sent = ConsumerSighting.objects.filter(
         key__in=[entry.key for entry in entries], outcome="unknown"
@@ -64,10 +64,10 @@ def where(entries: Sequence[UnknownEntry]) -> dict[str, list[Where]]:
         sent.values_list("key", "consumer").annotate(total=Sum("count")),
     ]
     for key, *names, total in (row for group in groups for row in group):
-        found[key].append((" ".join(dict.fromkeys(filter(None, names))), total))
-    for known in found.values():
+        places[key].append((" ".join(dict.fromkeys(filter(None, names))), total))
+    for known in places.values():
         known.sort(key=lambda place: -place[1])
-    return found
+    return places
 
 
 def sources_of(entries: Sequence[UnknownEntry]) -> list[str]:
@@ -280,10 +280,10 @@ def _preview(
     confirm: CurationForm,
 ) -> HttpResponse:
     decision, values = DECISIONS[name], form.cleaned_data
-    found = preview(entries, **values)
+    effect = preview(entries, **values)
     others = (
         [entry for entry in entries if not why_not(entry, names_stage="stage" in values)]
-        if found.refused
+        if effect.refused
         else []
     )
     context = {
@@ -293,9 +293,9 @@ def _preview(
         "values": values,
         "choice": form,
         "form": confirm,
-        "preview": found,
+        "preview": effect,
         "stage": snapshot.current().labels.get(values.get("stage", "")),
-        "held": [(visible(raw), rows) for raw, rows in found.values],
+        "held": [(visible(raw), rows) for raw, rows in effect.values],
         "most": SHOWN_VALUES,
         "others": others,
         "others_query": urlencode({"entries": numbers(others), "decision": name, **values}),

@@ -126,7 +126,7 @@ class VocabularyVersionAdmin(PageAdmin):
         """Show stages and aliases as they were; `q` looks for a part of a spelling, a key or a
         source.
         """
-        version = self.found(request, str(number))
+        version = self.row_or_404(request, str(number))
         term = request.GET.get("q", "").strip()
         aliases = [
             alias for alias in version.snapshot.get("aliases", []) if _holds(alias, term.lower())
@@ -145,13 +145,13 @@ class VocabularyVersionAdmin(PageAdmin):
     @method_decorator(require_GET)
     def compare_view(self, request: HttpRequest, number: int) -> HttpResponse:
         """Show what restoring a version would change, and ask why."""
-        return self._compared(request, self.found(request, str(number)), CurationForm())
+        return self._compared(request, self.row_or_404(request, str(number)), CurationForm())
 
     @method_decorator(require_POST)
     def restore_view(self, request: HttpRequest, number: int) -> HttpResponse:
         """Bring a version back, as a new one."""
         require(request, "curate_vocabulary")
-        version = self.found(request, str(number))
+        version = self.row_or_404(request, str(number))
         form = CurationForm(request.POST)
         refusal = versions.NoSuchVersion
         if form.is_valid() and carried_out(
@@ -163,14 +163,14 @@ class VocabularyVersionAdmin(PageAdmin):
     def _compared(
         self, request: HttpRequest, version: VocabularyVersion, form: CurationForm
     ) -> HttpResponse:
-        found = lines(versions.difference_from_now(version.number))
+        differences = lines(versions.difference_from_now(version.number))
         context = {
             "title": f"Version {version.number} and today",
             "opts": self.opts,
             "version": version,
             "form": form,
-            "lines": found[:SHOWN],
-            "lines_total": len(found),
+            "lines": differences[:SHOWN],
+            "lines_total": len(differences),
             "curates": curates(request),
         }
         return page(request, "vocabulary_compare.html", **context)
@@ -189,12 +189,12 @@ class VocabularyVersionAdmin(PageAdmin):
 
     def page_context(self, request: HttpRequest, row: VocabularyVersion) -> dict[str, Any]:
         """Return the version and its diff, line by line."""
-        found = lines(row.diff)
+        differences = lines(row.diff)
         return {
             "title": f"Vocabulary version {row.number}",
             "version": row,
-            "lines": found[:SHOWN],
-            "lines_total": len(found),
+            "lines": differences[:SHOWN],
+            "lines_total": len(differences),
             "newest": row.number == snapshot.newest_version(),
         }
 

@@ -56,8 +56,8 @@ class Companies(Endpoint):
                 stage__in=spellings(companies, asked, met.decision.meanings)
             )
         pages = PageNumberPagination()
-        found = pages.paginate_queryset(companies, request, view=self) or []
-        page = pages.get_paginated_response([represent(company) for company in found])
+        rows = pages.paginate_queryset(companies, request, view=self) or []
+        page = pages.get_paginated_response([represent(company) for company in rows])
         return self.answer(dict(page.data))
 
 

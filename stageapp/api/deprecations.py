@@ -48,13 +48,13 @@ class Deprecations(Endpoint):
 
 def retired(source: str) -> list[dict[str, str]]:
     """Return the labels, and the aliases that hold for everybody or for this source."""
-    found = {label: slug for slug, label in snapshot.current().labels.items() if label != slug}
+    spellings = {label: slug for slug, label in snapshot.current().labels.items() if label != slug}
     aliases = StageAlias.objects.filter(stage__active=True, source__in=["", source])
     aliases = aliases.exclude(spelling=F("stage__slug")).order_by(
         "stage__rank", "source", "spelling"
     )
-    found |= dict(aliases.values_list("spelling", "stage__slug"))
-    return [{"spelling": spelling, "send": stage} for spelling, stage in found.items()]
+    spellings |= dict(aliases.values_list("spelling", "stage__slug"))
+    return [{"spelling": spelling, "send": stage} for spelling, stage in spellings.items()]
 
 
 def you_sent(caller: str) -> dict[str, Any]:

@@ -165,5 +165,5 @@ class Endpoint(APIView):
 def validated(serializer: serializers.BaseSerializer[Any]) -> dict[str, Any]:
     """Return the validated fields; raises ValidationError."""
     serializer.is_valid(raise_exception=True)
-    found: dict[str, Any] = serializer.validated_data
-    return found
+    data: dict[str, Any] = serializer.validated_data
+    return data

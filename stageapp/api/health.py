@@ -30,10 +30,10 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """Tell whether database and migrations are there (else 503), and whether Redis is (else
     degraded).
     """
-    found = {"database": _database(), "redis": _redis(), "mode_source": store.current().source}
-    ready = found["database"] == "ok"
-    status = "unavailable" if not ready else "ok" if found["redis"] == "ok" else "degraded"
-    return JsonResponse({"status": status, **found}, status=200 if ready else 503)
+    parts = {"database": _database(), "redis": _redis(), "mode_source": store.current().source}
+    ready = parts["database"] == "ok"
+    status = "unavailable" if not ready else "ok" if parts["redis"] == "ok" else "degraded"
+    return JsonResponse({"status": status, **parts}, status=200 if ready else 503)
 
 
 def _database() -> str:

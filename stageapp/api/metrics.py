@@ -71,10 +71,10 @@ def ages() -> Iterator[Metric]:
     """Yield the age of the newest verified backup's data and of the newest rehearsal that
     counts.
     """
-    found, now = evidence.read(), timezone.now()
+    backups, now = evidence.read(), timezone.now()
     for family, at in (
-        (metrics.BACKUP_AGE, found.taken_at),
-        (metrics.REHEARSAL_AGE, found.rehearsed_at),
+        (metrics.BACKUP_AGE, backups.taken_at),
+        (metrics.REHEARSAL_AGE, backups.rehearsed_at),
     ):
         yield family.value((now - at).total_seconds() if at else None)
     yield metrics.BACKUP_REQUIRED.value(conf.backup_required())
@@ -133,9 +133,9 @@ def _silence(run: Run, now: datetime.datetime) -> float:
     return (now - heard).total_seconds()
 
 
-def _progress(found: dict[str, Progress]) -> Iterator[Metric]:
+def _progress(latest: dict[str, Progress]) -> Iterator[Metric]:
     def each(family: Family, name: str) -> Metric:
-        values = {(target,): getattr(one, name) for target, one in found.items()}
+        values = {(target,): getattr(one, name) for target, one in latest.items()}
         return family.of({labels: value for labels, value in values.items() if value is not None})
 
     yield each(metrics.RUN_TOTAL, "total")
@@ -149,13 +149,13 @@ def _progress(found: dict[str, Progress]) -> Iterator[Metric]:
 def all_rows() -> Iterator[Metric]:
     """Yield the rows of all runs; the checkpoints hold the sums, so no audit entry is read."""
     sums = Checkpoint.objects.order_by().values_list("direction")
-    found = {
+    totals = {
         direction: rows
         for direction, *rows in sums.annotate(*(Sum(outcome) for outcome in _OUTCOMES))
     }
     told: dict[tuple[str, ...], float] = {}
     for direction in (Direction.FORWARD.value, Direction.ROLLBACK.value):
-        rows = found.get(direction, [0] * len(_OUTCOMES))
+        rows = totals.get(direction, [0] * len(_OUTCOMES))
         told |= {
             (direction, outcome): count for outcome, count in zip(_OUTCOMES, rows, strict=True)
         }
@@ -247,8 +247,8 @@ class _Reading:
         try:
             self._watchdog.watch_this_thread()
             with self._watchdog.watching("metrics"):
-                found = list(from_database())
-            self._found, self._database_seconds = found, time.monotonic() - began
+                metrics = list(from_database())
+            self._found, self._database_seconds = metrics, time.monotonic() - began
         except Exception as error:
             events.gauges_failed(part="database", error=repr(error))
         finally:

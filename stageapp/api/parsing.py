@@ -130,10 +130,10 @@ def _check_strings(value: Any) -> None:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise ParseError("An object names one key twice; send each key once.")
-    return found
+    return members
 
 
 def _integer(digits: str) -> int:
@@ -201,5 +201,5 @@ def read_query(kind: type[serializers.BaseSerializer[Any]], sent: QueryDict) -> 
     )
     if not checked.is_valid():
         raise InvalidQuery(dict(checked.errors))
-    found: dict[str, Any] = checked.validated_data
-    return found
+    data: dict[str, Any] = checked.validated_data
+    return data

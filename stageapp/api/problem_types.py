@@ -112,10 +112,10 @@ class ProblemType:
 
 def problem_types() -> dict[str, ProblemType]:
     """Return the types by slug: the framework's, and every subclass of Problem that is loaded."""
-    found = [ProblemType("invalid-request", 400, TITLES["invalid"], MEANINGS["invalid-request"])]
-    found += [_type(kind, TITLES[kind.default_code]) for kind in FRAMEWORK]
-    found += [_type(kind, kind.title) for kind in _subclasses(Problem)]
-    return {it.slug: it for it in sorted(found, key=lambda it: it.slug)}
+    types = [ProblemType("invalid-request", 400, TITLES["invalid"], MEANINGS["invalid-request"])]
+    types += [_type(kind, TITLES[kind.default_code]) for kind in FRAMEWORK]
+    types += [_type(kind, kind.title) for kind in _subclasses(Problem)]
+    return {it.slug: it for it in sorted(types, key=lambda it: it.slug)}
 
 
 def _type(kind: type[APIException], title: str) -> ProblemType:
@@ -141,7 +141,7 @@ def problem_index(request: HttpRequest) -> HttpResponse:
 @require_safe
 def problem_page(request: HttpRequest, slug: str) -> HttpResponse:
     """Tell what one type of problem means, and what to do."""
-    found = problem_types().get(slug)
-    if found is None:
+    problem = problem_types().get(slug)
+    if problem is None:
         raise Http404
-    return render(request, "problems/one.html", {"problem": found})
+    return render(request, "problems/one.html", {"problem": problem})

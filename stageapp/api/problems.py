@@ -62,12 +62,12 @@ def document(
 def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
     """Answer any exception of a view; the API's exception handler."""
     set_rollback()
-    found = _recognise(error)
-    root = QUERY if isinstance(found, InvalidQuery) else "/"
+    recognised = _recognise(error)
+    root = QUERY if isinstance(recognised, InvalidQuery) else "/"
     return Response(
-        _document_of(found, root),
-        found.status_code,
-        headers=_headers(found),
+        _document_of(recognised, root),
+        recognised.status_code,
+        headers=_headers(recognised),
         content_type=CONTENT_TYPE,
     )
 
@@ -101,10 +101,10 @@ def _was_late(error: BaseException | None) -> bool:
 def _document_of(error: APIException, root: str) -> dict[str, Any]:
     status = error.status_code
     if isinstance(error, exceptions.ValidationError):
-        found = list(flatten(error.detail, "", root))
-        members: dict[str, Any] = {"errors": found[:MAX_ERRORS]}
+        faults = list(flatten(error.detail, "", root))
+        members: dict[str, Any] = {"errors": faults[:MAX_ERRORS]}
         detail = (
-            f"{len(found)} {'part is' if len(found) == 1 else 'parts are'} not valid; see errors."
+            f"{len(faults)} {'part is' if len(faults) == 1 else 'parts are'} not valid; see errors."
         )
         return document("invalid_request", TITLES["invalid"], status, detail, members)
     code = error.default_code

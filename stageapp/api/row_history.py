@@ -41,10 +41,10 @@ class Entries(Watching):
         block, _, entry = self.query.get("after", "0-0").partition("-")
         return Place(int(block), int(entry))
 
-    def page(self, path: str, found: list[Told]) -> Response:
+    def page(self, path: str, entries: list[Told]) -> Response:
         """Answer with what was found; one more than a page tells that there is another."""
-        following = f"{path}?after={found[PAGE - 1].entry.pk}" if len(found) > PAGE else None
-        return Response({"next": following, "results": [represent(one) for one in found[:PAGE]]})
+        following = f"{path}?after={entries[PAGE - 1].entry.pk}" if len(entries) > PAGE else None
+        return Response({"next": following, "results": [represent(one) for one in entries[:PAGE]]})
 
 
 class RunEntries(Entries):
@@ -69,8 +69,10 @@ class RowHistory(Entries):
         """
         if target not in conf.targets() and not Run.objects.filter(target=target).exists():
             raise Http404
-        found = history.of_row(key, target=target, after=self.after, limit=PAGE + 1)
-        return self.page(f"/api/rows/{quote(target, safe='')}/{quote(key, safe='')}/history", found)
+        entries = history.of_row(key, target=target, after=self.after, limit=PAGE + 1)
+        return self.page(
+            f"/api/rows/{quote(target, safe='')}/{quote(key, safe='')}/history", entries
+        )
 
 
 def represent(one: Told) -> dict[str, Any]:

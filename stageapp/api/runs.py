@@ -55,9 +55,9 @@ class Runs(Watching):
         runs = Run.objects.select_related("plan").order_by("-id")
         if "before" in self.query:
             runs = runs.filter(pk__lt=int(self.query["before"]))
-        found = list(runs[: PAGE + 1])
-        following = f"/api/runs?before={found[PAGE - 1].pk}" if len(found) > PAGE else None
-        return Response({"next": following, "results": [brief(run) for run in found[:PAGE]]})
+        page = list(runs[: PAGE + 1])
+        following = f"/api/runs?before={page[PAGE - 1].pk}" if len(page) > PAGE else None
+        return Response({"next": following, "results": [brief(run) for run in page[:PAGE]]})
 
 
 class OneRun(Watching):
@@ -133,7 +133,7 @@ def throttle(run: Run) -> dict[str, Any]:
 def shards(run: Run) -> list[dict[str, Any]]:
     """Return each shard with its range of keys and its worker, the newest round first."""
     holders = leases.holders(run)
-    found = run.checkpoints.exclude(direction=Direction.VERIFY).order_by(
+    checkpoints = run.checkpoints.exclude(direction=Direction.VERIFY).order_by(
         "-round", "direction", "shard"
     )
     return [
@@ -153,5 +153,5 @@ def shards(run: Run) -> list[dict[str, Any]]:
             "worker": holders.get(shard.pk),
             "heartbeat_at": shard.heartbeat_at,
         }
-        for shard in found[:SHARDS]
+        for shard in checkpoints[:SHARDS]
     ]

@@ -34,9 +34,9 @@ class Stages(Endpoint):
 
     def get(self, request: Request) -> Response:
         """Return the active stages from the earliest to the latest."""
-        found = snapshot.current()
-        stages = [{"stage": slug, "label": label} for slug, label in found.labels.items()]
-        return Response({"vocabulary_version": found.version, "stages": stages})
+        vocabulary = snapshot.current()
+        stages = [{"stage": slug, "label": label} for slug, label in vocabulary.labels.items()]
+        return Response({"vocabulary_version": vocabulary.version, "stages": stages})
 
 
 class Normalize(Endpoint):
@@ -49,17 +49,17 @@ class Normalize(Endpoint):
     def post(self, request: Request) -> Response:
         """Return stage, reason and suggestions for each value, in order."""
         values = validated(NormalizeRequest(data=request.data))["values"]
-        found, source = snapshot.current(), caller_of(request)
-        results = [look_up(raw, source, found) for raw in values]
-        return Response({"vocabulary_version": found.version, "results": results})
+        vocabulary, source = snapshot.current(), caller_of(request)
+        results = [look_up(raw, source, vocabulary) for raw in values]
+        return Response({"vocabulary_version": vocabulary.version, "results": results})
 
 
-def look_up(raw: str, source: str, found: Snapshot) -> dict[str, Any]:
+def look_up(raw: str, source: str, vocabulary: Snapshot) -> dict[str, Any]:
     """Return what one raw value of this source means."""
-    meaning = found.normalize(raw, source)
+    meaning = vocabulary.normalize(raw, source)
     return {
         "value": raw,
         "stage": meaning.stage,
         "reason": meaning.reason,
-        "suggestions": list(suggest(raw, meaning, found)),
+        "suggestions": list(suggest(raw, meaning, vocabulary)),
     }

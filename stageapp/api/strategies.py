@@ -72,8 +72,8 @@ class Strategies(StrategyEndpoint):
     def get(self, request: Request) -> Response:
         """List, newest first, in pages."""
         pages = PageNumberPagination()
-        found = pages.paginate_queryset(self.visible(), request, view=self) or []
-        return pages.get_paginated_response([represent(strategy) for strategy in found])
+        page = pages.paginate_queryset(self.visible(), request, view=self) or []
+        return pages.get_paginated_response([represent(strategy) for strategy in page])
 
     def post(self, request: Request) -> Response:
         """Save one."""

@@ -42,12 +42,12 @@ def admit_stranger(meta: Mapping[str, Any]) -> None:
 def neighbourhood(address: str) -> str:
     """Return what shares a bucket: an IPv4 address, or the /64 network of an IPv6 one."""
     try:
-        found = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(address)
     except ValueError:
         return ""
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
-        return str(ipaddress.ip_network((int(found) >> 64 << 64, IPV6_PREFIX)))
-    return str(getattr(found, "ipv4_mapped", None) or found)
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is None:
+        return str(ipaddress.ip_network((int(ip) >> 64 << 64, IPV6_PREFIX)))
+    return str(getattr(ip, "ipv4_mapped", None) or ip)
 
 
 def forget() -> None:

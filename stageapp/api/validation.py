@@ -102,7 +102,7 @@ def unknowns(decision: Decision) -> list[dict[str, Any]]:
 def block(met: Encounter, unallocated: Decimal | None) -> dict[str, Any]:
     """Return the `stage_validation` member of an answer; `unallocated` is a share of 1."""
     decision = met.decision
-    found = {
+    document = {
         "mode": decision.mode,
         "verdict": decision.verdict,
         "would_reject": bool(decision.unknowns),
@@ -113,7 +113,9 @@ def block(met: Encounter, unallocated: Decimal | None) -> dict[str, Any]:
             {**place(r.pointer), "value": r.value, "stage": r.stage} for r in decision.retired
         ],
     }
-    return found if unallocated is None else {**found, "unallocated": json_number(unallocated)}
+    return (
+        document if unallocated is None else {**document, "unallocated": json_number(unallocated)}
+    )
 
 
 def headers(met: Encounter) -> dict[str, str]:
@@ -125,16 +127,16 @@ def headers(met: Encounter) -> dict[str, str]:
     if decision.mode == "off":
         return {}
     unknown, retired = len(decision.unknowns), len(decision.retired)
-    found = {
+    answer = {
         "Stage-Validation": f"{decision.mode};verdict={decision.verdict};unknown={unknown};retired={retired}",
         "X-Stage-Mode": decision.mode,
         "X-Stage-Would-Reject": "true" if unknown else "false",
         "X-Stage-Unknown-Count": str(unknown),
     }
     if decision.verdict != "canonical":
-        found["X-Stage-Warning"] = ", ".join(_warnings(decision))
-        found |= _deprecation(met.state, until(met.state, decision.mode) if unknown else None)
-    return found
+        answer["X-Stage-Warning"] = ", ".join(_warnings(decision))
+        answer |= _deprecation(met.state, until(met.state, decision.mode) if unknown else None)
+    return answer
 
 
 def until(state: ModeState, mode: str) -> datetime.date | None:
@@ -146,8 +148,8 @@ def until(state: ModeState, mode: str) -> datetime.date | None:
 
 
 def _warnings(decision: Decision) -> list[str]:
-    found = {"unknown-stage": decision.unknowns, "retired-spelling": decision.retired}
-    return [code for code, values in found.items() if values]
+    counts = {"unknown-stage": decision.unknowns, "retired-spelling": decision.retired}
+    return [code for code, values in counts.items() if values]
 
 
 def _deprecation(state: ModeState, ends_on: datetime.date | None) -> dict[str, str]:
@@ -156,12 +158,12 @@ def _deprecation(state: ModeState, ends_on: datetime.date | None) -> dict[str, s
     `ends_on` is the day from which what was sent is refused. A retired spelling has none: even
     `enforce` takes it.
     """
-    found = {"Link": f'<{DEPRECATIONS}>; rel="deprecation"'}
+    answer = {"Link": f'<{DEPRECATIONS}>; rel="deprecation"'}
     if state.since is not None:
-        found["Deprecation"] = f"@{int(state.since.timestamp())}"
+        answer["Deprecation"] = f"@{int(state.since.timestamp())}"
     if ends_on is not None:
-        found["Sunset"] = http_date(first_moment(ends_on).timestamp())
-    return found
+        answer["Sunset"] = http_date(first_moment(ends_on).timestamp())
+    return answer
 
 
 # Log lines of requests with unknown stages: sampled where they are many, so that a flood costs

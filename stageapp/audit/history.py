@@ -81,9 +81,9 @@ def undone_by(entries: Iterable[AuditEntry]) -> dict[str, Batch]:
             [row.row_key for row in rows],
         )
         cursor.execute(_UNDONE_SQL, columns)
-        found = dict(cursor.fetchall())
-    batches = Batch.objects.in_bulk(set(found.values()))
-    return {entry: batches[batch] for entry, batch in found.items()}
+        undone = dict(cursor.fetchall())
+    batches = Batch.objects.in_bulk(set(undone.values()))
+    return {entry: batches[batch] for entry, batch in undone.items()}
 
 
 def _blocks(run: Run, after: Place, limit: int) -> list[int]:
@@ -91,10 +91,10 @@ def _blocks(run: Run, after: Place, limit: int) -> list[int]:
     one at least.
     """
     blocks = NormalizationLog.objects.filter(batch__run=run, id__gte=after.block).order_by("id")
-    found, entries = [], -after.entry
+    read, entries = [], -after.entry
     for block, size in blocks.values_list("id", Coalesce("keys__len", "uuids__len"))[: limit + 1]:
-        found.append(block)
+        read.append(block)
         entries += size
         if entries >= limit:
             break
-    return found
+    return read

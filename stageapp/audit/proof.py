@@ -247,26 +247,26 @@ def _about_verification(made: Verification | None, now: datetime.datetime) -> It
 
 def faults(made: Verification) -> Iterator[Doubt]:
     """Yield what a verification found that speaks against its run."""
-    found = made.found
-    if not found.get("agrees", made.ok):
+    results = made.found
+    if not results.get("agrees", made.ok):
         yield Doubt(
-            f"The audit log has {found['entries']:,} entries, the batches changed "
-            f"{found['changed_by_batches']:,} rows.",
+            f"The audit log has {results['entries']:,} entries, the batches changed "
+            f"{results['changed_by_batches']:,} rows.",
             Remedy.UNDERSTAND,
         )
-    if left := found.get("rows_left", 0):
+    if left := results.get("rows_left", 0):
         yield Doubt(f"{_rows(left, 'holds', 'hold')} spellings of the plan.", Remedy.PLAN)
-    if unplanned := found.get("rows_unplanned", 0):
-        why = _why_unplanned(made, found.get("rows_arrived", 0))
+    if unplanned := results.get("rows_unplanned", 0):
+        why = _why_unplanned(made, results.get("rows_arrived", 0))
         yield Doubt(
             f"{_rows(unplanned, 'holds', 'hold')} known spellings, and the plan {why}: plan again.",
             Remedy.PLAN,
         )
-    if back := found.get("rows_given_back", 0):
+    if back := results.get("rows_given_back", 0):
         yield Doubt(
             f"{_rows(back, 'holds', 'hold')} the old spelling again, by a rollback.", Remedy.PLAN
         )
-    if apart := found.get("quarantined", 0):
+    if apart := results.get("quarantined", 0):
         yield Doubt(
             f"{_rows(apart, 'is', 'are')} in quarantine: the database refused the change.",
             Remedy.QUARANTINE,

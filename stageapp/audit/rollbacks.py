@@ -64,12 +64,14 @@ def standing(run: Run) -> Standing:
     return Standing(rows.get(Direction.FORWARD, 0), rows.get(Direction.ROLLBACK, 0))
 
 
-def with_standing(found: QuerySet[Run]) -> QuerySet[Run]:
+def with_standing(annotated: QuerySet[Run]) -> QuerySet[Run]:
     """Add the same sums to many runs at once; `annotated` reads them."""
     for name, way in _SUMS.items():
         only = Q(checkpoints__direction=way)
-        found = found.annotate(**{name: Sum("checkpoints__changed", filter=only, default=0)})
-    return found
+        annotated = annotated.annotate(
+            **{name: Sum("checkpoints__changed", filter=only, default=0)}
+        )
+    return annotated
 
 
 def annotated(run: Run) -> Standing:
@@ -124,12 +126,12 @@ def rows_in(run: Run, scope: dict[str, Any]) -> int:
 def counts(run: Run, plan: RollbackPlan) -> dict[str, int]:
     """Return how many rows a rollback has undone, left as changed since, and set apart."""
     shards = run.checkpoints.filter(direction=Direction.ROLLBACK, round=plan.round)
-    found = shards.aggregate(
+    sums = shards.aggregate(
         undone=Sum("changed"),
         skipped=Sum("skipped"),
         quarantined=Sum("quarantined"),
     )
-    return {name: number or 0 for name, number in found.items()}
+    return {name: number or 0 for name, number in sums.items()}
 
 
 def preview(

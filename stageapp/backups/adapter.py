@@ -54,10 +54,10 @@ def ask(verb: str, name: str = "") -> Facts:
 
 def listed() -> list[Facts]:
     """Return the backups that the adapter knows; raises BackupError as `ask`."""
-    found = _run("list")
-    if not isinstance(found, list):
+    listing = _run("list")
+    if not isinstance(listing, list):
         raise BackupError("The backup adapter has to answer `list` with a JSON array.")
-    return [_facts(one) for one in found]
+    return [_facts(one) for one in listing]
 
 
 def _run(*words: str) -> Any:
@@ -81,9 +81,11 @@ def _run(*words: str) -> Any:
         raise BackupError(f"The backup adapter answered no JSON: {error}.") from None
 
 
-def _facts(found: Any) -> Facts:
+def _facts(document: Any) -> Facts:
     try:
-        facts = Facts(**found | {"taken_at": datetime.datetime.fromisoformat(found["taken_at"])})
+        facts = Facts(
+            **document | {"taken_at": datetime.datetime.fromisoformat(document["taken_at"])}
+        )
         if not isinstance(facts.name, str) or not facts.name or len(facts.name) > 200:
             raise ValueError("name must be a text of 1 to 200 characters")
         if facts.taken_at.tzinfo is None:

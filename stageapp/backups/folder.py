@@ -58,11 +58,11 @@ def names() -> list[str]:
     beside it is one too.
     """
     with os.scandir(path()) as entries:
-        found = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
-    plain = [name for name in found if name.endswith(".sql") and f"{name}.sha256" in found]
+        listed = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+    plain = [name for name in listed if name.endswith(".sql") and f"{name}.sha256" in listed]
     ours = [
         name
-        for name, is_folder in found.items()
+        for name, is_folder in listed.items()
         if is_folder
         and _NAME.fullmatch(name)
         and any(os.path.lexists(path() / name / file) for file in (DUMP, MANIFEST))

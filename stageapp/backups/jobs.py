@@ -101,9 +101,9 @@ def _prune(job: BackupJob, report: Report) -> tuple[str, bool]:
 
 
 def _record(job: BackupJob, report: Report) -> tuple[str, bool]:
-    found = inventory.record(actor=job.actor, reason=job.reason)
+    recorded = inventory.record(actor=job.actor, reason=job.reason)
     return "; ".join(
-        [f"taken on record: {', '.join(found.taken) or 'nothing new'}", *found.refused]
+        [f"taken on record: {', '.join(recorded.taken) or 'nothing new'}", *recorded.refused]
     ), True
 
 
@@ -121,8 +121,8 @@ def _scheduled(job: BackupJob, report: Report) -> tuple[str, bool]:
 
 def _rehearsal_due() -> bool:
     lately = timezone.now() - _REHEARSE_EVERY
-    found = evidence.read().rehearsed_at
-    return found is None or found < lately
+    rehearsed_at = evidence.read().rehearsed_at
+    return rehearsed_at is None or rehearsed_at < lately
 
 
 class _Saver:

@@ -127,10 +127,10 @@ def _parse(data: bytes) -> Any:
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise ValueError("a name stands in it twice")
-    return found
+    return members
 
 
 def _refuse(word: str) -> Any:

@@ -114,7 +114,7 @@ def path_of(program: str, server_version: int) -> str:
         BackupError: there is none; the text names the setting.
     """
     if folder := conf.postgres_programs():
-        found = Path(folder) / program
+        file = Path(folder) / program
     else:
         fitting = [major for major in sorted(POSTGRES_FOLDERS) if major >= server_version // 10_000]
         if not fitting:
@@ -123,12 +123,12 @@ def path_of(program: str, server_version: int) -> str:
                 "that come along. Set STAGE_POSTGRES_PROGRAMS to the folder of its pg_dump and "
                 "pg_restore."
             )
-        found = embedded.client_programs(fitting[0]) / program
-    if not os.access(found, os.X_OK):
+        file = embedded.client_programs(fitting[0]) / program
+    if not os.access(file, os.X_OK):
         raise BackupError(
-            f"{found} is no program. Set STAGE_POSTGRES_PROGRAMS to the folder of {program}."
+            f"{file} is no program. Set STAGE_POSTGRES_PROGRAMS to the folder of {program}."
         )
-    return str(found)
+    return str(file)
 
 
 @contextmanager

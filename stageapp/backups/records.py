@@ -13,25 +13,25 @@ from stageapp.infrastructure import events
 from stageapp.models.backups import Backup, BackupCheck
 
 
-def note(found: Manifest, *, actor: str, reason: str) -> Backup:
+def note(manifest: Manifest, *, actor: str, reason: str) -> Backup:
     """Record a backup of ours, once; return its row, which is not stored where the tables are
     missing.
     """
     facts = {
-        "taken_at": found.taken_at,
-        "ended_at": found.ended_at,
-        "bytes": found.bytes,
-        "sha256": found.sha256,
-        "rows": found.contents.rows,
-        "schema": found.contents.schema,
-        "server_version": found.server_version,
-        "vocabulary_version": found.contents.vocabulary_version,
+        "taken_at": manifest.taken_at,
+        "ended_at": manifest.ended_at,
+        "bytes": manifest.bytes,
+        "sha256": manifest.sha256,
+        "rows": manifest.contents.rows,
+        "schema": manifest.contents.schema,
+        "server_version": manifest.server_version,
+        "vocabulary_version": manifest.contents.vocabulary_version,
         "actor": actor,
         "reason": reason,
     }
     if not possible():
-        return Backup(name=found.name, **facts)
-    return Backup.objects.get_or_create(name=found.name, defaults=facts)[0]
+        return Backup(name=manifest.name, **facts)
+    return Backup.objects.get_or_create(name=manifest.name, defaults=facts)[0]
 
 
 def note_check(kind: str, verdict: Verdict, *, actor: str, reason: str) -> None:

@@ -33,7 +33,7 @@ SELECT count(*), count(*) FILTER (WHERE normalize_stage(a.spelling, a.source) IS
 
 
 def compare(restored: postgres.Parameters, expected: Manifest, report: Report) -> list[Finding]:
-    """Return what was found in the restored database."""
+    """Return what was actual in the restored database."""
     targets = [
         target
         for label in conf.targets()
@@ -41,56 +41,60 @@ def compare(restored: postgres.Parameters, expected: Manifest, report: Report) -
     ]
     with postgres.connect(restored) as session, session.transaction():
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        found = measure(session, targets, report)
-        return [*_equal(found, expected.contents), _audit(found), _normalizes(session)]
+        actual = measure(session, targets, report)
+        return [*_equal(actual, expected.contents), _audit(actual), _normalizes(session)]
 
 
-def _equal(found: Contents, wanted: Contents) -> Iterator[Finding]:
-    yield _same("tables", sorted(found.tables), sorted(wanted.tables))
+def _equal(restored: Contents, wanted: Contents) -> Iterator[Finding]:
+    yield _same("tables", sorted(restored.tables), sorted(wanted.tables))
     yield _same_each(
         "rows",
-        {n: t.rows for n, t in found.tables.items()},
+        {n: t.rows for n, t in restored.tables.items()},
         {n: t.rows for n, t in wanted.tables.items()},
     )
     yield _same_each(
         "md5",
-        {n: t.md5 for n, t in found.tables.items()},
+        {n: t.md5 for n, t in restored.tables.items()},
         {n: t.md5 for n, t in wanted.tables.items()},
     )
     # A target whose `where` is another one by now has other values; its rows are in their table's
     # md5.
     yield _same_each(
-        "stages", dict(found.stages), {n: s for n, s in wanted.stages.items() if n in found.stages}
+        "stages",
+        dict(restored.stages),
+        {n: s for n, s in wanted.stages.items() if n in restored.stages},
     )
     yield _same_each(
-        "audit", dict(found.audit), {n: a for n, a in wanted.audit.items() if n in found.audit}
+        "audit",
+        dict(restored.audit),
+        {n: a for n, a in wanted.audit.items() if n in restored.audit},
     )
-    yield _same("vocabulary", found.vocabulary_version, wanted.vocabulary_version)
-    yield _same("schema", found.schema, wanted.schema)
+    yield _same("vocabulary", restored.vocabulary_version, wanted.vocabulary_version)
+    yield _same("schema", restored.schema, wanted.schema)
 
 
-def _same(check: str, found: Any, wanted: Any) -> Finding:
-    if found == wanted:
+def _same(check: str, actual: Any, wanted: Any) -> Finding:
+    if actual == wanted:
         return Finding(
             check,
             True,
             f"{len(wanted)} as in the backup" if isinstance(wanted, list) else f"{wanted}",
         )
-    return Finding(check, False, f"{found} instead of {wanted}"[:500])
+    return Finding(check, False, f"{actual} instead of {wanted}"[:500])
 
 
-def _same_each(check: str, found: dict[str, Any], wanted: dict[str, Any]) -> Finding:
-    off = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+def _same_each(check: str, actual: dict[str, Any], wanted: dict[str, Any]) -> Finding:
+    off = sorted(name for name in {*actual, *wanted} if actual.get(name) != wanted.get(name))
     if not off:
         return Finding(check, True, f"equal in {len(wanted)}")
     shown = ", ".join(
-        f"{name}: {found.get(name)} instead of {wanted.get(name)}" for name in off[:_SHOWN]
+        f"{name}: {actual.get(name)} instead of {wanted.get(name)}" for name in off[:_SHOWN]
     )
     return Finding(check, False, f"{len(off)} differ: {shown}"[:1000])
 
 
-def _audit(found: Contents) -> Finding:
-    off = found.batches_off
+def _audit(restored: Contents) -> Finding:
+    off = restored.batches_off
     return Finding(
         "batches", off == 0, f"{off} batches whose changes and audit entries differ in number"
     )
@@ -124,11 +128,11 @@ def rehearse(name: str, report: Report = silent) -> Verdict:
     began, asked_at = time.monotonic(), timezone.now()
     manifest.check_keys()
     try:
-        with postgres.told_plainly("Nothing was rehearsed."), opened(name) as (found, dump):
-            findings = check_file(found, dump, report)
+        with postgres.told_plainly("Nothing was rehearsed."), opened(name) as (signed, dump):
+            findings = check_file(signed, dump, report)
             if all(finding.passed for finding in findings):
-                with _server(found) as server, disposable.database(server) as target:
-                    findings += fill(target, found, dump, report)
+                with _server(signed) as server, disposable.database(server) as target:
+                    findings += fill(target, signed, dump, report)
                     seconds = (
                         time.monotonic() - began
                     )  # a restore would end here: nothing has to be dropped then
@@ -136,7 +140,7 @@ def rehearse(name: str, report: Report = silent) -> Verdict:
                 seconds = time.monotonic() - began
     except BadManifest as error:
         return Verdict(name, (Finding("manifest", False, str(error)),), time.monotonic() - began)
-    return Verdict(name, tuple(findings), seconds, found, asked_at - found.taken_at)
+    return Verdict(name, tuple(findings), seconds, signed, asked_at - signed.taken_at)
 
 
 @contextmanager
@@ -163,11 +167,11 @@ def restored_copy(
         BackupError: it is damaged, or what comes out is not what its manifest says.
     """
     manifest.check_keys()
-    with opened(name) as (found, dump):
-        _hold(name, check_file(found, dump, report))
-        with _server(found) as server, disposable.database(server) as target:
-            _hold(name, fill(target, found, dump, report))
-            yield found, target.parameters
+    with opened(name) as (signed, dump):
+        _hold(name, check_file(signed, dump, report))
+        with _server(signed) as server, disposable.database(server) as target:
+            _hold(name, fill(target, signed, dump, report))
+            yield signed, target.parameters
 
 
 def _hold(name: str, findings: list[Finding]) -> None:
@@ -179,7 +183,7 @@ def _hold(name: str, findings: list[Finding]) -> None:
         )
 
 
-def fill(target: Disposable, found: Manifest, dump: BinaryIO, report: Report) -> list[Finding]:
+def fill(target: Disposable, manifest: Manifest, dump: BinaryIO, report: Report) -> list[Finding]:
     """Restore an open dump into an empty, marked database, and compare; a restore that fails is a
     finding.
 
@@ -197,13 +201,13 @@ def fill(target: Disposable, found: Manifest, dump: BinaryIO, report: Report) ->
                 command,
                 target.parameters,
                 keep=[dump.fileno()],
-                tick=lambda: _tell(session, found, report),
+                tick=lambda: _tell(session, manifest, report),
             )
-        report("restore", found.database_bytes, found.database_bytes)
+        report("restore", manifest.database_bytes, manifest.database_bytes)
         _analyze(target)
         return [
             Finding("restore", True, f"pg_restore with {_JOBS} jobs"),
-            *compare(target.parameters, found, report),
+            *compare(target.parameters, manifest, report),
         ]
     except (BackupError, psycopg.Error) as error:
         return [Finding("restore", False, str(error))]
@@ -214,13 +218,15 @@ def _analyze(target: Disposable) -> None:
         session.execute("ANALYZE")
 
 
-def _tell(session: psycopg.Connection[tuple[object, ...]], found: Manifest, report: Report) -> None:
+def _tell(
+    session: psycopg.Connection[tuple[object, ...]], manifest: Manifest, report: Report
+) -> None:
     size = session.execute("SELECT pg_database_size(current_database())").fetchall()[0][0]
-    report("restore", min(int(str(size)), found.database_bytes), found.database_bytes)
+    report("restore", min(int(str(size)), manifest.database_bytes), manifest.database_bytes)
 
 
 @contextmanager
-def _server(found: Manifest) -> Iterator[postgres.Parameters]:
+def _server(manifest: Manifest) -> Iterator[postgres.Parameters]:
     """Yield the server to rehearse on: the live one, the one of REHEARSAL_DATABASE_URL, or a
     throw-away one.
     """
@@ -229,11 +235,11 @@ def _server(found: Manifest) -> Iterator[postgres.Parameters]:
         fitting = [
             major
             for major in sorted(embedded.POSTGRES_VERSIONS)
-            if major >= found.server_version // 10_000
+            if major >= manifest.server_version // 10_000
         ]
         if not fitting:
             raise BackupError(
-                f"The backup is of PostgreSQL {found.server_version // 10_000}, newer than the "
+                f"The backup is of PostgreSQL {manifest.server_version // 10_000}, newer than the "
                 "embedded ones: set REHEARSAL_DATABASE_URL to a server of that version."
             )
         with embedded.throw_away(fitting[0]) as url:

@@ -122,10 +122,10 @@ def restore(
         new = database or f"{server['dbname'][:40].lower()}_restored_{timezone.now():%Y%m%d_%H%M%S}"
         disposable.check_new_name(server, new)
         began, asked_at = time.monotonic(), timezone.now()
-        with rehearse.opened(name) as (found, dump):
-            _hold(name, check_file(found, dump, report))
+        with rehearse.opened(name) as (signed, dump):
+            _hold(name, check_file(signed, dump, report))
             with disposable.database(server) as target:
-                _hold(name, rehearse.fill(target, found, dump, report))
+                _hold(name, rehearse.fill(target, signed, dump, report))
                 with postgres.connect(target.parameters) as session:
                     mode = _begin_epoch(session, name, actor, reason)
                     runs = tuple(
@@ -142,7 +142,7 @@ def restore(
                     ]
                     psql = shlex.join([*words, "--dbname=postgres", "--set=ON_ERROR_STOP=1"])
                 target.keep_as(new, f"restored from {name} by {actor}")
-        age = (asked_at - found.taken_at).total_seconds()
+        age = (asked_at - signed.taken_at).total_seconds()
         return Restored(
             name, new, server["dbname"], time.monotonic() - began, age, mode, runs, psql
         )
@@ -187,14 +187,14 @@ def _begin_epoch(session: Session, name: str, actor: str, reason: str) -> ModeSt
 
 def _known_elsewhere() -> list[ModeState]:
     """Return the mode of the live database and of the fast copy, as far as they answer."""
-    found = []
+    elsewhere = []
     with suppress(DatabaseError):
         if ModeChange._meta.db_table in connection.introspection.table_names():
-            found.append(store.latest())
+            elsewhere.append(store.latest())
     held = fast_copy.read()
     if held and (copy := store.parse_fast_copy(held)):
-        found.append(copy)
-    return found
+        elsewhere.append(copy)
+    return elsewhere
 
 
 def _is_latched() -> bool:

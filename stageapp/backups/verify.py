@@ -84,17 +84,17 @@ def verify(name: str, report: Report = silent) -> Verdict:
         return _verify_plain(name, began, report)
     try:
         with folder.opened(name, folder.MANIFEST, folder.DUMP) as (described, dump):
-            found = manifest.load(described.read(manifest.MAX_BYTES), name)
+            signed = manifest.load(described.read(manifest.MAX_BYTES), name)
             findings = [
                 Finding("manifest", True, "signed, and of this backup"),
-                *check_file(found, dump, report),
+                *check_file(signed, dump, report),
             ]
     except NoSuchBackup:
         raise
     except BackupError as error:
         return Verdict(name, (Finding("manifest", False, str(error)),), time.monotonic() - began)
-    age = timezone.now() - found.taken_at
-    return Verdict(name, (*findings, *of_the_future(age)), time.monotonic() - began, found, age)
+    age = timezone.now() - signed.taken_at
+    return Verdict(name, (*findings, *of_the_future(age)), time.monotonic() - began, signed, age)
 
 
 def of_the_future(age: datetime.timedelta) -> list[Finding]:
@@ -122,28 +122,28 @@ def aged(verdict: Verdict, most: datetime.timedelta | None) -> Verdict:
     return dataclasses.replace(verdict, findings=(*verdict.findings, finding))
 
 
-def check_file(found: Manifest, dump: BinaryIO, report: Report) -> list[Finding]:
+def check_file(manifest: Manifest, dump: BinaryIO, report: Report) -> list[Finding]:
     """Hold an open dump against its manifest: size, sha256, and whether pg_restore can read its
     contents.
     """
     size = os.fstat(dump.fileno()).st_size
-    if size != found.bytes:
-        return [Finding("size", False, f"{size:,} bytes instead of {found.bytes:,}")]
+    if size != manifest.bytes:
+        return [Finding("size", False, f"{size:,} bytes instead of {manifest.bytes:,}")]
     findings = [
         Finding("size", True, f"{size:,} bytes"),
-        _same_sum(dump, size, found.sha256, report),
+        _same_sum(dump, size, manifest.sha256, report),
     ]
-    return [*findings, _listing(found, dump)] if findings[-1].passed else findings
+    return [*findings, _listing(manifest, dump)] if findings[-1].passed else findings
 
 
 def _same_sum(file: BinaryIO, size: int, expected: str, report: Report) -> Finding:
-    found = sha256_of(file, size, report)
+    actual = sha256_of(file, size, report)
     said = (
-        f"sha256 {words.short_hash(found)}…"
-        if found == expected
-        else f"sha256 is {found}, not {expected}"
+        f"sha256 {words.short_hash(actual)}…"
+        if actual == expected
+        else f"sha256 is {actual}, not {expected}"
     )
-    return Finding("sha256", found == expected, said)
+    return Finding("sha256", actual == expected, said)
 
 
 def sha256_of(file: BinaryIO, size: int, report: Report = silent) -> str:
@@ -157,10 +157,10 @@ def sha256_of(file: BinaryIO, size: int, report: Report = silent) -> str:
     return digest.hexdigest()
 
 
-def _listing(found: Manifest, dump: BinaryIO) -> Finding:
+def _listing(manifest: Manifest, dump: BinaryIO) -> Finding:
     """Let pg_restore read the table of contents: cheap, and no proof by itself."""
     try:
-        program = postgres.path_of("pg_restore", found.server_version)
+        program = postgres.path_of("pg_restore", manifest.server_version)
         postgres.run([program, "--list", f"/dev/fd/{dump.fileno()}"], {}, keep=[dump.fileno()])
     except BackupError as error:
         return Finding("listing", False, str(error))

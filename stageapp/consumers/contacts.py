@@ -77,7 +77,7 @@ class ContactBuffer(Buffer[_Key, _Calls]):
         with transaction.atomic(), connection.cursor() as cursor:
             # Put every program for which its consumer has no room any more under the others.
             kept = _stored_agents({key[0] for key in taken})
-            found: dict[_Key, _Calls] = {}
+            bounded: dict[_Key, _Calls] = {}
             for (consumer, endpoint, agent, where), calls in taken.items():
                 agents = kept[consumer]
                 if agent not in agents and len(agents) >= MOST_AGENTS:
@@ -85,8 +85,8 @@ class ContactBuffer(Buffer[_Key, _Calls]):
                 elif agent != OTHERS:
                     agents.add(agent)
                 key = (consumer, endpoint, agent, where)
-                found[key] = found.get(key, _Calls()) + calls
-            columns = zip(*_rows(found), strict=True)
+                bounded[key] = bounded.get(key, _Calls()) + calls
+            columns = zip(*_rows(bounded), strict=True)
             cursor.execute(_ADD_SQL, [list(column) for column in columns])
 
 

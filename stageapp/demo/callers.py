@@ -83,15 +83,15 @@ class Caller:
         try:
             connection.request(method, f"/api/{path}", body, headers)
             answer = connection.getresponse()
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(path, verdict, answer.status, found, _document(answer.read()))
+            fields = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(path, verdict, answer.status, fields, _document(answer.read()))
         finally:
             connection.close()
 
 
 def _document(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(body)
+        document = json.loads(body)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}

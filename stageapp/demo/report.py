@@ -36,14 +36,14 @@ class Report:
         """Print something to know."""
         self._write(f"           {text}")
 
-    def check(self, name: str, *, expected: Any, found: Any) -> None:
+    def check(self, name: str, *, expected: Any, measured: Any) -> None:
         """Make a check: it holds when what was found is what was expected."""
-        if expected == found:
+        if expected == measured:
             self.held += 1
-            self._write(f"   ok      {name}: {_shown(found)}")
+            self._write(f"   ok      {name}: {_shown(measured)}")
         else:
             self.failed += 1
-            self._write(f"   FAILED  {name}: expected {_shown(expected)}, found {_shown(found)}")
+            self._write(f"   FAILED  {name}: expected {_shown(expected)}, found {_shown(measured)}")
 
     def verdict(self) -> bool:
         """Print and return the verdict."""

@@ -73,7 +73,9 @@ def walk(it: Walk) -> bool:
         it.report.note("The steps that follow were not taken.")
     except _REFUSALS as error:
         it.report.check(
-            "the step ends", expected="without an error", found=f"{type(error).__name__}: {error}"
+            "the step ends",
+            expected="without an error",
+            measured=f"{type(error).__name__}: {error}",
         )
     return it.report.verdict()
 
@@ -81,8 +83,8 @@ def walk(it: Walk) -> bool:
 def _sample(it: Walk) -> None:
     it.report.step("The sample: a table as people write it")
     it.column, it.fund = sample.column(), Fund.objects.all()[0].pk
-    it.report.check("rows", expected=it.truth.rows, found=it.column.total())
-    it.report.check("spellings", expected=len(it.truth.spellings), found=len(it.column))
+    it.report.check("rows", expected=it.truth.rows, measured=it.column.total())
+    it.report.check("spellings", expected=len(it.truth.spellings), measured=len(it.column))
     it.report.note(
         "e.g. " + ", ".join(f"{raw!r} {rows:,}" for raw, rows in it.column.most_common(8))
     )
@@ -104,7 +106,7 @@ def _observe(it: Walk) -> None:
     it.report.check(
         "counted",
         expected=dict(sorted(sent.items())),
-        found={name: getattr(counted, name) for name in sorted(sent)},
+        measured={name: getattr(counted, name) for name in sorted(sent)},
     )
     for mode, outcomes in counted.outcomes.items():
         it.report.note(
@@ -138,13 +140,15 @@ def _warn(it: Walk) -> None:
 def _plan(it: Walk) -> None:
     it.report.step("Plan: what a run would change, frozen and hashed")
     it.plan = plans.make_plan(targets.default_label(), actor=ACTOR)
-    it.report.check("rows read", expected=it.truth.rows, found=it.plan.rows_total)
-    it.report.check("rows to change", expected=it.truth.to_change, found=it.plan.rows_to_change)
+    it.report.check("rows read", expected=it.truth.rows, measured=it.plan.rows_total)
+    it.report.check("rows to change", expected=it.truth.to_change, measured=it.plan.rows_to_change)
     it.report.check(
-        "unknown rows, to stay as they are", expected=it.truth.unknown, found=it.plan.rows_unknown
+        "unknown rows, to stay as they are",
+        expected=it.truth.unknown,
+        measured=it.plan.rows_unknown,
     )
     wrong = [e.raw for e in it.plan.entries.all() if (e.stage or None) != sample.MEANING[e.raw]]
-    it.report.check("spellings that a person understands otherwise", expected=[], found=wrong)
+    it.report.check("spellings that a person understands otherwise", expected=[], measured=wrong)
     reasons: Counter[str] = Counter()
     for entry in it.plan.entries.filter(stage=""):
         reasons[entry.reason] += entry.rows
@@ -158,11 +162,11 @@ def _plan(it: Walk) -> None:
 def _dry_run(it: Walk) -> None:
     it.report.step("Dry run: the same code, every batch rolled back")
     assert it.plan is not None
-    found = worker.dry_run(it.plan.run)
+    result = worker.dry_run(it.plan.run)
     it.report.check(
-        "rows that would change", expected=it.plan.rows_to_change, found=found["would_change"]
+        "rows that would change", expected=it.plan.rows_to_change, measured=result["would_change"]
     )
-    it.report.check("the column is as it was", expected=True, found=sample.column() == it.column)
+    it.report.check("the column is as it was", expected=True, measured=sample.column() == it.column)
 
 
 def _run(it: Walk) -> None:
@@ -180,13 +184,13 @@ def _run(it: Walk) -> None:
 
     it.wait(over, 60 + it.truth.rows / _ROWS_A_SECOND)
     workers = set(run.checkpoints.values_list("holder", flat=True))
-    it.report.check("state", expected="done", found=str(run.state))
-    it.report.check("done by another process", expected=True, found=worker.name() not in workers)
+    it.report.check("state", expected="done", measured=str(run.state))
+    it.report.check("done by another process", expected=True, measured=worker.name() not in workers)
     logged = log.count(run, Direction.FORWARD)
-    it.report.check("audit entries", expected=it.plan.rows_to_change, found=logged)
+    it.report.check("audit entries", expected=it.plan.rows_to_change, measured=logged)
     after = sample.column()
     it.report.check(
-        "the column holds what was planned", expected=True, found=after == it.truth.normalized
+        "the column holds what was planned", expected=True, measured=after == it.truth.normalized
     )
     it.report.note(
         f"{run.batches.count()} batches in {time.monotonic() - began:.1f} s by "
@@ -198,12 +202,14 @@ def _verify(it: Walk) -> None:
     it.report.step("Verify: rows against audit log")
     assert it.plan is not None
     made, _ = verify.verify(it.plan.run, actor=ACTOR, reason="the demo looks again")
-    found = made.found
-    it.report.check("rows and audit log agree", expected=True, found=found["ok"])
+    results = made.found
+    it.report.check("rows and audit log agree", expected=True, measured=results["ok"])
     it.report.check(
-        "rows as they were written", expected=it.plan.rows_to_change, found=found["rows_as_written"]
+        "rows as they were written",
+        expected=it.plan.rows_to_change,
+        measured=results["rows_as_written"],
     )
-    it.report.check("rows left with a planned spelling", expected=0, found=found["rows_left"])
+    it.report.check("rows left with a planned spelling", expected=0, measured=results["rows_left"])
 
 
 def _enforce(it: Walk) -> None:
@@ -232,24 +238,24 @@ def _enforce(it: Walk) -> None:
     it.report.check(
         "companies found by meaning, as before the run",
         expected=it.companies_before,
-        found=_companies_of(answers, "normalized"),
+        measured=_companies_of(answers, "normalized"),
     )
 
 
 def _leave(it: Walk) -> None:
     it.report.step("Leave it normalized: nothing is left to do, and all of it can be undone")
     again = plans.make_plan(targets.default_label(), actor=ACTOR)
-    it.report.check("rows that a new plan would change", expected=0, found=again.rows_to_change)
+    it.report.check("rows that a new plan would change", expected=0, measured=again.rows_to_change)
     newest = choice.run_to_roll_back(None)
     it.report.check(
-        "a rollback would take run", expected=it.plan and it.plan.run.pk, found=newest.pk
+        "a rollback would take run", expected=it.plan and it.plan.run.pk, measured=newest.pk
     )
 
 
 def _check_all(it: Walk, name: str, answers: list[Answer], holds: Callable[[Answer], bool]) -> None:
     """Check that something holds of every answer, and show those of which it does not."""
     wrong = [answer for answer in answers if not holds(answer)]
-    it.report.check(name, expected=len(answers), found=len(answers) - len(wrong))
+    it.report.check(name, expected=len(answers), measured=len(answers) - len(wrong))
     for answer in wrong[:3]:
         it.report.note(
             f"{answer.endpoint} ({answer.verdict}): {answer.status} {str(answer.body)[:300]}"
@@ -276,9 +282,9 @@ def _names_reason(answer: Answer) -> bool:
 
 
 def _companies_of(answers: list[Answer], verdict: str) -> int:
-    found = [
+    counts = [
         answer.body.get("count", -1)
         for answer in _of(answers, verdict)
         if "companies" in answer.endpoint
     ]
-    return int(found[0])
+    return int(counts[0])

@@ -140,15 +140,15 @@ def throttle() -> Iterator[Answer]:
 def targets() -> Iterator[Answer]:
     """Answer for each target what the look before a run says."""
     for label in conf.targets():
-        found = preflight.look(label)
-        heavy = [str(one) for one in found.findings if one.severity == found.worst]
+        findings = preflight.look(label)
+        heavy = [str(one) for one in findings.findings if one.severity == findings.worst]
         name, do = (
             f"target {label}",
             f"`manage.py normalization preflight --target {label}` shows everything",
         )
-        if found.worst == Severity.BLOCKS:
+        if findings.worst == Severity.BLOCKS:
             yield fail(name, "; ".join(heavy), do)
-        elif found.worst == Severity.WARNS:
+        elif findings.worst == Severity.WARNS:
             yield warn(name, f"{len(heavy)} warnings, the first: {heavy[0]}", do)
         else:
             yield ok(name, "nothing stands in the way of a run")

@@ -37,8 +37,8 @@ def _disk(path: str) -> Answer:
         there = next(
             place for place in (Path(path), *Path(path).parents) if place.exists()
         )  # it is made when needed
-        found = os.statvfs(there)
-        free = 100 * found.f_bavail / found.f_blocks
+        usage = os.statvfs(there)
+        free = 100 * usage.f_bavail / usage.f_blocks
     except (OSError, StopIteration, ZeroDivisionError) as error:
         return no_data(name, str(error), "correct STAGE_DISK_PATHS or STAGE_BACKUP_DIR")
     said = f"{words.percent(free)} free"

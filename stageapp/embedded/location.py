@@ -97,18 +97,18 @@ def own_folder(path: Path, mode: int = 0o700, owner: int | None = None) -> Path:
     """
     with suppress(FileExistsError):
         path.mkdir(mode)
-    found = path.lstat()
+    status = path.lstat()
     ours = os.geteuid() if owner is None else owner
     if (
-        not stat.S_ISDIR(found.st_mode)
-        or found.st_uid not in (os.geteuid(), ours)
-        or found.st_mode & 0o022
+        not stat.S_ISDIR(status.st_mode)
+        or status.st_uid not in (os.geteuid(), ours)
+        or status.st_mode & 0o022
     ):
         raise EmbeddedError(
-            f"{path} is not a private folder of user {ours} (owner {found.st_uid}, "
-            f"{stat.filemode(found.st_mode)}). Remove it if it is left over, or work as that user."
+            f"{path} is not a private folder of user {ours} (owner {status.st_uid}, "
+            f"{stat.filemode(status.st_mode)}). Remove it if it is left over, or work as that user."
         )
-    if found.st_uid != ours:
+    if status.st_uid != ours:
         os.chown(path, ours, -1, follow_symlinks=False)
     path.chmod(mode)
     return path

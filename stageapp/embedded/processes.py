@@ -10,14 +10,14 @@ import psutil
 
 def working_in(folder: Path, programs: Iterable[str]) -> list[psutil.Process]:
     """Return the processes of these programs whose working directory is the folder."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.name() in programs and Path(process.cwd()) == folder:
-                found.append(process)
+                processes.append(process)
         except psutil.Error:  # gone meanwhile, a zombie, or another user's
             continue
-    return found
+    return processes
 
 
 def alive(pid: int) -> bool:

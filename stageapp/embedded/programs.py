@@ -57,10 +57,10 @@ def copy_postgres_programs(version: int, parent: Path) -> Path:
 
 
 def _package(name: str, variable: str) -> Path:
-    found = find_spec(name)
-    if found is None or found.origin is None:
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
         raise EmbeddedError(
             f"{name} is not installed: run `pip install -r requirements.txt`, or set {variable} "
             "to a server of yours."
         )
-    return Path(found.origin).parent
+    return Path(spec.origin).parent

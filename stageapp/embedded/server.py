@@ -92,14 +92,14 @@ class Server(ABC):
         """End the server and whatever a dead one left running; return False when there was
         nothing.
         """
-        found = self._processes()
+        running = self._processes()
         main = self.main_pid()
         if main is not None:
             with suppress(ProcessLookupError):
                 os.kill(main, self.stop_signal)
-            wait_for_end(found, STOP_LIMIT)
+            wait_for_end(running, STOP_LIMIT)
         kill(self._processes(), STOP_LIMIT)
-        return bool(found)
+        return bool(running)
 
     def main_pid(self) -> int | None:
         """Return the server's pid, None when it does not run; a pid alone is no proof."""

@@ -98,8 +98,8 @@ def in_force() -> Iterable[AssumptionChange]:
 
 def newest_edition() -> Edition:
     """Return the edition of the table as it stands."""
-    found = AssumptionChange.objects.aggregate(rows=Count("id"), newest=Max("id"))
-    return found["rows"], found["newest"] or 0
+    edition = AssumptionChange.objects.aggregate(rows=Count("id"), newest=Max("id"))
+    return edition["rows"], edition["newest"] or 0
 
 
 def reload() -> Assumptions:

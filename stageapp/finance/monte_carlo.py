@@ -163,7 +163,7 @@ def _summary(
 ) -> SimulationResult:
     total = returned.sum(axis=0)
     expected = [stage.weight * stage.expected_multiple for stage in stages]
-    found = percentiles(total)
+    values = percentiles(total)
     years = [stage.holding_years for stage in stages]
     years.append(
         max(years, default=1.0)
@@ -176,11 +176,11 @@ def _summary(
         mean=float(total.mean()),
         standard_error=standard_error(total),
         expected=math.fsum([float(unallocated), *expected]),
-        percentiles=found,
+        percentiles=values,
         probability_1x=share_at_least(total, 1),
         probability_3x=share_at_least(total, 3),
         histogram=histogram(total),
         irr=percentiles(pooled_rates(returned, np.array(years))),
-        irr_by_holding_period=rates_by_period(found),
+        irr_by_holding_period=rates_by_period(values),
         stages=stages,
     )

@@ -131,8 +131,8 @@ class SimulationResult:
 
 def percentiles(values: Floats) -> dict[str, float]:
     """Return the percentiles p5 … p95 of the runs."""
-    found = np.percentile(values, PERCENTILES)
-    return {f"p{percent}": float(value) for percent, value in zip(PERCENTILES, found, strict=True)}
+    cuts = np.percentile(values, PERCENTILES)
+    return {f"p{percent}": float(value) for percent, value in zip(PERCENTILES, cuts, strict=True)}
 
 
 def standard_error(values: Floats) -> float | None:
@@ -157,9 +157,9 @@ def histogram(values: Floats) -> Histogram:
     return Histogram(edges=edges.tolist(), counts=counts.tolist())
 
 
-def rates_by_period(found: dict[str, float]) -> list[PeriodRates]:
+def rates_by_period(rates: dict[str, float]) -> list[PeriodRates]:
     """Return the rates that the quartiles of the multiple mean over each holding period."""
     return [
-        PeriodRates(years, *(annual_rate(found[name], years) for name in ("p25", "p50", "p75")))
+        PeriodRates(years, *(annual_rate(rates[name], years) for name in ("p25", "p50", "p75")))
         for years in HOLDING_PERIODS
     ]

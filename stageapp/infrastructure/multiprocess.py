@@ -40,8 +40,8 @@ def begin(service: str) -> Path:
 
 def current() -> Path | None:
     """Return the folder of this process's service, None where nothing is shared."""
-    found = os.environ.get(VARIABLE)
-    return Path(found) if found and Path(found).is_dir() else None
+    folder = os.environ.get(VARIABLE)
+    return Path(folder) if folder and Path(folder).is_dir() else None
 
 
 @contextmanager
@@ -87,8 +87,8 @@ def _locked(folder: Path) -> int:
 def _remove_abandoned(base: Path) -> None:
     for folder in base.glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            found = folder.lstat()
-            if found.st_uid == os.geteuid() and time.time() - found.st_mtime > _YOUNG_SECONDS:
+            status = folder.lstat()
+            if status.st_uid == os.geteuid() and time.time() - status.st_mtime > _YOUNG_SECONDS:
                 descriptor = _locked(folder)
                 shutil.rmtree(folder)
                 os.close(descriptor)

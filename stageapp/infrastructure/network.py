@@ -44,19 +44,19 @@ def within(address: str, names: Iterable[str]) -> bool:
 
 @lru_cache(maxsize=4096)
 def _within(address: str, names: tuple[str, ...]) -> bool:
-    found = _address(address)
-    return found is not None and any(found in network for network in _networks(names))
+    ip = _address(address)
+    return ip is not None and any(ip in network for network in _networks(names))
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        found = ipaddress.ip_address(_without_port(text))
+        ip = ipaddress.ip_address(_without_port(text))
     except ValueError:
         return None
     mapped = getattr(
-        found, "ipv4_mapped", None
+        ip, "ipv4_mapped", None
     )  # ::ffff:10.0.0.1 is 10.0.0.1 on a socket for both versions
-    return mapped or found
+    return mapped or ip
 
 
 def _without_port(text: str) -> str:

@@ -190,98 +190,96 @@ def carry_out(plan: Plan, percent: float, *, quiet: bool) -> dict[str, Any]:
         raise TrialRefused(_INTERRUPTED) from None
 
 
-def trial_lines(found: dict[str, Any]) -> list[str]:
+def trial_lines(trial: dict[str, Any]) -> list[str]:
     """Return what a trial found, for people."""
     return [
-        f"Trial of plan {words.short_hash(found['plan'])} on a copy from {found['backup']}, of "
-        f"{words.duration(found['data_age_seconds'])} ago",
-        f"Sample: {found['rows']:,} rows ({words.percent(found['percent'])} by key, and the "
+        f"Trial of plan {words.short_hash(trial['plan'])} on a copy from {trial['backup']}, of "
+        f"{words.duration(trial['data_age_seconds'])} ago",
+        f"Sample: {trial['rows']:,} rows ({words.percent(trial['percent'])} by key, and the "
         "first row of each spelling)",
-        *_run_lines(found),
+        *_run_lines(trial),
         *(
             f"{one['rows']:>12,}  {one['old']!r} → {one['new']}"
-            for one in found["changed"][:_SHOWN]
+            for one in trial["changed"][:_SHOWN]
         ),
-        *_more(found["changed"]),
-        *_trouble(found),
-        *_back_lines(found),
-        *_difference_lines(found["differences"]),
-        *_estimate_lines(found),
-        "The trial passed." if found["passed"] else "THE TRIAL DID NOT PASS.",
+        *_more(trial["changed"]),
+        *_trouble(trial),
+        *_back_lines(trial),
+        *_difference_lines(trial["differences"]),
+        *_estimate_lines(trial),
+        "The trial passed." if trial["passed"] else "THE TRIAL DID NOT PASS.",
     ]
 
 
-def _run_lines(found: dict[str, Any]) -> list[str]:
-    verified = "verified" if found["verified"] else "NOT verified"
-    rate = f", {found['rate']:,.0f} rows/s" if found["rate"] else ""
-    met = ", ".join([*found["met"]["triggers"], *found["met"]["constraints"]]) or "none"
+def _run_lines(run: dict[str, Any]) -> list[str]:
+    verified = "verified" if run["verified"] else "NOT verified"
+    rate = f", {run['rate']:,.0f} rows/s" if run["rate"] else ""
+    met = ", ".join([*run["met"]["triggers"], *run["met"]["constraints"]]) or "none"
     return [
-        f"Run: {_stands(found['run'])} in {words.duration(found['seconds'])}{rate}, {verified}",
+        f"Run: {_stands(run['run'])} in {words.duration(run['seconds'])}{rate}, {verified}",
         f"Triggers and constraints met: {met}",
     ]
 
 
-def _trouble(found: dict[str, Any]) -> list[str]:
+def _trouble(trial: dict[str, Any]) -> list[str]:
     """Return what went otherwise than the plan says."""
     lines = [
         f"RAISED for {one['old']!r} → {one['new']}: {one['said']}"
-        for one in found["raised"][:_SHOWN]
+        for one in trial["raised"][:_SHOWN]
     ]
     lines += [
         f"UNEXPECTED, {one['rows']:,} rows: {one['old']!r} → {one['new']!r}"
-        for one in found["unexpected"]
+        for one in trial["unexpected"]
     ]
-    lines += [f"Error of the run: {found['error']}"] if found["error"] else []
+    lines += [f"Error of the run: {trial['error']}"] if trial["error"] else []
     lines += (
-        [f"LEFT: {found['rows_left']:,} rows still hold a planned spelling"]
-        if found["rows_left"]
+        [f"LEFT: {trial['rows_left']:,} rows still hold a planned spelling"]
+        if trial["rows_left"]
         else []
     )
     return [
         *lines,
-        *(f"Said {one['times']:,} times: {one['said']}" for one in found["notices"][:_SHOWN]),
+        *(f"Said {one['times']:,} times: {one['said']}" for one in trial["notices"][:_SHOWN]),
     ]
 
 
-def _back_lines(found: dict[str, Any]) -> list[str]:
+def _back_lines(back: dict[str, Any]) -> list[str]:
     same = (
         "the md5 is that of before"
-        if found["restored"]
-        else f"md5 {found['md5_after']}, NOT {found['md5_before']}"
+        if back["restored"]
+        else f"md5 {back['md5_after']}, NOT {back['md5_before']}"
     )
-    took = words.duration(found["rollback_seconds"])
-    lines = [f"Rollback: {_stands(found['rollback'])} in {took}; {same}"]
-    lines += (
-        [f"Error of the rollback: {found['rollback_error']}"] if found["rollback_error"] else []
-    )
+    took = words.duration(back["rollback_seconds"])
+    lines = [f"Rollback: {_stands(back['rollback'])} in {took}; {same}"]
+    lines += [f"Error of the rollback: {back['rollback_error']}"] if back["rollback_error"] else []
     return lines + [
         f"Also changed, by a trigger or by the target's rule, and not brought back: {name} in "
         f"{rows:,} rows"
-        for name, rows in found["other_columns_after"].items()
+        for name, rows in back["other_columns_after"].items()
     ]
 
 
-def _difference_lines(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _difference_lines(differences: dict[str, list[dict[str, Any]]]) -> list[str]:
     only = {"only_in_copy": "only in the copy", "only_in_plan": "only in the plan"}
     lines = [
         f"{one['rows']:>12,}  {one['raw']!r} {said} ({one['stage'] or one['reason']})"
         for name, said in only.items()
-        for one in found[name][:_SHOWN]
+        for one in differences[name][:_SHOWN]
     ]
     lines += [
         f"{one['copy']:>12,}  {one['raw']!r} in the copy, {one['plan']:,} in the plan"
-        for one in found["other_counts"][:_SHOWN]
+        for one in differences["other_counts"][:_SHOWN]
     ]
     return ["Since the backup, or before the plan, the values changed:", *lines] if lines else []
 
 
-def _estimate_lines(found: dict[str, Any]) -> list[str]:
-    if found["estimated_seconds"] is None:
+def _estimate_lines(trial: dict[str, Any]) -> list[str]:
+    if trial["estimated_seconds"] is None:
         return []
     return [
-        f"Estimate for all {found['rows_of_plan']:,} rows: "
-        f"{words.duration(found['estimated_seconds'])}, of which "
-        f"{words.duration(found['estimated_pause_seconds'])} are rests between batches"
+        f"Estimate for all {trial['rows_of_plan']:,} rows: "
+        f"{words.duration(trial['estimated_seconds'])}, of which "
+        f"{words.duration(trial['estimated_pause_seconds'])} are rests between batches"
     ]
 
 

@@ -23,8 +23,8 @@ def reading(descriptor: int, *, quiet: bool = False) -> Iterator[None]:
     """Show how much of an open file has been read while the block reads it; of a pipe only the
     time it has taken.
     """
-    found = os.fstat(descriptor)
-    size = found.st_size if stat.S_ISREG(found.st_mode) else None
+    status = os.fstat(descriptor)
+    size = status.st_size if stat.S_ISREG(status.st_mode) else None
     if size is None:
         with working("reading", quiet=quiet):
             yield

@@ -279,13 +279,13 @@ def lines(audit: CodeAudit) -> list[str]:
     ]
 
 
-def _line(found: StageLiteral) -> str:
-    if found.send:
-        advice = f'write "{found.send}"'
+def _line(literal: StageLiteral) -> str:
+    if literal.send:
+        advice = f'write "{literal.send}"'
     else:
-        meant = f", maybe {' or '.join(found.suggestions)}" if found.suggestions else ""
-        advice = f"unknown stage ({found.reason}){meant}"
-    return f"{found.path}:{found.line}:{found.column}: {found.literal!a}: {advice}"
+        meant = f", maybe {' or '.join(literal.suggestions)}" if literal.suggestions else ""
+        advice = f"unknown stage ({literal.reason}){meant}"
+    return f"{literal.path}:{literal.line}:{literal.column}: {literal.literal!a}: {advice}"
 
 
 def verdict(audit: CodeAudit) -> str:

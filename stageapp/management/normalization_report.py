@@ -133,19 +133,19 @@ def _table(title: str, entries: list[PlanEntry], meaning: Any) -> list[str]:
     return [title, *lines, ""]
 
 
-def preflight_lines(found: Preflight) -> list[str]:
+def preflight_lines(findings: Preflight) -> list[str]:
     """Return what was found before a run, the worst first."""
     return [
-        found.target,
-        *(f"  {one.severity:<6}  {one.what}\n          {one.means}" for one in found.findings),
+        findings.target,
+        *(f"  {one.severity:<6}  {one.what}\n          {one.means}" for one in findings.findings),
     ]
 
 
-def dry_run_lines(found: dict[str, Any]) -> list[str]:
+def dry_run_lines(result: dict[str, Any]) -> list[str]:
     """Return what a dry run found for a terminal."""
-    scanned, would_change = found["scanned"], found["would_change"]
+    scanned, would_change = result["scanned"], result["would_change"]
     lines = [f"Dry run: of {scanned:,} rows {would_change:,} would change. Nothing was kept."]
-    if apart := found["quarantined"]:
+    if apart := result["quarantined"]:
         said = "rows would go into quarantine: the database refuses to change them."
         lines.append(f"{len(apart):,} {said}")
         lines += [f"  row {one['row']} ({one['value']!r}): {one['error']}" for one in apart]
@@ -341,21 +341,24 @@ def verification_lines(
     made: Verification, now: datetime.datetime, different: Sequence[dict[str, Any]] = ()
 ) -> list[str]:
     """Return a verification for a terminal."""
-    found = made.found
-    verdict = "agree" if found.get("agrees", made.ok) else "DISAGREE"
+    results = made.found
+    verdict = "agree" if results.get("agrees", made.ok) else "DISAGREE"
     counts = [
-        (found["rows_as_written"], "rows as written"),
-        (found.get("rows_undone", 0), "rolled back"),
-        (found["rows_changed_since"], "changed since"),
-        (found["rows_deleted_since"], "deleted since"),
-        (found["rows_left"], "left with a planned spelling"),
-        (found.get("rows_unplanned", 0), "left with a known spelling that the plan does not name"),
-        (found.get("quarantined", 0), "in quarantine"),
-        (found.get("rows_unknown", 0), "unknown"),
+        (results["rows_as_written"], "rows as written"),
+        (results.get("rows_undone", 0), "rolled back"),
+        (results["rows_changed_since"], "changed since"),
+        (results["rows_deleted_since"], "deleted since"),
+        (results["rows_left"], "left with a planned spelling"),
+        (
+            results.get("rows_unplanned", 0),
+            "left with a known spelling that the plan does not name",
+        ),
+        (results.get("quarantined", 0), "in quarantine"),
+        (results.get("rows_unknown", 0), "unknown"),
     ]
     return [
         f"Verified {words.ago(made.ended_at, now)} by {made.actor}: rows and audit log {verdict}: "
-        f"{found['entries']:,} entries, "
+        f"{results['entries']:,} entries, "
         + ", ".join(f"{rows:,} {what}" for rows, what in counts)
         + ".",
         *(f"  {doubt.text}" for doubt in proof.faults(made)),

@@ -126,21 +126,21 @@ def standing_document(label: str) -> dict[str, Any]:
 _SHOWN = 60  # values that a terminal gets; --json has them all
 
 
-def preview_document(found: Preview) -> dict[str, Any]:
+def preview_document(effect: Preview) -> dict[str, Any]:
     """Return a dry run for JSON."""
     return {
-        **seal_document(found.state),
-        "possible": found.possible,
-        "obstacles": found.obstacles,
-        "evidence": found.evidence,
+        **seal_document(effect.state),
+        "possible": effect.possible,
+        "obstacles": effect.obstacles,
+        "evidence": effect.evidence,
         "would_pass": {
-            "stages": found.passing.stages,
-            "allowed": found.passing.allowed,
-            "null": found.passing.nulls,
+            "stages": effect.passing.stages,
+            "allowed": effect.passing.allowed,
+            "null": effect.passing.nulls,
         },
-        "would_not_pass": [_held_document(one) for one in found.survey.held],
-        "null_rows": found.survey.null_rows,
-        "recent": [{"count": one.count, "what": one.what} for one in found.recent],
+        "would_not_pass": [_held_document(one) for one in effect.survey.held],
+        "null_rows": effect.survey.null_rows,
+        "recent": [{"count": one.count, "what": one.what} for one in effect.recent],
     }
 
 
@@ -155,29 +155,29 @@ def _held_document(one: Held) -> dict[str, Any]:
     }
 
 
-def preview_lines(found: Preview) -> list[str]:
+def preview_lines(effect: Preview) -> list[str]:
     """Return a dry run for a terminal."""
-    null = "NULL passes" if found.passing.nulls else "NULL does not pass"
-    allowed = ", ".join(repr(value) for value in found.passing.allowed) or "nothing"
+    null = "NULL passes" if effect.passing.nulls else "NULL does not pass"
+    allowed = ", ".join(repr(value) for value in effect.passing.allowed) or "nothing"
     lines = [
-        *seal_lines(found.state),
-        f"A seal of vocabulary version {found.passing.version} would let pass: "
-        f"{', '.join(found.passing.stages)}.",
-        f"Allowed beside them: {allowed}; {null}. ({found.evidence})",
+        *seal_lines(effect.state),
+        f"A seal of vocabulary version {effect.passing.version} would let pass: "
+        f"{', '.join(effect.passing.stages)}.",
+        f"Allowed beside them: {allowed}; {null}. ({effect.evidence})",
         "Writes that would fail:",
-        *(f"{one.count:>12,}  {one.what}" for one in found.recent),
+        *(f"{one.count:>12,}  {one.what}" for one in effect.recent),
     ]
-    if found.survey.held:
-        held = found.survey.held[:_SHOWN]
+    if effect.survey.held:
+        held = effect.survey.held[:_SHOWN]
         lines += [
             "What stands in the column and would not pass:",
             *(_held_line(one) for one in held),
         ]
-    if found.obstacles:
+    if effect.obstacles:
         return [
             *lines,
             "It cannot be sealed so:",
-            *(f"  {text}" for text in found.obstacles),
+            *(f"  {text}" for text in effect.obstacles),
             "Nothing was changed.",
         ]
     return [*lines, "It can be sealed. Nothing was changed."]

@@ -73,9 +73,9 @@ class SealVerbs(StageCommand):
             self._print(seal_document(now), seal_lines(now), options)
             return
         with bars.working("reading the column", quiet=options["json"]):
-            found = preview(label, allow=allow, nulls=nulls)
-        self._print(preview_document(found), preview_lines(found), options)
-        if not found.possible:
+            effect = preview(label, allow=allow, nulls=nulls)
+        self._print(preview_document(effect), preview_lines(effect), options)
+        if not effect.possible:
             raise CommandError("It cannot be sealed so; see above.")
 
     def _unseal(self, *, target: str | None, reason: str, **options: Any) -> None:

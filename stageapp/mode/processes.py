@@ -205,12 +205,12 @@ class Agreement:
 
 def agreement(order: tuple[int, int]) -> Agreement:
     """Return how far the processes have come to the version (epoch, version)."""
-    found = seen()
-    live = [one for one in found if one.live]
+    registered = seen()
+    live = [one for one in registered if one.live]
     return Agreement(
         following=tuple(one for one in live if (one.epoch, one.version) >= order),
         behind=tuple(one for one in live if (one.epoch, one.version) < order),
-        stale=tuple(one for one in found if not one.live),
+        stale=tuple(one for one in registered if not one.live),
     )
 
 
@@ -221,6 +221,6 @@ def await_agreement(
     then.
     """
     deadline = time.monotonic() + seconds
-    while (found := look(order)).behind and time.monotonic() < deadline:
+    while (agreed := look(order)).behind and time.monotonic() < deadline:
         time.sleep(0.05)
-    return found
+    return agreed

@@ -35,12 +35,12 @@ class ModeError(Exception):
 class VersionConflict(ModeError):
     """Somebody else changed the mode since the caller looked."""
 
-    def __init__(self, found: int, expected: int) -> None:
+    def __init__(self, actual: int, expected: int) -> None:
         super().__init__(
-            f"The mode is at version {found}, not {expected}: somebody changed it since you "
+            f"The mode is at version {actual}, not {expected}: somebody changed it since you "
             "looked. Look at the current mode and decide again."
         )
-        self.found = found
+        self.found = actual
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,8 +258,8 @@ def _warned_since() -> datetime.datetime | None:
     warned = ModeChange.objects.exclude(mode="off")
     if last_off is not None:
         warned = warned.filter(created_at__gt=last_off)
-    found: datetime.datetime | None = warned.aggregate(first=Min("created_at"))["first"]
-    return found
+    since: datetime.datetime | None = warned.aggregate(first=Min("created_at"))["first"]
+    return since
 
 
 def change(

@@ -249,7 +249,7 @@ class Work:
         return self._set_apart(rows, Direction.ROLLBACK, self.rollback.round)
 
     def _set_apart(self, rows: list[tuple[str, str, str]], direction: Direction, round: int) -> int:
-        found = 0
+        refused_rows = 0
         for key, held, wanted in rows:
             if not self._keeps(key, held, wanted):
                 continue
@@ -259,8 +259,8 @@ class Work:
             refusals.require_few(apart + 1, looked_at, KEPT)
             if batches.set_apart(self.run, self.target, direction, round, (key, held), KEPT):
                 events.row_quarantined(run=self.run.pk, shard=0, error=KEPT)
-                found += 1
-        return found
+                refused_rows += 1
+        return refused_rows
 
     def _keeps(self, key: str, held: str, wanted: str) -> bool:
         try:

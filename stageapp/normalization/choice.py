@@ -60,14 +60,14 @@ def run_to_roll_back(number: int | None, label: str | None = None) -> Run:
 
 
 def _numbered(number: int, label: str | None) -> Run:
-    found = Run.objects.filter(pk=number).first()
-    if found is None:
+    run = Run.objects.filter(pk=number).first()
+    if run is None:
         raise NormalizationError(f"There is no run {number}.")
-    if label and found.target != label:
+    if label and run.target != label:
         raise Ambiguous(
-            f"Run {number} is one of {found.target}, not of {label}. Leave one of them out."
+            f"Run {number} is one of {run.target}, not of {label}. Leave one of them out."
         )
-    return found
+    return run
 
 
 def _at_work(label: str | None) -> Run | None:
@@ -90,9 +90,9 @@ def _newest(label: str | None, states: list[State], *, stands: bool = False) -> 
     ordered = runs.order_by(*(["-finished_at"] if states == [State.DONE] else []), "-id")
     if stands:
         read = rollbacks.with_standing(ordered)
-        found = next((one for one in read if rollbacks.annotated(one).left), None)
+        run = next((one for one in read if rollbacks.annotated(one).left), None)
     else:
-        found = ordered.first()
+        run = ordered.first()
     of_it = f" of {label}" if label else ""
     known = {*conf.targets(), *runs.values_list("target", flat=True).distinct()}
     if not runs.exists():
@@ -103,9 +103,9 @@ def _newest(label: str | None, states: list[State], *, stands: bool = False) -> 
             f"No run is at work, and there are several targets: {', '.join(sorted(known))}. "
             "Say which: --target, or a run's number."
         )
-    if found is None:
+    if run is None:
         raise NormalizationError(f"There is nothing to undo: no finished run{of_it} stands.")
-    return found
+    return run
 
 
 def _named(one: Run) -> str:

@@ -33,13 +33,13 @@ def make_plan(label: str, *, actor: str) -> Plan:
     with transaction.atomic():
         meaning_of = snapshot.load()
         counts = _distinct_values(target)
-        entries = [_entry(target, found, meaning_of) for found in counts if found.raw is not None]
+        entries = [_entry(target, row, meaning_of) for row in counts if row.raw is not None]
         rows_to_change = sum(entry.rows for entry in entries if _is_change(entry))
         plan = Plan.objects.create(
             target=label,
             vocabulary_version=meaning_of.version,
             hash=plan_hash(label, meaning_of.version, entries),
-            rows_total=sum(found.rows for found in counts),
+            rows_total=sum(row.rows for row in counts),
             rows_to_change=rows_to_change,
             rows_unknown=sum(entry.rows for entry in entries if not entry.stage),
             estimated_seconds=estimate.seconds(target, _map(entries), rows_to_change),
@@ -136,14 +136,14 @@ def _distinct_values(target: targets.Target) -> list[_Found]:
         return [_Found(*row) for row in cursor.fetchall()]
 
 
-def _entry(target: targets.Target, found: _Found, meaning_of: snapshot.Snapshot) -> PlanEntry:
-    raw = found.raw or ""
-    meaning = meaning_of.normalize(raw, found.source)
+def _entry(target: targets.Target, row: _Found, meaning_of: snapshot.Snapshot) -> PlanEntry:
+    raw = row.raw or ""
+    meaning = meaning_of.normalize(raw, row.source)
     return PlanEntry(
-        source=found.source,
+        source=row.source,
         raw=raw,
         stage=meaning.stage or "",
         reason=meaning.reason or "",
-        rows=found.rows,
+        rows=row.rows,
         stored=target.stored(meaning.stage, meaning_of.labels) if meaning.stage else "",
     )

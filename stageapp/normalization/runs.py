@@ -365,8 +365,8 @@ def fail(run: Run, error: str, *, actor: str) -> None:
 def quarantine_share(run: Run, direction: Direction, round: int) -> tuple[int, int]:
     """Return how many rows this way of a run has put into quarantine, and has looked at."""
     shards_ = run.checkpoints.filter(direction=direction, round=round)
-    found = shards_.aggregate(quarantined=Sum("quarantined"), scanned=Sum("scanned"))
-    return found["quarantined"] or 0, found["scanned"] or 0
+    sums = shards_.aggregate(quarantined=Sum("quarantined"), scanned=Sum("scanned"))
+    return sums["quarantined"] or 0, sums["scanned"] or 0
 
 
 def forgotten() -> list[Run]:

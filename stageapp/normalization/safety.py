@@ -28,8 +28,8 @@ def hold(run: Run, *, actor: str, override: str = "") -> str:
     if not closed:
         return ""
     if not override.strip():
-        found = [(gate.name, gate.deciding) for gate in closed]
-        lines = [f"  {name}: {it.said}; needed: {it.threshold}" for name, it in found]
+        closed_gates = [(gate.name, gate.deciding) for gate in closed]
+        lines = [f"  {name}: {it.said}; needed: {it.threshold}" for name, it in closed_gates]
         raise BackupNeeded(
             "\n".join(
                 [
@@ -47,9 +47,9 @@ def hold(run: Run, *, actor: str, override: str = "") -> str:
 
 def gates() -> list[Gate]:
     """Return the gates of a run as they stand."""
-    found = evidence.read()
+    backups = evidence.read()
     fact = BackupFact(
-        found.taken_at, found.rehearsed_at, found.schema_changed, found.rehearsal_failed
+        backups.taken_at, backups.rehearsed_at, backups.schema_changed, backups.rehearsal_failed
     )
     measured = Measurements(now=timezone.now(), mode=ModeHistory(), backup=fact)
     wanted = conf.gates()

@@ -92,7 +92,7 @@ def _halve_the_largest(run: Run, target: Target) -> bool:
         direction=Direction.FORWARD, finished=False, sweep=0
     )
     rests = [(_count(target, rest), rest, shard) for shard in walking for rest in [_rest(shard)]]
-    rows, rest, shard = max(rests, key=lambda found: found[0], default=(0, Bounds(), None))
+    rows, rest, shard = max(rests, key=lambda rest: rest[0], default=(0, Bounds(), None))
     if shard is None or rows < 2 * SMALLEST:
         return False
     middle = _key_at(target, rest, rows // 2 - 1)

@@ -103,7 +103,7 @@ def verify(
     columns.require_plain(target)
     seen = proof.see(target)  # before the rows: what is committed meanwhile withdraws it
     began, meaning_of = timezone.now(), snapshot.load()
-    found = compare(run, target, meaning_of, report)
+    results = compare(run, target, meaning_of, report)
     different = list(_different(run, target)) if full else []
     kept = Verification.objects.create(
         run=run,
@@ -117,8 +117,8 @@ def verify(
         last_batch=seen.last_batch,
         batches=seen.batches,
         writes=seen.writes,
-        ok=found["ok"],
-        found=found,
+        ok=results["ok"],
+        found=results,
     )
     return kept, different
 
@@ -230,18 +230,18 @@ def _known(run: Run, target: Target, meaning_of: Snapshot, tally: _Tally) -> dic
     canonical = set(target.canonical(meaning_of.labels))
     planned = {(change.source, change.old) for change in plans.changes(run.plan)}
     apart = _in_quarantine(run, target)
-    found = Counter[str]()
+    counts = Counter[str]()
     for (source, value), rows in tally.held.items():
         if value is None:
-            found["rows_null"] += rows
+            counts["rows_null"] += rows
         elif value not in canonical and meaning_of.normalize(value, source).stage is None:
-            found["rows_unknown"] += rows
+            counts["rows_unknown"] += rows
         elif value not in canonical:
             back = min(rows, tally.given_back[source, value])
             kept = min(rows - back, apart[source, value])
-            found["rows_given_back"] += back
-            found["quarantined"] += kept
-            found["rows_left" if (source, value) in planned else "rows_unplanned"] += (
+            counts["rows_given_back"] += back
+            counts["quarantined"] += kept
+            counts["rows_left" if (source, value) in planned else "rows_unplanned"] += (
                 rows - back - kept
             )
     names = (
@@ -252,7 +252,7 @@ def _known(run: Run, target: Target, meaning_of: Snapshot, tally: _Tally) -> dic
         "rows_unknown",
         "rows_null",
     )
-    return {name: found[name] for name in names}
+    return {name: counts[name] for name in names}
 
 
 def _in_quarantine(run: Run, target: Target) -> Counter[tuple[str, str]]:

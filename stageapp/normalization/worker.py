@@ -269,11 +269,11 @@ def _verify(work: Work) -> None:
     made, _ = verify.verify(
         run, actor=name(), reason="the run has ended", by_run=True, report=partial(_compared, work)
     )
-    found = made.found
-    if found["agrees"] and not found["rows_left"]:
-        runs.move(run, State.DONE, actor=name(), reason=_how_it_ended(found))
+    results = made.found
+    if results["agrees"] and not results["rows_left"]:
+        runs.move(run, State.DONE, actor=name(), reason=_how_it_ended(results))
     else:
-        runs.fail(run, _why_not(found), actor=name())
+        runs.fail(run, _why_not(results), actor=name())
 
 
 def _compared(work: Work, rows: int) -> None:
@@ -286,25 +286,25 @@ def _compared(work: Work, rows: int) -> None:
     work.run.checkpoints.filter(direction=Direction.VERIFY).update(scanned=rows)
 
 
-def _how_it_ended(found: dict[str, Any]) -> str:
+def _how_it_ended(results: dict[str, Any]) -> str:
     said = ["rows and audit log agree"]
-    if found["quarantined"]:
-        said.append(f"{found['quarantined']} rows are in quarantine")
-    if found["rows_unplanned"]:
+    if results["quarantined"]:
+        said.append(f"{results['quarantined']} rows are in quarantine")
+    if results["rows_unplanned"]:
         said.append(
-            f"{found['rows_unplanned']:,} rows hold known spellings that the plan does not name"
+            f"{results['rows_unplanned']:,} rows hold known spellings that the plan does not name"
         )
     return "; ".join(said)
 
 
-def _why_not(found: dict[str, Any]) -> str:
-    if found["agrees"]:
+def _why_not(results: dict[str, Any]) -> str:
+    if results["agrees"]:
         return (
-            f"{found['rows_left']} rows hold spellings of the plan again; run it again to "
+            f"{results['rows_left']} rows hold spellings of the plan again; run it again to "
             "sweep them."
         )
     return (
-        f"The audit log has {found['entries']} entries, the batches say "
-        f"{found['changed_by_batches']}. Do not run anything further on this target until that "
+        f"The audit log has {results['entries']} entries, the batches say "
+        f"{results['changed_by_batches']}. Do not run anything further on this target until that "
         "is understood."
     )

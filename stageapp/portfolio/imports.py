@@ -183,13 +183,13 @@ def _reported(table: Table, counted: CountedBytes, report: Report) -> Iterator[R
 
 
 def _place(table: Table, name: str) -> int:
-    found = table.columns.count(name.strip())
-    if found == 1:
+    times = table.columns.count(name.strip())
+    if times == 1:
         return table.columns.index(name.strip())
     columns = ", ".join(repr(column) for column in table.columns[:50])
-    if found:
+    if times:
         raise ImportRefused(
-            f"{found} columns are named {name!r}; one must be. Columns found: {columns}."
+            f"{times} columns are named {name!r}; one must be. Columns found: {columns}."
         )
     raise ImportRefused(
         f"There is no column {name!r}. Columns found: {columns}. If these are not the columns, "

@@ -35,13 +35,13 @@ class Rule:
         """
         return self.step.floor(now - settled()) - self.step.length * self.slots
 
-    def broken_by(self, found: Sequence[Slot], since: datetime.datetime) -> bool:
+    def broken_by(self, slots: Sequence[Slot], since: datetime.datetime) -> bool:
         """Tell whether what arrived breaks it. A slot without requests tells nothing, except the
         first.
 
         Without requests in the first slot it has not lasted long enough.
         """
-        told = [slot for slot in found if slot.judged]
+        told = [slot for slot in slots if slot.judged]
         if (
             not told
             or told[0].started_at != since
@@ -80,14 +80,14 @@ def watch(now: datetime.datetime | None = None) -> ModeChange | None:
         since = rule.since(now)
         if since < enforced_since:
             continue
-        found = history(rule.step, since, since + rule.step.length * rule.slots, mode="enforce")
-        if rule.broken_by(found, since):
-            return downgrade(actor=ACTOR, reason=_reason(rule, found))
+        slots = history(rule.step, since, since + rule.step.length * rule.slots, mode="enforce")
+        if rule.broken_by(slots, since):
+            return downgrade(actor=ACTOR, reason=_reason(rule, slots))
     return None
 
 
-def _reason(rule: Rule, found: Sequence[Slot]) -> str:
-    rejects, judged = sum(slot.rejects for slot in found), sum(slot.judged for slot in found)
+def _reason(rule: Rule, slots: Sequence[Slot]) -> str:
+    rejects, judged = sum(slot.rejects for slot in slots), sum(slot.judged for slot in slots)
     seconds = rule.step * rule.slots
     return (
         f"The {rule.name} rule of the guard: more than {rule.percent:g} % of the enforced "

@@ -152,7 +152,7 @@ def members(percent: int, day: datetime.date | None = None) -> list[Member]:
     )
     total = sum(values for values, _ in sent.values())
     held = pins()
-    found = [
+    members = [
         Member(
             name,
             bucket(name),
@@ -164,27 +164,27 @@ def members(percent: int, day: datetime.date | None = None) -> list[Member]:
         )
         for name in everybody
     ]
-    return sorted(found, key=lambda member: (-member.values, member.consumer))
+    return sorted(members, key=lambda member: (-member.values, member.consumer))
 
 
 def _sent(day: datetime.date) -> dict[str, tuple[int, int]]:
     """Return consumer → (values, unknown ones) of one day."""
-    found: dict[str, tuple[int, int]] = {}
+    sent: dict[str, tuple[int, int]] = {}
     rows = (
         ConsumerSighting.objects.filter(day=day)
         .values_list("consumer", "outcome")
         .annotate(total=Sum("count"))
     )
     for consumer, outcome, total in rows:
-        values, unknown = found.get(consumer, (0, 0))
-        found[consumer] = (values + total, unknown + (total if outcome == "unknown" else 0))
-    return found
+        values, unknown = sent.get(consumer, (0, 0))
+        sent[consumer] = (values + total, unknown + (total if outcome == "unknown" else 0))
+    return sent
 
 
-def canary_share(found: list[Member]) -> float | None:
+def canary_share(members: list[Member]) -> float | None:
     """Return the share of the day's values that the enforced consumers sent; None where nobody
     sent any.
     """
-    if not any(member.values for member in found):
+    if not any(member.values for member in members):
         return None
-    return sum(member.share for member in found if member.enforced)
+    return sum(member.share for member in members if member.enforced)

@@ -42,12 +42,12 @@ def entries(limit: int, models: Collection[str] | None = None) -> list[Entry]:
     they are given.
     """
     chosen = [model for model in _WHAT if models is None or model._meta.model_name in models]
-    found = [
+    entries = [
         _entry(model, row)
         for model in chosen
         for row in model._default_manager.order_by("-pk")[:limit]
     ]
-    return sorted(found, key=lambda entry: entry.at, reverse=True)[:limit]
+    return sorted(entries, key=lambda entry: entry.at, reverse=True)[:limit]
 
 
 def _entry(model: type[Model], row: Any) -> Entry:

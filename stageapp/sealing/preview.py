@@ -65,19 +65,24 @@ def preview(
     passing = wanted(target, meaning_of, allow=allow, nulls=nulls, before=now.seal or now.begun)
     if target.where:
         seal.written(target, passing, how)
-    found = survey.survey(target, passing, meaning_of, seconds=how.read_seconds)
+    surveyed = survey.survey(target, passing, meaning_of, seconds=how.read_seconds)
     return Preview(
-        now, passing, found, obstacles(label, found), evidence(label, found), _recent(label, found)
+        now,
+        passing,
+        surveyed,
+        obstacles(label, surveyed),
+        evidence(label, surveyed),
+        _recent(label, surveyed),
     )
 
 
-def _recent(label: str, found: Survey) -> list[Recent]:
+def _recent(label: str, surveyed: Survey) -> list[Recent]:
     turned, failed = guard_counts.totals(label, days=DAYS)
     on = guard.look(label).state == "on"
     with_it = "while it is on they pass" if on else "it is off now"
     return [
         Recent(
-            found.rows,
+            surveyed.rows,
             "rows that would not pass stand in the column now: the next UPDATE of each would fail",
         ),
         *_drifted(label),

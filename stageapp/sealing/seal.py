@@ -177,8 +177,8 @@ def _alone(target: Target) -> Iterator[None]:
 
 
 def _hold_rows(target: Target, passing: Passing, how: Patience) -> None:
-    found = survey.survey(target, passing, snapshot.load(), seconds=how.read_seconds)
-    if against := survey.obstacles(target.label, found):
+    surveyed = survey.survey(target, passing, snapshot.load(), seconds=how.read_seconds)
+    if against := survey.obstacles(target.label, surveyed):
         raise SealRefused(
             "\n".join([f"{target.label} cannot be sealed:", *(f"  {text}" for text in against)])
         )

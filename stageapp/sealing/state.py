@@ -81,31 +81,31 @@ def look(label: str) -> SealState:
         steps.filter(action__in=[SealAction.SEALED, SealAction.UNSEALED]).first(),
     )
     seal = recorded if recorded is not None and recorded.action == SealAction.SEALED else None
-    found = constraints(target)
+    by_name = constraints(target)
     begun = (
         newest
-        if newest and newest.action == SealAction.BEGUN and newest.constraint_name in found
+        if newest and newest.action == SealAction.BEGUN and newest.constraint_name in by_name
         else None
     )
     added, retired = _since(target, seal)
     return SealState(
         label,
-        _state(seal, begun, found),
+        _state(seal, begun, by_name),
         seal,
         begun,
-        found,
+        by_name,
         snapshot.newest_version(),
         added,
         retired,
     )
 
 
-def _state(seal: Seal | None, begun: Seal | None, found: dict[str, str]) -> str:
+def _state(seal: Seal | None, begun: Seal | None, by_name: dict[str, str]) -> str:
     if seal is None:
-        return "half" if begun or found else "open"
-    if seal.constraint_name not in found:
+        return "half" if begun or by_name else "open"
+    if seal.constraint_name not in by_name:
         return "missing"
-    if found[seal.constraint_name] != seal.definition:
+    if by_name[seal.constraint_name] != seal.definition:
         return "altered"
     return "replacing" if begun else "sealed"
 

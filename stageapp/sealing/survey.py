@@ -74,21 +74,21 @@ def _null_rows(target: Target, seconds: float) -> int:
 # What stands against sealing a column, each with what to do about it.
 
 
-def obstacles(label: str, found: Survey) -> list[str]:
+def obstacles(label: str, surveyed: Survey) -> list[str]:
     """Return what stands against sealing, each with what to do about it; empty if nothing does."""
-    said = [_about_run(label), _about_known(found), *_about_unknown(found)]
-    if found.null_rows:
+    said = [_about_run(label), _about_known(surveyed), *_about_unknown(surveyed)]
+    if surveyed.null_rows:
         said.append(
-            f"{found.null_rows:,} rows hold NULL. Let it pass with --null allow, or fill them."
+            f"{surveyed.null_rows:,} rows hold NULL. Let it pass with --null allow, or fill them."
         )
     return [text for text in said if text]
 
 
-def evidence(label: str, found: Survey) -> str:
+def evidence(label: str, surveyed: Survey) -> str:
     """Return what shows that the column is normalized, or what it still holds: the same count as
     `obstacles` gives.
     """
-    said = _about_known(found)
+    said = _about_known(surveyed)
     now = proof.of_target(label)
     if said or now.run is None:
         return said or "no run was needed: no row holds a known spelling"
@@ -104,30 +104,30 @@ def _about_run(label: str) -> str:
     if run.state in UNFINISHED:
         return f"Run {run.pk} is {run.stands}. Let it end, or cancel it."
     if made is not None and not made.ok and run.state != State.ROLLED_BACK:
-        found = " ".join(doubt.text for doubt in proof.faults(made))
+        doubts = " ".join(doubt.text for doubt in proof.faults(made))
         return (
             f"Run {run.pk} was verified {words.ago(made.ended_at, known.now)} and did not hold: "
-            f"{found} Settle that, then verify it again: `normalization verify {run.pk}`."
+            f"{doubts} Settle that, then verify it again: `normalization verify {run.pk}`."
         )
     return ""
 
 
-def _about_known(found: Survey) -> str:
-    if not found.known:
+def _about_known(surveyed: Survey) -> str:
+    if not surveyed.known:
         return ""
-    rows = sum(one.rows for one in found.known)
-    names = quoted([one.value for one in found.known])
+    rows = sum(one.rows for one in surveyed.known)
+    names = quoted([one.value for one in surveyed.known])
     return f"{rows:,} rows still hold known spellings: {names}. Make a plan and run it first."
 
 
-def _about_unknown(found: Survey) -> list[str]:
+def _about_unknown(surveyed: Survey) -> list[str]:
     said = [
         f"{one.rows:,} rows hold {one.value!r}, a stage that the vocabulary has retired. Bring "
         f"it back, correct the rows, or let it stay: --allow {one.value}."
-        for one in found.unknown
+        for one in surveyed.unknown
         if one.retired
     ]
-    others = [one for one in found.unknown if not one.retired]
+    others = [one for one in surveyed.unknown if not one.retired]
     if others:
         rows, names = sum(one.rows for one in others), quoted([one.value for one in others])
         how = "Decide them in the unknown queue, correct the rows, or name each with --allow."

@@ -43,6 +43,6 @@ def tells(what: str, means: str) -> Finding:
     return Finding(Severity.TELLS, what, means)
 
 
-def sort(found: list[Finding]) -> list[Finding]:
+def sort(findings: list[Finding]) -> list[Finding]:
     """Return the findings, the worst first."""
-    return sorted(found, key=lambda finding: list(Severity).index(finding.severity))
+    return sorted(findings, key=lambda finding: list(Severity).index(finding.severity))

@@ -196,7 +196,7 @@ def sharing(label: str, others: Iterable[str]) -> list[str]:
         TargetError: the target itself cannot be used.
     """
     mine = resolve(label)
-    found = [label]
+    labels = [label]
     for other in others:
         try:
             field = field_of(other)[1]
@@ -205,9 +205,9 @@ def sharing(label: str, others: Iterable[str]) -> list[str]:
         column = connection.ops.quote_name(str(field.column))
         read = column in (mine.column, mine.source_column) or str(field.column) in mine.where
         same_table = connection.ops.quote_name(field.model._meta.db_table) == mine.table
-        if other not in found and same_table and read:
-            found.append(other)
-    return found
+        if other not in labels and same_table and read:
+            labels.append(other)
+    return labels
 
 
 def _check_database(label: str, *models_: type[models.Model]) -> None:

@@ -55,9 +55,9 @@ def read(
                 "SELECT set_config('statement_timeout', %s, true)", [f"{round(seconds * 1000)}ms"]
             )
             cursor.execute(sql, parameters)
-            found = list(cursor.fetchall())
+            rows = list(cursor.fetchall())
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
-            return found
+            return rows
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):
             raise TooSlow(

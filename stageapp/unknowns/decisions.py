@@ -33,12 +33,12 @@ def map_to(
         DecisionRefused: there is no such active stage, one of the values can never mean a stage, or
             no reason.
     """
-    found = Stage.objects.filter(slug=stage, active=True).first()
-    if found is None:
+    stage_row = Stage.objects.filter(slug=stage, active=True).first()
+    if stage_row is None:
         raise DecisionRefused(
             f"{stage!r} is no active stage. Choose one of: {', '.join(_active())}."
         )
-    return _claim(entries, {"stage": found, "reason": ""}, source, actor, reason)
+    return _claim(entries, {"stage": stage_row, "reason": ""}, source, actor, reason)
 
 
 def declare(

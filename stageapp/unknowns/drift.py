@@ -48,13 +48,13 @@ class Drifted:
 
 def watch() -> list[DriftCheck]:
     """Look at every target of which a run stands; return what was found, one look for each."""
-    found = [
+    checks = [
         check(label, run)
         for label in conf.targets()
         if (run := proof.standing_run(label)) is not None
     ]
-    DriftCheck.objects.exclude(target__in=[look.target for look in found]).delete()
-    return found
+    DriftCheck.objects.exclude(target__in=[look.target for look in checks]).delete()
+    return checks
 
 
 def latest(target: str) -> DriftCheck | None:

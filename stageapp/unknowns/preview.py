@@ -55,23 +55,23 @@ def preview(
     one source touches that consumer's requests, and of a target only the rows that it says are from
     there.
     """
-    found = Preview(changes_rows=bool(stage))
+    effect = Preview(changes_rows=bool(stage))
     keys = {entry.key for entry in entries}
     if stage or code:
         why = [(str(entry), why_not(entry, names_stage=bool(stage))) for entry in entries]
-        found.refused = [(name, text) for name, text in why if text]
+        effect.refused = [(name, text) for name, text in why if text]
     day = timezone.now().date() - datetime.timedelta(days=1)
     sent = ConsumerSighting.objects.filter(key__in=keys, day=day, outcome="unknown").order_by()
     if source:
         sent = sent.filter(consumer=source)
-    found.requests = dict(
+    effect.requests = dict(
         sent.values_list("consumer").annotate(total=Sum("count")).order_by("-total")
     )
-    _count_rows(found, keys, source, load())
-    return found
+    _count_rows(effect, keys, source, load())
+    return effect
 
 
-def _count_rows(found: Preview, keys: set[str], source: str, meaning_of: Snapshot) -> None:
+def _count_rows(effect: Preview, keys: set[str], source: str, meaning_of: Snapshot) -> None:
     values: Counter[str] = Counter()
     for label in conf.targets():
         try:
@@ -82,12 +82,12 @@ def _count_rows(found: Preview, keys: set[str], source: str, meaning_of: Snapsho
                 seconds=conf.drift_timeout_seconds(),
             )
         except NormalizationError as problem:
-            found.problems.append(str(problem))
+            effect.problems.append(str(problem))
             continue
         mine = Counter[str]()
         for row_source, raw, rows in held:
             if source in ("", row_source) and identity(raw, meaning_of.normalize(raw)) in keys:
                 mine[raw] += rows
-        found.rows[label] = mine.total()
+        effect.rows[label] = mine.total()
         values.update(mine)
-    found.values = values.most_common(SHOWN_VALUES)
+    effect.values = values.most_common(SHOWN_VALUES)

@@ -69,14 +69,14 @@ def places(entry: UnknownEntry) -> list[Place]:
     sent = ConsumerSighting.objects.filter(key=entry.key, outcome="unknown").values_list(
         "endpoint", "consumer"
     )
-    found = [Place("traffic", *row) for row in sent.annotate(Sum("count"), Min("day"))]
+    places = [Place("traffic", *row) for row in sent.annotate(Sum("count"), Min("day"))]
     counts = (
         entry.counts.order_by()
         .values_list("kind", "place", "source")
         .annotate(Sum("count"), Min("day"))
     )
-    found += [Place(*row) for row in counts]
-    return sorted(found, key=lambda place: (-place.count, place.kind, place.place, place.source))
+    places += [Place(*row) for row in counts]
+    return sorted(places, key=lambda place: (-place.count, place.kind, place.place, place.source))
 
 
 def suggestions(entry: UnknownEntry, vocabulary: Snapshot) -> tuple[str, ...]:
@@ -84,8 +84,8 @@ def suggestions(entry: UnknownEntry, vocabulary: Snapshot) -> tuple[str, ...]:
     for shown in entry.examples:
         raw = readable(shown)
         meaning = vocabulary.normalize(raw)
-        if found := suggest(raw, meaning, vocabulary):
-            return found
+        if suggestion := suggest(raw, meaning, vocabulary):
+            return suggestion
     return ()
 
 

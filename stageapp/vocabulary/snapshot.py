@@ -72,8 +72,8 @@ class Snapshot:
         """Return what `raw` means, first for its source, then for everybody. Never raises on any
         str.
         """
-        found = self._memo.get((raw, source))
-        return found if found is not None else self._decide(raw, source)
+        meaning = self._memo.get((raw, source))
+        return meaning if meaning is not None else self._decide(raw, source)
 
     def _decide(self, raw: str, source: str) -> Meaning:
         reduced = text.reduce(raw)

@@ -36,12 +36,12 @@ def suggest(raw: str, meaning: Meaning, vocabulary: Snapshot) -> tuple[str, ...]
     """
     if meaning.stage is not None or meaning.reason in _SETTLED or len(raw) > text.LONGEST:
         return ()
-    found = vocabulary.suggested.get(raw)
-    if found is None:
+    suggestions = vocabulary.suggested.get(raw)
+    if suggestions is None:
         if len(vocabulary.suggested) >= _MEMO_LIMIT:
             vocabulary.suggested.clear()
-        found = vocabulary.suggested[raw] = _look(raw, meaning, vocabulary)
-    return found
+        suggestions = vocabulary.suggested[raw] = _look(raw, meaning, vocabulary)
+    return suggestions
 
 
 def _look(raw: str, meaning: Meaning, vocabulary: Snapshot) -> tuple[str, ...]:

@@ -47,10 +47,10 @@ def read_rules(file: Path = RULES_FILE) -> list[Rule]:
 
 
 def _complete(pattern: str, words: dict[str, str]) -> str:
-    def part(found: re.Match[str]) -> str:
-        if found[1] not in words:
-            raise ValueError(f"The part <{found[1]}> is used before its word is defined.")
-        return words[found[1]]
+    def part(match: re.Match[str]) -> str:
+        if match[1] not in words:
+            raise ValueError(f"The part <{match[1]}> is used before its word is defined.")
+        return words[match[1]]
 
     return re.sub("<([a-z]+)>", part, pattern)
 

@@ -344,14 +344,14 @@ def read_address(text: str, *, allow_remote: bool = False) -> tuple[str, int]:
     host = host.removeprefix("[").removesuffix("]")
     host = "127.0.0.1" if host == "localhost" else host
     try:
-        found, number = ipaddress.ip_address(host), int(port)
+        ip, number = ipaddress.ip_address(host), int(port)
     except ValueError:
         raise AddressError(
             f"{text!r} is no HOST:PORT; write 127.0.0.1:9096 or [::1]:9096."
         ) from None
     if not 0 <= number <= 65_535:
         raise AddressError(f"{number} is no port.")
-    if not (found.is_loopback or allow_remote):
+    if not (ip.is_loopback or allow_remote):
         raise AddressError(
             f"{host} can be reached from other machines. Listen on 127.0.0.1, or say "
             "--allow-remote."

@@ -112,10 +112,10 @@ def _add(key: _Kind, deliveries: int) -> None:
         ],
         ignore_conflicts=True,
     )
-    found = WebhookCount.objects.filter(
+    counted = WebhookCount.objects.filter(
         hour=hour, authenticator=authenticator, result=result, why=why
     )
-    found.update(deliveries=F("deliveries") + deliveries)
+    counted.update(deliveries=F("deliveries") + deliveries)
 
 
 def _write(rows: list[Uneventful]) -> None:
@@ -161,9 +161,9 @@ def uneventful(hours: int) -> list[Mapping[str, Any]]:
     why; most first.
     """
     since = timezone.now() - datetime.timedelta(hours=hours)
-    found = (
+    counts = (
         WebhookCount.objects.filter(hour__gt=since)
         .order_by()
         .values("authenticator", "result", "why")
     )
-    return list(found.annotate(total=Sum("deliveries")).order_by("-total"))
+    return list(counts.annotate(total=Sum("deliveries")).order_by("-total"))

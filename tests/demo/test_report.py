@@ -17,9 +17,9 @@ def report(lines):
 
 def test_it_passes_when_every_check_held(report, lines):
     report.step("One")
-    report.check("rows", expected=50_000, found=50_000)
+    report.check("rows", expected=50_000, measured=50_000)
     report.step("Two")
-    report.check("counted", expected={"a": 1}, found={"a": 1})
+    report.check("counted", expected={"a": 1}, measured={"a": 1})
     assert report.verdict()
     assert lines[:4] == [
         "\n1. One",
@@ -32,8 +32,8 @@ def test_it_passes_when_every_check_held(report, lines):
 
 def test_one_check_that_does_not_hold_fails_it(report, lines):
     report.step("One")
-    report.check("rows", expected=3, found=3)
-    report.check("state", expected="done", found="failed")
+    report.check("rows", expected=3, measured=3)
+    report.check("state", expected="done", measured="failed")
     assert not report.verdict()
     assert "   FAILED  state: expected done, found failed" in lines
     assert lines[-1].startswith("\nNOT PASSED: 1 checks failed, 1 held")
@@ -41,7 +41,7 @@ def test_one_check_that_does_not_hold_fails_it(report, lines):
 
 def test_no_step_is_taken_after_one_that_failed(report, lines):
     report.step("One")
-    report.check("rows", expected=3, found=4)
+    report.check("rows", expected=3, measured=4)
     with pytest.raises(StepFailed):
         report.step("Two")
     assert lines[-1] == "   FAILED  rows: expected 3, found 4"
@@ -52,5 +52,5 @@ def test_a_report_without_a_check_does_not_pass(report):
 
 
 def test_yes_is_not_one(report):
-    report.check("holds", expected=True, found=False)
+    report.check("holds", expected=True, measured=False)
     assert report.failed == 1

@@ -102,14 +102,14 @@ def reference(status: int, *, stages: bool = False) -> Schema:
 
 def responses(stage_headers: dict[str, Schema]) -> dict[str, Schema]:
     """Return every response that refuses, by name."""
-    found = {
+    answers = {
         name: _response(status, exclude="unknown-stage")
         for status, name in NAMES.items()
         if status != 414
     }
-    found["URITooLong"] = TOO_LONG
-    found["BadRequestOrUnknownStage"] = {**_response(400), "headers": stage_headers}
-    return found
+    answers["URITooLong"] = TOO_LONG
+    answers["BadRequestOrUnknownStage"] = {**_response(400), "headers": stage_headers}
+    return answers
 
 
 def _response(status: int, exclude: str = "") -> Schema:

@@ -110,16 +110,16 @@ def parse(line: str) -> LogLine:
 
 
 def _from_text(line: str) -> LogLine:
-    found = _LINE.match(line)
-    if found is None:
+    match = _LINE.match(line)
+    if match is None:
         raise Malformed("neither common nor combined nor JSON")
-    method, target = _request(_unescaped(found["request"]))
-    agent = found["agent"]
+    method, target = _request(_unescaped(match["request"]))
+    agent = match["agent"]
     return LogLine(
         "common" if agent is None else "combined",
-        found["address"],
-        _given(found["user"]),
-        moment(found["time"]),
+        match["address"],
+        _given(match["user"]),
+        moment(match["time"]),
         method,
         target,
         _given(_unescaped(agent or "")),
@@ -156,23 +156,27 @@ def _text(document: Mapping[str, Any], names: tuple[str, ...]) -> str:
     first.
     """
     for name in names:
-        found: Any = document
+        part_of: Any = document
         for part in name.split("."):
-            found = found.get(part) if isinstance(found, dict) else None
-        if isinstance(found, list) and found:
-            found = found[0]
-        if isinstance(found, str | int | float) and not isinstance(found, bool) and found != "":
+            part_of = part_of.get(part) if isinstance(part_of, dict) else None
+        if isinstance(part_of, list) and part_of:
+            part_of = part_of[0]
+        if (
+            isinstance(part_of, str | int | float)
+            and not isinstance(part_of, bool)
+            and part_of != ""
+        ):
             return (
-                str(found).encode("utf-8", "replace").decode()
+                str(part_of).encode("utf-8", "replace").decode()
             )  # a lone surrogate can be escaped in JSON
     return ""
 
 
 def _request(text: str) -> tuple[str, str]:
-    found = _REQUEST.match(text)
-    if found is None:
+    match = _REQUEST.match(text)
+    if match is None:
         raise Malformed("it names no request")
-    return found["method"], found["target"]
+    return match["method"], match["target"]
 
 
 def _given(field: str) -> str:
@@ -192,8 +196,8 @@ def moment(text: str) -> datetime.datetime | None:
     is none.
     """
     try:
-        if found := _TIME.match(text):
-            day, month, year, hour, minute, second, sign, hours, minutes = found.groups()
+        if match := _TIME.match(text):
+            day, month, year, hour, minute, second, sign, hours, minutes = match.groups()
             offset = datetime.timedelta(hours=int(hours), minutes=int(minutes)) * (
                 -1 if sign == "-" else 1
             )
@@ -381,10 +385,10 @@ def still_sends(client: Client, vocabulary: Snapshot) -> list[SentValue]:
     """Return what is not canonical among the stages of a client's query strings, the most
     frequent first.
     """
-    found = []
+    values = []
     for raw, uses in sorted(client.sent.items(), key=lambda item: (-item[1].requests, item[0])):
         meaning = vocabulary.normalize(raw, client.name)
-        found.append(
+        values.append(
             SentValue(
                 raw,
                 "unknown" if meaning.stage is None else "normalized",
@@ -396,4 +400,4 @@ def still_sends(client: Client, vocabulary: Snapshot) -> list[SentValue]:
                 uses.last.date() if uses.last else None,
             )
         )
-    return found
+    return values

@@ -55,10 +55,10 @@ class Caller:
     @property
     def endpoints(self) -> dict[str, int]:
         """Return endpoint → requests, since its contacts are kept."""
-        found: dict[str, int] = defaultdict(int)
+        counts: dict[str, int] = defaultdict(int)
         for contact in self.contacts:
-            found[contact.endpoint] += contact.requests
-        return dict(sorted(found.items()))
+            counts[contact.endpoint] += contact.requests
+        return dict(sorted(counts.items()))
 
     @property
     def networks(self) -> list[str]:
@@ -131,13 +131,13 @@ def with_figures(consumers: QuerySet[Consumer]) -> QuerySet[Consumer]:
     )
     return consumers.annotate(
         last_seen=Subquery(
-            contacts.values("consumer").annotate(found=Max("last_seen")).values("found")
+            contacts.values("consumer").annotate(latest=Max("last_seen")).values("latest")
         ),
         endpoints=ArraySubquery(contacts.order_by("endpoint").values("endpoint").distinct()),
         networks=ArraySubquery(contacts.order_by("network").values("network").distinct()),
-        stages_sent=Subquery(sent.annotate(found=Sum("count")).values("found")),
+        stages_sent=Subquery(sent.annotate(total=Sum("count")).values("total")),
         unknown_sent=Subquery(
-            sent.filter(outcome="unknown").annotate(found=Sum("count")).values("found")
+            sent.filter(outcome="unknown").annotate(total=Sum("count")).values("total")
         ),
     )
 
@@ -162,14 +162,14 @@ def sent_values(
         .exclude(outcome="canonical")
         .values_list("consumer", "key", "outcome", "endpoint")
     )
-    found: dict[tuple[str, str, str], _Uses] = defaultdict(_Uses)
+    uses_of: dict[tuple[str, str, str], _Uses] = defaultdict(_Uses)
     for name, key, outcome, endpoint, count, day in rows.annotate(Sum("count"), Max("day")):
-        found[name, key, outcome].add(endpoint, count, day)
-    keys = {key for _, key, outcome in found if outcome == "unknown"}
+        uses_of[name, key, outcome].add(endpoint, count, day)
+    keys = {key for _, key, outcome in uses_of if outcome == "unknown"}
     entries = {entry.key: entry for entry in UnknownEntry.stored.filter(key__in=keys)}
     vocabulary = current()
     for (name, key, outcome), uses in sorted(
-        found.items(), key=lambda item: (item[0][0], -item[1].requests, item[0])
+        uses_of.items(), key=lambda item: (item[0][0], -item[1].requests, item[0])
     ):
         entry = entries.get(key)
         meaning = vocabulary.normalize(key, name)
@@ -238,8 +238,8 @@ def refused_if_enforced(*, days: int = DAYS) -> list[Refused]:
         for name, value in sent_values(days=days)
         if (value.outcome == "unknown" if value.value == OVERFLOW else value.send is None)
     )
-    found = [
+    refused = [
         Refused(name, tuple(value for _, value in values))
         for name, values in groupby(sent, lambda it: it[0])
     ]
-    return sorted(found, key=lambda one: (-one.times, one.consumer))
+    return sorted(refused, key=lambda one: (-one.times, one.consumer))

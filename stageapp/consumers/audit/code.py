@@ -89,11 +89,11 @@ def scan(
     for file in walk(paths, audit.left, max_bytes=max_bytes, exclude=exclude):
         audit.files += 1
         audit.characters += len(file.text)
-        for found, silenced in stage_literals(file, vocabulary):
+        for literal, silenced in stage_literals(file, vocabulary):
             if silenced:
                 audit.ignored += 1
             else:
-                audit.literals.append(found)
+                audit.literals.append(literal)
     return audit
 
 
@@ -111,7 +111,7 @@ def stage_literals(file: SourceFile, vocabulary: Snapshot) -> Iterator[tuple[Sta
     it.
     """
     place = _Places(file.text)
-    called = {found.end() for found in _CALLED_STAGE.finditer(file.text)}
+    called = {match.end() for match in _CALLED_STAGE.finditer(file.text)}
     candidates = list(_candidates(file, vocabulary))
     evidence = sorted(
         place.line(literal.start)
@@ -125,7 +125,7 @@ def stage_literals(file: SourceFile, vocabulary: Snapshot) -> Iterator[tuple[Sta
             literal, meaning, named, line, evidence, place, vocabulary
         ):
             suggested = suggest(literal.text, meaning, vocabulary)
-            found = StageLiteral(
+            match = StageLiteral(
                 file.path,
                 line,
                 literal.start - place.starts[line - 1] + 1,
@@ -134,7 +134,7 @@ def stage_literals(file: SourceFile, vocabulary: Snapshot) -> Iterator[tuple[Sta
                 meaning.reason,
                 suggested,
             )
-            yield found, bool(_IGNORE.search(place.text_of(line)))
+            yield match, bool(_IGNORE.search(place.text_of(line)))
 
 
 def _candidates(file: SourceFile, vocabulary: Snapshot) -> Iterator[tuple[Literal, Meaning]]:

@@ -65,23 +65,23 @@ def line_starts(text: str) -> list[int]:
     """Return the offsets at which lines begin, after each newline, carriage return or both
     together.
     """
-    return [0, *(found.end() for found in _LINE_END.finditer(text))]
+    return [0, *(match.end() for match in _LINE_END.finditer(text))]
 
 
 def literals(text: str, family: str) -> Iterator[Literal]:
     """Yield the literals of one of the families, short ones only, with those inside embedded
     SQL.
     """
-    for found in _PATTERNS[family].finditer(text):
-        if found.lastindex:
-            raw = found[found.lastindex]
-            yield from inside(Literal(_begin(found), _unescaped(raw)), text)
+    for match in _PATTERNS[family].finditer(text):
+        if match.lastindex:
+            raw = match[match.lastindex]
+            yield from inside(Literal(_begin(match), _unescaped(raw)), text)
 
 
-def _begin(found: re.Match[str]) -> int:
-    assert found.lastindex is not None
-    quoted = found[0][0] in "\"'`"
-    return found.start() if quoted else found.start(found.lastindex)
+def _begin(match: re.Match[str]) -> int:
+    assert match.lastindex is not None
+    quoted = match[0][0] in "\"'`"
+    return match.start() if quoted else match.start(match.lastindex)
 
 
 def inside(literal: Literal, source: str) -> Iterator[Literal]:
@@ -94,10 +94,10 @@ def inside(literal: Literal, source: str) -> Iterator[Literal]:
         and _SQL_WORDS.search(literal.text)
     ):
         at = literal.start + 1
-        for found in _INNER.finditer(literal.text):
-            place = source.find(found[0], at)
-            if found.lastindex and len(found[0]) <= LONGEST and place >= 0:
-                yield Literal(place, found[found.lastindex])
+        for match in _INNER.finditer(literal.text):
+            place = source.find(match[0], at)
+            if match.lastindex and len(match[0]) <= LONGEST and place >= 0:
+                yield Literal(place, match[match.lastindex])
                 at = place + 1
 
 
@@ -105,9 +105,9 @@ def _unescaped(raw: str) -> str:
     if "\\" not in raw or len(raw) > LONGEST * 6:
         return raw
 
-    def replaced(found: re.Match[str]) -> str:
-        code = found[1] or found[2]
-        return chr(int(code, 16)) if code else _BREAKS.get(found[3], found[3])
+    def replaced(match: re.Match[str]) -> str:
+        code = match[1] or match[2]
+        return chr(int(code, 16)) if code else _BREAKS.get(match[3], match[3])
 
     return _ESCAPE.sub(replaced, raw)
 
@@ -176,10 +176,10 @@ def _offset(node: ast.Constant, text: str, starts: list[int]) -> int:
 
 def _prose_and_pieces(tree: ast.AST) -> set[int]:
     """Return the docstrings, other strings that stand alone, and the pieces of f-strings."""
-    found: set[int] = set()
+    pieces: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            found.add(id(node.value))
+            pieces.add(id(node.value))
         elif isinstance(node, ast.JoinedStr):
-            found.update(id(piece) for piece in node.values)
-    return found
+            pieces.update(id(piece) for piece in node.values)
+    return pieces

@@ -87,8 +87,8 @@ def walk(
     """Yield the source files below the paths in a stable order; links are not followed."""
     for path in paths:
         if Path(path).is_dir():
-            for found in _below(path, left, exclude):
-                yield from _read(found, left, max_bytes)
+            for file in _below(path, left, exclude):
+                yield from _read(file, left, max_bytes)
         else:
             yield from _read(path, left, max_bytes, named=True)
 
@@ -152,12 +152,12 @@ def _by_first_line(data: bytes) -> str:
 
 
 def _bytes(path: str, left: Left, max_bytes: int, *, follow: bool) -> bytes | None:
-    found = os.stat(path, follow_symlinks=follow)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.stat(path, follow_symlinks=follow)
+    if not stat.S_ISREG(status.st_mode):
         left.other += 1
         return None
-    if found.st_size > max_bytes:
-        left.too_large.append((path, found.st_size))
+    if status.st_size > max_bytes:
+        left.too_large.append((path, status.st_size))
         return None
     with open(path, "rb") as file:
         return file.read(max_bytes + 1)

@@ -135,7 +135,7 @@ def _bar(source: BinaryIO, *, quiet: bool) -> Iterator[Report]:
 
 
 def _delimiter(text: str) -> str:
-    found = {"tab": "\t", "\\t": "\t"}.get(text, text)
-    if len(found) != 1 or found in '"\r\n':
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(delimiter) != 1 or delimiter in '"\r\n':
         raise argparse.ArgumentTypeError(f"{text!r} is not one character; write e.g. ';' or tab")
-    return found
+    return delimiter

@@ -86,15 +86,15 @@ class Command(StageCommand):
                 self._code(options)
             elif options["access_log"]:
                 vocabulary = consumers_report.vocabulary_of(options)
-                found = self._read_log(options["access_log"], vocabulary, quiet=options["json"])
+                audit = self._read_log(options["access_log"], vocabulary, quiet=options["json"])
                 if options["csv"]:
                     with self._table(options["csv"]) as file:
-                        files.export_log(file, found, vocabulary)
-                    self.stderr.write("\n".join(consumers_report.log_summary(found)))
+                        files.export_log(file, audit, vocabulary)
+                    self.stderr.write("\n".join(consumers_report.log_summary(audit)))
                 else:
                     self._print(
-                        consumers_report.log_document(found, vocabulary),
-                        consumers_report.log_lines(found, vocabulary),
+                        consumers_report.log_document(audit, vocabulary),
+                        consumers_report.log_lines(audit, vocabulary),
                         options,
                     )
             else:
@@ -114,14 +114,14 @@ class Command(StageCommand):
         self.stdout.write(token)
 
     def _audit(self, options: dict[str, Any]) -> None:
-        found, days = callers.audit(days=options["days"]), options["days"]
+        audit, days = callers.audit(days=options["days"]), options["days"]
         if options["csv"]:
             with self._table(options["csv"]) as file:
-                files.export_audit(file, found)
+                files.export_audit(file, audit)
         else:
             self._print(
-                consumers_report.audit_document(found, days),
-                consumers_report.audit_lines(found, days),
+                consumers_report.audit_document(audit, days),
+                consumers_report.audit_lines(audit, days),
                 options,
             )
 
@@ -141,10 +141,10 @@ class Command(StageCommand):
         if options["csv"]:
             raise CommandError("--code knows --json, not --csv.", returncode=2)
         with bars.working("searching the code", quiet=options["json"]):
-            found = consumers_report.scan(options)
-        self._print(consumers_report.document(found), consumers_report.lines(found), options)
-        if found.literals:
-            raise CommandError(consumers_report.verdict(found))
+            audit = consumers_report.scan(options)
+        self._print(consumers_report.document(audit), consumers_report.lines(audit), options)
+        if audit.literals:
+            raise CommandError(consumers_report.verdict(audit))
 
     @contextmanager
     def _table(self, name: str) -> Iterator[TextIO]:

@@ -17,15 +17,15 @@ from stageapp.rollout.outlook import Outlook, outlook
 _MARKS = {Verdict.PASS: "pass   ", Verdict.FAIL: "FAIL   ", Verdict.NO_DATA: "NO DATA"}
 
 
-def gates_document(found: Outlook) -> dict[str, Any]:
+def gates_document(ahead: Outlook) -> dict[str, Any]:
     """Return the gates for JSON."""
-    step = found.step
+    step = ahead.step
     return {
-        "mode": found.state.mode,
-        "percent": found.state.percent,
-        "phase": found.phase.label,
-        "since": found.since.isoformat() if found.since else None,
-        "latched": found.latched,
+        "mode": ahead.state.mode,
+        "percent": ahead.state.percent,
+        "phase": ahead.phase.label,
+        "since": ahead.since.isoformat() if ahead.since else None,
+        "latched": ahead.latched,
         "next_step": step
         and {
             "text": step.text,
@@ -35,44 +35,44 @@ def gates_document(found: Outlook) -> dict[str, Any]:
             "held_back_by": [gate.name for gate in step.holding],
         },
         "gates": [
-            {**gate.document(), "needed_next": _is_needed(gate, found)}
-            for gate in found.gates.values()
+            {**gate.document(), "needed_next": _is_needed(gate, ahead)}
+            for gate in ahead.gates.values()
         ],
     }
 
 
-def gates_lines(found: Outlook) -> list[str]:
+def gates_lines(ahead: Outlook) -> list[str]:
     """Return the gates for people."""
     lines = [
-        f"Phase: {found.phase.label}"
-        + (f", since {found.since:%F %H:%M} UTC" if found.since else "")
+        f"Phase: {ahead.phase.label}"
+        + (f", since {ahead.since:%F %H:%M} UTC" if ahead.since else "")
     ]
-    if found.latched:
+    if ahead.latched:
         lines.append(
             "Latched: the mode was taken back automatically; raising it takes the permission rearm."
         )
-    for gate in found.gates.values():
-        lines += ["", f"{_MARKS[gate.verdict]} {gate.name}: {gate.title}{_for_what(gate, found)}"]
+    for gate in ahead.gates.values():
+        lines += ["", f"{_MARKS[gate.verdict]} {gate.name}: {gate.title}{_for_what(gate, ahead)}"]
         for it in gate.conditions:
             why = f" ({it.why})" if it.why else ""
             lines.append(
                 f"        {_MARKS[it.verdict]} {it.title}: {it.shown}; needed {it.threshold}{why}"
             )
-    return [*lines, "", _last_line(found)]
+    return [*lines, "", _last_line(ahead)]
 
 
-def _is_needed(gate: Gate, found: Outlook) -> bool:
-    return found.step is not None and gate in found.step.gates
+def _is_needed(gate: Gate, ahead: Outlook) -> bool:
+    return ahead.step is not None and gate in ahead.step.gates
 
 
-def _for_what(gate: Gate, found: Outlook) -> str:
-    if _is_needed(gate, found):
+def _for_what(gate: Gate, ahead: Outlook) -> str:
+    if _is_needed(gate, ahead):
         return "  <- needed next"
     return "  (for a run)" if gate.name in FOR_A_RUN else ""
 
 
-def _last_line(found: Outlook) -> str:
-    step = found.step
+def _last_line(ahead: Outlook) -> str:
+    step = ahead.step
     if step is None:
         return "The rollout is done."
     if not step.holding:
@@ -101,15 +101,15 @@ class Command(StageCommand):
         """
         try:
             with bars.working("judging the gates", quiet=options["json"]):
-                found = outlook()
+                ahead = outlook()
         except OperationalError as error:
             raise CommandError(
                 f"PostgreSQL does not answer, so no gate can be judged: {error}"
             ) from None
-        document, lines = gates_document(found), gates_lines(found)
+        document, lines = gates_document(ahead), gates_lines(ahead)
         self.stdout.write(
             json.dumps(document, default=str) if options["json"] else "\n".join(lines)
         )
-        if found.step and found.step.holding:
-            names = ", ".join(gate.name for gate in found.step.holding)
-            raise CommandError(f"The next step, {found.step.text}, is held back by: {names}.")
+        if ahead.step and ahead.step.holding:
+            names = ", ".join(gate.name for gate in ahead.step.holding)
+            raise CommandError(f"The next step, {ahead.step.text}, is held back by: {names}.")

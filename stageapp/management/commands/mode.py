@@ -120,18 +120,18 @@ class Command(StageCommand):
             seconds = more["wait"]
             quiet = more["json"]
             with bars.working("waiting for every process", quiet=quiet):
-                found = processes.await_agreement(order, seconds)
-            if found.stale:
-                self.stderr.write(f"Stale, not waited for: {', '.join(map(str, found.stale))}")
-            if found.behind:
-                behind = ", ".join(map(str, found.behind))
+                agreed = processes.await_agreement(order, seconds)
+            if agreed.stale:
+                self.stderr.write(f"Stale, not waited for: {', '.join(map(str, agreed.stale))}")
+            if agreed.behind:
+                behind = ", ".join(map(str, agreed.behind))
                 raise CommandError(
                     f"The mode is set (version {order[0]}.{order[1]}), but after {seconds:g} s these "
                     f"do not follow: {behind}. They follow within 5 s of reaching PostgreSQL; "
                     "`manage.py mode show` tells where each is."
                 )
             self.stderr.write(
-                f"{len(found.following)} processes follow version {order[0]}.{order[1]}."
+                f"{len(agreed.following)} processes follow version {order[0]}.{order[1]}."
             )
 
     def _foretell(self, wish: Wish, *, as_json: bool) -> None:
@@ -156,7 +156,7 @@ class Command(StageCommand):
         self.stdout.write("Nothing was changed.")
 
     def _show(self, *, as_json: bool) -> None:
-        state, found = store.latest(), processes.seen()
+        state, registered = store.latest(), processes.seen()
         shown = {
             "mode": state.mode,
             "percent": state.percent,
@@ -164,7 +164,7 @@ class Command(StageCommand):
             "version": state.version,
             "enforce_on": state.enforce_on.isoformat() if state.enforce_on else None,
             "source": state.source if state.version else "default",
-            "processes": [one.document() for one in found],
+            "processes": [one.document() for one in registered],
         }
         if as_json:
             self.stdout.write(json.dumps(shown))
@@ -172,7 +172,7 @@ class Command(StageCommand):
         share = f" for {state.percent} % of consumers" if state.mode == "enforce" else ""
         announced = f", enforcement announced for {state.enforce_on}" if state.enforce_on else ""
         self.stdout.write(f"{state.mode}{share} (version {state.epoch}.{state.version}{announced})")
-        for one in found:
+        for one in registered:
             how = "live" if one.live else f"silent for {words.duration(one.silent_for)}"
             self.stdout.write(f"  {one}: {one.mode}, {how}")
 

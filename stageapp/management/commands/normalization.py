@@ -81,10 +81,10 @@ class Command(SealVerbs):
 
     def _preflight(self, *, target: str | None, **options: Any) -> None:
         with bars.working("looking at table and server", quiet=options["json"]):
-            found = preflight.look(choice.target(target))
-        self._print(found.document(), normalization_report.preflight_lines(found), options)
-        if found.worst == Severity.BLOCKS:
-            raise CommandError(f"A run of {found.target} would not start; see above.")
+            findings = preflight.look(choice.target(target))
+        self._print(findings.document(), normalization_report.preflight_lines(findings), options)
+        if findings.worst == Severity.BLOCKS:
+            raise CommandError(f"A run of {findings.target} would not start; see above.")
 
     def _approve(self, *, hash: str, reason: str, break_glass: bool, **options: Any) -> None:
         run = plans.find_plan(hash).run
@@ -94,9 +94,9 @@ class Command(SealVerbs):
     def _run(self, *, plan: str, reason: str, override_gates: str, **options: Any) -> None:
         run = plans.find_plan(plan).run
         if options["trial"]:
-            found = backup_report.carry_out(run.plan, options["trial"], quiet=options["json"])
-            self._print(found, backup_report.trial_lines(found), options)
-            if not found["passed"]:
+            result = backup_report.carry_out(run.plan, options["trial"], quiet=options["json"])
+            self._print(result, backup_report.trial_lines(result), options)
+            if not result["passed"]:
                 raise CommandError(
                     "The trial did not pass; see above. The live database was not touched."
                 )
@@ -229,13 +229,13 @@ class Command(SealVerbs):
         chosen = choice.run(run, target)
         if limits:
             throttling.change(chosen, dict(limits), actor=command_line_actor(), reason=reason)
-        shown, found = throttling.shown(chosen), throttling.limits(chosen)
+        shown, in_force = throttling.shown(chosen), throttling.limits(chosen)
         document = {
             "run": chosen.pk,
-            "limits": {name: one.limit for name, one in found.items()},
+            "limits": {name: one.limit for name, one in in_force.items()},
             **shown.document(),
         }
-        self._print(document, normalization_report.throttle_lines(shown, found), options)
+        self._print(document, normalization_report.throttle_lines(shown, in_force), options)
 
     def _work(
         self,
@@ -265,8 +265,8 @@ class Command(SealVerbs):
 
     def _dry_run(self, run: Run, options: dict[str, Any]) -> None:
         with _bar(run, quiet=options["json"]) as advance_bar:
-            found = worker.dry_run(run, report=advance_bar)
-        self._print(found, normalization_report.dry_run_lines(found), options)
+            result = worker.dry_run(run, report=advance_bar)
+        self._print(result, normalization_report.dry_run_lines(result), options)
 
     def _show(self, run: Run, options: dict[str, Any]) -> None:
         at = progress.progress(run)

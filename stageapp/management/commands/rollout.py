@@ -101,15 +101,15 @@ class Command(StageCommand):
     def _members(self, *, percent: int | None, **_: Any) -> tuple[Any, list[str]]:
         newest = store.latest()
         share_of = newest.percent if newest.mode == "enforce" else 10
-        found = canary.members(percent if percent is not None else share_of)
-        share = canary.canary_share(found)
-        lines = [_member_line(member) for member in found] or ["No consumer is known yet."]
+        members = canary.members(percent if percent is not None else share_of)
+        share = canary.canary_share(members)
+        lines = [_member_line(member) for member in members] or ["No consumer is known yet."]
         total = (
             "no values were sent yesterday"
             if share is None
             else f"{words.percent(100 * share)} of yesterday's values"
         )
-        return {"share": share, "members": [asdict(member) for member in found]}, [
+        return {"share": share, "members": [asdict(member) for member in members]}, [
             *lines,
             f"Enforced: {total}.",
         ]
@@ -160,12 +160,12 @@ class Command(StageCommand):
 
 
 def _proposal(number: int) -> ModeProposal:
-    found = ModeProposal.objects.filter(pk=number).first()
-    if found is None:
+    proposal = ModeProposal.objects.filter(pk=number).first()
+    if proposal is None:
         raise proposals.ProposalError(
             f"There is no proposal {number}. `manage.py rollout proposals` shows them."
         )
-    return found
+    return proposal
 
 
 def _member_line(member: canary.Member) -> str:

@@ -97,13 +97,13 @@ class Answers(dict[bytes, bytes]):
             )
         meaning = self._vocabulary.normalize(raw, self._source)
         suggestions = suggest(raw, meaning, self._vocabulary)
-        found = {
+        fresh = {
             "value": raw,
             "stage": meaning.stage,
             "reason": meaning.reason,
             "suggestions": suggestions,
         }
-        answer = json.dumps(found).encode("ascii")
+        answer = json.dumps(fresh).encode("ascii")
         if len(self) < _MEMORY:
             self[line] = answer
         return answer

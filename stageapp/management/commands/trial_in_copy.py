@@ -40,12 +40,12 @@ class Command(BaseCommand):
         asked = json.load(sys.stdin)
         changes = [Change(*change) for change in asked["changes"]]
         try:
-            found = copy.carry_out(
+            result = copy.carry_out(
                 asked["target"], asked["percent"], changes, asked["entries"], self._tell
             )
         except NormalizationError as refusal:
-            found = {"refused": str(refusal)}
-        self._answer(found)
+            result = {"refused": str(refusal)}
+        self._answer(result)
 
     def _tell(self, phase: str, done: int, whole: int) -> None:
         self._answer({"phase": phase, "done": done, "whole": whole})

@@ -77,22 +77,30 @@ def queue_lines(entries: Sequence[UnknownEntry], state: str) -> list[str]:
     return [*lines, "Next: unknowns map NUMBER --to STAGE --reason TEXT --dry-run"]
 
 
-def preview_document(found: Preview) -> dict[str, Any]:
+def preview_document(effect: Preview) -> dict[str, Any]:
     """Return a preview for JSON."""
-    return {**vars(found), "rows_total": found.rows_total, "requests_total": found.requests_total}
+    return {
+        **vars(effect),
+        "rows_total": effect.rows_total,
+        "requests_total": effect.requests_total,
+    }
 
 
-def preview_lines(found: Preview) -> list[str]:
+def preview_lines(effect: Preview) -> list[str]:
     """Return a preview for a terminal."""
     what = (
-        "would change with the next run" if found.changes_rows else "hold it and stay as they are"
+        "would change with the next run" if effect.changes_rows else "hold it and stay as they are"
     )
-    lines = [f"{rows:,} rows of {target} {what}." for target, rows in found.rows.items()]
-    lines += [f"{rows:>12,}  {value!r}" for value, rows in found.values]
-    lines.append(f"{found.requests_total:,} of yesterday's requests held it.")
-    lines += [f"{requests:>12,}  {consumer}" for consumer, requests in found.requests.items()]
-    lines += [f"Refused: {value}: {why}." for value, why in found.refused]
-    return [*lines, *(f"Not read: {problem}" for problem in found.problems), "Nothing was changed."]
+    lines = [f"{rows:,} rows of {target} {what}." for target, rows in effect.rows.items()]
+    lines += [f"{rows:>12,}  {value!r}" for value, rows in effect.values]
+    lines.append(f"{effect.requests_total:,} of yesterday's requests held it.")
+    lines += [f"{requests:>12,}  {consumer}" for consumer, requests in effect.requests.items()]
+    lines += [f"Refused: {value}: {why}." for value, why in effect.refused]
+    return [
+        *lines,
+        *(f"Not read: {problem}" for problem in effect.problems),
+        "Nothing was changed.",
+    ]
 
 
 class Command(StageCommand):
@@ -196,8 +204,8 @@ class Command(StageCommand):
     def _decide(self, meaning: dict[str, str], options: dict[str, Any]) -> None:
         entries = entries_of(options["number"])
         if options["dry_run"]:
-            found = preview(entries, source=options.get("source", ""), **meaning)
-            self._print(preview_document(found), preview_lines(found), options)
+            effect = preview(entries, source=options.get("source", ""), **meaning)
+            self._print(preview_document(effect), preview_lines(effect), options)
             return
         who = {"actor": command_line_actor(), "reason": options["reason"]}
         if "stage" in meaning:
@@ -232,9 +240,9 @@ def entries_of(numbers: Sequence[int]) -> list[UnknownEntry]:
     Raises:
         DecisionRefused: there is none of one of them.
     """
-    found = list(UnknownEntry.objects.filter(pk__in=numbers))
-    if missing := set(numbers) - {entry.pk for entry in found}:
+    entries = list(UnknownEntry.objects.filter(pk__in=numbers))
+    if missing := set(numbers) - {entry.pk for entry in entries}:
         raise DecisionRefused(
             f"There is no entry {min(missing)}. `unknowns list` shows the numbers."
         )
-    return found
+    return entries

@@ -80,8 +80,8 @@ def hold(run: Run) -> None:
     """
     target, meaning_of = targets.resolve(run.target), snapshot.load()
     entries = [(entry.source, entry.raw) for entry in run.plan.entries.all()[:MOST_VALUES]]
-    found = _can_work(target, entries, _new_values(run.plan, meaning_of), meaning_of)
-    if closed := [str(finding) for finding in found if finding.severity == Severity.BLOCKS]:
+    findings = _can_work(target, entries, _new_values(run.plan, meaning_of), meaning_of)
+    if closed := [str(finding) for finding in findings if finding.severity == Severity.BLOCKS]:
         lines = "\n".join(f"  {said}" for said in closed)
         raise PreflightRefused(
             f"The run cannot work as the database is:\n{lines}\n"
@@ -111,8 +111,8 @@ def _values_of(target: targets.Target, newest: Plan | None) -> Values | None:
     """
     try:
         with transaction.atomic():
-            found = values.distinct_values(target, seconds=READ_SECONDS)
-        return [(source, raw) for source, raw, _ in found[:MOST_VALUES]]
+            distinct = values.distinct_values(target, seconds=READ_SECONDS)
+        return [(source, raw) for source, raw, _ in distinct[:MOST_VALUES]]
     except (values.TooSlow, DatabaseError):
         entries = newest.entries.all()[:MOST_VALUES] if newest else None
         return None if entries is None else [(entry.source, entry.raw) for entry in entries]
@@ -132,8 +132,8 @@ def _nulls(target: targets.Target) -> Iterator[Finding]:
 
 def _new_values(newest: Plan | None, meaning_of: Snapshot) -> list[str]:
     """Return what a run would write: the stages of the plan, or without one every active stage."""
-    found = {change.new for change in plan.changes(newest)} if newest else set(meaning_of.labels)
-    return sorted(found)
+    planned = {change.new for change in plan.changes(newest)} if newest else set(meaning_of.labels)
+    return sorted(planned)
 
 
 def _is_old(text: str, olds: set[str], meaning_of: Snapshot) -> bool:

@@ -105,18 +105,18 @@ def definitions(target: Target, column: Column) -> list[Definition]:
     """
     with connection.cursor() as cursor:
         cursor.execute(_DEFINITIONS, {"table": column.table, "number": column.number})
-        found = [Definition(*row) for row in cursor.fetchall() if row[2]]
+        definitions = [Definition(*row) for row in cursor.fetchall() if row[2]]
     names = "|".join(re.escape(unquoted(name)) for name in (target.table, target.column))
     named = re.compile(rf"(?<!\w)(?:{names})(?!\w)", re.IGNORECASE)
-    return [one for one in found if one.kind != "function" or named.search(one.text)]
+    return [one for one in definitions if one.kind != "function" or named.search(one.text)]
 
 
 def literals(text: str) -> set[str]:
     """Return the string literals of an SQL text; a list in one ('{a,b}') is taken apart."""
-    found: set[str] = set()
+    texts: set[str] = set()
     for match in _LITERAL.findall(text):
         literal = match.replace("''", "'")
         if literal.startswith("{") and literal.endswith("}"):
-            found |= {part.strip('"') for part in literal[1:-1].split(",")}
-        found.add(literal)
-    return {literal for literal in found if 0 < len(literal) <= _LONGEST}
+            texts |= {part.strip('"') for part in literal[1:-1].split(",")}
+        texts.add(literal)
+    return {literal for literal in texts if 0 < len(literal) <= _LONGEST}

@@ -61,12 +61,12 @@ def read(marks: WalMarks, standbys: Sequence[Standby], disk_paths: Sequence[str]
         django.db.DatabaseError: PostgreSQL does not answer at all.
     """
     with _bounded():
-        found = {
+        readings = {
             **_asked(_sessions, "lock_waiters", "active_sessions", "transaction_age"),
             **_asked(_archiving, "wal_files"),
             **_asked(lambda: _replication(marks, standbys), "replica_lag"),
         }
-    return {**found, "disk_free": _disk(disk_paths)}
+    return {**readings, "disk_free": _disk(disk_paths)}
 
 
 def unreadable(why: str) -> Readings:
@@ -201,8 +201,8 @@ def _disk(paths: Sequence[str]) -> Reading:
     problems = []
     for path in paths:
         try:
-            found = os.statvfs(path)
-            free[path] = 100 * found.f_bavail / found.f_blocks
+            usage = os.statvfs(path)
+            free[path] = 100 * usage.f_bavail / usage.f_blocks
         except (OSError, ZeroDivisionError) as error:
             problems.append(f"{path}: {error}")
     if not free:

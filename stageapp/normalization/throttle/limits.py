@@ -42,8 +42,8 @@ def limits(run: Run) -> dict[str, Limit]:
     """Return the limits that count for the run, by factor."""
     newest = RunThrottle.objects.filter(run=run).order_by("factor", "-id").distinct("factor")
     changed = {row.factor: row for row in newest if row.limit is not None and row.factor in FACTORS}
-    found = {name: Limit(name, value) for name, value in conf.hold_limits().items()}
-    return found | {
+    limits = {name: Limit(name, value) for name, value in conf.hold_limits().items()}
+    return limits | {
         name: Limit(name, float(row.limit or 0), row.actor, row.reason)
         for name, row in changed.items()
     }
@@ -83,8 +83,8 @@ def seconds_by_reason(run: Run | None = None) -> dict[str, float]:
     together.
     """
     rows = ThrottledTime.objects.all() if run is None else ThrottledTime.objects.filter(run=run)
-    found = dict(rows.values_list("reason").annotate(total=Sum("seconds")).order_by())
-    return {name: float(found.get(name, 0.0)) for name in FACTORS}
+    sums = dict(rows.values_list("reason").annotate(total=Sum("seconds")).order_by())
+    return {name: float(sums.get(name, 0.0)) for name in FACTORS}
 
 
 def remember(run: Run, judged: Sequence[Judged], hold: Judged | None, marks: list[Any]) -> None:

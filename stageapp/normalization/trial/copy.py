@@ -123,18 +123,18 @@ def carry_out(
     raised, notices = tries.each(target, changes)
     tell("run", 2, 4)
     before = Before(target)
-    found = _run(label, target, changes, before, notices)
+    result = _run(label, target, changes, before, notices)
     tell("run", 4, 4)
     good = (
-        found["run"] == "done"
-        and found["verified"]
-        and found["restored"]
-        and not found["unexpected"]
+        result["run"] == "done"
+        and result["verified"]
+        and result["restored"]
+        and not result["unexpected"]
     )
     return {
-        "passed": good and not raised and not found["rows_left"],
+        "passed": good and not raised and not result["rows_left"],
         "rows": sampled,
-        **found,
+        **result,
         "differences": differences,
         "raised": raised[:_SHOWN],
         "notices": tries.counted(notices)[:_SHOWN],
@@ -160,7 +160,7 @@ def _run(
     run.refresh_from_db()
     changed, other = before.changed(), before.other_columns()
     planned = {tuple(change) for change in changes}
-    found = {
+    result = {
         "run": str(run.state),
         "error": error or run.last_error,
         "seconds": round(seconds, 3),
@@ -171,7 +171,7 @@ def _run(
         "rows_left": _left(target, changes),
         "other_columns": other,
     }
-    return found | _back(run, before)
+    return result | _back(run, before)
 
 
 def _verified(run: Run) -> bool:

@@ -65,7 +65,7 @@ def trial(plan: Plan, percent: float, *, actor: str, report: Report = silent) ->
             entries = [
                 {name: getattr(entry, name) for name in names} for entry in plan.entries.all()
             ]
-            found = _in_copy(
+            result = _in_copy(
                 copy,
                 {
                     "target": plan.target,
@@ -82,8 +82,8 @@ def trial(plan: Plan, percent: float, *, actor: str, report: Report = silent) ->
         "target": plan.target,
         "percent": percent,
         **_origin(manifest),
-        **found,
-        **_estimate(plan, found),
+        **result,
+        **_estimate(plan, result),
         "seconds_in_all": round(time.monotonic() - began, 1),
     }
     events.trial_ended(
@@ -131,17 +131,17 @@ def _origin(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _estimate(plan: Plan, found: dict[str, Any]) -> dict[str, Any]:
+def _estimate(plan: Plan, result: dict[str, Any]) -> dict[str, Any]:
     """Return how long the whole would take: the work at the sample's rate, and the rests between
     its batches.
     """
-    if not found["rate"]:
+    if not result["rate"]:
         return {
             "rows_of_plan": plan.rows_total,
             "estimated_seconds": None,
             "estimated_pause_seconds": None,
         }
-    work = plan.rows_total / found["rate"]
+    work = plan.rows_total / result["rate"]
     rests = work / conf.batch_seconds() * conf.batch_pause_seconds()
     return {
         "rows_of_plan": plan.rows_total,
@@ -152,19 +152,19 @@ def _estimate(plan: Plan, found: dict[str, Any]) -> dict[str, Any]:
 
 def _in_copy(copy: postgres.Parameters, asked: dict[str, Any], report: Report) -> dict[str, Any]:
     """Let a process do the work in the copy, pass on how far it is, and return what it found."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     with _process(copy, asked) as said:
         for line in said:
             told = json.loads(line)
             if "phase" in told:
                 report(told["phase"], told["done"], told["whole"])
             else:
-                found = told
-    if "refused" in found or not found:
+                result = told
+    if "refused" in result or not result:
         raise TrialRefused(
-            found.get("refused", "The trial's process ended without a result. Try again.")
+            result.get("refused", "The trial's process ended without a result. Try again.")
         )
-    return found
+    return result
 
 
 @contextlib.contextmanager

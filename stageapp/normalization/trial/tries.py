@@ -101,9 +101,9 @@ def counted(notices: list[str]) -> list[dict[str, Any]]:
 
 def met_by(target: Target) -> dict[str, list[str]]:
     """Return the triggers and constraints that the changes met, by name."""
-    found = {}
+    refusals = {}
     with connection.cursor() as cursor:
         for kind, query in (("triggers", _TRIGGERS), ("constraints", _CONSTRAINTS)):
             cursor.execute(query, [target.table])
-            found[kind] = [str(name) for (name,) in cursor.fetchall()]
-    return found
+            refusals[kind] = [str(name) for (name,) in cursor.fetchall()]
+    return refusals

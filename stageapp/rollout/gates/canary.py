@@ -15,36 +15,36 @@ from stageapp.traffic.history import Slot
 CANARY_PERCENT, HALF_PERCENT = 10, 50
 
 
-def canary_10(found: Measurements, wanted: GateThresholds) -> Gate:
+def canary_10(measured: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether the canary may grow from 10 %."""
-    return _promotion("canary_10", CANARY_PERCENT, wanted.canary_hours, found, wanted)
+    return _promotion("canary_10", CANARY_PERCENT, wanted.canary_hours, measured, wanted)
 
 
-def canary_50(found: Measurements, wanted: GateThresholds) -> Gate:
+def canary_50(measured: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether enforcement may go from 50 % to all."""
-    return _promotion("canary_50", HALF_PERCENT, wanted.half_hours, found, wanted)
+    return _promotion("canary_50", HALF_PERCENT, wanted.half_hours, measured, wanted)
 
 
 def _promotion(
-    name: str, rung: int, hours: float, found: Measurements, wanted: GateThresholds
+    name: str, rung: int, hours: float, measured: Measurements, wanted: GateThresholds
 ) -> Gate:
-    since = found.mode.enforced_since(rung)
-    minutes = found.last_minutes(wanted.green_minutes)
+    since = measured.mode.enforced_since(rung)
+    minutes = measured.last_minutes(wanted.green_minutes)
     held = {
         slot.started_at: slot
-        for slot in found.minutes
+        for slot in measured.minutes
         if since is not None and slot.started_at >= since
     }
     counted = [held[at] for at in minutes if at in held and held[at].judged >= wanted.minute_sample]
     conditions = (
-        _dwell("dwell", rung, hours, found),
+        _dwell("dwell", rung, hours, measured),
         _minutes(len(counted), wanted),
         _worst(
             "unknown", wanted.unknown_percent, counted, lambda slot: (slot.unknown, slot.judged)
         ),
         _worst("errors", wanted.error_percent, counted, lambda slot: (slot.errors, slot.requests)),
         _worst("slow", wanted.slow_percent, counted, lambda slot: (slot.slow, slot.judged)),
-        _no_downgrade(minutes[0], found),
+        _no_downgrade(minutes[0], measured),
     )
     evidence = {
         "from": minutes[0].isoformat(),
@@ -55,14 +55,14 @@ def _promotion(
     return Gate(name, f"Enforcement may grow beyond {rung} %", conditions, evidence)
 
 
-def _dwell(name: str, rung: int, hours: float, found: Measurements) -> Condition:
+def _dwell(name: str, rung: int, hours: float, measured: Measurements) -> Condition:
     threshold = f"at least {words.duration(3600 * hours)} at {rung} %"
-    since = found.mode.enforced_since(rung)
+    since = measured.mode.enforced_since(rung)
     if since is None:
         return Condition(
             name, threshold, None, Verdict.NO_DATA, f"enforce does not hold for {rung} %"
         )
-    spent = (found.now - since) / datetime.timedelta(hours=1)
+    spent = (measured.now - since) / datetime.timedelta(hours=1)
     why = f"since {since:%F %H:%M} UTC"
     return Condition(name, threshold, spent, passes_if(spent >= hours), why, unit="hours")
 
@@ -93,19 +93,19 @@ def _worst(
     return Condition(name, threshold, percent(part, whole), passes_if(good), why, unit="percent")
 
 
-def _no_downgrade(since: datetime.datetime, found: Measurements) -> Condition:
-    count = found.mode.downgrades_since(since)
+def _no_downgrade(since: datetime.datetime, measured: Measurements) -> Condition:
+    count = measured.mode.downgrades_since(since)
     return Condition(
         "downgrades", "none", count, passes_if(count == 0), f"since {since:%F %H:%M} UTC"
     )
 
 
-def done(found: Measurements, wanted: GateThresholds) -> Gate:
+def done(measured: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether the rollout is done: everybody has met enforce for long enough."""
-    sample = found.done_sample
+    sample = measured.done_sample
     threshold = f"at least {wanted.day_sample} enforced requests"
     conditions = (
-        _dwell("dwell", 100, wanted.done_hours, found),
+        _dwell("dwell", 100, wanted.done_hours, measured),
         Condition(
             "requests",
             threshold,
@@ -115,9 +115,9 @@ def done(found: Measurements, wanted: GateThresholds) -> Gate:
         Condition(
             "pinned_out",
             "none",
-            len(found.pinned_out),
-            passes_if(not found.pinned_out),
-            ", ".join(found.pinned_out[:20]),
+            len(measured.pinned_out),
+            passes_if(not measured.pinned_out),
+            ", ".join(measured.pinned_out[:20]),
         ),
     )
     return Gate("done", "The rollout is done", conditions)

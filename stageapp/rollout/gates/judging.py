@@ -23,9 +23,9 @@ RULES: dict[str, Rule] = {
 }
 
 
-def judge(found: Measurements, wanted: GateThresholds) -> dict[str, Gate]:
+def judge(measured: Measurements, wanted: GateThresholds) -> dict[str, Gate]:
     """Return every gate by name; pure."""
-    return {name: rule(found, wanted) for name, rule in RULES.items()}
+    return {name: rule(measured, wanted) for name, rule in RULES.items()}
 
 
 def judge_now(now: datetime.datetime) -> dict[str, Gate]:

@@ -23,9 +23,9 @@ _REHEARSAL_FAILED = (
 )
 
 
-def run_complete(found: Measurements, wanted: GateThresholds) -> Gate:
+def run_complete(measured: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether it is proved of every target, as its rows are now, that they are normalized."""
-    conditions = tuple(_proof(proof) for proof in found.proofs)
+    conditions = tuple(_proof(proof) for proof in measured.proofs)
     # The proof for JSON, its moments as text.
     evidence = {
         "proofs": [
@@ -36,7 +36,7 @@ def run_complete(found: Measurements, wanted: GateThresholds) -> Gate:
                     for name, value in proof.document().items()
                 },
             }
-            for proof in found.proofs
+            for proof in measured.proofs
         ]
     }
     none = Condition("targets", "one or more", 0, Verdict.NO_DATA, "STAGE_TARGETS names no column")
@@ -57,11 +57,11 @@ def _proof(proof: Proof) -> Condition:
     return Condition(proof.target, threshold, value, passes_if(proof.stands), proof.sentence)
 
 
-def consumers_audited(found: Measurements, wanted: GateThresholds) -> Gate:
+def consumers_audited(measured: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether a person has lately put their name to an audit of who still sends what."""
     threshold = f"at most {wanted.audit_days:g} days ago"
-    evidence = {"still_send_unknown": list(found.still_unknown)}
-    if found.audit is None:
+    evidence = {"still_send_unknown": list(measured.still_unknown)}
+    if measured.audit is None:
         condition = Condition(
             "audit",
             threshold,
@@ -70,38 +70,38 @@ def consumers_audited(found: Measurements, wanted: GateThresholds) -> Gate:
             "nobody has recorded an audit of the consumers",
         )
     else:
-        days = (found.now - found.audit.at) / datetime.timedelta(days=1)
-        why = f"by {found.audit.actor} on {found.audit.at:%F %H:%M} UTC"
+        days = (measured.now - measured.audit.at) / datetime.timedelta(days=1)
+        why = f"by {measured.audit.actor} on {measured.audit.at:%F %H:%M} UTC"
         good = days <= wanted.audit_days
         condition = Condition("audit", threshold, days, passes_if(good), why, unit="days")
     return Gate("consumers_audited", "The consumers are audited", (condition,), evidence)
 
 
-def verified_backup(found: Measurements, wanted: GateThresholds) -> Gate:
+def verified_backup(measured: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether there is a verified backup whose data is new enough."""
     threshold = f"verified, of at most {words.duration(3600 * wanted.backup_hours)} ago"
-    at = found.backup.taken_at if found.backup else None
+    at = measured.backup.taken_at if measured.backup else None
     return Gate(
         "verified_backup",
         "There is a verified backup",
-        (_age("backup", threshold, at, found, wanted),),
+        (_age("backup", threshold, at, measured, wanted),),
     )
 
 
-def rehearsal(found: Measurements, wanted: GateThresholds) -> Gate:
+def rehearsal(measured: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether the restore of a backup was rehearsed with success since the last change of
     the schema.
     """
     threshold, at = (
         "passed since the last change of the schema",
-        found.backup.rehearsed_at if found.backup else None,
+        measured.backup.rehearsed_at if measured.backup else None,
     )
-    if found.backup and found.backup.rehearsal_failed:
+    if measured.backup and measured.backup.rehearsal_failed:
         condition = Condition("rehearsal", threshold, "failed", Verdict.FAIL, _REHEARSAL_FAILED)
     elif at is not None:
-        when = f"{at:%F %H:%M} UTC, {words.age(at, found.now)} ago"
+        when = f"{at:%F %H:%M} UTC, {words.age(at, measured.now)} ago"
         condition = Condition("rehearsal", threshold, when, Verdict.PASS)
-    elif found.backup and found.backup.schema_changed:
+    elif measured.backup and measured.backup.schema_changed:
         condition = Condition(
             "rehearsal", threshold, "schema changed", Verdict.FAIL, _SCHEMA_CHANGED
         )
@@ -114,13 +114,13 @@ def _age(
     name: str,
     threshold: str,
     at: datetime.datetime | None,
-    found: Measurements,
+    measured: Measurements,
     wanted: GateThresholds,
 ) -> Condition:
     if at is None:
         return Condition(name, threshold, None, Verdict.NO_DATA, _NO_BACKUP)
-    hours = (found.now - at) / datetime.timedelta(hours=1)
-    if found.now - at < -CLOCKS_DIFFER:
+    hours = (measured.now - at) / datetime.timedelta(hours=1)
+    if measured.now - at < -CLOCKS_DIFFER:
         why = "its data is from the future: a clock was set wrong"
         return Condition(name, threshold, hours, Verdict.FAIL, why, unit="hours")
     good = hours <= wanted.backup_hours

@@ -47,9 +47,9 @@ def read(now: datetime.datetime) -> Measurements:
 
 def backup_fact() -> BackupFact:
     """Return what is known of backups."""
-    found = evidence.read()
+    backups = evidence.read()
     return BackupFact(
-        found.taken_at, found.rehearsed_at, found.schema_changed, found.rehearsal_failed
+        backups.taken_at, backups.rehearsed_at, backups.schema_changed, backups.rehearsal_failed
     )
 
 

@@ -98,8 +98,8 @@ class Gate:
         else the first.
         """
         for verdict in (Verdict.FAIL, Verdict.NO_DATA):
-            if found := next((it for it in self.conditions if it.verdict == verdict), None):
-                return found
+            if condition := next((it for it in self.conditions if it.verdict == verdict), None):
+                return condition
         return self.conditions[0]
 
     @property

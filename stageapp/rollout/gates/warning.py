@@ -8,17 +8,17 @@ from stageapp.rollout.gates.verdicts import Condition, Gate, Verdict, passes_if
 from stageapp.traffic.history import Slot
 
 
-def warn_exit(found: Measurements, wanted: GateThresholds) -> Gate:
+def warn_exit(measured: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether warn may end.
 
     The last whole days (UTC) have to lie in the warn period, each with unknown requests below its
     threshold. An hour below its sample is judged in its day alone. The days in warn are those of
     this warn period.
     """
-    began = found.mode.warn_period()
+    began = measured.mode.warn_period()
     days = [
-        next((slot for slot in found.days if slot.started_at == day), Slot(day))
-        for day in found.last_days(wanted.warn_days)
+        next((slot for slot in measured.days if slot.started_at == day), Slot(day))
+        for day in measured.last_days(wanted.warn_days)
     ]
     counted = [
         day
@@ -28,8 +28,8 @@ def warn_exit(found: Measurements, wanted: GateThresholds) -> Gate:
     conditions = (
         _days(counted, wanted),
         _complete(len(counted), began, wanted),
-        _hours(found, began, wanted),
-        _time_in_warn(found, wanted),
+        _hours(measured, began, wanted),
+        _time_in_warn(measured, wanted),
     )
     evidence = {
         "warn_period_began": began.isoformat() if began else None,
@@ -73,13 +73,13 @@ def _complete(count: int, began: datetime.datetime | None, wanted: GateThreshold
 
 
 def _hours(
-    found: Measurements, began: datetime.datetime | None, wanted: GateThresholds
+    given: Measurements, began: datetime.datetime | None, wanted: GateThresholds
 ) -> Condition:
     threshold = f"no hour > {wanted.hour_unknown_percent:g} %"
-    since = max(found.last_days(wanted.warn_days)[0], began) if began else found.now
+    since = max(given.last_days(wanted.warn_days)[0], began) if began else given.now
     hours = [
         hour
-        for hour in found.hours
+        for hour in given.hours
         if hour.started_at >= since and hour.judged >= wanted.hour_sample
     ]
     if not hours:
@@ -92,13 +92,13 @@ def _hours(
     return Condition("unknown_by_hour", threshold, measured, passes_if(good), why, unit="percent")
 
 
-def _time_in_warn(found: Measurements, wanted: GateThresholds) -> Condition:
+def _time_in_warn(measured: Measurements, wanted: GateThresholds) -> Condition:
     threshold = f"at most {wanted.warn_max_days} days in warn"
-    if found.mode.warn_period() is None:
+    if measured.mode.warn_period() is None:
         return Condition(
             "time_in_warn", threshold, None, Verdict.NO_DATA, "no warn period has begun"
         )
-    spent = found.mode.time_in_warn(found.now)
+    spent = measured.mode.time_in_warn(measured.now)
     good = spent < datetime.timedelta(days=wanted.warn_max_days)
     why = "" if good else "over for good: a person has to begin a new warn period, with a reason"
     days = spent / datetime.timedelta(days=1)
