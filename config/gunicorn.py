@@ -43,4 +43,4 @@ def child_exit(server: Any, worker: Any) -> None:
     """Keep what a worker has counted, and forget that it lived."""
     from stageapp.infrastructure import archive  # noqa: PLC0415  it decides whether counts are shared
 
-    archive.bury(worker.pid)
+    archive.remove(worker.pid)

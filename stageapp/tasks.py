@@ -29,7 +29,7 @@ def advance_run(run_id: int) -> None:
         return  # beat nudges again when workers may take up runs
     try:
         run = worker.advance(
-            Run.objects.get(pk=run_id), budget_seconds=BUDGET_SECONDS, stop=_told_to_stop
+            Run.objects.get(pk=run_id), budget_seconds=BUDGET_SECONDS, stop=_should_stop
         )
     except RunBusy:
         return  # other workers hold it and go on
@@ -37,7 +37,7 @@ def advance_run(run_id: int) -> None:
         advance_run.delay(run_id)
 
 
-def _told_to_stop() -> bool:
+def _should_stop() -> bool:
     return workers.ending() or drain.draining()
 
 

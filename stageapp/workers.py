@@ -148,7 +148,7 @@ def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Itera
             b"Scrape from one of STAGE_OPS_NETWORKS, or send STAGE_METRICS_TOKEN.\n",
         )
     else:
-        archive.bury_the_dead()
+        archive.remove_dead()
         status, body = "200 OK", archive.text()
     start_response(
         status, [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4), ("Content-Length", str(len(body)))]

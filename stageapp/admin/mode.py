@@ -25,7 +25,7 @@ from stageapp.people import person_of
 from stageapp.rollout import proposals
 from stageapp.rollout.changes import Wish, change_mode
 from stageapp.rollout.errors import SecondPersonNeeded
-from stageapp.rollout.judgement import Outcome, look_ahead, told
+from stageapp.rollout.judgement import Judgement, consequences, judge_change
 from stageapp.traffic import windows
 from stageapp.traffic.windows import Summary
 
@@ -315,16 +315,16 @@ def _preview(
             messages.error(request, str(refusal))
             return HttpResponseRedirect(reverse(PAGE))
         context["preview"] = preview(now, then, windows.summary())
-        context["told"] = told(now, then)
+        context["told"] = consequences(now, then)
         context["meaning"] = MEANINGS[then.mode]
-        ahead = look_ahead(person_of(request.user), now, then)
+        ahead = judge_change(person_of(request.user), now, then)
         initial = {**chosen.cleaned_data, "expected_version": now.version}
         context["ahead"] = ahead
         context["confirm"] = confirm or ModeChangeForm(initial=initial, asks=_asks(ahead))
     return page(request, "mode_preview.html", **context)
 
 
-def _asks(ahead: Outcome) -> list[str]:
+def _asks(ahead: Judgement) -> list[str]:
     asked = {"override": ahead.may_override, "break_glass": ahead.may_break_glass}
     return [name for name, asks in asked.items() if asks]
 

@@ -30,7 +30,7 @@ from stageapp.rollout import canary, proposals, steps, timeline
 from stageapp.rollout.gates.canary import CANARY_PERCENT, HALF_PERCENT
 from stageapp.rollout.gates.measures import Measurements
 from stageapp.rollout.gates.verdicts import Condition, Gate
-from stageapp.rollout.judgement import look_ahead
+from stageapp.rollout.judgement import judge_change
 from stageapp.rollout.moves import ARROWS, Phase
 from stageapp.rollout.outlook import Outlook, outlook
 from stageapp.traffic import windows
@@ -231,7 +231,7 @@ def _forward(request: HttpRequest, ahead: Outlook) -> dict[str, Any] | None:
     step = ahead.step
     if step is None or not step.mode:
         return None
-    preview = look_ahead(person_of(request.user), ahead.state, ModeState(step.mode, step.percent))
+    preview = judge_change(person_of(request.user), ahead.state, ModeState(step.mode, step.percent))
     return {"text": step.text, "url": _preview(step.mode, step.percent), "ahead": preview}
 
 

@@ -23,7 +23,7 @@ from stageapp.audit.log import NO_END
 from stageapp.models.normalization import MOVES, Run, State
 from stageapp.normalization import runs, verification_jobs
 from stageapp.normalization.batches import LEAST_SECONDS, MOST_SECONDS
-from stageapp.normalization.throttle import limits as throttling
+from stageapp.normalization.throttle import limits
 from stageapp.normalization.throttle.factors import FACTORS
 from stageapp.people import same_person
 from stageapp.targets import targets
@@ -310,7 +310,7 @@ class LimitsForm(forms.Form):
     def __init__(self, run: Run, *args: Any, **kwargs: Any) -> None:
         """Offer one field for each factor, with the limit that counts now beside it."""
         super().__init__(*args, **kwargs)
-        for name, limit in throttling.limits(run).items():
+        for name, limit in limits.limits(run).items():
             factor = FACTORS[name]
             unit = f", in {factor.unit}" if factor.unit else ""
             now = f"{limit.limit:g}" if limit.limit else "off"
@@ -335,8 +335,8 @@ class LimitsForm(forms.Form):
 
 def throttle_context(request: HttpRequest, run: Run) -> dict[str, Any]:
     """Return what a run's page shows of its throttle."""
-    shown = throttling.shown(run)
-    limits = throttling.limits(run)
+    shown = limits.shown(run)
+    in_force = limits.limits(run)
     read = {reading["factor"]: reading for reading in shown.readings}
     rows = [
         {
@@ -347,7 +347,7 @@ def throttle_context(request: HttpRequest, run: Run) -> dict[str, Any]:
             "value": _value(name, read.get(name)),
             "seconds": shown.seconds[name],
         }
-        for name, limit in limits.items()
+        for name, limit in in_force.items()
     ]
     return {"throttle": shown, "throttle_rows": rows, "may_throttle": may_change(request, run)}
 

@@ -15,7 +15,7 @@ from stageapp import conf
 from stageapp.api.fields import StrictSerializer
 from stageapp.api.runs import Watching
 from stageapp.audit import history
-from stageapp.audit.history import Place, Told
+from stageapp.audit.history import EntryHistory, Place
 from stageapp.models.normalization import Run
 
 PAGE = 100
@@ -41,7 +41,7 @@ class Entries(Watching):
         block, _, entry = self.query.get("after", "0-0").partition("-")
         return Place(int(block), int(entry))
 
-    def page(self, path: str, entries: list[Told]) -> Response:
+    def page(self, path: str, entries: list[EntryHistory]) -> Response:
         """Answer with what was found; one more than a page tells that there is another."""
         following = f"{path}?after={entries[PAGE - 1].entry.pk}" if len(entries) > PAGE else None
         return Response({"next": following, "results": [represent(one) for one in entries[:PAGE]]})
@@ -75,7 +75,7 @@ class RowHistory(Entries):
         )
 
 
-def represent(one: Told) -> dict[str, Any]:
+def represent(one: EntryHistory) -> dict[str, Any]:
     """Return an entry for a body."""
     entry, batch, undone = one.entry, one.entry.batch, one.undone_by
     return {

@@ -29,7 +29,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Told:
+class EntryHistory:
     """An entry, and the batch of a rollback that undid it, if one did."""
 
     entry: AuditEntry
@@ -41,7 +41,7 @@ class Told:
         return Place(self.entry.block_id, self.entry.place)
 
 
-def of_run(run: Run, *, after: Place, limit: int) -> list[Told]:
+def of_run(run: Run, *, after: Place, limit: int) -> list[EntryHistory]:
     """Return entries of a run after a place, oldest first; no more blocks are read than hold
     them.
     """
@@ -49,24 +49,24 @@ def of_run(run: Run, *, after: Place, limit: int) -> list[Told]:
         log.log(run=run).filter(block__in=_blocks(run, after, limit)).order_by("block_id", "place")
     )
     later = rows.exclude(block=after.block, place__lte=after.entry)
-    return told(later[:limit])
+    return with_undone(later[:limit])
 
 
-def of_row(row_key: str, *, target: str, after: Place, limit: int) -> list[Told]:
+def of_row(row_key: str, *, target: str, after: Place, limit: int) -> list[EntryHistory]:
     """Return what happened to one row after a place, oldest first."""
     rows = log.of_row(row_key, target=target).order_by("block_id", "place")
-    return told(
+    return with_undone(
         rows.filter(block__gte=after.block).exclude(block=after.block, place__lte=after.entry)[
             :limit
         ]
     )
 
 
-def told(entries: Iterable[AuditEntry]) -> list[Told]:
+def with_undone(entries: Iterable[AuditEntry]) -> list[EntryHistory]:
     """Return the entries, each with what undid it."""
     rows = list(entries)
     undone = undone_by(rows)
-    return [Told(row, undone.get(row.pk)) for row in rows]
+    return [EntryHistory(row, undone.get(row.pk)) for row in rows]
 
 
 def undone_by(entries: Iterable[AuditEntry]) -> dict[str, Batch]:

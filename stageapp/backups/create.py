@@ -46,7 +46,7 @@ def create(report: Report = silent) -> Manifest:
     """
     manifest.check_keys()
     targets = [resolve(label) for label in conf.targets()]
-    with folder.locked(), _told_plainly():
+    with folder.locked(), _plain_errors():
         name = folder.new_name(f"stage-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S.%fZ}")
         with folder.unfinished(name) as place:
             made = _dump(name, place, targets, report)
@@ -55,9 +55,9 @@ def create(report: Report = silent) -> Manifest:
 
 
 @contextlib.contextmanager
-def _told_plainly() -> Iterator[None]:
+def _plain_errors() -> Iterator[None]:
     try:
-        with postgres.told_plainly("Nothing was kept."):
+        with postgres.plain_errors("Nothing was kept."):
             yield
     except OSError as error:
         free = shutil.disk_usage(folder.path()).free

@@ -90,7 +90,7 @@ def locked() -> Iterator[None]:
         BackupBusy: another process is at it.
     """
     root = path()
-    with _told_whose(root), (root / ".lock").open("a") as lock:
+    with _owner_named(root), (root / ".lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -108,7 +108,7 @@ def locked() -> Iterator[None]:
 
 
 @contextmanager
-def _told_whose(root: Path) -> Iterator[None]:
+def _owner_named(root: Path) -> Iterator[None]:
     """Say what to do where another user has made backups here: nobody finds that in an errno."""
     try:
         yield

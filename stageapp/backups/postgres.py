@@ -28,7 +28,7 @@ _NO_LIMITS = (
 
 
 @contextmanager
-def told_plainly(what_holds: str) -> Iterator[None]:
+def plain_errors(what_holds: str) -> Iterator[None]:
     """Tell of a server that does not answer, or refuses, as a BackupError that ends with what
     holds now.
     """

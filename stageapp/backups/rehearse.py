@@ -128,7 +128,7 @@ def rehearse(name: str, report: Report = silent) -> Verdict:
     began, asked_at = time.monotonic(), timezone.now()
     manifest.check_keys()
     try:
-        with postgres.told_plainly("Nothing was rehearsed."), opened(name) as (signed, dump):
+        with postgres.plain_errors("Nothing was rehearsed."), opened(name) as (signed, dump):
             findings = check_file(signed, dump, report)
             if all(finding.passed for finding in findings):
                 with _server(signed) as server, disposable.database(server) as target:
@@ -168,13 +168,13 @@ def restored_copy(
     """
     manifest.check_keys()
     with opened(name) as (signed, dump):
-        _hold(name, check_file(signed, dump, report))
+        _require_passed(name, check_file(signed, dump, report))
         with _server(signed) as server, disposable.database(server) as target:
-            _hold(name, fill(target, signed, dump, report))
+            _require_passed(name, fill(target, signed, dump, report))
             yield signed, target.parameters
 
 
-def _hold(name: str, findings: list[Finding]) -> None:
+def _require_passed(name: str, findings: list[Finding]) -> None:
     if failed := "; ".join(
         f"{finding.check}: {finding.said}" for finding in findings if not finding.passed
     ):

@@ -117,15 +117,15 @@ def restore(
         NoSuchBackup: there is none of this name.
     """
     manifest.check_keys()
-    with postgres.told_plainly("Nothing of it stays."):
+    with postgres.plain_errors("Nothing of it stays."):
         server = postgres.live()
         new = database or f"{server['dbname'][:40].lower()}_restored_{timezone.now():%Y%m%d_%H%M%S}"
         disposable.check_new_name(server, new)
         began, asked_at = time.monotonic(), timezone.now()
         with rehearse.opened(name) as (signed, dump):
-            _hold(name, check_file(signed, dump, report))
+            _require_passed(name, check_file(signed, dump, report))
             with disposable.database(server) as target:
-                _hold(name, rehearse.fill(target, signed, dump, report))
+                _require_passed(name, rehearse.fill(target, signed, dump, report))
                 with postgres.connect(target.parameters) as session:
                     mode = _begin_epoch(session, name, actor, reason)
                     runs = tuple(
@@ -148,7 +148,7 @@ def restore(
         )
 
 
-def _hold(name: str, findings: list[Finding]) -> None:
+def _require_passed(name: str, findings: list[Finding]) -> None:
     if failed := "; ".join(
         f"{finding.check}: {finding.said}" for finding in findings if not finding.passed
     ):

@@ -28,7 +28,7 @@ def text() -> bytes:
         return generate_latest(registry)
 
 
-def bury(pid: int) -> None:
+def remove(pid: int) -> None:
     """Take a process that has ended out of the live gauges, and add its counts to the archive."""
     folder = multiprocess.current()
     if folder is None:
@@ -39,14 +39,14 @@ def bury(pid: int) -> None:
             _archive(folder / f"{kind}_{pid}.db", folder / f"{kind}_archive.db")
 
 
-def bury_the_dead() -> None:
+def remove_dead() -> None:
     """Bury every process that has left a file and is no more; for a master that is not told of
     every end.
     """
     folder = multiprocess.current()
     for pid in {_pid_of(file) for file in folder.glob("*.db")} - {0} if folder else set():
         if not _lives(pid):
-            bury(pid)
+            remove(pid)
 
 
 def _pid_of(file: Path) -> int:

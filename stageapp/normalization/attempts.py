@@ -26,8 +26,8 @@ from stageapp.normalization.batches import (
     LARGEST,
     LARGEST_SWEEP,
     LAST_CAP_SECONDS,
+    LeaseLost,
     Limits,
-    LostClaim,
     Pace,
     Result,
 )
@@ -152,11 +152,11 @@ class Work:
         """Renew the lease of the shard in hand while nothing is written.
 
         Raises:
-            LostClaim: it was away for so long that another worker has taken it.
+            LeaseLost: it was away for so long that another worker has taken it.
         """
         assert self.lease is not None
         if not self._still_held(self.lease):
-            raise LostClaim
+            raise LeaseLost
 
     def _still_held(self, lease: Lease) -> bool:
         return self._attempt(lambda: leases.renew(lease))

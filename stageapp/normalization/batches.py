@@ -88,7 +88,7 @@ class Limits:
     cap_seconds: float = CAP_SECONDS
 
 
-class LostClaim(Exception):
+class LeaseLost(Exception):
     """The run is in another state, or somebody else has the shard; the batch has been rolled
     back.
     """
@@ -104,7 +104,7 @@ def forward(
     """Change the next rows of the shard and commit, but those whose keys are in `apart`.
 
     Raises:
-        LostClaim: the run was paused or cancelled, or the shard taken by somebody else.
+        LeaseLost: the run was paused or cancelled, or the shard taken by somebody else.
         django.db.DatabaseError: a lock, statement, connection or data fault; nothing of the batch
             stays.
     """
@@ -289,7 +289,7 @@ def _commit(
     held = {"checkpoint": lease.checkpoint, "token": lease.token, "state": state}
     result = _exchange(lease.run, statement, limits, {**parameters, **held}, settings)
     if result is None:
-        raise LostClaim
+        raise LeaseLost
     return replace(result, seconds=time.monotonic() - began)
 
 

@@ -150,8 +150,10 @@ def start(
     """
     if run.state in (State.PLANNED, State.APPROVED):
         _check_plan(run)
-        preflight.hold(run)
-        reason = "; ".join(filter(None, [safety.hold(run, actor=actor, override=override), reason]))
+        preflight.require_clear(run)
+        reason = "; ".join(
+            filter(None, [safety.require_gates(run, actor=actor, override=override), reason])
+        )
     if run.state == State.PLANNED:
         if conf.two_person_rule():
             raise SecondApproverNeeded(_NOT_ALONE.format(planner=run.plan.actor))
@@ -325,7 +327,7 @@ def request_rollback(
     """
     if run.state == State.ROLLING_BACK and not scope:
         return run
-    seal_state.hold_unsealed(run.target)
+    seal_state.require_unsealed(run.target)
     if scope and run.state not in (State.DONE, State.CANCELLED):
         raise IllegalMove(
             f"Run {run.pk} is {run.stands}; a part can be undone once it is done or cancelled."

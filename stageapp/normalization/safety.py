@@ -15,7 +15,7 @@ from stageapp.rollout.gates.verdicts import Gate
 from stageapp.targets.errors import BackupNeeded
 
 
-def hold(run: Run, *, actor: str, override: str = "") -> str:
+def require_gates(run: Run, *, actor: str, override: str = "") -> str:
     """Hold that the run may start; return what its history has to say of it, empty where all is
     well.
 

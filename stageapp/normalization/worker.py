@@ -15,7 +15,7 @@ from stageapp.models.batches import Direction
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import attempts, batches, leases, refusals, runs, shards, verify
 from stageapp.normalization.attempts import Report, Work
-from stageapp.normalization.batches import Cursor, LostClaim, Result
+from stageapp.normalization.batches import Cursor, LeaseLost, Result
 from stageapp.normalization.leases import name
 from stageapp.normalization.throttle.throttle import WAIT_SECONDS
 from stageapp.targets.errors import (
@@ -166,7 +166,7 @@ def _step(work: Work) -> bool:
                     )
             case State.VERIFYING:
                 _verify(work)
-    except (LostClaim, IllegalMove):
+    except (LeaseLost, IllegalMove):
         work.let_go()
         # a person moved it meanwhile, or another worker was faster; the next step sees where
         return True
@@ -177,10 +177,10 @@ def _held_back(work: Work) -> bool:
     """Wait a moment if the database is not well, keeping the shard; return whether that was so.
 
     Raises:
-        LostClaim: another worker has taken the shard meanwhile.
+        LeaseLost: another worker has taken the shard meanwhile.
     """
     hold = work.throttle.look()
-    if hold is None or not _holds_a_shard(work):
+    if hold is None or not _has_shard(work):
         return False
     began = time.monotonic()
     work.keep()
@@ -189,7 +189,7 @@ def _held_back(work: Work) -> bool:
     return True
 
 
-def _holds_a_shard(work: Work) -> bool:
+def _has_shard(work: Work) -> bool:
     if work.run.state == State.RUNNING:
         return work.take(Direction.FORWARD)
     return work.take(Direction.ROLLBACK, round=work.rollback.round)
@@ -280,7 +280,7 @@ def _compared(work: Work, rows: int) -> None:
     """Keep the lease while the rows are compared, and show how far that is.
 
     Raises:
-        LostClaim: another worker has taken the verification meanwhile.
+        LeaseLost: another worker has taken the verification meanwhile.
     """
     work.keep()
     work.run.checkpoints.filter(direction=Direction.VERIFY).update(scanned=rows)

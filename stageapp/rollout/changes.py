@@ -10,14 +10,13 @@ from django.utils import timezone
 
 from stageapp import conf
 from stageapp.infrastructure import events
-from stageapp.mode import history, store
+from stageapp.mode import store
 from stageapp.mode.store import ModeError, ModeState, VersionConflict
 from stageapp.models.mode import ModeChange
 from stageapp.people import Person
-from stageapp.rollout import moves, steps
-from stageapp.rollout.errors import GatesHold, Latched, OverrideNotPermitted, SecondPersonNeeded
-from stageapp.rollout.gates.judging import judge_now
+from stageapp.rollout import steps
 from stageapp.rollout.gates.verdicts import Gate
+from stageapp.rollout.judgement import judge_change
 from stageapp.traffic import windows
 
 BREAK_GLASS = "BREAK-GLASS: "
@@ -109,38 +108,24 @@ def refusal(person: Person, wish: Wish, *, approved_by: str = "") -> ModeError |
 
 
 def _allow(
-    person: Person,
-    wish: Wish,
-    newest: ModeState,
-    approved_by: str,
-    now: datetime.datetime,
+    person: Person, wish: Wish, newest: ModeState, approved_by: str, now: datetime.datetime
 ) -> list[Gate]:
-    """Return the gates that the person goes past; raises what holds the change back."""
+    """Return the gates that the person overrides.
+
+    Raises:
+        ModeError: the change is refused, or its values are not valid.
+    """
     store.check(wish.mode, wish.percent, wish.reason)
     wish.after(newest)
-    if wish.state.strictness <= newest.strictness:
-        return []
-    # The gates that the person goes past; raises what holds the change back. The second person is
-    # asked for first: latch and gates ask for the permissions of who approves.
-    alone = not (approved_by or wish.break_glass.strip())
-    if wish.mode == "enforce" and conf.two_person_rule() and alone:
-        raise SecondPersonNeeded
-    if not moves.may_raise(history.read(), person.may):
-        raise Latched
-    if wish.break_glass.strip() and "override_gate" not in person.may:
-        raise OverrideNotPermitted
-    names = moves.needed(newest, wish.state)
-    if not names:
-        return []
-    gates = judge_now(now)
-    holding = [gates[name] for name in names if not gates[name].passes]
-    if not holding:
-        return []
-    if not wish.override.strip():
-        raise GatesHold(holding)
-    if "override_gate" not in person.may:
-        raise OverrideNotPermitted
-    return holding
+    judged = judge_change(person, newest, wish.state, now)
+    refused = judged.refusal(
+        override=wish.override.strip(),
+        break_glass=wish.break_glass.strip(),
+        approved=bool(approved_by),
+    )
+    if refused:
+        raise refused
+    return list(judged.holding)
 
 
 def _recorded(wish: Wish, overridden: list[Gate]) -> str:

@@ -1,4 +1,4 @@
-"""What stands before a change of mode, and what callers would be told after it."""
+"""Whether a change of mode may happen, why not, and what callers would see of it."""
 
 import datetime
 from dataclasses import dataclass
@@ -7,18 +7,23 @@ from django.utils.http import http_date
 
 from stageapp import conf
 from stageapp.mode import history
-from stageapp.mode.store import ModeState, first_moment
+from stageapp.mode.store import ModeError, ModeState, first_moment
 from stageapp.people import Person
 from stageapp.rollout import moves
+from stageapp.rollout.errors import GatesHold, Latched, OverrideNotPermitted, SecondPersonNeeded
 from stageapp.rollout.gates.judging import judge_now
 from stageapp.rollout.gates.verdicts import Gate
 from stageapp.traffic import windows
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The gates that a change needs, and what would hold this person back."""
+class Judgement:
+    """Whether a person may change the mode, and what stands in the way.
 
+    The one rule for preview, change and approval. Lowering the mode is never held back.
+    """
+
+    raising: bool
     gates: tuple[Gate, ...]
     latched: bool
     second_person: bool
@@ -26,45 +31,65 @@ class Outcome:
 
     @property
     def holding(self) -> tuple[Gate, ...]:
-        """Return the gates that do not pass."""
+        """The gates that do not pass."""
         return tuple(gate for gate in self.gates if not gate.passes)
 
     @property
     def may_override(self) -> bool:
-        """Tell whether there is something to go past, and the person may, or may propose it."""
+        """Whether a gate is closed that this person may override, or may propose to override."""
         return bool(self.holding) and (self.may_override_gates or self.second_person)
 
     @property
     def may_break_glass(self) -> bool:
-        """Tell whether a second person is needed, and this one may do without."""
+        """Whether a second person is needed, and this one may do without."""
         return self.second_person and self.may_override_gates
 
     @property
     def possible(self) -> bool:
-        """Tell whether the person can make or propose the change.
+        """Whether the person can make or propose the change.
 
-        Of a proposal, latch and gates are asked at the approval, of the one who approves.
+        A proposal meets latch and gates when it is approved, with the approver's permissions.
         """
         may_make = not self.latched and (not self.holding or self.may_override_gates)
         return self.second_person or may_make
 
+    def refusal(
+        self, *, override: str = "", break_glass: str = "", approved: bool = False
+    ) -> ModeError | None:
+        """Return why the change is refused with these reasons given, or None.
 
-def look_ahead(
+        The second person comes first: latch and gates ask for the approver's permissions.
+        """
+        if self.second_person and not (approved or break_glass):
+            return SecondPersonNeeded()
+        if self.latched:
+            return Latched()
+        if self.raising and break_glass and not self.may_override_gates:
+            return OverrideNotPermitted()
+        if not self.holding:
+            return None
+        if not override:
+            return GatesHold(list(self.holding))
+        return None if self.may_override_gates else OverrideNotPermitted()
+
+
+def judge_change(
     person: Person, now: ModeState, then: ModeState, at: datetime.datetime | None = None
-) -> Outcome:
-    """Return what the change from one mode to another would meet; nothing changes."""
+) -> Judgement:
+    """Return whether this person may change the mode from `now` to `then`; nothing changes."""
     raising = then.strictness > now.strictness
     names = moves.needed(now, then)
     gates = judge_now(at or windows.now()) if names else {}
-    return Outcome(
+    return Judgement(
+        raising=raising,
         gates=tuple(gates[name] for name in names),
-        latched=raising and not moves.may_raise(history.read(), person.may),
+        latched=raising and history.read().latched and "rearm" not in person.may,
         second_person=raising and then.mode == "enforce" and conf.two_person_rule(),
         may_override_gates="override_gate" in person.may,
     )
 
 
-def told(now: ModeState, then: ModeState) -> tuple[str, ...]:
+def consequences(now: ModeState, then: ModeState) -> tuple[str, ...]:
     """Return, in sentences, what becomes of the announced day and what callers will see of it."""
     return (_of_the_day(now, then), *_of_callers(then))
 

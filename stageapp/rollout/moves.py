@@ -6,7 +6,6 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stageapp.mode.history import ModeHistory
 from stageapp.mode.store import ModeState
 from stageapp.rollout.gates.canary import CANARY_PERCENT, HALF_PERCENT
 from stageapp.rollout.gates.verdicts import Gate
@@ -149,10 +148,3 @@ def next_step(now: ModeState, gates: Mapping[str, Gate]) -> NextStep | None:
         arrow.mode,
         arrow.percent,
     )
-
-
-def may_raise(history: ModeHistory, may: frozenset[str]) -> bool:
-    """Tell whether somebody with these permissions may raise the mode: after a downgrade it
-    takes `rearm`.
-    """
-    return not history.latched or "rearm" in may

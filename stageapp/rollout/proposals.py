@@ -10,7 +10,7 @@ from stageapp.models.rollout import ModeProposal
 from stageapp.people import Person, same_person
 from stageapp.rollout.changes import Wish, change_mode, refusal
 from stageapp.rollout.errors import SecondPersonNeeded
-from stageapp.rollout.judgement import told
+from stageapp.rollout.judgement import consequences
 
 
 class ProposalError(ModeError):
@@ -91,7 +91,9 @@ def hindrance(proposal: ModeProposal, person: Person) -> str:
 def would_tell(proposal: ModeProposal) -> tuple[str, ...]:
     """Return what callers would be told once it is approved; nothing where it is outdated."""
     newest = store.latest()
-    return () if _outdated(proposal, newest) else told(newest, wish_of(proposal).after(newest))
+    return (
+        () if _outdated(proposal, newest) else consequences(newest, wish_of(proposal).after(newest))
+    )
 
 
 def _outdated(proposal: ModeProposal, newest: ModeState) -> str:

@@ -105,7 +105,7 @@ def wanted(
         ]
     else:
         allowed = [value for value in dict.fromkeys(allow) if value not in stages]
-        _hold_allowed(allowed, meaning_of)
+        _require_allowed(allowed, meaning_of)
     if nulls is None:
         nulls = before.nulls if before else True
     return Passing(meaning_of.version, stages, tuple(allowed), nulls)
@@ -125,7 +125,7 @@ def require_own_table(target: Target, done: str, by: str) -> None:
         )
 
 
-def _hold_allowed(allowed: list[str], meaning_of: Snapshot) -> None:
+def _require_allowed(allowed: list[str], meaning_of: Snapshot) -> None:
     if len(allowed) > MOST_ALLOWED:
         raise SealRefused(
             f"{len(allowed)} values are to be allowed; at most {MOST_ALLOWED} may be. Decide the "

@@ -18,7 +18,7 @@ from stageapp.sealing.allowed import literal, require_own_table, stored_stages
 from stageapp.sealing.state import refusal_of, short_digest
 from stageapp.targets import columns, lock_wait, targets
 from stageapp.targets.errors import SealRefused, TargetError
-from stageapp.targets.lock_wait import Patience
+from stageapp.targets.lock_wait import LockWait
 from stageapp.targets.targets import Target
 from stageapp.vocabulary import snapshot
 
@@ -175,7 +175,7 @@ def look(label: str) -> GuardState:
     return GuardState(label, "on" if both else "missing" if recorded else "off", change)
 
 
-def switch_on(label: str, *, actor: str, reason: str, how: Patience = lock_wait.LONG) -> GuardState:
+def switch_on(label: str, *, actor: str, reason: str, how: LockWait = lock_wait.LONG) -> GuardState:
     """Guard the target, or bring its guard to the current vocabulary version.
 
     Raises:
@@ -185,7 +185,7 @@ def switch_on(label: str, *, actor: str, reason: str, how: Patience = lock_wait.
             `where` cannot be evaluated.
     """
     target, meaning_of = targets.resolve(label), snapshot.load()
-    _hold_reason(reason)
+    _require_reason(reason)
     require_own_table(target, "guarded", "a trigger")
     columns.require_plain(target)
     # Hold that PostgreSQL understands the target's `where`: with one that it does not, the guard
@@ -208,7 +208,7 @@ def switch_on(label: str, *, actor: str, reason: str, how: Patience = lock_wait.
 
 
 def switch_off(
-    label: str, *, actor: str, reason: str, how: Patience = lock_wait.LONG
+    label: str, *, actor: str, reason: str, how: LockWait = lock_wait.LONG
 ) -> GuardState:
     """Take the guard off the target; its counts stay.
 
@@ -217,7 +217,7 @@ def switch_off(
         TargetError: there is no such target.
     """
     target, before = targets.resolve(label), look(label)
-    _hold_reason(reason)
+    _require_reason(reason)
     if before.state == "off":
         raise SealRefused(f"{label} has no guard.")
 
@@ -244,7 +244,7 @@ def why_refused(label: str, value: str) -> str:
     )
 
 
-def _hold_reason(reason: str) -> None:
+def _require_reason(reason: str) -> None:
     if not reason.strip():
         raise SealRefused("A reason is needed: say why, for whoever reads the history.")
 

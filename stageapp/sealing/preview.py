@@ -13,7 +13,7 @@ from stageapp.sealing.allowed import Passing, wanted
 from stageapp.sealing.state import SealState, look
 from stageapp.sealing.survey import Survey, evidence, obstacles
 from stageapp.targets import columns, lock_wait, targets
-from stageapp.targets.lock_wait import Patience
+from stageapp.targets.lock_wait import LockWait
 from stageapp.vocabulary import snapshot
 
 DAYS = 7
@@ -50,7 +50,7 @@ def preview(
     *,
     allow: Sequence[str] | None = None,
     nulls: bool | None = None,
-    how: Patience = lock_wait.LONG,
+    how: LockWait = lock_wait.LONG,
 ) -> Preview:
     """Return what sealing the target now would mean.
 

@@ -29,7 +29,7 @@ from stageapp.sealing.allowed import Passing, of_seal, wanted
 from stageapp.sealing.state import SealState, checked, constraint_prefix, constraints, look
 from stageapp.targets import columns, lock_wait, targets
 from stageapp.targets.errors import SealRefused
-from stageapp.targets.lock_wait import Patience
+from stageapp.targets.lock_wait import LockWait
 from stageapp.targets.targets import Target
 from stageapp.vocabulary import snapshot
 
@@ -43,7 +43,7 @@ _WRITTEN = (
 )
 
 
-def written(target: Target, passing: Passing, how: Patience) -> str:
+def written(target: Target, passing: Passing, how: LockWait) -> str:
     """Return how PostgreSQL writes the constraint that lets these values pass.
 
     Raises:
@@ -86,7 +86,7 @@ def seal(
     allow: Sequence[str] | None = None,
     nulls: bool | None = None,
     expected_version: int | None = None,
-    how: Patience = lock_wait.LONG,
+    how: LockWait = lock_wait.LONG,
 ) -> SealState:
     """Seal the target to the current vocabulary version, replace its seal, or go on where a killed
     call stopped.
@@ -100,7 +100,7 @@ def seal(
         TargetError: there is no such target, or its table or column cannot be normalized.
         TooSlow: the rows could not be read in the time that `how` gives.
     """
-    _hold_reason(reason)
+    _require_reason(reason)
     target = targets.resolve(label)
     columns.require_plain(target)
     with _alone(target):
@@ -113,7 +113,7 @@ def seal(
         passing = wanted(target, meaning_of, allow=allow, nulls=nulls, before=now.seal or now.begun)
         if target.where:
             written(target, passing, how)
-        _hold_rows(target, passing, how)
+        _require_rows(target, passing, how)
         who = _Author(target, actor, reason.strip())
         same = (
             now.seal and of_seal(now.seal).same_values(passing) and _as_now(target, now.seal, how)
@@ -131,14 +131,14 @@ def seal(
     return look(label)
 
 
-def unseal(label: str, *, actor: str, reason: str, how: Patience = lock_wait.LONG) -> SealState:
+def unseal(label: str, *, actor: str, reason: str, how: LockWait = lock_wait.LONG) -> SealState:
     """Take every constraint of ours off the target, also what an interrupted call has left.
 
     Raises:
         SealRefused: it is not sealed, another call is at work, or the lock was not to be had.
         TargetError: there is no such target.
     """
-    _hold_reason(reason)
+    _require_reason(reason)
     target = targets.resolve(label)
     with _alone(target):
         now = look(label)
@@ -160,7 +160,7 @@ class _Author:
     reason: str
 
 
-def _hold_reason(reason: str) -> None:
+def _require_reason(reason: str) -> None:
     if not reason.strip():
         raise SealRefused("A reason is needed: say why, for whoever reads the history.")
 
@@ -176,7 +176,7 @@ def _alone(target: Target) -> Iterator[None]:
         yield
 
 
-def _hold_rows(target: Target, passing: Passing, how: Patience) -> None:
+def _require_rows(target: Target, passing: Passing, how: LockWait) -> None:
     surveyed = survey.survey(target, passing, snapshot.load(), seconds=how.read_seconds)
     if against := survey.obstacles(target.label, surveyed):
         raise SealRefused(
@@ -184,12 +184,12 @@ def _hold_rows(target: Target, passing: Passing, how: Patience) -> None:
         )
 
 
-def _as_now(target: Target, before: Seal, how: Patience) -> bool:
+def _as_now(target: Target, before: Seal, how: LockWait) -> bool:
     """Tell whether the target's `where` and column are those of the seal before."""
     return before.definition == written(target, of_seal(before), how)
 
 
-def _begin(who: _Author, passing: Passing, how: Patience) -> Seal:
+def _begin(who: _Author, passing: Passing, how: LockWait) -> Seal:
     """Put the new constraint on: from its commit on it holds every write, and no old row is
     checked yet.
     """
@@ -208,7 +208,7 @@ def _begin(who: _Author, passing: Passing, how: Patience) -> Seal:
     return lock_wait.take(target, step, how)
 
 
-def _validate(who: _Author, begun: Seal, how: Patience) -> None:
+def _validate(who: _Author, begun: Seal, how: LockWait) -> None:
     """Check every old row, beside readers and writers; if one does not pass, take the new
     constraint off again.
     """
@@ -221,7 +221,7 @@ def _validate(who: _Author, begun: Seal, how: Patience) -> None:
         lock_wait.take(who.target, step, how)
     except IntegrityError:
         _abandon(who, begun, how, "a row was written in the meantime")
-        _hold_rows(who.target, of_seal(begun), how)
+        _require_rows(who.target, of_seal(begun), how)
         raise SealRefused(
             "A row that does not pass was written, and is gone again. Try once more."
         ) from None
@@ -238,14 +238,14 @@ def _validate(who: _Author, begun: Seal, how: Patience) -> None:
         ) from None
 
 
-def _finish(who: _Author, begun: Seal, how: Patience) -> None:
+def _finish(who: _Author, begun: Seal, how: LockWait) -> None:
     """Take the seal before off, if there is one, and record that the new one holds."""
     lock_wait.take(
         who.target, lambda: _take_off(who, SealAction.SEALED, of_seal(begun), begun, keep=True), how
     )
 
 
-def _abandon(who: _Author, begun: Seal, how: Patience, why: str) -> None:
+def _abandon(who: _Author, begun: Seal, how: LockWait, why: str) -> None:
     """Take a new constraint off again; what was in force before stays."""
     who = replace(who, reason=f"{why}: {who.reason}"[:2000])
 

@@ -134,7 +134,7 @@ def _since(target: Target, seal: Seal | None) -> tuple[tuple[str, ...], tuple[st
     return added, tuple(stage for stage in seal.stages if stage not in stages)
 
 
-def hold_unsealed(label: str) -> None:
+def require_unsealed(label: str) -> None:
     """Hold that old spellings may come back into the column.
 
     Raises:

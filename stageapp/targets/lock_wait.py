@@ -31,7 +31,7 @@ SELECT a.pid, a.usename, coalesce(nullif(a.application_name, ''), a.backend_type
 
 
 @dataclass(frozen=True)
-class Patience:
+class LockWait:
     """How long one step may wait for its lock, how often it is tried, and how long rows may be
     read (0: no limit).
     """
@@ -41,11 +41,11 @@ class Patience:
 
 
 # Of a person at a terminal, and of one whose browser waits.
-LONG = Patience(attempts=12, read_seconds=0.0)
-SHORT = Patience(attempts=4, read_seconds=20.0)
+LONG = LockWait(attempts=12, read_seconds=0.0)
+SHORT = LockWait(attempts=4, read_seconds=20.0)
 
 
-def take(target: Target, step: Callable[[], _T], patience: Patience) -> _T:
+def take(target: Target, step: Callable[[], _T], wait: LockWait) -> _T:
     """Take a step in a transaction of its own, as often as it takes to get the table's lock, within
     bounds.
 
@@ -53,7 +53,7 @@ def take(target: Target, step: Callable[[], _T], patience: Patience) -> _T:
         SealRefused: the lock was not to be had, or the table belongs to another role; nothing of
             the step stays.
     """
-    for attempt in range(patience.attempts):
+    for attempt in range(wait.attempts):
         if attempt:
             time.sleep(min(_FIRST_REST_SECONDS * 2 ** (attempt - 1), _LONGEST_REST_SECONDS))
         try:
@@ -75,7 +75,7 @@ def take(target: Target, step: Callable[[], _T], patience: Patience) -> _T:
                 ) from None
             raise
     raise SealRefused(
-        f"{target.label} was locked at each of {patience.attempts} attempts, "
+        f"{target.label} was locked at each of {wait.attempts} attempts, "
         f"{conf.seal_lock_seconds():g} s each. {_holders(target)} Nothing of this step was "
         "changed; try again when that is over."
     )

@@ -8,7 +8,7 @@ from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
 from stageapp.normalization import batches, leases, runs, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization.batches import Cursor, Limits, LostClaim
+from stageapp.normalization.batches import Cursor, LeaseLost, Limits
 from stageapp.targets.targets import resolve
 from tests.normalization.evidence import LABEL, ME, assert_i1, column, log_of, sql
 
@@ -46,7 +46,7 @@ def refused():
 def one_batch(run, size=2):
     lease = leases.take(run, Direction.FORWARD)
     if lease is None:
-        raise LostClaim
+        raise LeaseLost
     try:
         return batches.forward(lease, resolve(LABEL), plans.changes(run.plan), Limits(size))
     finally:
@@ -122,7 +122,7 @@ def test_a_batch_of_a_run_that_was_stopped_writes_nothing(started, new):
     run = started(*MESSY)
     runs.move(run, new, **ME)
     before = state_of_everything()
-    with pytest.raises(LostClaim):
+    with pytest.raises(LeaseLost):
         one_batch(run)
     assert state_of_everything() == before
     assert not connection.in_atomic_block

@@ -15,7 +15,7 @@ from stageapp.models.normalization import State
 from stageapp.normalization import attempts, batches, runs, worker
 from stageapp.normalization import leases as claims
 from stageapp.normalization import plan as plans
-from stageapp.normalization.batches import Limits, LostClaim
+from stageapp.normalization.batches import LeaseLost, Limits
 from stageapp.targets.errors import IllegalMove, RunBusy
 from stageapp.targets.targets import resolve
 from tests.normalization.evidence import LABEL, ME, assert_i1, column, log_of, sql
@@ -51,7 +51,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(started):
     heir = claims.take(run, Direction.FORWARD)
     assert (heir.checkpoint, heir.token) == (zombie.checkpoint, zombie.token + 1)
     before = column()
-    with pytest.raises(LostClaim):
+    with pytest.raises(LeaseLost):
         write(zombie)
     assert (column(), log_of(run), claims.renew(zombie)) == (before, [], False)
     claims.release(zombie)
@@ -166,7 +166,7 @@ def test_a_pause_by_force_takes_the_shard_from_a_worker_that_does_not_answer(
     assert runs.force_pause(run, **ME).state == State.PAUSED
     assert [move.reason for move in run.moves.order_by("id")][-2:] == ["by force: test"] * 2
     runs.resume(run, **ME)
-    with pytest.raises(LostClaim):
+    with pytest.raises(LeaseLost):
         write(lease)
     assert (list(column().values()), log_of(run)) == (["Seed"], [])
     assert worker.advance(run).state == State.DONE

@@ -15,7 +15,7 @@ from stageapp.mode.store import ModeError, ModeState
 from stageapp.models import ModeChange
 from stageapp.rollout import auto_downgrade, proposals, schedule
 from stageapp.rollout.changes import Wish, change_mode, downgrade
-from stageapp.rollout.judgement import told
+from stageapp.rollout.judgement import consequences
 from stageapp.rollout.proposals import ProposalError
 from stageapp.validation import decide
 from stageapp.vocabulary import snapshot as vocabulary
@@ -198,24 +198,24 @@ def test_the_preview_tells_who_will_see_what(clock):
     until = "and GET /api/deprecations says until 2030-07-01."
     warned = f"are warned; where enforce would refuse, answers carry {sunset}, {until}"
     refused = "are refused unknown stages now; they are told no day, as theirs has come."
-    assert told(now, Wish("enforce", "go", 10).after(now)) == (
+    assert consequences(now, Wish("enforce", "go", 10).after(now)) == (
         "The announced day, 2030-07-01, stays.",
         f"Callers in the share of 10 % {refused}",
         f"The others {warned}",
     )
-    assert told(now, Wish("enforce", "go").after(now))[1:] == (f"All callers {refused}",)
-    assert told(now, Wish("warn", "go", withdraw_enforce_on=True).after(now)) == (
+    assert consequences(now, Wish("enforce", "go").after(now))[1:] == (f"All callers {refused}",)
+    assert consequences(now, Wish("warn", "go", withdraw_enforce_on=True).after(now)) == (
         "The announced day, 2030-07-01, is withdrawn.",
         "All callers are warned; answers carry no Sunset, and GET /api/deprecations says no day.",
     )
     later = Wish("warn", "go", enforce_on=datetime.date(2030, 8, 1)).after(now)
-    assert told(now, later)[0] == (
+    assert consequences(now, later)[0] == (
         "2030-08-01 is announced as the first day of enforcement. "
         "The day announced before, 2030-07-01, no longer holds."
     )
     clock.move(days=40)
-    assert "stays but has passed" in told(now, Wish("warn", "go").after(now))[0]
-    assert "no Sunset" in told(now, Wish("warn", "go").after(now))[1]
+    assert "stays but has passed" in consequences(now, Wish("warn", "go").after(now))[0]
+    assert "no Sunset" in consequences(now, Wish("warn", "go").after(now))[1]
 
 
 VALUES = [("/a", "Series-A"), ("/b", "Sereis B"), ("/c", "seed")]

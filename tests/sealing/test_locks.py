@@ -12,12 +12,12 @@ from stageapp.models import Seal
 from stageapp.sealing import guard, seal, state
 from stageapp.targets import lock_wait
 from stageapp.targets.errors import SealRefused
-from stageapp.targets.lock_wait import Patience
+from stageapp.targets.lock_wait import LockWait
 from tests.normalization.evidence import LABEL, ME, sql
 from tests.normalization.processes import wait_for
 from tests.sealing.conftest import TABLE, constraints, validated
 
-IMPATIENT = Patience(attempts=3, read_seconds=0.0)
+IMPATIENT = LockWait(attempts=3, read_seconds=0.0)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_writers_pass_while_it_waits(fill, elsewhere, settings):
 
     def try_to_seal():
         with pytest.raises(SealRefused) as refusal:
-            seal.seal(LABEL, how=Patience(attempts=5, read_seconds=0.0), **ME)
+            seal.seal(LABEL, how=LockWait(attempts=5, read_seconds=0.0), **ME)
         refused.append(str(refusal.value))
 
     waits = []
@@ -229,7 +229,7 @@ def test_a_table_too_large_for_a_browser_is_refused_in_time(fill, monkeypatch):
         lambda text: execute(next((slow[word] for word in slow if word in text), text)),
     )
     with pytest.raises(SealRefused, match=r"longer than 0\.3 s; nothing was changed"):
-        seal.seal(LABEL, how=Patience(attempts=2, read_seconds=0.3), **ME)
+        seal.seal(LABEL, how=LockWait(attempts=2, read_seconds=0.3), **ME)
     assert constraints() == []
     with transaction.atomic():
         sql(f"UPDATE {TABLE} SET stage = 'Seed'")

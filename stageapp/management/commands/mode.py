@@ -13,7 +13,7 @@ from stageapp.management import bars
 from stageapp.management.command import StageCommand, command_line_person
 from stageapp.mode import processes, store
 from stageapp.rollout.changes import Wish, change_mode, refusal
-from stageapp.rollout.judgement import told
+from stageapp.rollout.judgement import consequences
 
 _LONGEST_WAIT = 3600
 
@@ -137,7 +137,7 @@ class Command(StageCommand):
     def _foretell(self, wish: Wish, *, as_json: bool) -> None:
         newest = store.latest()
         then = wish.after(newest)
-        sentences = told(newest, then)
+        sentences = consequences(newest, then)
         held = refusal(command_line_person(), wish)
         if as_json:
             day = then.enforce_on.isoformat() if then.enforce_on else None

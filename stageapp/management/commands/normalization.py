@@ -23,7 +23,7 @@ from stageapp.normalization import choice, drain, progress, runs, threads, verif
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import Result
 from stageapp.normalization.preflight import preflight
-from stageapp.normalization.throttle import limits as throttling
+from stageapp.normalization.throttle import limits
 from stageapp.targets import targets
 from stageapp.targets.errors import Ambiguous, NormalizationError
 from stageapp.targets.findings import Severity
@@ -222,14 +222,13 @@ class Command(SealVerbs):
         *,
         run: int | None,
         target: str | None,
-        limits: list[tuple[str, float | None]],
         reason: str,
         **options: Any,
     ) -> None:
         chosen = choice.run(run, target)
-        if limits:
-            throttling.change(chosen, dict(limits), actor=command_line_actor(), reason=reason)
-        shown, in_force = throttling.shown(chosen), throttling.limits(chosen)
+        if wanted := options["limits"]:
+            limits.change(chosen, dict(wanted), actor=command_line_actor(), reason=reason)
+        shown, in_force = limits.shown(chosen), limits.limits(chosen)
         document = {
             "run": chosen.pk,
             "limits": {name: one.limit for name, one in in_force.items()},

@@ -71,7 +71,7 @@ def _all_of(target: targets.Target) -> Iterator[Finding]:
         yield from _nulls(target)
 
 
-def hold(run: Run) -> None:
+def require_clear(run: Run) -> None:
     """Hold that nothing stops the run.
 
     Raises:

@@ -18,8 +18,7 @@ from stageapp.infrastructure import events
 from stageapp.models.limits import ThrottleLook
 from stageapp.models.normalization import Run
 from stageapp.normalization import leases
-from stageapp.normalization.throttle import health
-from stageapp.normalization.throttle import limits as throttling
+from stageapp.normalization.throttle import health, limits
 from stageapp.normalization.throttle.factors import FACTORS, Judged, Standing, judge
 from stageapp.normalization.throttle.standbys import Standby, WalMarks
 
@@ -81,7 +80,7 @@ class Throttle:
         self._pending[hold.reason] = self._pending.get(hold.reason, 0.0) + seconds / self._workers
         with suppress(DatabaseError):
             for reason in list(self._pending):
-                throttling.add_seconds(self.run, reason, self._pending[reason])
+                limits.add_seconds(self.run, reason, self._pending[reason])
                 del self._pending[reason]
 
     def close(self) -> None:
@@ -111,7 +110,7 @@ class Throttle:
         if self._marks is None:
             self._marks = WalMarks(look.wal_marks if look else ())
             self._standbys += [Standby(url) for url in conf.standby_urls()]
-        limits = throttling.limits(self.run)
+        in_force = limits.limits(self.run)
         readings = health.read(self._marks, self._standbys, conf.disk_paths())
         holding = _holding(look)
         percent = conf.hold_resume_percent()
@@ -119,7 +118,7 @@ class Throttle:
         holding = holding | {
             (one.factor.name, one.limit) for one in self.judged if one.standing == Standing.HOLDS
         }
-        wanted = {name: limits[name].limit for name in FACTORS}
+        wanted = {name: in_force[name].limit for name in FACTORS}
         return [
             judge(n, readings[n], limit, percent, held=(n, limit) in holding)
             for n, limit in wanted.items()
@@ -153,14 +152,14 @@ class Throttle:
             return
         self._next_telling = time.monotonic() + _TELL_SECONDS
         with suppress(DatabaseError):
-            throttling.remember(
+            limits.remember(
                 self.run, self.judged, self._held, self._marks.marks if self._marks else []
             )
 
 
 def _holding(look: ThrottleLook | None) -> set[tuple[str, float]]:
     """Return which limits hold the run by a look that is not long ago, of any of its workers."""
-    if look is None or timezone.now() - look.looked_at >= throttling.CURRENT_FOR:
+    if look is None or timezone.now() - look.looked_at >= limits.CURRENT_FOR:
         return set()
     return {
         (one["factor"], one["limit"]) for one in look.readings if one["state"] == Standing.HOLDS
