@@ -21,7 +21,7 @@ from stageapp.mode import store
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import Plan, State
 from stageapp.models.portfolio import Fund
-from stageapp.normalization import choice, verify, worker
+from stageapp.normalization import choice, leases, verify, worker
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs as the_runs
 from stageapp.people import EVERYTHING, Person
@@ -185,7 +185,7 @@ def _run(it: Walk) -> None:
     it.wait(over, 60 + it.truth.rows / _ROWS_A_SECOND)
     workers = set(run.checkpoints.values_list("holder", flat=True))
     it.report.check("state", expected="done", measured=str(run.state))
-    it.report.check("done by another process", expected=True, measured=worker.name() not in workers)
+    it.report.check("done by another process", expected=True, measured=leases.name() not in workers)
     logged = log.count(run, Direction.FORWARD)
     it.report.check("audit entries", expected=it.plan.rows_to_change, measured=logged)
     after = sample.column()

@@ -148,6 +148,12 @@ class Work:
             self.lease = self._attempt(lambda: leases.take(self.run, direction, round=round))
         return self.lease is not None
 
+    def take_next(self) -> bool:
+        """Hold a shard of what the run's state asks for; False if there is none to be had."""
+        if self.run.state == State.ROLLING_BACK:
+            return self.take(Direction.ROLLBACK, round=self.rollback.round)
+        return self.take(Direction.FORWARD)
+
     def keep(self) -> None:
         """Renew the lease of the shard in hand while nothing is written.
 
@@ -168,6 +174,31 @@ class Work:
             with suppress(DatabaseError):  # without a connection the lease ends by itself
                 leases.release(lease)
 
+    def forward(self) -> None:
+        """Commit the next batch of the shard in hand, and let the shard go at its end."""
+        lease = self.lease
+        assert lease is not None
+
+        def write(limits: Limits) -> Result:
+            # Rows that an earlier pass has put into quarantine are not tried again.
+            apart = verify.set_apart(self.run) if lease.sweep else []
+            return batches.forward(lease, self.target, self.changes, limits, apart)
+
+        if self.batch(write, self._skip_row).cursor.finished:
+            self.let_go()
+
+    def undo(self) -> None:
+        """Undo the next batch of the shard in hand, and let the shard go at its end."""
+        lease, plan = self.lease, self.rollback
+        assert lease is not None
+
+        def write(limits: Limits) -> Result:
+            again = plan.round > 1
+            return batches.rollback(lease, self.target, plan.scope, limits, again=again)
+
+        if self.batch(write, self._skip_undoing).cursor.finished:
+            self.let_go()
+
     def batch(
         self, write: Callable[[Limits], Result], skip_row: Callable[[str], Result] | None = None
     ) -> Result:
@@ -176,7 +207,7 @@ class Work:
         """
         size = self._narrowed or self.pace.size
         try:
-            result = self._attempt(lambda: write(self._limits(self._narrowed or self.pace.size)))
+            result = self._attempt(lambda: write(self._limits()))
         except DatabaseError as error:
             result = self._after_refusal(error, size, skip_row)
         else:
@@ -193,7 +224,7 @@ class Work:
         self.report(result)
         return result
 
-    def skip_row(self, error: str) -> Result:
+    def _skip_row(self, error: str) -> Result:
         """Put the next row into quarantine.
 
         Raises:
@@ -205,7 +236,7 @@ class Work:
         refusals.require_few(*runs.quarantine_share(self.run, Direction.FORWARD, 0), error)
         return result
 
-    def skip_undoing(self, error: str) -> Result:
+    def _skip_undoing(self, error: str) -> Result:
         """Put the next row of a rollback into quarantine.
 
         Raises:
@@ -270,9 +301,10 @@ class Work:
                 raise
             return False  # it is refused, which a batch has seen or will see
 
-    def _limits(self, size: int) -> Limits:
+    def _limits(self) -> Limits:
         if self.whole:
             return Limits(2**31 - 1, cap_seconds=0)
+        size = self._narrowed or self.pace.size
         return Limits(size, CAP_SECONDS if size > 1 else LAST_CAP_SECONDS)
 
     def _after_refusal(

@@ -26,8 +26,6 @@ from stageapp.targets.errors import (
     TooManyQuarantined,
 )
 
-__all__ = ["advance", "dry_run", "name", "run_at_once"]
-
 Stop = Callable[[], bool]
 
 
@@ -139,24 +137,20 @@ def _step(work: Work) -> bool:
                 # the next step sees at once whether a person pauses or cancels it meanwhile
                 return True
             case State.RUNNING:
-                if not work.take(Direction.FORWARD):
+                if not work.take_next():
                     return _close(work)
-                result = work.batch(partial(_write, work), work.skip_row)
-                if result.cursor.finished:
-                    work.let_go()
+                work.forward()
                 return True
             case State.ROLLING_BACK:
                 plan = work.rollback
-                if not work.take(Direction.ROLLBACK, round=plan.round):
+                if not work.take_next():
                     if shards.unfinished(work.run, Direction.ROLLBACK, round=plan.round):
                         return _leave(work)
                     if work.set_kept_undone_rows_apart():
                         return True
                     runs.end_rollback(work.run, actor=name())
                     return False
-                write = partial(_undo, work, plan.scope, again=plan.round > 1)
-                if work.batch(write, work.skip_undoing).cursor.finished:
-                    work.let_go()
+                work.undo()
                 return True
             case State.PAUSING:
                 work.let_go()
@@ -180,19 +174,13 @@ def _held_back(work: Work) -> bool:
         LeaseLost: another worker has taken the shard meanwhile.
     """
     hold = work.throttle.look()
-    if hold is None or not _has_shard(work):
+    if hold is None or not work.take_next():
         return False
     began = time.monotonic()
     work.keep()
     time.sleep(WAIT_SECONDS)
     work.throttle.waited(hold, time.monotonic() - began)
     return True
-
-
-def _has_shard(work: Work) -> bool:
-    if work.run.state == State.RUNNING:
-        return work.take(Direction.FORWARD)
-    return work.take(Direction.ROLLBACK, round=work.rollback.round)
 
 
 def _close(work: Work) -> bool:
@@ -204,8 +192,6 @@ def _close(work: Work) -> bool:
     run = work.run
     if shards.unfinished(run, Direction.FORWARD):
         return _leave(work)
-    if _divide_what_an_older_release_began(work):
-        return True
     left = verify.rows_left(run, work.target)
     gets_on = run.sweeps_left and shards.newest_sweep_changed(run)
     if left and not gets_on and work.set_kept_rows_apart():
@@ -220,30 +206,6 @@ def _close(work: Work) -> bool:
     why = "no row matches the plan any more" if run.sweeps_left else "the last sweep is over"
     runs.move(run, State.VERIFYING, actor=name(), reason=why)
     return True
-
-
-def _divide_what_an_older_release_began(work: Work) -> bool:
-    """Give a run without any shard its shards; return whether it had none."""
-    run = work.run
-    with transaction.atomic():
-        Run.objects.select_for_update().get(pk=run.pk)  # one worker divides
-        if run.checkpoints.filter(direction=Direction.FORWARD).exists():
-            return False
-        shards.divide(run, work.target)
-    return True
-
-
-def _write(work: Work, limits: batches.Limits) -> Result:
-    assert work.lease is not None
-    apart: list[str] = []
-    if work.lease.sweep:  # what a pass before has set apart stands in quarantine once
-        apart = verify.set_apart(work.run)
-    return batches.forward(work.lease, work.target, work.changes, limits, apart)
-
-
-def _undo(work: Work, scope: dict[str, Any], limits: batches.Limits, *, again: bool) -> Result:
-    assert work.lease is not None
-    return batches.rollback(work.lease, work.target, scope, limits, again=again)
 
 
 def _leave(work: Work) -> bool:

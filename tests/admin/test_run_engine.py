@@ -361,7 +361,7 @@ def test_a_verification_is_asked_for_on_the_runs_page_and_its_progress_is_shown(
     page = browser.get(at("change", done))
     assert [one["made"].actor for one in page.context["verifications"]] == [
         job.actor,
-        worker.name(),
+        leases.name(),
     ]
     assert "the auditors ask" in page.text
 

@@ -11,8 +11,8 @@ from stageapp.audit import proof
 from stageapp.audit.proof import Remedy
 from stageapp.models import DriftCheck, PortfolioCompany, Run, TargetWrite
 from stageapp.models.normalization import State
+from stageapp.normalization import leases, runs, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization import runs, worker
 from stageapp.normalization.verify import verify
 from stageapp.portfolio.imports import import_companies
 from stageapp.rollout.gates import readiness, reading
@@ -63,7 +63,7 @@ def test_a_proof_names_its_verification_and_its_look_and_how_old_they_are(proved
     run = proved("Seed", "nobody knows")
     now = timezone.now() + datetime.timedelta(seconds=100)
     assert proof.of_target(LABEL, now).evidence == (
-        f"run {run.pk} was verified 1 min 40 s ago by {worker.name()}; "
+        f"run {run.pk} was verified 1 min 40 s ago by {leases.name()}; "
         "the drift watch looked 1 min 40 s ago and found 0 rows with known spellings"
     )
     assert gate().verdict == "pass"
