@@ -2,7 +2,6 @@
 it.
 """
 
-import dataclasses
 from typing import Any
 
 from rest_framework import serializers
@@ -14,6 +13,7 @@ from stageapp.api.authentication import caller_of, is_consumer
 from stageapp.api.endpoint import Endpoint, validated
 from stageapp.api.errors import Problem
 from stageapp.api.fields import FlagField, IntegerField, StrictSerializer, TextField
+from stageapp.documents.mode import ModeInForce
 from stageapp.mode import fast_copy, store
 from stageapp.mode.store import ModeError, ModeState, VersionConflict
 from stageapp.people import Person, person_of
@@ -100,7 +100,7 @@ class Mode(Endpoint):
 
     def get(self, request: Request) -> Response:
         """Return the mode as this process knows it, and how fresh that is."""
-        return Response(represent(store.current()))
+        return Response(ModeInForce(store.current()).data)
 
     def put(self, request: Request) -> Response:
         """Change the mode; asking for what is already in force changes nothing."""
@@ -135,8 +135,8 @@ class Mode(Endpoint):
             except ModeError as error:
                 raise ModeRefused(str(error)) from error
             if lag := fast_copy.lag_warning():
-                return Response({**represent(store.latest()), "warning": lag})
-        return Response(represent(store.latest()))
+                return Response({**ModeInForce(store.latest()).data, "warning": lag})
+        return Response(ModeInForce(store.latest()).data)
 
 
 def refuse_unless_lower(sent: dict[str, Any], newest: ModeState) -> None:
@@ -145,8 +145,3 @@ def refuse_unless_lower(sent: dict[str, Any], newest: ModeState) -> None:
     touches_the_day = sent["enforce_on"] is not None or sent["withdraw_enforce_on"]
     if asked.strictness >= newest.strictness or touches_the_day:
         raise NotLowered
-
-
-def represent(state: ModeState) -> dict[str, Any]:
-    """Return the state for a body; `age` is the seconds since a store last confirmed it."""
-    return {**dataclasses.asdict(state), "age": store.age_seconds()}

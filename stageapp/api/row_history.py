@@ -2,7 +2,6 @@
 entry.
 """
 
-from typing import Any
 from urllib.parse import quote
 
 from django.http import Http404
@@ -16,6 +15,7 @@ from stageapp.api.fields import StrictSerializer
 from stageapp.api.runs import Watching
 from stageapp.audit import history
 from stageapp.audit.history import EntryHistory, Place
+from stageapp.documents.runs import EntryPage
 from stageapp.models.normalization import Run
 
 PAGE = 100
@@ -44,7 +44,7 @@ class Entries(Watching):
     def page(self, path: str, entries: list[EntryHistory]) -> Response:
         """Answer with what was found; one more than a page tells that there is another."""
         following = f"{path}?after={entries[PAGE - 1].entry.pk}" if len(entries) > PAGE else None
-        return Response({"next": following, "results": [represent(one) for one in entries[:PAGE]]})
+        return Response(EntryPage({"next": following, "results": entries[:PAGE]}).data)
 
 
 class RunEntries(Entries):
@@ -73,19 +73,3 @@ class RowHistory(Entries):
         return self.page(
             f"/api/rows/{quote(target, safe='')}/{quote(key, safe='')}/history", entries
         )
-
-
-def represent(one: EntryHistory) -> dict[str, Any]:
-    """Return an entry for a body."""
-    entry, batch, undone = one.entry, one.entry.batch, one.undone_by
-    return {
-        "id": entry.pk,
-        "row": entry.row_key,
-        "old": entry.old,
-        "new": entry.new,
-        "run": batch.run_id,
-        "batch": batch.pk,
-        "direction": batch.direction,
-        "at": batch.committed_at,
-        "undone_by": undone and {"batch": undone.pk, "at": undone.committed_at},
-    }

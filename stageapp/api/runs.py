@@ -11,15 +11,10 @@ from rest_framework.response import Response
 from stageapp.api.authentication import is_consumer
 from stageapp.api.endpoint import Endpoint
 from stageapp.api.fields import StrictSerializer
-from stageapp.audit import proof
-from stageapp.models.batches import Direction
+from stageapp.documents.runs import RunInFull, RunPage
 from stageapp.models.normalization import Run
-from stageapp.normalization import drain, leases
-from stageapp.normalization.progress import Progress, progress
-from stageapp.normalization.throttle import limits
 
 PAGE = 100
-SHARDS = 100  # a run has at most 32 in a direction; each rollback has its own
 
 
 class RunQuery(StrictSerializer):
@@ -57,7 +52,7 @@ class Runs(Watching):
             runs = runs.filter(pk__lt=int(self.query["before"]))
         page = list(runs[: PAGE + 1])
         following = f"/api/runs?before={page[PAGE - 1].pk}" if len(page) > PAGE else None
-        return Response({"next": following, "results": [brief(run) for run in page[:PAGE]]})
+        return Response(RunPage({"next": following, "results": page[:PAGE]}).data)
 
 
 class OneRun(Watching):
@@ -68,90 +63,4 @@ class OneRun(Watching):
         it.
         """
         run = get_object_or_404(Run.objects.select_related("plan"), pk=pk)
-        return Response(
-            {
-                **brief(run),
-                "estimated_seconds": run.plan.estimated_seconds,
-                "last_error": run.last_error,
-                "verified": made.ok if (made := run.verifications.first()) else None,
-                "proof": proof.of_run(run).document(),
-                "workers_draining": drain.draining(),
-                "throttle": throttle(run),
-                "progress": moving(progress(run)),
-                "shards": shards(run),
-            }
-        )
-
-
-def brief(run: Run) -> dict[str, Any]:
-    """Return a run for a list."""
-    return {
-        "id": run.pk,
-        "target": run.target,
-        "plan": run.plan.hash,
-        "state": run.state,
-        "actor": run.actor,
-        "rows_total": run.plan.rows_total,
-        "rows_to_change": run.plan.rows_to_change,
-        "created_at": run.created_at,
-        "started_at": run.started_at,
-        "finished_at": run.finished_at,
-    }
-
-
-def moving(at: Progress) -> dict[str, Any]:
-    """Return how far a run is; rows are of the direction that it is going."""
-    return {
-        "direction": at.direction,
-        "percent": at.percent,
-        "rows": at.scanned,
-        "of": at.total,
-        "changed": at.changed,
-        "skipped": at.skipped,
-        "quarantined": at.quarantined,
-        "sweep": at.sweep,
-        "rate": at.rate,
-        "eta_seconds": at.eta_seconds,
-        "written": at.standing.written,
-        "undone": at.standing.undone,
-        "heartbeat_at": at.heartbeat_at,
-        "stuck": at.stuck,
-        "workers": at.workers,
-    }
-
-
-def throttle(run: Run) -> dict[str, Any]:
-    """Return what holds the run now, and how long its workers have waited in all, by reason."""
-    shown = limits.shown(run)
-    return {
-        "hold": shown.hold or None,
-        "reason": shown.reason or None,
-        "seconds_by_reason": shown.seconds,
-    }
-
-
-def shards(run: Run) -> list[dict[str, Any]]:
-    """Return each shard with its range of keys and its worker, the newest round first."""
-    holders = leases.holders(run)
-    checkpoints = run.checkpoints.exclude(direction=Direction.VERIFY).order_by(
-        "-round", "direction", "shard"
-    )
-    return [
-        {
-            "direction": shard.direction,
-            "round": shard.round,
-            "shard": shard.shard,
-            "above": shard.lower or None,
-            "up_to": shard.upper or None,
-            "position": shard.position or None,
-            "sweep": shard.sweep,
-            "rows": shard.scanned,
-            "changed": shard.changed,
-            "skipped": shard.skipped,
-            "quarantined": shard.quarantined,
-            "finished": shard.finished,
-            "worker": holders.get(shard.pk),
-            "heartbeat_at": shard.heartbeat_at,
-        }
-        for shard in checkpoints[:SHARDS]
-    ]
+        return Response(RunInFull(run).data)

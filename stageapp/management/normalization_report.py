@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from stageapp.audit import proof
-from stageapp.audit.log import Entry
-from stageapp.audit.proof import Proof
+from stageapp.audit.history import EntryHistory
 from stageapp.infrastructure import words
 from stageapp.management import seal_report
 from stageapp.models.normalization import Plan, PlanEntry, Run
@@ -152,39 +151,6 @@ def dry_run_lines(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def run_document(run: Run, at: Progress) -> dict[str, Any]:
-    """Return a run for JSON."""
-    known = proof.of_run(run)
-    return {
-        "run": run.pk,
-        "plan": run.plan.hash,
-        "target": run.target,
-        "state": run.state,
-        "direction": at.direction,
-        "rows_total": at.total,
-        "rows_scanned": at.scanned,
-        "rows_changed": at.changed,
-        "rows_skipped": at.skipped,
-        "sweep": at.sweep,
-        "rate": at.rate,
-        "eta_seconds": at.eta_seconds,
-        "rows_quarantined": at.quarantined,
-        "shards": run.shards,
-        "shards_done": at.shards_done,
-        "heartbeat_at": at.heartbeat_at,
-        "workers": at.workers,
-        "stuck": at.stuck,
-        "last_error": run.last_error,
-        "rows_written": at.standing.written,
-        "rows_undone": at.standing.undone,
-        "verification": _verification_document(known),
-        "proof": known.document(),
-        "throttle": limits.shown(run).document(),
-        "drift": _drift_document(_drift(run)),
-        **seal_report.standing_document(run.target),
-    }
-
-
 def run_lines(run: Run, at: Progress) -> list[str]:
     """Return a run for a terminal."""
     eta = (
@@ -245,41 +211,10 @@ def _proof_lines(run: Run, at: Progress) -> list[str]:
     return [*lines, *(f"Does not stand: {doubt.text}" for doubt in known.doubts)]
 
 
-def _verification_document(known: Proof) -> dict[str, Any] | None:
-    return verification_document(known.verification) if known.verification else None
-
-
-def verification_document(made: Verification) -> dict[str, Any]:
-    """Return a verification for JSON: what it found, and what it was compared with."""
-    return {
-        **made.found,
-        "verification": made.pk,
-        "run": made.run_id,
-        "started_at": made.started_at,
-        "ended_at": made.ended_at,
-        "actor": made.actor,
-        "reason": made.reason,
-        "vocabulary_version": made.vocabulary_version,
-        "faults": [doubt.text for doubt in proof.faults(made)],
-    }
-
-
 def _drift(run: Run) -> DriftCheck | None:
     """Return what was found in the run's target since it was done."""
     look = drift.latest(run.target)
     return look if look is not None and look.run == run.pk else None
-
-
-def _drift_document(look: DriftCheck | None) -> dict[str, Any] | None:
-    if look is None:
-        return None
-    return {
-        "checked_at": look.checked_at,
-        "known_rows": look.known_rows,
-        "unknown_rows": look.unknown_rows,
-        "spellings": look.spellings,
-        "problem": look.problem,
-    }
 
 
 def _drift_lines(look: DriftCheck | None) -> list[str]:
@@ -307,17 +242,12 @@ def _drift_lines(look: DriftCheck | None) -> list[str]:
     return lines
 
 
-def history_document(entries: Iterable[Entry]) -> dict[str, Any]:
-    """Return what happened to one row for JSON."""
-    return {"entries": [vars(entry) for entry in entries]}
-
-
-def history_lines(entries: Iterable[Entry]) -> list[str]:
+def history_lines(entries: Iterable[EntryHistory]) -> list[str]:
     """Return what happened to one row for a terminal."""
     lines = [
-        f"{e.at:%Y-%m-%d %H:%M:%S} UTC  run {e.run}, batch {e.batch}, {e.direction}: "
-        f"{_printable(e.old)} → {_printable(e.new)}"
-        for e in entries
+        f"{e.batch.committed_at:%Y-%m-%d %H:%M:%S} UTC  run {e.batch.run_id}, batch {e.batch_id}, "
+        f"{e.batch.direction}: {_printable(e.old)} → {_printable(e.new)}"
+        for e in (one.entry for one in entries)
     ]
     return lines or ["The audit log has nothing of this row."]
 

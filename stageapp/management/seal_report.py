@@ -114,13 +114,6 @@ def standing_lines(label: str) -> list[str]:
     return [*lines, *(guard_lines(guarded) if guarded.state != "off" else [])]
 
 
-def standing_document(label: str) -> dict[str, Any]:
-    """Return the same for JSON; nothing of a target that is not configured any more."""
-    if label not in conf.targets():
-        return {}
-    return {"seal": state.look(label).state, "guard": guard.look(label).state}
-
-
 # What sealing would mean, as lines for a terminal and as a JSON document.
 
 _SHOWN = 60  # values that a terminal gets; --json has them all

@@ -40,13 +40,14 @@ def test_the_whole_way(fill):
     )
     assert code == 0, err
     run = json.loads(out)  # fails unless stdout is exactly one document
-    assert (run["state"], run["rows_changed"], run["rows_scanned"]) == ("done", 20, 40)
+    progress = run["progress"]
+    assert (run["state"], progress["changed"], progress["rows"]) == ("done", 20, 40)
     assert call_json("verify")["ok"]
     again = call_json("status")
     assert again["verification"]["ok"]
     assert again["proof"]["verification"] == again["verification"]["verification"]
     assert {**again, "verification": 0, "proof": 0} == {**run, "verification": 0, "proof": 0}
-    assert call_json("rollback", "--foreground", "--yes")["rows_changed"] == 20
+    assert call_json("rollback", "--foreground", "--yes")["progress"]["changed"] == 20
     assert column_md5() == before
 
 
@@ -182,6 +183,8 @@ def test_pause_resume_and_cancel_by_the_newest_run(planned):
 
 
 def test_a_run_that_fails_exits_1_with_its_reason(planned):
+    call("run", "--plan", planned, "--foreground")
+    PortfolioCompany.objects.filter(stage="seed").update(stage="Seed ")
     Run.objects.update(state=State.VERIFYING)  # as a worker leaves it that dies before it verifies
     with pytest.raises(CommandError, match="rows hold spellings of the plan again"):
         call("run", "--plan", planned, "--foreground")

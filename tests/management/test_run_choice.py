@@ -81,24 +81,24 @@ def test_a_rollback_beside_a_run_at_work_asks_for_the_number(done, started):
 def test_the_run_at_work_is_meant_though_a_newer_plan_waits(verb, started):
     run = started("Seed")
     plans.make_plan(LABEL, actor="tester")
-    assert call_json(verb)["run"] == run.pk
+    assert call_json(verb)["run" if verb == "throttle" else "id"] == run.pk
 
 
 def test_with_a_target_its_run_is_meant(two_targets, done):
     run = done("Seed")
     of_other(State.DONE)
-    assert call_json("status", "--target", LABEL)["run"] == run.pk
+    assert call_json("status", "--target", LABEL)["id"] == run.pk
     assert call_json("verify", "--target", LABEL)["ok"]
     assert call_json("throttle", "--target", LABEL)["run"] == run.pk
     back = call_json("rollback", "--target", LABEL, "--yes", "--foreground")
-    assert (back["run"], back["state"]) == (run.pk, "rolled_back")
+    assert (back["id"], back["state"]) == (run.pk, "rolled_back")
 
 
 def test_only_the_run_at_work_of_the_target_is_stopped(two_targets, started):
     mine, other = started("Seed"), of_other(State.RUNNING)
     assert call_json("pause", "--target", LABEL)["state"] == "paused"
     assert call_json("resume", "--target", LABEL)["state"] == "running"
-    assert call_json("tune", "--target", LABEL, "--workers", "2")["shards"] == 2
+    assert call_json("tune", "--target", LABEL, "--workers", "2")["max_workers"] == 2
     assert call_json("cancel", "--target", LABEL)["state"] == "cancelled"
     assert (state_of(mine), state_of(other)) == (State.CANCELLED, State.RUNNING)
 
@@ -212,6 +212,6 @@ def test_without_a_number_a_rollback_takes_the_newest_run_of_which_something_sta
     before = done("Seed")
     empty = worker.advance(runs.start(plans.make_plan(LABEL, actor="tester").run, **ME))
     assert (empty.state, rollbacks.standing(empty).left) == (State.DONE, 0)
-    assert call_json("rollback", "--foreground", "--yes")["run"] == before.pk
+    assert call_json("rollback", "--foreground", "--yes")["id"] == before.pk
     code, said = refusal("rollback", "--yes")
     assert (code, said) == (1, "There is nothing to undo: no finished run stands.")

@@ -1,8 +1,5 @@
 """The bodies of answers, for the document: the views build them as plain dictionaries."""
 
-from typing import Any
-
-from rest_framework import serializers
 from rest_framework.serializers import (
     BooleanField,
     CharField,
@@ -10,31 +7,14 @@ from rest_framework.serializers import (
     DateField,
     DateTimeField,
     DictField,
-    FloatField,
     IntegerField,
-    ListField,
 )
 
 from stageapp import conf
-from stageapp.mode.store import STRICTNESS
+from stageapp.documents.body import Body, share, texts
 from stageapp.models.vocabulary import REASON_CHOICES
 
 VERDICTS = ["canonical", "normalized", "unknown"]
-MODE_SOURCES = ["default", "postgres", "redis", "last_known"]
-
-
-class Body(serializers.Serializer[Any]):
-    """A JSON object of an answer."""
-
-
-def texts(**options: Any) -> ListField:
-    """Return the field of a list of strings."""
-    return ListField(child=CharField(), **options)
-
-
-def share(**options: Any) -> FloatField:
-    """Return the field of a part of one whole."""
-    return FloatField(min_value=0, max_value=1, **options)
 
 
 class UnknownValue(Body):
@@ -165,22 +145,6 @@ class DeprecationNotice(Body):
     valid_stages = texts()
     retired = RetiredSpelling(many=True)
     you_sent = YouSent()
-
-
-class ModeInForce(Body):
-    """The mode as this process knows it."""
-
-    mode = ChoiceField(list(STRICTNESS))
-    percent = IntegerField(min_value=1, max_value=100)
-    epoch = IntegerField()
-    version = IntegerField()
-    enforce_on = DateField(allow_null=True)
-    source = ChoiceField(MODE_SOURCES, help_text="who confirmed it last")  # type: ignore[assignment]  # as above
-    since = DateTimeField(allow_null=True, help_text="when callers began to be warned")
-    age = FloatField(allow_null=True, help_text="seconds since a store last confirmed it")
-    warning = CharField(
-        required=False, help_text="after a change: Redis is away, processes follow later"
-    )
 
 
 def shares() -> DictField:

@@ -11,7 +11,8 @@ from rest_framework.serializers import (
     URLField,
 )
 
-from stageapp.api.openapi.answers import Body, Judged, share, shares
+from stageapp.api.openapi.answers import Judged, shares
+from stageapp.documents.body import Body, share
 
 CENTS = r"^-?[0-9]+\.[0-9]{2}$"
 

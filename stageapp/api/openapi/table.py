@@ -13,11 +13,13 @@ from stageapp.api.deprecations import Deprecations
 from stageapp.api.endpoint import Endpoint
 from stageapp.api.mode import Mode, ModeRequest
 from stageapp.api.monte_carlo import Simulate, SimulationRequest
-from stageapp.api.openapi import answers, fund_answers, run_answers, webhook
+from stageapp.api.openapi import answers, fund_answers, webhook
 from stageapp.api.row_history import RowHistory, RunEntries
 from stageapp.api.runs import OneRun, Runs
 from stageapp.api.stages import Normalize, NormalizeRequest, Stages
 from stageapp.api.strategies import OneStrategy, Strategies, StrategyRequest
+from stageapp.documents import runs
+from stageapp.documents.mode import ModeInForce
 
 Kind = type[BaseSerializer[Any]]
 
@@ -110,19 +112,19 @@ OPERATIONS: dict[tuple[type[Endpoint], str], Operation] = {
         examples={"values": {"values": ["Series-A ", "Venture Debt"]}},
     ),
     (Deprecations, "GET"): Operation("list_deprecations", "stages", answers.DeprecationNotice),
-    (Runs, "GET"): Operation("list_runs", "operations", run_answers.RunPage),
-    (OneRun, "GET"): Operation("get_run", "operations", run_answers.RunInFull, refusals=(404,)),
+    (Runs, "GET"): Operation("list_runs", "operations", runs.RunPage),
+    (OneRun, "GET"): Operation("get_run", "operations", runs.RunInFull, refusals=(404,)),
     (RunEntries, "GET"): Operation(
-        "list_run_entries", "operations", run_answers.EntryPage, refusals=(404,)
+        "list_run_entries", "operations", runs.EntryPage, refusals=(404,)
     ),
     (RowHistory, "GET"): Operation(
-        "get_row_history", "operations", run_answers.EntryPage, refusals=(404,)
+        "get_row_history", "operations", runs.EntryPage, refusals=(404,)
     ),
-    (Mode, "GET"): Operation("get_mode", "operations", answers.ModeInForce),
+    (Mode, "GET"): Operation("get_mode", "operations", ModeInForce),
     (Mode, "PUT"): Operation(
         "change_mode",
         "operations",
-        answers.ModeInForce,
+        ModeInForce,
         ModeRequest,
         refusals=(409,),
         examples={

@@ -4,8 +4,8 @@ from typing import Any
 
 from rest_framework.serializers import CharField, ChoiceField, DictField, IntegerField
 
-from stageapp.api.openapi.answers import Body
 from stageapp.api.openapi.fields import Schema
+from stageapp.documents.body import Body
 from stageapp.models.webhook import RESULTS
 
 _BELIEVED = [result for result, _ in RESULTS if result not in ("unreadable", "refused")]

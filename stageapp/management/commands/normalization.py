@@ -13,7 +13,9 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 from tqdm import tqdm
 
-from stageapp.audit import log, rollbacks
+from stageapp.audit import history, rollbacks
+from stageapp.audit.history import Place
+from stageapp.documents.runs import EntryPage, RunInFull, VerificationResult
 from stageapp.infrastructure import words
 from stageapp.management import backup_report, bars, normalization_arguments, normalization_report
 from stageapp.management.command import command_line_actor
@@ -144,9 +146,9 @@ class Command(SealVerbs):
         self._work(chosen, options, foreground=options["foreground"], ended=ended)
 
     def _history(self, *, row: str, target: str, **options: Any) -> None:
-        entries = list(log.entries(row_key=row, target=target))
+        entries = history.of_row(row, target=target, after=Place(), limit=_LONGEST_HISTORY)
         self._print(
-            normalization_report.history_document(entries),
+            EntryPage({"next": None, "results": entries}).data,
             normalization_report.history_lines(entries),
             options,
         )
@@ -189,7 +191,7 @@ class Command(SealVerbs):
                 report=count,
             )
         lines = normalization_report.verification_lines(made, timezone.now(), different)
-        document = normalization_report.verification_document(made) | (
+        document = dict(VerificationResult(made).data) | (
             {"different": different} if options["full"] else {}
         )
         self._print(document, lines, options)
@@ -270,7 +272,7 @@ class Command(SealVerbs):
     def _show(self, run: Run, options: dict[str, Any]) -> None:
         at = progress.progress(run)
         self._print(
-            normalization_report.run_document(run, at),
+            RunInFull(run).data,
             normalization_report.run_lines(run, at),
             options,
         )
@@ -281,6 +283,7 @@ class Command(SealVerbs):
         )
 
 
+_LONGEST_HISTORY = 10_000  # entries of one row
 _DRY_RUN_ENDS = "Nothing has changed. Leave --dry-run out to do it."
 # In these states a run claims that no row holds a spelling of its plan.
 _CLAIMS_ALL = (State.VERIFYING, State.DONE, State.FAILED)
