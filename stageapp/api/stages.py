@@ -2,8 +2,6 @@
 it.
 """
 
-from typing import Any
-
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,8 +11,7 @@ from stageapp.api.distribution import MAX_STAGE_LENGTH
 from stageapp.api.endpoint import Endpoint, validated
 from stageapp.api.fields import StrictSerializer, TextField
 from stageapp.vocabulary import snapshot
-from stageapp.vocabulary.snapshot import Snapshot
-from stageapp.vocabulary.suggestions import suggest
+from stageapp.vocabulary.suggestions import meaning_document
 
 MAX_VALUES = 1000
 
@@ -50,16 +47,5 @@ class Normalize(Endpoint):
         """Return stage, reason and suggestions for each value, in order."""
         values = validated(NormalizeRequest(data=request.data))["values"]
         vocabulary, source = snapshot.current(), caller_of(request)
-        results = [look_up(raw, source, vocabulary) for raw in values]
+        results = [meaning_document(raw, source, vocabulary) for raw in values]
         return Response({"vocabulary_version": vocabulary.version, "results": results})
-
-
-def look_up(raw: str, source: str, vocabulary: Snapshot) -> dict[str, Any]:
-    """Return what one raw value of this source means."""
-    meaning = vocabulary.normalize(raw, source)
-    return {
-        "value": raw,
-        "stage": meaning.stage,
-        "reason": meaning.reason,
-        "suggestions": list(suggest(raw, meaning, vocabulary)),
-    }

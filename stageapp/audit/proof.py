@@ -108,20 +108,6 @@ class Proof:
         about = f"{self.evidence[:1].upper()}{self.evidence[1:]}." if self.evidence else ""
         return " ".join(filter(None, [against, about]))
 
-    def document(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        made, look = self.verification, self.look
-        return {
-            "stands": self.stands,
-            "run": self.run.pk if self.run else None,
-            "reasons": [doubt.text for doubt in self.doubts],
-            "verification": made.pk if made else None,
-            "verified_at": made.ended_at if made else None,
-            "verified_by": made.actor if made else None,
-            "drift_looked_at": look.looked_at if look else None,
-            "drift_known_rows": look.known_rows if look else None,
-        }
-
 
 def of_target(label: str, now: datetime.datetime | None = None) -> Proof:
     """Return what is known of a target's rows."""

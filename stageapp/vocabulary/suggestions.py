@@ -67,3 +67,14 @@ def _look(raw: str, meaning: Meaning, vocabulary: Snapshot) -> tuple[str, ...]:
     if len(ranked) > 1 and ranked[0][1] - ranked[1][1] < MINIMUM_MARGIN:
         return ()
     return (ranked[0][0],)
+
+
+def meaning_document(raw: str, source: str, vocabulary: Snapshot) -> dict[str, object]:
+    """Return what one value of a source means, for JSON."""
+    meaning = vocabulary.normalize(raw, source)
+    return {
+        "value": raw,
+        "stage": meaning.stage,
+        "reason": meaning.reason,
+        "suggestions": list(suggest(raw, meaning, vocabulary)),
+    }

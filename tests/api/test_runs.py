@@ -119,7 +119,11 @@ def test_a_run_tells_how_far_it_is_who_works_where_and_what_holds_it(run, ops):
     drain.switch(draining=False, actor="ann", reason="upgraded")
     worker.advance(Run.objects.get())
     found = ops.get(f"/api/runs/{run.pk}").json()
-    assert (found["state"], found["verification"]["ok"], found["progress"]["percent"]) == ("done", True, 100)
+    assert (found["state"], found["verification"]["ok"], found["progress"]["percent"]) == (
+        "done",
+        True,
+        100,
+    )
     assert (found["progress"]["rows"], found["progress"]["changed"]) == (3, 2)
     assert found["shards"][0]["worker"] is None
 

@@ -37,6 +37,8 @@ def test_before_any_change_show_tells_the_default(capsys):
         "version": 0,
         "enforce_on": None,
         "source": "default",
+        "since": None,
+        "age": 0.0,
         "processes": [],
     }
 
@@ -74,6 +76,8 @@ def test_json_is_one_document_and_nothing_else(capsys):
     shown = json.loads(
         run(capsys, "set", "enforce", "--reason", "ready", "--override-gates", "a test", "--json")
     )
+    assert shown.pop("since").endswith("Z")
+    assert shown.pop("age") == 0.0
     assert shown == {
         "mode": "enforce",
         "percent": 100,

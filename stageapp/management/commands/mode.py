@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
+from stageapp.documents.mode import ModeInForce
 from stageapp.infrastructure import words
 from stageapp.management import bars
 from stageapp.management.command import StageCommand, command_line_person
@@ -157,17 +158,10 @@ class Command(StageCommand):
 
     def _show(self, *, as_json: bool) -> None:
         state, registered = store.latest(), processes.seen()
-        shown = {
-            "mode": state.mode,
-            "percent": state.percent,
-            "epoch": state.epoch,
-            "version": state.version,
-            "enforce_on": state.enforce_on.isoformat() if state.enforce_on else None,
-            "source": state.source if state.version else "default",
-            "processes": [one.document() for one in registered],
-        }
         if as_json:
-            self.stdout.write(json.dumps(shown))
+            known = [one.document() for one in registered]
+            read = {"age": 0.0, "source": "postgres" if state.version else "default"}
+            self.stdout.write(json.dumps({**ModeInForce(state).data, **read, "processes": known}))
             return
         share = f" for {state.percent} % of consumers" if state.mode == "enforce" else ""
         announced = f", enforcement announced for {state.enforce_on}" if state.enforce_on else ""

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from stageapp.audit import history, rollbacks
 from stageapp.audit.history import Place
-from stageapp.documents.runs import EntryPage, RunInFull, VerificationResult
+from stageapp.documents.runs import EntryPage, RunInFull, RunThrottle, VerificationResult
 from stageapp.infrastructure import words
 from stageapp.management import backup_report, bars, normalization_arguments, normalization_report
 from stageapp.management.command import command_line_actor
@@ -234,7 +234,7 @@ class Command(SealVerbs):
         document = {
             "run": chosen.pk,
             "limits": {name: one.limit for name, one in in_force.items()},
-            **shown.document(),
+            **RunThrottle(chosen).data,
         }
         self._print(document, normalization_report.throttle_lines(shown, in_force), options)
 

@@ -13,7 +13,7 @@ from django.db import OperationalError, ProgrammingError
 from stageapp.management import bars
 from stageapp.management.command import StageCommand
 from stageapp.vocabulary.snapshot import Snapshot, load
-from stageapp.vocabulary.suggestions import suggest
+from stageapp.vocabulary.suggestions import meaning_document
 
 LONGEST_LINE = 1_000_000  # bytes
 _CHUNK = 65_536
@@ -95,15 +95,8 @@ class Answers(dict[bytes, bytes]):
             raise BadLine(
                 f"it is of type {type(raw).__name__}; put the value between double quotes"
             )
-        meaning = self._vocabulary.normalize(raw, self._source)
-        suggestions = suggest(raw, meaning, self._vocabulary)
-        fresh = {
-            "value": raw,
-            "stage": meaning.stage,
-            "reason": meaning.reason,
-            "suggestions": suggestions,
-        }
-        answer = json.dumps(fresh).encode("ascii")
+        document = meaning_document(raw, self._source, self._vocabulary)
+        answer = json.dumps(document).encode("ascii")
         if len(self) < _MEMORY:
             self[line] = answer
         return answer

@@ -119,16 +119,6 @@ class Shown:
         """Return the readings that say nothing, of which nobody should think that all is well."""
         return [reading for reading in self.readings if reading["state"] == Standing.NOT_MEASURED]
 
-    def document(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return {
-            "hold": self.hold or None,
-            "reason": self.reason or None,
-            "looked_at": self.looked_at,
-            "readings": self.readings,
-            "seconds_by_reason": self.seconds,
-        }
-
 
 def shown(run: Run) -> Shown:
     """Return what is known of the run's throttle."""

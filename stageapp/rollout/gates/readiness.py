@@ -26,15 +26,14 @@ _REHEARSAL_FAILED = (
 def run_complete(measured: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether it is proved of every target, as its rows are now, that they are normalized."""
     conditions = tuple(_proof(proof) for proof in measured.proofs)
-    # The proof for JSON, its moments as text.
     evidence = {
         "proofs": [
             {
                 "target": proof.target,
-                **{
-                    name: value.isoformat() if isinstance(value, datetime.datetime) else value
-                    for name, value in proof.document().items()
-                },
+                "run": proof.run and proof.run.pk,
+                "stands": proof.stands,
+                "reasons": [doubt.text for doubt in proof.doubts],
+                "evidence": proof.evidence,
             }
             for proof in measured.proofs
         ]
