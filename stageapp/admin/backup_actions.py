@@ -3,15 +3,13 @@ Workers do it.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
@@ -19,34 +17,40 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from stageapp import conf
-from stageapp.admin.actions import confirmed
-from stageapp.admin.screens import BoundedAdmin, PageAdmin, actor, require
+from stageapp.admin.actions import Action, buttons
+from stageapp.admin.screens import BoundedAdmin, PageAdmin
 from stageapp.admin.site import site
 from stageapp.backups import jobs
 from stageapp.backups.errors import BackupError
 from stageapp.backups.progress import PHASES, JobProgress, progress
 from stageapp.infrastructure import words
 from stageapp.models.backups import Backup, BackupCheck, BackupJob
+from stageapp.people import Person
 from stageapp.tasks import work_on_backup
 
 PERMISSION = "manage_backups"
 _ASKED = "Asked for. A worker takes it up within seconds; how far it is stands here."
 
 
-@dataclass(frozen=True)
-class Action:
-    """One button. `refusal` says why it cannot be done now, for a backup or (None) for all;
-    empty if it can.
-    """
+def _ask_worker(
+    verb: str,
+    label: str,
+    explanation: str,
+    refusal: Callable[[Backup | None, str], str] = lambda backup, name: "",
+    *,
+    danger: bool = False,
+) -> Action[Backup | None]:
+    """Return the action that asks a worker for a job, on one backup or (None) on all."""
 
-    label: str
-    explanation: str
-    one: bool = False  # of a single backup
-    danger: bool = False
-    refusal: Callable[[Backup | None], str] = lambda backup: ""
+    def ask(backup: Backup | None, person: Person, reason: str) -> None:
+        job = jobs.request(verb, backup.name if backup else "", actor=person.name, reason=reason)
+        # Robust: with the broker away the job waits in its row, and beat finds it.
+        transaction.on_commit(lambda: work_on_backup.delay(job.pk), robust=True)
+
+    return Action(label, PERMISSION, ask, explanation, _ASKED, BackupError, refusal, danger=danger)
 
 
-def _own_alone(backup: Backup | None) -> str:
+def _own_alone(backup: Backup | None, name: str) -> str:
     return (
         "Another backup system makes the backups: remove them by its own means."
         if conf.backup_adapter()
@@ -54,37 +58,40 @@ def _own_alone(backup: Backup | None) -> str:
     )
 
 
-def _still_there(backup: Backup | None) -> str:
+def _still_there(backup: Backup | None, name: str) -> str:
     return "This backup was removed." if backup and backup.removed_at else ""
 
 
-ACTIONS: dict[str, Action] = {
-    "create": Action(
+ACTIONS: dict[str, Action[Backup | None]] = {
+    "create": _ask_worker(
+        "create",
         "Create a backup",
         "A worker takes one snapshot of the database and writes it with a signed manifest. The "
         "database is read, and nothing waits for it. It counts once it is verified.",
     ),
-    "verify": Action(
+    "verify": _ask_worker(
+        "verify",
         "Verify",
         "A worker reads the whole backup and holds it against its signed manifest. Nothing "
         "changes.",
-        True,
-        refusal=_still_there,
+        _still_there,
     ),
-    "rehearse": Action(
+    "rehearse": _ask_worker(
+        "rehearse",
         "Rehearse",
         "A worker restores the backup into a database made for it, compares every table with the "
         "manifest, and drops that database again. It needs as much space as the database, for so "
         "long. The live database is not touched.",
-        True,
-        refusal=_still_there,
+        _still_there,
     ),
-    "record": Action(
+    "record": _ask_worker(
+        "record",
         "Take others on record",
         "A worker looks for backups that no record tells of, and records those that can be "
         "believed. None of them counts before it is verified.",
     ),
-    "prune": Action(
+    "prune": _ask_worker(
+        "prune",
         "Remove old backups",
         "A worker verifies the newest good backup once more, and removes all but the newest ones "
         "(STAGE_BACKUP_KEEP); the last one that verifies always stays. What is removed cannot be "
@@ -95,18 +102,15 @@ ACTIONS: dict[str, Action] = {
 }
 
 
-def offered(request: HttpRequest, backup: Backup | None = None) -> list[dict[str, Any]]:
-    """Return the buttons for this user: those of one backup, or those of all."""
-    if not request.user.has_perm(f"stageapp.{PERMISSION}"):
-        return []
-    fitting = [
-        (verb, action) for verb, action in ACTIONS.items() if action.one == (backup is not None)
-    ]
-    return [
-        {"label": action.label, "danger": action.danger, "url": address(verb, backup)}
-        for verb, action in fitting
-        if not action.refusal(backup)
-    ]
+OF_ONE = ("verify", "rehearse")  # the others are about all backups
+
+
+def backup_buttons(request: HttpRequest, backup: Backup | None = None) -> list[dict[str, Any]]:
+    """Return the buttons of one backup, or those of all."""
+    fitting = {
+        verb: action for verb, action in ACTIONS.items() if (verb in OF_ONE) == (backup is not None)
+    }
+    return buttons(request, fitting, backup, lambda verb: address(verb, backup))
 
 
 def address(verb: str, backup: Backup | None = None) -> str:
@@ -117,39 +121,15 @@ def address(verb: str, backup: Backup | None = None) -> str:
 def action_view(
     request: HttpRequest, verb: str, backup: Backup | None, **context: Any
 ) -> HttpResponse:
-    """Confirm, then ask a worker for it."""
-    require(request, PERMISSION)
     action = ACTIONS[verb]
-    back = _back(request, backup)
-    if refusal := action.refusal(backup):
-        messages.error(request, refusal)
-        return HttpResponseRedirect(back)
-    return confirmed(
-        request,
-        partial(_ask, verb, backup.name if backup else "", actor(request)),
-        refusals=BackupError,
-        back=back,
-        done=_ASKED,
-        title=f"{action.label}: {backup.name}" if backup else action.label,
-        explanation=action.explanation,
-        verb=action.label,
-        danger=action.danger,
-        **context,
-    )
-
-
-def _back(request: HttpRequest, backup: Backup | None) -> str:
     if not request.user.has_perm("stageapp.view_backup"):
-        return reverse("admin:index")
-    if backup:
-        return reverse("admin:stageapp_backup_change", args=[backup.pk])
-    return reverse("admin:stageapp_backup_changelist")
-
-
-def _ask(verb: str, name: str, who: str, reason: str) -> None:
-    job = jobs.request(verb, name, actor=who, reason=reason)
-    # Robust: with the broker away the job waits in its row, and beat finds it.
-    transaction.on_commit(lambda: work_on_backup.delay(job.pk), robust=True)
+        back = reverse("admin:index")
+    elif backup:
+        back = reverse("admin:stageapp_backup_change", args=[backup.pk])
+    else:
+        back = reverse("admin:stageapp_backup_changelist")
+    title = f"{action.label}: {backup.name}" if backup else action.label
+    return action.confirm(request, backup, back=back, title=title, **context)
 
 
 # What the screens of backups say about what failed: what to do.

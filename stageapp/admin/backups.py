@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 from stageapp import conf
 from stageapp.admin import backup_actions
-from stageapp.admin.backup_actions import ACTIONS, action_view, offered
+from stageapp.admin.backup_actions import ACTIONS, OF_ONE, action_view, backup_buttons
 from stageapp.admin.charts import course
 from stageapp.admin.screens import BoundedAdmin, PageAdmin
 from stageapp.admin.site import site
@@ -75,12 +75,12 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
         wrap = self.admin_site.admin_view
         ours = [
             path(
-                f"<int:pk>/{verb}/" if action.one else f"{verb}/",
+                f"<int:pk>/{verb}/" if verb in OF_ONE else f"{verb}/",
                 wrap(self.action_view),
                 {"verb": verb},
                 name=f"stageapp_backup_{verb}",
             )
-            for verb, action in ACTIONS.items()
+            for verb in ACTIONS
         ]
         return [*ours, *super().get_urls()]
 
@@ -113,7 +113,7 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
             "checks": [
                 backup_actions.check_details(check) for check in row.checks.all()[:SHOWN_CHECKS]
             ],
-            "actions": offered(request, row),
+            "actions": backup_buttons(request, row),
             **_manifest(row),
         }
 
@@ -182,7 +182,7 @@ def _overview(request: HttpRequest) -> dict[str, Any]:
         "required": conf.backup_required(),
         "minutes": conf.backup_minutes(),
         "adapter": bool(conf.backup_adapter()),
-        "actions": offered(request),
+        "actions": backup_buttons(request),
         "unrecorded": [],
         "unrecorded_more": 0,
         "rto_course": course("Time to restore (RTO)", measured, words.duration),

@@ -3,7 +3,6 @@ it, once.
 """
 
 import datetime
-from functools import partial
 from typing import Any
 
 from django import forms
@@ -15,7 +14,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from stageapp.admin.actions import confirmed
+from stageapp.admin.actions import Action
 from stageapp.admin.screens import BoundedAdmin, PageAdmin, download, page, require
 from stageapp.admin.site import site
 from stageapp.consumers import tokens
@@ -144,16 +143,20 @@ class ConsumerAdmin(PageAdmin):
         """Confirm, then revoke."""
         require(request, "manage_consumers")
         consumer = self.row_or_404(request, str(consumer_id))
-        return confirmed(
-            request,
-            partial(self._revoke, request, consumer),
-            refusals=tokens.ConsumerError,
-            back=reverse("admin:stageapp_consumer_changelist"),
-            done=f"The token of {consumer.name} is revoked.",
-            title=f"Revoke the token of {consumer.name}",
-            explanation="Requests with this token are refused from now on. This cannot be undone.",
+        revoke: Action[Consumer] = Action(
+            "Revoke",
+            "manage_consumers",
+            lambda consumer, person, reason: self._revoke(request, consumer, reason),
+            "Requests with this token are refused from now on. This cannot be undone.",
+            f"The token of {consumer.name} is revoked.",
+            tokens.ConsumerError,
             danger=True,
-            verb="Revoke",
+        )
+        return revoke.confirm(
+            request,
+            consumer,
+            back=reverse("admin:stageapp_consumer_changelist"),
+            title=f"Revoke the token of {consumer.name}",
             opts=self.opts,
         )
 

@@ -2,7 +2,6 @@
 sends a test.
 """
 
-from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -10,11 +9,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 
 from stageapp import conf
-from stageapp.admin.actions import confirmed
-from stageapp.admin.screens import BoundedAdmin, require
+from stageapp.admin.actions import Action
+from stageapp.admin.screens import BoundedAdmin
 from stageapp.admin.site import site
 from stageapp.models.webhook import AUTHENTICATORS, RESULTS, WebhookDelivery
-from stageapp.people import person_of
 from stageapp.webhook import tally, trial
 from stageapp.webhook.secrets import webhook_secrets, webhook_tokens
 
@@ -58,21 +56,29 @@ class WebhookDeliveryAdmin(BoundedAdmin):
 
     def test_view(self, request: HttpRequest) -> HttpResponse:
         """Confirm, then send a test."""
-        require(request, "change_mode")
-        where = (
-            f"over HTTP to {conf.base_url()}"
-            if conf.base_url()
-            else "straight to the verifying code"
-        )
-        return confirmed(
+        return TEST.confirm(
             request,
-            partial(trial.send_test, person_of(request.user)),
-            refusals=trial.TrialFailed,
+            None,
             back=reverse("admin:stageapp_webhookdelivery_changelist"),
-            done="The test arrived and is in the list. The mode is as it was.",
             title="Send a test",
-            explanation=f"A delivery like an alert's is signed and sent {where}. It is recorded as a "
-            "test, and lowers nothing.",
-            verb="Send",
             opts=self.opts,
         )
+
+
+def _what_a_test_does(request: HttpRequest, subject: None) -> str:
+    url = conf.base_url()
+    where = f"over HTTP to {url}" if url else "straight to the verifying code"
+    return (
+        f"A delivery like an alert's is signed and sent {where}. It is recorded as a test, and "
+        "lowers nothing."
+    )
+
+
+TEST: Action[None] = Action(
+    "Send",
+    "change_mode",
+    lambda subject, person, reason: trial.send_test(person, reason),
+    _what_a_test_does,
+    "The test arrived and is in the list. The mode is as it was.",
+    trial.TrialFailed,
+)

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
 from stageapp import conf
-from stageapp.admin.run_actions import awaits_approval, offered
+from stageapp.admin.run_actions import awaits_approval, run_buttons
 from stageapp.admin.screens import BoundedAdmin, PageAdmin, actor, page, require
 from stageapp.admin.site import site
 from stageapp.infrastructure import words
@@ -77,7 +77,7 @@ class PlanAdmin(PageAdmin):
             "unknowns": row.entries.filter(stage="")[:SHOWN],
             "unknowns_total": row.entries.filter(stage="").count(),
             "meanings": REASONS,
-            "operations": offered(request, row.run),
+            "actions": run_buttons(request, row.run),
             "awaits_approval": awaits_approval(row.run),
             "preflight": _preflight(row),
         }

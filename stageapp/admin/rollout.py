@@ -18,7 +18,7 @@ from stageapp.admin import rollout_actions
 from stageapp.admin.charts import Sparkline, sparkline
 from stageapp.admin.mode import MEANINGS
 from stageapp.admin.raw_text import visible, visible_example
-from stageapp.admin.rollout_actions import ACTIONS, action_view, offered, share_of
+from stageapp.admin.rollout_actions import ACTIONS, action_view, rollout_buttons, share_of
 from stageapp.admin.screens import page, require
 from stageapp.admin.site import OwnPage, site
 from stageapp.conf import GateThresholds
@@ -156,7 +156,7 @@ def rollout_view(request: HttpRequest) -> HttpResponse:
         "phases": _phases(ahead),
         "gates": _gates(ahead),
         "moves": _moves(request, ahead),
-        "actions": offered(request, ahead.state),
+        "actions": rollout_buttons(request, ahead.state),
         "latch": _latch(ahead),
         "past": timeline.entries(SHOWN_PAST, _visible_to(request)),
         **_people(request, ahead),

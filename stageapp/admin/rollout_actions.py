@@ -3,18 +3,17 @@ confirm pages.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from stageapp import conf
-from stageapp.admin.actions import ReasonForm, confirmed
-from stageapp.admin.screens import PageAdmin, actor, require
+from stageapp.admin.actions import Action, ReasonForm, buttons
+from stageapp.admin.screens import PageAdmin, require
 from stageapp.admin.site import site
 from stageapp.consumers.audit.callers import DAYS, refused_if_enforced
 from stageapp.mode import history as mode_history
@@ -154,27 +153,36 @@ def warn_period(request: HttpRequest, state: ModeState) -> str:
 PAGE = "admin:stageapp_rollout"
 
 
-@dataclass(frozen=True)
-class Action:
-    """One button. `possible` tells whether there is anything to do as the rollout stands, for a
-    user of this name.
-    """
+def _rollout_action(
+    label: str,
+    permission: str,
+    change: Callable[..., object],
+    explanation: Callable[[HttpRequest, ModeState], str],
+    done: str,
+    possible: Callable[[ModeState, str], bool] = lambda state, name: True,
+    *,
+    form: type[ReasonForm] = ReasonForm,
+    initial: Callable[[HttpRequest, ModeState], dict[str, Any]] = lambda request, state: {},
+    followed: bool = False,
+) -> Action[ModeState]:
+    """Return an action on the rollout; `change` takes the person and what the form asks for."""
 
-    label: str
-    permission: str
-    perform: Callable[..., object]
-    explain: Callable[[HttpRequest, ModeState], str]
-    done: str
-    possible: Callable[[ModeState, str], bool] = lambda state, name: True
-    form: type[ReasonForm] = ReasonForm
-    initial: Callable[[HttpRequest, ModeState], dict[str, Any]] = lambda request, state: {}
-    followed: bool = False  # by processes, which Redis tells of it
+    def refusal(state: ModeState, name: str) -> str:
+        if possible(state, name):
+            return ""
+        return f"“{label}” is not possible as the rollout stands now."
 
-    def allowed(self, request: HttpRequest, state: ModeState) -> bool:
-        """Tell whether this user may do it now."""
-        return request.user.has_perm(f"stageapp.{self.permission}") and self.possible(
-            state, actor(request)
-        )
+    return Action(
+        label,
+        permission,
+        lambda state, person, **answers: change(person, **answers),
+        explanation,
+        done,
+        ModeError,
+        refusal,
+        lambda request, state: form(request.POST or None, initial=initial(request, state)),
+        followed=followed,
+    )
 
 
 def _may_grow(state: ModeState, name: str) -> bool:
@@ -198,8 +206,8 @@ def _pin(person: Person, consumer: str, place: str, reason: str) -> object:
     return canary.pin(consumer, place, person=person, reason=reason)
 
 
-ACTIONS: dict[str, Action] = {
-    "pin": Action(
+ACTIONS: dict[str, Action[ModeState]] = {
+    "pin": _rollout_action(
         "Pin a consumer",
         "change_mode",
         _pin,
@@ -211,19 +219,19 @@ ACTIONS: dict[str, Action] = {
         },
         followed=True,
     ),
-    "plan_steps": Action(
+    "plan_steps": _rollout_action(
         "Plan larger shares",
         "change_mode",
         schedule.plan_steps,
         plan_steps,
         "Planned.",
         _may_grow,
-        StepsForm,
-        lambda request, state: {
+        form=StepsForm,
+        initial=lambda request, state: {
             "percents": " ".join(str(step) for step in schedule.STEPS if step > state.percent)
         },
     ),
-    "approve_steps": Action(
+    "approve_steps": _rollout_action(
         "Approve the planned steps",
         "change_mode",
         schedule.approve_steps,
@@ -231,7 +239,7 @@ ACTIONS: dict[str, Action] = {
         "Approved. Beat takes each step once its gates pass.",
         _others_steps,
     ),
-    "cancel_steps": Action(
+    "cancel_steps": _rollout_action(
         "Cancel the planned steps",
         "change_mode",
         _cancel,
@@ -239,14 +247,14 @@ ACTIONS: dict[str, Action] = {
         "Cancelled.",
         lambda state, name: bool(steps.to_come()),
     ),
-    "audited": Action(
+    "audited": _rollout_action(
         "Mark the consumers audited",
         "manage_consumers",
         timeline.record_audit,
         audited,
         "Recorded under your name.",
     ),
-    "warn_period": Action(
+    "warn_period": _rollout_action(
         "Begin a new warn period",
         "change_mode",
         timeline.begin_warn_period,
@@ -257,13 +265,9 @@ ACTIONS: dict[str, Action] = {
 }
 
 
-def offered(request: HttpRequest, state: ModeState) -> dict[str, dict[str, str]]:
+def rollout_buttons(request: HttpRequest, state: ModeState) -> dict[str, dict[str, Any]]:
     """Return the buttons for this user as the rollout stands, by name."""
-    return {
-        name: {"label": action.label, "url": address(name)}
-        for name, action in ACTIONS.items()
-        if action.allowed(request, state)
-    }
+    return {button["name"]: button for button in buttons(request, ACTIONS, state, address)}
 
 
 def address(name: str) -> str:
@@ -272,26 +276,7 @@ def address(name: str) -> str:
 
 
 def action_view(request: HttpRequest, name: str) -> HttpResponse:
-    """Confirm, then carry out one action."""
-    action, state = ACTIONS[name], store.latest()
-    require(request, action.permission)
-    if not action.allowed(request, state):
-        messages.error(request, f"“{action.label}” is not possible as the rollout stands now.")
-        return HttpResponseRedirect(reverse(PAGE))
-    person = person_of(request.user)
-    return confirmed(
-        request,
-        lambda **answers: action.perform(person, **answers),
-        refusals=store.ModeError,
-        back=reverse(PAGE),
-        done=action.done,
-        followed=action.followed,
-        form=action.form(request.POST or None, initial=action.initial(request, state)),
-        title=action.label,
-        parent="Rollout",
-        explanation=action.explain(request, state),
-        verb=action.label,
-    )
+    return ACTIONS[name].confirm(request, store.latest(), back=reverse(PAGE), parent="Rollout")
 
 
 # The two-person rule: proposals to enforce, and their approval by somebody else.
@@ -350,33 +335,34 @@ class ModeProposalAdmin(PageAdmin):
         return {**context, "hindrance": hindrance, "told": proposals.would_tell(row)}
 
     def approve_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Approve it, which changes the mode."""
-        require(request, "change_mode")
-        proposal = self.row_or_404(request, str(pk))
-        return confirmed(
-            request,
-            lambda reason: proposals.approve(proposal, person_of(request.user), reason),
-            refusals=ModeError,
-            back=reverse(PROPOSALS_PAGE),
-            done="Approved. The mode is changed; every process follows within seconds.",
-            followed=True,
-            title=f"Approve: enforce {proposal.percent} %",
-            explanation=f"{proposal.actor} proposed it: {proposal.reason}. Approving it changes the "
-            "mode at once.",
-            verb="Approve",
-        )
+        return self._confirm(request, pk, APPROVE)
 
     def withdraw_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Withdraw it."""
-        require(request, "change_mode")
+        return self._confirm(request, pk, WITHDRAW)
+
+    def _confirm(self, request: HttpRequest, pk: int, action: Action[ModeProposal]) -> HttpResponse:
+        require(request, action.permission)
         proposal = self.row_or_404(request, str(pk))
-        return confirmed(
-            request,
-            lambda reason: proposals.withdraw(proposal, person_of(request.user), reason),
-            refusals=ModeError,
-            back=reverse(PROPOSALS_PAGE),
-            done="Withdrawn.",
-            title=f"Withdraw: enforce {proposal.percent} %",
-            explanation="The proposal ends, and nothing changes.",
-            verb="Withdraw",
-        )
+        title = f"{action.label}: enforce {proposal.percent} %"
+        return action.confirm(request, proposal, back=reverse(PROPOSALS_PAGE), title=title)
+
+
+APPROVE: Action[ModeProposal] = Action(
+    "Approve",
+    "change_mode",
+    proposals.approve,
+    lambda request, proposal: (
+        f"{proposal.actor} proposed it: {proposal.reason}. Approving it changes the mode at once."
+    ),
+    "Approved. The mode is changed; every process follows within seconds.",
+    ModeError,
+    followed=True,
+)
+WITHDRAW: Action[ModeProposal] = Action(
+    "Withdraw",
+    "change_mode",
+    proposals.withdraw,
+    "The proposal ends, and nothing changes.",
+    "Withdrawn.",
+    ModeError,
+)

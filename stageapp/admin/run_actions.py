@@ -2,9 +2,8 @@
 come.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -15,52 +14,62 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from stageapp import conf
-from stageapp.admin.actions import LONGEST_REASON, ReasonForm, confirmed
+from stageapp.admin.actions import LONGEST_REASON, Action, ReasonForm, ask_reason, buttons
 from stageapp.admin.raw_text import visible
-from stageapp.admin.screens import actor, page
+from stageapp.admin.screens import actor, page, require
 from stageapp.audit import rollbacks
 from stageapp.audit.log import NO_END
-from stageapp.models.normalization import MOVES, Run, State
+from stageapp.models.normalization import ACTIVE, MOVES, Run, State
+from stageapp.models.proofs import VerificationJob
 from stageapp.normalization import runs, verification_jobs
 from stageapp.normalization.batches import LEAST_SECONDS, MOST_SECONDS
 from stageapp.normalization.throttle import limits
 from stageapp.normalization.throttle.factors import FACTORS
-from stageapp.people import same_person
+from stageapp.people import Person, same_person
 from stageapp.targets import targets
 from stageapp.targets.errors import NormalizationError
 from stageapp.targets.values import TooSlow
-from stageapp.tasks import nudge
+from stageapp.tasks import nudge, work_on_verification
 
 
-@dataclass(frozen=True)
-class Operation:
-    """One button. `states` are those in which the state table lets it do something.
+def _run_action(
+    label: str,
+    permission: str,
+    states: Collection[State],
+    perform: Callable[..., object],
+    explanation: str,
+    done: str,
+    *,
+    danger: bool = False,
+    when: Callable[[Run, str], bool] = lambda run, name: True,
+    form: Callable[[HttpRequest, Run], forms.Form] = ask_reason,
+) -> Action[Run]:
+    """Return an action on a run in certain states; `when` is what it takes besides."""
 
-    `when` is what it takes besides, of the run and of the name of who asks.
-    """
+    def refusal(run: Run, name: str) -> str:
+        if run.state in states and when(run, name):
+            return ""
+        return f"Run {run.pk} is {run.stands}: it cannot do “{label}” now."
 
-    label: str
-    permission: str
-    states: frozenset[State]
-    perform: Callable[..., object]
-    explanation: str
-    done: str
-    danger: bool = False
-    when: Callable[[Run, str], bool] = lambda run, name: True
+    def carry_out(run: Run, person: Person, **answers: Any) -> None:
+        made = perform(run, actor=person.name, **answers)
+        # Robust: with the broker away the change stands, and the sweep finds the run or the job.
+        if isinstance(made, VerificationJob):
+            transaction.on_commit(lambda: work_on_verification.delay(made.pk), robust=True)
+        elif run.state in ACTIVE:
+            transaction.on_commit(lambda: nudge(run), robust=True)
 
-    @property
-    def words(self) -> dict[str, Any]:
-        """Return what the confirm page says."""
-        return {"explanation": self.explanation, "verb": self.label, "danger": self.danger}
-
-    def allowed(self, request: HttpRequest, run: Run) -> bool:
-        """Tell whether this user may do it to the run as it stands."""
-        may = run.state in self.states and request.user.has_perm(f"stageapp.{self.permission}")
-        return may and self.when(run, request.user.get_username())
-
-
-def _in(*states: State) -> frozenset[State]:
-    return frozenset(states)
+    return Action(
+        label,
+        permission,
+        carry_out,
+        explanation,
+        done,
+        NormalizationError,
+        refusal,
+        form,
+        danger=danger,
+    )
 
 
 def _needs_nobody_else(run: Run, name: str) -> bool:
@@ -82,47 +91,47 @@ def awaits_approval(run: Run) -> str:
     )
 
 
-OPERATIONS: dict[str, Operation] = {
-    "start": Operation(
+ACTIONS: dict[str, Action[Run]] = {
+    "start": _run_action(
         "Start",
         "operate_run",
-        _in(State.PLANNED, State.APPROVED),
+        {State.PLANNED, State.APPROVED},
         runs.start,
         "A worker rewrites the rows batch by batch, exactly as the plan says. It can be paused, "
         "cancelled and rolled back. A plan that nobody has approved is approved by you.",
         "Started. A worker takes it up within seconds.",
         when=_needs_nobody_else,
     ),
-    "approve": Operation(
+    "approve": _run_action(
         "Approve",
         "approve_run",
-        _in(State.PLANNED),
+        {State.PLANNED},
         runs.approve,
         "You confirm that the plan with this hash is what should be carried out. Nothing changes "
         "yet.",
         "Approved. It can be started now.",
         when=_is_the_second,
     ),
-    "pause": Operation(
+    "pause": _run_action(
         "Pause",
         "operate_run",
-        _in(State.RUNNING),
+        {State.RUNNING},
         runs.pause,
         "The worker finishes the batch in hand and stops. The checkpoint stands.",
         "Pausing: the batch in hand is finished first.",
     ),
-    "resume": Operation(
+    "resume": _run_action(
         "Resume",
         "operate_run",
-        _in(State.PAUSING, State.PAUSED, State.FAILED),
+        {State.PAUSING, State.PAUSED, State.FAILED},
         runs.resume,
         "The worker goes on from the checkpoint.",
         "Resumed. A worker takes it up within seconds.",
     ),
-    "force_pause": Operation(
+    "force_pause": _run_action(
         "Force pause",
         "operate_run",
-        _in(State.RUNNING, State.PAUSING),
+        {State.RUNNING, State.PAUSING},
         runs.force_pause,
         "No worker has been heard of for 5 minutes. Every shard is taken from its worker, whose "
         "database session is ended: what it had not committed is rolled back, and it can write "
@@ -131,22 +140,20 @@ OPERATIONS: dict[str, Operation] = {
         danger=True,
         when=lambda run, name: runs.is_stuck(run),
     ),
-    "cancel": Operation(
+    "cancel": _run_action(
         "Cancel for good",
         "operate_run",
-        _in(
-            State.PLANNED, State.APPROVED, State.RUNNING, State.PAUSING, State.PAUSED, State.FAILED
-        ),
+        {State.PLANNED, State.APPROVED, State.RUNNING, State.PAUSING, State.PAUSED, State.FAILED},
         runs.cancel,
         "The run ends and cannot be resumed. What it has changed stays changed, and can still be "
         "rolled back.",
         "Cancelled. What changed stays, and can be rolled back.",
         danger=True,
     ),
-    "verify": Operation(
+    "verify": _run_action(
         "Verify",
         "operate_run",
-        _in(State.PAUSED, State.DONE, State.FAILED, State.CANCELLED, State.ROLLED_BACK),
+        {State.PAUSED, State.DONE, State.FAILED, State.CANCELLED, State.ROLLED_BACK},
         verification_jobs.request,
         "A worker compares every row with the audit log and with the newest vocabulary. It "
         "reads, and changes nothing. What it finds is kept in the run's history, and counts "
@@ -154,10 +161,10 @@ OPERATIONS: dict[str, Operation] = {
         "Requested. A worker takes it up within seconds; progress appears here.",
         when=lambda run, _: not verification_jobs.active(run),
     ),
-    "rollback": Operation(
+    "rollback": _run_action(
         "Roll back",
         "rollback_run",
-        _in(State.PAUSED, State.DONE, State.FAILED, State.CANCELLED),
+        {State.PAUSED, State.DONE, State.FAILED, State.CANCELLED},
         runs.request_rollback,
         "Every row gets the value back that the audit log holds. Rows that somebody changed "
         "since are left alone and listed.",
@@ -167,19 +174,15 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-def offered(request: HttpRequest, run: Run) -> list[dict[str, Any]]:
-    """Return the buttons for this user and this run."""
-    return [
-        {"name": name, "label": operation.label, "danger": operation.danger}
-        for name, operation in OPERATIONS.items()
-        if operation.allowed(request, run)
-    ]
+def run_buttons(request: HttpRequest, run: Run) -> list[dict[str, Any]]:
+    return buttons(
+        request, ACTIONS, run, lambda name: reverse("admin:stageapp_run_do", args=[run.pk, name])
+    )
 
 
 # Rolling back a part of a run: choose it, see what it would do, confirm. Nothing changes before the
 # last step.
 
-STATES = (State.DONE, State.CANCELLED)
 VALUES = 500  # spellings offered; others go by batches, or by the command line
 PREVIEW_SECONDS = 20.0  # longer nobody waits for a page
 
@@ -227,19 +230,23 @@ class PartForm(forms.Form):
         return {"batches": [first or 1, last or NO_END]}
 
 
-def possible(request: HttpRequest, run: Run) -> bool:
-    """Tell whether this user may undo a part of the run as it stands."""
-    return run.state in STATES and request.user.has_perm("stageapp.rollback_run")
+PART = _run_action(
+    "Roll back this part",
+    "rollback_run",
+    {State.DONE, State.CANCELLED},
+    runs.request_rollback,
+    "",
+    "Rolling back that part. A worker takes it up within seconds.",
+    danger=True,
+)
 
 
 def part_view(request: HttpRequest, run: Run, opts: Any) -> HttpResponse:
     """Choose on GET, preview on GET with a choice, and roll back on POST with a reason."""
     back = reverse("admin:stageapp_run_change", args=[run.pk])
-    if not possible(request, run):
-        messages.error(
-            request,
-            f"Run {run.pk} is {run.stands}; a part can be undone once it is done or cancelled.",
-        )
+    require(request, PART.permission)
+    if why := PART.refusal(run, actor(request)):
+        messages.error(request, why)
         return HttpResponseRedirect(back)
     form = PartForm(run, request.GET or None)
     title = f"Roll back a part of run {run.pk}"
@@ -251,20 +258,20 @@ def part_view(request: HttpRequest, run: Run, opts: Any) -> HttpResponse:
     except NormalizationError as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(back)
-    return confirmed(
+    undo = replace(
+        PART,
+        perform=lambda run, person, reason: PART.perform(run, person, reason=reason, scope=scope),
+        explanation=f"{_told(scope)} get their old value back. Rows that somebody changed since are "
+        "left alone.",
+    )
+    return undo.confirm(
         request,
-        partial(_perform, run, scope, actor(request)),
-        refusals=NormalizationError,
+        run,
         back=back,
-        done="Rolling back that part. A worker takes it up within seconds.",
         template="run_part_preview.html",
         title=title,
         opts=opts,
         run=run,
-        verb="Roll back this part",
-        danger=True,
-        explanation=f"{_told(scope)} get their old value back. Rows that somebody changed since are "
-        "left alone.",
         pairs=pairs,
         rows=sum(pair["rows"] for pair in pairs or ()),
         left=sum(pair["changed_since"] for pair in pairs or ()),
@@ -280,12 +287,6 @@ def _preview(run: Run, scope: dict[str, Any]) -> list[dict[str, Any]] | None:
     except TooSlow:
         return None
     return [{**pair, "old": visible(pair["old"]), "new": visible(pair["new"])} for pair in pairs]
-
-
-def _perform(run: Run, scope: dict[str, Any], who: str, reason: str) -> None:
-    runs.request_rollback(run, actor=who, reason=reason, scope=scope)
-    # Robust: with the broker away the change stands, and the sweep finds the run.
-    transaction.on_commit(lambda: nudge(run), robust=True)
 
 
 def _told(scope: dict[str, Any]) -> str:
@@ -349,7 +350,7 @@ def throttle_context(request: HttpRequest, run: Run) -> dict[str, Any]:
         }
         for name, limit in in_force.items()
     ]
-    return {"throttle": shown, "throttle_rows": rows, "may_throttle": may_change(request, run)}
+    return {"throttle": shown, "throttle_rows": rows, "may_throttle": LIMITS.offered(request, run)}
 
 
 def _value(name: str, reading: dict[str, Any] | None) -> str:
@@ -378,19 +379,7 @@ def _limit_shown(factor: str, limit: float | None) -> str:
     return FACTORS[factor].say(limit) if factor in FACTORS else f"{limit:g}"
 
 
-def may_change(request: HttpRequest, run: Run) -> bool:
-    """Tell whether this user may change the limits of this run."""
-    return bool(MOVES[State(run.state)]) and request.user.has_perm("stageapp.operate_run")
-
-
 # How hard a run works: the form that changes it while it works.
-
-OVER = (State.DONE, State.CANCELLED, State.ROLLED_BACK)
-EXPLANATION = (
-    "Workers follow with their next batch. More shards are divided from what the main pass has "
-    "not seen yet; with fewer, workers leave as they end theirs. A pause here is the rest "
-    "between two batches."
-)
 
 
 class TuneForm(ReasonForm):
@@ -420,3 +409,25 @@ class TuneForm(ReasonForm):
         if not self.errors and all(answers.get(name) is None for name in self.field_order[:-1]):
             raise forms.ValidationError("Write at least one value; empty ones stay as they are.")
         return answers
+
+
+LIMITS = _run_action(
+    "Change the limits",
+    "operate_run",
+    {state for state in State if MOVES[state]},
+    limits.change,
+    "A run waits while one of these is at its limit or beyond, and goes on by itself.",
+    "The limits count from now on; a worker that waits looks again within a second.",
+    form=lambda request, run: LimitsForm(run, request.POST or None),
+)
+TUNE = _run_action(
+    "Tune",
+    "operate_run",
+    set(State) - {State.DONE, State.CANCELLED, State.ROLLED_BACK},
+    runs.tune,
+    "Workers follow with their next batch. More shards are divided from what the main pass has "
+    "not seen yet; with fewer, workers leave as they end theirs. A pause here is the rest "
+    "between two batches.",
+    "Tuned; the history of the run has it.",
+    form=lambda request, run: TuneForm(run, request.POST or None),
+)

@@ -3,14 +3,12 @@ permissions allow.
 """
 
 import datetime
-from functools import partial
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
@@ -18,9 +16,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from stageapp.admin import run_actions
-from stageapp.admin.actions import confirmed
-from stageapp.admin.run_actions import OPERATIONS, Operation, awaits_approval, offered
-from stageapp.admin.screens import PageAdmin, actor, page, require
+from stageapp.admin.actions import Action
+from stageapp.admin.run_actions import ACTIONS, awaits_approval, run_buttons
+from stageapp.admin.screens import PageAdmin, page, require
 from stageapp.admin.seals import standing
 from stageapp.admin.site import site
 from stageapp.audit import log, proof, rollbacks
@@ -31,10 +29,7 @@ from stageapp.models.normalization import ACTIVE, Run, State
 from stageapp.models.proofs import Verification, VerificationJob
 from stageapp.normalization import drain, leases, runs, verification_jobs
 from stageapp.normalization.progress import progress
-from stageapp.normalization.throttle import limits
 from stageapp.targets import targets
-from stageapp.targets.errors import NormalizationError
-from stageapp.tasks import nudge, work_on_verification
 
 # The shards of a run as its page shows them: which rows, how far, and who works there.
 
@@ -176,7 +171,7 @@ class RunAdmin(PageAdmin):
             path("<int:run_id>/throttle/", wrap(self.throttle_view), name="stageapp_run_throttle"),
             path("<int:run_id>/tune/", wrap(self.tune_view), name="stageapp_run_tune"),
             path("<int:run_id>/part/", wrap(self.part_view), name="stageapp_run_part"),
-            path("<int:run_id>/do/<slug:name>/", wrap(self.operation_view), name="stageapp_run_do"),
+            path("<int:run_id>/do/<slug:name>/", wrap(self.action_view), name="stageapp_run_do"),
             *super().get_urls(),
         ]
 
@@ -193,9 +188,8 @@ class RunAdmin(PageAdmin):
             "quarantine": row.quarantine.all()[:QUARANTINED],
             "rollbacks": row.rollbacks.order_by("-round"),
             "no_end": log.NO_END,
-            "may_tune": row.state not in run_actions.OVER
-            and request.user.has_perm("stageapp.operate_run"),
-            "may_undo_a_part": run_actions.possible(request, row),
+            "may_tune": run_actions.TUNE.offered(request, row),
+            "may_undo_a_part": run_actions.PART.offered(request, row),
             "batches": row.batches.order_by("-id")[:NEWEST],
             "limit_changes": run_actions.changes(row),
         }
@@ -228,41 +222,10 @@ class RunAdmin(PageAdmin):
         )
 
     def throttle_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
-        """Confirm, then change the limits that hold the run."""
-        run = self.row_or_404(request, str(run_id))
-        require(request, "operate_run")
-        return confirmed(
-            request,
-            partial(limits.change, run, actor=actor(request)),
-            refusals=NormalizationError,
-            back=reverse("admin:stageapp_run_change", args=[run.pk]),
-            done="The limits count from now on; a worker that waits looks again within a second.",
-            form=run_actions.LimitsForm(run, request.POST or None),
-            verb="Change the limits",
-            explanation="A run waits while one of these is at its limit or beyond, and goes on by "
-            "itself.",
-            title=f"Limits of run {run.pk}",
-            opts=self.opts,
-            run=run,
-        )
+        return self._confirm(request, run_id, run_actions.LIMITS)
 
     def tune_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
-        """Confirm, then change how hard the run works."""
-        run = self.row_or_404(request, str(run_id))
-        require(request, "operate_run")
-        return confirmed(
-            request,
-            partial(_tune, run, actor(request)),
-            refusals=NormalizationError,
-            back=reverse("admin:stageapp_run_change", args=[run.pk]),
-            done="Tuned; the history of the run has it.",
-            form=run_actions.TuneForm(run, request.POST or None),
-            verb="Tune",
-            explanation=run_actions.EXPLANATION,
-            title=f"Tune run {run.pk}",
-            opts=self.opts,
-            run=run,
-        )
+        return self._confirm(request, run_id, run_actions.TUNE)
 
     def part_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """Choose a part of the run, preview its rollback, and confirm it."""
@@ -270,45 +233,21 @@ class RunAdmin(PageAdmin):
         require(request, "rollback_run")
         return run_actions.part_view(request, run, self.opts)
 
-    def operation_view(self, request: HttpRequest, run_id: int, name: str) -> HttpResponse:
-        """Confirm, then carry out one operation."""
+    def action_view(self, request: HttpRequest, run_id: int, name: str) -> HttpResponse:
+        if name not in ACTIONS:
+            raise Http404(f"There is no action {name}.")
+        return self._confirm(request, run_id, ACTIONS[name])
+
+    def _confirm(self, request: HttpRequest, run_id: int, action: Action[Run]) -> HttpResponse:
         run = self.row_or_404(request, str(run_id))
-        operation = OPERATIONS.get(name)
-        if operation is None:
-            raise Http404(f"There is no operation {name}.")
-        require(request, operation.permission)
-        back = reverse("admin:stageapp_run_change", args=[run.pk])
-        if not operation.allowed(request, run):
-            messages.error(
-                request, f"Run {run.pk} is {run.stands}: it cannot do “{operation.label}” now."
-            )
-            return HttpResponseRedirect(back)
-        perform = partial(_perform, run, operation, actor(request))
-        shown = {"title": f"{operation.label}: run {run.pk}", "opts": self.opts, "run": run}
-        return confirmed(
+        return action.confirm(
             request,
-            perform,
-            refusals=NormalizationError,
-            back=back,
-            done=operation.done,
-            **operation.words,
-            **shown,
+            run,
+            back=reverse("admin:stageapp_run_change", args=[run.pk]),
+            title=f"{action.label}: run {run.pk}",
+            opts=self.opts,
+            run=run,
         )
-
-
-def _perform(run: Run, operation: Operation, who: str, reason: str) -> None:
-    made = operation.perform(run, actor=who, reason=reason)
-    # Robust: with the broker away the change stands, and the sweep finds the run or the job.
-    if isinstance(made, VerificationJob):
-        transaction.on_commit(lambda: work_on_verification.delay(made.pk), robust=True)
-    elif run.state in ACTIVE:
-        transaction.on_commit(lambda: nudge(run), robust=True)
-
-
-def _tune(run: Run, who: str, **wanted: Any) -> None:
-    runs.tune(run, actor=who, **wanted)
-    if run.state in ACTIVE:
-        transaction.on_commit(lambda: nudge(run), robust=True)
 
 
 def _live(request: HttpRequest, run: Run) -> dict[str, Any]:
@@ -321,7 +260,7 @@ def _live(request: HttpRequest, run: Run) -> dict[str, Any]:
         "job": job,
         "proof": proof.of_run(run),
         "drain": drain.newest(),
-        "operations": offered(request, run),
+        "actions": run_buttons(request, run),
         "awaits_approval": awaits_approval(run),
         **run_actions.throttle_context(request, run),
     }

@@ -16,11 +16,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from stageapp import conf
-from stageapp.admin.actions import ReasonForm, confirmed
+from stageapp.admin.actions import Action, ReasonForm, buttons
 from stageapp.admin.raw_text import visible
 from stageapp.admin.screens import actor, page, require
 from stageapp.admin.site import OwnPage, site
 from stageapp.models.sealing import GuardChange, Seal
+from stageapp.people import Person
 from stageapp.sealing import guard, guard_counts, seal, state
 from stageapp.sealing.allowed import MOST_ALLOWED
 from stageapp.sealing.guard import GuardState
@@ -38,41 +39,65 @@ PERMISSION = "seal_target"
 
 
 @dataclass(frozen=True)
-class Action:
-    """One button with its confirm page. `possible` tells whether there is anything to do as the
-    target stands.
-    """
+class Column:
+    """A target with its seal and its guard as they are now."""
 
     label: str
-    perform: Callable[..., object]
-    possible: Callable[[SealState, GuardState], bool]
-    explanation: str
-    done: str
-    danger: bool = False
+    sealed: SealState
+    guarded: GuardState
 
 
-ACTIONS: dict[str, Action] = {
-    "unseal": Action(
+def _column_action(
+    label: str,
+    change: Callable[..., object],
+    possible: Callable[[Column], bool],
+    explanation: str,
+    done: str,
+    *,
+    danger: bool = False,
+) -> Action[Column]:
+    def refusal(column: Column, name: str) -> str:
+        if possible(column):
+            return ""
+        return f"“{label}” is not possible as {column.label} stands now."
+
+    def carry_out(column: Column, person: Person, reason: str) -> None:
+        change(column.label, actor=person.name, reason=reason, how=lock_wait.SHORT)
+
+    return Action(
+        label,
+        PERMISSION,
+        carry_out,
+        explanation,
+        done,
+        NormalizationError,
+        refusal,
+        danger=danger,
+    )
+
+
+ACTIONS: dict[str, Action[Column]] = {
+    "unseal": _column_action(
         "Unseal",
         seal.unseal,
-        lambda now, guarded: now.state != "open",
+        lambda column: column.sealed.state != "open",
         "The constraint goes, and the column takes every text again. Rows are not changed.",
         "Unsealed. The column takes every text again.",
         danger=True,
     ),
-    "guard_on": Action(
+    "guard_on": _column_action(
         "Switch the guard on",
         guard.switch_on,
-        lambda now, guarded: guarded.state != "on",
+        lambda column: column.guarded.state != "on",
         "From now on PostgreSQL itself turns a known spelling into its stage when somebody "
         "writes it past the API, and counts it. Unknown values stay as they are written. A "
         "writer of stages pays for a comparison.",
         "The guard is on.",
     ),
-    "guard_off": Action(
+    "guard_off": _column_action(
         "Switch the guard off",
         guard.switch_off,
-        lambda now, guarded: guarded.state != "off",
+        lambda column: column.guarded.state != "off",
         "Spellings are stored as they are written again; under a seal such a write fails. The "
         "counts stay.",
         "The guard is off.",
@@ -86,19 +111,12 @@ def address(name: str, label: str) -> str:
     return f"{reverse(f'{PAGE}_{name}')}?{urlencode({'target': label})}"
 
 
-def offered(request: HttpRequest, now: SealState, guarded: GuardState) -> list[dict[str, object]]:
-    """Return the buttons for this user and this target."""
+def _buttons(request: HttpRequest, column: Column) -> list[dict[str, Any]]:
     if not request.user.has_perm(f"stageapp.{PERMISSION}"):
         return []
-    label = now.target
-    verb = "Seal" if now.state == "open" else "Seal again"
-    first: dict[str, object] = {"label": verb, "url": address("seal", label), "danger": False}
-    others: list[dict[str, object]] = [
-        {"label": action.label, "url": address(name, label), "danger": action.danger}
-        for name, action in ACTIONS.items()
-        if action.possible(now, guarded)
-    ]
-    return [first, *others]
+    verb = "Seal" if column.sealed.state == "open" else "Seal again"
+    first = {"label": verb, "url": address("seal", column.label), "danger": False}
+    return [first, *buttons(request, ACTIONS, column, lambda name: address(name, column.label))]
 
 
 def standing(request: HttpRequest, label: str) -> dict[str, object] | None:
@@ -125,28 +143,15 @@ def target_of(request: HttpRequest) -> str:
 
 
 def action_view(request: HttpRequest, name: str) -> HttpResponse:
-    """Confirm, then carry out one action."""
     require(request, PERMISSION)
     action, label = ACTIONS[name], target_of(request)
     try:
-        possible = action.possible(state.look(label), guard.look(label))
+        column = Column(label, state.look(label), guard.look(label))
     except NormalizationError as refusal:
-        possible = False
         messages.error(request, str(refusal))
-    if not possible:
-        messages.error(request, f"“{action.label}” is not possible as {label} stands now.")
         return HttpResponseRedirect(reverse(PAGE))
-    return confirmed(
-        request,
-        partial(action.perform, label, actor=actor(request), how=lock_wait.SHORT),
-        refusals=NormalizationError,
-        back=reverse(PAGE),
-        done=action.done,
-        title=f"{action.label}: {label}",
-        parent="Seals",
-        explanation=action.explanation,
-        verb=action.label,
-        danger=action.danger,
+    return action.confirm(
+        request, column, back=reverse(PAGE), title=f"{action.label}: {label}", parent="Seals"
     )
 
 
@@ -286,7 +291,7 @@ def _target(request: HttpRequest, label: str) -> dict[str, Any]:
         "failed": failed,
         "allowed": [visible(value) for value in standing.allowed] if standing else [],
         "caught": [{"one": one, "shown": visible(one.raw)} for one in caught],
-        "actions": offered(request, now, guarded),
+        "actions": _buttons(request, Column(label, now, guarded)),
     }
 
 

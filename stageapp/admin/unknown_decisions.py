@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
+from stageapp.admin.actions import Action
 from stageapp.admin.raw_text import first_example, visible
 from stageapp.admin.screens import page, require
 from stageapp.admin.vocabulary_versions import CurationForm, carried_out
@@ -125,58 +126,70 @@ class DeclareForm(ChoiceForm):
 
 
 @dataclass(frozen=True)
-class Decision:
-    """One thing to decide. `perform` takes the entries, what the form chose, the actor and the
-    reason.
-    """
+class Decision(Action[Sequence[UnknownEntry]]):
+    """An action on entries of the queue; `choice` asks what is decided, before the preview."""
 
-    label: str
-    explanation: str
-    form: type[ChoiceForm]
-    perform: Callable[..., Any]
-    button: str
+    title: str = ""
+    choice: type[ChoiceForm] = ChoiceForm
+
+
+def _decision(
+    label: str,
+    title: str,
+    perform: Callable[..., object],
+    explanation: str,
+    choice: type[ChoiceForm] = ChoiceForm,
+    refusal: Callable[[Sequence[UnknownEntry], str], str] = lambda entries, name: "",
+) -> Decision:
+    return Decision(
+        label,
+        "curate_vocabulary",
+        perform,
+        explanation,
+        "",
+        DecisionRefused,
+        refusal,
+        title=title,
+        choice=choice,
+    )
+
+
+def _undecided(entries: Sequence[UnknownEntry], name: str) -> str:
+    decided = all(entry.ignored or entry.version_id for entry in entries)
+    return "" if decided else "Nothing has been decided about these values."
 
 
 DECISIONS: dict[str, Decision] = {
-    "map": Decision(
+    "map": _decision(
+        "Map",
         "It means a stage",
+        decisions.map_to,
         "Every value that is the same but for formatting means this stage from now on. "
         "Stored rows change only when a run with a new plan rewrites them.",
         MapForm,
-        decisions.map_to,
-        "Map",
     ),
-    "declare": Decision(
+    "declare": _decision(
+        "Declare",
         "It is no stage",
+        decisions.declare,
         "It stays unknown, with this reason in every answer and plan, and leaves the open queue.",
         DeclareForm,
-        decisions.declare,
-        "Declare",
     ),
-    "ignore": Decision(
+    "ignore": _decision(
+        "Ignore",
         "Ignore it",
+        decisions.ignore,
         "It stays unknown and is counted on, out of the open queue. The vocabulary does not "
         "change.",
-        ChoiceForm,
-        decisions.ignore,
-        "Ignore",
     ),
-    "undo": Decision(
-        "Take the decision back",
-        "The newest decision made here is undone: it means again what it meant before.",
-        ChoiceForm,
-        undo,
+    "undo": _decision(
         "Undo",
+        "Take the decision back",
+        undo,
+        "The newest decision made here is undone: it means again what it meant before.",
+        refusal=_undecided,
     ),
 }
-
-
-def offered(entries: Sequence[UnknownEntry]) -> dict[str, Decision]:
-    """Return what can be decided about these entries: nothing can be undone where nothing was
-    decided.
-    """
-    decided = all(entry.ignored or entry.version_id for entry in entries)
-    return {name: decision for name, decision in DECISIONS.items() if decided or name != "undo"}
 
 
 QUEUE = "admin:stageapp_unknownentry_changelist"
@@ -193,7 +206,7 @@ def decide_view(request: HttpRequest) -> HttpResponse:
         return _nothing(request)
     if name not in DECISIONS:
         return _choose(request, entries)
-    form = DECISIONS[name].form(request.GET, entries)
+    form = DECISIONS[name].choice(request.GET, entries)
     if not form.is_valid():
         return _choose(request, entries, name, form)
     return _preview(request, entries, name, form, CurationForm())
@@ -207,7 +220,7 @@ def confirm_view(request: HttpRequest) -> HttpResponse:
     if not entries or name not in DECISIONS:
         return _nothing(request)
     decision = DECISIONS[name]
-    form, confirm = decision.form(request.POST, entries), CurationForm(request.POST)
+    form, confirm = decision.choice(request.POST, entries), CurationForm(request.POST)
     if not form.is_valid():
         return _choose(request, entries, name, form)
     if confirm.is_valid() and _carried_out(request, entries, decision, form, confirm):
@@ -235,7 +248,11 @@ def choices(
     entries: list[UnknownEntry], wrong: tuple[str, ChoiceForm] | None = None
 ) -> list[dict[str, Any]]:
     """Return the forms to choose by; `wrong` is the one that was not filled in well."""
-    forms = {name: decision.form(None, entries) for name, decision in offered(entries).items()}
+    forms = {
+        name: decision.choice(None, entries)
+        for name, decision in DECISIONS.items()
+        if not decision.refusal(entries, "")
+    }
     forms.update([wrong] if wrong else [])
     return [
         {"name": name, "decision": DECISIONS[name], "form": form} for name, form in forms.items()
@@ -257,7 +274,7 @@ def _carried_out(
     confirm: CurationForm,
 ) -> bool:
     values = {**form.cleaned_data, **confirm.answers}
-    return carried_out(request, decision.perform, DecisionRefused, entries=entries, **values)
+    return carried_out(request, decision.perform, decision.refused_by, entries=entries, **values)
 
 
 def _choose(

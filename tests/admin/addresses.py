@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group, User
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 
-from stageapp.admin.run_actions import OPERATIONS
+from stageapp.admin.run_actions import ACTIONS
 from stageapp.consumers import sightings, tokens
 from stageapp.mode import store
 from stageapp.models import (
@@ -175,7 +175,7 @@ def addresses():
 
 def _filled(route, pk):
     if "<slug:name>" in route:
-        return [_with_key(route.replace("<slug:name>", name), pk) for name in OPERATIONS]
+        return [_with_key(route.replace("<slug:name>", name), pk) for name in ACTIONS]
     return [_with_key(route, pk)]
 
 

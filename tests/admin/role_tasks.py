@@ -382,7 +382,7 @@ def backup(verb):
             actor="ann",
             reason="x",
         )
-        one = made if backup_actions.ACTIONS[verb].one else None
+        one = made if verb in backup_actions.OF_ONE else None
         worked = BackupJob.objects.filter(verb=verb).exists
         return Attempt(backup_actions.address(verb, one), worked, WHY)
 

@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from config import celery
-from stageapp.admin.run_actions import OPERATIONS
+from stageapp.admin.run_actions import ACTIONS
 from stageapp.models import Plan, PortfolioCompany, Run
 from stageapp.models.normalization import MOVES, State
 from stageapp.normalization import runs, worker
@@ -105,10 +105,10 @@ def test_without_a_reason_nothing_happens(plan, browser_with, reason):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", ACTIONS)
 def test_each_operation_needs_its_own_permission(plan, browser_with, name):
-    mine = OPERATIONS[name].permission
-    others = {operation.permission for operation in OPERATIONS.values()} - {mine}
+    mine = ACTIONS[name].permission
+    others = {operation.permission for operation in ACTIONS.values()} - {mine}
     lacking = browser_with("view_run", *others, name="lacking")
     for method in (lacking.get, lacking.post):
         assert method(do(plan.run, name), {"reason": "go"}).status_code == 403
@@ -121,7 +121,7 @@ def test_each_operation_needs_its_own_permission(plan, browser_with, name):
 
 def offered_in(browser, run, state):
     Run.objects.filter(pk=run.pk).update(state=state)
-    return {button["name"] for button in browser.get(page_of(run)).context["operations"]}
+    return {button["name"] for button in browser.get(page_of(run)).context["actions"]}
 
 
 @pytest.mark.django_db
