@@ -49,7 +49,7 @@ class Action:
 def _own_alone(backup: Backup | None) -> str:
     return (
         "Another backup system makes the backups: remove them by its own means."
-        if conf.backup_adapter()
+        if conf.settings.backup_adapter
         else ""
     )
 

@@ -270,7 +270,7 @@ def _backups() -> dict[str, Any]:
         "age": words.age(found.taken_at) if found.taken_at else "",
         "fresh": fresh,
         "hours": hours,
-        "required": conf.backup_required(),
+        "required": conf.settings.require_backup,
         "rehearsed": found.rehearsed,
         "rehearsed_age": words.age(found.rehearsed_at) if found.rehearsed_at else "",
         "schema_changed": found.schema_changed,
@@ -286,7 +286,7 @@ def _drift() -> dict[str, Any]:
     return {
         "checks": [{"check": each, "values": drifted(each)[:SHOWN_DRIFT]} for each in checks],
         "unseen": [run for label in waiting if (run := proof.standing_run(label)) is not None],
-        "period": words.duration(conf.drift_seconds()),
+        "period": words.duration(conf.DRIFT_SECONDS),
     }
 
 

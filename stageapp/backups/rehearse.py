@@ -224,7 +224,7 @@ def _server(found: Manifest) -> Iterator[postgres.Parameters]:
     """Yield the server to rehearse on: the live one, the one of REHEARSAL_DATABASE_URL, or a
     throw-away one.
     """
-    chosen = conf.rehearsal_database()
+    chosen = conf.settings.rehearsal_database_url
     if chosen == EMBEDDED:
         with embedded.throw_away(_embedded_version(found)) as url:
             yield postgres.of_url(url)

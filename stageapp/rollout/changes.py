@@ -135,7 +135,7 @@ def _allow_raise(
     The second person is asked for first: latch and gates ask for the permissions of who approves.
     """
     alone = not (approved_by or wish.break_glass.strip())
-    if wish.mode == "enforce" and conf.two_person_rule() and alone:
+    if wish.mode == "enforce" and conf.settings.two_person_rule and alone:
         raise SecondPersonNeeded
     if not moves.may_raise(history.read(), person.may):
         raise Latched
@@ -166,7 +166,7 @@ def _recorded(wish: Wish, overridden: list[Gate]) -> str:
     is not kept.
     """
     parts = []
-    if conf.two_person_rule() and wish.break_glass.strip():
+    if conf.settings.two_person_rule and wish.break_glass.strip():
         parts.append(f"{BREAK_GLASS}{wish.break_glass.strip()}")
     if overridden:
         past = ", ".join(f"{gate.name} ({gate.verdict.value})" for gate in overridden)
@@ -175,7 +175,7 @@ def _recorded(wish: Wish, overridden: list[Gate]) -> str:
 
 
 def _tell(person: Person, wish: Wish, overridden: list[Gate]) -> None:
-    if conf.two_person_rule() and wish.break_glass.strip():
+    if conf.settings.two_person_rule and wish.break_glass.strip():
         what = f"{wish.mode} {wish.percent} %"
         events.glass_broken(actor=person.name, what=what, reason=wish.break_glass.strip())
     if overridden:

@@ -59,7 +59,7 @@ def look_ahead(
     return Outcome(
         gates=tuple(gates[name] for name in names),
         latched=raising and not moves.may_raise(history.read(), person.may),
-        second_person=raising and then.mode == "enforce" and conf.two_person_rule(),
+        second_person=raising and then.mode == "enforce" and conf.settings.two_person_rule,
         may_override_gates="override_gate" in person.may,
     )
 

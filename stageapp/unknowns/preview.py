@@ -81,7 +81,7 @@ def _count_rows(found: Preview, keys: set[str], source: str, meaning_of: Snapsho
             held = distinct_values(
                 target,
                 besides=target.canonical(meaning_of.labels),
-                seconds=conf.drift_timeout_seconds(),
+                seconds=conf.settings.drift_timeout_seconds,
             )
         except NormalizationError as problem:
             found.problems.append(str(problem))

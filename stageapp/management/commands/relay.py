@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from stageapp import conf
 from stageapp.webhook.relay import AddressError, Forwarder, Limits, Relay, read_address, read_url
 from stageapp.webhook.secrets import webhook_secrets, webhook_tokens
 
@@ -92,7 +93,7 @@ def _limits(*, required: bool) -> Limits:
     tokens = webhook_tokens() if required else ()
     if required and not tokens:
         raise CommandError("Set ALERTMANAGER_BEARER_TOKEN: it is what Alertmanager has to bring.")
-    return Limits(settings.STAGE_READ_SECONDS, settings.DATA_UPLOAD_MAX_MEMORY_SIZE, tokens)
+    return Limits(conf.settings.read_seconds, settings.DATA_UPLOAD_MAX_MEMORY_SIZE, tokens)
 
 
 def _seconds(text: str) -> float:
