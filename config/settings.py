@@ -64,22 +64,10 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "config.request_counts.RequestCounts",
 ]
-# Seconds. The library's own begin at 10 ms, which is where most requests have long been answered.
-PROMETHEUS_LATENCY_BUCKETS = (
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    2.5,
-    5.0,
-    10.0,
-    float("inf"),
+# In seconds. The library's own begin at 10 ms, by when most requests have long been answered.
+PROMETHEUS_LATENCY_BUCKETS = tuple(
+    ms / 1000
+    for ms in (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, float("inf"))
 )
 
 ROOT_URLCONF = "config.urls"
@@ -230,39 +218,24 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# Seconds from one message to the next. One that no worker took in `expires` seconds is dropped: the
+# next one says the same.
 CELERY_BEAT_SCHEDULE = {
-    "nudge-forgotten-runs": {"task": "stageapp.tasks.nudge_forgotten_runs", "schedule": 15.0},
-    "watch-drift": {
-        "task": "stageapp.tasks.watch_drift",
-        "schedule": conf.DRIFT_SECONDS,
-    },
-    "forget-old-sightings": {"task": "stageapp.tasks.forget_old_sightings", "schedule": 3600.0},
-    # A message that no worker took in time is dropped: the next one says the same.
-    "roll-up-traffic": {
-        "task": "stageapp.tasks.roll_up_traffic",
-        "schedule": 600.0,
-        "options": {"expires": 600},
-    },
-    "count-guarded": {
-        "task": "stageapp.tasks.count_guarded",
-        "schedule": 60.0,
-        "options": {"expires": 60},
-    },
-    "guard-enforcement": {
-        "task": "stageapp.tasks.guard_enforcement",
-        "schedule": 5.0,
-        "options": {"expires": 30},
-    },
-    "take-planned-steps": {
-        "task": "stageapp.tasks.take_planned_steps",
-        "schedule": 60.0,
-        "options": {"expires": 60},
-    },
-    "keep-backups": {
-        "task": "stageapp.tasks.keep_backups",
-        "schedule": 60.0,
-        "options": {"expires": 60},
-    },
+    task.replace("_", "-"): {
+        "task": f"stageapp.tasks.{task}",
+        "schedule": seconds,
+        "options": {"expires": expires},
+    }
+    for task, seconds, expires in [
+        ("nudge_forgotten_runs", 15.0, None),
+        ("watch_drift", conf.DRIFT_SECONDS, None),
+        ("forget_old_sightings", 3600.0, None),
+        ("roll_up_traffic", 600.0, 600),
+        ("count_guarded", 60.0, 60),
+        ("guard_enforcement", 5.0, 30),
+        ("take_planned_steps", 60.0, 60),
+        ("keep_backups", 60.0, 60),
+    ]
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(BASE_DIR / ".local" / "celerybeat-schedule")
 

@@ -1,4 +1,9 @@
-"""Two Redis clients: a strict one for reads and writes, a resilient one for hints."""
+"""Two Redis clients: a strict one for reads and writes, a resilient one for hints.
+
+Not those of django-redis: it keeps one pool for each URL, whatever the options, so that of two clients
+of one server the first would give the other its timeouts, and a project that hosts the application may
+have another cache.
+"""
 
 import functools
 import socket
