@@ -36,7 +36,7 @@ def check_default_mode() -> list[CheckMessage]:
     if configured not in MODES:
         return [
             Error(
-                f"{said}, which is no mode; {in_force} counts instead.",
+                f"{said}, which is not a mode; {in_force} counts instead.",
                 hint=hint,
                 id="stageapp.E001",
             )
@@ -70,7 +70,7 @@ def check_targets() -> list[CheckMessage]:
 
 
 def check_networks() -> list[CheckMessage]:
-    """E010: an internal network is no network."""
+    """E010: an internal network is not a network."""
     hint = (
         "Write STAGE_INTERNAL_NETWORKS in CIDR notation, several separated by commas, e.g. "
         "10.0.0.0/8,fd00::/8."
@@ -82,11 +82,11 @@ def check_networks() -> list[CheckMessage]:
 
 def _no_networks(names: Iterable[str], so: str, hint: str, code: str) -> list[CheckMessage]:
     strange = [name for name in names if network.parse(name) is None]
-    return [Error(f"{name!r} is no network; {so}.", hint=hint, id=code) for name in strange]
+    return [Error(f"{name!r} is not a network; {so}.", hint=hint, id=code) for name in strange]
 
 
 def check_ops_access() -> list[CheckMessage]:
-    """E030: a network of the operators is none. E031: a token is too short to be secret."""
+    """E030: a network of the operators is not a network. E031: a token is too short to be secret."""
     hint = (
         "Write STAGE_OPS_NETWORKS in CIDR notation, several separated by commas, e.g. "
         "127.0.0.0/8,10.1.0.0/16."
@@ -137,7 +137,7 @@ def check_backups() -> list[CheckMessage]:
 
 
 def check_rehearsal() -> list[CheckMessage]:
-    """E014: nobody can rehearse there."""
+    """E014: a restore cannot be rehearsed there."""
     if (chosen := conf.settings.rehearsal_database_url) in ("", EMBEDDED):
         return []
     try:
@@ -157,11 +157,11 @@ def check_webhook() -> list[CheckMessage]:
     ):
         return []
     hint = "Write it as https://stages.example.org, or leave it out."
-    return [Error("STAGE_BASE_URL is no http or https address.", hint=hint, id="stageapp.E040")]
+    return [Error("STAGE_BASE_URL is not an http or https address.", hint=hint, id="stageapp.E040")]
 
 
 def check_throttle() -> list[CheckMessage]:
-    """E035: a limit that holds runs makes no sense. E037: a standby's URL is none."""
+    """E035: a limit that holds runs makes no sense. E037: a standby's URL is not one."""
     messages: list[CheckMessage] = [
         Error(
             f"STAGE_HOLD: {said}",
@@ -177,7 +177,7 @@ def check_throttle() -> list[CheckMessage]:
         if not standbys.is_url(url)
     ]:
         # not the URL: a password is in it
-        said = f"STAGE_STANDBY_URLS: number {wrong[0]} is no URL of a PostgreSQL."
+        said = f"STAGE_STANDBY_URLS: number {wrong[0]} is not a PostgreSQL URL."
         messages.append(
             Error(
                 said, hint="Write postgres://user:password@host:5432/database.", id="stageapp.E037"

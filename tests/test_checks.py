@@ -27,7 +27,7 @@ def test_e001_a_mode_that_does_not_exist(settings, mode):
     settings.STAGE_VALIDATION_MODE = mode
     messages = found()
     assert list(messages) == ["stageapp.E001"]
-    assert f"{mode!r}, which is no mode; warn counts instead" in messages["stageapp.E001"].msg
+    assert f"{mode!r}, which is not a mode; warn counts instead" in messages["stageapp.E001"].msg
     assert "Set it to off or warn" in messages["stageapp.E001"].hint
 
 

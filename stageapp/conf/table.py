@@ -163,7 +163,7 @@ class Mode:
     )
     refresher = Setting(
         True,
-        "Whether a process does so in the background. Short-lived processes that the program"
+        "Whether a process reads again in the background. Short-lived processes that the program"
         " starts turn it off; leave it unset.",
     )
 
@@ -230,21 +230,21 @@ class Rollout:
     )
     gate_unknown_percent = Setting(
         0.5,
-        "Unknown requests of a day, and of a canary's minute, stay below this share.",
+        "In a day, and in a canary's minute, unknown requests must stay below this share.",
         unit="percent",
         above=0,
         most=100,
     )
     gate_hour_unknown_percent = Setting(
         1.0,
-        "No hour of the days before enforcement has a larger share of unknown requests.",
+        "No hour of the days before enforcement may have a larger share of unknown requests.",
         unit="percent",
         above=0,
         most=100,
     )
     gate_warn_days = Setting(
         7,
-        "Consecutive whole days (UTC) in warn that have to be good before enforcement.",
+        "Consecutive whole days (UTC) in warn that must be good before enforcement.",
         unit="days",
         least=1,
         most=MOST_WARN_DAYS - 1,
@@ -255,7 +255,7 @@ class Rollout:
     guard = Setting(True, "Whether the guard takes enforce back to warn by itself.")
     guard_percent = Setting(
         5.0,
-        "It does so when more than this share of the enforced requests was refused in each of five"
+        "The guard acts when more than this share of the enforced requests was refused in each of five"
         " minutes.",
         unit="percent",
         above=0,
@@ -383,7 +383,7 @@ class Observability:
     worker_metrics_host = Setting("127.0.0.1", "Where a worker serves its own /metrics.")
     worker_metrics_port = Setting(
         0,
-        "The port of it; 0 is nowhere. Each worker of a machine needs its own.",
+        "The port of it; 0 serves nothing. Each worker of a machine needs its own.",
         least=0,
         most=65535,
     )
