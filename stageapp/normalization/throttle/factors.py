@@ -25,9 +25,7 @@ class Factor:
         return words.percent(value) if self.unit == "%" else f"{value:,.10g}"
 
     def resume_limit(self, limit: float) -> float:
-        """Return the value at which a held run goes on; it lies beyond the limit where low is
-        bad.
-        """
+        """Return the value at which a held run goes on: below the limit, or above where low is bad."""
         return limit * 100 / RESUME_PERCENT if self.falls else limit * RESUME_PERCENT / 100
 
     def holds(self, value: float, limit: float, *, held: bool) -> bool:
