@@ -14,6 +14,7 @@ COMMANDS_WITHOUT_SERVERS = frozenset(
     [
         "collectstatic",
         "compilemessages",
+        "configuration",
         "diffsettings",
         "findstatic",
         "help",

@@ -11,8 +11,9 @@ import socket
 import time
 from typing import Any
 
-from django.conf import settings
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from stageapp import conf
 
 WRITE_SECONDS = 30.0
 TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -60,7 +61,7 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         """
         if not isinstance(conn.sock, DeadlineSocket):
             conn.sock = DeadlineSocket(fileno=conn.sock.detach())
-        conn.sock.deadline = time.monotonic() + settings.STAGE_READ_SECONDS
+        conn.sock.deadline = time.monotonic() + conf.settings.read_seconds
         conn.answering = False
         outcome = super().handle(conn)
         if conn.sock.expired and not conn.answering:

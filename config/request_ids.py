@@ -35,6 +35,6 @@ class RequestIds:
 
 def _name_of(request: HttpRequest) -> str:
     sent = request.META.get("HTTP_X_REQUEST_ID", "")
-    if conf.trusted_proxies() > 0 and _NAME.fullmatch(sent):
+    if conf.settings.trusted_proxies > 0 and _NAME.fullmatch(sent):
         return str(sent)
     return uuid.uuid4().hex

@@ -1,11 +1,12 @@
 """System checks of the project's settings: what is wrong, what counts instead, what to do."""
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from stageapp import conf
@@ -15,21 +16,19 @@ from stageapp.backups.manifest import MIN_KEY_LENGTH
 from stageapp.backups.rehearse import EMBEDDED
 from stageapp.conf import DEFAULT_MODE_CEILING, MODES
 from stageapp.infrastructure import events, network
-from stageapp.normalization import batches
 from stageapp.normalization.throttle import factors, standbys
 from stageapp.targets import targets
 from stageapp.targets.errors import TargetError
 
 TAG = "stageapp"
-LOCK_SECONDS_CAP = 10.0  # writers queue behind whoever waits for the table
+SEE_TABLE = "docs/configuration.md has every setting."
 
 _MODE_MEANING = "It counts only when the database is installed, and while no store answers."
 
 
-@register(TAG)
-def check_default_mode(**_: Any) -> list[CheckMessage]:
+def check_default_mode() -> list[CheckMessage]:
     """E001: the mode does not exist. E002: it is stricter than a default may be."""
-    configured, in_force = conf.configured_mode(), conf.default_mode()
+    configured, in_force = conf.settings.validation_mode, conf.default_mode()
     if configured == in_force:
         return []
     said = f"STAGE_VALIDATION_MODE is {configured!r}"
@@ -37,7 +36,7 @@ def check_default_mode(**_: Any) -> list[CheckMessage]:
     if configured not in MODES:
         return [
             Error(
-                f"{said}, which is no mode; {in_force} counts instead.",
+                f"{said}, which is not a mode; {in_force} counts instead.",
                 hint=hint,
                 id="stageapp.E001",
             )
@@ -52,8 +51,7 @@ def check_default_mode(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register(TAG)
-def check_targets(**_: Any) -> list[CheckMessage]:
+def check_targets() -> list[CheckMessage]:
     """E003: a target cannot be normalized. E004: a target is named twice."""
     labels = conf.targets()
     messages: list[CheckMessage] = []
@@ -71,105 +69,41 @@ def check_targets(**_: Any) -> list[CheckMessage]:
     return messages
 
 
-@dataclass(frozen=True)
-class _Range:
-    """What a number may be: more than 0 (or 0 too), finite, and at most `most`."""
-
-    name: str
-    value: float
-    most: float = math.inf
-    or_zero: bool = False
-
-    @property
-    def holds(self) -> bool:
-        positive = self.value > 0 or (self.or_zero and self.value == 0)
-        return positive and math.isfinite(self.value) and self.value <= self.most
-
-    @property
-    def hint(self) -> str:
-        least = "0 or more" if self.or_zero else "more than 0"
-        return f"Set it to {least}{f', at most {self.most:g}' if math.isfinite(self.most) else ''}."
-
-
-@register(TAG)
-def check_numbers(**_: Any) -> list[CheckMessage]:
-    """E005 to E009, E034: a number makes no sense."""
-    staleness = conf.mode_max_staleness()
-    ranges = {
-        "stageapp.E005": _Range("STAGE_BATCH_SECONDS", conf.batch_seconds(), batches.MOST_SECONDS),
-        "stageapp.E006": _Range(
-            "STAGE_BATCH_PAUSE_SECONDS", conf.batch_pause_seconds(), or_zero=True
-        ),
-        "stageapp.E007": _Range("STAGE_MODE_MAX_STALENESS", staleness),
-        "stageapp.E008": _Range("STAGE_REFRESH_SECONDS", conf.refresh_seconds(), staleness),
-        "stageapp.E009": _Range("STAGE_PLAN_MAX_AGE_HOURS", conf.plan_max_age_hours()),
-        "stageapp.E034": _Range(
-            "STAGE_SEAL_LOCK_SECONDS", conf.seal_lock_seconds(), LOCK_SECONDS_CAP
-        ),
-    }
-    return [
-        Error(f"{it.name} is {it.value:g}.", hint=it.hint, id=code)
-        for code, it in ranges.items()
-        if not it.holds
-    ]
-
-
-@register(TAG)
-def check_networks(**_: Any) -> list[CheckMessage]:
-    """E010: an internal network is no network. E011: there cannot be so many proxies."""
+def check_networks() -> list[CheckMessage]:
+    """E010: an internal network is not a network."""
     hint = (
         "Write STAGE_INTERNAL_NETWORKS in CIDR notation, several separated by commas, e.g. "
         "10.0.0.0/8,fd00::/8."
     )
-    messages = _no_networks(
-        conf.internal_networks(), "no client counts as inside it", hint, "stageapp.E010"
+    return _no_networks(
+        conf.settings.internal_networks, "no client counts as inside it", hint, "stageapp.E010"
     )
-    if conf.trusted_proxies() < 0:
-        said = f"STAGE_TRUSTED_PROXIES is {conf.trusted_proxies()}; 0 counts instead."
-        messages.append(
-            Error(
-                said, hint="Set it to how many proxies add to X-Forwarded-For.", id="stageapp.E011"
-            )
-        )
-    return messages
 
 
 def _no_networks(names: Iterable[str], so: str, hint: str, code: str) -> list[CheckMessage]:
     strange = [name for name in names if network.parse(name) is None]
-    return [Error(f"{name!r} is no network; {so}.", hint=hint, id=code) for name in strange]
+    return [Error(f"{name!r} is not a network; {so}.", hint=hint, id=code) for name in strange]
 
 
-@register(TAG)
-def check_ops_access(**_: Any) -> list[CheckMessage]:
-    """E030: a network of the operators is none. E031: a token is too short to be secret. E032:
-    the rate is no share.
-    """
+def check_ops_access() -> list[CheckMessage]:
+    """E030: a network of the operators is not a network. E031: a token is too short to be secret."""
     hint = (
         "Write STAGE_OPS_NETWORKS in CIDR notation, several separated by commas, e.g. "
         "127.0.0.0/8,10.1.0.0/16."
     )
-    messages = _no_networks(conf.ops_networks(), "nobody in it may scrape", hint, "stageapp.E030")
-    if len(conf.metrics_tokens()) < len(conf.configured_metrics_tokens()):
+    messages = _no_networks(
+        conf.settings.ops_networks, "nobody in it may scrape", hint, "stageapp.E030"
+    )
+    if len(conf.metrics_tokens()) < len(conf.settings.metrics_token.split()):
         said = (
             f"A token in STAGE_METRICS_TOKEN is shorter than {conf.MIN_METRICS_TOKEN} "
             "characters; it does not count."
         )
         messages.append(Error(said, hint="Make one with: openssl rand -hex 32", id="stageapp.E031"))
-    if not 0 < conf.log_sample_rate() <= 1:
-        said = f"STAGE_LOG_SAMPLE_RATE is {conf.log_sample_rate():g}."
-        messages.append(Error(said, hint="Set it to more than 0, at most 1.", id="stageapp.E032"))
     return messages
 
 
-@register(TAG)
-def check_thresholds(**_: Any) -> list[CheckMessage]:
-    """E020: a threshold of the gates or the guard makes no sense."""
-    hint = ".env.example tells the defaults of STAGE_GATE_… and STAGE_GUARD_…."
-    return [Error(said, hint=hint, id="stageapp.E020") for said in conf.nonsense()]
-
-
-@register(TAG)
-def check_backups(**_: Any) -> list[CheckMessage]:
+def check_backups() -> list[CheckMessage]:
     """E012: a key is too short. W013: runs need a backup, and nobody can make one. W019: they
     come too seldom.
     """
@@ -180,8 +114,8 @@ def check_backups(**_: Any) -> list[CheckMessage]:
             "backup is signed or accepted."
         )
         messages.append(Error(said, hint="Make one with: openssl rand -hex 32", id="stageapp.E012"))
-    can_make = conf.backup_adapter() or (conf.backup_folder() and conf.backup_keys())
-    if conf.backup_required() and not can_make:
+    can_make = conf.settings.backup_adapter or (conf.settings.backup_dir and conf.backup_keys())
+    if conf.settings.require_backup and not can_make:
         said = "Runs need a verified backup, and STAGE_BACKUP_DIR or STAGE_BACKUP_KEY is not set."
         hint = (
             "Set both, or STAGE_BACKUP_ADAPTER to that of your backup system, or "
@@ -190,7 +124,7 @@ def check_backups(**_: Any) -> list[CheckMessage]:
         messages.append(Warning(said, hint=hint, id="stageapp.W013"))
     if jobs.too_slow():
         said = (
-            f"STAGE_BACKUP_MINUTES is {conf.backup_minutes():g}: the newest verified backup is "
+            f"STAGE_BACKUP_MINUTES is {conf.settings.backup_minutes:g}: the newest verified backup is "
             "older than STAGE_GATE_BACKUP_HOURS asks for a part of the time, and no run starts "
             "then."
         )
@@ -202,10 +136,9 @@ def check_backups(**_: Any) -> list[CheckMessage]:
     return messages
 
 
-@register(TAG)
-def check_rehearsal(**_: Any) -> list[CheckMessage]:
-    """E014: nobody can rehearse there."""
-    if (chosen := conf.rehearsal_database()) in ("", EMBEDDED):
+def check_rehearsal() -> list[CheckMessage]:
+    """E014: a restore cannot be rehearsed there."""
+    if (chosen := conf.settings.rehearsal_database_url) in ("", EMBEDDED):
         return []
     try:
         postgres.of_url(chosen)
@@ -216,51 +149,35 @@ def check_rehearsal(**_: Any) -> list[CheckMessage]:
     return []
 
 
-@register(TAG)
-def check_webhook(**_: Any) -> list[CheckMessage]:
-    """E040: a test of the webhook would lead nowhere. E041: its log would be forgotten at once."""
-    messages: list[CheckMessage] = []
+def check_webhook() -> list[CheckMessage]:
+    """E040: a test of the webhook would lead nowhere."""
     address = urlsplit(conf.base_url())
-    if conf.base_url() and (
-        address.scheme not in ("http", "https") or not address.hostname or address.query
+    if not conf.base_url() or (
+        address.scheme in ("http", "https") and address.hostname and not address.query
     ):
-        hint = "Write it as https://stages.example.org, or leave it out."
-        messages.append(
-            Error("STAGE_BASE_URL is no http or https address.", hint=hint, id="stageapp.E040")
-        )
-    if conf.webhook_retention_days() < 1:
-        said = f"STAGE_WEBHOOK_RETENTION_DAYS is {conf.webhook_retention_days()}."
-        messages.append(Error(said, hint="Set it to 1 or more.", id="stageapp.E041"))
-    return messages
+        return []
+    hint = "Write it as https://stages.example.org, or leave it out."
+    return [Error("STAGE_BASE_URL is not an http or https address.", hint=hint, id="stageapp.E040")]
 
 
-@register(TAG)
-def check_throttle(**_: Any) -> list[CheckMessage]:
-    """E035: a limit that holds runs makes no sense. E036: no limit to go on at. E037: a
-    standby's URL is none.
-    """
+def check_throttle() -> list[CheckMessage]:
+    """E035: a limit that holds runs makes no sense. E037: a standby's URL is not one."""
     messages: list[CheckMessage] = [
         Error(
-            f"STAGE_HOLD_{name.upper()}: {said}",
-            hint=".env.example tells the defaults.",
+            f"STAGE_HOLD: {said}",
+            hint="docs/configuration.md has the defaults.",
             id="stageapp.E035",
         )
-        for name, limit in conf.hold_limits().items()
+        for name, limit in conf.settings.hold.items()
         if (said := factors.nonsense(name, limit))
     ]
-    percent = conf.hold_resume_percent()
-    if not factors.LEAST_RESUME <= percent <= factors.MOST_RESUME:
-        hint = (
-            f"Take {factors.LEAST_RESUME:g} to {factors.MOST_RESUME:g}; at 100 a run would flutter."
-        )
-        messages.append(
-            Error(f"STAGE_HOLD_RESUME_PERCENT is {percent:g}.", hint=hint, id="stageapp.E036")
-        )
     if wrong := [
-        number for number, url in enumerate(conf.standby_urls(), 1) if not standbys.is_url(url)
+        number
+        for number, url in enumerate(conf.settings.standby_urls, 1)
+        if not standbys.is_url(url)
     ]:
         # not the URL: a password is in it
-        said = f"STAGE_STANDBY_URLS: number {wrong[0]} is no URL of a PostgreSQL."
+        said = f"STAGE_STANDBY_URLS: number {wrong[0]} is not a PostgreSQL URL."
         messages.append(
             Error(
                 said, hint="Write postgres://user:password@host:5432/database.", id="stageapp.E037"
@@ -269,10 +186,64 @@ def check_throttle(**_: Any) -> list[CheckMessage]:
     return messages
 
 
+def check_refreshing() -> list[CheckMessage]:
+    """E008: a mode counts as stale before it is read again."""
+    if conf.settings.refresh_seconds <= conf.settings.mode_max_staleness:
+        return []
+    said = "STAGE_REFRESH_SECONDS is more than STAGE_MODE_MAX_STALENESS."
+    hint = "Take less: else a mode counts as stale between two readings."
+    return [Error(said, hint=hint, id="stageapp.E008")]
+
+
+def check_environment() -> list[CheckMessage]:
+    """W042: a variable of the environment has a name that means nothing here."""
+    known = [row.name for row in conf.ROWS]
+    strange = sorted(
+        name
+        for name in os.environ
+        if name.startswith("STAGE_")
+        and not name.startswith("STAGE_TEST_")  # of the test suite
+        and name.removesuffix("_FILE") not in known
+    )
+    return [
+        Warning(
+            f"{name} is set in the environment, but there is no such setting.",
+            hint=" ".join(
+                [*(f"Is it {like}?" for like in get_close_matches(name, known, 1)), SEE_TABLE]
+            ),
+            id="stageapp.W042",
+        )
+        for name in strange
+    ]
+
+
+@register(TAG)
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """E005: a setting is of the wrong type or out of its bounds; only without one, all the others."""
+    wrong: list[CheckMessage] = [
+        Error(row.refusal(value), hint=SEE_TABLE, id="stageapp.E005")
+        for row in conf.ROWS
+        if not row.site and not row.takes(value := getattr(settings, row.name, row.default))
+    ]
+    checks: list[Callable[[], list[CheckMessage]]] = [
+        check_default_mode,
+        check_targets,
+        check_refreshing,
+        check_networks,
+        check_ops_access,
+        check_backups,
+        check_rehearsal,
+        check_webhook,
+        check_throttle,
+        check_environment,
+    ]
+    return wrong or [message for check in checks for message in check()]
+
+
 def report_ignored_mode() -> None:
     """Log that the configured mode is not the one that counts; a server runs no checks when it
     starts.
     """
-    configured, in_force = conf.configured_mode(), conf.default_mode()
+    configured, in_force = conf.settings.validation_mode, conf.default_mode()
     if configured != in_force:
         events.setting_ignored(name="STAGE_VALIDATION_MODE", value=configured, instead=in_force)

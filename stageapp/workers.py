@@ -119,7 +119,7 @@ class _Handler(WSGIRequestHandler):
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def serve(**_: Any) -> None:
     """Begin to tell, as a worker's master; with the port taken the worker works without."""
-    host, port = conf.worker_metrics()
+    host, port = conf.settings.worker_metrics_host, conf.settings.worker_metrics_port
     if port == 0:
         return
     try:

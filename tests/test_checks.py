@@ -7,7 +7,7 @@ import sys
 import pytest
 from django.core.checks import run_checks
 
-from stageapp import checks
+from stageapp import checks, conf
 from stageapp.infrastructure import events
 from tests.test_layers import PROJECT
 
@@ -27,7 +27,7 @@ def test_e001_a_mode_that_does_not_exist(settings, mode):
     settings.STAGE_VALIDATION_MODE = mode
     messages = found()
     assert list(messages) == ["stageapp.E001"]
-    assert f"{mode!r}, which is no mode; warn counts instead" in messages["stageapp.E001"].msg
+    assert f"{mode!r}, which is not a mode; warn counts instead" in messages["stageapp.E001"].msg
     assert "Set it to off or warn" in messages["stageapp.E001"].hint
 
 
@@ -78,31 +78,79 @@ def test_e004_a_target_named_twice(settings):
 
 
 @pytest.mark.parametrize(
-    "code, name, wrong, right, hint",
+    "name, wrong, right, hint",
     [
         (
-            "E005",
             "STAGE_BATCH_SECONDS",
-            [0, -1, 0.21, float("nan")],
+            [0, -1, 0.21, float("nan"), "0.1", None, True],
             [0.01, 0.2],
-            "more than 0, at most 0.2",
+            "Set it to more than 0, at most 0.2, in seconds.",
         ),
-        ("E006", "STAGE_BATCH_PAUSE_SECONDS", [-0.1, float("inf")], [0, 60], "0 or more"),
-        ("E007", "STAGE_MODE_MAX_STALENESS", [float("inf"), float("nan")], [5, 60], "more than 0"),
-        ("E008", "STAGE_REFRESH_SECONDS", [0, -4, 31], [0.5, 30], "more than 0, at most 30"),
-        ("E009", "STAGE_PLAN_MAX_AGE_HOURS", [0, -24, float("inf")], [0.5, 720], "more than 0"),
+        ("STAGE_BATCH_PAUSE_SECONDS", [-0.1, float("inf")], [0, 60], "Set it to 0 or more"),
+        ("STAGE_MODE_MAX_STALENESS", [0, -30, float("inf"), float("nan")], [5, 60], "more than 0"),
+        ("STAGE_REFRESH_SECONDS", [0, -4], [0.5, 30], "more than 0"),
+        ("STAGE_PLAN_MAX_AGE_HOURS", [0, -24, float("inf")], [0.5, 720], "more than 0"),
+        ("STAGE_TRUSTED_PROXIES", [-1, 1.5, "2"], [0, 2], "Set it to a whole number, 0 or more"),
+        ("STAGE_LOG_SAMPLE_RATE", [0.0, -0.1, 1.1, float("nan")], [1, 0.5], "at most 1"),
+        ("STAGE_GATE_UNKNOWN_PERCENT", [0, 101], [0.1, 100], "more than 0, at most 100"),
+        ("STAGE_GATE_WARN_DAYS", [0, 30, 7.5], [1, 29], "a whole number, 1 to 29"),
+        ("STAGE_GUARD_PERCENT", [float("inf"), 0], [5], "more than 0, at most 100, in percent"),
+        ("STAGE_BACKUP_KEEP", [0], [1], "1 or more"),
+        ("STAGE_TWO_PERSON_RULE", ["0", "yes", 2, None], [True, False, 1, 0], "1 or 0"),
+        ("STAGE_TARGETS", ["a.B.c", 7, [7]], [[TARGET], (TARGET,)], "a list"),
+        ("STAGE_BASE_URL", [None, 7], ["", "https://x.example"], "a text"),
+        (
+            "STAGE_HOLD",
+            ["replica_lag=1", {"moon": 1}, {"disk_free": -1.0}, {"lock_waiters": float("nan")}],
+            [{}, {"replica_lag": 0}],
+            "of replica_lag, lock_waiters",
+        ),
     ],
 )
-def test_a_number_that_makes_no_sense(settings, code, name, wrong, right, hint):
+def test_e005_a_setting_of_the_wrong_type_or_out_of_its_bounds(settings, name, wrong, right, hint):
     for value in wrong:
         setattr(settings, name, value)
         messages = found()
-        assert f"stageapp.{code}" in messages
-        assert messages[f"stageapp.{code}"].msg == f"{name} is {value:g}."
-        assert hint in messages[f"stageapp.{code}"].hint
+        assert list(messages) == ["stageapp.E005"], value
+        assert messages["stageapp.E005"].msg.startswith(f"{name} is {value!r}. ")
+        assert hint in messages["stageapp.E005"].msg
     for value in right:
         setattr(settings, name, value)
-        assert found() == {}
+        assert found() == {}, value
+
+
+@pytest.mark.parametrize("row", conf.ROWS, ids=lambda row: row.name)
+def test_every_default_is_a_value_that_its_row_takes(row):
+    assert row.takes(row.default)
+
+
+def test_what_is_wrong_with_a_secret_is_said_without_it(settings):
+    settings.STAGE_METRICS_TOKEN = ["hunter2" * 8]
+    messages = found()
+    assert list(messages) == ["stageapp.E005"]
+    assert "hunter2" not in str(messages)
+
+
+def test_e008_a_mode_that_is_stale_before_it_is_read_again(settings):
+    settings.STAGE_REFRESH_SECONDS = 31
+    assert list(found()) == ["stageapp.E008"]
+
+
+@pytest.mark.parametrize(
+    "name, like",
+    [
+        ("STAGE_BATCH_SECOND", "STAGE_BATCH_SECONDS"),
+        ("STAGE_BACKUP_KEYS_FILE", "STAGE_BACKUP_KEY"),
+        ("STAGE_XYZ", ""),
+    ],
+)
+def test_w042_a_variable_of_a_name_that_means_nothing(monkeypatch, name, like):
+    monkeypatch.setenv("STAGE_BACKUP_KEY_FILE", "/nowhere")
+    monkeypatch.setenv(name, "1")
+    messages = found()
+    assert list(messages) == ["stageapp.W042"]
+    assert f"{name} is set" in messages["stageapp.W042"].msg
+    assert (f"Is it {like}?" in messages["stageapp.W042"].hint) is bool(like)
 
 
 def test_e010_a_network_that_is_none(settings):
@@ -115,19 +163,6 @@ def test_e010_a_network_that_is_none(settings):
         "'office'",
     ]
     assert "CIDR" in messages[0].hint
-
-
-def test_e011_a_negative_number_of_proxies(settings):
-    settings.STAGE_TRUSTED_PROXIES = -1
-    assert list(found()) == ["stageapp.E011"]
-    settings.STAGE_TRUSTED_PROXIES = 2
-    assert found() == {}
-
-
-@pytest.mark.parametrize("staleness", [0, -30])
-def test_e007_a_staleness_that_is_over_at_once(settings, staleness):
-    settings.STAGE_MODE_MAX_STALENESS = staleness
-    assert "stageapp.E007" in found()
 
 
 @pytest.mark.parametrize("mode, times", [("warn", 0), ("off", 0), ("enforce", 1), ("ENFORCE", 1)])
@@ -152,33 +187,8 @@ def test_a_process_logs_it_once_at_start_and_the_check_command_refuses_it():
     assert "stageapp.E001" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "setting, name, value, said",
-    [
-        ("STAGE_GATES", "unknown_percent", 0, "STAGE_GATE_UNKNOWN_PERCENT is 0"),
-        (
-            "STAGE_GATES",
-            "slow_percent",
-            101,
-            "STAGE_GATE_SLOW_PERCENT is 101; take more than 0, at most 100",
-        ),
-        ("STAGE_GATES", "minute_sample", -1, "STAGE_GATE_MINUTE_SAMPLE is -1"),
-        ("STAGE_GATES", "done_hours", float("nan"), "STAGE_GATE_DONE_HOURS is nan"),
-        ("STAGE_GATES", "warn_max_days", 7, "leaves no time"),
-        ("STAGE_GATES", "warn_days", 35, "STAGE_TRAFFIC_RETENTION_DAYS forgets days"),
-        ("STAGE_GUARD", "fast_seconds", 25, "take a multiple"),
-        ("STAGE_GUARD", "percent", float("inf"), "STAGE_GUARD_PERCENT is inf"),
-    ],
-)
-def test_e020_a_threshold_that_makes_no_sense(settings, setting, name, value, said):
-    setattr(settings, setting, {**getattr(settings, setting), name: value})
-    messages = run_checks(tags=[checks.TAG])
-    assert {message.id for message in messages} == {"stageapp.E020"}
-    assert any(said in message.msg for message in messages)
-
-
 def test_a_guard_that_is_off_is_right(settings):
-    settings.STAGE_GUARD = {**settings.STAGE_GUARD, "enabled": False}
+    settings.STAGE_GUARD = False
     assert found() == {}
 
 
@@ -190,7 +200,7 @@ def test_e012_a_key_too_short_to_sign_backups(settings, key):
 
 @pytest.mark.parametrize("missing", ["STAGE_BACKUP_DIR", "STAGE_BACKUP_KEY"])
 def test_w013_runs_that_need_a_backup_that_nobody_can_make(settings, missing):
-    settings.STAGE_REQUIRE_BACKUP, settings.EMBEDDED = True, False
+    settings.STAGE_REQUIRE_BACKUP, settings.STAGE_EMBEDDED = True, False
     settings.STAGE_BACKUP_DIR, settings.STAGE_BACKUP_KEY = "/var/backups/stage", "k" * 32
     assert found() == {}
     setattr(settings, missing, "")
@@ -221,7 +231,7 @@ def test_e014_a_place_for_rehearsals_that_is_none(settings, url, code):
 def test_w019_backups_that_come_too_seldom_for_the_gate(settings):
     settings.STAGE_BACKUP_MINUTES = 60.0
     assert "older than STAGE_GATE_BACKUP_HOURS" in found()["stageapp.W019"].msg
-    settings.STAGE_GATES = {**settings.STAGE_GATES, "backup_hours": 2.0}
+    settings.STAGE_GATE_BACKUP_HOURS = 2.0
     assert found() == {}
 
 
@@ -231,11 +241,6 @@ def test_e040_an_address_that_leads_nowhere(settings, address):
     assert list(found()) == ["stageapp.E040"]
     settings.STAGE_BASE_URL = "https://stages.example.org/below"
     assert found() == {}
-
-
-def test_e041_a_log_that_is_forgotten_at_once(settings):
-    settings.STAGE_WEBHOOK_RETENTION_DAYS = 0
-    assert list(found()) == ["stageapp.E041"]
 
 
 @pytest.mark.parametrize("name", ["everybody", "10.0.0.1/8", ""])
@@ -254,32 +259,17 @@ def test_e031_a_token_too_short_to_be_secret(settings, tokens):
     assert "short" not in messages["stageapp.E031"].msg.replace("shorter", "")
 
 
-@pytest.mark.parametrize("rate", [0.0, -0.1, 1.1, float("nan"), float("inf")])
-def test_e032_a_sample_rate_that_is_no_share(settings, rate):
-    settings.STAGE_LOG_SAMPLE_RATE = rate
-    assert list(found()) == ["stageapp.E032"]
-
-
 def test_tokens_and_a_rate_that_are_right(settings):
     settings.STAGE_METRICS_TOKEN = f"{'t' * 32} {'u' * 64}"
     settings.STAGE_LOG_SAMPLE_RATE = 1.0
     assert found() == {}
 
 
-@pytest.mark.parametrize(
-    "name, limit", [("replica_lag", -1.0), ("disk_free", 101.0), ("lock_waiters", float("nan"))]
-)
-def test_e035_a_limit_that_holds_runs_and_makes_no_sense(settings, name, limit):
-    settings.STAGE_HOLD = settings.STAGE_HOLD | {name: limit}
+def test_e035_a_limit_that_holds_runs_for_good(settings):
+    settings.STAGE_HOLD = {"disk_free": 101.0}
     messages = found()
     assert list(messages) == ["stageapp.E035"]
-    assert f"STAGE_HOLD_{name.upper()}" in messages["stageapp.E035"].msg
-
-
-@pytest.mark.parametrize("percent", [0, 100, 150, float("nan")])
-def test_e036_no_easier_limit_to_go_on_at(settings, percent):
-    settings.STAGE_HOLD_RESUME_PERCENT = percent
-    assert list(found()) == ["stageapp.E036"]
+    assert "STAGE_HOLD: 101 is no limit of disk_free" in messages["stageapp.E035"].msg
 
 
 @pytest.mark.parametrize(

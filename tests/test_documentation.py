@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, get_commands, load_command_class
 from django.urls import Resolver404, resolve
 
-from tests.test_env_example import documented
+from stageapp import conf
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").glob("*.md"))]
@@ -76,4 +76,36 @@ def test_every_address_leads_somewhere(address):
 
 def test_every_variable_in_the_documents_is_a_documented_one():
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    assert set(re.findall(r"STAGE_[A-Z_]*[A-Z]", text)) - documented().keys() == set()
+    assert set(re.findall(r"STAGE_[A-Z_]*[A-Z]", text)) - {row.name for row in conf.ROWS} == set()
+
+
+def test_the_thresholds_in_the_documents_are_those_that_count():
+    gates, guard = conf.gates(), conf.guard()
+    text = " ".join((PROJECT / "docs" / "rollout.md").read_text(encoding="utf-8").split())
+    sentences = [
+        f"an audit of the consumers at most {gates.audit_days:g} days ago",
+        f"after {gates.canary_hours:g} h at 10 % or more",
+        f"after {gates.half_hours:g} h at 50 % or more",
+        f"{gates.done_hours:g} h at 100 %, {gates.day_sample} enforced requests or more in them",
+        f"The last {gates.warn_days} whole days (UTC) lie in the warn period",
+        f"each has {gates.day_sample} requests or more, and below {gates.unknown_percent:g} % of",
+        f"has more than {gates.hour_unknown_percent:g} %",
+        f"An hour with fewer than {gates.hour_sample} requests",
+        f"At most {gates.warn_max_days} days may be spent in `warn`",
+        f"The last {gates.green_minutes} whole minutes have {gates.minute_sample} such requests",
+        f"below {gates.error_percent:g} % end in an error",
+        f"below {gates.slow_percent:g} % of the validations take longer than 1 ms",
+        f"more than {guard.percent:g} % were refused in each of {guard.minutes} minutes",
+        f"({guard.sample} requests or more in all), or",
+        f"more than {guard.fast_percent:g} % were refused in each 10 seconds of "
+        f"{guard.fast_seconds} ({guard.fast_sample} requests or more in all)",
+        f"`STAGE_GATE_BACKUP_HOURS` ({gates.backup_hours:g})",
+        f"looked in the last {conf.drift_look_seconds() / 60:g} minutes",
+    ]
+    assert [sentence for sentence in sentences if sentence not in text] == []
+
+
+@pytest.mark.parametrize("reason, limit", conf.settings.hold.items())
+def test_the_limits_in_the_documents_are_those_that_hold_a_run(reason, limit):
+    text = (PROJECT / "docs" / "runs.md").read_text(encoding="utf-8")
+    assert re.search(rf"^\| `{reason}` \|.*\| {limit:,.10g} \|$", text, re.MULTILINE)

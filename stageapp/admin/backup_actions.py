@@ -53,7 +53,7 @@ def _ask_worker(
 def _own_alone(backup: Backup | None, name: str) -> str:
     return (
         "Another backup system makes the backups: remove them by its own means."
-        if conf.backup_adapter()
+        if conf.settings.backup_adapter
         else ""
     )
 

@@ -179,9 +179,9 @@ def _overview(request: HttpRequest) -> dict[str, Any]:
     ]
     shown: dict[str, Any] = {
         "gates": safety.gates(),
-        "required": conf.backup_required(),
-        "minutes": conf.backup_minutes(),
-        "adapter": bool(conf.backup_adapter()),
+        "required": conf.settings.require_backup,
+        "minutes": conf.settings.backup_minutes,
+        "adapter": bool(conf.settings.backup_adapter),
         "actions": backup_buttons(request),
         "unrecorded": [],
         "unrecorded_more": 0,

@@ -271,7 +271,7 @@ def _backups() -> dict[str, Any]:
         "age": words.age(backups.taken_at) if backups.taken_at else "",
         "fresh": fresh,
         "hours": hours,
-        "required": conf.backup_required(),
+        "required": conf.settings.require_backup,
         "rehearsed": backups.rehearsed,
         "rehearsed_age": words.age(backups.rehearsed_at) if backups.rehearsed_at else "",
         "schema_changed": backups.schema_changed,
@@ -287,7 +287,7 @@ def _drift() -> dict[str, Any]:
     return {
         "checks": [{"check": each, "values": drifted(each)[:SHOWN_DRIFT]} for each in checks],
         "unseen": [run for label in waiting if (run := proof.standing_run(label)) is not None],
-        "period": words.duration(conf.drift_seconds()),
+        "period": words.duration(conf.DRIFT_SECONDS),
     }
 
 

@@ -211,7 +211,7 @@ def _latch(ahead: Outlook) -> dict[str, Any] | None:
         "change": ModeChange.objects.filter(kind="downgrade").first(),
         "people": names,
         "count": people.count(),
-        "second_person": conf.two_person_rule(),
+        "second_person": conf.settings.two_person_rule,
     }
 
 

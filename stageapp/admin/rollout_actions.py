@@ -94,7 +94,9 @@ def pin(request: HttpRequest, state: ModeState) -> str:
 
 def plan_steps(request: HttpRequest, state: ModeState) -> str:
     """Say when steps are taken, and by whom."""
-    second = " They wait for another person's approval first." if conf.two_person_rule() else ""
+    second = (
+        " They wait for another person's approval first." if conf.settings.two_person_rule else ""
+    )
     before = " The steps that are planned now are cancelled." if steps.to_come() else ""
     return (
         f"Enforce holds for {state.percent} %. Beat takes each step by itself, once its dwell is "

@@ -74,11 +74,11 @@ def _run_action(
 
 def _needs_nobody_else(run: Run, name: str) -> bool:
     """Whether it may start: with the two-person rule it has to be approved first."""
-    return run.state != State.PLANNED or not conf.two_person_rule()
+    return run.state != State.PLANNED or not conf.settings.two_person_rule
 
 
 def _is_the_second(run: Run, name: str) -> bool:
-    return not (conf.two_person_rule() and same_person(run.plan.actor, name))
+    return not (conf.settings.two_person_rule and same_person(run.plan.actor, name))
 
 
 def awaits_approval(run: Run) -> str:
@@ -395,8 +395,10 @@ class TuneForm(ReasonForm):
     def __init__(self, run: Run, *args: Any, **kwargs: Any) -> None:
         """Tell beside each field what counts now."""
         super().__init__(*args, **kwargs)
-        batch = conf.batch_seconds() if run.batch_seconds is None else run.batch_seconds
-        pause = conf.batch_pause_seconds() if run.pause_seconds is None else run.pause_seconds
+        batch = conf.settings.batch_seconds if run.batch_seconds is None else run.batch_seconds
+        pause = (
+            conf.settings.batch_pause_seconds if run.pause_seconds is None else run.pause_seconds
+        )
         self.fields["workers"].help_text = f"1 to 32. Now {run.shards}."
         self.fields[
             "batch_seconds"

@@ -51,7 +51,7 @@ class LengthRequired(Problem):
 
 
 class BodyTooLarge(Problem):
-    """The body is longer than STAGE_MAX_BODY_BYTES."""
+    """The body is longer than DATA_UPLOAD_MAX_MEMORY_SIZE."""
 
     status_code, default_code, title = 413, "body_too_large", "The body is too large"
     default_detail = "Send less at once."

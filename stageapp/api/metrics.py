@@ -77,7 +77,7 @@ def ages() -> Iterator[Metric]:
         (metrics.REHEARSAL_AGE, backups.rehearsed_at),
     ):
         yield family.value((now - at).total_seconds() if at else None)
-    yield metrics.BACKUP_REQUIRED.value(conf.backup_required())
+    yield metrics.BACKUP_REQUIRED.value(conf.settings.require_backup)
 
 
 # Gauges of what waits. The rows are the queue; the broker's messages only tell whether anybody

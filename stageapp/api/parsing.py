@@ -51,7 +51,7 @@ class StrictJSONParser(BaseParser):
 
         Raises:
             UnsupportedMediaType: it is not plain JSON in UTF-8.
-            BodyTooLarge: it is longer than STAGE_MAX_BODY_BYTES.
+            BodyTooLarge: it is longer than DATA_UPLOAD_MAX_MEMORY_SIZE.
             ParseError: it is not JSON, or JSON that is refused here.
         """
         check_content_type(media_type or "")

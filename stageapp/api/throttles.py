@@ -25,7 +25,7 @@ _strangers = TokenBuckets(MAX_KEYS)
 
 def admit(caller: str) -> None:
     """Count a request of an authenticated caller; raises Throttled when it comes too often."""
-    _admit(_callers, caller, conf.throttle_per_minute())
+    _admit(_callers, caller, conf.settings.throttle_per_minute)
 
 
 def admit_stranger(meta: Mapping[str, Any]) -> None:
@@ -35,7 +35,7 @@ def admit_stranger(meta: Mapping[str, Any]) -> None:
     _admit(
         _strangers,
         neighbourhood(network.client_address(meta)),
-        conf.throttle_anonymous_per_minute(),
+        conf.settings.throttle_anonymous_per_minute,
     )
 
 

@@ -178,7 +178,7 @@ os.register_at_fork(after_in_child=_sampler.renew)
 
 def note(*, endpoint: str, consumer: str, decision: Decision, meta: Mapping[str, Any]) -> None:
     """Log a request that held unknown stages, if the sampler keeps it. `meta` is WSGI's."""
-    rate = _sampler.rate(conf.log_sample_rate())
+    rate = _sampler.rate(conf.settings.log_sample_rate)
     if rate is None:
         return
     events.unknown_stages(

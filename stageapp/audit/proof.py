@@ -316,7 +316,7 @@ def _about_drift(
         return  # the watch begins when a run is done
     most = conf.drift_look_seconds()
     if look is None:
-        every = words.duration(conf.drift_seconds())
+        every = words.duration(conf.DRIFT_SECONDS)
         yield Doubt(
             f"The drift watch has not looked at the rows yet; beat starts it every {every}.",
             Remedy.WATCH,

@@ -61,13 +61,13 @@ def listed() -> list[Facts]:
 
 
 def _run(*words: str) -> Any:
-    command = [*shlex.split(conf.backup_adapter()), *filter(None, words)]
+    command = [*shlex.split(conf.settings.backup_adapter), *filter(None, words)]
     try:
         done = subprocess.run(  # noqa: S603  the words are the operator's own; no shell reads them
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=conf.backup_adapter_seconds(),
+            timeout=conf.settings.backup_adapter_seconds,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:

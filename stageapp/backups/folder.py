@@ -35,8 +35,8 @@ def path() -> Path:
     Raises:
         BackupError: it cannot be made, or everybody may write there.
     """
-    chosen = Path(conf.backup_folder())
-    if not conf.backup_folder():
+    chosen = Path(conf.settings.backup_dir)
+    if not conf.settings.backup_dir:
         raise BackupError(
             "Set STAGE_BACKUP_DIR to the folder for backups: on another disk than the database."
         )

@@ -32,7 +32,7 @@ def unrecorded() -> list[str]:
     Raises:
         BackupError: the folder cannot be read.
     """
-    if conf.backup_adapter():
+    if conf.settings.backup_adapter:
         return []
     names = folder.names()
     return sorted(
@@ -58,7 +58,7 @@ def record(*, actor: str, reason: str) -> Recorded:
     Raises:
         BackupError: the folder cannot be read, or the adapter fails.
     """
-    if conf.backup_adapter():
+    if conf.settings.backup_adapter:
         listed = adapter.listed()
         names = {facts.name for facts in listed}
         known = set(Backup.objects.filter(name__in=names).values_list("name", flat=True))

@@ -114,7 +114,7 @@ def _scheduled(job: BackupJob, report: Report) -> tuple[str, bool]:
         said, passed = step(job, report)
         if not passed:
             return said, False
-    if not conf.backup_adapter():
+    if not conf.settings.backup_adapter:
         keeping.prune(None, actor=job.actor, reason=job.reason)
     return said, True
 
@@ -181,7 +181,7 @@ def due(now: datetime.datetime | None = None) -> BackupJob | None:
     One that failed is tried again soon, not an interval later: else one failure would cost the
     hour.
     """
-    minutes = conf.backup_minutes()
+    minutes = conf.settings.backup_minutes
     last = list(BackupJob.objects.filter(verb="scheduled")[:_LOOKED_AT])
     if not minutes or (last and (now or timezone.now()) < _next(last, minutes)):
         return None
@@ -207,5 +207,5 @@ def too_slow() -> bool:
     """Tell whether backups by the clock would be older than the gate asks, for a part of the
     time.
     """
-    minutes = conf.backup_minutes()
+    minutes = conf.settings.backup_minutes
     return bool(minutes) and minutes + MARGIN_MINUTES > conf.gates().backup_hours * 60

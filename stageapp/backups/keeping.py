@@ -45,7 +45,7 @@ def create(*, actor: str, reason: str, report: Report = silent) -> Backup:
     Raises:
         BackupError: nothing was made.
     """
-    if conf.backup_adapter():
+    if conf.settings.backup_adapter:
         backup = note_facts(adapter.ask("create"), actor=actor, reason=reason)
     else:
         backup = records.note(creating.create(report), actor=actor, reason=reason)
@@ -72,7 +72,7 @@ def verify(
     chosen = name or newest()
     verdict = (
         _asked("verify", chosen)
-        if conf.backup_adapter()
+        if conf.settings.backup_adapter
         else verifying.verify(chosen, report=report)
     )
     records.note_check("verify", verdict, actor=actor, reason=reason)
@@ -87,7 +87,9 @@ def rehearse(name: str | None, *, actor: str, reason: str, report: Report = sile
     """
     chosen = name or newest()
     verdict = (
-        _asked("rehearse", chosen) if conf.backup_adapter() else rehearsing.rehearse(chosen, report)
+        _asked("rehearse", chosen)
+        if conf.settings.backup_adapter
+        else rehearsing.rehearse(chosen, report)
     )
     records.note_check("rehearse", verdict, actor=actor, reason=reason)
     return verdict
@@ -102,7 +104,7 @@ def restore(
     Raises:
         BackupError: it was refused or has failed; nothing stays.
     """
-    if conf.backup_adapter():
+    if conf.settings.backup_adapter:
         raise BackupError(_ADAPTER_HAS_IT.format(verb="restore"))
     done = restoring.restore(name or newest(), database, actor=actor, reason=reason, report=report)
     events.backup_restored(
@@ -120,9 +122,9 @@ def prune(keep: int | None, *, actor: str, reason: str) -> list[str]:
     Raises:
         BackupError: no backup verifies; nothing was removed.
     """
-    if conf.backup_adapter():
+    if conf.settings.backup_adapter:
         raise BackupError(_ADAPTER_HAS_IT.format(verb="remove"))
-    count = conf.backups_kept() if keep is None else keep
+    count = conf.settings.backup_keep if keep is None else keep
     with folder.locked():
         ours = folder.own_names()
         superfluous = ours[max(count, 1) :]
@@ -142,7 +144,9 @@ def prune(keep: int | None, *, actor: str, reason: str) -> list[str]:
 def newest() -> str:
     """Return the name of the newest backup; raises NoSuchBackup."""
     ours = (
-        [facts.name for facts in _adapter_list()] if conf.backup_adapter() else folder.own_names()
+        [facts.name for facts in _adapter_list()]
+        if conf.settings.backup_adapter
+        else folder.own_names()
     )
     if not ours:
         raise NoSuchBackup("There is no backup yet. Make one: `manage.py backup create`.")
@@ -151,7 +155,11 @@ def newest() -> str:
 
 def known() -> list[Known]:
     """Return every backup that is there or on record, the newest first."""
-    there = [facts.name for facts in _adapter_list()] if conf.backup_adapter() else folder.names()
+    there = (
+        [facts.name for facts in _adapter_list()]
+        if conf.settings.backup_adapter
+        else folder.names()
+    )
     if not records.possible():
         return [Known(name, present=True) for name in there]
     rows = {backup.name: backup for backup in Backup.objects.filter(removed_at=None)}

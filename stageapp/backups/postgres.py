@@ -113,7 +113,7 @@ def path_of(program: str, server_version: int) -> str:
     Raises:
         BackupError: there is none; the text names the setting.
     """
-    if folder := conf.postgres_programs():
+    if folder := conf.settings.postgres_programs:
         file = Path(folder) / program
     else:
         fitting = [major for major in sorted(POSTGRES_FOLDERS) if major >= server_version // 10_000]

@@ -230,7 +230,7 @@ def _server(manifest: Manifest) -> Iterator[postgres.Parameters]:
     """Yield the server to rehearse on: the live one, the one of REHEARSAL_DATABASE_URL, or a
     throw-away one.
     """
-    chosen = conf.rehearsal_database()
+    chosen = conf.settings.rehearsal_database_url
     if chosen == EMBEDDED:
         fitting = [
             major

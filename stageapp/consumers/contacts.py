@@ -129,6 +129,6 @@ def _rows(calls: Mapping[_Key, _Calls]) -> Iterator[tuple[str, str, str, str, fl
 
 def forget_old() -> int:
     """Delete the contacts that were not seen for as long as sightings are kept; return how many."""
-    oldest = timezone.now() - datetime.timedelta(days=conf.sighting_retention_days())
+    oldest = timezone.now() - datetime.timedelta(days=conf.settings.sighting_retention_days)
     deleted, _ = ConsumerContact.objects.filter(last_seen__lt=oldest).delete()
     return deleted

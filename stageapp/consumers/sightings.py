@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from stageapp import conf
 from stageapp.infrastructure.buffers import Buffer
 from stageapp.models.unknowns import OVERFLOW
 from stageapp.unknowns import records
@@ -24,6 +23,7 @@ from stageapp.validation import Decision
 from stageapp.vocabulary import snapshot
 
 _DAY_SECONDS = 86_400
+MOST_A_CONSUMER = 2000  # distinct values of one consumer, kept apart by a process in a day
 
 _Key = tuple[str, int, str, str, str]  # consumer, day (since 1970), endpoint, key, outcome
 
@@ -85,7 +85,7 @@ class SightingBuffer(Buffer[_Key, _Sent]):
         names = self._names.setdefault(consumer, set())
         if name in names:
             return key
-        if self.full or len(names) >= conf.sightings_per_consumer():
+        if self.full or len(names) >= MOST_A_CONSUMER:
             return self.beyond(key)
         names.add(name)
         return key

@@ -61,7 +61,7 @@ class Walk:
     def set_mode(self, mode: str, *, override: str = "") -> None:
         """Change the mode and wait as long as the slowest process may take to follow."""
         change_mode(Person(ACTOR, EVERYTHING), Wish(mode, "demo", override=override))
-        self.wait(lambda: False, conf.refresh_seconds() + 1)
+        self.wait(lambda: False, conf.settings.refresh_seconds + 1)
 
 
 def walk(it: Walk) -> bool:

@@ -115,9 +115,9 @@ def throttle() -> Iterator[Answer]:
     """Answer what a run would be held by, and what could not be read of it. Standbys by URL are
     asked by runs alone.
     """
-    for name, reading in health.read(WalMarks(), [], conf.disk_paths()).items():
+    for name, reading in health.read(WalMarks(), [], conf.settings.disk_paths).items():
         limit, title, say = (
-            conf.hold_limits()[name],
+            conf.settings.hold[name],
             f"throttle: {FACTORS[name].title}",
             FACTORS[name].say,
         )
@@ -129,7 +129,7 @@ def throttle() -> Iterator[Answer]:
             yield no_data(title, reading.note) if "disk" in title else ok(title, reading.note)
         elif reading.value is None or reading.partial:
             yield no_data(title, f"not measured: {reading.note}", "a run is not held by it")
-        elif FACTORS[name].holds(reading.value, limit, conf.hold_resume_percent(), held=False):
+        elif FACTORS[name].holds(reading.value, limit, held=False):
             yield warn(
                 title, f"{say(reading.value)}, the limit is {say(limit)}", "a run would wait"
             )

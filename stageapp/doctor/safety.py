@@ -20,7 +20,7 @@ def disk() -> Iterator[Answer]:
     """Answer how full the file systems are that this machine sees: of STAGE_DISK_PATHS and of
     the backups.
     """
-    paths = [*conf.disk_paths(), *filter(None, [conf.backup_folder()])]
+    paths = [*conf.settings.disk_paths, *filter(None, [conf.settings.backup_dir])]
     if not paths:
         yield no_data(
             "disk",
@@ -62,7 +62,7 @@ def _gate(gate: Gate) -> Answer:
     do = f"`manage.py backup {'rehearse' if gate.name == 'rehearsal' else 'create'}`"
     if gate.passes:
         return ok(gate.name, said)
-    if conf.backup_required():
+    if conf.settings.require_backup:
         return fail(gate.name, said, f"{do}; no run starts before")
     if gate.verdict == Verdict.NO_DATA:
         return no_data(gate.name, said, do)

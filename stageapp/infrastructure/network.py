@@ -23,7 +23,7 @@ def client_address(meta: Mapping[str, Any]) -> str:
     """Return the address of the client behind the trusted proxies, empty if it is not known.
     `meta` is WSGI's.
     """
-    proxies = conf.trusted_proxies()
+    proxies = conf.settings.trusted_proxies
     if proxies < 1:
         return str(meta.get("REMOTE_ADDR") or "")
     entries = str(meta.get("HTTP_X_FORWARDED_FOR", "")).rsplit(",", proxies)
@@ -34,7 +34,7 @@ def classify(address: str) -> str:
     """Return `internal` for an address inside STAGE_INTERNAL_NETWORKS, and `external` for
     everything else.
     """
-    return INTERNAL if within(address, conf.internal_networks()) else EXTERNAL
+    return INTERNAL if within(address, conf.settings.internal_networks) else EXTERNAL
 
 
 def within(address: str, names: Iterable[str]) -> bool:
@@ -98,9 +98,9 @@ _SIGNS_OF_A_PROXY = (
 
 def inside(meta: Mapping[str, Any]) -> bool:
     """Tell whether a request comes from one of the operators' networks. `meta` is WSGI's."""
-    if conf.trusted_proxies() < 1 and any(name in meta for name in _SIGNS_OF_A_PROXY):
+    if conf.settings.trusted_proxies < 1 and any(name in meta for name in _SIGNS_OF_A_PROXY):
         return False
-    return within(client_address(meta), conf.ops_networks())
+    return within(client_address(meta), conf.settings.ops_networks)
 
 
 def may_scrape(meta: Mapping[str, Any]) -> bool:

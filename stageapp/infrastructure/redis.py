@@ -1,4 +1,9 @@
-"""Two Redis clients: a strict one for reads and writes, a resilient one for hints."""
+"""Two Redis clients: a strict one for reads and writes, a resilient one for hints.
+
+Not those of django-redis: it keeps one pool for each URL, whatever the options, so that of two clients
+of one server the first would give the other its timeouts, and a project that hosts the application may
+have another cache.
+"""
 
 import functools
 import socket
@@ -6,9 +11,10 @@ import time
 from typing import Any
 
 import redis
-from django.conf import settings
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
+
+from stageapp import conf
 
 STRICT_SECONDS = 0.1
 
@@ -74,7 +80,7 @@ def strict() -> redis.Redis:
 
     redis-py's default of ten retries holds a call against a stopped server for seconds.
     """
-    return redis.Redis(connection_pool=_strict_pool(settings.REDIS_URL))
+    return redis.Redis(connection_pool=_strict_pool(conf.settings.redis_url))
 
 
 def resilient() -> redis.Redis:
@@ -82,7 +88,7 @@ def resilient() -> redis.Redis:
     back.
     """
     return redis.Redis.from_url(
-        settings.REDIS_URL,
+        conf.settings.redis_url,
         socket_connect_timeout=1,
         socket_timeout=1,
         retry=Retry(ExponentialBackoff(cap=1, base=0.1), 1),

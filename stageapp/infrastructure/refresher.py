@@ -14,7 +14,6 @@ from contextlib import nullcontext, suppress
 from types import MethodType
 
 import redis
-from django.conf import settings
 from django.db import connection
 from redis.connection import parse_url
 
@@ -25,7 +24,7 @@ from stageapp.infrastructure.watchdog import Watchdog
 
 # A channel of its own for each database number: pub/sub knows no numbers, and another one's hints
 # are not ours.
-CHANNEL = f"stage:hint:{parse_url(settings.REDIS_URL).get('db', 0)}"  # type: ignore[no-untyped-call]
+CHANNEL = f"stage:hint:{parse_url(conf.settings.redis_url).get('db', 0)}"  # type: ignore[no-untyped-call]
 POSTGRES_SECONDS = 1.0  # how long a round waits for PostgreSQL before it does without
 
 Job = Callable[[], None]
@@ -59,7 +58,7 @@ class Refresher:
 
     def ensure_running(self) -> None:
         """Start the threads if this process has none; costs an attribute read when it has."""
-        if self._threads is not None or not conf.refresher_enabled():
+        if self._threads is not None or not conf.settings.refresher:
             return
         with self._lock:
             if self._threads is None:
@@ -140,7 +139,7 @@ class _Threads:
             self._answered.wait(POSTGRES_SECONDS)
             _run(self._fallbacks)
             self._watchdog.look()
-            hints.wait(conf.refresh_seconds(), self._stop)
+            hints.wait(conf.settings.refresh_seconds, self._stop)
         hints.close()
 
 

@@ -79,7 +79,7 @@ def lag_warning() -> str:
     try:
         strict().ping()
     except redis.RedisError:
-        seconds = conf.refresh_seconds() + 2
+        seconds = conf.settings.refresh_seconds + 2
         return (
             "Redis does not answer, so its fast copy lags. The change holds, in PostgreSQL: "
             f"every process follows within about {seconds:g} s, when it reads that again."

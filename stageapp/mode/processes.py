@@ -30,7 +30,7 @@ _TOLD = ["mode", "percent", "epoch", "version", "source", "age", "heartbeat_at"]
 
 def live_seconds() -> float:
     """Return how long a live process may be silent: three rounds and the time to write."""
-    return max(_LEAST_LIVE_SECONDS, 3 * conf.refresh_seconds() + 3)
+    return max(_LEAST_LIVE_SECONDS, 3 * conf.settings.refresh_seconds + 3)
 
 
 class _Me:

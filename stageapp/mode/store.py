@@ -110,7 +110,7 @@ def current() -> ModeState:
     if known is None:
         return ModeState(conf.default_mode())
     state, confirmed_at = known
-    if time.monotonic() - confirmed_at <= conf.mode_max_staleness():
+    if time.monotonic() - confirmed_at <= conf.settings.mode_max_staleness:
         return state
     mode = "warn" if state.mode == "enforce" else state.mode
     return dataclasses.replace(state, mode=mode, percent=100, source="last_known")
@@ -233,7 +233,7 @@ def refresh_from_fast_copy() -> None:
     if held and (copy := parse_fast_copy(held)):
         adopt(copy)
     age = age_seconds()
-    if age is not None and age > conf.mode_max_staleness():
+    if age is not None and age > conf.settings.mode_max_staleness:
         events.mode_stale(age=age, known=str(_local.known), in_force=current().mode)
 
 

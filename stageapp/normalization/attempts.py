@@ -108,12 +108,14 @@ class Work:
     @property
     def _pause_seconds(self) -> float:
         return (
-            conf.batch_pause_seconds() if self.run.pause_seconds is None else self.run.pause_seconds
+            conf.settings.batch_pause_seconds
+            if self.run.pause_seconds is None
+            else self.run.pause_seconds
         )
 
     @property
     def _batch_seconds(self) -> float:
-        return self.run.batch_seconds or conf.batch_seconds()
+        return self.run.batch_seconds or conf.settings.batch_seconds
 
     def rest(self) -> None:
         """Wait between two batches; of a long rest keep the shard, and end it when a person

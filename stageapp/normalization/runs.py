@@ -117,7 +117,7 @@ def approve(run: Run, *, actor: str, reason: str, break_glass: bool = False) -> 
         SecondApproverNeeded: the rule is on, and the planner approves.
         IllegalMove: the run is not planned any more.
     """
-    alone = conf.two_person_rule() and same_person(run.plan.actor, actor)
+    alone = conf.settings.two_person_rule and same_person(run.plan.actor, actor)
     if alone and not break_glass:
         raise SecondApproverNeeded(_NOT_ALONE.format(planner=run.plan.actor))
     approved = move(
@@ -155,7 +155,7 @@ def start(
             filter(None, [safety.require_gates(run, actor=actor, override=override), reason])
         )
     if run.state == State.PLANNED:
-        if conf.two_person_rule():
+        if conf.settings.two_person_rule:
             raise SecondApproverNeeded(_NOT_ALONE.format(planner=run.plan.actor))
         approve(run, actor=actor, reason=reason)
     if run.state == State.APPROVED:
@@ -180,10 +180,12 @@ def _check_plan(run: Run) -> None:
             f"The plan was made with vocabulary version {plan.vocabulary_version}; now it is "
             f"{version}. Make a new plan, so that it says what the vocabulary says."
         )
-    if timezone.now() - plan.created_at > datetime.timedelta(hours=conf.plan_max_age_hours()):
+    if timezone.now() - plan.created_at > datetime.timedelta(
+        hours=conf.settings.plan_max_age_hours
+    ):
         raise PlanRefused(
             f"The plan is of {plan.created_at:%Y-%m-%d %H:%M} UTC, older than "
-            f"{conf.plan_max_age_hours():g} hours. Make a new one."
+            f"{conf.settings.plan_max_age_hours:g} hours. Make a new one."
         )
 
 

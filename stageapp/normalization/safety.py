@@ -24,7 +24,7 @@ def require_gates(run: Run, *, actor: str, override: str = "") -> str:
     Raises:
         BackupNeeded: a gate does not pass, and nobody has overridden it.
     """
-    closed = [gate for gate in gates() if not gate.passes] if conf.backup_required() else []
+    closed = [gate for gate in gates() if not gate.passes] if conf.settings.require_backup else []
     if not closed:
         return ""
     if not override.strip():

@@ -10,7 +10,6 @@ from typing import Any
 
 from django.db import DatabaseError, transaction
 
-from stageapp import conf
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import attempts, batches, leases, refusals, runs, shards, verify
@@ -25,6 +24,8 @@ from stageapp.targets.errors import (
     TargetError,
     TooManyQuarantined,
 )
+
+SINGLE_TRANSACTION_ROWS = 10_000  # of a table whose run may hold its locks to the end
 
 Stop = Callable[[], bool]
 
@@ -70,15 +71,14 @@ def run_at_once(
 
     Raises:
         NormalizationError: as `runs.start`; or the table has more rows than
-            STAGE_SINGLE_TRANSACTION_ROWS, the run has begun in batches, or its verification found
+            SINGLE_TRANSACTION_ROWS, the run has begun in batches, or its verification found
             something.
         django.db.DatabaseError: it failed; nothing stays.
     """
-    most = conf.single_transaction_rows()
-    if run.plan.rows_total > most:
+    if run.plan.rows_total > SINGLE_TRANSACTION_ROWS:
         raise NormalizationError(
             f"{run.plan.rows_total:,} rows are too many for one transaction: its locks would "
-            f"hold up writers. STAGE_SINGLE_TRANSACTION_ROWS allows {most:,}; leave "
+            f"hold up writers. At most {SINGLE_TRANSACTION_ROWS:,} are allowed; leave "
             "--single-transaction out."
         )
     if run.state not in (State.PLANNED, State.APPROVED):

@@ -113,7 +113,7 @@ def pin(consumer: str, place: str, *, person: Person, reason: str) -> ConsumerPi
 
 def may_pin_in(person: Person) -> bool:
     """Whether somebody may put consumers into the canary: with two persons, by `override_gate`."""
-    return not conf.two_person_rule() or "override_gate" in person.may
+    return not conf.settings.two_person_rule or "override_gate" in person.may
 
 
 def _announce(made: ConsumerPin) -> None:

@@ -133,7 +133,7 @@ def _recorded(wish: Wish, overridden: list[Gate]) -> str:
     is not kept.
     """
     parts = []
-    if conf.two_person_rule() and wish.break_glass.strip():
+    if conf.settings.two_person_rule and wish.break_glass.strip():
         parts.append(f"{BREAK_GLASS}{wish.break_glass.strip()}")
     if overridden:
         past = ", ".join(f"{gate.name} ({gate.verdict.value})" for gate in overridden)
@@ -142,7 +142,7 @@ def _recorded(wish: Wish, overridden: list[Gate]) -> str:
 
 
 def _tell(person: Person, wish: Wish, overridden: list[Gate]) -> None:
-    if conf.two_person_rule() and wish.break_glass.strip():
+    if conf.settings.two_person_rule and wish.break_glass.strip():
         what = f"{wish.mode} {wish.percent} %"
         events.glass_broken(actor=person.name, what=what, reason=wish.break_glass.strip())
     if overridden:

@@ -84,7 +84,7 @@ def judge_change(
         raising=raising,
         gates=tuple(gates[name] for name in names),
         latched=raising and history.read().latched and "rearm" not in person.may,
-        second_person=raising and then.mode == "enforce" and conf.two_person_rule(),
+        second_person=raising and then.mode == "enforce" and conf.settings.two_person_rule,
         may_override_gates="override_gate" in person.may,
     )
 

@@ -53,7 +53,7 @@ def plan_steps(person: Person, reason: str, percents: Sequence[int] = STEPS) -> 
                 percent=percent,
                 epoch=newest.epoch,
                 version=newest.version,
-                status="proposed" if conf.two_person_rule() else "waiting",
+                status="proposed" if conf.settings.two_person_rule else "waiting",
             )
             for percent in percents
         ]

@@ -78,7 +78,7 @@ def _roll_up_some() -> int:
 
 def forget_old() -> int:
     """Delete counts whose retention has passed; return how many."""
-    last = timezone.now().date() - datetime.timedelta(days=conf.sighting_retention_days())
+    last = timezone.now().date() - datetime.timedelta(days=conf.settings.sighting_retention_days)
     return GuardCount.objects.filter(day__lt=last).delete()[0]
 
 

@@ -10,11 +10,11 @@ from typing import TypeVar
 from django.db import OperationalError, ProgrammingError, connection, transaction
 from psycopg.errors import DeadlockDetected, InsufficientPrivilege, LockNotAvailable
 
-from stageapp import conf
 from stageapp.infrastructure import events
 from stageapp.targets.errors import SealRefused
 from stageapp.targets.targets import Target
 
+LOCK_SECONDS = 1.0  # of one wait for the table: writers that come meanwhile wait as long
 _FIRST_REST_SECONDS = 0.2  # doubled with each attempt
 _LONGEST_REST_SECONDS = 5.0
 
@@ -61,7 +61,7 @@ def take(target: Target, step: Callable[[], _T], wait: LockWait) -> _T:
                 with connection.cursor() as cursor:
                     cursor.execute(
                         "SELECT set_config('lock_timeout', %s, true)",
-                        [f"{round(conf.seal_lock_seconds() * 1000)}ms"],
+                        [f"{round(LOCK_SECONDS * 1000)}ms"],
                     )
                 return step()
         except OperationalError as error:
@@ -76,7 +76,7 @@ def take(target: Target, step: Callable[[], _T], wait: LockWait) -> _T:
             raise
     raise SealRefused(
         f"{target.label} was locked at each of {wait.attempts} attempts, "
-        f"{conf.seal_lock_seconds():g} s each. {_holders(target)} Nothing of this step was "
+        f"{LOCK_SECONDS:g} s each. {_holders(target)} Nothing of this step was "
         "changed; try again when that is over."
     )
 

@@ -19,6 +19,7 @@ from stageapp.infrastructure import events
 from stageapp.models.traffic import TrafficHour, TrafficWindow
 
 KEEP_WINDOWS = datetime.timedelta(days=1)
+RETENTION_DAYS = 35  # of hours: more days than a gate looks back
 SETTLED = datetime.timedelta(seconds=15)
 _WRITING = 5.0  # seconds that a flush may take
 
@@ -69,7 +70,7 @@ def settled() -> datetime.timedelta:
     """Return after what time a window is whole: a request counts where it ends, and the next
     flush writes it.
     """
-    return max(SETTLED, datetime.timedelta(seconds=conf.refresh_seconds() + _WRITING))
+    return max(SETTLED, datetime.timedelta(seconds=conf.settings.refresh_seconds + _WRITING))
 
 
 _HISTORY_SQL = """
@@ -179,5 +180,5 @@ def roll_up(now: datetime.datetime) -> int:
 
 def forget_old(now: datetime.datetime) -> int:
     """Delete hours whose retention has passed; return how many rows."""
-    oldest = now - datetime.timedelta(days=conf.traffic_retention_days())
+    oldest = now - datetime.timedelta(days=RETENTION_DAYS)
     return TrafficHour.objects.filter(started_at__lt=oldest).delete()[0]

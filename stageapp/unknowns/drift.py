@@ -124,7 +124,9 @@ def _drifted(target: Target, run: Run, meaning_of: Snapshot) -> list[Drifted]:
     leaves none.
     """
     held = distinct_values(
-        target, besides=target.canonical(meaning_of.labels), seconds=conf.drift_timeout_seconds()
+        target,
+        besides=target.canonical(meaning_of.labels),
+        seconds=conf.settings.drift_timeout_seconds,
     )
     entries = run.plan.entries.filter(stage="", raw__in=[raw for _, raw, _ in held])
     left = {

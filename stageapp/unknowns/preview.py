@@ -79,7 +79,7 @@ def _count_rows(effect: Preview, keys: set[str], source: str, meaning_of: Snapsh
             held = distinct_values(
                 target,
                 besides=target.canonical(meaning_of.labels),
-                seconds=conf.drift_timeout_seconds(),
+                seconds=conf.settings.drift_timeout_seconds,
             )
         except NormalizationError as problem:
             effect.problems.append(str(problem))

@@ -17,6 +17,7 @@ from stageapp.unknowns.examples import example, identity
 from stageapp.vocabulary import snapshot
 from stageapp.vocabulary.snapshot import Meaning, Snapshot
 
+UNKNOWN_RETENTION_DAYS = 180  # of an undecided unknown, after it was last seen
 MOST_ENTRIES = 10_000  # of one recording; what comes on top is counted together
 # distinct values of one recording that are read at all; rarer ones are counted together too
 MOST_READ = 50_000
@@ -184,8 +185,8 @@ def forget_old() -> dict[str, int]:
     A decided or ignored entry stays: it is the record of a decision that still holds.
     """
     today = timezone.now().date()
-    old_sighting = today - datetime.timedelta(days=conf.sighting_retention_days())
-    old_unknown = today - datetime.timedelta(days=conf.unknown_retention_days())
+    old_sighting = today - datetime.timedelta(days=conf.settings.sighting_retention_days)
+    old_unknown = today - datetime.timedelta(days=UNKNOWN_RETENTION_DAYS)
     sightings, _ = ConsumerSighting.objects.filter(day__lt=old_sighting).delete()
     counts, _ = UnknownCount.objects.filter(kind="import", day__lt=old_unknown).delete()
     unseen = UnknownEntry.objects.in_state("open").filter(last_seen__date__lt=old_unknown)

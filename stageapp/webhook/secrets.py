@@ -7,10 +7,13 @@ Read while the settings load, so that a process with a weak secret does not star
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from stageapp import conf
 
 MIN_LENGTH = 32
 MIN_KEY_BYTES = 24  # of a key in base64, as Standard Webhooks has it: those are 32 characters
@@ -119,11 +122,30 @@ def webhook_secrets() -> tuple[Secret, ...]:
     """Return the secrets that sign what comes to the webhook, the one that signs first; none
     where it is closed.
     """
-    value = str(settings.ALERTMANAGER_WEBHOOK_SECRET)
+    value = conf.settings.alertmanager_webhook_secret
     return read_secrets(value) if value else ()
 
 
 def webhook_tokens() -> tuple[bytes, ...]:
     """Return the tokens that Alertmanager may bring itself; none where that way is closed."""
-    value = str(settings.ALERTMANAGER_BEARER_TOKEN)
+    value = conf.settings.alertmanager_bearer_token
     return read_tokens(value) if value else ()
+
+
+def refuse_weak(environment: Mapping[str, str]) -> None:
+    """Refuse to start a process that would believe anybody: here an empty variable is not an
+    unset one.
+
+    Raises:
+        ImproperlyConfigured: the secret or the token is set, and too weak.
+    """
+    readers = {
+        "ALERTMANAGER_WEBHOOK_SECRET": read_secrets,
+        "ALERTMANAGER_BEARER_TOKEN": read_tokens,
+    }
+    for name, read in readers.items():
+        try:
+            if (value := environment.get(name)) is not None:
+                read(value)
+        except SecretError as error:
+            raise ImproperlyConfigured(f"{name} is refused: {error}.") from None

@@ -17,11 +17,11 @@ from django.db import connection, transaction
 from django.db.models import F, Sum
 from django.utils import timezone
 
-from stageapp import conf
 from stageapp.infrastructure import events, metrics
 from stageapp.infrastructure.buffers import Buffer
 from stageapp.models.webhook import WebhookCount, WebhookDelivery
 
+RETENTION_DAYS = 30
 ROWS_AN_HOUR = 50  # of each result
 # deliveries that one process keeps apart between two flushes, and rows that it makes of them
 MOST_PENDING = 10
@@ -147,7 +147,7 @@ def forget_old() -> int:
     None of them can have a second effect: a signature is no longer fresh, and of a bearer's alerts
     nothing is left.
     """
-    oldest = timezone.now() - datetime.timedelta(days=conf.webhook_retention_days())
+    oldest = timezone.now() - datetime.timedelta(days=RETENTION_DAYS)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL stageapp.prune = 'on'")
         deleted, _ = WebhookDelivery.objects.filter(received_at__lt=oldest).delete()

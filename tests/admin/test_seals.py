@@ -190,9 +190,9 @@ def test_a_seal_that_is_behind_missing_or_half_says_so(sealed, approver, new_sta
     assert "somebody dropped it" in page
 
 
-def test_a_locked_table_is_told_and_nothing_stays(fill, approver, settings, monkeypatch):
+def test_a_locked_table_is_told_and_nothing_stays(fill, approver, monkeypatch):
     fill("seed")
-    settings.STAGE_SEAL_LOCK_SECONDS = 0.1
+    monkeypatch.setattr(lock_wait, "LOCK_SECONDS", 0.1)
     monkeypatch.setattr(lock_wait, "_FIRST_REST_SECONDS", 0.01)
     other = conftest.connection.copy()
     try:

@@ -194,7 +194,7 @@ def test_a_manifest_signed_by_somebody_else_is_caught_and_a_rotated_key_is_not(
 
 @pytest.mark.parametrize("key", ["", "short", "k" * 32 + " short"])
 def test_without_a_proper_key_nothing_is_made_and_nothing_verified(made, settings, key):
-    settings.STAGE_BACKUP_KEY, settings.EMBEDDED = key, False
+    settings.STAGE_BACKUP_KEY, settings.STAGE_EMBEDDED = key, False
     with pytest.raises(BackupError, match="STAGE_BACKUP_KEY"):
         verify.verify(made.name)
     with pytest.raises(BackupError, match="STAGE_BACKUP_KEY"):
@@ -202,7 +202,7 @@ def test_without_a_proper_key_nothing_is_made_and_nothing_verified(made, setting
 
 
 def test_with_the_embedded_servers_the_key_is_made_from_the_secret_key(backups, settings):
-    settings.STAGE_BACKUP_KEY, settings.EMBEDDED = "", True
+    settings.STAGE_BACKUP_KEY, settings.STAGE_EMBEDDED = "", True
     name = create.create().name
     assert verify.verify(name).passed
     settings.SECRET_KEY = "another" * 10

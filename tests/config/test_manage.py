@@ -53,6 +53,7 @@ def test_these_bring_servers_along(line):
         "relay",
         "startapp x",
         "compilemessages",
+        "configuration --format env",
         "collectstatic --noinput",
         "spectacular",
     ],

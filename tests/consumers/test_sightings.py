@@ -131,8 +131,8 @@ def test_what_could_not_be_written_stays_for_the_next_flush(monkeypatch):
 
 
 @pytest.mark.django_db
-def test_beyond_a_consumers_bound_values_are_counted_together(settings):
-    settings.STAGE_SIGHTINGS_PER_CONSUMER = 2
+def test_beyond_a_consumers_bound_values_are_counted_together(monkeypatch):
+    monkeypatch.setattr(sightings, "MOST_A_CONSUMER", 2)
     note("Fondo A1", "Fondo B1", "Fondo C1", "Seed")
     note("Fondo A1")
     note("Fondo C1", consumer="beta")
@@ -148,8 +148,8 @@ def test_beyond_a_consumers_bound_values_are_counted_together(settings):
 
 
 @pytest.mark.django_db
-def test_a_new_day_gives_room_again(settings, clock):
-    settings.STAGE_SIGHTINGS_PER_CONSUMER = 1
+def test_a_new_day_gives_room_again(monkeypatch, clock):
+    monkeypatch.setattr(sightings, "MOST_A_CONSUMER", 1)
     note("Fondo A1", "Fondo B1")
     clock.day += datetime.timedelta(days=1)
     note("Fondo B1")

@@ -89,7 +89,7 @@ def throttle():
 
 def test_each_factor_of_the_throttle_is_told(settings, tmp_path):
     settings.STAGE_DISK_PATHS = [str(tmp_path)]
-    settings.STAGE_HOLD = settings.STAGE_HOLD | {"disk_free": 100.0, "active_sessions": 0.0}
+    settings.STAGE_HOLD = {"disk_free": 100.0, "active_sessions": 0.0}
     found = throttle()
     assert set(found) == {factor.title for factor in factors.FACTORS.values()}
     assert found["free disk"].health == Health.WARN

@@ -14,6 +14,7 @@ from stageapp.models.normalization import State
 from stageapp.normalization import attempts, runs, worker
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import Pace
+from stageapp.normalization.throttle.factors import FACTORS
 from stageapp.vocabulary import snapshot
 from tests import shipped_vocabulary
 from tests.normalization.evidence import LABEL, ME, sql
@@ -203,7 +204,7 @@ def limits(settings):
     """Turn every factor off but those that are given."""
 
     def only(**wanted):
-        settings.STAGE_HOLD = dict.fromkeys(settings.STAGE_HOLD, 0) | wanted
+        settings.STAGE_HOLD = dict.fromkeys(FACTORS, 0) | wanted
 
     only()
     return only

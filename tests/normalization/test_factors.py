@@ -7,11 +7,11 @@ import pytest
 from stageapp.normalization.throttle.factors import FACTORS, Reading, Standing, judge, nonsense
 
 RISING = [name for name, factor in FACTORS.items() if not factor.falls]
-LIMIT, PERCENT = 10.0, 80.0  # goes on at 8, or at 12.5 where low is bad
+LIMIT = 10.0  # goes on at 8, or at 12.5 where low is bad
 
 
 def standing(name, value, held=False, limit=LIMIT, **more):
-    return judge(name, Reading(value, **more), limit, PERCENT, held=held).standing
+    return judge(name, Reading(value, **more), limit, held=held).standing
 
 
 @pytest.mark.parametrize("name", RISING)
@@ -79,7 +79,7 @@ def test_of_a_partial_value_only_a_bad_one_says_something():
 
 
 def test_the_sentence_says_value_limit_and_when_it_goes_on():
-    judged = judge("replica_lag", Reading(12.34, "walreceiver"), 10, 80, held=False)
+    judged = judge("replica_lag", Reading(12.34, "walreceiver"), 10, held=False)
     assert judged.text == "replica lag 12 s (walreceiver); the limit is 10 s, it goes on at 8 s"
 
 

@@ -50,10 +50,10 @@ def test_parts_in_several_rounds_and_then_the_rest(started, fill, batches_of_50)
     assert left(run) == []
 
 
-def test_the_rest_of_one_large_batch_of_which_half_is_undone(fill, settings):
+def test_the_rest_of_one_large_batch_of_which_half_is_undone(fill, monkeypatch):
     fill(*["Seed ", "SEED"] * 20_000)
     before = column_md5()
-    settings.STAGE_SINGLE_TRANSACTION_ROWS = 40_000
+    monkeypatch.setattr(worker, "SINGLE_TRANSACTION_ROWS", 40_000)
     run = worker.run_at_once(plans.make_plan(LABEL, actor="tester").run, **ME)
     assert undo(run, value="SEED").state == State.DONE
     [pair] = rollbacks.preview(run, resolve(LABEL), {}, seconds=10)
@@ -114,13 +114,13 @@ def test_a_part_that_holds_nothing_is_refused(done):
     assert (run.state, rollbacks.rows_in(run, {})) == (State.DONE, 1)
 
 
-def test_all_at_once_or_nothing(fill, settings):
+def test_all_at_once_or_nothing(fill, monkeypatch):
     fill(*MESSY * 10)
     run = plans.make_plan(LABEL, actor="tester").run
-    settings.STAGE_SINGLE_TRANSACTION_ROWS = 39
+    monkeypatch.setattr(worker, "SINGLE_TRANSACTION_ROWS", 39)
     with pytest.raises(NormalizationError, match="too many for one transaction"):
         worker.run_at_once(run, **ME)
-    settings.STAGE_SINGLE_TRANSACTION_ROWS = 40
+    monkeypatch.setattr(worker, "SINGLE_TRANSACTION_ROWS", 40)
     before = column_md5()
     sql(
         "ALTER TABLE stageapp_portfoliocompany ADD CONSTRAINT no_series_a CHECK (stage <> "

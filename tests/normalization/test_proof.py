@@ -196,9 +196,9 @@ def test_a_batch_that_commits_while_rows_are_compared_withdraws_what_is_found(pr
     assert against() == ["1 row was edited 0 s ago by ann, after the verification."]
 
 
-def test_the_look_at_drift_has_to_be_new(proved, settings):
+def test_the_look_at_drift_has_to_be_new(proved, monkeypatch):
     proved("Seed")
-    settings.STAGE_DRIFT_SECONDS = 30
+    monkeypatch.setattr(conf, "DRIFT_SECONDS", 30)
     DriftCheck.objects.update(looked_at=timezone.now() - datetime.timedelta(seconds=61))
     assert against() == ["The drift watch last looked 61 s ago; it has to within 60 s."]
     DriftCheck.objects.update(looked_at=timezone.now() - datetime.timedelta(seconds=59))

@@ -29,7 +29,7 @@ def settings(primary, **more):
         "DATABASE_URL": primary.url,
         "STAGE_BATCH_SECONDS": "0.1",
         "STAGE_BATCH_PAUSE_SECONDS": "0.3",
-        "STAGE_HOLD_REPLICA_LAG": str(LIMIT),
+        "STAGE_HOLD": f"replica_lag={LIMIT}",
         **more,
     }
 

@@ -21,8 +21,8 @@ IMPATIENT = LockWait(attempts=3, read_seconds=0.0)
 
 
 @pytest.fixture
-def short_waits(settings, monkeypatch):
-    settings.STAGE_SEAL_LOCK_SECONDS = 0.1
+def short_waits(monkeypatch):
+    monkeypatch.setattr(lock_wait, "LOCK_SECONDS", 0.1)
     monkeypatch.setattr(lock_wait, "_FIRST_REST_SECONDS", 0.02)
 
 
@@ -79,9 +79,9 @@ def test_behind_a_long_transaction_it_gives_up_and_leaves_nothing(
     acts[act](LABEL, **ME)
 
 
-def test_writers_pass_while_it_waits(fill, elsewhere, settings):
+def test_writers_pass_while_it_waits(fill, elsewhere, monkeypatch):
     (key,) = fill("seed")
-    settings.STAGE_SEAL_LOCK_SECONDS = 0.4
+    monkeypatch.setattr(lock_wait, "LOCK_SECONDS", 0.4)
     refused = []
 
     def try_to_seal():

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import Sum
 
+from stageapp import conf
 from stageapp.models.traffic import TrafficHour, TrafficWindow
 from stageapp.traffic import history as traffic_history
 from stageapp.traffic.history import Slot, Step, by_day, history, reasons, roll_up
@@ -210,9 +211,12 @@ def test_two_at_once_count_nothing_twice():
     assert (totals(TrafficWindow), totals(TrafficHour)) == (0, 300)
 
 
+def test_hours_are_kept_for_longer_than_a_gate_may_look_back():
+    assert conf.gates().warn_max_days < traffic_history.RETENTION_DAYS
+
+
 @pytest.mark.django_db
-def test_hours_are_kept_for_35_days(settings):
-    assert settings.STAGE_TRAFFIC_RETENTION_DAYS == 35
+def test_hours_are_kept_for_35_days():
     for days in (34, 36):
         window(NOW - days * DAY)
     roll_up(NOW)

@@ -24,20 +24,21 @@ def age(days):
 
 
 def test_what_was_not_seen_for_long_is_forgotten(entry, sent, settings):
-    settings.STAGE_UNKNOWN_RETENTION_DAYS, settings.STAGE_SIGHTING_RETENTION_DAYS = 30, 10
+    settings.STAGE_SIGHTING_RETENTION_DAYS = 10
     entry("Fondo X")
     sent("Fondo Y")
     age(9)
     assert forget_old() == {"sightings": 0, "counts": 0, "entries": 0}
     age(11)
     assert forget_old()["sightings"] == 1
-    age(31)
+    age(179)
+    assert forget_old() == {"sightings": 0, "counts": 0, "entries": 0}
+    age(181)
     assert forget_old() == {"sightings": 0, "counts": 1, "entries": 2}
     assert not UnknownEntry.objects.exists()
 
 
-def test_a_decision_is_never_forgotten(entry, settings):
-    settings.STAGE_UNKNOWN_RETENTION_DAYS = 30
+def test_a_decision_is_never_forgotten(entry):
     entry("Fondo X", "Fondo Y", "Fondo Z")
     decisions.ignore([find("Fondo X")], **WHO)
     decisions.declare([find("Fondo Y")], "not_a_stage", **WHO)
@@ -49,8 +50,7 @@ def test_a_decision_is_never_forgotten(entry, settings):
     }
 
 
-def test_what_a_table_still_holds_is_not_forgotten(stored, settings):
-    settings.STAGE_UNKNOWN_RETENTION_DAYS = 30
+def test_what_a_table_still_holds_is_not_forgotten(stored):
     stored("Fondo X")
     records.record_table(make_plan(TARGET, actor="test"))
     age(1000)

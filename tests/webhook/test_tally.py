@@ -105,8 +105,7 @@ def aged(monkeypatch):
     return make
 
 
-def test_what_its_retention_has_passed_goes_and_the_mode_it_made_stays(settings, aged):
-    settings.STAGE_WEBHOOK_RETENTION_DAYS = 30
+def test_what_its_retention_has_passed_goes_and_the_mode_it_made_stays(aged):
     change = ModeChange.objects.create(version=1, mode="warn", actor="t", reason="t")
     old, new = aged(31, key="a", mode_change=change), aged(29, key="b")
     hour = timezone.now() - datetime.timedelta(days=31)

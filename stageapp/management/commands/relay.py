@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from stageapp import conf
 from stageapp.webhook.relay import AddressError, Forwarder, Limits, Relay, read_address, read_url
 from stageapp.webhook.secrets import webhook_secrets, webhook_tokens
 
@@ -66,7 +67,7 @@ class Command(BaseCommand):
             raise CommandError(
                 "Set ALERTMANAGER_BEARER_TOKEN: it is what Alertmanager has to bring."
             )
-        limits = Limits(settings.STAGE_READ_SECONDS, settings.DATA_UPLOAD_MAX_MEMORY_SIZE, tokens)
+        limits = Limits(conf.settings.read_seconds, settings.DATA_UPLOAD_MAX_MEMORY_SIZE, tokens)
         try:
             forwarder = Forwarder(
                 read_url(options["to"]), _key(), options["seconds"], threading.Event()

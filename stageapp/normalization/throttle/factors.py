@@ -6,7 +6,7 @@ from typing import Any
 
 from stageapp.infrastructure import words
 
-LEAST_RESUME, MOST_RESUME = 1.0, 99.0  # percent of the limit; at 100 it would flutter
+RESUME_PERCENT = 80.0  # of the limit: there a held run goes on; at 100 it would flutter
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,15 @@ class Factor:
             return words.duration(value)
         return words.percent(value) if self.unit == "%" else f"{value:,.10g}"
 
-    def resume_limit(self, limit: float, percent: float) -> float:
-        """Return the value at which a held run goes on: `percent` of the limit, or beyond it
-        where low is bad.
-        """
-        return limit * 100 / percent if self.falls else limit * percent / 100
+    def resume_limit(self, limit: float) -> float:
+        """Return the value at which a held run goes on: below the limit, or above where low is bad."""
+        return limit * 100 / RESUME_PERCENT if self.falls else limit * RESUME_PERCENT / 100
 
-    def holds(self, value: float, limit: float, percent: float, *, held: bool) -> bool:
+    def holds(self, value: float, limit: float, *, held: bool) -> bool:
         """Tell whether the value holds a run; one that is held goes on only beyond the easier
         limit.
         """
-        at = self.resume_limit(limit, percent) if held else limit
+        at = self.resume_limit(limit) if held else limit
         if self.falls:
             return value < at if held else value <= at
         return value > at if held else value >= at
@@ -110,28 +108,26 @@ class Judged:
         }
 
 
-def judge(name: str, reading: Reading, limit: float, percent: float, *, held: bool) -> Judged:
+def judge(name: str, reading: Reading, limit: float, *, held: bool) -> Judged:
     """Hold a reading against its limit. `held` says whether this factor holds the run already."""
     factor = FACTORS[name]
     return Judged(
         factor,
         reading,
         limit,
-        factor.resume_limit(limit, percent),
-        _standing(factor, reading, limit, percent, held=held),
+        factor.resume_limit(limit),
+        _standing(factor, reading, limit, held=held),
     )
 
 
-def _standing(
-    factor: Factor, reading: Reading, limit: float, percent: float, *, held: bool
-) -> Standing:
+def _standing(factor: Factor, reading: Reading, limit: float, *, held: bool) -> Standing:
     if limit == 0:
         return Standing.OFF
     if reading.absent:
         return Standing.NOTHING
     if reading.value is None:
         return Standing.NOT_MEASURED
-    if factor.holds(reading.value, limit, percent, held=held):
+    if factor.holds(reading.value, limit, held=held):
         return Standing.HOLDS
     return Standing.NOT_MEASURED if reading.partial else Standing.OK
 

@@ -42,7 +42,7 @@ def limits(run: Run) -> dict[str, Limit]:
     """Return the limits that count for the run, by factor."""
     newest = RunThrottle.objects.filter(run=run).order_by("factor", "-id").distinct("factor")
     changed = {row.factor: row for row in newest if row.limit is not None and row.factor in FACTORS}
-    limits = {name: Limit(name, value) for name, value in conf.hold_limits().items()}
+    limits = {name: Limit(name, value) for name, value in conf.settings.hold.items()}
     return limits | {
         name: Limit(name, float(row.limit or 0), row.actor, row.reason)
         for name, row in changed.items()

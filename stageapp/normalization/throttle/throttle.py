@@ -109,19 +109,17 @@ class Throttle:
         look = ThrottleLook.objects.filter(run=self.run).first()
         if self._marks is None:
             self._marks = WalMarks(look.wal_marks if look else ())
-            self._standbys += [Standby(url) for url in conf.standby_urls()]
+            self._standbys += [Standby(url) for url in conf.settings.standby_urls]
         in_force = limits.limits(self.run)
-        readings = health.read(self._marks, self._standbys, conf.disk_paths())
+        readings = health.read(self._marks, self._standbys, conf.settings.disk_paths)
         holding = _holding(look)
-        percent = conf.hold_resume_percent()
         # A limit that a person has changed meanwhile is held against the value anew.
         holding = holding | {
             (one.factor.name, one.limit) for one in self.judged if one.standing == Standing.HOLDS
         }
         wanted = {name: in_force[name].limit for name in FACTORS}
         return [
-            judge(n, readings[n], limit, percent, held=(n, limit) in holding)
-            for n, limit in wanted.items()
+            judge(n, readings[n], limit, held=(n, limit) in holding) for n, limit in wanted.items()
         ]
 
     def _failed(self, error: DatabaseError) -> None:
@@ -132,13 +130,10 @@ class Throttle:
         if self._held is not None and time.monotonic() - self._read_well_at < _PATIENCE_SECONDS:
             return
         self._held = None
-        percent, readings = (
-            conf.hold_resume_percent(),
-            health.unreadable(f"the look failed: {error}".strip()),
-        )
+        readings = health.unreadable(f"the look failed: {error}".strip())
         self.judged = [
-            judge(name, readings[name], limit, percent, held=False)
-            for name, limit in conf.hold_limits().items()
+            judge(name, readings[name], limit, held=False)
+            for name, limit in conf.settings.hold.items()
         ]
 
     def _say(self, before: Judged | None) -> None:

@@ -99,7 +99,7 @@ def trial(plan: Plan, percent: float, *, actor: str, report: Report = silent) ->
 
 def _backup_for(plan: Plan) -> Backup:
     """Return the newest verified backup, if it can tell anything of this plan."""
-    if conf.backup_adapter():
+    if conf.settings.backup_adapter:
         raise TrialRefused(
             "Another backup system makes the backups here; a trial needs one of `manage.py backup`."
         )
@@ -142,7 +142,7 @@ def _estimate(plan: Plan, result: dict[str, Any]) -> dict[str, Any]:
             "estimated_pause_seconds": None,
         }
     work = plan.rows_total / result["rate"]
-    rests = work / conf.batch_seconds() * conf.batch_pause_seconds()
+    rests = work / conf.settings.batch_seconds * conf.settings.batch_pause_seconds
     return {
         "rows_of_plan": plan.rows_total,
         "estimated_seconds": round(work + rests, 1),

@@ -136,7 +136,7 @@ def test_it_asks_few_questions(now, django_assert_max_num_queries):
 
 
 def test_more_days_are_read_where_the_gate_wants_more(now, settings):
-    settings.STAGE_GATES = {**settings.STAGE_GATES, "warn_days": 10}
+    settings.STAGE_GATE_WARN_DAYS = 10
     window(Step.DAY.floor(now) - 10 * 24 * HOUR, 5)
     assert conf.gates().warn_days == 10
     assert len(reading.read(now).days) == 1
