@@ -193,8 +193,6 @@ def _close(work: Work) -> bool:
     run = work.run
     if shards.unfinished(run, Direction.FORWARD):
         return _leave(work)
-    if _divide_what_an_older_release_began(work):
-        return True
     left = verify.rows_left(run, work.target)
     gets_on = run.sweeps_left and shards.newest_sweep_changed(run)
     if left and not gets_on and work.set_kept_rows_apart():
@@ -208,17 +206,6 @@ def _close(work: Work) -> bool:
         return True
     why = "no row matches the plan any more" if run.sweeps_left else "the last sweep is over"
     runs.move(run, State.VERIFYING, actor=name(), reason=why)
-    return True
-
-
-def _divide_what_an_older_release_began(work: Work) -> bool:
-    """Give a run without any shard its shards; return whether it had none."""
-    run = work.run
-    with transaction.atomic():
-        Run.objects.select_for_update().get(pk=run.pk)  # one worker divides
-        if run.checkpoints.filter(direction=Direction.FORWARD).exists():
-            return False
-        shards.divide(run, work.target)
     return True
 
 

@@ -217,16 +217,11 @@ def _announce(version: VocabularyVersion) -> None:
 
 def snapshot_document() -> dict[str, Any]:
     """Return stages and aliases as they stand, ready for JSON, in a stable order."""
-    stages = Stage.objects.order_by("rank").values(*stage_columns())
+    stages = Stage.objects.order_by("rank").values("slug", "label", "rank", "active")
     aliases = StageAlias.objects.order_by("source", "key").values(
         "source", "key", "spelling", "stage__slug", "reason", "comment"
     )
     return {"stages": list(stages), "aliases": list(aliases)}
-
-
-def stage_columns() -> list[str]:
-    """Return the columns of a stage that belong to a version."""
-    return [column.name for column in Stage._meta.concrete_fields if column.name != "id"]
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

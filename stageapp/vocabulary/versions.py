@@ -42,7 +42,7 @@ def difference_from_now(number: int) -> Row:
     Raises:
         NoSuchVersion: there is no such version.
     """
-    return snapshot.difference(snapshot.snapshot_document(), _wanted(at(number)))
+    return snapshot.difference(snapshot.snapshot_document(), at(number).snapshot)
 
 
 def restore(number: int, *, actor: str, reason: str) -> VocabularyVersion | None:
@@ -57,7 +57,7 @@ def restore(number: int, *, actor: str, reason: str) -> VocabularyVersion | None
     """
     version = at(number)
     with snapshot.change(actor=actor, reason=reason) as made:
-        wanted = _wanted(version)
+        wanted = version.snapshot
         change = snapshot.difference(snapshot.snapshot_document(), wanted)
         _remove_aliases(change["aliases"]["removed"])
         _write_stages(wanted["stages"])
@@ -66,13 +66,6 @@ def restore(number: int, *, actor: str, reason: str) -> VocabularyVersion | None
         )
         _retire_stages({row["slug"] for row in wanted["stages"]})
     return made()
-
-
-def _wanted(version: VocabularyVersion) -> Row:
-    """Return the version's document, without the assumptions that older releases kept in it."""
-    columns = snapshot.stage_columns()
-    stages = [{name: row[name] for name in columns} for row in version.snapshot.get("stages", [])]
-    return {"stages": stages, "aliases": version.snapshot.get("aliases", [])}
 
 
 def _retire_stages(wanted: set[str]) -> None:
