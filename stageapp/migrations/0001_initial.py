@@ -120,15 +120,19 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="VocabularyVersion",
             fields=[
+                *RECORDED,
                 ("number", models.BigAutoField(primary_key=True, serialize=False)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("actor", models.CharField(max_length=200)),
-                ("reason", models.TextField()),
                 ("diff", models.JSONField(default=dict)),
                 ("snapshot", models.JSONField(default=dict)),
             ],
             options={
                 "ordering": ["-number"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="vocabularyversion_has_a_reason",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -321,6 +325,7 @@ class Migration(migrations.Migration):
             name="AssumptionChange",
             fields=[
                 ID,
+                *RECORDED,
                 ("stage", models.CharField(max_length=40)),
                 ("version", models.PositiveIntegerField(help_text="1 is the first of its stage")),
                 (
@@ -418,18 +423,17 @@ class Migration(migrations.Migration):
                         max_digits=24,
                     ),
                 ),
-                *RECORDED,
             ],
             options={
                 "ordering": ["-id"],
                 "default_permissions": ("view",),
                 "constraints": [
-                    models.UniqueConstraint(
-                        fields=("stage", "version"), name="one_assumption_change_per_version"
-                    ),
                     models.CheckConstraint(
                         condition=models.Q(("reason", ""), _negated=True),
-                        name="assumption_change_has_a_reason",
+                        name="assumptionchange_has_a_reason",
+                    ),
+                    models.UniqueConstraint(
+                        fields=("stage", "version"), name="one_assumption_change_per_version"
                     ),
                 ],
             },

@@ -41,6 +41,7 @@ class Migration(migrations.Migration):
             name="ModeChange",
             fields=[
                 ID,
+                *RECORDED,
                 (
                     "epoch",
                     models.PositiveIntegerField(
@@ -79,14 +80,15 @@ class Migration(migrations.Migration):
                         max_length=10,
                     ),
                 ),
-                ("actor", models.CharField(max_length=200)),
-                ("reason", models.TextField()),
                 ("override_reason", models.TextField(blank=True, default="")),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
                 "ordering": ["-epoch", "-version"],
                 "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="modechange_has_a_reason",
+                    ),
                     models.UniqueConstraint(
                         fields=("epoch", "version"), name="one_mode_change_per_version"
                     ),
@@ -97,10 +99,6 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(("mode", "enforce"), ("percent", 100), _connector="OR"),
                         name="percent_belongs_to_enforce",
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(("reason", ""), _negated=True),
-                        name="mode_change_has_a_reason",
                     ),
                 ],
             },
@@ -153,13 +151,11 @@ class Migration(migrations.Migration):
             name="ModeProposal",
             fields=[
                 ID,
-                ("actor", models.CharField(max_length=200)),
-                ("reason", models.TextField()),
+                *RECORDED,
                 ("percent", models.PositiveSmallIntegerField()),
                 ("epoch", models.PositiveIntegerField()),
                 ("version", models.BigIntegerField()),
                 ("approved_by", models.CharField(blank=True, default="", max_length=200)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("ended_at", models.DateTimeField(blank=True, null=True)),
                 ("ended_why", models.TextField(blank=True, default="")),
                 ("enforce_on", models.DateField(blank=True, null=True)),
@@ -182,19 +178,23 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-id"],
                 "default_permissions": ("view",),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="modeproposal_has_a_reason",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
             name="PlannedStep",
             fields=[
                 ID,
-                ("actor", models.CharField(max_length=200)),
-                ("reason", models.TextField()),
+                *RECORDED,
                 ("percent", models.PositiveSmallIntegerField()),
                 ("epoch", models.PositiveIntegerField()),
                 ("version", models.BigIntegerField()),
                 ("approved_by", models.CharField(blank=True, default="", max_length=200)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("ended_at", models.DateTimeField(blank=True, null=True)),
                 ("ended_why", models.TextField(blank=True, default="")),
                 (
@@ -214,6 +214,12 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["id"],
                 "default_permissions": ("view",),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="plannedstep_has_a_reason",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -228,7 +234,7 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(("reason", ""), _negated=True),
-                        name="warn_period_has_a_reason",
+                        name="warnperiod_has_a_reason",
                     )
                 ],
             },
@@ -245,7 +251,7 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(("reason", ""), _negated=True),
-                        name="consumer_audit_has_a_reason",
+                        name="consumeraudit_has_a_reason",
                     )
                 ],
             },
@@ -276,7 +282,8 @@ class Migration(migrations.Migration):
                 ],
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("reason", ""), _negated=True), name="pin_has_a_reason"
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="consumerpin_has_a_reason",
                     )
                 ],
             },

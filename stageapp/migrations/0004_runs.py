@@ -163,6 +163,7 @@ class Migration(migrations.Migration):
             name="RunMove",
             fields=[
                 ID,
+                *RECORDED,
                 (
                     "run",
                     models.ForeignKey(
@@ -171,17 +172,23 @@ class Migration(migrations.Migration):
                 ),
                 ("old_state", models.CharField(blank=True, default="", max_length=20)),
                 ("new_state", models.CharField(max_length=20)),
-                *RECORDED,
             ],
             options={
                 "ordering": ["id"],
                 "default_permissions": ("view",),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="runmove_has_a_reason",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
             name="RollbackPlan",
             fields=[
                 ID,
+                *RECORDED,
                 (
                     "run",
                     models.ForeignKey(
@@ -207,13 +214,16 @@ class Migration(migrations.Migration):
                         help_text="audit entries in its scope that were not undone yet"
                     ),
                 ),
-                *RECORDED,
             ],
             options={
                 "ordering": ["id"],
                 "default_permissions": ("view",),
                 "constraints": [
-                    models.UniqueConstraint(fields=("run", "round"), name="one_rollback_per_round")
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="rollbackplan_has_a_reason",
+                    ),
+                    models.UniqueConstraint(fields=("run", "round"), name="one_rollback_per_round"),
                 ],
             },
         ),
@@ -221,18 +231,25 @@ class Migration(migrations.Migration):
             name="WorkerDrain",
             fields=[
                 ID,
-                ("draining", models.BooleanField()),
                 *RECORDED,
+                ("draining", models.BooleanField()),
             ],
             options={
                 "ordering": ["-id"],
                 "default_permissions": ("view",),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="workerdrain_has_a_reason",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
             name="RunThrottle",
             fields=[
                 ID,
+                *RECORDED,
                 (
                     "run",
                     models.ForeignKey(
@@ -247,7 +264,6 @@ class Migration(migrations.Migration):
                         null=True,
                     ),
                 ),
-                *RECORDED,
             ],
             options={
                 "ordering": ["-id"],
@@ -255,7 +271,7 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(("reason", ""), _negated=True),
-                        name="run_throttle_has_a_reason",
+                        name="runthrottle_has_a_reason",
                     )
                 ],
             },

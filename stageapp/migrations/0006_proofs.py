@@ -32,6 +32,7 @@ class Migration(migrations.Migration):
             name="TargetWrite",
             fields=[
                 ID,
+                *RECORDED,
                 ("target", models.CharField(help_text="app.Model.field", max_length=200)),
                 (
                     "kind",
@@ -45,7 +46,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("rows", models.BigIntegerField()),
-                *RECORDED,
             ],
             options={
                 "ordering": ["-id"],
@@ -54,7 +54,7 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(("reason", ""), _negated=True),
-                        name="target_write_has_a_reason",
+                        name="targetwrite_has_a_reason",
                     )
                 ],
             },
@@ -124,6 +124,11 @@ class Migration(migrations.Migration):
             name="VerificationJob",
             fields=[
                 ID,
+                *RECORDED,
+                ("state", models.CharField(choices=JOB_STATES, default="waiting", max_length=10)),
+                ("said", models.TextField(blank=True, default="", help_text="how it ended")),
+                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "run",
                     models.ForeignKey(
@@ -132,10 +137,8 @@ class Migration(migrations.Migration):
                         to="stageapp.run",
                     ),
                 ),
-                ("state", models.CharField(choices=JOB_STATES, default="waiting", max_length=10)),
                 ("rows", models.BigIntegerField(default=0, help_text="compared so far")),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
-                ("said", models.TextField(blank=True, default="", help_text="why it failed")),
                 (
                     "verification",
                     models.OneToOneField(
@@ -146,10 +149,7 @@ class Migration(migrations.Migration):
                         to="stageapp.verification",
                     ),
                 ),
-                *RECORDED,
                 ("began_at", models.DateTimeField(blank=True, null=True)),
-                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
-                ("ended_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
                 "ordering": ["-id"],
@@ -157,7 +157,7 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(("reason", ""), _negated=True),
-                        name="verification_job_has_a_reason",
+                        name="verificationjob_has_a_reason",
                     ),
                     models.UniqueConstraint(
                         condition=models.Q(("state__in", ["waiting", "working"])),
@@ -171,6 +171,7 @@ class Migration(migrations.Migration):
             name="Seal",
             fields=[
                 ID,
+                *RECORDED,
                 ("target", models.CharField(help_text="app.Model.field", max_length=200)),
                 (
                     "action",
@@ -203,7 +204,6 @@ class Migration(migrations.Migration):
                     "definition",
                     models.TextField(help_text="the constraint as PostgreSQL writes it"),
                 ),
-                *RECORDED,
             ],
             options={
                 "ordering": ["-id"],
@@ -222,10 +222,10 @@ class Migration(migrations.Migration):
             name="GuardChange",
             fields=[
                 ID,
+                *RECORDED,
                 ("target", models.CharField(help_text="app.Model.field", max_length=200)),
                 ("on", models.BooleanField()),
                 ("vocabulary_version", models.BigIntegerField()),
-                *RECORDED,
             ],
             options={
                 "ordering": ["-id"],
@@ -236,7 +236,7 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(("reason", ""), _negated=True),
-                        name="guard_change_has_a_reason",
+                        name="guardchange_has_a_reason",
                     )
                 ],
             },
@@ -285,6 +285,7 @@ class Migration(migrations.Migration):
             name="Backup",
             fields=[
                 ID,
+                *RECORDED,
                 ("name", models.CharField(max_length=200, unique=True)),
                 (
                     "origin",
@@ -315,7 +316,6 @@ class Migration(migrations.Migration):
                 ),
                 ("vocabulary_version", models.BigIntegerField(blank=True, null=True)),
                 ("server_version", models.IntegerField(blank=True, null=True)),
-                *RECORDED,
                 ("removed_at", models.DateTimeField(blank=True, null=True)),
                 ("removed_why", models.TextField(blank=True, default="")),
             ],
@@ -334,6 +334,7 @@ class Migration(migrations.Migration):
             name="BackupCheck",
             fields=[
                 ID,
+                *RECORDED,
                 (
                     "backup",
                     models.ForeignKey(
@@ -360,7 +361,6 @@ class Migration(migrations.Migration):
                 ("seconds", models.FloatField()),
                 ("data_age_seconds", models.FloatField(blank=True, null=True)),
                 ("findings", models.JSONField(default=list, help_text="[{check, passed, said}]")),
-                *RECORDED,
             ],
             options={
                 "ordering": ["-id"],
@@ -373,7 +373,7 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(("reason", ""), _negated=True),
-                        name="backup_check_has_a_reason",
+                        name="backupcheck_has_a_reason",
                     )
                 ],
             },
@@ -382,6 +382,11 @@ class Migration(migrations.Migration):
             name="BackupJob",
             fields=[
                 ID,
+                *RECORDED,
+                ("state", models.CharField(choices=JOB_STATES, default="waiting", max_length=10)),
+                ("said", models.TextField(blank=True, default="", help_text="how it ended")),
+                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "verb",
                     models.CharField(
@@ -405,7 +410,6 @@ class Migration(migrations.Migration):
                         max_length=200,
                     ),
                 ),
-                ("state", models.CharField(choices=JOB_STATES, default="waiting", max_length=10)),
                 ("phase", models.CharField(blank=True, default="", max_length=20)),
                 (
                     "done",
@@ -420,10 +424,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("phase_began_at", models.DateTimeField(blank=True, null=True)),
-                ("said", models.TextField(blank=True, default="", help_text="how it ended")),
-                *RECORDED,
-                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
-                ("ended_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
                 "ordering": ["-id"],
@@ -431,7 +431,7 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(("reason", ""), _negated=True),
-                        name="backup_job_has_a_reason",
+                        name="backupjob_has_a_reason",
                     ),
                     models.UniqueConstraint(
                         condition=models.Q(("state__in", ["waiting", "working"])),

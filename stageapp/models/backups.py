@@ -5,8 +5,12 @@ was found since.
 from django.db import models
 from django.db.models import Q
 
+from stageapp.infrastructure.locks import Lock
+from stageapp.models.jobs import Job
+from stageapp.models.recorded import HAS_A_REASON, Recorded
 
-class Backup(models.Model):
+
+class Backup(Recorded):
     """A backup that was made, or was found in the folder with a manifest of ours."""
 
     ORIGINS = [("own", "made here"), ("adapter", "made by another backup system")]
@@ -25,22 +29,17 @@ class Backup(models.Model):
     )
     vocabulary_version = models.BigIntegerField(null=True, blank=True)
     server_version = models.IntegerField(null=True, blank=True)
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
     removed_at = models.DateTimeField(null=True, blank=True)
     removed_why = models.TextField(blank=True, default="")
 
-    class Meta:
-        default_permissions = ("view",)
+    class Meta(Recorded.Meta):
         ordering = ["-taken_at", "-id"]
-        constraints = [models.CheckConstraint(condition=~Q(reason=""), name="backup_has_a_reason")]
 
     def __str__(self) -> str:
         return self.name
 
 
-class BackupCheck(models.Model):
+class BackupCheck(Recorded):
     """The verdict of one verification or rehearsal. Append-only.
 
     `seconds` of a rehearsal is the measured time to restore (RTO), `data_age_seconds` the age of
@@ -60,26 +59,16 @@ class BackupCheck(models.Model):
     seconds = models.FloatField()
     data_age_seconds = models.FloatField(null=True, blank=True)
     findings = models.JSONField(default=list, help_text="[{check, passed, said}]")
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
+    class Meta(Recorded.Meta):
         indexes = [models.Index(fields=["backup", "kind", "-id"])]
-        constraints = [
-            models.CheckConstraint(condition=~Q(reason=""), name="backup_check_has_a_reason")
-        ]
 
     def __str__(self) -> str:
         return f"{self.name}: {self.kind} {'passed' if self.passed else 'failed'}"
 
 
-class BackupJob(models.Model):
-    """Something that a worker is to do with backups; the row is the queue, a message only a
-    nudge.
-    """
+class BackupJob(Job):
+    """Something to do with backups."""
 
     VERBS = [
         ("create", "create"),
@@ -89,40 +78,25 @@ class BackupJob(models.Model):
         ("prune", "prune"),
         ("record", "take on record"),
     ]
-    ACTIVE = ("waiting", "working")
-    STATES = [
-        ("waiting", "waiting"),
-        ("working", "working"),
-        ("done", "done"),
-        ("failed", "failed"),
-    ]
+    LOCK = Lock.BACKUP_JOB
 
     verb = models.CharField(max_length=10, choices=VERBS)
     name = models.CharField(
         max_length=200, blank=True, default="", help_text="of the backup; empty for the newest"
     )
-    state = models.CharField(max_length=10, choices=STATES, default="waiting")
     phase = models.CharField(max_length=20, blank=True, default="")
     done = models.BigIntegerField(
         default=0, help_text="of the phase: bytes, or tables in `measure`"
     )
     whole = models.BigIntegerField(default=0, help_text="0 where it is not known beforehand")
     phase_began_at = models.DateTimeField(null=True, blank=True)
-    said = models.TextField(blank=True, default="", help_text="how it ended")
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
-    heartbeat_at = models.DateTimeField(null=True, blank=True)
-    ended_at = models.DateTimeField(null=True, blank=True)
 
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
+    class Meta(Job.Meta):
         constraints = [
-            models.CheckConstraint(condition=~Q(reason=""), name="backup_job_has_a_reason"),
+            HAS_A_REASON,
             models.UniqueConstraint(
                 fields=["verb", "name"],
-                condition=Q(state__in=["waiting", "working"]),
+                condition=Q(state__in=list(Job.ACTIVE)),
                 name="one_active_backup_job",
             ),
         ]

@@ -3,13 +3,13 @@ and the time lost.
 """
 
 from django.db import models
-from django.db.models import Q
 
 from stageapp.infrastructure import words
 from stageapp.models.normalization import Run
+from stageapp.models.recorded import Recorded
 
 
-class RunThrottle(models.Model):
+class RunThrottle(Recorded):
     """One change of a limit for one run: who, when, why; the newest of a factor counts.
     Append-only.
     """
@@ -19,16 +19,6 @@ class RunThrottle(models.Model):
     limit = models.FloatField(
         null=True, help_text="0 turns the factor off; empty is the setting's limit again"
     )
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
-        constraints = [
-            models.CheckConstraint(condition=~Q(reason=""), name="run_throttle_has_a_reason")
-        ]
 
     def __str__(self) -> str:
         return f"{self.factor}: {'as set' if self.limit is None else f'{self.limit:g}'}"

@@ -3,8 +3,10 @@
 from django.db import models
 from django.db.models import Q
 
+from stageapp.models.recorded import HAS_A_REASON, Recorded
 
-class ModeChange(models.Model):
+
+class ModeChange(Recorded):
     """One authorised change of mode. Append-only."""
 
     MODES = [
@@ -29,14 +31,12 @@ class ModeChange(models.Model):
         null=True, blank=True, help_text="the announced first day of enforcement"
     )
     kind = models.CharField(max_length=10, choices=KINDS, default="manual")
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
     override_reason = models.TextField(blank=True, default="")
-    created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-epoch", "-version"]
         constraints = [
+            HAS_A_REASON,
             models.UniqueConstraint(
                 fields=["epoch", "version"], name="one_mode_change_per_version"
             ),
@@ -46,7 +46,6 @@ class ModeChange(models.Model):
             models.CheckConstraint(
                 condition=Q(mode="enforce") | Q(percent=100), name="percent_belongs_to_enforce"
             ),
-            models.CheckConstraint(condition=~Q(reason=""), name="mode_change_has_a_reason"),
         ]
 
     def __str__(self) -> str:

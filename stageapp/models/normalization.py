@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from stageapp.infrastructure import words
+from stageapp.models.recorded import HAS_A_REASON, Recorded
 
 
 class State(models.TextChoices):
@@ -184,18 +185,14 @@ class Run(models.Model):
         return State(self.state).said
 
 
-class RunMove(models.Model):
+class RunMove(Recorded):
     """One change of a run's state: who, when, why. Append-only."""
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="moves")
     old_state = models.CharField(max_length=20, blank=True, default="")
     new_state = models.CharField(max_length=20)
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta:
-        default_permissions = ("view",)
+    class Meta(Recorded.Meta):
         ordering = ["id"]
 
     def __str__(self) -> str:
@@ -212,7 +209,7 @@ class RunMove(models.Model):
         return State(self.new_state).said
 
 
-class RollbackPlan(models.Model):
+class RollbackPlan(Recorded):
     """One request to undo a run or a part of it, with what it would undo when it was asked for.
     Append-only.
 
@@ -226,32 +223,22 @@ class RollbackPlan(models.Model):
         max_length=20, help_text="where the run was, and goes back to after a part"
     )
     rows = models.BigIntegerField(help_text="audit entries in its scope that were not undone yet")
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta:
-        default_permissions = ("view",)
+    class Meta(Recorded.Meta):
         ordering = ["id"]
         constraints = [
-            models.UniqueConstraint(fields=["run", "round"], name="one_rollback_per_round")
+            HAS_A_REASON,
+            models.UniqueConstraint(fields=["run", "round"], name="one_rollback_per_round"),
         ]
 
     def __str__(self) -> str:
         return f"rollback {self.round} of run {self.run_id}"
 
 
-class WorkerDrain(models.Model):
+class WorkerDrain(Recorded):
     """Whether Celery's workers may take up runs; the newest row counts. Append-only."""
 
     draining = models.BooleanField()
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
 
     def __str__(self) -> str:
         return "workers take up no run" if self.draining else "workers take up runs"

@@ -1,48 +1,21 @@
 """What people decide about the rollout beside the mode itself."""
 
 from django.db import models
-from django.db.models import Q
+
+from stageapp.models.recorded import Recorded
 
 
-class _Mark(models.Model):
-    """Something a person has stated: who, when, why. Append-only."""
-
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        abstract = True
-
-    def __str__(self) -> str:
-        return f"{self.actor}, {self.created_at:%F %T}: {self.reason[:60]}"
-
-
-class WarnPeriod(_Mark):
+class WarnPeriod(Recorded):
     """A person begins a new warn period: its days, and the evidence for leaving it, are counted
     from here.
     """
 
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
-        constraints = [
-            models.CheckConstraint(condition=~Q(reason=""), name="warn_period_has_a_reason")
-        ]
 
-
-class ConsumerAudit(_Mark):
+class ConsumerAudit(Recorded):
     """A person has looked at who still sends what, and answers for it."""
 
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
-        constraints = [
-            models.CheckConstraint(condition=~Q(reason=""), name="consumer_audit_has_a_reason")
-        ]
 
-
-class ConsumerPin(_Mark):
+class ConsumerPin(Recorded):
     """A consumer is put into the canary, or kept out of it, whatever its bucket. The newest pin
     counts.
     """
@@ -56,29 +29,23 @@ class ConsumerPin(_Mark):
     consumer = models.CharField(max_length=200)
     place = models.CharField(max_length=4, choices=PLACES)
 
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
+    class Meta(Recorded.Meta):
         indexes = [models.Index(fields=["consumer", "-id"])]
-        constraints = [models.CheckConstraint(condition=~Q(reason=""), name="pin_has_a_reason")]
 
 
-class _Intent(models.Model):
+class _Intent(Recorded):
     """A change of mode that waits for something. `epoch` and `version` are the mode it was
     thought for.
     """
 
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
     percent = models.PositiveSmallIntegerField()
     epoch = models.PositiveIntegerField()
     version = models.BigIntegerField()
     approved_by = models.CharField(max_length=200, blank=True, default="")
-    created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     ended_why = models.TextField(blank=True, default="")
 
-    class Meta:
+    class Meta(Recorded.Meta):
         abstract = True
 
 
@@ -99,10 +66,6 @@ class ModeProposal(_Intent):
     override_reason = models.TextField(blank=True, default="")
     status = models.CharField(max_length=10, choices=STATUSES, default="open")
 
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
-
     def __str__(self) -> str:
         return f"enforce {self.percent} %, proposed by {self.actor} ({self.status})"
 
@@ -119,8 +82,7 @@ class PlannedStep(_Intent):
 
     status = models.CharField(max_length=10, choices=STATUSES, default="waiting")
 
-    class Meta:
-        default_permissions = ("view",)
+    class Meta(_Intent.Meta):
         ordering = ["id"]
 
     def __str__(self) -> str:

@@ -4,7 +4,8 @@ The record says what ought to be in force; PostgreSQL's own catalogue says what 
 """
 
 from django.db import models
-from django.db.models import Q
+
+from stageapp.models.recorded import Recorded
 
 
 class SealAction(models.TextChoices):
@@ -16,7 +17,7 @@ class SealAction(models.TextChoices):
     UNSEALED = "unsealed", "unsealed: removed"
 
 
-class Seal(models.Model):
+class Seal(Recorded):
     """One step of sealing or unsealing a target: which values may pass, who, when and why.
     Append-only.
     """
@@ -31,15 +32,9 @@ class Seal(models.Model):
     nulls = models.BooleanField(help_text="whether NULL may stand in the column")
     constraint_name = models.CharField(max_length=63)
     definition = models.TextField(help_text="the constraint as PostgreSQL writes it")
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
+    class Meta(Recorded.Meta):
         indexes = [models.Index(fields=["target", "-id"])]
-        constraints = [models.CheckConstraint(condition=~Q(reason=""), name="seal_has_a_reason")]
 
     def __str__(self) -> str:
         return f"{self.target}: {self.action}, vocabulary version {self.vocabulary_version}"
@@ -48,23 +43,15 @@ class Seal(models.Model):
 # Guards of targets: what people switched, and what the triggers caught.
 
 
-class GuardChange(models.Model):
+class GuardChange(Recorded):
     """One switch of a target's guard: who, when and why. Append-only."""
 
     target = models.CharField(max_length=200, help_text="app.Model.field")
     on = models.BooleanField()
     vocabulary_version = models.BigIntegerField()
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
+    class Meta(Recorded.Meta):
         indexes = [models.Index(fields=["target", "-id"])]
-        constraints = [
-            models.CheckConstraint(condition=~Q(reason=""), name="guard_change_has_a_reason")
-        ]
 
     def __str__(self) -> str:
         return f"{self.target}: guard {'on' if self.on else 'off'}"

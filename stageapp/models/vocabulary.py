@@ -5,6 +5,8 @@ by.
 from django.core.validators import RegexValidator
 from django.db import models
 
+from stageapp.models.recorded import HAS_A_REASON, Recorded
+
 REASONS = {
     "unmapped": "no alias says what it means",
     "blank": "empty, or a placeholder for no value",
@@ -80,18 +82,16 @@ class StageAlias(models.Model):
         return f"{self.spelling} → {self.stage.slug if self.stage else self.reason}"
 
 
-class VocabularyVersion(models.Model):
+class VocabularyVersion(Recorded):
     """One state of stages and aliases: who made it, why, and what changed. Append-only."""
 
     number = models.BigAutoField(primary_key=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
     diff = models.JSONField(default=dict)
     snapshot = models.JSONField(default=dict)
 
     class Meta:
         ordering = ["-number"]
+        constraints = [HAS_A_REASON]
 
     def __str__(self) -> str:
         return f"vocabulary version {self.number}"

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.db import OperationalError, ProgrammingError
 
 from stageapp.management import bars
 from stageapp.management.command import StageCommand, command_line_actor
+from stageapp.models.recorded import require_reason
 from stageapp.models.vocabulary import VocabularyVersion
 from stageapp.unknowns import alias_files
 from stageapp.unknowns.alias_files import AliasDiff, Change, FileRefused
@@ -192,14 +194,8 @@ class Command(StageCommand):
         Raises:
             CommandError: it is refused or the database does not answer; nothing has changed.
         """
-        if (
-            verb in ("import", "restore")
-            and not options["dry_run"]
-            and not options["reason"].strip()
-        ):
-            raise CommandError(
-                "Say why with --reason TEXT, or look first with --dry-run.", returncode=2
-            )
+        if verb in ("import", "restore") and not options["dry_run"]:
+            require_reason(options["reason"], partial(CommandError, returncode=2))
         try:
             with bars.working(verb, quiet=options.get("json", False)):
                 getattr(self, f"_{verb}")(**options)
