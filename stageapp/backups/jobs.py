@@ -3,7 +3,6 @@ nothing silently.
 """
 
 import datetime
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -18,7 +17,6 @@ from stageapp.infrastructure import words
 from stageapp.models.backups import BackupCheck, BackupJob
 from stageapp.models.recorded import require_reason
 
-_SAVE_EVERY = 1.0  # seconds
 _REHEARSE_EVERY = datetime.timedelta(hours=24)
 
 
@@ -46,7 +44,7 @@ def work(job_id: int) -> None:
         if job is None:
             return
         try:
-            said, passed = _WORK[job.verb](job, _Saver(job))
+            said, passed = _WORK[job.verb](job, _report(job))
         except Exception as error:
             job.end("failed", str(error) or repr(error), name=job.name[:200])
             if not isinstance(error, BackupError):
@@ -116,21 +114,15 @@ def _rehearsal_due() -> bool:
     return found is None or found < lately
 
 
-class _Saver:
-    """A report that writes the progress to the job's row, at most once a second, and at once
-    where a phase begins.
-    """
+def _report(job: BackupJob) -> Report:
+    """Return what writes the progress to the job's row; a new phase at once."""
 
-    def __init__(self, job: BackupJob) -> None:
-        self._job, self._phase, self._saved = job, "", 0.0
+    def save(phase: str, done: int, whole: int) -> None:
+        began = {"phase_began_at": timezone.now()} if phase != job.phase else {}
+        job.phase = phase
+        job.beat(at_once=bool(began), phase=phase, done=done, whole=whole, **began)
 
-    def __call__(self, phase: str, done: int, whole: int) -> None:
-        begins = phase != self._phase
-        if not begins and time.monotonic() - self._saved < _SAVE_EVERY:
-            return
-        began = {"phase_began_at": timezone.now()} if begins else {}
-        self._phase, self._saved = phase, time.monotonic()
-        self._job.beat(phase=phase, done=done, whole=whole, **began)
+    return save
 
 
 _WORK = {

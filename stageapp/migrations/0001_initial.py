@@ -309,7 +309,7 @@ class Migration(migrations.Migration):
                     models.DecimalField(
                         decimal_places=15,
                         default=Decimal("0"),
-                        help_text="share of 1 that unknown stages hold",
+                        help_text="share of 1 that went to unknown stages",
                         max_digits=16,
                     ),
                 ),

@@ -117,7 +117,7 @@ class Migration(migrations.Migration):
                     "reasons",
                     models.JSONField(
                         default=dict,
-                        help_text="{reason: requests that held an unknown of this reason}",
+                        help_text="{reason: requests with an unknown value for this reason}",
                     ),
                 ),
                 ("process", models.UUIDField()),
@@ -156,7 +156,7 @@ class Migration(migrations.Migration):
                     "reasons",
                     models.JSONField(
                         default=dict,
-                        help_text="{reason: requests that held an unknown of this reason}",
+                        help_text="{reason: requests with an unknown value for this reason}",
                     ),
                 ),
                 ("started_at", models.DateTimeField(help_text="start of the hour")),
@@ -285,26 +285,26 @@ class Migration(migrations.Migration):
                 (
                     "run",
                     models.BigIntegerField(
-                        help_text="the newest run that stands: it is compared with what that one left"
+                        help_text="the newest run that stands; rows are compared with what it left"
                     ),
                 ),
                 (
                     "checked_at",
                     models.DateTimeField(
-                        help_text="when the rows were read; a look that found no write keeps it"
+                        help_text="when the rows were last read; unchanged if nothing was written since"
                     ),
                 ),
-                ("looked_at", models.DateTimeField(help_text="when the watch last came by")),
+                ("looked_at", models.DateTimeField(help_text="when the watch last checked")),
                 (
                     "writes",
                     models.BigIntegerField(
-                        help_text="PostgreSQL's counter of the table's writes at that time"
+                        help_text="PostgreSQL's count of writes to the table at that time"
                     ),
                 ),
                 (
                     "vocabulary_version",
                     models.BigIntegerField(
-                        default=0, help_text="the one that the values were read with"
+                        default=0, help_text="the version that the values were read with"
                     ),
                 ),
                 (
@@ -316,13 +316,14 @@ class Migration(migrations.Migration):
                 (
                     "known_rows",
                     models.BigIntegerField(
-                        default=0, help_text="rows whose spelling is known but is not the stage"
+                        default=0, help_text="rows with a known spelling instead of the stage"
                     ),
                 ),
                 (
                     "unknown_rows",
                     models.BigIntegerField(
-                        default=0, help_text="rows with unknown values that the run did not leave"
+                        default=0,
+                        help_text="rows with unknown values that the run did not leave there",
                     ),
                 ),
                 (
@@ -335,7 +336,7 @@ class Migration(migrations.Migration):
                 (
                     "problem",
                     models.TextField(
-                        blank=True, default="", help_text="why the last look failed, if it did"
+                        blank=True, default="", help_text="why the last check failed, if it did"
                     ),
                 ),
             ],

@@ -23,10 +23,10 @@ AUTHENTICATORS = [
 RESULTS = [
     ("downgraded", "enforce was taken back"),
     ("not_enforced", "nothing was enforced"),
-    ("no_downgrade", "no alert asks for a downgrade"),
-    ("test", "a test: nothing was to change"),
-    ("duplicate", "told before: nothing done"),
-    ("unreadable", "no notification of Alertmanager's"),
+    ("no_downgrade", "no alert asked for a downgrade"),
+    ("test", "a test: nothing had to change"),
+    ("duplicate", "duplicate: nothing done"),
+    ("unreadable", "not an Alertmanager notification"),
     ("refused", "not believed"),
 ]
 
@@ -306,7 +306,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         default="",
-                        help_text="a delivery has an effect only if this is new",
+                        help_text="only a new one has an effect",
                         max_length=200,
                     ),
                 ),

@@ -88,7 +88,8 @@ class Migration(migrations.Migration):
                 (
                     "target",
                     models.CharField(
-                        help_text="the plan's target, here for the constraint below", max_length=200
+                        help_text="the plan's target, repeated for the constraint below",
+                        max_length=200,
                     ),
                 ),
                 (
@@ -132,7 +133,7 @@ class Migration(migrations.Migration):
                 (
                     "pause_seconds",
                     models.FloatField(
-                        blank=True, help_text="rest between batches; empty: the setting", null=True
+                        blank=True, help_text="pause between batches; empty: the setting", null=True
                     ),
                 ),
                 (
@@ -211,7 +212,7 @@ class Migration(migrations.Migration):
                 (
                     "rows",
                     models.BigIntegerField(
-                        help_text="audit entries in its scope that were not undone yet"
+                        help_text="audit entries in its scope that were not yet undone"
                     ),
                 ),
             ],
@@ -322,7 +323,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         default="",
-                        help_text="what holds it; empty where nothing does",
+                        help_text="what holds it; empty if nothing does",
                         max_length=30,
                     ),
                 ),

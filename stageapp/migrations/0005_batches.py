@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
                     models.TextField(
                         blank=True,
                         default="",
-                        help_text="keys above this one; empty: from the table's start",
+                        help_text="keys above this one; empty: from the start of the table",
                     ),
                 ),
                 (
@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
                     models.TextField(
                         blank=True,
                         default="",
-                        help_text="up to this key; empty: to the table's end",
+                        help_text="up to this key; empty: to the end of the table",
                     ),
                 ),
                 (
@@ -70,7 +70,7 @@ class Migration(migrations.Migration):
                 (
                     "skipped",
                     models.BigIntegerField(
-                        default=0, help_text="rows changed by others since, left as they are"
+                        default=0, help_text="rows that others have changed since; left as they are"
                     ),
                 ),
                 ("quarantined", models.PositiveIntegerField(default=0)),
@@ -224,7 +224,7 @@ class Migration(migrations.Migration):
                         on_delete=models.DO_NOTHING, related_name="entries", to="stageapp.batch"
                     ),
                 ),
-                ("place", models.IntegerField(help_text="where it stands in its block, from 1")),
+                ("place", models.IntegerField(help_text="position in its block, from 1")),
                 ("row_key", models.TextField(help_text="the row's primary key, as text")),
                 ("old", models.TextField()),
                 ("new", models.TextField()),

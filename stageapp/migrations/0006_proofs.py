@@ -94,12 +94,7 @@ class Migration(migrations.Migration):
                         help_text="of any run of the target, in either direction"
                     ),
                 ),
-                (
-                    "writes",
-                    models.BigIntegerField(
-                        help_text="imports, edits and drift that were known then"
-                    ),
-                ),
+                ("writes", models.BigIntegerField(help_text="imports, edits and drift known then")),
                 (
                     "ok",
                     models.BooleanField(
@@ -195,7 +190,7 @@ class Migration(migrations.Migration):
                 (
                     "allowed",
                     models.JSONField(
-                        default=list, help_text="unknown values that a person lets stay"
+                        default=list, help_text="unknown values that a person allowed to stay"
                     ),
                 ),
                 ("nulls", models.BooleanField(help_text="whether NULL may stand in the column")),
@@ -301,7 +296,7 @@ class Migration(migrations.Migration):
                 (
                     "taken_at",
                     models.DateTimeField(
-                        help_text="time of its snapshot: what changed later is not in it"
+                        help_text="when its snapshot was taken; later changes are not in it"
                     ),
                 ),
                 ("ended_at", models.DateTimeField()),
@@ -348,7 +343,7 @@ class Migration(migrations.Migration):
                 (
                     "name",
                     models.CharField(
-                        help_text="of the backup, also where nothing is known of it", max_length=200
+                        help_text="of the backup, also if it is not on record", max_length=200
                     ),
                 ),
                 (
@@ -417,12 +412,7 @@ class Migration(migrations.Migration):
                         default=0, help_text="of the phase: bytes, or tables in `measure`"
                     ),
                 ),
-                (
-                    "whole",
-                    models.BigIntegerField(
-                        default=0, help_text="0 where it is not known beforehand"
-                    ),
-                ),
+                ("whole", models.BigIntegerField(default=0, help_text="0 if unknown in advance")),
                 ("phase_began_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={

@@ -1,6 +1,4 @@
-"""What is known of backups. The files are the backups; these rows say who made them, and what
-was found since.
-"""
+"""The record of backups, which are files elsewhere: who made them, and what checks of them found."""
 
 from django.db import models
 from django.db.models import Q
@@ -11,14 +9,14 @@ from stageapp.models.recorded import HAS_A_REASON, Recorded
 
 
 class Backup(Recorded):
-    """A backup that was made, or was found in the folder with a manifest of ours."""
+    """A backup made here, taken on record from the folder, or named by another backup system."""
 
     ORIGINS = [("own", "made here"), ("adapter", "made by another backup system")]
 
     name = models.CharField(max_length=200, unique=True)
     origin = models.CharField(max_length=10, choices=ORIGINS, default="own")
     taken_at = models.DateTimeField(
-        help_text="time of its snapshot: what changed later is not in it"
+        help_text="when its snapshot was taken; later changes are not in it"
     )
     ended_at = models.DateTimeField()
     bytes = models.BigIntegerField()
@@ -42,8 +40,8 @@ class Backup(Recorded):
 class BackupCheck(Recorded):
     """The verdict of one verification or rehearsal. Append-only.
 
-    `seconds` of a rehearsal is the measured time to restore (RTO), `data_age_seconds` the age of
-    the data (RPO).
+    Of a rehearsal, `seconds` is the measured time to restore (RTO) and `data_age_seconds` the age
+    of the data (RPO).
     """
 
     KINDS = [("verify", "verified"), ("rehearse", "rehearsed")]
@@ -51,9 +49,7 @@ class BackupCheck(Recorded):
     backup = models.ForeignKey(
         Backup, null=True, blank=True, on_delete=models.PROTECT, related_name="checks"
     )
-    name = models.CharField(
-        max_length=200, help_text="of the backup, also where nothing is known of it"
-    )
+    name = models.CharField(max_length=200, help_text="of the backup, also if it is not on record")
     kind = models.CharField(max_length=10, choices=KINDS)
     passed = models.BooleanField()
     seconds = models.FloatField()
@@ -68,7 +64,7 @@ class BackupCheck(Recorded):
 
 
 class BackupJob(Job):
-    """Something to do with backups."""
+    """A backup to make, to check or to remove."""
 
     VERBS = [
         ("create", "create"),
@@ -88,7 +84,7 @@ class BackupJob(Job):
     done = models.BigIntegerField(
         default=0, help_text="of the phase: bytes, or tables in `measure`"
     )
-    whole = models.BigIntegerField(default=0, help_text="0 where it is not known beforehand")
+    whole = models.BigIntegerField(default=0, help_text="0 if unknown in advance")
     phase_began_at = models.DateTimeField(null=True, blank=True)
 
     class Meta(Job.Meta):

@@ -1,4 +1,4 @@
-"""What simulations and reserves assume of a stage: no part of the vocabulary and its versions."""
+"""What simulations and reserves assume about stages; not part of the vocabulary."""
 
 from functools import partial
 from typing import Any
@@ -13,8 +13,8 @@ _figure = partial(models.DecimalField, max_digits=24, decimal_places=18)
 class AssumptionChange(Recorded):
     """All assumptions about one stage, from one change on; the newest row is in force. Append-only.
 
-    `stage` is a slug and no foreign key: the record outlives a stage that is deleted, and holds
-    again for one that comes back.
+    `stage` is a slug, not a foreign key: the record outlives a deleted stage, and is in force again
+    if the stage comes back.
     """
 
     DISTRIBUTIONS = [("power_law", "power law"), ("lognormal", "lognormal")]

@@ -1,6 +1,4 @@
-"""What holds runs back: limits that a person has set for a run, the last look at the database,
-and the time lost.
-"""
+"""What holds runs back: limits set for a run, the last check of the database, the time lost."""
 
 from django.db import models
 
@@ -10,9 +8,7 @@ from stageapp.models.recorded import Recorded
 
 
 class RunThrottle(Recorded):
-    """One change of a limit for one run: who, when, why; the newest of a factor counts.
-    Append-only.
-    """
+    """A change of a limit for one run. The newest one of a factor counts. Append-only."""
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="throttle_changes")
     factor = models.CharField(max_length=30)
@@ -25,8 +21,8 @@ class RunThrottle(Recorded):
 
 
 class ThrottledTime(models.Model):
-    """How long a run has waited for one reason, in seconds; if half its workers wait for a
-    second, that is half one.
+    """How long a run has waited for one reason. One second for half of its workers is half a
+    second.
     """
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="throttled")
@@ -44,14 +40,14 @@ class ThrottledTime(models.Model):
 
 
 class ThrottleLook(models.Model):
-    """What a run's worker found when it last looked at the database's health."""
+    """The database's health when a worker of the run last checked it."""
 
     run = models.OneToOneField(
         Run, on_delete=models.PROTECT, primary_key=True, related_name="throttle_look"
     )
     looked_at = models.DateTimeField()
     reason = models.CharField(
-        max_length=30, blank=True, default="", help_text="what holds it; empty where nothing does"
+        max_length=30, blank=True, default="", help_text="what holds it; empty if nothing does"
     )
     text = models.TextField(blank=True, default="")
     readings = models.JSONField(
@@ -65,4 +61,4 @@ class ThrottleLook(models.Model):
         default_permissions = ()
 
     def __str__(self) -> str:
-        return self.text or "nothing holds the run"
+        return self.text or "nothing holds the run back"

@@ -1,4 +1,4 @@
-"""The validation mode's history. The newest row by (epoch, version) is the mode in force."""
+"""The history of the validation mode, and the processes that follow it."""
 
 from django.db import models
 from django.db.models import Q
@@ -7,7 +7,7 @@ from stageapp.models.recorded import HAS_A_REASON, Recorded
 
 
 class ModeChange(Recorded):
-    """One authorised change of mode. Append-only."""
+    """An authorised change of mode. The newest by (epoch, version) is in force. Append-only."""
 
     MODES = [
         ("off", "off: observe only"),
@@ -52,13 +52,10 @@ class ModeChange(Recorded):
         return f"{self.mode} {self.percent} % (version {self.epoch}.{self.version})"
 
 
-# The processes that serve: what each is, where it runs, and which version of the mode it follows.
-
-
 class ServerProcess(models.Model):
-    """One process that follows the mode; it writes its own row with every round of its refresher.
+    """A process that follows the mode; its refresher writes the row in every round.
 
-    Times are PostgreSQL's: the clocks of the machines may differ.
+    Times are PostgreSQL's, as the clocks of the machines may differ.
     """
 
     NAMES = [("web", "web server"), ("worker", "Celery worker"), ("beat", "Celery beat")]
@@ -88,5 +85,5 @@ class ServerProcess(models.Model):
 
     @property
     def order(self) -> tuple[int, int]:
-        """Return what decides which of two versions is newer."""
+        """Return the key by which versions are compared."""
         return (self.epoch, self.version)

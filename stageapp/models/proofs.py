@@ -1,5 +1,5 @@
-"""What was proved of a column, and what has changed it since: verifications, their jobs, and writes
-beside runs.
+"""What was proved about a column, and what has changed it since: verifications, the jobs that make
+them, and writes outside runs.
 
 Verifications and writes are append-only; a trigger in the database holds that.
 """
@@ -14,11 +14,10 @@ from stageapp.models.recorded import HAS_A_REASON, Recorded
 
 
 class Verification(models.Model):
-    """One comparison of a run's rows, its audit log and the vocabulary, once it was finished.
-    Append-only.
+    """A finished comparison of a run's rows with its audit log and the vocabulary. Append-only.
 
-    `batches` and `writes` are how many of each had changed the target when it began: with one more
-    of either the rows are no longer those that were compared.
+    `batches` and `writes` are how many of each had changed the target when it began. With one more
+    of either, the rows are no longer those that were compared.
     """
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="verifications")
@@ -31,7 +30,7 @@ class Verification(models.Model):
     options = models.JSONField(default=dict, help_text="the target's where, form and source")
     last_batch = models.BigIntegerField(help_text="the target's newest batch then; 0: none")
     batches = models.BigIntegerField(help_text="of any run of the target, in either direction")
-    writes = models.BigIntegerField(help_text="imports, edits and drift that were known then")
+    writes = models.BigIntegerField(help_text="imports, edits and drift known then")
     ok = models.BooleanField(help_text="rows and log agree, and no known spelling is left")
     found = models.JSONField(help_text="the counts, and by (old, new) the rows")
 
@@ -73,7 +72,7 @@ class VerificationJob(Job):
 
 
 class TargetWrite(Recorded):
-    """Rows of a target that changed beside its runs: the system did it, or saw it. Append-only."""
+    """Rows of a target that changed outside its runs. Append-only."""
 
     IMPORT, EDIT, DRIFT = "import", "edit", "drift"
     KINDS = [

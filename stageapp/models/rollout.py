@@ -1,4 +1,4 @@
-"""What people decide about the rollout beside the mode itself."""
+"""What people decide about the rollout, apart from the mode itself."""
 
 from django.db import models
 
@@ -6,18 +6,18 @@ from stageapp.models.recorded import Recorded
 
 
 class WarnPeriod(Recorded):
-    """A person begins a new warn period: its days, and the evidence for leaving it, are counted
-    from here.
+    """The start of a new warn period: its days, and the evidence for leaving it, count from here.
+    Append-only.
     """
 
 
 class ConsumerAudit(Recorded):
-    """A person has looked at who still sends what, and answers for it."""
+    """A person has checked who still sends what, and signs it off. Append-only."""
 
 
 class ConsumerPin(Recorded):
     """A consumer is put into the canary, or kept out of it, whatever its bucket. The newest pin
-    counts.
+    counts. Append-only.
     """
 
     PLACES = [
@@ -34,9 +34,7 @@ class ConsumerPin(Recorded):
 
 
 class _Intent(Recorded):
-    """A change of mode that waits for something. `epoch` and `version` are the mode it was
-    thought for.
-    """
+    """A change of mode that waits. `epoch` and `version` are the mode it was decided on."""
 
     percent = models.PositiveSmallIntegerField()
     epoch = models.PositiveIntegerField()
@@ -50,8 +48,8 @@ class _Intent(Recorded):
 
 
 class ModeProposal(_Intent):
-    """With the two-person rule: one person proposes to enforce, another approves, which changes
-    the mode.
+    """A proposal to enforce, under the two-person rule. Another person's approval changes the
+    mode.
     """
 
     STATUSES = [
@@ -71,7 +69,7 @@ class ModeProposal(_Intent):
 
 
 class PlannedStep(_Intent):
-    """A larger share that beat takes by itself once the gates pass."""
+    """A larger share that beat enforces by itself once the gates pass."""
 
     STATUSES = [
         ("proposed", "waits for another person's approval"),

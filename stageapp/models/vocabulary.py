@@ -1,6 +1,4 @@
-"""The controlled vocabulary: stages, aliases, their versions, and the text rules they are keyed
-by.
-"""
+"""The controlled vocabulary: stages, aliases and their versions, and the text rules for keys."""
 
 from django.core.validators import RegexValidator
 from django.db import models
@@ -23,7 +21,7 @@ REASON_CHOICES = [(reason, f"{reason}: {meaning}") for reason, meaning in REASON
 
 
 class Stage(models.Model):
-    """One canonical value."""
+    """A canonical value."""
 
     slug = models.CharField(
         max_length=40,
@@ -44,10 +42,9 @@ class Stage(models.Model):
 
 
 class StageAlias(models.Model):
-    """A raw spelling that means exactly one stage, or that is declared unknown for a reason.
+    """A raw spelling that means exactly one stage, or is declared unknown for a reason.
 
-    `key` is what the text rules reduce the spelling to; `source` is empty for an alias that holds
-    everywhere.
+    `key` is the spelling as reduced by the text rules. An alias without a `source` holds everywhere.
     """
 
     spelling = models.TextField()
@@ -83,7 +80,7 @@ class StageAlias(models.Model):
 
 
 class VocabularyVersion(Recorded):
-    """One state of stages and aliases: who made it, why, and what changed. Append-only."""
+    """One state of all stages and aliases, and what changed since the one before. Append-only."""
 
     number = models.BigAutoField(primary_key=True)
     diff = models.JSONField(default=dict)
@@ -98,9 +95,7 @@ class VocabularyVersion(Recorded):
 
 
 class FoldingCharacter(models.Model):
-    """One row of the shipped character table: what a character folds to (nothing, one or more
-    characters).
-    """
+    """What a character of the shipped table folds to: no character, one or more."""
 
     codepoint = models.IntegerField(primary_key=True)
     replacement = models.CharField(max_length=8, blank=True)

@@ -4,13 +4,11 @@ A verification reads and changes nothing, so one whose worker died is simply mad
 worker had compared proves nothing: only a verification that has ended is kept.
 """
 
-import time
-from dataclasses import dataclass
-
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from stageapp.models.jobs import JobProgress
 from stageapp.models.normalization import Run
 from stageapp.models.proofs import VerificationJob
 from stageapp.models.recorded import require_reason
@@ -18,28 +16,6 @@ from stageapp.normalization import verify
 from stageapp.targets.errors import IllegalMove, NormalizationError, RunBusy
 
 MOST_ATTEMPTS = 3
-_SAVE_EVERY = 1.0  # seconds
-
-
-@dataclass(frozen=True)
-class JobProgress:
-    """How far a job is: rows of the column, of about `whole`; `rate` is rows a second since it
-    began.
-    """
-
-    rows: int
-    whole: int
-    rate: float | None
-
-    @property
-    def percent(self) -> float:
-        """Return how much is done, 0 to 99: the whole is what the plan counted, a guess by now."""
-        return min(99.0, 100.0 * self.rows / self.whole) if self.whole else 0.0
-
-    @property
-    def eta_seconds(self) -> float | None:
-        """Return how long it will still take."""
-        return max(0, self.whole - self.rows) / self.rate if self.rate else None
 
 
 def request(run: Run, *, actor: str, reason: str) -> VerificationJob:
@@ -66,7 +42,12 @@ def work(job_id: int) -> None:
         if job is None:
             return
         try:
-            made, _ = verify.verify(job.run, actor=job.actor, reason=job.reason, report=_Saver(job))
+            made, _ = verify.verify(
+                job.run,
+                actor=job.actor,
+                reason=job.reason,
+                report=lambda rows: job.beat(rows=rows),
+            )
         except Exception as error:
             job.end("failed", str(error) or repr(error))
             if not isinstance(error, NormalizationError):
@@ -103,22 +84,7 @@ def active(run: Run) -> bool:
 
 
 def progress(job: VerificationJob) -> JobProgress:
-    """Return how far a job is."""
-    seconds = None
-    if job.began_at and job.heartbeat_at:
-        seconds = (job.heartbeat_at - job.began_at).total_seconds()
-    rate = job.rows / seconds if seconds and job.rows else None
-    return JobProgress(job.rows, max(job.run.plan.rows_total, job.rows), rate)
-
-
-class _Saver:
-    """A report that writes the rows compared so far to the job's row, at most once a second."""
-
-    def __init__(self, job: VerificationJob) -> None:
-        self._job, self._saved = job, 0.0
-
-    def __call__(self, rows: int) -> None:
-        if time.monotonic() - self._saved < _SAVE_EVERY:
-            return
-        self._saved = time.monotonic()
-        self._job.beat(rows=rows)
+    """Return how far a job is, in rows."""
+    whole = max(job.run.plan.rows_total, job.rows)  # of the plan: an estimate by now
+    seconds = job.seconds_since(job.began_at)
+    return JobProgress(job.rows, whole, estimated=True, seconds=seconds)

@@ -69,7 +69,7 @@ def test_a_message_that_comes_twice_does_it_once(backups):
 
 
 def test_progress_stands_in_the_row(backups, monkeypatch):
-    monkeypatch.setattr(jobs, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr("stageapp.models.jobs.BEAT_SECONDS", 0)
     job = done("create")
     assert (job.phase, job.heartbeat_at is not None) in {("dump", True), ("measure", True)}
     assert job.done > 0
@@ -174,7 +174,7 @@ def test_who_comes_back_too_late_ends_nothing(backups, monkeypatch):
 
 def test_a_phase_is_said_at_once_and_tells_since_when(transactional_db):
     job = jobs.request("create", **ME)
-    save = jobs._Saver(job)
+    save = jobs._report(job)
     save("dump", 1, 0)
     job.refresh_from_db()
     began = job.phase_began_at

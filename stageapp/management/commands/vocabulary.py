@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +142,10 @@ def _head(version: VocabularyVersion) -> dict[str, Any]:
     }
 
 
+def _usage(refusal: str) -> CommandError:
+    return CommandError(f"{refusal} Give --reason TEXT, or look first: --dry-run.", returncode=2)
+
+
 class Command(StageCommand):
     """Move aliases in and out as CSV, and look at or restore versions."""
 
@@ -195,7 +198,7 @@ class Command(StageCommand):
             CommandError: it is refused or the database does not answer; nothing has changed.
         """
         if verb in ("import", "restore") and not options["dry_run"]:
-            require_reason(options["reason"], partial(CommandError, returncode=2))
+            require_reason(options["reason"], _usage)
         try:
             with bars.working(verb, quiet=options.get("json", False)):
                 getattr(self, f"_{verb}")(**options)
