@@ -142,10 +142,6 @@ def _head(version: VocabularyVersion) -> dict[str, Any]:
     }
 
 
-def _usage(refusal: str) -> CommandError:
-    return CommandError(f"{refusal} Give --reason TEXT, or look first: --dry-run.", returncode=2)
-
-
 class Command(StageCommand):
     """Move aliases in and out as CSV, and look at or restore versions."""
 
@@ -198,7 +194,10 @@ class Command(StageCommand):
             CommandError: it is refused or the database does not answer; nothing has changed.
         """
         if verb in ("import", "restore") and not options["dry_run"]:
-            require_reason(options["reason"], _usage)
+            advice = "Give --reason TEXT, or look first: --dry-run."
+            require_reason(
+                options["reason"], lambda said: CommandError(f"{said} {advice}", returncode=2)
+            )
         try:
             with bars.working(verb, quiet=options.get("json", False)):
                 getattr(self, f"_{verb}")(**options)
