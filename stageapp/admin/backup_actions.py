@@ -22,7 +22,7 @@ from stageapp.admin.screens import BoundedAdmin, PageAdmin
 from stageapp.admin.site import site
 from stageapp.backups import jobs
 from stageapp.backups.errors import BackupError
-from stageapp.backups.progress import PHASES, JobProgress, progress
+from stageapp.backups.progress import PHASES, PhaseProgress, progress
 from stageapp.infrastructure import words
 from stageapp.models.backups import Backup, BackupCheck, BackupJob
 from stageapp.people import Person
@@ -341,5 +341,5 @@ def _row(job: BackupJob) -> dict[str, Any]:
     }
 
 
-def _amount(at: JobProgress, count: float) -> str:
+def _amount(at: PhaseProgress, count: float) -> str:
     return words.size(count) if at.in_bytes else f"{count:,.0f} tables"

@@ -23,6 +23,7 @@ from stageapp.admin.screens import StockAdmin, actor, download, page, require
 from stageapp.admin.site import site
 from stageapp.admin.vocabulary_versions import carried_out, curates
 from stageapp.finance import assumption_store
+from stageapp.models.recorded import require_reason
 from stageapp.models.vocabulary import Stage, StageAlias
 from stageapp.unknowns import alias_files
 from stageapp.unknowns.alias_files import AliasDiff, Change, FileRefused
@@ -291,10 +292,12 @@ class CuratedAdmin(StockAdmin):
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Delete, with a reason."""
-        unexplained = request.method == "POST" and not request.POST.get("why", "").strip()
-        if unexplained and self.has_delete_permission(request):
-            messages.error(request, "Say why: the reason is kept with the new vocabulary version.")
-            return HttpResponseRedirect(request.path)
+        if request.method == "POST" and self.has_delete_permission(request):
+            try:
+                require_reason(request.POST.get("why", ""), ValueError)
+            except ValueError as refusal:
+                messages.error(request, str(refusal))
+                return HttpResponseRedirect(request.path)
         context = {"longest": LONGEST_REASON, **(extra_context or {})}
         return super().delete_view(request, object_id, context)
 

@@ -11,12 +11,13 @@ from stageapp.backups import adapter, folder, keeping, manifest, records
 from stageapp.backups.errors import BackupError
 from stageapp.backups.manifest import Manifest
 from stageapp.models.backups import Backup
+from stageapp.models.recorded import require_reason
 
 _GONE = "the backup system lists it no more"
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Taken:
     """The names of the backups that were taken on record, and a sentence for each that could not
     be.
     """
@@ -52,12 +53,13 @@ def described(name: str) -> Manifest:
         return manifest.load(file.read(manifest.MAX_BYTES), name)
 
 
-def record(*, actor: str, reason: str) -> Recorded:
+def record(*, actor: str, reason: str) -> Taken:
     """Take on record what is there; what another backup system lists no more is marked as removed.
 
     Raises:
         BackupError: the folder cannot be read, or the adapter fails.
     """
+    reason = require_reason(reason, BackupError)
     if conf.settings.backup_adapter:
         listed = adapter.listed()
         names = {facts.name for facts in listed}
@@ -66,7 +68,7 @@ def record(*, actor: str, reason: str) -> Recorded:
             keeping.note_facts(facts, actor=actor, reason=reason)
         gone = Backup.objects.filter(origin="adapter", removed_at=None).exclude(name__in=names)
         gone.update(removed_at=timezone.now(), removed_why=_GONE)
-        return Recorded(tuple(sorted(names - known)))
+        return Taken(tuple(sorted(names - known)))
     taken, refused = [], []
     for name in unrecorded():
         try:
@@ -74,4 +76,4 @@ def record(*, actor: str, reason: str) -> Recorded:
             taken.append(name)
         except BackupError as error:
             refused.append(f"{name}: {error}")
-    return Recorded(tuple(taken), tuple(refused))
+    return Taken(tuple(taken), tuple(refused))

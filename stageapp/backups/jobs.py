@@ -3,7 +3,6 @@ nothing silently.
 """
 
 import datetime
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -14,14 +13,10 @@ from stageapp import conf
 from stageapp.backups import evidence, inventory, keeping
 from stageapp.backups.errors import BackupBusy, BackupError
 from stageapp.backups.progress import Report
-from stageapp.infrastructure import locks, words
-from stageapp.infrastructure.locks import Lock
+from stageapp.infrastructure import words
 from stageapp.models.backups import BackupCheck, BackupJob
+from stageapp.models.recorded import require_reason
 
-_SAVE_EVERY = 1.0  # seconds
-# A worker holds its job's lock, however long a phase is silent; the rest is for a session that was
-# cut and comes back.
-_DEAD_AFTER = datetime.timedelta(minutes=1)
 _REHEARSE_EVERY = datetime.timedelta(hours=24)
 
 
@@ -30,10 +25,12 @@ def request(verb: str, name: str = "", *, actor: str, reason: str) -> BackupJob:
 
     Raises:
         BackupBusy: the same is waiting or under way.
+        BackupError: the reason is empty.
     """
+    why = require_reason(reason, BackupError)
     try:
         with transaction.atomic():
-            return BackupJob.objects.create(verb=verb, name=name, actor=actor, reason=reason)
+            return BackupJob.objects.create(verb=verb, name=name, actor=actor, reason=why)
     except IntegrityError:
         what = f"{verb} {name}".strip()
         raise BackupBusy(
@@ -43,35 +40,27 @@ def request(verb: str, name: str = "", *, actor: str, reason: str) -> BackupJob:
 
 def work(job_id: int) -> None:
     """Do a job, unless somebody has begun it; what goes wrong is said in its row."""
-    with locks.attempt(Lock.BACKUP_JOB, job_id) as alone:
-        claimed = BackupJob.objects.filter(pk=job_id, state="waiting")
-        if not alone or claimed.update(state="working", heartbeat_at=timezone.now()) != 1:
+    with BackupJob.claimed(job_id) as job:
+        if job is None:
             return
-        job = BackupJob.objects.get(pk=job_id)
         try:
-            said, passed = _WORK[job.verb](job, _Saver(job))
+            said, passed = _WORK[job.verb](job, _report(job))
         except Exception as error:
-            _end(job, "failed", str(error) or repr(error))
+            job.end("failed", str(error) or repr(error), name=job.name[:200])
             if not isinstance(error, BackupError):
                 raise
         else:
-            _end(job, "done" if passed else "failed", said)
+            job.end("done" if passed else "failed", said, name=job.name[:200])
 
 
 def waiting() -> list[int]:
     """Return the jobs that wait for a worker, oldest first; those whose worker died are ended."""
-    silent = BackupJob.objects.filter(
-        state="working", heartbeat_at__lt=timezone.now() - _DEAD_AFTER
-    )
-    dead = silent.exclude(pk__in=locks.held(Lock.BACKUP_JOB)) if silent.exists() else silent
-    dead.update(
+    BackupJob.orphans().update(
         state="failed",
         ended_at=timezone.now(),
         said="Its worker died. What was half-made does not count.",
     )
-    return list(
-        BackupJob.objects.filter(state="waiting").order_by("id").values_list("id", flat=True)
-    )
+    return BackupJob.queue()
 
 
 def _create(job: BackupJob, report: Report) -> tuple[str, bool]:
@@ -125,30 +114,15 @@ def _rehearsal_due() -> bool:
     return rehearsed_at is None or rehearsed_at < lately
 
 
-class _Saver:
-    """A report that writes the progress to the job's row, at most once a second, and at once
-    where a phase begins.
-    """
+def _report(job: BackupJob) -> Report:
+    """Return what writes the progress to the job's row; a new phase at once."""
 
-    def __init__(self, job: BackupJob) -> None:
-        self._row = BackupJob.objects.filter(pk=job.pk)
-        self._phase, self._saved = "", 0.0
+    def save(phase: str, done: int, whole: int) -> None:
+        began = {"phase_began_at": timezone.now()} if phase != job.phase else {}
+        job.phase = phase
+        job.beat(at_once=bool(began), phase=phase, done=done, whole=whole, **began)
 
-    def __call__(self, phase: str, done: int, whole: int) -> None:
-        begins = phase != self._phase
-        if not begins and time.monotonic() - self._saved < _SAVE_EVERY:
-            return
-        now = timezone.now()
-        began = {"phase_began_at": now} if begins else {}
-        self._phase, self._saved = phase, time.monotonic()
-        self._row.update(phase=phase, done=done, whole=whole, heartbeat_at=now, **began)
-
-
-def _end(job: BackupJob, state: str, said: str) -> None:
-    mine = BackupJob.objects.filter(
-        pk=job.pk, state="working"
-    )  # a session that came back too late says nothing
-    mine.update(state=state, said=said, name=job.name[:200], ended_at=timezone.now())
+    return save
 
 
 _WORK = {

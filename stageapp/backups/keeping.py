@@ -24,6 +24,7 @@ from stageapp.backups.restore import Restored
 from stageapp.backups.verify import Finding, Verdict
 from stageapp.infrastructure import events
 from stageapp.models.backups import Backup, BackupCheck
+from stageapp.models.recorded import require_reason
 
 _ADAPTER_HAS_IT = "STAGE_BACKUP_ADAPTER is set: {verb} backups by the means of that backup system."
 
@@ -45,6 +46,7 @@ def create(*, actor: str, reason: str, report: Report = silent) -> Backup:
     Raises:
         BackupError: nothing was made.
     """
+    reason = require_reason(reason, BackupError)
     if conf.settings.backup_adapter:
         backup = note_facts(adapter.ask("create"), actor=actor, reason=reason)
     else:
@@ -68,7 +70,9 @@ def verify(
 
     Raises:
         NoSuchBackup: there is none (of this name).
+        BackupError: the reason is empty.
     """
+    reason = require_reason(reason, BackupError)
     chosen = name or newest()
     verdict = (
         _asked("verify", chosen)
@@ -85,6 +89,7 @@ def rehearse(name: str | None, *, actor: str, reason: str, report: Report = sile
     Raises:
         BackupError: nothing was restored.
     """
+    reason = require_reason(reason, BackupError)
     chosen = name or newest()
     verdict = (
         _asked("rehearse", chosen)
@@ -104,6 +109,7 @@ def restore(
     Raises:
         BackupError: it was refused or has failed; nothing stays.
     """
+    reason = require_reason(reason, BackupError)
     if conf.settings.backup_adapter:
         raise BackupError(_ADAPTER_HAS_IT.format(verb="restore"))
     done = restoring.restore(name or newest(), database, actor=actor, reason=reason, report=report)
@@ -122,6 +128,7 @@ def prune(keep: int | None, *, actor: str, reason: str) -> list[str]:
     Raises:
         BackupError: no backup verifies; nothing was removed.
     """
+    reason = require_reason(reason, BackupError)
     if conf.settings.backup_adapter:
         raise BackupError(_ADAPTER_HAS_IT.format(verb="remove"))
     count = conf.settings.backup_keep if keep is None else keep

@@ -15,6 +15,7 @@ from stageapp.finance.reserves import FollowOnRule
 from stageapp.infrastructure import events
 from stageapp.infrastructure.refresher import refresher
 from stageapp.models.finance import AssumptionChange
+from stageapp.models.recorded import require_actor, require_reason
 
 # How many rows, and the newest. Rows are only added, so a change that commits late is seen, too.
 Edition = tuple[int, int]
@@ -139,8 +140,8 @@ def change(
         ChangedMeanwhile: somebody else changed them first.
         ValueError: the actor or the reason is empty.
     """
-    if not actor.strip() or not reason.strip():
-        raise ValueError("A change of assumptions needs an actor and a reason: say who and why.")
+    require_actor(actor, ValueError)
+    why = require_reason(reason, ValueError)
     simulated(stage, figures), rule(stage, figures)
     before = newest(stage)
     if (before.version if before else 0) != expected_version:
@@ -151,7 +152,7 @@ def change(
     try:
         with transaction.atomic():
             made = AssumptionChange.objects.create(
-                stage=stage, version=version, actor=actor, reason=reason.strip(), **figures
+                stage=stage, version=version, actor=actor, reason=why, **figures
             )
     except IntegrityError:
         raise _conflict(newest(stage)) from None

@@ -22,6 +22,7 @@ from stageapp.infrastructure.locks import Lock
 from stageapp.infrastructure.refresher import POSTGRES_SECONDS, refresher
 from stageapp.mode import fast_copy
 from stageapp.models.mode import ModeChange
+from stageapp.models.recorded import require_actor, require_reason
 
 STRICTNESS = {"off": 0, "warn": 1, "enforce": 2}
 # one for each restored database; more is a forgery, which a restore must not build upon
@@ -284,8 +285,7 @@ def change(
         VersionConflict: `expected_version` is not the newest.
     """
     check(mode, percent, reason)
-    if not actor.strip():
-        raise ModeError("An actor is needed: say who changes the mode.")
+    require_actor(actor, ModeError)
     with transaction.atomic():
         locks.wait(Lock.MODE)
         newest = latest()
@@ -318,8 +318,7 @@ def check(mode: str, percent: int, reason: str) -> None:
         raise ModeError(
             f"percent belongs to enforce; {mode} applies to everybody. Leave percent out."
         )
-    if not reason.strip():
-        raise ModeError("A reason is needed: say why, for whoever reads the history.")
+    require_reason(reason, ModeError)
 
 
 def first_moment(day: datetime.date) -> datetime.datetime:

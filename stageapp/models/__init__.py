@@ -1,4 +1,4 @@
-"""The facts: one file per part of the product."""
+"""The tables of the product, one file a subject."""
 
 from stageapp.models.backups import Backup, BackupCheck, BackupJob
 from stageapp.models.batches import AuditEntry, Batch, Checkpoint, NormalizationLog, QuarantinedRow

@@ -12,9 +12,7 @@ from stageapp.models.normalization import Run
 
 
 class Direction(models.TextChoices):
-    """Which way a batch writes; `verify` writes nothing, and has a checkpoint for its lease
-    alone.
-    """
+    """Which way a batch writes. `verify` writes nothing: its checkpoint is there for the lease."""
 
     FORWARD = "forward"
     ROLLBACK = "rollback"
@@ -22,10 +20,10 @@ class Direction(models.TextChoices):
 
 
 class Checkpoint(models.Model):
-    """How far one shard of a run has committed, and who works on it; written in the batch's own
-    transaction.
+    """How far one shard of a run has committed, and which worker holds it; written in the batch's
+    own transaction.
 
-    The lease: whoever took the shard last has the newest `token`, and only a batch with that token
+    The worker that took the shard last has the newest `token`. Only a batch with that token
     commits.
     """
 
@@ -36,10 +34,10 @@ class Checkpoint(models.Model):
     )
     shard = models.PositiveSmallIntegerField(default=0)
     lower = models.TextField(
-        blank=True, default="", help_text="keys above this one; empty: from the table's start"
+        blank=True, default="", help_text="keys above this one; empty: from the start of the table"
     )
     upper = models.TextField(
-        blank=True, default="", help_text="up to this key; empty: to the table's end"
+        blank=True, default="", help_text="up to this key; empty: to the end of the table"
     )
     sweep = models.PositiveSmallIntegerField(
         default=0, help_text="0 is the main pass; later ones find latecomers"
@@ -54,7 +52,7 @@ class Checkpoint(models.Model):
     scanned = models.BigIntegerField(default=0)
     changed = models.BigIntegerField(default=0)
     skipped = models.BigIntegerField(
-        default=0, help_text="rows changed by others since, left as they are"
+        default=0, help_text="rows that others have changed since; left as they are"
     )
     quarantined = models.PositiveIntegerField(default=0)
     finished = models.BooleanField(default=False)
@@ -126,10 +124,10 @@ class Batch(models.Model):
 
 
 class NormalizationLog(models.Model):
-    """The audit log as it is stored: all rows of one batch that changed from one value to another.
+    """All rows of one batch that changed from one value to another, as the audit log stores them.
     Append-only.
 
-    Read and written through `normalization.audit` alone. `AuditEntry` shows it row by row.
+    Only `audit.log` reads and writes it. `AuditEntry` shows it row by row.
     """
 
     batch = models.ForeignKey(Batch, on_delete=models.PROTECT, related_name="log")
@@ -164,7 +162,7 @@ class AuditEntry(models.Model):
     id = models.CharField(primary_key=True, max_length=40)
     block = models.ForeignKey(NormalizationLog, on_delete=models.DO_NOTHING, related_name="+")
     batch = models.ForeignKey(Batch, on_delete=models.DO_NOTHING, related_name="entries")
-    place = models.IntegerField(help_text="where it stands in its block, from 1")
+    place = models.IntegerField(help_text="position in its block, from 1")
     row_key = models.TextField(help_text="the row's primary key, as text")
     old = models.TextField()
     new = models.TextField()
@@ -181,7 +179,7 @@ class AuditEntry(models.Model):
 
 
 class QuarantinedRow(models.Model):
-    """A row that no batch could change, with what the database said of it. Append-only."""
+    """A row that no batch could change, with PostgreSQL's error. Append-only."""
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="quarantine")
     direction = models.CharField(max_length=10, choices=Direction.choices)

@@ -1,4 +1,4 @@
-"""API callers, their tokens, what they send and from where."""
+"""API callers: their tokens, what they send, and where they call from."""
 
 import hashlib
 
@@ -30,7 +30,7 @@ class Consumer(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    # DRF and Django ask these of whoever made a request.
+    # DRF and Django read these from the caller of a request.
     is_authenticated = True
     is_anonymous = False
     is_active = True
@@ -42,12 +42,10 @@ class Consumer(models.Model):
 
 
 class ConsumerSighting(models.Model):
-    """What one consumer sent to one endpoint on one day: how many requests held a value of this
-    key.
+    """How many requests with a value of this key one consumer sent to one endpoint on one day.
 
-    `key` is the value without its formatting, the same as an alias's key; see
-    `models.unknowns.UnknownEntry` for values that have none. `outcome` is the shadow verdict on the
-    value, independent of the mode.
+    `key` is the value without its formatting, as in an alias; `UnknownEntry` says what it is for
+    values that have none. `outcome` is the shadow verdict on the value, whatever the mode.
     """
 
     OUTCOMES = [(name, name) for name in ("canonical", "normalized", "unknown")]
@@ -78,11 +76,11 @@ class ConsumerSighting(models.Model):
 
 
 class ConsumerContact(models.Model):
-    """From where one consumer calls one endpoint: with which program, from which side of the
-    network, since when.
+    """Where one consumer calls one endpoint from: which program, which side of the network, since
+    when.
 
-    The program is a keyed hash of the User-Agent, empty where none was sent; neither it nor the
-    address is kept.
+    The program is a keyed hash of the User-Agent, empty if none was sent. Neither the User-Agent
+    nor the address is stored.
     """
 
     NETWORKS = [(name, name) for name in ("internal", "external")]

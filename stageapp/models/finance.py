@@ -1,18 +1,20 @@
-"""What simulations and reserves assume of a stage: no part of the vocabulary and its versions."""
+"""What simulations and reserves assume about stages; not part of the vocabulary."""
 
 from functools import partial
 from typing import Any
 
 from django.db import models
 
+from stageapp.models.recorded import HAS_A_REASON, Recorded
+
 _figure = partial(models.DecimalField, max_digits=24, decimal_places=18)
 
 
-class AssumptionChange(models.Model):
+class AssumptionChange(Recorded):
     """All assumptions about one stage, from one change on; the newest row is in force. Append-only.
 
-    `stage` is a slug and no foreign key: the record outlives a stage that is deleted, and holds
-    again for one that comes back.
+    `stage` is a slug, not a foreign key: the record outlives a deleted stage, and is in force again
+    if the stage comes back.
     """
 
     DISTRIBUTIONS = [("power_law", "power law"), ("lognormal", "lognormal")]
@@ -47,21 +49,12 @@ class AssumptionChange(models.Model):
     )
     follow_on_share = _figure(help_text="share of companies that get a follow-on, 0 to 1")
     follow_on_multiple = _figure(help_text="a follow-on, in initial cheques")
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta:
-        ordering = ["-id"]
-        default_permissions = ("view",)
+    class Meta(Recorded.Meta):
         constraints = [
+            HAS_A_REASON,
             models.UniqueConstraint(
-                fields=["stage", "version"],
-                name="one_assumption_change_per_version",
-            ),
-            models.CheckConstraint(
-                condition=~models.Q(reason=""),
-                name="assumption_change_has_a_reason",
+                fields=["stage", "version"], name="one_assumption_change_per_version"
             ),
         ]
 

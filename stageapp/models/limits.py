@@ -1,42 +1,28 @@
-"""What holds runs back: limits that a person has set for a run, the last look at the database,
-and the time lost.
-"""
+"""What holds runs back: limits set for a run, the last check of the database, the time lost."""
 
 from django.db import models
-from django.db.models import Q
 
 from stageapp.infrastructure import words
 from stageapp.models.normalization import Run
+from stageapp.models.recorded import Recorded
 
 
-class RunThrottle(models.Model):
-    """One change of a limit for one run: who, when, why; the newest of a factor counts.
-    Append-only.
-    """
+class RunThrottle(Recorded):
+    """A change of a limit for one run. The newest one of a factor counts. Append-only."""
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="throttle_changes")
     factor = models.CharField(max_length=30)
     limit = models.FloatField(
         null=True, help_text="0 turns the factor off; empty is the setting's limit again"
     )
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
-        constraints = [
-            models.CheckConstraint(condition=~Q(reason=""), name="run_throttle_has_a_reason")
-        ]
 
     def __str__(self) -> str:
         return f"{self.factor}: {'as set' if self.limit is None else f'{self.limit:g}'}"
 
 
 class ThrottledTime(models.Model):
-    """How long a run has waited for one reason, in seconds; if half its workers wait for a
-    second, that is half one.
+    """How long a run has waited for one reason. One second for half of its workers is half a
+    second.
     """
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="throttled")
@@ -54,14 +40,14 @@ class ThrottledTime(models.Model):
 
 
 class ThrottleLook(models.Model):
-    """What a run's worker found when it last looked at the database's health."""
+    """The database's health when a worker of the run last checked it."""
 
     run = models.OneToOneField(
         Run, on_delete=models.PROTECT, primary_key=True, related_name="throttle_look"
     )
     looked_at = models.DateTimeField()
     reason = models.CharField(
-        max_length=30, blank=True, default="", help_text="what holds it; empty where nothing does"
+        max_length=30, blank=True, default="", help_text="what holds it; empty if nothing does"
     )
     text = models.TextField(blank=True, default="")
     readings = models.JSONField(
@@ -75,4 +61,4 @@ class ThrottleLook(models.Model):
         default_permissions = ()
 
     def __str__(self) -> str:
-        return self.text or "nothing holds the run"
+        return self.text or "nothing holds the run back"

@@ -1,11 +1,13 @@
-"""The validation mode's history. The newest row by (epoch, version) is the mode in force."""
+"""The history of the validation mode, and the processes that follow it."""
 
 from django.db import models
 from django.db.models import Q
 
+from stageapp.models.recorded import HAS_A_REASON, Recorded
 
-class ModeChange(models.Model):
-    """One authorised change of mode. Append-only."""
+
+class ModeChange(Recorded):
+    """An authorised change of mode. The newest by (epoch, version) is in force. Append-only."""
 
     MODES = [
         ("off", "off: observe only"),
@@ -29,14 +31,12 @@ class ModeChange(models.Model):
         null=True, blank=True, help_text="the announced first day of enforcement"
     )
     kind = models.CharField(max_length=10, choices=KINDS, default="manual")
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
     override_reason = models.TextField(blank=True, default="")
-    created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-epoch", "-version"]
         constraints = [
+            HAS_A_REASON,
             models.UniqueConstraint(
                 fields=["epoch", "version"], name="one_mode_change_per_version"
             ),
@@ -46,20 +46,16 @@ class ModeChange(models.Model):
             models.CheckConstraint(
                 condition=Q(mode="enforce") | Q(percent=100), name="percent_belongs_to_enforce"
             ),
-            models.CheckConstraint(condition=~Q(reason=""), name="mode_change_has_a_reason"),
         ]
 
     def __str__(self) -> str:
         return f"{self.mode} {self.percent} % (version {self.epoch}.{self.version})"
 
 
-# The processes that serve: what each is, where it runs, and which version of the mode it follows.
-
-
 class ServerProcess(models.Model):
-    """One process that follows the mode; it writes its own row with every round of its refresher.
+    """A process that follows the mode; its refresher writes the row in every round.
 
-    Times are PostgreSQL's: the clocks of the machines may differ.
+    Times are PostgreSQL's, as the clocks of the machines may differ.
     """
 
     NAMES = [("web", "web server"), ("worker", "Celery worker"), ("beat", "Celery beat")]
@@ -89,5 +85,5 @@ class ServerProcess(models.Model):
 
     @property
     def order(self) -> tuple[int, int]:
-        """Return what decides which of two versions is newer."""
+        """Return the key by which versions are compared."""
         return (self.epoch, self.version)

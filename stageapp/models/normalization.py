@@ -1,4 +1,4 @@
-"""Plans, runs and what people decided about them.
+"""Plans, runs, and what people decided about them.
 
 Plan, entries, moves and rollback plans are append-only; a trigger in the database holds that.
 """
@@ -7,10 +7,11 @@ from django.db import models
 from django.db.models import Q
 
 from stageapp.infrastructure import words
+from stageapp.models.recorded import HAS_A_REASON, Recorded
 
 
 class State(models.TextChoices):
-    """The states of a run."""
+    """Where a run is between its plan and its end."""
 
     PLANNED = "planned"
     APPROVED = "approved"
@@ -26,7 +27,7 @@ class State(models.TextChoices):
 
     @property
     def said(self) -> str:
-        """Return it for people: `rolling back`."""
+        """Return the state in words: `rolling back`."""
         return str(self.label).lower()
 
 
@@ -36,7 +37,7 @@ MOVES: dict[State, dict[State, str]] = {
         State.APPROVED: (
             "a person (or, without the two-person rule, the start itself) approves the hash"
         ),
-        State.CANCELLED: "the plan is not wanted any more",
+        State.CANCELLED: "the plan is no longer wanted",
     },
     State.APPROVED: {
         State.RUNNING: (
@@ -45,7 +46,7 @@ MOVES: dict[State, dict[State, str]] = {
         State.CANCELLED: "stopped before anything changed",
     },
     State.RUNNING: {
-        State.PAUSING: "a person asks; the batch in hand is finished first",
+        State.PAUSING: "a person asks; batches in flight are finished first",
         State.VERIFYING: "no row matches the plan any more",
         State.FAILED: (
             "a batch failed beyond its retries, or too many rows are in quarantine; the "
@@ -56,12 +57,12 @@ MOVES: dict[State, dict[State, str]] = {
     State.PAUSING: {
         State.PAUSED: "the worker reached the end of its batch",
         State.RUNNING: "resumed before the worker had stopped",
-        State.VERIFYING: "the last batch was the one in hand",
-        State.FAILED: "the batch in hand failed beyond its retries",
-        State.CANCELLED: "stopped for good while stopping",
+        State.VERIFYING: "the batch in flight was the last one",
+        State.FAILED: "the batch in flight failed beyond its retries",
+        State.CANCELLED: "stopped for good while pausing",
     },
     State.PAUSED: {
-        State.RUNNING: "resumed: goes on from the checkpoint",
+        State.RUNNING: "resumed from the checkpoint",
         State.CANCELLED: "stopped for good; what changed stays, and can be rolled back",
         State.ROLLING_BACK: "undo what has been done so far",
     },
@@ -140,11 +141,11 @@ class PlanEntry(models.Model):
 
 
 class Run(models.Model):
-    """The execution of a plan; there is at most one for each."""
+    """The execution of a plan; a plan has at most one."""
 
     plan = models.OneToOneField(Plan, on_delete=models.PROTECT, related_name="run")
     target = models.CharField(
-        max_length=200, help_text="the plan's target, here for the constraint below"
+        max_length=200, help_text="the plan's target, repeated for the constraint below"
     )
     state = models.CharField(max_length=20, choices=State.choices, default=State.PLANNED)
     actor = models.CharField(max_length=200)
@@ -158,7 +159,7 @@ class Run(models.Model):
         null=True, blank=True, help_text="time target of a batch; empty: the setting"
     )
     pause_seconds = models.FloatField(
-        null=True, blank=True, help_text="rest between batches; empty: the setting"
+        null=True, blank=True, help_text="pause between batches; empty: the setting"
     )
     sweeps_left = models.PositiveSmallIntegerField(
         default=20, help_text="sweeps until verify reports what is left"
@@ -180,22 +181,18 @@ class Run(models.Model):
 
     @property
     def stands(self) -> str:
-        """Return its state for people: `rolling back`."""
+        """Return the state in words: `rolling back`."""
         return State(self.state).said
 
 
-class RunMove(models.Model):
-    """One change of a run's state: who, when, why. Append-only."""
+class RunMove(Recorded):
+    """A change of a run's state. Append-only."""
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="moves")
     old_state = models.CharField(max_length=20, blank=True, default="")
     new_state = models.CharField(max_length=20)
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta:
-        default_permissions = ("view",)
+    class Meta(Recorded.Meta):
         ordering = ["id"]
 
     def __str__(self) -> str:
@@ -203,18 +200,17 @@ class RunMove(models.Model):
 
     @property
     def came_from(self) -> str:
-        """Return the old state for people; empty where the run was made."""
+        """Return the old state in words; empty for the first move."""
         return State(self.old_state).said if self.old_state else ""
 
     @property
     def went_to(self) -> str:
-        """Return the new state for people."""
+        """Return the new state in words."""
         return State(self.new_state).said
 
 
-class RollbackPlan(models.Model):
-    """One request to undo a run or a part of it, with what it would undo when it was asked for.
-    Append-only.
+class RollbackPlan(Recorded):
+    """A request to undo a run or a part of it, with the rows in its scope at that time. Append-only.
 
     `scope` is {} for everything, {"batches": [first id, last id]} or {"value": the old value}.
     """
@@ -225,33 +221,23 @@ class RollbackPlan(models.Model):
     from_state = models.CharField(
         max_length=20, help_text="where the run was, and goes back to after a part"
     )
-    rows = models.BigIntegerField(help_text="audit entries in its scope that were not undone yet")
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
+    rows = models.BigIntegerField(help_text="audit entries in its scope that were not yet undone")
 
-    class Meta:
-        default_permissions = ("view",)
+    class Meta(Recorded.Meta):
         ordering = ["id"]
         constraints = [
-            models.UniqueConstraint(fields=["run", "round"], name="one_rollback_per_round")
+            HAS_A_REASON,
+            models.UniqueConstraint(fields=["run", "round"], name="one_rollback_per_round"),
         ]
 
     def __str__(self) -> str:
         return f"rollback {self.round} of run {self.run_id}"
 
 
-class WorkerDrain(models.Model):
+class WorkerDrain(Recorded):
     """Whether Celery's workers may take up runs; the newest row counts. Append-only."""
 
     draining = models.BooleanField()
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
 
     def __str__(self) -> str:
         return "workers take up no run" if self.draining else "workers take up runs"

@@ -16,9 +16,9 @@ PERMISSIONS = {
     "manage_consumers": "Can create and revoke consumers",
 }
 
-# Operators do the daily work; where a rule is set aside, or a second person has to agree, an
-# approver decides. Both change the mode: else nobody could approve a change of it, or rearm.
-# Given after every migration, each permission once; a person may take one away again.
+# Operators do the daily work; approvers decide where a rule is set aside or a second person has to
+# agree. Both change the mode: otherwise nobody could approve a change of it, or rearm.
+# `migrate` gives each permission once; a person may take it away again.
 ROLES = {
     "Stage operators": ["change_mode", "plan_run", "operate_run", "rollback_run", "manage_backups"],
     "Stage approvers": ["change_mode", "rearm", "override_gate", "approve_run", "seal_target"],
@@ -41,7 +41,7 @@ class Operation(models.Model):
 
 
 class RoleGrant(models.Model):
-    """A role was given a permission: once, so that a person may take it away. Append-only."""
+    """A permission that a role was given: once, so that a person can take it away. Append-only."""
 
     role = models.CharField(max_length=150)
     codename = models.CharField(max_length=100)

@@ -10,7 +10,7 @@ from stageapp.models.consumers import Consumer
 
 
 class ExactEncoder(json.JSONEncoder):
-    """Writes decimals as JSON numbers, digit by digit, which PostgreSQL keeps as they are."""
+    """Writes decimals as JSON numbers, digit by digit, so that PostgreSQL keeps them exactly."""
 
     def encode(self, o: Any) -> str:
         """Return the JSON text."""
@@ -23,7 +23,7 @@ class ExactEncoder(json.JSONEncoder):
 
 
 class ExactDecoder(json.JSONDecoder):
-    """Reads numbers with a fraction as the decimals that are written."""
+    """Reads numbers with a fraction as exact decimals."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, "parse_float": Decimal})
@@ -80,7 +80,7 @@ class Strategy(models.Model):
         max_digits=16,
         decimal_places=15,
         default=Decimal(0),
-        help_text="share of 1 that unknown stages hold",
+        help_text="share of 1 that went to unknown stages",
     )
     vocabulary_version = models.BigIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)

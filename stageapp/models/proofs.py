@@ -1,5 +1,5 @@
-"""What was proved of a column, and what has changed it since: verifications, their jobs, and writes
-beside runs.
+"""What was proved about a column, and what has changed it since: verifications, the jobs that make
+them, and writes outside runs.
 
 Verifications and writes are append-only; a trigger in the database holds that.
 """
@@ -7,15 +7,17 @@ Verifications and writes are append-only; a trigger in the database holds that.
 from django.db import models
 from django.db.models import Q
 
+from stageapp.infrastructure.locks import Lock
+from stageapp.models.jobs import Job
 from stageapp.models.normalization import Run
+from stageapp.models.recorded import HAS_A_REASON, Recorded
 
 
 class Verification(models.Model):
-    """One comparison of a run's rows, its audit log and the vocabulary, once it was finished.
-    Append-only.
+    """A finished comparison of a run's rows with its audit log and the vocabulary. Append-only.
 
-    `batches` and `writes` are how many of each had changed the target when it began: with one more
-    of either the rows are no longer those that were compared.
+    `batches` and `writes` are how many of each had changed the target when it began. With one more
+    of either, the rows are no longer those that were compared.
     """
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="verifications")
@@ -28,7 +30,7 @@ class Verification(models.Model):
     options = models.JSONField(default=dict, help_text="the target's where, form and source")
     last_batch = models.BigIntegerField(help_text="the target's newest batch then; 0: none")
     batches = models.BigIntegerField(help_text="of any run of the target, in either direction")
-    writes = models.BigIntegerField(help_text="imports, edits and drift that were known then")
+    writes = models.BigIntegerField(help_text="imports, edits and drift known then")
     ok = models.BooleanField(help_text="rows and log agree, and no known spelling is left")
     found = models.JSONField(help_text="the counts, and by (old, new) the rows")
 
@@ -36,43 +38,31 @@ class Verification(models.Model):
         default_permissions = ("view",)
         ordering = ["-id"]
         indexes = [models.Index(fields=["run", "-id"], name="verification_of_run")]
-        constraints = [
-            models.CheckConstraint(condition=~Q(reason=""), name="verification_has_a_reason")
-        ]
+        constraints = [HAS_A_REASON]
 
     def __str__(self) -> str:
         return f"verification {self.pk} of run {self.run_id}"
 
 
-class VerificationJob(models.Model):
-    """A verification that a worker is to make; the row is the queue, a message only a nudge."""
+class VerificationJob(Job):
+    """A verification to make."""
 
-    ACTIVE = ("waiting", "working")
-    STATES = [(state, state) for state in ("waiting", "working", "done", "failed")]
+    LOCK = Lock.VERIFICATION_JOB
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="verification_jobs")
-    state = models.CharField(max_length=10, choices=STATES, default="waiting")
     rows = models.BigIntegerField(default=0, help_text="compared so far")
     attempts = models.PositiveSmallIntegerField(default=0)
-    said = models.TextField(blank=True, default="", help_text="why it failed")
     verification = models.OneToOneField(
         Verification, null=True, blank=True, on_delete=models.PROTECT, related_name="job"
     )
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
     began_at = models.DateTimeField(null=True, blank=True)
-    heartbeat_at = models.DateTimeField(null=True, blank=True)
-    ended_at = models.DateTimeField(null=True, blank=True)
 
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
+    class Meta(Job.Meta):
         constraints = [
-            models.CheckConstraint(condition=~Q(reason=""), name="verification_job_has_a_reason"),
+            HAS_A_REASON,
             models.UniqueConstraint(
                 fields=["run"],
-                condition=Q(state__in=["waiting", "working"]),
+                condition=Q(state__in=list(Job.ACTIVE)),
                 name="one_active_verification_job",
             ),
         ]
@@ -81,8 +71,8 @@ class VerificationJob(models.Model):
         return f"verification job {self.pk} of run {self.run_id} ({self.state})"
 
 
-class TargetWrite(models.Model):
-    """Rows of a target that changed beside its runs: the system did it, or saw it. Append-only."""
+class TargetWrite(Recorded):
+    """Rows of a target that changed outside its runs. Append-only."""
 
     IMPORT, EDIT, DRIFT = "import", "edit", "drift"
     KINDS = [
@@ -94,17 +84,9 @@ class TargetWrite(models.Model):
     target = models.CharField(max_length=200, help_text="app.Model.field")
     kind = models.CharField(max_length=10, choices=KINDS)
     rows = models.BigIntegerField()
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
+    class Meta(Recorded.Meta):
         indexes = [models.Index(fields=["target", "-id"], name="write_of_target")]
-        constraints = [
-            models.CheckConstraint(condition=~Q(reason=""), name="target_write_has_a_reason")
-        ]
 
     def __str__(self) -> str:
         return f"{self.rows} rows of {self.target} {self.get_kind_display()}"

@@ -1,50 +1,23 @@
-"""What people decide about the rollout beside the mode itself."""
+"""What people decide about the rollout, apart from the mode itself."""
 
 from django.db import models
-from django.db.models import Q
+
+from stageapp.models.recorded import Recorded
 
 
-class _Mark(models.Model):
-    """Something a person has stated: who, when, why. Append-only."""
-
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        abstract = True
-
-    def __str__(self) -> str:
-        return f"{self.actor}, {self.created_at:%F %T}: {self.reason[:60]}"
-
-
-class WarnPeriod(_Mark):
-    """A person begins a new warn period: its days, and the evidence for leaving it, are counted
-    from here.
+class WarnPeriod(Recorded):
+    """The start of a new warn period: its days, and the evidence for leaving it, count from here.
+    Append-only.
     """
 
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
-        constraints = [
-            models.CheckConstraint(condition=~Q(reason=""), name="warn_period_has_a_reason")
-        ]
+
+class ConsumerAudit(Recorded):
+    """A person has checked who still sends what, and signs it off. Append-only."""
 
 
-class ConsumerAudit(_Mark):
-    """A person has looked at who still sends what, and answers for it."""
-
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
-        constraints = [
-            models.CheckConstraint(condition=~Q(reason=""), name="consumer_audit_has_a_reason")
-        ]
-
-
-class ConsumerPin(_Mark):
+class ConsumerPin(Recorded):
     """A consumer is put into the canary, or kept out of it, whatever its bucket. The newest pin
-    counts.
+    counts. Append-only.
     """
 
     PLACES = [
@@ -56,35 +29,27 @@ class ConsumerPin(_Mark):
     consumer = models.CharField(max_length=200)
     place = models.CharField(max_length=4, choices=PLACES)
 
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
+    class Meta(Recorded.Meta):
         indexes = [models.Index(fields=["consumer", "-id"])]
-        constraints = [models.CheckConstraint(condition=~Q(reason=""), name="pin_has_a_reason")]
 
 
-class _Intent(models.Model):
-    """A change of mode that waits for something. `epoch` and `version` are the mode it was
-    thought for.
-    """
+class _Intent(Recorded):
+    """A change of mode that waits. `epoch` and `version` are the mode it was decided on."""
 
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
     percent = models.PositiveSmallIntegerField()
     epoch = models.PositiveIntegerField()
     version = models.BigIntegerField()
     approved_by = models.CharField(max_length=200, blank=True, default="")
-    created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     ended_why = models.TextField(blank=True, default="")
 
-    class Meta:
+    class Meta(Recorded.Meta):
         abstract = True
 
 
 class ModeProposal(_Intent):
-    """With the two-person rule: one person proposes to enforce, another approves, which changes
-    the mode.
+    """A proposal to enforce, under the two-person rule. Another person's approval changes the
+    mode.
     """
 
     STATUSES = [
@@ -99,16 +64,12 @@ class ModeProposal(_Intent):
     override_reason = models.TextField(blank=True, default="")
     status = models.CharField(max_length=10, choices=STATUSES, default="open")
 
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
-
     def __str__(self) -> str:
         return f"enforce {self.percent} %, proposed by {self.actor} ({self.status})"
 
 
 class PlannedStep(_Intent):
-    """A larger share that beat takes by itself once the gates pass."""
+    """A larger share that beat enforces by itself once the gates pass."""
 
     STATUSES = [
         ("proposed", "waits for another person's approval"),
@@ -119,8 +80,7 @@ class PlannedStep(_Intent):
 
     status = models.CharField(max_length=10, choices=STATUSES, default="waiting")
 
-    class Meta:
-        default_permissions = ("view",)
+    class Meta(_Intent.Meta):
         ordering = ["id"]
 
     def __str__(self) -> str:

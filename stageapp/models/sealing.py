@@ -1,10 +1,11 @@
-"""Seals of targets: what people did.
+"""Seals and guards of targets: what people did, and what the guards' triggers met.
 
-The record says what ought to be in force; PostgreSQL's own catalogue says what is.
+The record says what ought to be in force; PostgreSQL's catalogue says what is.
 """
 
 from django.db import models
-from django.db.models import Q
+
+from stageapp.models.recorded import Recorded
 
 
 class SealAction(models.TextChoices):
@@ -16,10 +17,8 @@ class SealAction(models.TextChoices):
     UNSEALED = "unsealed", "unsealed: removed"
 
 
-class Seal(models.Model):
-    """One step of sealing or unsealing a target: which values may pass, who, when and why.
-    Append-only.
-    """
+class Seal(Recorded):
+    """A step of sealing or unsealing a target, with the values that may pass. Append-only."""
 
     target = models.CharField(max_length=200, help_text="app.Model.field")
     action = models.CharField(max_length=10, choices=SealAction.choices)
@@ -27,55 +26,40 @@ class Seal(models.Model):
     stages = models.JSONField(
         default=list, help_text="the stages of that version, as they are stored"
     )
-    allowed = models.JSONField(default=list, help_text="unknown values that a person lets stay")
+    allowed = models.JSONField(
+        default=list, help_text="unknown values that a person allowed to stay"
+    )
     nulls = models.BooleanField(help_text="whether NULL may stand in the column")
     constraint_name = models.CharField(max_length=63)
     definition = models.TextField(help_text="the constraint as PostgreSQL writes it")
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
+    class Meta(Recorded.Meta):
         indexes = [models.Index(fields=["target", "-id"])]
-        constraints = [models.CheckConstraint(condition=~Q(reason=""), name="seal_has_a_reason")]
 
     def __str__(self) -> str:
         return f"{self.target}: {self.action}, vocabulary version {self.vocabulary_version}"
 
 
-# Guards of targets: what people switched, and what the triggers caught.
-
-
-class GuardChange(models.Model):
-    """One switch of a target's guard: who, when and why. Append-only."""
+class GuardChange(Recorded):
+    """A target's guard was switched on or off. Append-only."""
 
     target = models.CharField(max_length=200, help_text="app.Model.field")
     on = models.BooleanField()
     vocabulary_version = models.BigIntegerField()
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta:
-        default_permissions = ("view",)
-        ordering = ["-id"]
+    class Meta(Recorded.Meta):
         indexes = [models.Index(fields=["target", "-id"])]
-        constraints = [
-            models.CheckConstraint(condition=~Q(reason=""), name="guard_change_has_a_reason")
-        ]
 
     def __str__(self) -> str:
         return f"{self.target}: guard {'on' if self.on else 'off'}"
 
 
 class GuardConversion(models.Model):
-    """One value that the guard's trigger read, written in the writer's own transaction; beat makes
-    counts of them.
+    """A value that a guard's trigger read, recorded in the writer's own transaction; beat adds
+    these up.
 
-    A row of its own for each, so that no two writers wait for one counter. `stage` is empty where
-    the trigger failed and left the value as it was; then `problem` says why.
+    Each has its own row, so that no two writers wait for the same counter. `stage` is empty if the
+    trigger failed and left the value as it was; `problem` then says why.
     """
 
     target = models.TextField()
@@ -94,7 +78,7 @@ class GuardConversion(models.Model):
 
 
 class GuardCount(models.Model):
-    """How often the guard met one spelling of one writer on one day (UTC)."""
+    """How often a guard met one spelling from one writer on one day (UTC)."""
 
     target = models.CharField(max_length=200)
     day = models.DateField()

@@ -1,4 +1,4 @@
-"""What arrived, counted in 10-second windows, which become hours when they are a day old."""
+"""Requests, counted in 10-second windows; after a day they are added up to hours."""
 
 from django.db import models
 
@@ -6,9 +6,9 @@ from django.db import models
 class _Counts(models.Model):
     """Counts of one kind of request.
 
-    `verdict` is the shadow verdict, independent of the mode: `canonical` (every stage already a
-    slug), `normalized` (known spellings), `unknown` (enforce would reject), `malformed` (refused in
-    every mode).
+    `verdict` is the shadow verdict, whatever the mode: `canonical` (every stage is a slug),
+    `normalized` (known spellings), `unknown` (enforce would reject), `malformed` (refused in every
+    mode).
     """
 
     VERDICTS = [(name, name) for name in ("canonical", "normalized", "unknown", "malformed")]
@@ -22,7 +22,7 @@ class _Counts(models.Model):
     errors = models.PositiveIntegerField(default=0, help_text="5xx or validator exceptions")
     slow = models.PositiveIntegerField(default=0, help_text="validations over 1 ms")
     reasons = models.JSONField(
-        default=dict, help_text="{reason: requests that held an unknown of this reason}"
+        default=dict, help_text="{reason: requests with an unknown value for this reason}"
     )
 
     class Meta:
@@ -33,9 +33,7 @@ class _Counts(models.Model):
 
 
 class TrafficWindow(_Counts):
-    """One process's absolute counts of one kind of request in one window; upserted, so safe to
-    repeat.
-    """
+    """What one process counted in one window: absolute counts, so that writing them again is safe."""
 
     process = models.UUIDField()
 
@@ -51,9 +49,7 @@ class TrafficWindow(_Counts):
 
 
 class TrafficHour(_Counts):
-    """The counts of one hour over all processes; each window is added to it once, when the
-    window is deleted.
-    """
+    """What all processes counted in one hour. A window is added once, when it is deleted."""
 
     started_at = models.DateTimeField(help_text="start of the hour")
 

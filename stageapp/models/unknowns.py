@@ -1,6 +1,4 @@
-"""The unknown queue: raw values that nothing maps yet, where they were seen, and what was
-decided.
-"""
+"""The queue of unknown values: where they were seen, and what was decided about them."""
 
 from typing import Any
 
@@ -12,13 +10,11 @@ from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.vocabulary import REASON_CHOICES, StageAlias, VocabularyVersion
 
 JUNK_PREFIX = "sha256:"  # no key begins so: the rules drop a colon
-OVERFLOW = "overflow:"  # what came on top of the bounds is counted here
+OVERFLOW = "overflow:"  # counts what exceeded the bounds
 
 
 class UnknownEntries(models.Manager["UnknownEntry"]):
-    """Reads the state of an entry from what holds now, so that it can never disagree with the
-    vocabulary.
-    """
+    """Derives the state of an entry from the aliases, so that the two never disagree."""
 
     def get_queryset(self) -> QuerySet["UnknownEntry"]:
         """Return the entries with `state`: open, mapped, declared or ignored."""
@@ -49,7 +45,7 @@ class UnknownEntries(models.Manager["UnknownEntry"]):
 
 
 def _unclaimed(seen: type[models.Model]) -> QuerySet[Any]:
-    """Return where the outer entry was seen from a source that no alias of its key belongs to."""
+    """Return the outer entry's sightings from sources for which no alias claims its key."""
     name, here = "source", Q(entry=OuterRef("pk"))
     if seen is ConsumerSighting:
         name, here = "consumer", Q(key=OuterRef("key"), outcome="unknown")
@@ -58,12 +54,12 @@ def _unclaimed(seen: type[models.Model]) -> QuerySet[Any]:
 
 
 class UnknownEntry(models.Model):
-    """One unknown value, all its spellings together.
+    """One unknown value in all its spellings.
 
-    `key` is what the text rules leave of it. A value of which they leave nothing has an identity of
-    its own: empty for blanks, `sha256:` and the digest of its JSON form for junk. `examples` are
-    JSON strings, ASCII only, so that a NUL or a lone surrogate is kept; one that had to be cut ends
-    in "…" after its quotation mark. `state` (of `objects`) is open, mapped, declared or ignored.
+    `key` is what the text rules leave of it. If they leave nothing, it is empty for blanks, and
+    `sha256:` with the digest of the JSON form for junk. `examples` are ASCII JSON strings, so that
+    a NUL or a lone surrogate is kept; one that was cut ends in "…" after its quotation mark.
+    `state` (of `objects`) is open, mapped, declared or ignored.
     """
 
     MOST_EXAMPLES = 5
@@ -75,8 +71,8 @@ class UnknownEntry(models.Model):
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
     ignored = models.BooleanField(default=False)
-    # The newest decision. A map or a declaration is a change of the vocabulary, and its version
-    # tells what to undo.
+    # The newest decision. Mapping or declaring changes the vocabulary; the version says what to
+    # undo.
     decided_by = models.CharField(max_length=200, blank=True, default="")
     decided_at = models.DateTimeField(null=True, blank=True)
     decided_why = models.TextField(blank=True, default="")
@@ -105,17 +101,15 @@ class UnknownEntry(models.Model):
 
     @property
     def takes_alias(self) -> bool:
-        """Tell whether an alias could ever claim this value; a blank or a digest has no key to
-        claim.
-        """
+        """Whether an alias can claim this value: a blank or a digest has no key to claim."""
         return bool(self.key) and self.key != OVERFLOW and not self.key.startswith(JUNK_PREFIX)
 
 
 class UnknownCount(models.Model):
-    """How often an unknown was seen outside the API (what consumers send is in `ConsumerSighting`).
+    """How often an unknown was seen outside the API; `ConsumerSighting` counts what consumers send.
 
-    An import's count is of rows on its day, added up. A table's or a bypass's is how many rows held
-    the value when it was last looked at.
+    For an import it is the sum of its rows of the day. For a table or a bypass it is the number of
+    rows that held the value at the last check.
     """
 
     KINDS = [(name, name) for name in ("import", "table", "bypass")]
@@ -144,38 +138,35 @@ class UnknownCount(models.Model):
         return f"{self.kind} {self.place} {self.day}: {self.count}"
 
 
-# What the drift watch found, per target.
-
-
 class DriftCheck(models.Model):
-    """The newest look at a normalized column: rows that hold something else again."""
+    """The drift watch's newest check of a normalized column: rows that differ again."""
 
     target = models.CharField(max_length=200, unique=True, help_text="app.Model.field")
     run = models.BigIntegerField(
-        help_text="the newest run that stands: it is compared with what that one left"
+        help_text="the newest run that stands; rows are compared with what it left"
     )
     checked_at = models.DateTimeField(
-        help_text="when the rows were read; a look that found no write keeps it"
+        help_text="when the rows were last read; unchanged if nothing was written since"
     )
-    looked_at = models.DateTimeField(help_text="when the watch last came by")
+    looked_at = models.DateTimeField(help_text="when the watch last checked")
     writes = models.BigIntegerField(
-        help_text="PostgreSQL's counter of the table's writes at that time"
+        help_text="PostgreSQL's count of writes to the table at that time"
     )
     vocabulary_version = models.BigIntegerField(
-        default=0, help_text="the one that the values were read with"
+        default=0, help_text="the version that the values were read with"
     )
     options = models.JSONField(default=dict, help_text="the target's where, form and source then")
     known_rows = models.BigIntegerField(
-        default=0, help_text="rows whose spelling is known but is not the stage"
+        default=0, help_text="rows with a known spelling instead of the stage"
     )
     unknown_rows = models.BigIntegerField(
-        default=0, help_text="rows with unknown values that the run did not leave"
+        default=0, help_text="rows with unknown values that the run did not leave there"
     )
     spellings = models.JSONField(
         default=list, help_text="[{value, stage, reason, rows}], the most frequent first"
     )
     problem = models.TextField(
-        blank=True, default="", help_text="why the last look failed, if it did"
+        blank=True, default="", help_text="why the last check failed, if it did"
     )
 
     class Meta:

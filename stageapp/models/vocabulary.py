@@ -1,9 +1,9 @@
-"""The controlled vocabulary: stages, aliases, their versions, and the text rules they are keyed
-by.
-"""
+"""The controlled vocabulary: stages, aliases and their versions, and the text rules for keys."""
 
 from django.core.validators import RegexValidator
 from django.db import models
+
+from stageapp.models.recorded import HAS_A_REASON, Recorded
 
 REASONS = {
     "unmapped": "no alias says what it means",
@@ -21,7 +21,7 @@ REASON_CHOICES = [(reason, f"{reason}: {meaning}") for reason, meaning in REASON
 
 
 class Stage(models.Model):
-    """One canonical value."""
+    """A canonical value."""
 
     slug = models.CharField(
         max_length=40,
@@ -42,10 +42,9 @@ class Stage(models.Model):
 
 
 class StageAlias(models.Model):
-    """A raw spelling that means exactly one stage, or that is declared unknown for a reason.
+    """A raw spelling that means exactly one stage, or is declared unknown for a reason.
 
-    `key` is what the text rules reduce the spelling to; `source` is empty for an alias that holds
-    everywhere.
+    `key` is the spelling as reduced by the text rules. An alias without a `source` holds everywhere.
     """
 
     spelling = models.TextField()
@@ -80,27 +79,23 @@ class StageAlias(models.Model):
         return f"{self.spelling} → {self.stage.slug if self.stage else self.reason}"
 
 
-class VocabularyVersion(models.Model):
-    """One state of stages and aliases: who made it, why, and what changed. Append-only."""
+class VocabularyVersion(Recorded):
+    """One state of all stages and aliases, and what changed since the one before. Append-only."""
 
     number = models.BigAutoField(primary_key=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    actor = models.CharField(max_length=200)
-    reason = models.TextField()
     diff = models.JSONField(default=dict)
     snapshot = models.JSONField(default=dict)
 
     class Meta:
         ordering = ["-number"]
+        constraints = [HAS_A_REASON]
 
     def __str__(self) -> str:
         return f"vocabulary version {self.number}"
 
 
 class FoldingCharacter(models.Model):
-    """One row of the shipped character table: what a character folds to (nothing, one or more
-    characters).
-    """
+    """What a character of the shipped table folds to: no character, one or more."""
 
     codepoint = models.IntegerField(primary_key=True)
     replacement = models.CharField(max_length=8, blank=True)

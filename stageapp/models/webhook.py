@@ -1,4 +1,4 @@
-"""The webhook's log: what was delivered, by whom, and what came of it."""
+"""The log of the webhook: what was delivered, by whom, and with what result."""
 
 from django.db import models
 from django.db.models import Q
@@ -12,19 +12,19 @@ AUTHENTICATORS = [
 RESULTS = [
     ("downgraded", "enforce was taken back"),
     ("not_enforced", "nothing was enforced"),
-    ("no_downgrade", "no alert asks for a downgrade"),
-    ("test", "a test: nothing was to change"),
-    ("duplicate", "told before: nothing done"),
-    ("unreadable", "no notification of Alertmanager's"),
+    ("no_downgrade", "no alert asked for a downgrade"),
+    ("test", "a test: nothing had to change"),
+    ("duplicate", "duplicate: nothing done"),
+    ("unreadable", "not an Alertmanager notification"),
     ("refused", "not believed"),
 ]
 
 
 class WebhookDelivery(models.Model):
-    """One delivery and what came of it. Append-only.
+    """A delivery and its result. Append-only.
 
-    Every delivery that was believed for the first time has a row; of the others a bounded number
-    has one, and all are counted in WebhookCount.
+    Every authentic delivery has a row the first time. Of the others a bounded number has one, and
+    WebhookCount counts them all.
     """
 
     received_at = models.DateTimeField(auto_now_add=True)
@@ -37,7 +37,7 @@ class WebhookDelivery(models.Model):
         max_length=200,
         blank=True,
         default="",
-        help_text="a delivery has an effect only if this is new",
+        help_text="only a new one has an effect",
     )
     alerts = models.JSONField(default=list, help_text="names of the alerts")
     remote = models.CharField(
@@ -61,9 +61,7 @@ class WebhookDelivery(models.Model):
 
 
 class WebhookCount(models.Model):
-    """How many deliveries of one hour were not believed, told nothing new or could not be read,
-    and why.
-    """
+    """How many deliveries of one hour were refused, duplicate or unreadable, and why."""
 
     hour = models.DateTimeField()
     authenticator = models.CharField(max_length=20, choices=AUTHENTICATORS)

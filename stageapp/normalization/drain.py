@@ -6,6 +6,7 @@ one that restarts.
 
 from stageapp.infrastructure import events
 from stageapp.models.normalization import WorkerDrain
+from stageapp.models.recorded import require_reason
 from stageapp.targets.errors import IllegalMove
 
 
@@ -26,8 +27,7 @@ def switch(*, draining: bool, actor: str, reason: str) -> WorkerDrain:
     Raises:
         IllegalMove: the reason is empty.
     """
-    if not reason.strip():
-        raise IllegalMove("A reason is needed: say why, for whoever reads the history.")
-    row = WorkerDrain.objects.create(draining=draining, actor=actor, reason=reason.strip())
-    events.workers_drained(draining=draining, actor=actor, reason=reason)
+    why = require_reason(reason, IllegalMove)
+    row = WorkerDrain.objects.create(draining=draining, actor=actor, reason=why)
+    events.workers_drained(draining=draining, actor=actor, reason=why)
     return row

@@ -14,6 +14,7 @@ from stageapp.infrastructure import events, locks
 from stageapp.infrastructure.locks import Lock
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Run, RunMove, State
+from stageapp.models.recorded import require_reason
 from stageapp.normalization import leases, safety, shards
 from stageapp.normalization.batches import LEAST_SECONDS, MOST_SECONDS
 from stageapp.normalization.preflight import preflight
@@ -42,8 +43,7 @@ def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
         IllegalMove: the state table has no such arrow, or somebody else moved the run first.
         RunBusy: another run of the same target is unfinished.
     """
-    if not reason.strip():
-        raise IllegalMove("A reason is needed: say why, for whoever reads the history.")
+    why = require_reason(reason, IllegalMove)
     old = State(run.state)
     if new not in MOVES[old]:
         allowed = ", ".join(state.said for state in MOVES[old]) or "nowhere"
@@ -57,9 +57,7 @@ def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
                 raise IllegalMove(
                     f"Run {run.pk} is not {old.said} any more: somebody moved it first. Look again."
                 )
-            RunMove.objects.create(
-                run=run, old_state=old, new_state=new, actor=actor, reason=reason.strip()
-            )
+            RunMove.objects.create(run=run, old_state=old, new_state=new, actor=actor, reason=why)
     except IntegrityError:
         other = Run.objects.filter(target=run.target, state__in=UNFINISHED).first()
         which = (
@@ -307,8 +305,7 @@ def _check_tuning(run: Run, changed: dict[str, Any], reason: str) -> None:
         least, most = ranges[name]
         if not least <= value <= most:
             raise IllegalMove(f"{name} has to be from {least:g} to {most:g}, not {value}.")
-    if not reason.strip():
-        raise IllegalMove("A reason is needed: say why, for whoever reads the history.")
+    require_reason(reason, IllegalMove)
     if run.state in (State.DONE, State.CANCELLED, State.ROLLED_BACK):
         raise IllegalMove(f"Run {run.pk} is {run.stands}; there is nothing to tune.")
 

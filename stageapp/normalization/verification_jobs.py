@@ -1,51 +1,21 @@
-"""Verifications that a person asks for and a worker makes: the row is the queue, a message only a
-nudge.
+"""Verifications that a person asks for and a worker makes.
 
 A verification reads and changes nothing, so one whose worker died is simply made anew. What a dead
 worker had compared proves nothing: only a verification that has ended is kept.
 """
 
-import datetime
-import time
-from dataclasses import dataclass
-
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from stageapp.infrastructure import locks
-from stageapp.infrastructure.locks import Lock
+from stageapp.models.jobs import JobProgress
 from stageapp.models.normalization import Run
 from stageapp.models.proofs import VerificationJob
+from stageapp.models.recorded import require_reason
 from stageapp.normalization import verify
 from stageapp.targets.errors import IllegalMove, NormalizationError, RunBusy
 
 MOST_ATTEMPTS = 3
-_SAVE_EVERY = 1.0  # seconds
-# A worker holds its job's lock, however long a range takes; the rest is for a session that was cut
-# and comes back.
-_DEAD_AFTER = datetime.timedelta(minutes=1)
-
-
-@dataclass(frozen=True)
-class JobProgress:
-    """How far a job is: rows of the column, of about `whole`; `rate` is rows a second since it
-    began.
-    """
-
-    rows: int
-    whole: int
-    rate: float | None
-
-    @property
-    def percent(self) -> float:
-        """Return how much is done, 0 to 99: the whole is what the plan counted, a guess by now."""
-        return min(99.0, 100.0 * self.rows / self.whole) if self.whole else 0.0
-
-    @property
-    def eta_seconds(self) -> float | None:
-        """Return how long it will still take."""
-        return max(0, self.whole - self.rows) / self.rate if self.rate else None
 
 
 def request(run: Run, *, actor: str, reason: str) -> VerificationJob:
@@ -55,11 +25,10 @@ def request(run: Run, *, actor: str, reason: str) -> VerificationJob:
         IllegalMove: the reason is empty.
         RunBusy: one of this run is waiting or under way.
     """
-    if not reason.strip():
-        raise IllegalMove("A reason is needed: say why, for whoever reads the history.")
+    why = require_reason(reason, IllegalMove)
     try:
         with transaction.atomic():
-            return VerificationJob.objects.create(run=run, actor=actor, reason=reason.strip())
+            return VerificationJob.objects.create(run=run, actor=actor, reason=why)
     except IntegrityError:
         raise RunBusy(
             f"A verification of run {run.pk} is under way already. Wait until it has ended."
@@ -68,43 +37,40 @@ def request(run: Run, *, actor: str, reason: str) -> VerificationJob:
 
 def work(job_id: int) -> None:
     """Make a verification, unless somebody has begun it; what goes wrong is said in its row."""
-    with locks.attempt(Lock.VERIFICATION_JOB, job_id) as alone:
-        now = timezone.now()
-        claimed = VerificationJob.objects.filter(pk=job_id, state="waiting")
-        begun = {"state": "working", "attempts": F("attempts") + 1, "rows": 0}
-        if not alone or not claimed.update(**begun, began_at=now, heartbeat_at=now):
+    begun = {"attempts": F("attempts") + 1, "rows": 0, "began_at": timezone.now()}
+    with VerificationJob.claimed(job_id, **begun) as job:
+        if job is None:
             return
-        job = VerificationJob.objects.select_related("run__plan").get(pk=job_id)
         try:
-            made, _ = verify.verify(job.run, actor=job.actor, reason=job.reason, report=_Saver(job))
+            made, _ = verify.verify(
+                job.run,
+                actor=job.actor,
+                reason=job.reason,
+                report=lambda rows: job.beat(rows=rows),
+            )
         except Exception as error:
-            _end(job, state="failed", said=str(error) or repr(error))
+            job.end("failed", str(error) or repr(error))
             if not isinstance(error, NormalizationError):
                 raise
         else:
-            _end(job, state="done", verification=made, rows=made.found["rows"])
+            job.end("done", verification=made, rows=made.found["rows"])
 
 
 def waiting() -> list[int]:
     """Return the jobs that wait for a worker, oldest first; those whose worker died wait again,
     a few times.
     """
-    silent = VerificationJob.objects.filter(
-        state="working", heartbeat_at__lt=timezone.now() - _DEAD_AFTER
+    orphans = VerificationJob.orphans()
+    orphans.filter(attempts__gte=MOST_ATTEMPTS).update(
+        state="failed",
+        ended_at=timezone.now(),
+        said=(
+            f"Interrupted: its worker died {MOST_ATTEMPTS} times, and nothing was proved. "
+            "Find out why, then verify again."
+        ),
     )
-    if silent.exists():
-        dead = silent.exclude(pk__in=locks.held(Lock.VERIFICATION_JOB))
-        dead.filter(attempts__gte=MOST_ATTEMPTS).update(
-            state="failed",
-            ended_at=timezone.now(),
-            said=(
-                f"Interrupted: its worker died {MOST_ATTEMPTS} times, and nothing was proved. "
-                "Find out why, then verify again."
-            ),
-        )
-        dead.update(state="waiting")
-    jobs = VerificationJob.objects.filter(state="waiting").order_by("id")
-    return list(jobs.values_list("id", flat=True))
+    orphans.update(state="waiting")
+    return VerificationJob.queue()
 
 
 def newest(run: Run) -> VerificationJob | None:
@@ -118,30 +84,7 @@ def active(run: Run) -> bool:
 
 
 def progress(job: VerificationJob) -> JobProgress:
-    """Return how far a job is."""
-    seconds = None
-    if job.began_at and job.heartbeat_at:
-        seconds = (job.heartbeat_at - job.began_at).total_seconds()
-    rate = job.rows / seconds if seconds and job.rows else None
-    return JobProgress(job.rows, max(job.run.plan.rows_total, job.rows), rate)
-
-
-class _Saver:
-    """A report that writes the rows compared so far to the job's row, at most once a second."""
-
-    def __init__(self, job: VerificationJob) -> None:
-        self._row = VerificationJob.objects.filter(pk=job.pk)
-        self._saved = 0.0
-
-    def __call__(self, rows: int) -> None:
-        if time.monotonic() - self._saved < _SAVE_EVERY:
-            return
-        self._saved = time.monotonic()
-        self._row.update(rows=rows, heartbeat_at=timezone.now())
-
-
-def _end(job: VerificationJob, **said: object) -> None:
-    mine = VerificationJob.objects.filter(
-        pk=job.pk, state="working"
-    )  # who comes back too late says nothing
-    mine.update(ended_at=timezone.now(), **said)
+    """Return how far a job is, in rows."""
+    whole = max(job.run.plan.rows_total, job.rows)  # of the plan: an estimate by now
+    seconds = job.seconds_since(job.began_at)
+    return JobProgress(job.rows, whole, estimated=True, seconds=seconds)

@@ -19,8 +19,10 @@ from stageapp.audit.log import Bounds
 from stageapp.models.batches import Batch, Direction
 from stageapp.models.normalization import Run
 from stageapp.models.proofs import Verification
+from stageapp.models.recorded import require_reason
 from stageapp.normalization import plan as plans
 from stageapp.targets import columns
+from stageapp.targets.errors import IllegalMove
 from stageapp.targets.targets import Target, resolve
 from stageapp.vocabulary import snapshot
 from stageapp.vocabulary.snapshot import Snapshot
@@ -97,8 +99,10 @@ def verify(
     `full`.
 
     Raises:
+        IllegalMove: the reason is empty.
         TargetError: the target is not there any more, or its rows are not what we take them for.
     """
+    why = require_reason(reason, IllegalMove)
     target = resolve(run.target)
     columns.require_plain(target)
     seen = proof.see(target)  # before the rows: what is committed meanwhile withdraws it
@@ -109,7 +113,7 @@ def verify(
         run=run,
         by_run=by_run,
         actor=actor,
-        reason=reason.strip() or "no reason was given",
+        reason=why,
         started_at=began,
         ended_at=timezone.now(),
         vocabulary_version=meaning_of.version,

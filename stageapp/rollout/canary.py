@@ -17,6 +17,7 @@ from stageapp.infrastructure.refresher import refresher
 from stageapp.mode import fast_copy
 from stageapp.mode.store import ModeError, ModeState
 from stageapp.models.consumers import Consumer, ConsumerSighting
+from stageapp.models.recorded import require_reason
 from stageapp.models.rollout import ConsumerPin
 from stageapp.people import Person
 from stageapp.rollout.errors import OverrideNotPermitted
@@ -99,13 +100,14 @@ def pin(consumer: str, place: str, *, person: Person, reason: str) -> ConsumerPi
     """
     if place not in _PLACES:
         raise ModeError(f"{place!r} is no place for a pin. Use in, out or free.")
-    if not consumer.strip() or not reason.strip():
-        raise ModeError("A pin needs a consumer and a reason: say whom and why.")
+    if not consumer.strip():
+        raise ModeError("A pin needs a consumer: say whom.")
+    why = require_reason(reason, ModeError)
     if place == "in" and not may_pin_in(person):
         raise OverrideNotPermitted
     with transaction.atomic():
         made = ConsumerPin.objects.create(
-            consumer=consumer, place=place, actor=person.name, reason=reason.strip()
+            consumer=consumer, place=place, actor=person.name, reason=why
         )
         transaction.on_commit(lambda: _announce(made))
     return made

@@ -12,6 +12,7 @@ from django.db.models import Model
 from stageapp.mode import store
 from stageapp.mode.store import ModeError
 from stageapp.models.mode import ModeChange
+from stageapp.models.recorded import require_reason
 from stageapp.models.rollout import (
     ConsumerAudit,
     ConsumerPin,
@@ -92,7 +93,8 @@ def begin_warn_period(person: Person, reason: str) -> WarnPeriod:
         raise ModeError(
             "A warn period begins in warn. Set warn first, with a reason: that begins one."
         )
-    return WarnPeriod.objects.create(actor=person.name, reason=_stated(reason))
+    why = require_reason(reason, ModeError)
+    return WarnPeriod.objects.create(actor=person.name, reason=why)
 
 
 def record_audit(person: Person, reason: str) -> ConsumerAudit:
@@ -101,10 +103,5 @@ def record_audit(person: Person, reason: str) -> ConsumerAudit:
     Raises:
         ModeError: the reason is empty.
     """
-    return ConsumerAudit.objects.create(actor=person.name, reason=_stated(reason))
-
-
-def _stated(reason: str) -> str:
-    if not reason.strip():
-        raise ModeError("A reason is needed: say what you found, for whoever reads the history.")
-    return reason.strip()
+    why = require_reason(reason, ModeError)
+    return ConsumerAudit.objects.create(actor=person.name, reason=why)

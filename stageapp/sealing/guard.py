@@ -13,6 +13,7 @@ from django.db import ProgrammingError, connection, transaction
 
 from stageapp import conf
 from stageapp.infrastructure import events
+from stageapp.models.recorded import require_reason
 from stageapp.models.sealing import GuardChange
 from stageapp.sealing.allowed import literal, require_own_table, stored_stages
 from stageapp.sealing.state import refusal_of, short_digest
@@ -185,7 +186,7 @@ def switch_on(label: str, *, actor: str, reason: str, how: LockWait = lock_wait.
             `where` cannot be evaluated.
     """
     target, meaning_of = targets.resolve(label), snapshot.load()
-    _require_reason(reason)
+    why = require_reason(reason, SealRefused)
     require_own_table(target, "guarded", "a trigger")
     columns.require_plain(target)
     # Hold that PostgreSQL understands the target's `where`: with one that it does not, the guard
@@ -201,7 +202,7 @@ def switch_on(label: str, *, actor: str, reason: str, how: LockWait = lock_wait.
         _execute(function(target))
         for event in ("INSERT", "UPDATE"):
             _execute(trigger(target, event, stored_stages(target, meaning_of)))
-        _record(label, meaning_of.version, on=True, actor=actor, reason=reason)
+        _record(label, meaning_of.version, on=True, actor=actor, reason=why)
 
     lock_wait.take(target, step, how)
     return look(label)
@@ -217,7 +218,7 @@ def switch_off(
         TargetError: there is no such target.
     """
     target, before = targets.resolve(label), look(label)
-    _require_reason(reason)
+    why = require_reason(reason, SealRefused)
     if before.state == "off":
         raise SealRefused(f"{label} has no guard.")
 
@@ -225,7 +226,7 @@ def switch_off(
         for event in ("INSERT", "UPDATE"):
             _execute(f"DROP TRIGGER IF EXISTS {name(target)}_{event.lower()} ON {target.table}")
         _execute(f"DROP FUNCTION IF EXISTS {name(target)}()")
-        _record(label, snapshot.newest_version(), on=False, actor=actor, reason=reason)
+        _record(label, snapshot.newest_version(), on=False, actor=actor, reason=why)
 
     lock_wait.take(target, step, how)
     return look(label)
@@ -244,14 +245,9 @@ def why_refused(label: str, value: str) -> str:
     )
 
 
-def _require_reason(reason: str) -> None:
-    if not reason.strip():
-        raise SealRefused("A reason is needed: say why, for whoever reads the history.")
-
-
 def _record(label: str, version: int, *, on: bool, actor: str, reason: str) -> None:
     GuardChange.objects.create(
-        target=label, on=on, vocabulary_version=version, actor=actor, reason=reason.strip()
+        target=label, on=on, vocabulary_version=version, actor=actor, reason=reason
     )
     transaction.on_commit(
         lambda: events.guard_switched(target=label, on=on, actor=actor, reason=reason)

@@ -23,6 +23,7 @@ from psycopg.errors import InsufficientPrivilege, QueryCanceled
 
 from stageapp.infrastructure import events, locks
 from stageapp.infrastructure.locks import Lock
+from stageapp.models.recorded import require_reason
 from stageapp.models.sealing import Seal, SealAction
 from stageapp.sealing import survey
 from stageapp.sealing.allowed import Passing, of_seal, wanted
@@ -100,7 +101,7 @@ def seal(
         TargetError: there is no such target, or its table or column cannot be normalized.
         TooSlow: the rows could not be read in the time that `how` gives.
     """
-    _require_reason(reason)
+    why = require_reason(reason, SealRefused)
     target = targets.resolve(label)
     columns.require_plain(target)
     with _alone(target):
@@ -114,7 +115,7 @@ def seal(
         if target.where:
             written(target, passing, how)
         _require_rows(target, passing, how)
-        who = _Author(target, actor, reason.strip())
+        who = _Author(target, actor, why)
         same = (
             now.seal and of_seal(now.seal).same_values(passing) and _as_now(target, now.seal, how)
         )
@@ -138,7 +139,7 @@ def unseal(label: str, *, actor: str, reason: str, how: LockWait = lock_wait.LON
         SealRefused: it is not sealed, another call is at work, or the lock was not to be had.
         TargetError: there is no such target.
     """
-    _require_reason(reason)
+    why = require_reason(reason, SealRefused)
     target = targets.resolve(label)
     with _alone(target):
         now = look(label)
@@ -146,7 +147,7 @@ def unseal(label: str, *, actor: str, reason: str, how: LockWait = lock_wait.LON
         if now.state == "open":
             raise SealRefused(f"{label} is not sealed.")
         passing = of_seal(standing) if standing else Passing(now.newest_version, (), (), nulls=True)
-        who = _Author(target, actor, reason.strip())
+        who = _Author(target, actor, why)
         lock_wait.take(target, lambda: _take_off(who, SealAction.UNSEALED, passing, standing), how)
     return look(label)
 
@@ -158,11 +159,6 @@ class _Author:
     target: Target
     actor: str
     reason: str
-
-
-def _require_reason(reason: str) -> None:
-    if not reason.strip():
-        raise SealRefused("A reason is needed: say why, for whoever reads the history.")
 
 
 @contextmanager

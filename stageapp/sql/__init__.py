@@ -1,4 +1,6 @@
-"""Versioned SQL objects: one file per object and version, each used by exactly one migration."""
+"""Versioned SQL objects: one file per group of objects and version, each with its undo, and each
+used by exactly one migration.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -9,22 +11,15 @@ FOLDER = Path(__file__).parent
 
 
 class RunSQLFile(RunSQL):
-    """Run one file of this folder; `reverse` names the file that undoes it. Either may be a
-    statement, or empty.
-    """
+    """Run `<name>.sql` of this folder; `<name>_undo.sql` takes it back."""
 
-    def __init__(self, name: str, *, reverse: str, **kwargs: Any) -> None:
-        super().__init__(_read(name), _read(reverse), **kwargs)
-        self.name, self.reverse = name, reverse
+    def __init__(self, name: str) -> None:
+        self.name = name
+        done, undone = FOLDER / f"{name}.sql", FOLDER / f"{name}_undo.sql"
+        super().__init__(done.read_text("utf-8"), undone.read_text("utf-8"))
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        """Return how a migration file writes this operation."""
-        return self.__class__.__name__, [self.name], {"reverse": self.reverse}
+        return self.__class__.__name__, [self.name], {}
 
     def describe(self) -> str:
-        """Return what `migrate` prints."""
-        return f"Run {self.name or self.reverse}"
-
-
-def _read(name: str) -> str:
-    return (FOLDER / name).read_text(encoding="utf-8") if name.endswith(".sql") else name
+        return f"Run {self.name}.sql"

@@ -12,17 +12,20 @@ BEGIN
 END;
 $$;
 
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON stageapp_modechange
-    FOR EACH ROW EXECUTE FUNCTION stageapp_refuse_change();
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON stageapp_vocabularyversion
-    FOR EACH ROW EXECUTE FUNCTION stageapp_refuse_change();
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON stageapp_plan
-    FOR EACH ROW EXECUTE FUNCTION stageapp_refuse_change();
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON stageapp_planentry
-    FOR EACH ROW EXECUTE FUNCTION stageapp_refuse_change();
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON stageapp_runmove
-    FOR EACH ROW EXECUTE FUNCTION stageapp_refuse_change();
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON stageapp_batch
-    FOR EACH ROW EXECUTE FUNCTION stageapp_refuse_change();
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON stageapp_normalizationlog
-    FOR EACH ROW EXECUTE FUNCTION stageapp_refuse_change();
+-- What people decided, what was proved and what was done, table by table; queues, counts and states change.
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY[
+        'rolegrant', 'vocabularyversion', 'assumptionchange',                              -- who may do what; what is known
+        'modechange', 'warnperiod', 'consumeraudit', 'consumerpin', 'webhookdelivery',     -- the rollout
+        'plan', 'planentry', 'runmove', 'rollbackplan', 'workerdrain', 'runthrottle',      -- runs
+        'batch', 'normalizationlog', 'quarantinedrow',                                     -- what runs did
+        'targetwrite', 'verification', 'seal', 'guardchange', 'backupcheck'                -- proofs
+    ] LOOP
+        EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I '
+                       'FOR EACH ROW EXECUTE FUNCTION stageapp_refuse_change()', 'stageapp_' || name);
+    END LOOP;
+END
+$$;

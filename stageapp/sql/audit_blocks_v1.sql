@@ -19,10 +19,3 @@ SELECT l.id::text || '-' || row.place AS id, l.id AS block_id, l.batch_id, row.p
         UNION ALL
        SELECT k::text, place FROM unnest(l.uuids) WITH ORDINALITY AS u(k, place)
        ) AS row;
-
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON stageapp_rollbackplan
-    FOR EACH ROW EXECUTE FUNCTION stageapp_refuse_change();
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON stageapp_workerdrain
-    FOR EACH ROW EXECUTE FUNCTION stageapp_refuse_change();
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON stageapp_quarantinedrow
-    FOR EACH ROW EXECUTE FUNCTION stageapp_refuse_change();

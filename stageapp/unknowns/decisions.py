@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from stageapp.models.recorded import require_reason
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import REASONS, Stage, StageAlias, VocabularyVersion
 from stageapp.unknowns.examples import readable
@@ -134,8 +135,7 @@ def check(entries: Collection[UnknownEntry], reason: str) -> None:
     """Raise DecisionRefused where nothing is chosen or no reason is given."""
     if not entries:
         raise DecisionRefused("Nothing is chosen. `unknowns list` shows what there is.")
-    if not reason.strip():
-        raise DecisionRefused("A reason is needed: say why, for whoever reads the history.")
+    require_reason(reason, DecisionRefused)
 
 
 def _active() -> list[str]:

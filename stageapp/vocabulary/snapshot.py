@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from stageapp.infrastructure import events, locks
 from stageapp.infrastructure.locks import Lock
 from stageapp.infrastructure.refresher import refresher
+from stageapp.models.recorded import require_actor, require_reason
 from stageapp.models.vocabulary import Stage, StageAlias, VocabularyVersion
 from stageapp.vocabulary import defaults, text
 
@@ -175,8 +176,8 @@ def change(*, actor: str, reason: str) -> Iterator[Callable[[], VocabularyVersio
     Raises:
         ValueError: the actor or the reason is empty.
     """
-    if not actor.strip() or not reason.strip():
-        raise ValueError("A change of the vocabulary needs an actor and a reason: say who and why.")
+    require_actor(actor, ValueError)
+    why = require_reason(reason, ValueError)
     made: list[VocabularyVersion] = []
     with transaction.atomic():
         locks.wait(Lock.VOCABULARY)
@@ -185,7 +186,7 @@ def change(*, actor: str, reason: str) -> Iterator[Callable[[], VocabularyVersio
         after = snapshot_document()
         if after != before:
             version = VocabularyVersion.objects.create(
-                actor=actor, reason=reason.strip(), snapshot=after, diff=difference(before, after)
+                actor=actor, reason=why, snapshot=after, diff=difference(before, after)
             )
             made.append(version)
             transaction.on_commit(lambda: _announce(version))
@@ -217,16 +218,11 @@ def _announce(version: VocabularyVersion) -> None:
 
 def snapshot_document() -> dict[str, Any]:
     """Return stages and aliases as they stand, ready for JSON, in a stable order."""
-    stages = Stage.objects.order_by("rank").values(*stage_columns())
+    stages = Stage.objects.order_by("rank").values("slug", "label", "rank", "active")
     aliases = StageAlias.objects.order_by("source", "key").values(
         "source", "key", "spelling", "stage__slug", "reason", "comment"
     )
     return {"stages": list(stages), "aliases": list(aliases)}
-
-
-def stage_columns() -> list[str]:
-    """Return the columns of a stage that belong to a version."""
-    return [column.name for column in Stage._meta.concrete_fields if column.name != "id"]
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

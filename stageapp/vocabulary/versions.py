@@ -41,7 +41,7 @@ def difference_from_now(number: int) -> Row:
     Raises:
         NoSuchVersion: there is no such version.
     """
-    return snapshot.difference(snapshot.snapshot_document(), _wanted(at(number)))
+    return snapshot.difference(snapshot.snapshot_document(), at(number).snapshot)
 
 
 def restore(number: int, *, actor: str, reason: str) -> VocabularyVersion | None:
@@ -56,7 +56,7 @@ def restore(number: int, *, actor: str, reason: str) -> VocabularyVersion | None
     """
     version = at(number)
     with snapshot.change(actor=actor, reason=reason) as made:
-        wanted = _wanted(version)
+        wanted = version.snapshot
         change = snapshot.difference(snapshot.snapshot_document(), wanted)
         _remove_aliases(change["aliases"]["removed"])
         _write_stages(wanted["stages"])
@@ -69,13 +69,6 @@ def restore(number: int, *, actor: str, reason: str) -> VocabularyVersion | None
             else:
                 stage.delete()
     return made()
-
-
-def _wanted(version: VocabularyVersion) -> Row:
-    """Return the version's document, without the assumptions that older releases kept in it."""
-    columns = snapshot.stage_columns()
-    stages = [{name: row[name] for name in columns} for row in version.snapshot.get("stages", [])]
-    return {"stages": stages, "aliases": version.snapshot.get("aliases", [])}
 
 
 def _write_stages(wanted: list[Row]) -> None:

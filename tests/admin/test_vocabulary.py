@@ -104,7 +104,7 @@ def test_deleting_asks_why_and_is_a_version(browser_with):
     made = StageAlias.objects.get(spelling="Sprout  Round")
     delete = reverse("admin:stageapp_stagealias_delete", args=[made.pk])
     assert f'name="why" rows="3" maxlength="{LONGEST_REASON}"' in browser.get(delete).text
-    assert "Say why" in browser.post(delete, {"post": "yes"}, follow=True).text
+    assert "A reason is needed" in browser.post(delete, {"post": "yes"}, follow=True).text
     assert StageAlias.objects.filter(pk=made.pk).exists()
     browser.post(delete, {"post": "yes", "why": "a mistake"})
     assert not StageAlias.objects.filter(pk=made.pk).exists()

@@ -16,7 +16,7 @@ from tests.normalization.evidence import ME
 
 def test_one_without_a_record_is_found_and_recorded_and_counts_only_once_it_is_verified(made):
     assert inventory.unrecorded() == [made.name]
-    assert inventory.record(**ME) == inventory.Recorded((made.name,))
+    assert inventory.record(**ME) == inventory.Taken((made.name,))
     assert (inventory.unrecorded(), Backup.objects.get().sha256) == ([], made.sha256)
     assert evidence.read().verified == ""
     keeping.verify(made.name, **ME)

@@ -1,13 +1,14 @@
 """A job is done once, says how it ended, and is never lost silently."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.utils import timezone
 
 from stageapp import tasks
-from stageapp.backups import folder, jobs, postgres
-from stageapp.backups.errors import BackupBusy
+from stageapp.backups import folder, inventory, jobs, keeping, postgres
+from stageapp.backups.errors import BackupBusy, BackupError
 from stageapp.infrastructure import locks
 from stageapp.infrastructure.locks import Lock
 from stageapp.models.backups import Backup, BackupCheck, BackupJob
@@ -68,7 +69,7 @@ def test_a_message_that_comes_twice_does_it_once(backups):
 
 
 def test_progress_stands_in_the_row(backups, monkeypatch):
-    monkeypatch.setattr(jobs, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr("stageapp.models.jobs.BEAT_SECONDS", 0)
     job = done("create")
     assert (job.phase, job.heartbeat_at is not None) in {("dump", True), ("measure", True)}
     assert job.done > 0
@@ -173,7 +174,7 @@ def test_who_comes_back_too_late_ends_nothing(backups, monkeypatch):
 
 def test_a_phase_is_said_at_once_and_tells_since_when(transactional_db):
     job = jobs.request("create", **ME)
-    save = jobs._Saver(job)
+    save = jobs._report(job)
     save("dump", 1, 0)
     job.refresh_from_db()
     began = job.phase_began_at
@@ -181,3 +182,26 @@ def test_a_phase_is_said_at_once_and_tells_since_when(transactional_db):
     save("measure", 0, 30)
     job.refresh_from_db()
     assert (job.phase, job.done, job.whole, job.phase_began_at > began) == ("measure", 0, 30, True)
+
+
+def test_nothing_is_asked_for_without_a_reason(backups):
+    with pytest.raises(BackupError, match="A reason is needed"):
+        jobs.request("create", actor="olga", reason=" ")
+    assert not BackupJob.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        keeping.create,
+        partial(keeping.verify, None),
+        partial(keeping.rehearse, None),
+        partial(keeping.restore, None, "stage_of_nobody"),
+        partial(keeping.prune, 1),
+        inventory.record,
+    ],
+)
+def test_nothing_is_done_without_a_reason(backups, act):
+    with pytest.raises(BackupError, match="A reason is needed"):
+        act(actor="olga", reason=" \n")
+    assert folder.names() == []

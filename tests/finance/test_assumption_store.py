@@ -99,9 +99,12 @@ def test_what_no_simulation_or_allocation_could_use_is_refused(wrong, message):
     assert AssumptionChange.objects.filter(stage="growth").count() == 1
 
 
-@pytest.mark.parametrize("missing", [{"actor": " "}, {"reason": " "}])
-def test_who_and_why_are_required(missing):
-    with pytest.raises(ValueError, match="needs an actor and a reason"):
+@pytest.mark.parametrize(
+    "missing, message",
+    [({"actor": " "}, "An actor is needed"), ({"reason": " "}, "A reason is needed")],
+)
+def test_who_and_why_are_required(missing, message):
+    with pytest.raises(ValueError, match=message):
         change(sigma=Decimal("0.6"), **missing)
 
 

@@ -11,9 +11,10 @@ from django.core.management import CommandError
 from stageapp.management.normalization_report import _duration
 from stageapp.models import Batch, Plan, PortfolioCompany, Run
 from stageapp.models.normalization import State
+from stageapp.normalization import runs
 from tests.management.in_process import call, call_json
 from tests.normalization.conftest import alias, engine, fill, transactional_db  # noqa: F401
-from tests.normalization.evidence import column, column_md5, log_of
+from tests.normalization.evidence import ME, column, column_md5, log_of
 from tests.normalization.processes import MANAGE, begin, manage, state_of, wait_for
 
 # ruff: noqa: F811  fixtures are used under the names they are imported by
@@ -183,8 +184,7 @@ def test_pause_resume_and_cancel_by_the_newest_run(planned):
 
 
 def test_a_run_that_fails_exits_1_with_its_reason(planned):
-    call("run", "--plan", planned, "--foreground")
-    PortfolioCompany.objects.filter(stage="seed").update(stage="Seed ")
+    runs.start(Run.objects.get(), **ME)
     Run.objects.update(state=State.VERIFYING)  # as a worker leaves it that dies before it verifies
     with pytest.raises(CommandError, match="rows hold spellings of the plan again"):
         call("run", "--plan", planned, "--foreground")

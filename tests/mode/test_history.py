@@ -104,7 +104,9 @@ def test_the_newest_warn_period_counts():
 def install(configured, settings):
     settings.STAGE_VALIDATION_MODE = configured
     with connection.schema_editor(atomic=False) as editor:
-        importlib.import_module("stageapp.migrations.0016_mode").begin_the_history(apps, editor)
+        importlib.import_module("stageapp.migrations.0008_first_facts").begin_the_history(
+            apps, editor
+        )
 
 
 @pytest.mark.django_db

@@ -60,22 +60,22 @@ def test_it_tells_rows_rate_and_time_left(done, fill, monkeypatch, batches_of_50
     fill(*["Seed"] * 300)
     run = done()
     monkeypatch.setattr(verify, "RANGE_ROWS", 50)
-    monkeypatch.setattr(jobs, "_SAVE_EVERY", 0)
+    monkeypatch.setattr("stageapp.models.jobs.BEAT_SECONDS", 0)
     job, told = jobs.request(run, **ME), []
-    save = jobs._Saver.__call__
+    beat = VerificationJob.beat
 
-    def look(saver, rows):
-        save(saver, rows)
+    def look(working, rows):
+        beat(working, rows=rows)
         told.append(
             jobs.progress(VerificationJob.objects.select_related("run__plan").get(pk=job.pk))
         )
 
-    monkeypatch.setattr(jobs._Saver, "__call__", look)
+    monkeypatch.setattr(VerificationJob, "beat", look)
     jobs.work(job.pk)
     halfway = told[len(told) // 2]
-    assert 0 < halfway.rows < halfway.whole == 300
-    assert halfway.percent == pytest.approx(halfway.rows / 3)
-    assert halfway.eta_seconds == pytest.approx((300 - halfway.rows) / halfway.rate)
+    assert 0 < halfway.done < halfway.whole == 300
+    assert halfway.percent == pytest.approx(halfway.done / 3)
+    assert halfway.eta_seconds == pytest.approx((300 - halfway.done) / halfway.rate)
     assert told[-1].percent == 99, "the whole is a guess, and only its end is the end"
 
 

@@ -75,15 +75,6 @@ def test_the_first_version_comes_back():
     assert document() == before
 
 
-def test_what_an_older_release_kept_with_a_stage_is_no_difference_and_comes_not_back():
-    snapshot = document()
-    for row in snapshot["stages"]:
-        row |= {"failure_rate": 0.11, "sigma": 0.9}
-    number = VocabularyVersion.objects.create(**WHO, snapshot=snapshot).number
-    assert difference_from_now(number)["stages"] == {"added": [], "removed": [], "changed": []}
-    assert restore(number, **WHO) is None
-
-
 def test_a_stage_that_was_deleted_since_comes_back_whole():
     first = VocabularyVersion.objects.order_by("number").first()
     before = document()

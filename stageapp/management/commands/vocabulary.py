@@ -11,6 +11,7 @@ from django.db import OperationalError, ProgrammingError
 
 from stageapp.management import bars
 from stageapp.management.command import StageCommand, command_line_actor
+from stageapp.models.recorded import require_reason
 from stageapp.models.vocabulary import VocabularyVersion
 from stageapp.unknowns import alias_files
 from stageapp.unknowns.alias_files import AliasDiff, Change, FileRefused
@@ -192,13 +193,10 @@ class Command(StageCommand):
         Raises:
             CommandError: it is refused or the database does not answer; nothing has changed.
         """
-        if (
-            verb in ("import", "restore")
-            and not options["dry_run"]
-            and not options["reason"].strip()
-        ):
-            raise CommandError(
-                "Say why with --reason TEXT, or look first with --dry-run.", returncode=2
+        if verb in ("import", "restore") and not options["dry_run"]:
+            advice = "Give --reason TEXT, or look first: --dry-run."
+            require_reason(
+                options["reason"], lambda said: CommandError(f"{said} {advice}", returncode=2)
             )
         try:
             with bars.working(verb, quiet=options.get("json", False)):

@@ -15,6 +15,7 @@ from stageapp import conf
 from stageapp.infrastructure import events
 from stageapp.models.limits import RunThrottle, ThrottledTime, ThrottleLook
 from stageapp.models.normalization import ACTIVE, MOVES, Run, State
+from stageapp.models.recorded import require_reason
 from stageapp.normalization.throttle.factors import FACTORS, Judged, Standing, nonsense
 from stageapp.targets.errors import ThrottleRefused
 
@@ -57,8 +58,7 @@ def change(run: Run, wanted: Mapping[str, float | None], *, actor: str, reason: 
         ThrottleRefused: nothing is asked for, a factor or a limit makes no sense, no reason is
             given, or the run is over for good.
     """
-    if not reason.strip():
-        raise ThrottleRefused("A reason is needed: say why, for whoever reads the history.")
+    why = require_reason(reason, ThrottleRefused)
     if not wanted:
         raise ThrottleRefused("No limit is given.")
     if not MOVES[State(run.state)]:
@@ -66,10 +66,10 @@ def change(run: Run, wanted: Mapping[str, float | None], *, actor: str, reason: 
     if wrong := [said for name, limit in wanted.items() if (said := nonsense(name, limit or 0))]:
         raise ThrottleRefused(" ".join(wrong))
     RunThrottle.objects.bulk_create(
-        RunThrottle(run=run, factor=name, limit=limit, actor=actor, reason=reason.strip())
+        RunThrottle(run=run, factor=name, limit=limit, actor=actor, reason=why)
         for name, limit in wanted.items()
     )
-    events.run_throttle_changed(run=run.pk, limits=dict(wanted), actor=actor, reason=reason)
+    events.run_throttle_changed(run=run.pk, limits=dict(wanted), actor=actor, reason=why)
 
 
 def add_seconds(run: Run, reason: str, seconds: float) -> None:
