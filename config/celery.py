@@ -20,9 +20,7 @@ from stageapp.infrastructure import multiprocess  # noqa: E402
 # Connected before the application is made, whose own receiver of this signal loads Django.
 @signals.import_modules.connect  # type: ignore[untyped-decorator]
 def begin_metrics(**_: Any) -> None:
-    """Begin the folder of the metrics, as the master of a worker (or as beat); too late once
-    counting has begun.
-    """
+    """Create the metrics folder in the worker's (or beat's) master, before anything is counted."""
     if "prometheus_client" not in sys.modules:
         multiprocess.begin("worker")
 

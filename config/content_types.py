@@ -1,8 +1,8 @@
-"""Keep Content-Types that Django cannot read away from it.
+"""Shield Django from Content-Types that it cannot read.
 
-Django reads the header while it builds the request, before any of its own error handling: an
-encoded parameter (RFC 2231) of an unknown charset is then a 500 of the server, and a charset such
-as rot13 breaks every later read of the query string.
+Django reads the header while it builds the request, before its own error handling: an encoded
+parameter (RFC 2231) with an unknown charset causes a 500, and a charset such as rot13 breaks every
+later read of the query string.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,9 +17,7 @@ WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]
 
 
 def readable_content_type(application: WSGIApplication) -> WSGIApplication:
-    """Wrap a WSGI application: what it is given as Content-Type can be read, or says that it
-    could not.
-    """
+    """Wrap a WSGI application: replace an unreadable Content-Type with `UNREADABLE`."""
 
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if not is_readable(environ.get("CONTENT_TYPE", "")):
@@ -30,7 +28,7 @@ def readable_content_type(application: WSGIApplication) -> WSGIApplication:
 
 
 def is_readable(value: str) -> bool:
-    """Tell whether Django can read the header, and its charset is a plain one."""
+    """Whether Django can parse the header and its charset is an ordinary one."""
     try:
         _, parameters = parse_header_parameters(value)
     except ValueError:

@@ -1,8 +1,7 @@
-"""A gthread worker whose clients have to send a whole request, and take a whole answer, in bounded
-time.
+"""A gthread worker that bounds the time for receiving a request and sending its response.
 
-Gunicorn's own time limits are per read: a client that sends one byte now and then holds a thread
-for ever. Here the socket itself knows until when a request may arrive.
+Gunicorn's own timeouts are per read: a client that sends a byte now and then holds a thread
+forever. Here the socket itself knows the deadline of the request.
 """
 
 import contextlib
@@ -20,15 +19,13 @@ TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Lengt
 
 
 class DeadlineSocket(socket.socket):
-    """A connection on which all reading has to end by a deadline."""
+    """A connection with one deadline for all reads."""
 
     deadline = float("inf")
     expired = False
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Return what arrives; raises TimeoutError at the deadline, however much has arrived
-        before.
-        """
+        """Receive data; raises TimeoutError at the deadline, even if part of it has arrived."""
         rest, usual = self.deadline - time.monotonic(), self.gettimeout()
         try:
             self.settimeout(max(0.001, rest if usual is None else min(rest, usual)))
@@ -41,7 +38,7 @@ class DeadlineSocket(socket.socket):
             self.settimeout(usual)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send all of it; raises TimeoutError when the client does not take it in time."""
+        """Send all the data; raises TimeoutError if the client is too slow to read it."""
         usual = self.gettimeout()
         try:
             self.settimeout(WRITE_SECONDS)
@@ -53,12 +50,10 @@ class DeadlineSocket(socket.socket):
 
 
 class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """Threads that no client can hold for longer than its request may take to arrive."""
+    """A worker whose threads are never held longer than a request may take to arrive."""
 
     def handle(self, conn: TConn) -> Any:
-        """Read and answer one request; a thread begins with it, so the time in the queue does
-        not count.
-        """
+        """Read and answer one request; the deadline starts here, so queueing does not count."""
         if not isinstance(conn.sock, DeadlineSocket):
             conn.sock = DeadlineSocket(fileno=conn.sock.detach())
         conn.sock.deadline = time.monotonic() + conf.settings.read_seconds
@@ -70,7 +65,7 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         return outcome
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
-        """Hand the request to the application, which answers 408 itself if the body is late."""
+        """Pass the request to the application, which itself answers 408 if the body is late."""
         conn.answering = True
         return super().handle_request(req, conn)
 

@@ -1,6 +1,6 @@
 """Gunicorn's settings: `gunicorn -c python:config.gunicorn config.wsgi`.
 
-Threads, as with one request per process two slow callers would block everybody.
+It uses threads: with one request per process, two slow callers would block everyone.
 """
 
 import os
@@ -23,24 +23,20 @@ control_socket_disable = True
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let a new worker know the mode before its first request: until a store answers it knows
-    only the default.
-    """
+    """Wait for the mode before a worker's first request; until then it knows only the default."""
     from stageapp.mode import processes  # noqa: PLC0415  gunicorn reads this file before Django is loaded
 
     processes.serve_as("web")
 
 
 def nworkers_changed(server: Any, workers: int, before: int | None) -> None:
-    """Begin the folder of the metrics: the one hook that a master calls before it may load the
-    application.
-    """
+    """Create the metrics folder; the only hook that runs before the master may load the app."""
     if before is None:
         multiprocess.begin("web")
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Keep what a worker has counted, and forget that it lived."""
+    """Archive an ended worker's counts and drop it from the live gauges."""
     from stageapp.infrastructure import archive  # noqa: PLC0415  it decides whether counts are shared
 
     archive.remove(worker.pid)

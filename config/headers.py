@@ -1,7 +1,6 @@
-"""What every answer tells browsers: load nothing from elsewhere, stand in no frame, use no device.
+"""The security headers of every response: no foreign content, no framing, no device access.
 
-No answer opens the site to other origins (no CORS): browsers of other sites may neither read nor
-embed it.
+No response allows other origins (no CORS): other sites' pages can neither read nor embed the site.
 """
 
 from collections.abc import Callable
@@ -27,15 +26,12 @@ API_PREFIXES = ("/api/", "/_ops/")
 
 
 class ProtectiveHeaders:
-    """Middleware that adds the headers, and `no-store` to what the API answers without a
-    Cache-Control of its own.
-    """
+    """Middleware that adds the headers, and `no-store` to API responses without Cache-Control."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer, with the headers."""
         response = self.get_response(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)

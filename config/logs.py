@@ -1,4 +1,4 @@
-"""How the log is written: one JSON document a line, whoever speaks."""
+"""Logging configuration: one JSON document per line, for our events and for libraries."""
 
 import sys
 from typing import Any
@@ -14,9 +14,7 @@ _FIELDS: list[structlog.typing.Processor] = [
 
 
 def configure(level: str) -> dict[str, Any]:
-    """Let our events be written from this level on; return Django's LOGGING, by which libraries
-    write alike.
-    """
+    """Set our log level and return Django's LOGGING, which gives libraries the same format."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
         processors=[*_FIELDS, _LINE],

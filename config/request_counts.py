@@ -1,7 +1,7 @@
-"""django-prometheus' counts of requests, with what a caller may write kept out of the labels.
+"""django-prometheus request counts, with caller-controlled text kept out of the labels.
 
-It takes the method as it was sent for a label, of which there could be any number, and fails on a
-Content-Length that is no number; a request must not.
+The package uses the method as sent for a label, which makes the label values unbounded, and fails
+on a Content-Length that is not a number; this middleware prevents both.
 """
 
 from contextlib import suppress
@@ -12,17 +12,17 @@ from django_prometheus.middleware import PrometheusAfterMiddleware
 
 
 class RequestCounts(PrometheusAfterMiddleware):  # type: ignore[misc]  # it has no types
-    """Counts requests by view, method and status, and how long the view took."""
+    """Middleware that counts requests by view, method and status, and times the views."""
 
     def label_metric(
         self, metric: Any, request: HttpRequest, response: Any = None, **labels: Any
     ) -> Any:
-        """Return the metric with its labels; a method that HTTP does not have is one value."""
+        """Return the metric with its labels; all nonstandard HTTP methods share one value."""
         if "method" in labels:
             labels["method"] = self._method(request)
         return super().label_metric(metric, request, response, **labels)
 
     def process_request(self, request: HttpRequest) -> None:
-        """Count what arrives; without a readable length its time is not measured."""
+        """Count the request; without a valid Content-Length its time is not measured."""
         with suppress(ValueError, OverflowError):
             super().process_request(request)

@@ -1,7 +1,7 @@
-"""A name for every request: in each log line that it causes, and in the answer's `X-Request-ID`.
+"""Request IDs: in every log line of the request and in the response's `X-Request-ID`.
 
-A proxy of ours (STAGE_TRUSTED_PROXIES) may have named it before, and then its log and ours agree. A
-caller may not.
+A trusted proxy (STAGE_TRUSTED_PROXIES) may supply the ID, so that its log and ours match. A caller
+may not.
 """
 
 import re
@@ -17,13 +17,12 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 class RequestIds:
-    """Names each request for the time it takes."""
+    """Middleware that gives each request an ID while it is handled."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer, with the request's name."""
         name = _name_of(request)
         structlog.contextvars.clear_contextvars()  # a thread answers one request after the other
         structlog.contextvars.bind_contextvars(request_id=name)

@@ -1,4 +1,4 @@
-"""SECRET_KEY where none is set: on a developer's machine one is made once and kept."""
+"""The fallback SECRET_KEY: on a developer's machine it is generated once and kept."""
 
 import os
 from pathlib import Path
@@ -7,11 +7,11 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def made_or_kept(folder: Path, *, debug: bool) -> str:
-    """Return a random key, kept in the folder from the first call on.
+    """Return a random key that is stored in the folder on the first call.
 
     Raises:
-        ImproperlyConfigured: with DEBUG off; what is kept in a file beside the code is no secret of
-            a site.
+        ImproperlyConfigured: DEBUG is off; a file next to the code is no place for a site's
+            secret.
     """
     if not debug:
         raise ImproperlyConfigured("Set SECRET_KEY (50 random characters or more): DEBUG is off.")

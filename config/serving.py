@@ -1,8 +1,8 @@
-"""Let a web process know the mode before its first request: until a store answers it knows only the
-default.
+"""Wait for the mode before a web process's first request; until then it knows only the default.
 
-Gunicorn has a hook for it (`config/gunicorn.py`); any other server begins here. Not at import: a
-server may load the application before it forks, and threads do not survive a fork.
+Gunicorn has a hook for this (`config/gunicorn.py`); any other server uses these wrappers. It is
+not done at import: a server may load the application before it forks, and threads do not survive a
+fork.
 """
 
 import asyncio
@@ -20,9 +20,7 @@ ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def serving(application: WSGIApplication) -> WSGIApplication:
-    """Wrap a WSGI application: the first request of a process waits (2 s at most) until the mode
-    is known.
-    """
+    """Wrap a WSGI application: a process's first request waits for the mode (at most 2 s)."""
 
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         processes.serve_as("web")
@@ -32,9 +30,7 @@ def serving(application: WSGIApplication) -> WSGIApplication:
 
 
 def serving_asgi(application: ASGIApplication) -> ASGIApplication:
-    """Wrap an ASGI application: the server's start waits until the mode is known; without
-    lifespan, a request does.
-    """
+    """Wrap an ASGI application: startup (without lifespan, a request) waits for the mode."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if not processes.is_ready():

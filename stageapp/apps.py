@@ -1,4 +1,4 @@
-"""Wire the application: checks, roles after migrations, and the admin site."""
+"""The Django app configurations: checks, roles after migrations, and the admin site."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,15 +12,11 @@ from django.db.models.signals import post_migrate
 
 
 class StageAppConfig(AppConfig):
-    """The application."""
-
     name = "stageapp"
     verbose_name = "Stage normalization"
 
     def ready(self) -> None:
-        """Connect what must happen once all models are known; importing them registers checks
-        and signals.
-        """
+        """Register checks and signals (by import), and create the roles after migrations."""
         from stageapp import checks, people, workers  # noqa: F401, PLC0415  models exist now
 
         checks.report_ignored_mode()
@@ -28,18 +24,16 @@ class StageAppConfig(AppConfig):
 
 
 class StageAdminConfig(SimpleAdminConfig):
-    """Django's admin with the project's own site, whose screens are loaded by what serves or checks
-    them.
+    """Django's admin with the project's own site, whose screens are loaded only when needed.
 
-    Commands and workers have no use for them, and start faster without. The addresses load them.
+    Commands and workers do not need the screens and start faster without them. The URL
+    configuration and the checks load them.
     """
 
     default_site = "stageapp.admin.site.the_site"
 
     def ready(self) -> None:
-        """Register the admin's checks, with all screens to look at in whatever order Django
-        makes them.
-        """
+        """Register the admin's checks; they load all screens first, in whatever order they run."""
         register(check_dependencies, Tags.admin)
         register(_check_screens, Tags.admin)
 

@@ -1,4 +1,4 @@
-"""System checks of the project's settings: what is wrong, what counts instead, what to do."""
+"""System checks of the settings: what is wrong, which value applies instead, and what to do."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -52,7 +52,7 @@ def check_default_mode() -> list[CheckMessage]:
 
 
 def check_targets() -> list[CheckMessage]:
-    """E003: a target cannot be normalized. E004: a target is named twice."""
+    """E003: a target cannot be normalized. E004: a target is listed twice."""
     labels = conf.targets()
     messages: list[CheckMessage] = []
     for label in dict.fromkeys(labels):
@@ -104,9 +104,7 @@ def check_ops_access() -> list[CheckMessage]:
 
 
 def check_backups() -> list[CheckMessage]:
-    """E012: a key is too short. W013: runs need a backup, and nobody can make one. W019: they
-    come too seldom.
-    """
+    """E012: a key is too short. W013: required backups are not set up. W019: they are too rare."""
     messages: list[CheckMessage] = []
     if any(len(key) < MIN_KEY_LENGTH for key in conf.backup_keys()):
         said = (
@@ -241,9 +239,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
 
 
 def report_ignored_mode() -> None:
-    """Log that the configured mode is not the one that counts; a server runs no checks when it
-    starts.
-    """
+    """Log if the configured mode is ignored; a server runs no system checks at startup."""
     configured, in_force = conf.settings.validation_mode, conf.default_mode()
     if configured != in_force:
         events.setting_ignored(name="STAGE_VALIDATION_MODE", value=configured, instead=in_force)

@@ -1,4 +1,4 @@
-"""Who acts, and what they may do; edges say it, decisions ask it."""
+"""Actors and their permissions: the edges supply them, and the decisions check them."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ _EDGES = ("session:", "cli:")
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who acts. `may` holds the product's permissions, e.g. `override_gate`."""
+    """An actor. `may` is the set of the product's permissions, e.g. `override_gate`."""
 
     name: str
     may: frozenset[str] = frozenset()
@@ -30,15 +30,13 @@ class _User(Protocol):
 
 
 def person_of(user: _User, name: str = "") -> Person:
-    """Return a user of the site as a person; `name` stands in the history in the place of the
-    username.
-    """
+    """Return a site user as a Person; `name` replaces the username in the history."""
     may = frozenset(codename for codename in PERMISSIONS if user.has_perm(f"stageapp.{codename}"))
     return Person(name or user.get_username(), may)
 
 
 def same_person(one: str, other: str) -> bool:
-    """Tell whether two actors are one: `ann`, `session:ann` and `cli:ann` are."""
+    """Whether two actors are the same person: `ann`, `session:ann` and `cli:ann` are."""
     return _bare(one) == _bare(other)
 
 
@@ -52,11 +50,11 @@ def _bare(actor: str) -> str:
 
 
 def create_roles(app_config: Any, using: str = "default", apps: Apps = all_apps, **_: Any) -> None:
-    """Create missing groups, and give each its permissions and the right to look at everything.
+    """Create missing groups, and grant each its permissions and the right to view everything.
 
-    Each permission is given once, also to a group that exists: what a later release adds arrives,
-    and what a person took away stays away. `apps` is what has been migrated so far: where that is
-    without groups (`migrate stageapp 0001`), a later migration makes them.
+    Each permission is granted once, also to an existing group: new permissions of a later release
+    arrive, and those an administrator revoked stay revoked. `apps` is the migrated state: if it
+    has no groups yet (`migrate stageapp 0001`), a later migration creates them.
     """
     try:
         apps.get_model("auth", "Group")

@@ -1,4 +1,4 @@
-"""Celery's edge: a message is only a nudge; all state is in PostgreSQL."""
+"""Celery tasks: a message is only a nudge; all state is in PostgreSQL."""
 
 from celery import shared_task
 from django.utils import timezone
@@ -24,7 +24,7 @@ BUDGET_SECONDS = 20.0
 
 @shared_task  # type: ignore[untyped-decorator]
 def advance_run(run_id: int) -> None:
-    """Work on a run for a while, and ask for more where there is more."""
+    """Work on a run for a while, and queue another task if there is more to do."""
     if drain.draining():
         return  # beat nudges again when workers may take up runs
     try:
@@ -42,16 +42,14 @@ def _should_stop() -> bool:
 
 
 def nudge(run: Run) -> None:
-    """Ask for as many workers as the run may have."""
+    """Request as many workers as the run may have."""
     for _ in range(run.shards):
         advance_run.delay(run.pk)
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def nudge_forgotten_runs() -> None:
-    """Find runs and verifications that no worker is at (a lost message, a killed worker) and
-    nudge them.
-    """
+    """Nudge runs and verifications without a worker (lost message, killed worker)."""
     for run in runs.forgotten():
         advance_run.delay(run.pk)
     for job_id in verification_jobs.waiting():
@@ -60,23 +58,19 @@ def nudge_forgotten_runs() -> None:
 
 @shared_task(acks_late=False)  # type: ignore[untyped-decorator]
 def work_on_verification(job_id: int) -> None:
-    """Verify a run. It may take longer than the visibility timeout, so the message is taken at
-    once.
-    """
+    """Verify a run. Acknowledged early, because it may outlast the visibility timeout."""
     verification_jobs.work(job_id)
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def watch_drift() -> None:
-    """Look for what was written past the API into normalized columns."""
+    """Run the drift check: find writes to normalized columns that bypassed the API."""
     drift.watch()
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def forget_old_sightings() -> None:
-    """Delete sightings, contacts, unknowns and deliveries to the webhook whose retention has
-    passed.
-    """
+    """Delete sightings, contacts, unknowns and webhook deliveries past their retention."""
     forget_old()
     contacts.forget_old()
     tally.forget_old()
@@ -84,21 +78,21 @@ def forget_old_sightings() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def roll_up_traffic() -> None:
-    """Make hours of old windows, and delete hours whose retention has passed."""
+    """Roll up old windows into hours, and delete hours past their retention."""
     history.roll_up(timezone.now())
     history.forget_old(timezone.now())
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def count_guarded() -> None:
-    """Make counts of what the targets' guards caught, and forget old ones."""
+    """Roll up the guards' counts, and delete those past their retention."""
     guard_counts.roll_up()
     guard_counts.forget_old()
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def guard_enforcement() -> None:
-    """Take enforce back when too many requests are refused."""
+    """Take `enforce` back when too many requests are rejected."""
     auto_downgrade.watch()
 
 
@@ -110,15 +104,13 @@ def take_planned_steps() -> None:
 
 @shared_task(acks_late=False)  # type: ignore[untyped-decorator]
 def work_on_backup(job_id: int) -> None:
-    """Do one job with backups. It may take longer than the visibility timeout, so the message is
-    taken at once.
-    """
+    """Run one backup job. Acknowledged early, because it may outlast the visibility timeout."""
     jobs.work(job_id)
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def keep_backups() -> None:
-    """Request the scheduled backup when it is due, and nudge every job that waits."""
+    """Request the scheduled backup when it is due, and nudge every waiting job."""
     jobs.due()
     for job_id in jobs.waiting():
         work_on_backup.delay(job_id)

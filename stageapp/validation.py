@@ -1,8 +1,7 @@
-"""The one decision every endpoint asks for: raw values and a mode in, accepted, warned or rejected
-out.
+"""The decision for every endpoint: values and a mode in; accepted, warned or rejected out.
 
-Pure: no I/O, no clock, nothing of HTTP. What is structurally wrong (not a string, a weight that is
-no number) never comes here; the API refuses that in every mode.
+Pure: no I/O, no clock, no HTTP. Structural errors (not a string, a weight that is not a number)
+never get here; the API rejects them in every mode.
 """
 
 from collections.abc import Sequence
@@ -14,9 +13,7 @@ from stageapp.vocabulary.suggestions import suggest
 
 @dataclass(frozen=True)
 class Unknown:
-    """One value that names no stage. `pointer` is the JSON pointer (RFC 6901) of the value in
-    the request.
-    """
+    """A value that maps to no stage. `pointer` is its JSON pointer (RFC 6901) in the request."""
 
     pointer: str
     value: str
@@ -26,7 +23,7 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Retired:
-    """One value that is understood but is not the canonical spelling; send `stage` instead."""
+    """A value that is understood but is not the canonical spelling; send `stage` instead."""
 
     pointer: str
     value: str
@@ -35,7 +32,7 @@ class Retired:
 
 @dataclass(frozen=True)
 class Decision:
-    """What one request gets. `meanings` are in the order of the values."""
+    """The decision on one request. `meanings` are in the order of the values."""
 
     mode: str
     meanings: tuple[Meaning, ...]
@@ -44,14 +41,14 @@ class Decision:
 
     @property
     def verdict(self) -> str:
-        """Return the shadow verdict, the same in every mode: canonical, normalized or unknown."""
+        """The shadow verdict, the same in every mode: canonical, normalized or unknown."""
         if self.unknowns:
             return "unknown"
         return "normalized" if self.retired else "canonical"
 
     @property
     def outcome(self) -> str:
-        """Return accepted, warned or rejected. A retired spelling is never a reason to reject."""
+        """Accepted, warned or rejected. A retired spelling is never a reason to reject."""
         if self.unknowns and self.mode == "enforce":
             return "rejected"
         if self.mode == "off" or self.verdict == "canonical":
@@ -62,7 +59,7 @@ class Decision:
 def decide(
     values: Sequence[tuple[str, str]], *, mode: str, vocabulary: Snapshot, source: str = ""
 ) -> Decision:
-    """Decide over (JSON pointer, raw value) pairs in the effective mode of one request."""
+    """Decide on (JSON pointer, raw value) pairs in one request's effective mode."""
     meanings = tuple(vocabulary.normalize(raw, source) for _, raw in values)
     unknowns = []
     retired = []

@@ -1,7 +1,6 @@
-"""Celery's processes follow the mode from their start, say so in the registry, and know when they
-are to end.
+"""Celery processes: they follow the mode from their start, register, and learn when to end.
 
-Connected here, as a pool's child and beat answer no request that could begin it.
+Connected to signals, because a pool's child and beat serve no request that could start this.
 """
 
 import mmap
@@ -27,33 +26,31 @@ _ending = mmap.mmap(-1, 1)
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]
 def serve_tasks(**_: Any) -> None:
-    """Begin as a pool's child; the solo pool sends this too."""
+    """Register as a pool child; the solo pool sends this too."""
     processes.serve_as("worker")
 
 
 @signals.beat_init.connect  # type: ignore[untyped-decorator]
 @signals.beat_embedded_init.connect  # type: ignore[untyped-decorator]
 def serve_the_schedule(**_: Any) -> None:
-    """Begin as beat, on its own or beside a worker."""
+    """Register as beat, standalone or embedded in a worker."""
     processes.serve_as("beat")
 
 
 @signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]
 def leave(**_: Any) -> None:
-    """End as a pool's child, which runs no exit handlers."""
+    """Deregister a pool child, which runs no exit handlers."""
     processes.leave()
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def tell_children(**_: Any) -> None:
-    """Let long tasks end at their next good moment; without it a worker would wait for the whole
-    of them.
-    """
+    """Signal long tasks to end soon; otherwise a worker would wait for all of their work."""
     _ending[0] = 1
 
 
 def ending() -> bool:
-    """Tell whether this process's worker was told to end."""
+    """Whether this process's worker was told to end."""
     return _ending[0] == 1
 
 
@@ -66,14 +63,14 @@ _began: dict[str, float] = {}  # by task id, of the monotonic clock
 
 @signals.before_task_publish.connect  # type: ignore[untyped-decorator]
 def name_the_request(headers: dict[str, Any], **_: Any) -> None:
-    """Send along which request asked for the task."""
+    """Pass on the id of the request that queued the task."""
     if name := structlog.contextvars.get_contextvars().get("request_id"):
         headers[_HEADER] = name
 
 
 @signals.task_prerun.connect  # type: ignore[untyped-decorator]
 def begin(task_id: str, task: Any, **_: Any) -> None:
-    """Name the task in the log from here on."""
+    """Add the task's name and id to all further log lines."""
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
     if name := task.request.get(_HEADER):
@@ -102,13 +99,13 @@ _servers: list[WSGIServer] = []
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """One thread per scrape, so that a slow client holds none but its own."""
+    """One thread per scrape, so that a slow client blocks only its own."""
 
     daemon_threads = True
 
 
 class _Handler(WSGIRequestHandler):
-    """Says nothing, and waits for a client no longer than 5 s a read."""
+    """Logs nothing, and waits at most 5 s for each read from a client."""
 
     timeout = 5
 
@@ -118,7 +115,7 @@ class _Handler(WSGIRequestHandler):
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def serve(**_: Any) -> None:
-    """Begin to tell, as a worker's master; with the port taken the worker works without."""
+    """Serve metrics from the worker's master; if the port is taken, the worker runs without."""
     host, port = conf.settings.worker_metrics_host, conf.settings.worker_metrics_port
     if port == 0:
         return
@@ -133,13 +130,13 @@ def serve(**_: Any) -> None:
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]
 def leave_it_to_the_master(**_: Any) -> None:
-    """Close the inherited socket in a pool's child, or the port would outlive the master."""
+    """Close the inherited socket in a pool child; otherwise the port would outlive the master."""
     while _servers:
         _servers.pop().socket.close()
 
 
 def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer a request, as a WSGI application."""
+    """Serve `/metrics` to permitted clients, as a WSGI application."""
     if environ["PATH_INFO"] != "/metrics":
         status, body = "404 Not Found", b"There is only /metrics here.\n"
     elif not network.may_scrape(environ):

@@ -1,4 +1,4 @@
-"""The operators' screens, one file each. Importing the package registers them."""
+"""The admin screens, one module each. Importing the package registers them."""
 
 from stageapp.admin import (
     assumptions,

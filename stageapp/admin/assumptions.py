@@ -1,4 +1,4 @@
-"""What simulations and reserves assume of each stage: shown, previewed, changed with a reason."""
+"""Per-stage assumptions of simulations and reserves: view, preview, and change with a reason."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ UNITS = {
 
 
 class AssumptionForm(ModelForm):
-    """Takes what is to be assumed of a stage; sent by GET, changes nothing."""
+    """Asks for a stage's assumptions; sent by GET, changes nothing."""
 
     stage = forms.SlugField(widget=forms.HiddenInput)
 
@@ -68,7 +68,7 @@ class AssumptionForm(ModelForm):
         labels = LABELS
 
     def clean(self) -> dict[str, Any]:
-        """Refuse what no simulation and no allocation could use."""
+        """Refuse figures that no simulation or allocation could use."""
         values = super().clean() or self.cleaned_data
         if not self.errors:
             try:
@@ -80,18 +80,17 @@ class AssumptionForm(ModelForm):
 
     @property
     def figures(self) -> dict[str, Any]:
-        """Return what is to be assumed, by name."""
+        """The assumptions by name."""
         return {name: self.cleaned_data[name] for name in AssumptionChange.FIGURES}
 
 
 class ConfirmForm(AssumptionForm):
-    """Confirms the figures; sent by POST with the version that the user had looked at."""
+    """Confirms the figures; sent by POST with the version the user saw."""
 
     expected_version = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     reason = ReasonForm.base_fields["reason"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Carry the figures along unseen."""
         super().__init__(*args, **kwargs)
         for name in AssumptionChange.FIGURES:
             self.fields[name].widget = forms.HiddenInput()
@@ -99,7 +98,7 @@ class ConfirmForm(AssumptionForm):
 
 @dataclass(frozen=True)
 class Line:
-    """One figure, in words: what is assumed now, and what would be."""
+    """One figure in words: current and proposed."""
 
     label: str
     now: str
@@ -107,13 +106,12 @@ class Line:
 
     @property
     def changes(self) -> bool:
-        """Whether it would change."""
         return self.now != self.then
 
 
 @admin.register(AssumptionChange, site=site)
 class AssumptionChangeAdmin(ReadOnlyAdmin):
-    """The history of assumptions, under those in force."""
+    """The history of assumptions, below the current ones."""
 
     change_list_template = "admin/stageapp/assumption_list.html"
     list_display = ["stage", "created_at", "actor", "what_changed", "reason"]
@@ -124,11 +122,9 @@ class AssumptionChangeAdmin(ReadOnlyAdmin):
     list_per_page = 25
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Allow curators and viewers."""
         return curates(request) or super().has_view_permission(request, obj)
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the preview and the change."""
         wrap = self.admin_site.admin_view
         name = "stageapp_assumptionchange_{}".format
         return [
@@ -142,7 +138,7 @@ class AssumptionChangeAdmin(ReadOnlyAdmin):
         request: HttpRequest,
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Show what is assumed of every stage, above the history."""
+        """Show the assumptions of every stage above the history."""
         # Every stage with what is assumed of it, in rank order.
         known = {change.stage: change for change in assumption_store.in_force()}
         context = {
@@ -154,7 +150,7 @@ class AssumptionChangeAdmin(ReadOnlyAdmin):
 
     @admin.display(description="what changed")
     def what_changed(self, change: AssumptionChange) -> SafeString | str:
-        """Return each figure that differs from the change before."""
+        """Return each figure that differs from the previous version."""
         earlier = AssumptionChange.objects.filter(stage=change.stage, version=change.version - 1)
         before = earlier.first()
         if before is None:
@@ -165,7 +161,7 @@ class AssumptionChangeAdmin(ReadOnlyAdmin):
 
     @method_decorator(require_GET)
     def preview_view(self, request: HttpRequest) -> HttpResponse:
-        """Ask for the figures; once they are given, show what they would change, and ask why."""
+        """Ask for the figures; once given, show what they would change and ask for a reason."""
         require(request, "curate_vocabulary")
         stage = _stage_named(request.GET.get("stage", ""))
         if stage is None:
@@ -179,7 +175,6 @@ class AssumptionChangeAdmin(ReadOnlyAdmin):
 
     @method_decorator(require_POST)
     def set_view(self, request: HttpRequest) -> HttpResponse:
-        """Change the assumptions."""
         require(request, "curate_vocabulary")
         stage, form = _stage_named(request.POST.get("stage", "")), ConfirmForm(request.POST)
         if stage is None:
@@ -259,7 +254,7 @@ def _follow_on(figures: Mapping[str, Any]) -> str:
 
 
 def lines(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[Line]:
-    """Return every figure in words, and last what all of them together make expect."""
+    """Return every figure in words, then the outcome they imply together."""
     old, new = ({name: in_words(name, of.get(name)) for name in LABELS} for of in (now, then))
     changes = [Line(label, old[name], new[name]) for name, label in LABELS.items()]
     outcome = Line("So one company is expected to return", expected("", now), expected("", then))
@@ -267,7 +262,7 @@ def lines(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[Line]:
 
 
 def expected(stage: str, figures: Mapping[str, Any]) -> str:
-    """Return the expected multiple of one company and the yearly rate it means, in words."""
+    """Return one company's expected multiple and the annual rate it implies, in words."""
     if not figures:
         return "–"
     try:
@@ -292,5 +287,5 @@ def in_words(name: str, figure: Any) -> str:
 
 
 def plain(figure: Any) -> Any:
-    """Return a decimal as a person writes it, without the zeros that only fill its column."""
+    """Return a decimal without the trailing zeros of its column."""
     return f"{figure.normalize():f}" if isinstance(figure, Decimal) else figure

@@ -1,6 +1,4 @@
-"""The record of runs: batches, checkpoints and the audit log. Read-only, and fast on millions of
-rows.
-"""
+"""Batches, checkpoints and the audit log: read-only, and fast on millions of rows."""
 
 from typing import Any
 
@@ -21,13 +19,12 @@ NEWEST_RUNS = 20
 
 
 class RunFilter(admin.SimpleListFilter):
-    """Filters by run, and offers the newest ones; an older run is reached from its own page."""
+    """Filters by run; offers the newest runs, older ones are linked from their own page."""
 
     title = "run"
     parameter_name = "run"
 
     def lookups(self, request: HttpRequest, model_admin: StockAdmin) -> list[tuple[str, str]]:
-        """Return the newest runs."""
         runs = Run.objects.values_list("pk", "target")[:NEWEST_RUNS]
         chosen = self.value()
         offered = [(str(pk), f"Run {pk} ({target})") for pk, target in runs]
@@ -38,14 +35,13 @@ class RunFilter(admin.SimpleListFilter):
         )
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the rows of the chosen run; of none if the choice is no number."""
+        """Return the rows of the chosen run; none if the choice is not a number."""
         chosen = self.value()
         if not chosen:
             return queryset
         return self.of_run(queryset, int(chosen)) if chosen.isdecimal() else queryset.none()
 
     def of_run(self, queryset: QuerySet[Any], run: int) -> QuerySet[Any]:
-        """Return the rows of one run."""
         return queryset.filter(run=run)
 
 
@@ -53,23 +49,21 @@ class LogRunFilter(RunFilter):
     """Filters the audit log by run, through the run's batches, which are indexed."""
 
     def of_run(self, queryset: QuerySet[Any], run: int) -> QuerySet[Any]:
-        """Return the entries of one run."""
         return queryset.filter(batch__in=Batch.objects.filter(run=run))
 
 
 class BatchFilter(admin.SimpleListFilter):
-    """Filters by one batch, which is reached from its run's page or from the list of batches."""
+    """Filters by one batch; linked from the run's page and the list of batches."""
 
     title = "batch"
     parameter_name = "batch"
 
     def lookups(self, request: HttpRequest, model_admin: StockAdmin) -> list[tuple[str, str]]:
-        """Return the chosen batch."""
         chosen = request.GET.get("batch", "")
         return [(chosen, f"Batch {chosen}")] if chosen else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the entries of the chosen batch; none if the choice is no number."""
+        """Return the entries of the chosen batch; none if the choice is not a number."""
         chosen = self.value()
         if not chosen:
             return queryset
@@ -81,7 +75,7 @@ class EntryList(ChangeList):
     """One page of the log, each entry with the batch that undid it."""
 
     def get_results(self, request: HttpRequest) -> None:
-        """Ask once for the whole page what undid its entries."""
+        """Fetch the batches that undid the page's entries in one query."""
         super().get_results(request)
         self.result_list: Any = list(self.result_list)
         undone = history.undone_by(self.result_list)
@@ -91,7 +85,7 @@ class EntryList(ChangeList):
 
 @admin.register(AuditEntry, site=site)
 class AuditEntryAdmin(BoundedAdmin):
-    """Every changed row with its true old and new value, newest first."""
+    """Every changed row with its exact old and new value, newest first."""
 
     list_display = [
         "row_key",
@@ -112,17 +106,16 @@ class AuditEntryAdmin(BoundedAdmin):
     list_select_related = ["batch"]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """Return the list that knows what was undone."""
         return EntryList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
-        """Read through the log's only door."""
+        """Read through `log()`, the only access to the audit log."""
         return log.log().order_by(*self.ordering)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
     ) -> tuple[QuerySet[AuditEntry], bool]:
-        """Find one row's entries by the batches' ranges of keys; the view itself has no index."""
+        """Find a row's entries by the batches' key ranges; the view itself has no index."""
         if not search_term.strip():
             return queryset, False
         entries = log.of_row(search_term)
@@ -132,34 +125,32 @@ class AuditEntryAdmin(BoundedAdmin):
 
     @admin.display(description="old value")
     def shown_old(self, entry: AuditEntry) -> str:
-        """Return the value so that spaces and line ends can be seen."""
+        """Return the value with spaces and line ends visible."""
         return repr(entry.old)
 
     @admin.display(description="new value")
     def shown_new(self, entry: AuditEntry) -> str:
-        """Return the value so that spaces and line ends can be seen."""
+        """Return the value with spaces and line ends visible."""
         return repr(entry.new)
 
     @admin.display(description="run")
     def run(self, entry: AuditEntry) -> str:
-        """Return the run, as a link."""
         address = reverse("admin:stageapp_run_change", args=[entry.batch.run_id])
         return format_html('<a href="{}">Run {}</a>', address, entry.batch.run_id)
 
     @admin.display(description="direction")
     def direction(self, entry: AuditEntry) -> str:
-        """Return forward or rollback."""
         return entry.batch.direction
 
     @admin.display(description="undone by", empty_value="–")
     def undone_by(self, entry: AuditEntry) -> str | None:
-        """Return the rollback's batch and when it committed, None while the change stands."""
+        """Return the rollback batch and its commit time, None while the change is in effect."""
         batch: Batch | None = getattr(entry, "undone", None)
         return f"batch {batch.pk}, {batch.committed_at:%Y-%m-%d %H:%M:%S} UTC" if batch else None
 
     @admin.display(description="committed at")
     def at(self, entry: AuditEntry) -> Any:
-        """Return when the batch committed."""
+        """Return the batch's commit time."""
         return entry.batch.committed_at
 
 
@@ -187,7 +178,7 @@ class BatchAdmin(BoundedAdmin):
 
     @admin.display(description="audit log")
     def entries(self, batch: Batch) -> str:
-        """Return the link to the rows that it changed."""
+        """Return a link to the rows it changed."""
         address = reverse("admin:stageapp_auditentry_changelist", query={"batch": batch.pk})
         return format_html('<a href="{}">entries</a>', address)
 
@@ -216,7 +207,7 @@ class CheckpointAdmin(BoundedAdmin):
 
 @admin.register(QuarantinedRow, site=site)
 class QuarantinedRowAdmin(BoundedAdmin):
-    """Rows that the database refused to change, with what it said."""
+    """Rows that the database refused to change, with its error message."""
 
     list_display = ["run_id", "row_key", "value", "error", "created_at"]
     list_filter = [RunFilter]

@@ -1,6 +1,4 @@
-"""What a person may do with backups: one table, from which buttons and confirm pages come.
-Workers do it.
-"""
+"""Backup actions: one table that yields buttons and confirm pages. Workers do the work."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -114,7 +112,7 @@ def backup_buttons(request: HttpRequest, backup: Backup | None = None) -> list[d
 
 
 def address(verb: str, backup: Backup | None = None) -> str:
-    """Return where an action is confirmed."""
+    """Return the URL of an action's confirm page."""
     return reverse(f"admin:stageapp_backup_{verb}", args=[backup.pk] if backup else [])
 
 
@@ -191,7 +189,7 @@ _AFTER_FAILURE = {
 
 
 def remedies(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the findings of a check, each with what to do where it failed."""
+    """Return a check's findings, each failed one with its remedy."""
     return [
         {**one, "todo": "" if one["passed"] else _REMEDIES.get(one["check"], "")}
         for one in findings
@@ -199,7 +197,7 @@ def remedies(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def after_failure(verb: str) -> str:
-    """Return what to do after a job of this verb failed."""
+    """Return what to do after a failed job of this verb."""
     return _AFTER_FAILURE[verb]
 
 
@@ -228,16 +226,15 @@ class BackupCheckAdmin(PageAdmin, BoundedAdmin):
 
     @admin.display(description="took")
     def took(self, check: BackupCheck) -> str:
-        """Return how long it took; of a passed rehearsal that is the RTO."""
+        """Return the duration; for a passed rehearsal this is the RTO."""
         return words.duration(check.seconds)
 
     @admin.display(description="age of the data")
     def data_age(self, check: BackupCheck) -> str:
-        """Return how old the data was; of a rehearsal that is the RPO."""
+        """Return the age of the data; for a rehearsal this is the RPO."""
         return words.duration(check.data_age_seconds)
 
     def page_context(self, request: HttpRequest, row: BackupCheck) -> dict[str, Any]:
-        """Return the verdict and its findings."""
         return {"title": f"{row.name}: {row.get_kind_display()}", **check_details(row)}
 
 
@@ -256,7 +253,7 @@ def check_details(check: BackupCheck) -> dict[str, Any]:
 
 @admin.register(BackupJob, site=site)
 class BackupJobAdmin(PageAdmin, BoundedAdmin):
-    """The queue of jobs with backups."""
+    """The queue of backup jobs."""
 
     page_template = "backup_job.html"
     list_display = ["id", "verb", "name", "state", "actor", "reason", "created_at", "ended_at"]
@@ -265,7 +262,7 @@ class BackupJobAdmin(PageAdmin, BoundedAdmin):
     sortable_by = ()
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the fragments that move: of one job, and of all that are active."""
+        """Add the live fragments: one job, and all active jobs."""
         return [
             path("live/", never_cache(self.live_view), name="stageapp_backupjob_live"),
             path("<int:pk>/live/", never_cache(self.live_view), name="stageapp_backupjob_one_live"),
@@ -273,7 +270,7 @@ class BackupJobAdmin(PageAdmin, BoundedAdmin):
         ]
 
     def page_context(self, request: HttpRequest, row: BackupJob) -> dict[str, Any]:
-        """Return the job, what it found, and what to do."""
+        """Return the job, its findings, and what to do."""
         checks = BackupCheck.objects.filter(
             name=row.name,
             created_at__gte=row.created_at,
@@ -289,9 +286,7 @@ class BackupJobAdmin(PageAdmin, BoundedAdmin):
 
     @method_decorator(require_GET)
     def live_view(self, request: HttpRequest, pk: int | None = None) -> HttpResponse:
-        """Answer with the part of the page that moves; a session that has expired is answered
-        403, not the login.
-        """
+        """Return the live fragment; an expired session gets 403 instead of the login page."""
         if not self.admin_site.has_permission(request) or not self.has_view_permission(request):
             raise PermissionDenied
         one = self.row_or_404(request, str(pk)) if pk else None
@@ -307,18 +302,18 @@ class BackupJobAdmin(PageAdmin, BoundedAdmin):
 
 
 def active() -> QuerySet[BackupJob]:
-    """Return the jobs that wait or are under way, oldest first."""
+    """Return waiting and running jobs, oldest first."""
     return BackupJob.objects.filter(state__in=BackupJob.ACTIVE).order_by("id")
 
 
 def last_failure() -> dict[str, Any] | None:
-    """Return the newest job if it failed, with what to do."""
+    """Return the newest finished job if it failed, with what to do."""
     newest = BackupJob.objects.exclude(state__in=BackupJob.ACTIVE).first()
     return _row(newest) if newest is not None and newest.state == "failed" else None
 
 
 def live(shown: list[BackupJob]) -> dict[str, Any]:
-    """Return what the moving part of a page shows."""
+    """Return the context of the live fragment."""
     return {
         "jobs": [_row(job) for job in shown],
         "active": any(job.state in BackupJob.ACTIVE for job in shown),

@@ -1,6 +1,4 @@
-"""Backups: what there is, what was found of each, what a restore takes, and the buttons to prove
-it anew.
-"""
+"""Backups: the list, verdicts, restore times, and buttons to prove them again."""
 
 from contextlib import suppress
 from typing import Any
@@ -29,22 +27,20 @@ _VERDICTS = {True: ("pass", "passed"), False: ("fail", "failed"), None: ("no_dat
 
 
 class PlaceFilter(admin.SimpleListFilter):
-    """Whether a backup was removed; those that were not, unless something else is asked for."""
+    """Filters by whether a backup was removed; by default shows kept backups."""
 
     title = "place"
     parameter_name = "place"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer the others."""
         return [("removed", "removed"), ("all", "all")]
 
     def choices(self, changelist: Any) -> Any:
-        """Name the choice that stands without one."""
+        """Label the default choice."""
         first, *others = super().choices(changelist)
         return [{**first, "display": "kept"}, *others]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Backup]) -> QuerySet[Backup]:
-        """Keep the backups of the choice."""
         if self.value() == "all":
             return queryset
         return queryset.filter(removed_at__isnull=self.value() != "removed")
@@ -71,7 +67,6 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
     list_per_page = 50
 
     def get_urls(self) -> list[URLPattern]:
-        """Add one address for each action."""
         wrap = self.admin_site.admin_view
         ours = [
             path(
@@ -91,11 +86,11 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show what runs ask for, what is under way, the course of the RTO, and the list."""
+        """Show what runs require, active jobs, the RTO over time, and the list."""
         return super().changelist_view(request, {**_overview(request), **(extra_context or {})})
 
     def page_context(self, request: HttpRequest, row: Backup) -> dict[str, Any]:
-        """Return the backup's facts, its manifest and its checks."""
+        """Return the backup's facts, manifest and checks."""
         made = (row.ended_at - row.taken_at).total_seconds()
         return {
             "title": row.name,
@@ -118,13 +113,13 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
         }
 
     def action_view(self, request: HttpRequest, verb: str, pk: int | None = None) -> HttpResponse:
-        """Confirm, then ask a worker for it."""
+        """Confirm, then queue the job for a worker."""
         backup = self.row_or_404(request, str(pk)) if pk is not None else None
         return action_view(request, verb, backup, opts=self.opts)
 
     @admin.display(description="age", ordering="-taken_at")
     def age(self, backup: Backup) -> str:
-        """Return how old its data is."""
+        """Return the age of its data."""
         return words.age(backup.taken_at)
 
     @admin.display(description="size", ordering="bytes")
@@ -134,27 +129,26 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
 
     @admin.display(description="verified")
     def verified_shown(self, backup: Backup) -> SafeString:
-        """Return the newest verdict of a verification."""
+        """Return the newest verification verdict."""
         return _verdict(backup.verified)  # type: ignore[attr-defined]
 
     @admin.display(description="rehearsed")
     def rehearsed_shown(self, backup: Backup) -> SafeString:
-        """Return the newest verdict of a rehearsal."""
+        """Return the newest rehearsal verdict."""
         return _verdict(backup.rehearsed)  # type: ignore[attr-defined]
 
     @admin.display(description="RTO")
     def rto(self, backup: Backup) -> str:
-        """Return how long its restore took; another backup system may tell none."""
+        """Return the restore time; other backup systems may report none."""
         return words.duration(backup.rto_seconds or None)  # type: ignore[attr-defined]
 
     @admin.display(description="RPO")
     def rpo(self, backup: Backup) -> str:
-        """Return how old its data was at its rehearsal."""
+        """Return the age of its data at the rehearsal."""
         return words.duration(backup.rpo_seconds)  # type: ignore[attr-defined]
 
     @admin.display(description="place")
     def place(self, backup: Backup) -> str:
-        """Return where it is."""
         if backup.removed_at:
             return "removed"
         if backup.origin != "own":
@@ -163,7 +157,7 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
 
 
 def _version(number: int | None) -> str:
-    """Return PostgreSQL's version as it is called: 180004 is 18.4."""
+    """Return PostgreSQL's version as it is written: 180004 is 18.4."""
     return f"{number // 10_000}.{number % 10_000}" if number else ""
 
 
@@ -173,7 +167,7 @@ def _verdict(passed: bool | None) -> SafeString:
 
 
 def _overview(request: HttpRequest) -> dict[str, Any]:
-    """Return what stands above the list."""
+    """Return what the page shows above the list."""
     measured = [
         (check.created_at, check.seconds) for check in jobs.measured_restores() if check.seconds
     ]
@@ -200,9 +194,7 @@ def _overview(request: HttpRequest) -> dict[str, Any]:
 
 
 def _manifest(backup: Backup) -> dict[str, Any]:
-    """Return what the manifest says of tables and stages; nothing where it is not here, or not
-    believed.
-    """
+    """Return the manifest's tables and stages; none if it is removed, not ours, or not trusted."""
     if backup.origin != "own" or backup.removed_at:
         return {}
     with suppress(BackupError):

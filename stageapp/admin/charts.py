@@ -1,4 +1,4 @@
-"""Stacked bars as numbers: what the SVG template draws."""
+"""Charts as numbers that the SVG templates draw."""
 
 import datetime
 import math
@@ -12,7 +12,7 @@ BAR_WIDTH, BAR_HEIGHT = 1000, 14  # units of the drawing; the page scales it
 
 @dataclass(frozen=True)
 class Part:
-    """One piece of a bar, in drawing units, with the count it stands for."""
+    """One segment of a bar in drawing units, with its count."""
 
     name: str
     count: int
@@ -22,7 +22,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Bar:
-    """One stacked bar and its parts, in the order they were given."""
+    """One stacked bar and its parts, in the given order."""
 
     label: str
     total: int
@@ -31,7 +31,7 @@ class Bar:
     height: ClassVar[int] = BAR_HEIGHT
 
     def __str__(self) -> str:
-        """Say the bar in words, for whoever does not see it."""
+        """Return the bar in words, for screen readers."""
         return f"{self.label}: " + ", ".join(f"{part.count:,} {part.name}" for part in self.parts)
 
 
@@ -48,7 +48,7 @@ def bar(label: str, counts: Mapping[str, int]) -> Bar:
 
 
 def bars(outcomes: Mapping[str, Mapping[str, int]]) -> list[Bar]:
-    """Return one bar for each mode."""
+    """Return one bar per mode."""
     return [bar(label, counts) for label, counts in outcomes.items()]
 
 
@@ -69,9 +69,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Course:
-    """Measurements at their times, oldest first. `ticks` label the height from the top down to
-    0.
-    """
+    """Measurements over time, oldest first; `ticks` label the height from the top down to 0."""
 
     label: str
     points: tuple[Point, ...]
@@ -84,11 +82,11 @@ class Course:
 
     @property
     def line(self) -> str:
-        """Return the points as a polyline has them."""
+        """The points in the syntax of an SVG polyline."""
         return " ".join(f"{point.x},{point.y}" for point in self.points)
 
     def __str__(self) -> str:
-        """Say it in words, for whoever does not see it."""
+        """Return the course in words, for screen readers."""
         if not self.points:
             return f"{self.label}: nothing measured"
         return (
@@ -102,7 +100,7 @@ def course(
     measured: Sequence[tuple[datetime.datetime, float]],
     say: Callable[[float], str] = "{:.3g}".format,
 ) -> Course:
-    """Return values of 0 or more at their times, oldest first; `say` puts a value into words."""
+    """Return values of 0 or more over time, oldest first; `say` puts a value into words."""
     if not measured:
         return Course(label, (), (), None, None)
     first, last = measured[0][0], measured[-1][0]
@@ -123,7 +121,7 @@ def course(
 
 
 def _round_up(value: float) -> float:
-    """Return the next of 1, 2, 5, 10, 20, 50, … that is no less."""
+    """Return the next of 1, 2, 5, 10, 20, 50, … that is not less than `value`."""
     if value < sys.float_info.min:  # below it powers of ten are no longer exact, and at last 0
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -150,7 +148,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Sparkline:
-    """Measurements in their order as columns, with the limit they are held against."""
+    """Measurements in order as columns, with the limit they are compared to."""
 
     label: str
     columns: tuple[Column, ...]
@@ -160,16 +158,14 @@ class Sparkline:
     height: ClassVar[int] = HEIGHT
 
     def __str__(self) -> str:
-        """Say it in words, for whoever does not see it."""
+        """Return the sparkline in words, for screen readers."""
         return f"{self.label}: {self.words}"
 
 
 def sparkline(
     label: str, values: Sequence[float | None], limit: float, *, least: bool = False
 ) -> Sparkline:
-    """Return columns for values of 0 or more, None where nothing was measured; `limit` is the
-    most, or the least.
-    """
+    """Return columns for values of 0 or more, None if unmeasured; `limit` is the most, or least."""
     measured = [value for value in values if value is not None]
     top = max([*measured, limit]) * 1.15 or 1.0
     width = SPARKLINE_WIDTH / max(len(values), 1)

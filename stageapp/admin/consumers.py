@@ -1,6 +1,4 @@
-"""Consumers: who may call the API, and what they still send. A token is on the page that makes
-it, once.
-"""
+"""Consumers: who may call the API, and what they still send. A token is shown only at creation."""
 
 import datetime
 from typing import Any
@@ -27,8 +25,6 @@ from stageapp.vocabulary import text
 
 
 class ConsumerForm(forms.Form):
-    """Describes a new consumer."""
-
     name = forms.CharField(max_length=200, help_text="Who calls: a service, a team, a partner.")
     scopes = forms.MultipleChoiceField(choices=Consumer.SCOPES, widget=forms.CheckboxSelectMultiple)
     expires_at = forms.DateTimeField(
@@ -57,28 +53,27 @@ class ConsumerAdmin(PageAdmin):
     search_fields = ["name"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Consumer]:
-        """Add when and where each consumer was seen, and how much of what it sends is unknown."""
+        """Add each consumer's last call, endpoints, networks and share of unknowns."""
         return with_figures(super().get_queryset(request))
 
     @admin.display(description="token")
     def status(self, consumer: Consumer) -> str:
-        """Return whether the token still works."""
+        """Return the status of its token."""
         return status_of(consumer, consumer.name)
 
     @admin.display(description="last seen", ordering="last_seen")
     def last_seen(self, consumer: Any) -> datetime.datetime | None:
-        """Return when it called last."""
+        """Return the time of its last call."""
         last: datetime.datetime | None = consumer.last_seen
         return last
 
     @admin.display(description="endpoints")
     def endpoints(self, consumer: Any) -> str:
-        """Return what it calls."""
         return ", ".join(consumer.endpoints)
 
     @admin.display(description="network")
     def networks(self, consumer: Any) -> str:
-        """Return from which side of the network it calls."""
+        """Return the network classes it calls from."""
         return ", ".join(consumer.networks)
 
     @admin.display(description=f"unknown, {DAYS} days")
@@ -98,11 +93,10 @@ class ConsumerAdmin(PageAdmin):
 
     @method_decorator(require_GET)
     def export_view(self, request: HttpRequest) -> HttpResponse:
-        """Answer with the whole audit as CSV; sessions and former consumers are in it too."""
+        """Return the whole audit as CSV, including sessions and former consumers."""
         return download(request, self, "consumers", lambda file: export_audit(file, audit()))
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the export, and the pages that create and revoke."""
         wrap = self.admin_site.admin_view
         return [
             path("export/", wrap(self.export_view), name="stageapp_consumer_export"),
@@ -115,7 +109,7 @@ class ConsumerAdmin(PageAdmin):
 
     @method_decorator(never_cache)
     def create_view(self, request: HttpRequest) -> HttpResponse:
-        """Describe, then create a consumer and show its token."""
+        """Ask for a description, then create the consumer and show its token."""
         require(request, "manage_consumers")
         form = ConsumerForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
@@ -170,7 +164,7 @@ class ConsumerAdmin(PageAdmin):
 
 @admin.register(ConsumerSighting, site=site)
 class ConsumerSightingAdmin(BoundedAdmin):
-    """Counts; the values behind them are in the queue of unknown values."""
+    """Counts; the values behind them are in the unknown queue."""
 
     list_display = ["day", "consumer", "endpoint", "shown", "outcome", "count"]
     list_filter = ["outcome", "day"]
@@ -181,7 +175,7 @@ class ConsumerSightingAdmin(BoundedAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Look for a whole name or key: an index finds these, however many rows there are."""
+        """Match only a whole name or key, so that an index serves any number of rows."""
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -189,7 +183,7 @@ class ConsumerSightingAdmin(BoundedAdmin):
 
     @admin.display(description="key")
     def shown(self, sighting: ConsumerSighting) -> str:
-        """Return the value without its formatting; in quotes, since it may be empty."""
+        """Return the key in quotes, since it may be empty."""
         return repr(sighting.key)
 
 
@@ -198,7 +192,7 @@ class ConsumerSightingAdmin(BoundedAdmin):
 
 @admin.register(TrafficWindow, site=site)
 class TrafficWindowAdmin(BoundedAdmin):
-    """What arrived, in 10-second windows for each process."""
+    """Traffic in 10-second windows per process."""
 
     list_display = [
         "started_at",

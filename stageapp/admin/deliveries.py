@@ -1,6 +1,4 @@
-"""Alert deliveries: what came to the webhook, from whom, and what it did; and a button that
-sends a test.
-"""
+"""Webhook deliveries: what came, from whom and to what effect, and a button that sends a test."""
 
 from typing import Any
 
@@ -22,8 +20,6 @@ _NAMES = {"authenticator": dict(AUTHENTICATORS), "result": dict(RESULTS)}
 
 @admin.register(WebhookDelivery, site=site)
 class WebhookDeliveryAdmin(BoundedAdmin):
-    """The webhook's log."""
-
     change_list_template = "admin/stageapp/delivery_list.html"
     list_display = ["received_at", "result", "names", "authenticator", "remote", "detail"]
     list_filter = ["result", "authenticator", "received_at"]
@@ -33,13 +29,12 @@ class WebhookDeliveryAdmin(BoundedAdmin):
 
     @admin.display(description="alerts")
     def names(self, delivery: WebhookDelivery) -> str:
-        """Return the names of its alerts."""
         return ", ".join(delivery.alerts)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show above the list who is believed, and what was only counted."""
+        """Show the configured authenticators and the counted deliveries above the list."""
         counts = [
             {**count, **{name: names[str(count[name])] for name, names in _NAMES.items()}}
             for count in tally.uneventful(HOURS)
@@ -50,7 +45,6 @@ class WebhookDeliveryAdmin(BoundedAdmin):
         )
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the page that sends a test."""
         wrapped = self.admin_site.admin_view(self.test_view)
         return [path("test/", wrapped, name="stageapp_webhookdelivery_test"), *super().get_urls()]
 

@@ -1,4 +1,4 @@
-"""The dashboard on the first page: one panel for each thing an operator asks about first."""
+"""The dashboard on the start page: one panel per question that operators ask first."""
 
 import datetime
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ User = AbstractUser | AnonymousUser
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do, and the page where it is done."""
+    """A next step, and the page where it is done."""
 
     text: str
     label: str
@@ -51,7 +51,7 @@ class Step:
 
 
 def find(user: User, panels: Mapping[str, Any]) -> Step | None:
-    """Return what this user might do next, or None where the user sees too little to be told."""
+    """Return this user's next step, None if the user sees too little."""
     if "mode" not in panels or "run" not in panels:
         return None
     run: Run | None = panels["run"]["run"]
@@ -64,7 +64,7 @@ def find(user: User, panels: Mapping[str, Any]) -> Step | None:
 
 
 def _about_work(run: Run | None, proofs: list[Proof]) -> Step | None:
-    """Return the run or the verification that is under way, or that stopped on its way."""
+    """Return the step for an active, paused or failed run, or an active verification."""
     begun = [one.run for one in proofs if one.run is not None]
     for each in [*([run] if run is not None else []), *begun]:
         url = reverse("admin:stageapp_run_change", args=[each.pk])
@@ -85,9 +85,7 @@ def _about_work(run: Run | None, proofs: list[Proof]) -> Step | None:
 def _about_plan(
     run: Run | None, proofs: list[Proof], backups: Mapping[str, Any] | None, user: User
 ) -> Step | None:
-    """Return what a plan that nobody has started waits for; one that would change nothing waits
-    for nothing.
-    """
+    """Return what an unstarted plan waits for; None if the plan would change nothing."""
     if run is None or run.state not in (State.PLANNED, State.APPROVED):
         return None
     stands = any(one.target == run.target and one.stands for one in proofs)
@@ -103,7 +101,7 @@ def _about_plan(
 
 
 def _about_backup(backups: Mapping[str, Any] | None, user: User) -> Step | None:
-    """Return the backup or the rehearsal that a run waits for."""
+    """Return the step for a missing backup or rehearsal that a run waits for."""
     if not backups or not backups["required"] or not user.has_perm("stageapp.manage_backups"):
         return None
     url = reverse("admin:stageapp_backup_changelist")
@@ -132,7 +130,7 @@ def _plan_again(text: str, user: User, label: str = "Plan again") -> Step | None
 
 
 def _about_proof(known: Proof, user: User) -> Step | None:
-    """Return what settles the first doubt about a target's rows."""
+    """Return the step that settles the first doubt about a target's rows."""
     doubt, run = known.doubts[0], known.run
     if run is None:
         text = (
@@ -156,9 +154,7 @@ def _about_proof(known: Proof, user: User) -> Step | None:
 
 
 def _about_mode(panels: Mapping[str, Any], user: User) -> Step | None:
-    """Return the next step of the rollout, or what holds it back; at its end what is still to be
-    decided.
-    """
+    """Return the next rollout step or what holds it back; at the end, what is still undecided."""
     waiting = _about_unknowns(panels.get("unknowns"), user)
     if not user.has_perm("stageapp.change_mode"):
         return waiting
@@ -260,7 +256,7 @@ def _unknowns() -> dict[str, Any]:
 
 
 def _backups() -> dict[str, Any]:
-    """Return the newest verified backup, and whether it is too old for a run."""
+    """Return the newest verified backup and whether it is too old for a run."""
     backups, hours = evidence.read(), conf.gates().backup_hours
     fresh = (
         backups.taken_at is not None
@@ -280,7 +276,7 @@ def _backups() -> dict[str, Any]:
 
 
 def _drift() -> dict[str, Any]:
-    """Return the newest look at each target, and the runs that stand without one."""
+    """Return each target's newest drift check, and valid runs whose target has none."""
     checks = list(DriftCheck.objects.all())
     looked_at = {check.target for check in checks}
     waiting = [label for label in conf.targets() if label not in looked_at]
@@ -292,7 +288,7 @@ def _drift() -> dict[str, Any]:
 
 
 def drifted(check: DriftCheck) -> list[dict[str, Any]]:
-    """Return the values that came back into a normalized column, as a person reads them."""
+    """Return the values that reappeared in a normalized column, in readable form."""
     return [
         {**spelling, "value": visible_example(spelling["value"])} for spelling in check.spellings
     ]

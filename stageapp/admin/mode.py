@@ -1,6 +1,4 @@
-"""The mode page: the mode in force, what traffic would have met in each, its history, and how to
-change it.
-"""
+"""The mode page: the current mode, what traffic would meet in each mode, history and changes."""
 
 import datetime
 from collections.abc import Collection
@@ -52,7 +50,7 @@ class ModeForm(forms.Form):
     withdraw_enforce_on = forms.BooleanField(required=False, label="Withdraw the announced day")
 
     def clean_enforce_on(self) -> datetime.date | None:
-        """Require that the day is not past."""
+        """Require that the day is not in the past."""
         day: datetime.date | None = self.cleaned_data["enforce_on"]
         if day is not None:
             try:
@@ -62,7 +60,7 @@ class ModeForm(forms.Form):
         return day
 
     def clean(self) -> dict[str, Any]:
-        """Require that a percentage belongs to enforce, and one thing at a time for the day."""
+        """Allow a percentage only with enforce, and not both a new day and a withdrawal."""
         values = self.cleaned_data
         if values.get("enforce_on") and values.get("withdraw_enforce_on"):
             refusal = "Announce a day or withdraw the one announced, not both."
@@ -74,7 +72,7 @@ class ModeForm(forms.Form):
 
 
 class ModeChangeForm(ModeForm):
-    """Confirms a mode; sent by POST with what the user had seen."""
+    """Confirms a mode; sent by POST with the state the user saw."""
 
     expected_version = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     reason = forms.CharField(
@@ -100,9 +98,7 @@ class ModeChangeForm(ModeForm):
     )
 
     def __init__(self, *args: Any, asks: Collection[str] = (), **kwargs: Any) -> None:
-        """Carry the choice along unseen; `asks` are the exceptional reasons that this change and
-        user call for.
-        """
+        """Hide the choice; `asks` are the exceptional reasons that this change and user require."""
         super().__init__(*args, **kwargs)
         for name in {"override", "break_glass"} - set(asks):
             del self.fields[name]
@@ -129,7 +125,7 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One outcome: how many of the last day's requests would have met it, now and then."""
+    """One outcome: how many of the last day's requests would meet it, before and after."""
 
     outcome: str
     now: int
@@ -137,13 +133,13 @@ class Row:
 
     @property
     def difference(self) -> int:
-        """Return how many more requests would meet it."""
+        """The change in the number of requests."""
         return self.then - self.now
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A proposed mode beside the one in force."""
+    """A proposed mode next to the current one."""
 
     now: ModeState
     then: ModeState
@@ -153,23 +149,21 @@ class Preview:
 
     @property
     def direction(self) -> str:
-        """Return `stricter`, `looser` or `same`."""
+        """`stricter`, `looser` or `same`."""
         if self.then.strictness == self.now.strictness:
             return "same"
         return "stricter" if self.then.strictness > self.now.strictness else "looser"
 
     @property
     def estimated(self) -> bool:
-        """Tell whether a figure is an estimate: windows count requests, a canary holds for
-        consumers.
-        """
+        """Whether figures are estimates: windows count requests, a canary selects consumers."""
         return any(
             state.mode == "enforce" and state.percent < 100 for state in (self.now, self.then)
         )
 
 
 def preview(now: ModeState, then: ModeState, traffic: Summary) -> Preview:
-    """Return what the last day's traffic would have met in either mode."""
+    """Return the last day's traffic under the current and the proposed mode."""
     before, after = met(now, traffic), met(then, traffic)
     rows = tuple(
         Row(name, before[name], after[name]) for name in ("accepted", "warned", "rejected")
@@ -178,7 +172,7 @@ def preview(now: ModeState, then: ModeState, traffic: Summary) -> Preview:
 
 
 def met(state: ModeState, traffic: Summary) -> dict[str, int]:
-    """Return outcome → requests; for a canary as if all callers were alike."""
+    """Return outcome → requests; for a canary, as if all callers were alike."""
     outcomes = traffic.outcomes
     if state.mode != "enforce":
         return outcomes[state.mode]
@@ -196,7 +190,7 @@ PAGE = "admin:stageapp_modechange_changelist"
 
 @admin.register(ModeChange, site=site)
 class ModeChangeAdmin(ReadOnlyAdmin):
-    """The history of the mode, under the mode itself."""
+    """The history of the mode, below the current mode."""
 
     change_list_template = "admin/stageapp/mode.html"
     list_display = [
@@ -216,7 +210,7 @@ class ModeChangeAdmin(ReadOnlyAdmin):
 
     @admin.display(description="mode")
     def shown(self, change: ModeChange) -> str:
-        """Return the mode with the percentage that belongs to enforce."""
+        """Return the mode, for enforce with its percentage."""
         return (
             f"enforce {change.percent}\N{NO-BREAK SPACE}%"
             if change.mode == "enforce"
@@ -224,7 +218,6 @@ class ModeChangeAdmin(ReadOnlyAdmin):
         )
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the preview and the change."""
         wrap = self.admin_site.admin_view
         return [
             path("preview/", wrap(self.preview_view), name="stageapp_modechange_preview"),
@@ -235,20 +228,18 @@ class ModeChangeAdmin(ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the mode page."""
         return super().changelist_view(
             request, {**mode_context(), "title": "Validation mode", "subtitle": None}
         )
 
     @method_decorator(require_GET)
     def preview_view(self, request: HttpRequest) -> HttpResponse:
-        """Show what the chosen mode would change, and ask why."""
+        """Show what the chosen mode would change and ask for a reason."""
         require(request, "change_mode")
         return _preview(request, ModeForm(request.GET))
 
     @method_decorator(require_POST)
     def set_view(self, request: HttpRequest) -> HttpResponse:
-        """Change the mode."""
         require(request, "change_mode")
         form = ModeChangeForm(request.POST, asks=("override", "break_glass"))
         if not form.is_valid():

@@ -29,7 +29,6 @@ class TargetForm(forms.Form):
     target = forms.ChoiceField(help_text="Configured with STAGE_TARGETS.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Offer the configured targets."""
         super().__init__(*args, **kwargs)
         self.fields["target"] = forms.ChoiceField(
             choices=[(label, label) for label in conf.targets()]
@@ -38,7 +37,7 @@ class TargetForm(forms.Form):
 
 @admin.register(Plan, site=site)
 class PlanAdmin(PageAdmin):
-    """Frozen lists raw value → stage."""
+    """Frozen lists of raw value → stage."""
 
     page_template = "plan.html"
     change_list_template = "admin/stageapp/plan_list.html"
@@ -61,7 +60,6 @@ class PlanAdmin(PageAdmin):
         return words.short_hash(plan.hash)
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the page that makes a plan."""
         make = self.admin_site.admin_view(self.make_view)
         return [path("make/", make, name="stageapp_plan_make"), *super().get_urls()]
 
@@ -83,7 +81,7 @@ class PlanAdmin(PageAdmin):
         }
 
     def make_view(self, request: HttpRequest) -> HttpResponse:
-        """Confirm, then make a plan."""
+        """Confirm, then create a plan."""
         require(request, "plan_run")
         form = TargetForm(request.POST or None)
         if request.method != "POST" or not form.is_valid():
@@ -98,7 +96,7 @@ class PlanAdmin(PageAdmin):
 
 
 def _preflight(plan: Plan) -> Preflight | None:
-    """Return the look at the target while a run of the plan may still start."""
+    """Return the target's preflight while a run of the plan may still start."""
     return (
         preflight.look(plan.target) if plan.run.state in (State.PLANNED, State.APPROVED) else None
     )
@@ -116,7 +114,7 @@ class PlanEntryAdmin(BoundedAdmin):
 
     @admin.display(description="raw value", ordering="raw")
     def shown(self, entry: PlanEntry) -> str:
-        """Return the value so that spaces and line ends can be seen."""
+        """Return the value with spaces and line ends visible."""
         return repr(entry.raw)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:

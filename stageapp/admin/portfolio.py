@@ -24,17 +24,15 @@ else:
 
 @admin.register(Fund, site=site)
 class FundAdmin(StockAdmin):
-    """Funds."""
-
     list_display = ["name"]
     search_fields = ["name"]
 
 
 class CompanyForm(ModelForm):
-    """Says beside the field what a sealed column does not take."""
+    """Shows next to the field which values a sealed column refuses."""
 
     def clean_stage(self) -> str:
-        """Return the stage as it was written, if the column takes it."""
+        """Return the stage as written, if the column accepts it."""
         stage = str(self.cleaned_data["stage"])
         if refusal := guard.why_refused(BUILT_IN, stage):
             raise forms.ValidationError(refusal)
@@ -61,20 +59,18 @@ class PortfolioCompanyAdmin(StockAdmin):
     def save_model(
         self, request: HttpRequest, obj: PortfolioCompany, form: Any, change: bool
     ) -> None:
-        """Store the company, and record where its stage was written: what was proved of the
-        column is withdrawn.
-        """
+        """Save the company and record a write to its stage, which withdraws the column's proof."""
         super().save_model(request, obj, form, change)
         if not change or "stage" in form.changed_data:
             _record(request, 1, "edited in the admin" if change else "added in the admin")
 
     def delete_model(self, request: HttpRequest, obj: PortfolioCompany) -> None:
-        """Delete the company, and record it."""
+        """Delete the company and record the write."""
         super().delete_model(request, obj)
         _record(request, 1, "deleted in the admin")
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[PortfolioCompany]) -> None:
-        """Delete the companies, and record it."""
+        """Delete the companies and record the write."""
         rows = queryset.count()
         super().delete_queryset(request, queryset)
         _record(request, rows, "deleted in the admin")
@@ -92,7 +88,7 @@ def _record(request: HttpRequest, rows: int, reason: str) -> None:
 
 @admin.register(Strategy, site=site)
 class StrategyAdmin(BoundedAdmin):
-    """Saved allocations, as they were sent and as they were understood."""
+    """Saved allocations, as sent and as understood."""
 
     list_display = ["name", "consumer", "unallocated", "vocabulary_version", "created_at"]
     search_fields = ["name"]

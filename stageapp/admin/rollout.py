@@ -1,6 +1,4 @@
-"""The rollout page: where it stands, what holds it back, whom it touches, and what may be done
-now.
-"""
+"""The rollout page: current state, what holds it back, affected consumers, and actions."""
 
 import datetime
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +47,7 @@ _RATES: dict[str, Rate] = {
 
 
 def conditions(gate: Gate, measured: Measurements) -> Iterator[tuple[Condition, Sparkline | None]]:
-    """Yield the conditions of a gate, each with its series where there is one."""
+    """Yield a gate's conditions, each with its series if there is one."""
     series = SERIES.get(gate.name, {})
     for condition in gate.conditions:
         draw = series.get(condition.name)
@@ -77,7 +75,7 @@ def _by_hour(measured: Measurements, wanted: GateThresholds) -> Sparkline:
 
 
 def _warned(slots: Sequence[Slot], measured: Measurements, sample: int) -> list[Slot]:
-    """Keep what the gate out of warn counts: slots of this warn period, with requests enough."""
+    """Return the slots the warn exit gate counts: in this warn period, with enough requests."""
     began = measured.mode.warn_period()
     return [
         slot
@@ -87,9 +85,7 @@ def _warned(slots: Sequence[Slot], measured: Measurements, sample: int) -> list[
 
 
 def _canary(rung: int) -> dict[str, Draw]:
-    """Return the series of a canary's gate: whole minutes of enforced requests since its share
-    is reached.
-    """
+    """Return a canary gate's series: enforced requests by whole minute since its share began."""
 
     def enforced(measured: Measurements, sample: int) -> list[Slot]:
         since = measured.mode.enforced_since(rung)
@@ -142,7 +138,6 @@ _BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 @require_GET
 def rollout_view(request: HttpRequest) -> HttpResponse:
-    """Show the rollout."""
     require(request, "view_modechange")
     now = windows.now()
     ahead = outlook(now)
@@ -184,9 +179,7 @@ def _phases(ahead: Outlook) -> list[dict[str, Any]]:
 
 
 def _gates(ahead: Outlook) -> list[dict[str, Any]]:
-    """Return every gate with its conditions and series; those that the next step needs come
-    first.
-    """
+    """Return every gate with its conditions and series; those the next step needs come first."""
     needed = {gate.name for gate in ahead.step.gates} if ahead.step else set()
     gates = [
         {
@@ -200,7 +193,7 @@ def _gates(ahead: Outlook) -> list[dict[str, Any]]:
 
 
 def _latch(ahead: Outlook) -> dict[str, Any] | None:
-    """Return the downgrade that stands, and who may raise the mode: it takes two permissions."""
+    """Return the latched downgrade and who may raise the mode, which takes two permissions."""
     if not ahead.latched:
         return None
     may_change = User.objects.with_perm("stageapp.change_mode", backend=_BACKEND)
@@ -216,9 +209,7 @@ def _latch(ahead: Outlook) -> dict[str, Any] | None:
 
 
 def _moves(request: HttpRequest, ahead: Outlook) -> dict[str, Any]:
-    """Return the changes of mode that the table allows this user now: the step forward, and
-    every way back.
-    """
+    """Return the mode changes open to this user: the step forward, and every way back."""
     if not request.user.has_perm("stageapp.change_mode"):
         return {}
     return {
@@ -247,7 +238,7 @@ def _preview(mode: str, percent: int) -> str:
 
 
 def _people(request: HttpRequest, ahead: Outlook) -> dict[str, Any]:
-    """Return whom it touches, as far as this user may see it."""
+    """Return the affected consumers, as far as this user may see them."""
     shown: dict[str, Any] = {"days": DAYS}
     if request.user.has_perm("stageapp.view_plannedstep"):
         shown["planned"] = steps.to_come()

@@ -1,6 +1,4 @@
-"""What a person may decide on the rollout page beside the mode: one table, for buttons and
-confirm pages.
-"""
+"""Rollout decisions other than the mode: one table that yields buttons and confirm pages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +26,7 @@ from stageapp.rollout.gates.canary import CANARY_PERCENT
 
 
 class PinForm(ReasonForm):
-    """Says whom to pin, and where."""
+    """Asks which consumer to pin, and in or out."""
 
     consumer = forms.CharField(max_length=200, strip=False, help_text="Its name, exactly.")
     place = forms.ChoiceField(choices=ConsumerPin.PLACES, widget=forms.RadioSelect)
@@ -36,7 +34,7 @@ class PinForm(ReasonForm):
 
 
 class StepsForm(ReasonForm):
-    """Says which shares to plan."""
+    """Asks for the shares to plan."""
 
     percents = forms.CharField(
         max_length=100, label="Shares, in percent", help_text="Rising, for example: 50 100"
@@ -44,7 +42,7 @@ class StepsForm(ReasonForm):
     field_order = ["percents", "reason"]
 
     def clean_percents(self) -> list[int]:
-        """Return the numbers; what rises and how far is the planner's to judge."""
+        """Return the numbers; the planner judges whether they form valid steps."""
         words: list[str] = self.cleaned_data["percents"].replace(",", " ").split()
         if not all(word.isascii() and word.isdecimal() and len(word) <= 3 for word in words):
             raise forms.ValidationError(
@@ -59,14 +57,12 @@ NAMED = 10  # consumers named in a sentence
 
 
 def share_of(state: ModeState) -> int:
-    """Return the share that places consumers: the one in force, or that of a canary to come."""
+    """Return the share that places consumers: the current one, or that of a future canary."""
     return state.percent if state.mode == "enforce" else CANARY_PERCENT
 
 
 def pin(request: HttpRequest, state: ModeState) -> str:
-    """Say what the places mean; of the consumer that is asked for, where it stands and what it
-    sent.
-    """
+    """Explain pinning and, for the requested consumer, its place and what it sent."""
     rule = (
         "Pinned in, a consumer meets enforce as soon as it holds for anybody; pinned out, it "
         "meets warn, even at 100 %."
@@ -93,7 +89,7 @@ def pin(request: HttpRequest, state: ModeState) -> str:
 
 
 def plan_steps(request: HttpRequest, state: ModeState) -> str:
-    """Say when steps are taken, and by whom."""
+    """Explain when steps are taken, and by whom."""
     second = (
         " They wait for another person's approval first." if conf.settings.two_person_rule else ""
     )
@@ -106,12 +102,12 @@ def plan_steps(request: HttpRequest, state: ModeState) -> str:
 
 
 def approve_steps(request: HttpRequest, state: ModeState) -> str:
-    """Say what is approved."""
+    """Explain what is approved."""
     return f"Beat takes each of these once its gates pass: {_steps()}"
 
 
 def cancel_steps(request: HttpRequest, state: ModeState) -> str:
-    """Say what is cancelled."""
+    """Explain what is cancelled."""
     return f"The mode stays as it is. Cancelled is: {_steps()}"
 
 
@@ -123,9 +119,7 @@ def _steps() -> str:
 
 
 def audited(request: HttpRequest, state: ModeState) -> str:
-    """Say what one puts one's name to; names consumers to those alone who may see what they
-    send.
-    """
+    """Explain what the audit signs off; name consumers only to users who may see what they send."""
     valid = f"The gate consumers_audited passes with it for {conf.gates().audit_days:g} days."
     begin = "You put your name to having looked at who still sends what; say what you found."
     if not request.user.has_perm("stageapp.view_consumersighting"):
@@ -142,7 +136,7 @@ def audited(request: HttpRequest, state: ModeState) -> str:
 
 
 def warn_period(request: HttpRequest, state: ModeState) -> str:
-    """Say what begins anew."""
+    """Explain what a new warn period resets."""
     history, wanted = mode_history.read(), conf.gates()
     days = history.time_in_warn(timezone.now()).days
     return (
@@ -273,7 +267,7 @@ def rollout_buttons(request: HttpRequest, state: ModeState) -> dict[str, dict[st
 
 
 def address(name: str) -> str:
-    """Return where an action is confirmed."""
+    """Return the URL of an action's confirm page."""
     return reverse(f"{PAGE}_{name}")
 
 
@@ -288,7 +282,7 @@ PROPOSALS_PAGE = "admin:stageapp_modeproposal_changelist"
 
 @admin.register(ModeProposal, site=site)
 class ModeProposalAdmin(PageAdmin):
-    """Who proposed to enforce for whom, and what came of it."""
+    """Proposals to enforce, and their outcome."""
 
     list_display = [
         "id",
@@ -307,11 +301,10 @@ class ModeProposalAdmin(PageAdmin):
 
     @admin.display(description="status", ordering="status")
     def stands(self, proposal: ModeProposal) -> str:
-        """Return where it stands; one that the mode has overtaken waits for nobody."""
+        """Return the status; a proposal that the mode has overtaken waits for nobody."""
         return proposals.status_in_words(proposal)
 
     def get_urls(self) -> list[URLPattern]:
-        """Add approve and withdraw."""
         wrap = self.admin_site.admin_view
         return [
             path(
@@ -326,9 +319,7 @@ class ModeProposalAdmin(PageAdmin):
         ]
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """Return the proposal, where it stands, what it would tell callers, and what holds this
-        user back.
-        """
+        """Return the proposal, its status, what callers would be told, and what blocks the user."""
         stands = proposals.status_in_words(row)
         context: dict[str, Any] = {"proposal": row, "stands": stands, "title": f"Proposal {row.pk}"}
         if row.status != "open":

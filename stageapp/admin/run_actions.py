@@ -1,6 +1,4 @@
-"""What a person may do with a run: one table, from which buttons, permissions and confirm pages
-come.
-"""
+"""Run actions: one table that yields buttons, permissions and confirm pages."""
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -73,7 +71,7 @@ def _run_action(
 
 
 def _needs_nobody_else(run: Run, name: str) -> bool:
-    """Whether it may start: with the two-person rule it has to be approved first."""
+    """Whether it may start; the two-person rule requires approval first."""
     return run.state != State.PLANNED or not conf.settings.two_person_rule
 
 
@@ -82,7 +80,7 @@ def _is_the_second(run: Run, name: str) -> bool:
 
 
 def awaits_approval(run: Run) -> str:
-    """Return who has to approve the run before it starts, in words; empty where nobody has to."""
+    """Return who must approve the run before it starts, in words; empty if nobody must."""
     if _needs_nobody_else(run, ""):
         return ""
     return (
@@ -188,7 +186,7 @@ PREVIEW_SECONDS = 20.0  # longer nobody waits for a page
 
 
 class PartForm(forms.Form):
-    """Chooses the part; sent by GET, changes nothing."""
+    """Chooses the part to roll back; sent by GET, changes nothing."""
 
     first = forms.IntegerField(
         required=False, min_value=1, max_value=NO_END, label="From batch, by its id"
@@ -199,9 +197,7 @@ class PartForm(forms.Form):
     value = forms.ChoiceField(required=False)
 
     def __init__(self, run: Run, *args: Any, **kwargs: Any) -> None:
-        """Offer the spellings that the plan changes; an entry stands for its spelling, which no
-        browser alters so.
-        """
+        """Offer the plan's changed spellings by entry id, which browsers do not alter."""
         super().__init__(*args, **kwargs)
         changes = run.plan.entries.exclude(stage="").exclude(raw=F("stored"))
         self.spellings = {
@@ -220,7 +216,7 @@ class PartForm(forms.Form):
         )
 
     def clean(self) -> dict[str, Any]:
-        """Return the scope as `RollbackPlan` keeps it."""
+        """Return the scope as `RollbackPlan` stores it."""
         answers = super().clean() or {}
         first, last, value = answers.get("first"), answers.get("last"), answers.get("value")
         if not self.errors and bool(value) == (first is not None or last is not None):
@@ -279,9 +275,7 @@ def part_view(request: HttpRequest, run: Run, opts: Any) -> HttpResponse:
 
 
 def _preview(run: Run, scope: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Return what the rollback would do; None where that takes longer to count than anybody
-    waits for a page.
-    """
+    """Return what the rollback would do; None if counting takes too long for a page."""
     try:
         pairs = rollbacks.preview(run, targets.resolve(run.target), scope, seconds=PREVIEW_SECONDS)
     except TooSlow:
@@ -300,7 +294,7 @@ def _told(scope: dict[str, Any]) -> str:
 
 
 class LimitsForm(forms.Form):
-    """Asks for new limits; an empty one stays as it is."""
+    """Asks for new limits; an empty field stays unchanged."""
 
     reason = forms.CharField(
         max_length=LONGEST_REASON,
@@ -309,7 +303,7 @@ class LimitsForm(forms.Form):
     )
 
     def __init__(self, run: Run, *args: Any, **kwargs: Any) -> None:
-        """Offer one field for each factor, with the limit that counts now beside it."""
+        """Add one field per factor, with the current limit next to it."""
         super().__init__(*args, **kwargs)
         for name, limit in limits.limits(run).items():
             factor = FACTORS[name]
@@ -326,7 +320,7 @@ class LimitsForm(forms.Form):
         self.order_fields([*FACTORS, "reason"])
 
     def clean(self) -> dict[str, Any]:
-        """Gather what is asked for under `wanted`, as the domain takes it."""
+        """Collect the new limits under `wanted`, as the domain expects them."""
         answers = super().clean() or {}
         wanted = {name: answers[name] for name in FACTORS if answers.get(name) is not None}
         if not wanted and not self.errors:
@@ -335,7 +329,7 @@ class LimitsForm(forms.Form):
 
 
 def throttle_context(request: HttpRequest, run: Run) -> dict[str, Any]:
-    """Return what a run's page shows of its throttle."""
+    """Return the throttle section of a run's page."""
     shown = limits.shown(run)
     in_force = limits.limits(run)
     read = {reading["factor"]: reading for reading in shown.readings}
@@ -360,7 +354,7 @@ def _value(name: str, reading: dict[str, Any] | None) -> str:
 
 
 def changes(run: Run) -> list[dict[str, Any]]:
-    """Return the limits that were changed, newest first."""
+    """Return the changed limits, newest first."""
     return [
         {
             "change": change,
@@ -383,9 +377,7 @@ def _limit_shown(factor: str, limit: float | None) -> str:
 
 
 class TuneForm(ReasonForm):
-    """Asks for new values; an empty one stays as it is. What a value may be is the domain's to
-    judge.
-    """
+    """Asks for new values; an empty field stays unchanged. The domain checks the values."""
 
     workers = forms.IntegerField(required=False, label="Shards: workers at once")
     batch_seconds = forms.FloatField(required=False, label="Time target of a batch, in seconds")
@@ -393,7 +385,7 @@ class TuneForm(ReasonForm):
     field_order = ["workers", "batch_seconds", "pause_seconds", "reason"]
 
     def __init__(self, run: Run, *args: Any, **kwargs: Any) -> None:
-        """Tell beside each field what counts now."""
+        """Show the current value next to each field."""
         super().__init__(*args, **kwargs)
         batch = conf.settings.batch_seconds if run.batch_seconds is None else run.batch_seconds
         pause = (
@@ -406,7 +398,7 @@ class TuneForm(ReasonForm):
         self.fields["pause_seconds"].help_text = f"0 to 60. Now {pause:g}."
 
     def clean(self) -> dict[str, Any]:
-        """Hold that something is asked for."""
+        """Require at least one value."""
         answers = super().clean() or {}
         if not self.errors and all(answers.get(name) is None for name in self.field_order[:-1]):
             raise forms.ValidationError("Write at least one value; empty ones stay as they are.")

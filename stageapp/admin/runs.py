@@ -1,6 +1,4 @@
-"""Runs: how far, how fast, what happened, and the buttons that the state and the user's
-permissions allow.
-"""
+"""Runs: progress, rate, history, and the buttons that state and permissions allow."""
 
 import datetime
 from typing import Any
@@ -37,11 +35,9 @@ SHOWN = 100  # a run has at most 32 shards in a direction; each rollback has its
 
 
 def shard_rows(run: Run) -> list[dict[str, Any]]:
-    """Return the newest round first; `holder` is empty unless a worker holds the shard at this
-    moment.
+    """Return the shards, newest round first; `holder` is empty while no worker holds the lease.
 
-    A verification has a checkpoint for its lease alone: it is no shard, and has a part of the page
-    to itself.
+    Checkpoints of verifications are left out: they only carry a lease and have their own section.
     """
     holders = leases.holders(run)
     shards = run.checkpoints.exclude(direction=Direction.VERIFY).order_by(
@@ -65,9 +61,7 @@ _UNFINISHED = (State.PLANNED, State.APPROVED)
 
 
 def proof_context(run: Run, known: Proof) -> dict[str, Any]:
-    """Return the verifications with their age, and what the newest found that the run did not
-    do.
-    """
+    """Return the verifications with their age, and what the newest found the run left undone."""
     made = proof.history(run)[:_SHOWN]
     return {
         "verifications": [_told(one, known.now) for one in made],
@@ -85,7 +79,7 @@ def _told(made: Verification, now: Any) -> dict[str, Any]:
 
 
 def _not_done(run: Run, made: Verification) -> list[dict[str, Any]]:
-    """Return what the run left as it is, each with its rows and where to see them."""
+    """Return what the run left unchanged, with row counts and links."""
     unknown = f"{reverse('admin:stageapp_unknownentry_changelist')}?kind=table"
     apart = f"{reverse('admin:stageapp_quarantinedrow_changelist')}?run={run.pk}"
     plan = reverse("admin:stageapp_plan_make")
@@ -108,9 +102,7 @@ def _not_done(run: Run, made: Verification) -> list[dict[str, Any]]:
 
 
 def verification_job(run: Run) -> dict[str, Any] | None:
-    """Return the newest verification that a person asked for, while it is not done; one that
-    failed stays shown.
-    """
+    """Return the newest requested verification unless it is done; a failed one stays shown."""
     newest = verification_jobs.newest(run)
     if newest is None or newest.state == "done":
         return None
@@ -130,8 +122,6 @@ NEWEST = 10  # batches shown on the run's own page; all of them are one link awa
 
 @admin.register(Run, site=site)
 class RunAdmin(PageAdmin):
-    """The executions of plans."""
-
     page_template = "run.html"
     list_display = [
         "id",
@@ -147,19 +137,18 @@ class RunAdmin(PageAdmin):
     list_select_related = ["plan"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
-        """Add to each run how many rows it wrote and how many of these are undone."""
+        """Add to each run how many rows it wrote and how many of them were rolled back."""
         return rollbacks.with_standing(super().get_queryset(request))
 
     @admin.display(description="State", ordering="state")
     def shown_state(self, run: Run) -> str:
-        """Return a run's state, and what of it stands where a rollback has undone something."""
+        """Return the state and, after a rollback, what remains in effect."""
         state, what = run.stands.capitalize(), rollbacks.annotated(run).words
         if not what:
             return state
         return what.capitalize() if run.state == State.ROLLED_BACK else f"{state}, {what}"
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the progress fragment and one address for each operation."""
         wrap = self.admin_site.admin_view
         return [
             path(
@@ -196,10 +185,7 @@ class RunAdmin(PageAdmin):
 
     @method_decorator(require_GET)
     def progress_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
-        """Answer with the part of the page that moves.
-
-        A session that has expired is answered 403, not sent to the login: htmx leaves a 403 alone.
-        """
+        """Return the live fragment; an expired session gets 403, which htmx leaves alone."""
         if not self.admin_site.has_permission(request):
             raise PermissionDenied
         run = self.row_or_404(request, str(run_id))
@@ -213,7 +199,7 @@ class RunAdmin(PageAdmin):
 
     @method_decorator(require_GET)
     def left_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
-        """List the rows that a rollback left alone."""
+        """List the rows that a rollback left unchanged."""
         run = self.row_or_404(request, str(run_id))
         rows = log.left_behind(run, targets.resolve(run.target), limit=LEFT)
         title = f"Rows that the rollback of run {run.pk} left alone"

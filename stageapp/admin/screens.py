@@ -1,6 +1,4 @@
-"""What the screens have in common: system-owned tables are read-only, and a page of our own
-shows one row.
-"""
+"""Shared parts of the screens: read-only tables, and detail pages in place of forms."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -28,16 +26,14 @@ BOUND = 10_000  # rows that can be paged through; past them a search or a filter
 
 
 class BoundedPaginator(StockPaginator):
-    """Counts to the bound and stops, so that a page costs the same on ten rows and on ten
-    million.
-    """
+    """Counts up to a bound, so a page costs the same on ten rows and on ten million."""
 
     object_list: QuerySet[Any]
     bound = BOUND
 
     @cached_property
     def count(self) -> int:
-        """Return the number of rows, at most `bound`."""
+        """The number of rows, at most `bound`."""
         return self.object_list.order_by()[: self.bound].count()
 
 
@@ -48,7 +44,7 @@ else:
 
 
 def require(request: HttpRequest, permission: str) -> None:
-    """Stop a request whose user lacks one of the product's permissions.
+    """Require one of the product's permissions.
 
     Raises:
         PermissionDenied: the user lacks `stageapp.<permission>`.
@@ -58,12 +54,12 @@ def require(request: HttpRequest, permission: str) -> None:
 
 
 def actor(request: HttpRequest) -> str:
-    """Return the name that goes into the history."""
+    """Return the user name for the history."""
     return request.user.get_username()
 
 
 def page(request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
-    """Answer with a page of our own inside the admin's frame."""
+    """Render one of our own pages inside the admin's frame."""
     name = name_of(context["opts"]) if "opts" in context else ""
     return TemplateResponse(
         request,
@@ -73,22 +69,18 @@ def page(request: HttpRequest, template: str, **context: Any) -> TemplateRespons
 
 
 def warn_of_lag(request: HttpRequest) -> None:
-    """Say on the next page, after a change that processes follow, if Redis cannot tell them of
-    it.
-    """
+    """Warn on the next page, after a change, if Redis cannot notify the processes."""
     if lag := fast_copy.lag_warning():
         messages.warning(request, lag)
 
 
 def name_of(opts: Any) -> str:
-    """Return the name that a model has in the navigation."""
+    """Return a model's name in the navigation."""
     return NAMES.get(opts.object_name) or str(opts.verbose_name_plural).capitalize()
 
 
 class ReadOnlyAdmin(StockAdmin):
-    """A table that belongs to the system: nobody adds, changes or deletes a row here, superusers
-    included.
-    """
+    """A system-owned table: nobody adds, changes or deletes rows here, superusers included."""
 
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # a facet counts the whole table
@@ -96,20 +88,17 @@ class ReadOnlyAdmin(StockAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the list under the name that it has in the navigation."""
+        """Show the list under its navigation name."""
         title = {"title": name_of(self.opts), "subtitle": None}
         return super().changelist_view(request, {**title, **(extra_context or {})})
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Refuse."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Refuse."""
         return False
 
     def row_or_404(self, request: HttpRequest, object_id: str) -> Any:
@@ -128,16 +117,14 @@ class ReadOnlyAdmin(StockAdmin):
 
 
 class BoundedAdmin(ReadOnlyAdmin):
-    """A read-only table of any size: a page of its list costs the same on ten rows and on ten
-    million.
-    """
+    """A read-only table of any size: a list page costs the same on ten rows and on ten million."""
 
     paginator = BoundedPaginator
     change_list_template = "admin/stageapp/bounded_list.html"
 
 
 class PageAdmin(ReadOnlyAdmin):
-    """A read-only table whose rows have a page of our own in the place of a form."""
+    """A read-only table whose rows have our own page instead of a form."""
 
     page_template: str
 
@@ -148,12 +135,11 @@ class PageAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Show one row."""
         row = self.row_or_404(request, object_id)
         return page(request, self.page_template, opts=self.opts, **self.page_context(request, row))
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """Return what the page's template needs."""
+        """Return the context of the page's template."""
         raise NotImplementedError
 
 
@@ -163,10 +149,10 @@ class PageAdmin(ReadOnlyAdmin):
 def download(
     request: HttpRequest, screen: StockAdmin, name: str, write: Callable[[TextIO], Any]
 ) -> HttpResponse:
-    """Answer with a CSV file, for whoever may see the screen that it is a copy of.
+    """Return a CSV file to users who may see the screen it copies.
 
     Raises:
-        PermissionDenied: the user may not see it.
+        PermissionDenied: the user may not see the screen.
     """
     if not screen.has_view_permission(request):
         raise PermissionDenied

@@ -1,4 +1,4 @@
-"""Seals: which columns take nothing but stages, which are guarded, and what was done by whom."""
+"""Seals: which columns accept only stages, which have a guard, and their history."""
 
 import json
 from collections.abc import Callable
@@ -107,7 +107,7 @@ ACTIONS: dict[str, Action[Column]] = {
 
 
 def address(name: str, label: str) -> str:
-    """Return where an action on a target is confirmed."""
+    """Return the URL of the confirm page for an action on a target."""
     return f"{reverse(f'{PAGE}_{name}')}?{urlencode({'target': label})}"
 
 
@@ -120,9 +120,7 @@ def _buttons(request: HttpRequest, column: Column) -> list[dict[str, Any]]:
 
 
 def standing(request: HttpRequest, label: str) -> dict[str, object] | None:
-    """Return in short how a target stands, for a user who may see it; None of one that is not
-    configured any more.
-    """
+    """Return a target's seal and guard; None if hidden from this user or no longer configured."""
     if label not in conf.targets() or not request.user.has_perm("stageapp.view_seal"):
         return None
     turned, _ = guard_counts.totals(label, days=DAYS)
@@ -130,10 +128,10 @@ def standing(request: HttpRequest, label: str) -> dict[str, object] | None:
 
 
 def target_of(request: HttpRequest) -> str:
-    """Return the target that the address names, the only one if it names none.
+    """Return the target in the URL, or the only one if the URL names none.
 
     Raises:
-        Http404: it is none of the configured ones, or there are several.
+        Http404: the target is not configured, or there are several to choose from.
     """
     labels = conf.targets()
     label = request.GET.get("target", labels[0] if len(labels) == 1 else "")
@@ -163,7 +161,7 @@ SHOWN_KNOWN = 50
 
 
 class SealForm(ReasonForm):
-    """Asks why, and brings back which vocabulary version the user has looked at."""
+    """Asks for a reason and returns the vocabulary version the user saw."""
 
     expected_version = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
 
@@ -188,11 +186,10 @@ def seal_view(request: HttpRequest) -> HttpResponse:
 
 
 def _chosen(request: HttpRequest) -> dict[str, Any]:
-    """Return what the address says may stay; nothing of it was chosen yet where it does not speak
-    of NULL.
+    """Return the allowed values in the URL; all None while the URL does not mention NULL.
 
     Raises:
-        BadRequest: a value is no JSON string.
+        BadRequest: a value is not a JSON string.
     """
     if "null" not in request.GET:
         return {"allow": None, "nulls": None}
@@ -221,9 +218,7 @@ def _context(label: str, effect: Preview) -> dict[str, Any]:
 
 
 def _choices(effect: Preview) -> list[dict[str, Any]]:
-    """Return what may be allowed: what is allowed already, then what stands in the column, as
-    far as a list may go.
-    """
+    """Return the values that may be allowed: the allowed ones, then the column's, to a limit."""
     ticked = [_choice(value, None, ticked=True) for value in effect.passing.allowed]
     held = {
         one.value: one for one in effect.survey.unknown
@@ -250,7 +245,7 @@ SHOWN_CAUGHT, SHOWN_STEPS = 10, 30
 
 @require_GET
 def seals_view(request: HttpRequest) -> HttpResponse:
-    """Show every target with its seal and its guard."""
+    """Show every target with its seal and guard."""
     require(request, "view_seal")
     targets = [_target(request, label) for label in conf.targets()]
     # The newest steps of seals and switches of guards, newest first.

@@ -1,4 +1,4 @@
-"""The admin site: the dashboard on its first page, and the screens in the order of the work."""
+"""The admin site: the dashboard on its start page, and the screens in the order of the work."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,9 +51,7 @@ NAMES = {model: name for names in SECTIONS.values() for model, name in names.ite
 
 @dataclass(frozen=True)
 class OwnPage:
-    """A page that belongs to no single table. With a label it stands first in its section, for
-    who may see it.
-    """
+    """A page that belongs to no table; a label lists it first in its section, if permitted."""
 
     address: str
     name: str
@@ -64,7 +62,7 @@ class OwnPage:
 
     @property
     def link(self) -> dict[str, Any]:
-        """Return it as Django's list of screens wants it."""
+        """The page as an entry of Django's list of screens."""
         url = reverse(f"admin:{self.name}")
         return {
             "name": self.label,
@@ -76,7 +74,7 @@ class OwnPage:
 
 
 class StageAdminSite(AdminSite):
-    """Stock Django admin with a dashboard, named sections and pages of our own."""
+    """Django's stock admin with a dashboard, named sections and our own pages."""
 
     site_header = "Stage normalization"
     site_title = "Stage normalization"
@@ -85,12 +83,10 @@ class StageAdminSite(AdminSite):
     index_template = "admin/stageapp/index.html"
 
     def __init__(self, name: str = "admin") -> None:
-        """Begin without pages of our own; the screens add theirs."""
         super().__init__(name)
         self.pages: list[OwnPage] = []
 
     def get_urls(self) -> list[Any]:
-        """Add the pages of our own."""
         ours = [
             path(page.address, self.admin_view(page.view), name=page.name) for page in self.pages
         ]
@@ -116,7 +112,7 @@ class StageAdminSite(AdminSite):
 
 
 def _section_of(page: OwnPage, sections: list[Any]) -> Any:
-    """Return the section of a page, a new one where the user sees no table of it."""
+    """Return a page's section, creating it if the user sees none of its tables."""
     for section in sections:
         if section["name"] == page.section:
             return section
@@ -151,7 +147,5 @@ site = StageAdminSite()
 
 
 def the_site() -> StageAdminSite:
-    """Return the one site. Django asks for it a second time while this package is being
-    imported.
-    """
+    """Return the one site. Django asks for it again while this package is being imported."""
     return site

@@ -1,6 +1,4 @@
-"""Decide unknown values, one or several at once: choose, see what it would change, confirm with
-a reason.
-"""
+"""Decide unknown values, singly or together: choose, preview, confirm with a reason."""
 
 import re
 from collections import defaultdict
@@ -38,10 +36,10 @@ Where = tuple[str, int]  # who or what brought it, and how often
 
 
 class QueueList(ChangeList):
-    """A page of the queue; each entry knows where it was seen and what it may have meant."""
+    """A page of the queue; each entry carries its sources and suggestions."""
 
     def get_results(self, request: HttpRequest) -> None:
-        """Read the page, then what belongs to its entries, in two more queries."""
+        """Read the page, then its entries' sources and suggestions in two more queries."""
         super().get_results(request)
         entries: list[Any] = list(self.result_list)
         places, meanings = where(entries), snapshot.current()
@@ -52,9 +50,7 @@ class QueueList(ChangeList):
 
 
 def where(entries: Sequence[UnknownEntry]) -> dict[str, list[Where]]:
-    """Return for each entry's key the consumers, imports and targets it came from, the most
-    frequent first.
-    """
+    """Return for each key the consumers, imports and targets it came from, most frequent first."""
     places: dict[str, list[Where]] = defaultdict(list)
     counts = UnknownCount.objects.filter(entry__in=entries).order_by()
     sent = ConsumerSighting.objects.filter(
@@ -72,9 +68,7 @@ def where(entries: Sequence[UnknownEntry]) -> dict[str, list[Where]]:
 
 
 def sources_of(entries: Sequence[UnknownEntry]) -> list[str]:
-    """Return the consumers and imports whose values these are: an alias may belong to one of
-    them.
-    """
+    """Return the consumers and imports that sent these values; an alias may belong to one."""
     keys = [entry.key for entry in entries]
     consumers = (
         ConsumerSighting.objects.filter(key__in=keys).values_list("consumer", flat=True).distinct()
@@ -92,10 +86,9 @@ def sources_of(entries: Sequence[UnknownEntry]) -> list[str]:
 
 
 class ChoiceForm(forms.Form):
-    """Chooses what to decide; sent by GET, changes nothing."""
+    """Chooses a decision; sent by GET, changes nothing."""
 
     def __init__(self, data: QueryDict | None, entries: Sequence[UnknownEntry]) -> None:
-        """Offer the choices that these entries have."""
         super().__init__(data, auto_id=f"id_{type(self).__name__}_%s")
         if "source" in self.fields:
             everybody = ("", "everybody")
@@ -106,20 +99,19 @@ class ChoiceForm(forms.Form):
 
 
 class MapForm(ChoiceForm):
-    """Chooses a stage."""
+    """Chooses the stage that the values mean."""
 
     stage = forms.ChoiceField()
     source = forms.ChoiceField()
 
     def __init__(self, data: QueryDict | None, entries: Sequence[UnknownEntry]) -> None:
-        """Offer the active stages."""
         super().__init__(data, entries)
         stages = Stage.objects.filter(active=True).values_list("slug", "label")
         self.fields["stage"] = forms.ChoiceField(choices=[("", "choose …"), *stages])
 
 
 class DeclareForm(ChoiceForm):
-    """Chooses why it is no stage."""
+    """Chooses the reason why it is not a stage."""
 
     code = forms.ChoiceField(choices=[("", "choose …"), *REASON_CHOICES], label="Because")
     source = forms.ChoiceField()
@@ -199,7 +191,7 @@ _NUMBER = re.compile("[0-9]{1,18}")
 
 @require_GET
 def decide_view(request: HttpRequest) -> HttpResponse:
-    """Offer the decisions; with one chosen, show what it would change and ask why."""
+    """Offer the decisions; for a chosen one, show what it would change and ask for a reason."""
     require(request, "curate_vocabulary")
     entries, name = chosen(request.GET), request.GET.get("decision", "")
     if not entries:
@@ -214,7 +206,7 @@ def decide_view(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def confirm_view(request: HttpRequest) -> HttpResponse:
-    """Carry a decision out, on the vocabulary that was previewed."""
+    """Carry out a decision on the vocabulary that was previewed."""
     require(request, "curate_vocabulary")
     entries, name = chosen(request.POST), request.POST.get("decision", "")
     if not entries or name not in DECISIONS:
@@ -229,9 +221,7 @@ def confirm_view(request: HttpRequest) -> HttpResponse:
 
 
 def chosen(data: QueryDict) -> list[UnknownEntry]:
-    """Return the entries that a request names, the greatest impact first; none if one of them is
-    not there.
-    """
+    """Return the requested entries, greatest impact first; none if any of them does not exist."""
     named = set(data.get("entries", "").split(","))
     if len(named) > MOST or not all(_NUMBER.fullmatch(number) for number in named):
         return []
@@ -240,14 +230,14 @@ def chosen(data: QueryDict) -> list[UnknownEntry]:
 
 
 def numbers(entries: list[UnknownEntry]) -> str:
-    """Return the entries as a request names them."""
+    """Return the entries as a request parameter."""
     return ",".join(str(entry.pk) for entry in entries)
 
 
 def choices(
     entries: list[UnknownEntry], wrong: tuple[str, ChoiceForm] | None = None
 ) -> list[dict[str, Any]]:
-    """Return the forms to choose by; `wrong` is the one that was not filled in well."""
+    """Return the decision forms; `wrong` is the one with errors."""
     forms = {
         name: decision.choice(None, entries)
         for name, decision in DECISIONS.items()

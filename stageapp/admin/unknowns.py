@@ -1,6 +1,4 @@
-"""The unknown queue: values that nothing maps yet, the greatest impact first, and what was
-decided about them.
-"""
+"""The unknown queue: unmapped values, greatest impact first, and the decisions about them."""
 
 from typing import Any
 
@@ -45,59 +43,52 @@ KINDS = {
 
 
 class StateFilter(admin.SimpleListFilter):
-    """The state; what is open, unless something else is asked for."""
+    """Filters by state; by default shows open entries."""
 
     title = "state"
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer the states, and all of them."""
         return [*((state, state) for state in STATES), ("all", "all")]
 
     def choices(self, changelist: Any) -> Any:
-        """Offer no choice beside these: `open` is what stands without one."""
+        """Offer only these choices; `open` is the default."""
         for state, label in self.lookup_choices:
             query = changelist.get_query_string({self.parameter_name: state})
             yield {"selected": self.state == state, "query_string": query, "display": label}
 
     @property
     def state(self) -> str:
-        """Return the chosen state."""
         value = self.value()
         return value if value in (*STATES, "all") else "open"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Keep the entries in the state."""
         return queryset if self.state == "all" else queryset.filter(Q(("state", self.state)))
 
 
 class ReasonFilter(admin.SimpleListFilter):
-    """Why a value is unknown."""
+    """Filters by the reason a value is unknown."""
 
     title = "reason"
     parameter_name = "reason"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer every reason, by its short name."""
         return [(reason, reason.replace("_", " ")) for reason in REASONS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Keep the entries of this reason."""
         return queryset.filter(reason=self.value()) if self.value() in REASONS else queryset
 
 
 class KindFilter(admin.SimpleListFilter):
-    """Where a value was seen."""
+    """Filters by where a value was seen."""
 
     title = "seen in"
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer every kind."""
         return list(KINDS.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Keep the entries that were seen there."""
         kind = self.value()
         if kind == "traffic":
             sent = ConsumerSighting.objects.filter(key=OuterRef("key"), outcome="unknown")
@@ -114,7 +105,7 @@ SHOWN_SPELLINGS = 8
 
 @admin.register(UnknownEntry, site=site)
 class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
-    """The queue. Nothing in it is ever decided by itself."""
+    """The unknown queue. No entry is ever decided automatically."""
 
     page_template = "unknown.html"
     change_list_template = "admin/stageapp/unknown_list.html"
@@ -126,15 +117,12 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
     actions = ["decide"]
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Allow curators and viewers."""
         return curates(request) or super().has_view_permission(request, obj)
 
     def has_curate_permission(self, request: HttpRequest) -> bool:
-        """Allow curators."""
         return curates(request)
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the decision, its confirmation and the export."""
         wrap = self.admin_site.admin_view
         return [
             path("decide/", wrap(decide_view), name="stageapp_unknownentry_decide"),
@@ -144,21 +132,19 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
         ]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[QueueList]:
-        """Return the list that knows where each entry was seen."""
         return QueueList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[UnknownEntry]:
-        """Return every entry with its figures."""
         return queue(None)
 
     def get_ordering(self, request: HttpRequest) -> list[Any]:
-        """Put the greatest impact first."""
+        """Order by impact, greatest first."""
         return [F("impact").desc(), "-last_seen", "key"]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Look for what is left of the term without its formatting, as keys are."""
+        """Search for the term as the text rules reduce it, like keys."""
         return super().get_search_results(
             request, queryset, text.reduce(search_term).key or search_term
         )
@@ -166,12 +152,11 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the queue."""
         return super().changelist_view(request, {"days": TRAFFIC_DAYS})
 
     @admin.action(description="Decide the selected values …", permissions=["curate"])
     def decide(self, request: HttpRequest, selected: QuerySet[UnknownEntry]) -> HttpResponse | None:
-        """Go on to the page that offers the decisions; nothing changes yet."""
+        """Redirect to the page that offers the decisions; nothing changes yet."""
         numbers = list(selected.order_by().values_list("pk", flat=True)[: MOST + 1])
         if len(numbers) > MOST:
             messages.error(
@@ -184,7 +169,7 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
         return HttpResponseRedirect(f"{reverse('admin:stageapp_unknownentry_decide')}?{query}")
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
-        """Answer with the queue as a file."""
+        """Return the queue as a file."""
         state = request.GET.get("state", "open")
         wanted = state if state in STATES else None
         return download(
@@ -192,7 +177,7 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
         )
 
     def page_context(self, request: HttpRequest, row: UnknownEntry) -> dict[str, Any]:
-        """Return where an entry comes from, what it may have meant, and the forms to decide it."""
+        """Return an entry's sources, suggestions and decision forms."""
         suggested = suggestions(row, snapshot.current())
         return {
             "title": "Unknown value",
@@ -213,7 +198,7 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
 
     @admin.display(description="value")
     def value(self, entry: UnknownEntry) -> SafeString:
-        """Return the value as it was first written, and its state where it is not open."""
+        """Return the value as first written, and its state unless it is open."""
         shown = format_html('<code class="sn-raw">{}</code>', first_example(entry))
         return (
             shown
@@ -223,28 +208,26 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
 
     @admin.display(description="because it is", ordering="reason")
     def because(self, entry: UnknownEntry) -> str:
-        """Return why it is unknown."""
         return entry.reason.replace("_", " ")
 
     @admin.display(description="suggestion")
     def suggestion(self, entry: Any) -> str:
-        """Return what it may have meant."""
         return ", ".join(entry.suggested) or "–"
 
     @admin.display(description="rows", ordering="rows")
     def rows(self, entry: UnknownEntry) -> str:
-        """Return the rows of targets that hold it, and those of imports that held it."""
+        """Return the target rows that hold it and the imported rows that held it."""
         imported = f"{entry.imported:,} imported" if entry.imported else ""
         return ", ".join(filter(None, [f"{entry.rows:,}" if entry.rows else "", imported])) or "0"
 
     @admin.display(description=f"requests, {TRAFFIC_DAYS} days", ordering="requests")
     def requests(self, entry: UnknownEntry) -> str:
-        """Return the requests that held it."""
+        """Return the number of requests that held it."""
         return f"{entry.requests:,}"
 
     @admin.display(description="seen in")
     def seen_in(self, entry: Any) -> SafeString:
-        """Return the sources with the greatest counts."""
+        """Return the most frequent sources."""
         first = [(place, f"{count:,}") for place, count in entry.where[:SHOWN_PLACES]]
         shown = format_html_join("", '<span class="sn-pair">{} <i>{}</i></span>', first)
         more = len(entry.where) - SHOWN_PLACES
@@ -252,12 +235,12 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
 
     @admin.display(description="first and last seen", ordering="last_seen")
     def seen(self, entry: UnknownEntry) -> str:
-        """Return the day and the minute, in UTC."""
+        """Return the day first seen and the minute last seen, in UTC."""
         return f"{entry.first_seen:%Y-%m-%d} to {entry.last_seen:%Y-%m-%d %H:%M}"
 
 
 def described(stage: Stage) -> dict[str, Any]:
-    """Return a stage with some of the spellings that mean it."""
+    """Return a stage with some of its spellings."""
     spellings = stage.aliases.filter(source="").values_list("spelling", flat=True)[:SHOWN_SPELLINGS]
     return {"stage": stage, "spellings": list(spellings)}
 
@@ -281,16 +264,14 @@ class DriftCheckAdmin(PageAdmin):
     ]
 
     def page_context(self, request: HttpRequest, row: DriftCheck) -> dict[str, Any]:
-        """Return the values of one look."""
+        """Return the values of one check."""
         values = drifted(row)
         return {"title": row.target, "check": row, "values": values, "most": SHOWN_VALUES}
 
 
 @admin.register(TargetWrite, site=site)
 class TargetWriteAdmin(BoundedAdmin):
-    """What changed normalized columns beside their runs: each entry withdraws what was proved
-    before it.
-    """
+    """Writes to normalized columns outside their runs; each withdraws the proof before it."""
 
     list_display = ["created_at", "target", "kind", "rows", "actor", "reason"]
     list_filter = ["kind", "target"]

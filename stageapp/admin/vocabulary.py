@@ -1,6 +1,4 @@
-"""Stages and aliases: for curators, with a reason for every change; each change is a vocabulary
-version.
-"""
+"""Stages and aliases: curators change them with a reason, and each change makes a version."""
 
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
@@ -39,7 +37,7 @@ else:
 
 
 class CuratedForm(ModelForm):
-    """Asks why, of every edit."""
+    """Asks for a reason with every edit."""
 
     why = forms.CharField(
         max_length=LONGEST_REASON,
@@ -50,7 +48,7 @@ class CuratedForm(ModelForm):
 
 
 class AliasForm(CuratedForm):
-    """Edits an alias. Its key is what the text rules leave of its spelling."""
+    """Edits an alias; the text rules derive its key from its spelling."""
 
     class Meta:
         model = StageAlias
@@ -65,7 +63,7 @@ class AliasForm(CuratedForm):
         }
 
     def clean_spelling(self) -> str:
-        """Refuse a spelling that no alias could ever be found by."""
+        """Refuse a spelling that no lookup could ever match."""
         spelling: str = self.cleaned_data["spelling"]
         if why_not := refusal(spelling, names_stage=bool(self.data.get("stage"))):
             raise forms.ValidationError(f"No alias may claim this spelling: {why_not}.")
@@ -73,9 +71,7 @@ class AliasForm(CuratedForm):
         return spelling
 
     def clean(self) -> dict[str, Any]:
-        """Hold that an alias means a stage or has a reason, and that nothing else claims its
-        key.
-        """
+        """Require either a stage or a reason, and a key that no other alias claims."""
         values = super().clean() or self.cleaned_data
         if bool(values.get("stage")) == bool(values.get("reason")):
             self.add_error("stage", "Choose a stage, or a reason why it is none: one of the two.")
@@ -109,7 +105,7 @@ _BESIDES = 32_768  # bytes of the confirming request that are not the difference
 
 
 class UploadForm(forms.Form):
-    """Takes a file; what it would do is shown, and nothing changes."""
+    """Takes a file and shows what it would do; changes nothing."""
 
     file = forms.FileField(label="CSV file", allow_empty_file=True)
     encoding = forms.ChoiceField(
@@ -122,7 +118,7 @@ class UploadForm(forms.Form):
     )
 
     def __init__(self, request: HttpRequest) -> None:
-        """Say how large a file may be; a larger one is dropped unread and seems not to be there."""
+        """Show the size limit; a larger file is dropped unread and looks missing."""
         sent = request.method == "POST"
         super().__init__(request.POST if sent else None, request.FILES if sent else None)
         limit = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
@@ -157,7 +153,7 @@ def import_view(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def apply_view(request: HttpRequest) -> HttpResponse:
-    """Make the difference that was shown one vocabulary version."""
+    """Apply the previewed diff as one vocabulary version."""
     require(request, "curate_vocabulary")
     seal = request.POST.get("seal", "")
     try:
@@ -245,25 +241,21 @@ def _show(request: HttpRequest, diff: AliasDiff, seal: str, form: ReasonForm) ->
 
 
 class CuratedAdmin(StockAdmin):
-    """A part of the vocabulary: changed by holders of `curate_vocabulary`, always with a reason."""
+    """A part of the vocabulary: editable with `curate_vocabulary`, always with a reason."""
 
     delete_confirmation_template = "admin/stageapp/curated_delete.html"
     actions = None
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Allow curators and viewers."""
         return curates(request) or super().has_view_permission(request, obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Allow curators."""
         return curates(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Allow curators."""
         return curates(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Allow curators."""
         return curates(request)
 
     def changeform_view(
@@ -273,7 +265,7 @@ class CuratedAdmin(StockAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        """Edit; when somebody else's edit came first, say so."""
+        """Edit; report it if someone else's edit came first."""
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except IntegrityError:
@@ -317,7 +309,7 @@ class StageAdmin(CuratedAdmin):
     fields = ["label", "slug", "rank", "active", "why"]
 
     def save_model(self, request: HttpRequest, obj: Stage, form: Any, change: bool) -> None:
-        """Save as a new vocabulary version; assumptions follow a slug, or are asked for."""
+        """Save as a new vocabulary version; carry assumptions to a new slug, or ask for them."""
         with transaction.atomic():
             super().save_model(request, obj, form, change)
             if change and "slug" in form.changed_data:
@@ -345,7 +337,6 @@ class StageAliasAdmin(CuratedAdmin):
     list_per_page = 50
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the export, and the import with its difference."""
         wrap = self.admin_site.admin_view
         return [
             path("export/", wrap(self.export_view), name="stageapp_stagealias_export"),
@@ -355,11 +346,11 @@ class StageAliasAdmin(CuratedAdmin):
         ]
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
-        """Answer with all aliases as a file."""
+        """Return all aliases as a file."""
         return download(request, self, "aliases", alias_files.export_aliases)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Offer the stages without the shortcuts that edit them: an edit needs its own reason."""
+        """Offer the stages without shortcuts that edit them: an edit needs its own reason."""
         if db_field.name == "stage":
             return self.formfield_for_foreignkey(db_field, request, **kwargs)
         return super().formfield_for_dbfield(db_field, request, **kwargs)

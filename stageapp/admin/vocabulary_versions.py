@@ -1,4 +1,4 @@
-"""Vocabulary versions: who changed what, and why; how it was, and how to bring it back."""
+"""Vocabulary versions: who changed what and why, past states, and restoring them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,22 +23,22 @@ from stageapp.vocabulary import snapshot, versions
 
 
 def curates(request: HttpRequest) -> bool:
-    """Tell whether this user may change the vocabulary."""
+    """Whether this user may change the vocabulary."""
     return request.user.has_perm("stageapp.curate_vocabulary")
 
 
 class CurationForm(ReasonForm):
-    """Asks why, and brings back which version the user had looked at."""
+    """Asks for a reason and returns the version the user saw."""
 
     expected_version = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
 
     def __init__(self, data: Mapping[str, Any] | None = None) -> None:
-        """Begin with the version that is the newest now."""
+        """Start with the newest version."""
         super().__init__(data, initial={"expected_version": snapshot.newest_version()})
 
     @property
     def answers(self) -> dict[str, Any]:
-        """Return what `carried_out` wants to know."""
+        """The arguments for `carried_out`."""
         return {
             "seen": self.cleaned_data["expected_version"],
             "reason": self.cleaned_data["reason"],
@@ -46,9 +46,7 @@ class CurationForm(ReasonForm):
 
     @classmethod
     def again(cls, asked: "CurationForm") -> "CurationForm":
-        """Return the form for another look: the same reason, on the version that is the newest
-        now.
-        """
+        """Return the form for another confirmation: same reason, newest version."""
         return cls(
             {"reason": asked.data.get("reason", ""), "expected_version": snapshot.newest_version()}
         )
@@ -63,12 +61,11 @@ def carried_out(
     reason: str,
     **values: Any,
 ) -> bool:
-    """Perform a change that was previewed and confirmed; tell what came of it, and return whether
-    it was done.
+    """Perform a previewed and confirmed change, report the outcome, return whether it was done.
 
-    `perform` takes the values, the actor and the reason, and returns the new vocabulary version, if
-    it made one; `refusal` is its named error, whose text is shown to the user. `seen` is the
-    version of the preview.
+    `perform` takes the values, the actor and the reason, and returns the new vocabulary version,
+    if any; `refusal` is its named error, whose text is shown to the user. `seen` is the version of
+    the preview.
     """
     try:
         with snapshot.unchanged_since(seen):
@@ -111,7 +108,6 @@ class VocabularyVersionAdmin(PageAdmin):
     search_fields = ["actor", "reason"]
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the vocabulary as it was, the comparison with today, and the way back."""
         wrap = self.admin_site.admin_view
         name = "stageapp_vocabularyversion_{}".format
         return [
@@ -123,9 +119,7 @@ class VocabularyVersionAdmin(PageAdmin):
 
     @method_decorator(require_GET)
     def vocabulary_view(self, request: HttpRequest, number: int) -> HttpResponse:
-        """Show stages and aliases as they were; `q` looks for a part of a spelling, a key or a
-        source.
-        """
+        """Show a version's stages and aliases; `q` searches spellings, keys and sources."""
         version = self.row_or_404(request, str(number))
         term = request.GET.get("q", "").strip()
         aliases = [
@@ -144,12 +138,12 @@ class VocabularyVersionAdmin(PageAdmin):
 
     @method_decorator(require_GET)
     def compare_view(self, request: HttpRequest, number: int) -> HttpResponse:
-        """Show what restoring a version would change, and ask why."""
+        """Show what restoring a version would change and ask for a reason."""
         return self._compared(request, self.row_or_404(request, str(number)), CurationForm())
 
     @method_decorator(require_POST)
     def restore_view(self, request: HttpRequest, number: int) -> HttpResponse:
-        """Bring a version back, as a new one."""
+        """Restore a version as a new one."""
         require(request, "curate_vocabulary")
         version = self.row_or_404(request, str(number))
         form = CurationForm(request.POST)
@@ -176,7 +170,7 @@ class VocabularyVersionAdmin(PageAdmin):
         return page(request, "vocabulary_compare.html", **context)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[VocabularyVersion]:
-        """Leave the snapshots where they are: each holds the whole vocabulary."""
+        """Defer the snapshots: each holds the whole vocabulary."""
         return super().get_queryset(request).defer("snapshot")
 
     @admin.display(description="changes")
@@ -207,7 +201,7 @@ def _holds(alias: dict[str, Any], term: str) -> bool:
 
 
 def lines(diff: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a stored diff as lines: sign, part, name, and what it was and is."""
+    """Return a stored diff as lines: sign, part, name, old and new value."""
     return [
         _line(part, kind, row)
         for part in diff
@@ -234,5 +228,5 @@ def _line(part: str, kind: str, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _called(name: str) -> str:
-    """Return a field's name without the way to it: `stage__slug` is the stage."""
+    """Return a field's name without its lookup: `stage__slug` is `stage`."""
     return name.split("__")[0]

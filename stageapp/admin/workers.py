@@ -1,4 +1,4 @@
-"""Workers: who works where, and whether Celery's workers may take up runs at all."""
+"""Workers: who works on what, and whether Celery's workers may take up runs."""
 
 from collections.abc import Callable
 from functools import partial
@@ -57,7 +57,7 @@ ACTIONS: dict[str, Action[WorkerDrain | None]] = {
 
 @require_GET
 def workers_view(request: HttpRequest) -> HttpResponse:
-    """Show every active run with its workers, and the switch with its history."""
+    """Show every active run with its workers, and the drain switch with its history."""
     require(request, "view_workerdrain")
     active = (
         Run.objects.filter(state__in=ACTIVE) if request.user.has_perm("stageapp.view_run") else []

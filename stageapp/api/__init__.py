@@ -1,3 +1,1 @@
-"""The HTTP edge: one file per resource (serializer and view), over one way to refuse, to decide
-and to answer.
-"""
+"""The HTTP API: one module per resource (serializer and view) over shared errors and validation."""

@@ -1,6 +1,4 @@
-"""POST /api/allocations: plan initial cheques and follow-on reserves by stage, exact to the
-cent.
-"""
+"""POST /api/allocations: plan initial checks and follow-on reserves by stage, exact to the cent."""
 
 from decimal import Decimal
 from typing import Any
@@ -21,7 +19,7 @@ MAX_RESERVE_RATIO = Decimal("0.95")
 
 
 class AllocationRequest(StrictSerializer):
-    """What an allocation takes; all but the distribution has a default."""
+    """The body of an allocation; everything but the distribution has a default."""
 
     fund_size = MoneyField(default=DEFAULT_FUND_SIZE)
     reserve_ratio = NumberField(
@@ -33,14 +31,14 @@ class AllocationRequest(StrictSerializer):
 
 
 class Allocations(Endpoint):
-    """Split a fund over stages, pro rata, and its reserves by the stages' follow-on rules."""
+    """Split a fund over stages pro rata, and its reserves by the stages' follow-on rules."""
 
     label = "allocations"
     scopes = {"POST": "write"}
     stage_methods = frozenset({"POST"})
 
     def post(self, request: Request) -> Response:
-        """Return initial cheques, needs and reserves by stage; amounts are decimal strings."""
+        """Return initial checks, needs and reserves by stage; amounts are decimal strings."""
         sent = validated(AllocationRequest(data=request.data))
         distribution: Distribution = sent["stage_distribution"]
         met = self.judge(distribution.values)
@@ -53,7 +51,7 @@ class Allocations(Endpoint):
 
 
 def represent(plan: ReservePlan, reserve_ratio: Decimal) -> dict[str, Any]:
-    """Return the plan for a body, with money as strings."""
+    """Return the plan as a response body, with money as strings."""
     return {
         "fund_size": _money(plan.total),
         "reserve_ratio": json_number(reserve_ratio),

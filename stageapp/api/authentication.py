@@ -1,4 +1,4 @@
-"""Who calls, and what it may do: consumers by token, operators by their session."""
+"""Authentication and scopes: consumers by token, operators by session."""
 
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,10 @@ _REFUSED = "The token is unknown, expired or revoked. Ask the operators for a ne
 
 
 class ConsumerTokenAuthentication(BaseAuthentication):
-    """`Authorization: Token …`; only the SHA-256 of a token is stored, so that is what is looked
-    up.
-    """
+    """`Authorization: Token …`, looked up by SHA-256 because only that digest is stored."""
 
     def authenticate(self, request: Request) -> tuple[Consumer, None] | None:
-        """Return the consumer, or None when the caller brings no token at all.
+        """Return the consumer, or None if the request has no token.
 
         Raises:
             AuthenticationFailed: the token is malformed, unknown, expired or revoked.
@@ -43,19 +41,18 @@ class ConsumerTokenAuthentication(BaseAuthentication):
         return consumer, None
 
     def authenticate_header(self, request: Request) -> str:
-        """Return the challenge of a 401."""
+        """Return the challenge for a 401."""
         return CHALLENGE
 
 
 class HasScope(BasePermission):
-    """Permits a method for which the view declares a scope that the caller has; declares none,
-    permits none.
+    """Permits a method if the caller has its declared scope; refuses a method without one.
 
-    A session has the scope read, and as staff also write and ops.
+    A session has the scope read; a staff session also has write and ops.
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        """Tell whether the caller may use this method of the view."""
+        """Whether the caller may use this method of the view."""
         if request.method not in view.allowed_methods:
             return True  # 405 follows
         scope = getattr(view, "scopes", {}).get(
@@ -65,7 +62,6 @@ class HasScope(BasePermission):
 
 
 def scopes_of(request: Request) -> set[str]:
-    """Return the scopes that the caller has."""
     user: object = request.user
     if isinstance(user, Consumer):
         return set(user.scopes)
@@ -75,14 +71,12 @@ def scopes_of(request: Request) -> set[str]:
 
 
 def caller_of(request: Request) -> str:
-    """Return the caller's name: it is the source of what it sends, and decides its bucket in a
-    canary.
-    """
+    """Return the caller's name, which is the source of its values and decides its canary bucket."""
     user: object = request.user
     return user.name if isinstance(user, Consumer) else f"session:{request.user.get_username()}"
 
 
 def is_consumer(request: Request) -> bool:
-    """Tell whether the caller came with a token."""
+    """Whether the caller authenticated with a token."""
     user: object = request.user
     return isinstance(user, Consumer)

@@ -1,6 +1,4 @@
-"""POST /_ops/stage-validation/auto-downgrade: an alert takes `enforce` back. The body's
-signature is the credential.
-"""
+"""POST /_ops/stage-validation/auto-downgrade: a signed alert takes back `enforce`."""
 
 from typing import Any
 
@@ -18,7 +16,7 @@ from stageapp.webhook.notification import Unreadable
 
 
 class NotBelieved(Problem):
-    """The delivery proves not who sent it, or when."""
+    """The delivery does not prove who sent it, or when."""
 
     status_code, default_code, title = 401, "delivery_not_believed", "The delivery is not believed"
     default_detail = (
@@ -27,12 +25,12 @@ class NotBelieved(Problem):
     )
 
     def headers(self) -> dict[str, str]:
-        """Return the challenge that a 401 has to have (RFC 9110)."""
+        """Return the challenge that a 401 must have (RFC 9110)."""
         return {"WWW-Authenticate": 'Bearer realm="stage webhook"'}
 
 
 class NoNotification(Problem):
-    """The body is no notification of Alertmanager's."""
+    """The body is not an Alertmanager notification."""
 
     status_code, default_code, title = (
         400,
@@ -42,7 +40,7 @@ class NoNotification(Problem):
 
 
 class AutoDowngrade(Endpoint):
-    """Where alerts arrive."""
+    """The endpoint for alerts."""
 
     scopes = {"POST": ""}
     credentials = (
@@ -54,16 +52,14 @@ class AutoDowngrade(Endpoint):
     permission_classes: list[Any] = []
 
     def perform_authentication(self, request: Request) -> None:
-        """Leave it to the signature of the body, and throttle nobody.
+        """Leave authentication to the body's signature, and throttle nobody.
 
-        An alert has to get in, whoever else calls from its address; and Alertmanager does not come
-        again soon after a 429.
+        An alert must get through regardless of other callers at its address, and Alertmanager does
+        not retry soon after a 429.
         """
 
     def post(self, request: Request) -> Response:
-        """Take `enforce` back if an alert with the label `action="downgrade"` fires; it never
-        raises the mode.
-        """
+        """Take back `enforce` if an alert labeled `action="downgrade"` fires; never raise it."""
         raw = request._request
         headers = {name.lower(): value for name, value in raw.headers.items()}
         sent = Sent(headers, raw.body, network.client_address(raw.META))

@@ -1,4 +1,4 @@
-"""GET /api/funds/{id}/companies: a fund's companies, filtered by what their stored stage means."""
+"""GET /api/funds/{id}/companies: a fund's companies, filtered by what their stage means."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,7 +27,7 @@ MAX_STAGES = 20
 
 
 class CompaniesQuery(PageQuery):
-    """The query string; `stage` may be given several times and then means any of them."""
+    """The query string; `stage` may be repeated and then means any of them."""
 
     stage = serializers.ListField(
         child=TextField(max_length=MAX_STAGE_LENGTH, allow_blank=True),
@@ -64,7 +64,7 @@ class Companies(Endpoint):
 def filtered(
     companies: QuerySet[PortfolioCompany], query: Mapping[str, Any]
 ) -> QuerySet[PortfolioCompany]:
-    """Return the companies by sector and text, in the order asked for; equal ones by id."""
+    """Filter companies by sector and text and order them as requested, ties by id."""
     if "sector" in query:
         companies = companies.filter(sector__iexact=query["sector"])
     if "q" in query:
@@ -75,10 +75,9 @@ def filtered(
 def spellings(
     companies: QuerySet[PortfolioCompany], asked: Sequence[str], meanings: Sequence[Meaning]
 ) -> list[str]:
-    """Return the stored spellings that mean one of the asked stages; an unknown value stands for
-    itself.
+    """Return the stored spellings of the requested stages; an unknown value matches itself.
 
-    The stored spellings are asked, not the aliases: a spelling may also be understood by a rule.
+    This reads the stored spellings, not the aliases, because text rules understand more of them.
     """
     wanted = {meaning.stage for meaning in meanings if meaning.stage is not None}
     stored = companies.order_by().values_list("stage", flat=True).distinct()
@@ -89,7 +88,7 @@ def spellings(
 
 
 def represent(company: PortfolioCompany) -> dict[str, Any]:
-    """Return a company for a body: the stage as stored, and what it means."""
+    """Return a company as a response body: its stage as stored, and its meaning."""
     return {
         "id": company.pk,
         "name": company.name,

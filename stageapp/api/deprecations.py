@@ -21,14 +21,13 @@ class Deprecations(Endpoint):
     scopes = {"GET": "read"}
 
     def get(self, request: Request) -> Response:
-        """Return the mode, its dates, and every spelling that is understood but is not the stage
-        itself.
+        """Return the mode, its dates, and every understood spelling that differs from its stage.
 
-        `until` is the day from which unknown stages are refused to this caller, as in the header
-        Sunset. Retired spellings are understood in every mode, so no day ends them. Other spellings
-        that the text rules reduce to one of these (case, blanks, hyphens) are retired too.
-        `you_sent` is what the caller itself sent of late that is not a stage; a request takes a few
-        seconds to get in.
+        `until` is the day from which unknown stages are refused to this caller, as in the Sunset
+        header. Retired spellings are understood in every mode and have no end date. Other
+        spellings that the text rules reduce to one of these (case, blanks, hyphens) are retired
+        too. `you_sent` is what this caller recently sent that is not a stage; a request appears
+        there after a few seconds.
         """
         state, caller = store.current(), caller_of(request)
         mode = validation.effective(caller)
@@ -47,7 +46,7 @@ class Deprecations(Endpoint):
 
 
 def retired(source: str) -> list[dict[str, str]]:
-    """Return the labels, and the aliases that hold for everybody or for this source."""
+    """Return the labels and the aliases that apply to everyone or to this source."""
     spellings = {label: slug for slug, label in snapshot.current().labels.items() if label != slug}
     aliases = StageAlias.objects.filter(stage__active=True, source__in=["", source])
     aliases = aliases.exclude(spelling=F("stage__slug")).order_by(
@@ -58,11 +57,10 @@ def retired(source: str) -> list[dict[str, str]]:
 
 
 def you_sent(caller: str) -> dict[str, Any]:
-    """Return what the caller sent in the last days that is not canonical: what to send instead, or
-    why it is unknown.
+    """Return what the caller recently sent that is not canonical: what to send, or why unknown.
 
-    A value is what the text rules leave of it, so that one entry stands for all ways of writing it.
-    No other caller's spellings are in it.
+    Values are reduced by the text rules, so that one entry covers all ways of writing it.
+    Spellings of other callers are never included.
     """
     sent = [value for _, value in sent_values(days=DAYS, names=[caller])]
     return {

@@ -1,6 +1,6 @@
-"""Take a distribution over stages, in either shape: [{"stage", "weight"}, …] or {stage: weight}.
+"""The field for a distribution over stages: [{"stage", "weight"}, …] or {stage: weight}.
 
-One field does the whole of it: a serializer per entry would cost a hundred times as much.
+A single field does all of it: a serializer per entry would cost a hundred times as much.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _MEMBERS = frozenset({"stage", "weight"})
 
 @dataclass(frozen=True)
 class Entry:
-    """One stage as sent: its place in the body, its spelling, its weight."""
+    """One stage as sent: its place in the body, its spelling and its weight."""
 
     pointer: str
     raw: str
@@ -30,34 +30,32 @@ class Entry:
 
 @dataclass(frozen=True)
 class Distribution:
-    """A distribution whose structure and weights are good; what its stages mean is not asked
-    yet.
-    """
+    """A distribution with valid structure and weights; its stages are not resolved yet."""
 
     entries: tuple[Entry, ...]
 
     @property
     def values(self) -> list[tuple[str, str]]:
-        """Return (JSON pointer, raw value) pairs, for the decision."""
+        """(JSON pointer, raw value) pairs, for the decision."""
         return [(entry.pointer, entry.raw) for entry in self.entries]
 
     @property
     def as_sent(self) -> list[dict[str, Any]]:
-        """Return the list shape of what was sent."""
+        """What was sent, in the list shape."""
         return [{"stage": entry.raw, "weight": entry.weight} for entry in self.entries]
 
     def shares(self, meanings: Sequence[Meaning]) -> Shares:
-        """Return the shares by stage once the meanings, in the order of the entries, are known."""
+        """Return the shares by stage; `meanings` are in the order of the entries."""
         entries = zip(self.entries, meanings, strict=True)
         return share_out([(entry.raw, meaning.stage, entry.weight) for entry, meaning in entries])
 
     def check_weights(self) -> None:
-        """Raise WeightsError where the weights cannot be shared out, whatever the stages mean."""
+        """Raise WeightsError if the weights cannot be shared out, whatever the stages mean."""
         checked([entry.weight for entry in self.entries])
 
 
 class DistributionField(serializers.Field[Distribution, Any, Any, Any]):
-    """The field for a distribution; refuses bad structure and bad weights in every mode."""
+    """A distribution; refuses bad structure and bad weights in every mode."""
 
     default_error_messages = {
         "shape": 'Send a list of {"stage": …, "weight": …} or an object of stage: weight.',
@@ -67,7 +65,6 @@ class DistributionField(serializers.Field[Distribution, Any, Any, Any]):
     }
 
     def to_internal_value(self, data: Any) -> Distribution:
-        """Return the distribution."""
         if not isinstance(data, list | dict):
             self._refuse("shape")
         if len(data) > MAX_ENTRIES:

@@ -1,6 +1,4 @@
-"""The base of every resource: scopes, the one validation step, and its counts, so that none can
-forget them.
-"""
+"""The base of every resource: scopes, the one validation step, and its counts."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -28,10 +26,9 @@ _MALFORMED = frozenset({400, 411, 413, 415})
 class Endpoint(APIView):
     """A resource of the API.
 
-    `label` is its name in the traffic windows, `scopes` the scope each method needs,
-    `stage_methods` the methods whose bodies or parameters hold stages, `queries` what a method's
-    query string may hold, `credentials` the schemes of the document (OpenAPI's `security`) where
-    they are others than a token or a session.
+    `label` is its name in the traffic windows, `scopes` the scope of each method, `stage_methods`
+    the methods whose bodies or parameters hold stages, `queries` the query string of each method,
+    `credentials` the OpenAPI `security` schemes if they are not a token or a session.
     """
 
     label: ClassVar[str] = ""
@@ -47,11 +44,11 @@ class Endpoint(APIView):
 
     @classmethod
     def resource(cls) -> str:
-        """Return the name under which it is noted who calls it."""
+        """Return the name under which its callers are recorded."""
         return cls.label or cls.__name__.lower()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Check format, credentials, frequency, scope and query, before the body is read."""
+        """Check format, credentials, rate, scope and query before the body is read."""
         # The charset of a Content-Type must not decide how the query string is read.
         request._request.encoding = "utf-8"
         super().initial(request, *args, **kwargs)
@@ -63,7 +60,7 @@ class Endpoint(APIView):
             self.query = read_query(self.queries.get(method, NoQuery), request.query_params)
 
     def perform_authentication(self, request: Request) -> None:
-        """Learn who calls, and refuse who calls too often."""
+        """Identify the caller, and refuse callers that exceed their rate."""
         try:
             super().perform_authentication(request)
         except AuthenticationFailed:
@@ -75,7 +72,7 @@ class Endpoint(APIView):
             throttles.admit_stranger(request.META)
 
     def judge(self, values: Sequence[tuple[str, str]]) -> Encounter:
-        """Decide over (pointer, raw value) pairs in the caller's effective mode.
+        """Decide on (pointer, raw value) pairs in the caller's effective mode.
 
         Raises:
             UnknownStages: the mode is `enforce` and a value is unknown.
@@ -96,7 +93,7 @@ class Endpoint(APIView):
         status: int = status.HTTP_200_OK,
         unallocated: Decimal | None = None,
     ) -> Response:
-        """Answer, with what the mode adds where this request met the validator."""
+        """Return the response, with the mode's additions if the request was validated."""
         if self.met is None:
             return Response(body, status)
         if self.met.decision.mode != "off":
@@ -104,7 +101,7 @@ class Endpoint(APIView):
         return Response(body, status, headers=unknown_log.headers(self.met))
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Response:
-        """Count the request by what it met, whatever came of it."""
+        """Count the request by its outcome, for every response."""
         answered: Response = super().finalize_response(request, response, *args, **kwargs)
         answered.headers.setdefault("Cache-Control", "no-store")  # an answer belongs to its caller
         if self.caller:
@@ -114,9 +111,7 @@ class Endpoint(APIView):
         return answered
 
     def _count(self, code: int) -> None:
-        """Count the request for the windows, for Prometheus and for the consumers' sightings:
-        here, and only here.
-        """
+        """Count the request for windows, Prometheus and sightings: here, and only here."""
         met, failed = self.met, code >= status.HTTP_500_INTERNAL_SERVER_ERROR
         if met is not None:
             self._count_met(met, failed)

@@ -1,4 +1,4 @@
-"""The errors of the API that are not the framework's own; `problems` makes documents of them."""
+"""The API's own errors; `problems` turns them into documents."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,22 +10,20 @@ from stageapp.finance.assumption_store import NoAssumptions, Unusable
 
 
 class InvalidQuery(ValidationError):
-    """The query string is not valid; the places in `detail` are parameters, whatever the method."""
+    """The query string is invalid; places in `detail` are parameters, whatever the method."""
 
 
 class Problem(APIException):
-    """An error with a type of its own; subclasses name status_code, default_detail, default_code
-    and title.
-    """
+    """An error with its own type; set status_code, default_detail, default_code and title."""
 
     title = "The request was refused"
 
     def members(self) -> dict[str, Any]:
-        """Return what the document has beyond type, title, status and detail."""
+        """Return the document's members beyond type, title, status and detail."""
         return {}
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that go with the document."""
+        """Return the headers that accompany the document."""
         return {}
 
 
@@ -37,14 +35,14 @@ class BadRequest(Problem):
 
 
 class RequestTimeout(Problem):
-    """The body did not arrive in the time a server waits for one."""
+    """The body did not arrive within the server's time limit."""
 
     status_code, default_code, title = 408, "request_timeout", "The request took too long to arrive"
     default_detail = "The body did not arrive in time; send it again, at once."
 
 
 class LengthRequired(Problem):
-    """The body comes in chunks, whose length is not known before."""
+    """The body is chunked, so its length is not known in advance."""
 
     status_code, default_code, title = 411, "length_required", "A Content-Length is needed"
     default_detail = "Send the body with a Content-Length, not in chunks."
@@ -58,33 +56,33 @@ class BodyTooLarge(Problem):
 
 
 class ServerError(Problem):
-    """Something failed that no caller could have caused or can change."""
+    """Something failed that no caller could have caused or can fix."""
 
     status_code, default_code, title = 500, "server_error", "The server failed"
     default_detail = "The failure is logged; try again later."
 
 
 class AssumptionsMissing(Problem):
-    """Nobody has recorded what a simulation or an allocation assumes of a stage."""
+    """A simulation or an allocation needs assumptions that nobody has recorded for a stage."""
 
     status_code, default_code, title = 409, "assumptions_missing", "A stage has no assumptions yet"
     default_detail = "Nothing is assumed yet of a stage that the request names."
 
 
 class Unavailable(Problem):
-    """The database does not answer."""
+    """The database does not respond."""
 
     status_code, default_code, title = 503, "unavailable", "The service is not available"
     default_detail = "The database does not answer; try again soon."
 
     def headers(self) -> dict[str, str]:
-        """Return when to come back, in seconds."""
+        """Return Retry-After, in seconds."""
         return {"Retry-After": "5"}
 
 
 @contextmanager
 def usable_assumptions() -> Iterator[None]:
-    """Turn errors of assumptions into AssumptionsMissing, or Unavailable if they make no sense."""
+    """Turn missing assumptions into AssumptionsMissing, and unusable ones into Unavailable."""
     try:
         yield
     except NoAssumptions as error:
@@ -100,14 +98,12 @@ QUERY = "?"  # begins a place in the query string, as "/" begins one in the body
 
 
 def escape(name: str) -> str:
-    """Return one member name as a part of a JSON pointer."""
+    """Return a member name, escaped for a JSON pointer."""
     return name.replace("~", "~0").replace("/", "~1")
 
 
 def place(pointer: str) -> dict[str, str]:
-    """Return the member of an answer that names the place: `pointer`, or `parameter` for the
-    query string.
-    """
+    """Return the member that names the place: `pointer`, or `parameter` for the query string."""
     if pointer.startswith(QUERY):
         return {"parameter": pointer.removeprefix(QUERY)}
     return {"pointer": pointer}

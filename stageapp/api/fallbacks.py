@@ -1,6 +1,4 @@
-"""Problem documents for what fails outside the views of the API: no such address, a broken
-request, a fault.
-"""
+"""Problem documents for failures outside the API's views: unknown URLs, bad requests, faults."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,12 +19,12 @@ PREFIXES = ("/api/", "/_ops/")
 
 @csrf_exempt
 def no_such_resource(request: HttpRequest) -> HttpResponse:
-    """Answer 404 for an address under the API that leads nowhere."""
+    """Return 404 for an unknown URL under the API."""
     return _problem(document("not_found", TITLES["not_found"], 404, "There is no such resource."))
 
 
 def credentials_needed(request: HttpRequest) -> HttpResponse:
-    """Answer 401 to who brings no credentials where some are needed."""
+    """Return 401 to a caller without the required credentials."""
     detail = str(NotAuthenticated.default_detail)
     answer = _problem(document("not_authenticated", TITLES["not_authenticated"], 401, detail))
     answer.headers["WWW-Authenticate"] = CHALLENGE
@@ -34,7 +32,7 @@ def credentials_needed(request: HttpRequest) -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 404 anywhere (handler404)."""
+    """Return 404 anywhere (handler404)."""
     return (
         no_such_resource(request)
         if _is_api(request)
@@ -43,12 +41,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 400 anywhere (handler400)."""
+    """Return 400 anywhere (handler400)."""
     return _plain(BadRequest) if _is_api(request) else defaults.bad_request(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer 500 anywhere (handler500); Django has logged the fault."""
+    """Return 500 anywhere (handler500); Django has logged the fault."""
     return _plain(ServerError) if _is_api(request) else defaults.server_error(request)
 
 
@@ -76,13 +74,12 @@ _CREDENTIALS = ("HTTP_AUTHORIZATION", "HTTP_WEBHOOK_SIGNATURE", "HTTP_X_ALERTMAN
 
 
 class OpsGate:
-    """Answers 401 to outsiders without credentials, before anything is read or looked up."""
+    """Returns 401 to outside callers without credentials, before anything is read or looked up."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Let a request pass, or turn it away."""
         if request.path_info.startswith(PREFIX) and not (
             network.inside(request.META)
             or (

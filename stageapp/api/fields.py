@@ -1,6 +1,4 @@
-"""Request fields that take JSON's own types only: no numeric strings, no booleans as numbers, no
-unknown names.
-"""
+"""Strict request fields: no numeric strings, no booleans as numbers, no unknown names."""
 
 import re
 from collections.abc import Mapping
@@ -18,10 +16,9 @@ _MONEY = re.compile(r"[0-9]{1,16}(?:\.[0-9]{1,2}0{0,10})?")
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """A serializer that refuses fields it does not know."""
+    """A serializer that refuses unknown fields."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """Return the validated fields."""
         if isinstance(data, Mapping) and (
             strangers := [name for name in data if name not in self.fields]
         ):
@@ -36,7 +33,7 @@ class StrictSerializer(serializers.Serializer[Any]):
 
 
 class NumberField(serializers.Field[Decimal, Any, float, Any]):
-    """A JSON number, kept as the decimal that was written."""
+    """A JSON number, kept as the decimal as written."""
 
     default_error_messages = {"invalid": "A valid number is required."}
 
@@ -46,21 +43,18 @@ class NumberField(serializers.Field[Decimal, Any, float, Any]):
         self.validators += [MinValueValidator(min_value), MaxValueValidator(max_value)]
 
     def to_internal_value(self, data: Any) -> Decimal:
-        """Return the number."""
         if type(data) not in (int, Decimal):
             self.fail("invalid")
         return Decimal(data)
 
     def to_representation(self, value: Decimal) -> float:
-        """Return the number for a body."""
         return json_number(value)
 
 
 class IntegerField(serializers.IntegerField):
-    """A JSON number without a fraction; to JSON, 1.0 is the same number as 1."""
+    """A JSON number without a fraction; JSON treats 1.0 as the same number as 1."""
 
     def to_internal_value(self, data: Any) -> int:
-        """Return the number."""
         if type(data) not in (int, Decimal) or data != int(data):
             self.fail("invalid")
         return int(data)
@@ -70,20 +64,18 @@ class FlagField(serializers.BooleanField):
     """JSON's true or false."""
 
     def to_internal_value(self, data: Any) -> bool:
-        """Return the boolean."""
         if not isinstance(data, bool):
             self.fail("invalid", input=data)
         return data
 
 
 class TextField(serializers.CharField):
-    """A JSON string, kept as it is."""
+    """A JSON string, kept unchanged."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(trim_whitespace=False, **options)
 
     def to_internal_value(self, data: Any) -> str:
-        """Return the string."""
         if not isinstance(data, str):
             self.fail("invalid")
         return data
@@ -102,7 +94,6 @@ class MoneyField(serializers.Field[Decimal, Any, str, Any]):
         self.validators += [MinValueValidator(min_value)]
 
     def to_internal_value(self, data: Any) -> Decimal:
-        """Return the amount."""
         text = f"{data:f}" if type(data) in (int, Decimal) else data
         if not isinstance(text, str) or not _MONEY.fullmatch(text):
             self.fail("invalid")
@@ -119,5 +110,5 @@ class MoneyField(serializers.Field[Decimal, Any, str, Any]):
 
 
 def json_number(value: Decimal | Fraction) -> float:
-    """Return the nearest number that JSON readers hold: an answer's last step."""
+    """Return the nearest double, as the last step before a response."""
     return float(value)

@@ -1,4 +1,4 @@
-"""/healthz: this process answers. /readyz: it can do its work. Neither asks for credentials."""
+"""/healthz: this process responds. /readyz: it can do its work. Neither needs credentials."""
 
 from functools import cache
 
@@ -14,22 +14,20 @@ from stageapp.mode import store
 
 
 class MigrationsMissingError(Exception):
-    """The database is older than the code."""
+    """The database schema is older than the code."""
 
 
 @csrf_exempt  # so that a wrong method is told as one
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """Tell that the process answers; asks nothing of anybody."""
+    """Report that the process responds; depends on no other service."""
     return JsonResponse({"status": "ok"})
 
 
 @csrf_exempt  # so that a wrong method is told as one
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Tell whether database and migrations are there (else 503), and whether Redis is (else
-    degraded).
-    """
+    """Report database and migrations (503 if unavailable), and Redis (degraded if unavailable)."""
     parts = {"database": _database(), "redis": _redis(), "mode_source": store.current().source}
     ready = parts["database"] == "ok"
     status = "unavailable" if not ready else "ok" if parts["redis"] == "ok" else "degraded"

@@ -1,4 +1,4 @@
-"""GET /metrics: what all web processes of this server have counted, and what PostgreSQL knows."""
+"""GET /metrics: counts of all web processes on this server, and what PostgreSQL knows."""
 
 import datetime
 import os
@@ -39,7 +39,7 @@ from stageapp.normalization.throttle import limits
 
 
 def stored_mode() -> Iterator[Metric]:
-    """Yield the stored mode and what its history says."""
+    """Yield the stored mode and figures from its history."""
     state, history, now = store.latest(), mode_history.read(), timezone.now()
     since = history.phase_since()
     kinds = Counter(change.kind for change in history.changes)
@@ -56,7 +56,7 @@ def stored_mode() -> Iterator[Metric]:
 
 
 def registry() -> Iterator[Metric]:
-    """Yield how many processes beat, and how many have fallen silent."""
+    """Yield how many processes are live and how many are stale."""
     seen = Counter((one.name, "live" if one.live else "stale") for one in processes.seen())
     names = ("web", "worker", "beat")
     yield metrics.PROCESSES.of(
@@ -68,9 +68,7 @@ def registry() -> Iterator[Metric]:
 
 
 def ages() -> Iterator[Metric]:
-    """Yield the age of the newest verified backup's data and of the newest rehearsal that
-    counts.
-    """
+    """Yield the age of the newest verified backup's data and of the newest valid rehearsal."""
     backups, now = evidence.read(), timezone.now()
     for family, at in (
         (metrics.BACKUP_AGE, backups.taken_at),
@@ -85,17 +83,13 @@ def ages() -> Iterator[Metric]:
 
 
 def waiting_rows() -> Iterator[Metric]:
-    """Yield the runs that nobody works on although they should, and the backup jobs not yet
-    begun.
-    """
+    """Yield the number of runs that lack a worker and of backup jobs not yet started."""
     jobs = BackupJob.objects.filter(state="waiting").count()
     yield metrics.QUEUE_DEPTH.of({("runs",): len(runs.forgotten()), ("backups",): jobs})
 
 
 def waiting_messages() -> int:
-    """Return how many messages wait in the broker; raises what its client raises when it is
-    away.
-    """
+    """Return the number of messages in the broker; raises its client's error if it is down."""
     queue = current_app.conf.task_default_queue
     with current_app.connection_for_read() as connection:
         channel = connection.channel()
@@ -112,7 +106,7 @@ _OUTCOMES = ("scanned", "changed", "skipped")
 
 
 def newest_runs() -> Iterator[Metric]:
-    """Yield the state of each target's newest run, and the progress of those that are not over."""
+    """Yield the state of each target's newest run, and the progress of unfinished ones."""
     runs = list(Run.objects.select_related("plan").order_by("target", "-id").distinct("target"))
     apart = dict(
         Run.objects.filter(pk__in=[run.pk for run in runs]).values_list(
@@ -147,7 +141,7 @@ def _progress(latest: dict[str, Progress]) -> Iterator[Metric]:
 
 
 def all_rows() -> Iterator[Metric]:
-    """Yield the rows of all runs; the checkpoints hold the sums, so no audit entry is read."""
+    """Yield the rows of all runs; checkpoints hold the sums, so no audit entry is read."""
     sums = Checkpoint.objects.order_by().values_list("direction")
     totals = {
         direction: rows
@@ -163,16 +157,14 @@ def all_rows() -> Iterator[Metric]:
 
 
 def throttled() -> Iterator[Metric]:
-    """Yield how long the workers of all runs have waited because the database was not well, by
-    reason.
-    """
+    """Yield how long the workers of all runs have been throttled, by reason."""
     yield metrics.RUN_THROTTLED.of(
         {(reason,): waited for reason, waited in limits.seconds_by_reason().items()}
     )
 
 
 def drift() -> Iterator[Metric]:
-    """Yield what the drift watch found in the columns that a run has normalized."""
+    """Yield what drift checks found in normalized columns."""
     checks, now = list(DriftCheck.objects.defer("spellings")), timezone.now()
     rows: dict[tuple[str, ...], float] = {}
     for check in checks:
@@ -211,17 +203,15 @@ PARTS: tuple[Gauges, ...] = (
 
 
 class StoreCollector(Collector):
-    """Collects what PostgreSQL and the broker tell; never fails, and never takes longer than
-    SCRAPE_SECONDS.
-    """
+    """Collects from PostgreSQL and the broker; never fails, and never exceeds SCRAPE_SECONDS."""
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what could be read in time, and whether the database answered."""
+        """Yield what could be read in time, and whether the database responded."""
         yield from _reading().result(SCRAPE_SECONDS)
 
 
 class _Reading:
-    """One thread's reading; whoever asks meanwhile gets the same."""
+    """One thread's reading, shared by concurrent scrapes."""
 
     def __init__(self) -> None:
         self._found: list[Metric] = []
@@ -235,7 +225,7 @@ class _Reading:
         return self._thread.is_alive()
 
     def result(self, seconds: float) -> list[Metric]:
-        """Return what is there when the thread is done, or after so many seconds."""
+        """Return what is there when the thread ends, or after this many seconds."""
         self._thread.join(seconds)
         self._watchdog.look()
         took = self._database_seconds
@@ -262,7 +252,7 @@ def from_database() -> Iterator[Metric]:
     """Yield what every part knows, from one transaction on this thread's connection.
 
     Raises:
-        django.db.Error: PostgreSQL does not answer.
+        django.db.Error: PostgreSQL does not respond.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -284,7 +274,7 @@ def _read_part(part: Gauges) -> list[Metric]:
 
 
 def from_broker() -> Iterator[Metric]:
-    """Yield whether the broker answers, and how many messages wait."""
+    """Yield whether the broker responds, and how many messages wait."""
     try:
         waiting = waiting_messages()
     except Exception as error:
@@ -308,7 +298,7 @@ def _reading() -> _Reading:
 
 
 def forget() -> None:
-    """Begin anew, in a forked child."""
+    """Reset the state in a forked child."""
     global _lock, _latest
     _lock, _latest = threading.Lock(), None
 
@@ -322,7 +312,7 @@ CHALLENGE = 'Bearer realm="metrics"'
 @csrf_exempt  # so that a wrong method is told as one
 @require_safe
 def metrics_page(request: HttpRequest) -> HttpResponse:
-    """Tell the metrics in Prometheus' text format to whoever may scrape; 401 to everybody else."""
+    """Return the metrics in Prometheus text format to permitted scrapers, 401 to everyone else."""
     if not network.may_scrape(request.META):
         return HttpResponse(
             "Scrape from one of STAGE_OPS_NETWORKS, or send STAGE_METRICS_TOKEN as a bearer "

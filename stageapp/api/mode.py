@@ -1,6 +1,4 @@
-"""GET|PUT /_ops/stage-validation/mode: look at the mode and change it; a token may only lower
-it.
-"""
+"""GET|PUT /_ops/stage-validation/mode: read and change the mode; a token may only lower it."""
 
 from typing import Any
 
@@ -42,7 +40,7 @@ class ModeRequest(StrictSerializer):
 
 
 class NotLowered(Problem):
-    """A token asks for something else than a lower mode."""
+    """A token asked for something other than a lower mode."""
 
     status_code, default_code, title = 403, "mode_not_lowered", "A token may only lower the mode"
     default_detail = "Raise it, or move its announced day, in the admin or by `manage.py mode set`."
@@ -62,7 +60,7 @@ class ModeConflict(Problem):
 
 
 class HeldBack(Problem):
-    """Gates that the change needs do not pass."""
+    """Gates that the change requires do not pass."""
 
     status_code, default_code, title = 409, "gates_hold", "Gates hold the change back"
 
@@ -76,25 +74,25 @@ class HeldBack(Problem):
 
 
 class SecondPerson(Problem):
-    """The two-person rule is on."""
+    """The two-person rule requires a second person."""
 
     status_code, default_code, title = 409, "second_person_needed", "A second person is needed"
 
 
 class MayNotRaise(Problem):
-    """The user may not go past gates, or raise the mode after a downgrade."""
+    """The user may not override gates, or raise the mode after a downgrade."""
 
     status_code, default_code, title = 403, "mode_not_raised", "The user may not raise the mode"
 
 
 class ModeRefused(Problem):
-    """The values make no mode."""
+    """The values do not form a mode."""
 
     status_code, default_code, title = 400, "mode_refused", "This is no mode"
 
 
 class Mode(Endpoint):
-    """The mode in force."""
+    """The current mode."""
 
     scopes = {"GET": "ops", "PUT": "ops"}
 
@@ -103,7 +101,7 @@ class Mode(Endpoint):
         return Response(ModeInForce(store.current()).data)
 
     def put(self, request: Request) -> Response:
-        """Change the mode; asking for what is already in force changes nothing."""
+        """Change the mode; requesting the current mode changes nothing."""
         if not (is_consumer(request) or request.user.has_perm(_PERMISSION)):
             raise NotPermitted
         sent = validated(ModeRequest(data=request.data))
@@ -140,7 +138,7 @@ class Mode(Endpoint):
 
 
 def refuse_unless_lower(sent: dict[str, Any], newest: ModeState) -> None:
-    """Refuse what is not strictly lower, or touches the announced day; raises NotLowered."""
+    """Raise NotLowered unless the mode is strictly lower and the announced day is untouched."""
     asked = ModeState(sent["mode"], sent["percent"])
     touches_the_day = sent["enforce_on"] is not None or sent["withdraw_enforce_on"]
     if asked.strictness >= newest.strictness or touches_the_day:

@@ -20,7 +20,7 @@ from stageapp.finance.monte_carlo import (
 
 
 class SimulationRequest(StrictSerializer):
-    """What a simulation takes; all but the distribution has a default."""
+    """The body of a simulation; everything but the distribution has a default."""
 
     fund_size = MoneyField(min_value=MIN_FUND_SIZE, default=DEFAULT_FUND_SIZE)
     runs = IntegerField(min_value=1, max_value=MAX_RUNS, default=DEFAULT_RUNS)
@@ -29,7 +29,7 @@ class SimulationRequest(StrictSerializer):
 
 
 class Simulate(Endpoint):
-    """Simulate a fund; the same seed gives the same answer."""
+    """Simulate a fund; the same seed gives the same result."""
 
     label = "monte_carlo"
     scopes = {"POST": "write"}

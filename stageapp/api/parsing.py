@@ -1,11 +1,11 @@
-"""Read a JSON body strictly: what two parsers could understand differently is refused.
+"""Parse JSON bodies strictly: refuse what two parsers could understand differently.
 
-Refused: other media types, charsets and content encodings; a body over the bound; deep nesting;
-duplicate keys; NaN and Infinity; integers beyond 2**53 (RFC 7493, I-JSON); other numbers no double
-holds; NUL and lone surrogates, which PostgreSQL cannot hold; trailing data.
+Refused: other media types, charsets and content encodings; a body over the limit; deep nesting;
+duplicate keys; NaN and Infinity; integers beyond 2**53 (RFC 7493, I-JSON); other numbers that no
+double holds; NUL and lone surrogates, which PostgreSQL cannot store; trailing data.
 
-A number with a fraction or an exponent becomes the decimal that was written, never a binary float:
-0.35 is 35 hundredths. Its length and its exponent are bounded, so what is computed with it is, too.
+A number with a fraction or an exponent becomes the decimal as written, never a binary float:
+0.35 is 35 hundredths. Its length and exponent are bounded, and so are computations with it.
 """
 
 import json
@@ -74,13 +74,13 @@ def check_content_type(value: str) -> None:
 
 
 def check_content_encoding(value: str) -> None:
-    """Refuse compressed bodies: a small one may hide a huge one."""
+    """Refuse compressed bodies: a small one may expand to a huge one."""
     if value.strip().lower() not in ("", "identity"):
         raise UnsupportedMediaType(value[:100], "Send the body without a Content-Encoding.")
 
 
 def read_bounded(stream: IO[Any]) -> bytes:
-    """Return the body, having read at most one byte more than the bound."""
+    """Return the body after reading at most one byte beyond the limit."""
     bound = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     body: bytes = stream.read(bound + 1)
     if len(body) > bound:
@@ -172,11 +172,11 @@ _DECODER = json.JSONDecoder(
 
 
 class NoQuery(StrictSerializer):
-    """The query string of an endpoint that takes none."""
+    """The query string of an endpoint without parameters."""
 
 
 class PageQuery(StrictSerializer):
-    """The query string of a list in pages."""
+    """The query string of a paginated list."""
 
     page = serializers.RegexField(
         r"^[0-9]{1,9}\Z", required=False, help_text="from 1; 404 beyond the last"

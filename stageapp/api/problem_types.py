@@ -1,4 +1,4 @@
-"""Every type of problem the API can answer with, and what it means to whoever meets it."""
+"""Every problem type the API can return, and what it means to the caller."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class ProblemType:
-    """One type: the last part of its URI, its status, its title, and what it means."""
+    """One type: the last part of its URI, its status, title and meaning."""
 
     slug: str
     status: int
@@ -111,7 +111,7 @@ class ProblemType:
 
 
 def problem_types() -> dict[str, ProblemType]:
-    """Return the types by slug: the framework's, and every subclass of Problem that is loaded."""
+    """Return the types by slug: the framework's, and every loaded subclass of Problem."""
     types = [ProblemType("invalid-request", 400, TITLES["invalid"], MEANINGS["invalid-request"])]
     types += [_type(kind, TITLES[kind.default_code]) for kind in FRAMEWORK]
     types += [_type(kind, kind.title) for kind in _subclasses(Problem)]
@@ -134,13 +134,13 @@ def _subclasses(kind: type[Problem]) -> Iterator[type[Problem]]:
 
 @require_safe
 def problem_index(request: HttpRequest) -> HttpResponse:
-    """List every type of problem."""
+    """List every problem type."""
     return render(request, "problems/list.html", {"problems": problem_types().values()})
 
 
 @require_safe
 def problem_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """Tell what one type of problem means, and what to do."""
+    """Show what one problem type means and what to do."""
     problem = problem_types().get(slug)
     if problem is None:
         raise Http404

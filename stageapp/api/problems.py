@@ -1,4 +1,4 @@
-"""Answer every error of the API as a problem document (RFC 9457), with a stable `type`."""
+"""Return every API error as a problem document (RFC 9457) with a stable `type`."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -60,7 +60,7 @@ def document(
 
 
 def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
-    """Answer any exception of a view; the API's exception handler."""
+    """Turn any exception of a view into a response; the API's exception handler."""
     set_rollback()
     recognised = _recognise(error)
     root = QUERY if isinstance(recognised, InvalidQuery) else "/"
@@ -94,7 +94,7 @@ def _recognise(error: Exception) -> APIException:
 
 
 def _was_late(error: BaseException | None) -> bool:
-    """Tell whether a time that was over is at the bottom of it; Django wraps it once or twice."""
+    """Whether a timeout is the root cause; Django wraps it once or twice."""
     return error is not None and (isinstance(error, TimeoutError) or _was_late(error.__cause__))
 
 
@@ -125,7 +125,7 @@ def _headers(error: APIException) -> dict[str, str]:
 
 
 def flatten(detail: Any, pointer: str, root: str) -> Iterator[dict[str, str]]:
-    """Yield one entry per error of DRF's nested details; `root` begins a place, `/` or QUERY."""
+    """Yield one entry per error of DRF's nested details; `root` begins a place: `/` or QUERY."""
     if isinstance(detail, Mapping):
         for name, inner in detail.items():
             own = name == api_settings.NON_FIELD_ERRORS_KEY

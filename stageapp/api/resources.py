@@ -1,4 +1,4 @@
-"""Which resource of the API answers at a path: what an access log's lines are read by."""
+"""Map paths to API resources, for reading access logs."""
 
 from django.urls import Resolver404, resolve
 
@@ -9,9 +9,7 @@ NO_RESOURCE = "no_such_resource"
 
 
 def resource_of(path: str) -> str | None:
-    """Return the name under which callers of this path are noted, None for a path that is not
-    the API's.
-    """
+    """Return the name under which this path's callers are recorded; None outside the API."""
     try:
         view = resolve(path).func
     except Resolver404:

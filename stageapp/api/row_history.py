@@ -1,6 +1,4 @@
-"""GET /api/runs/{id}/entries and /api/rows/{target}/{key}/history: the audit log, entry by
-entry.
-"""
+"""GET /api/runs/{id}/entries and /api/rows/{target}/{key}/history: the audit log by entry."""
 
 from urllib.parse import quote
 
@@ -37,12 +35,12 @@ class Entries(Watching):
 
     @property
     def after(self) -> Place:
-        """Return the place after which entries are asked for."""
+        """The place after which entries are requested."""
         block, _, entry = self.query.get("after", "0-0").partition("-")
         return Place(int(block), int(entry))
 
     def page(self, path: str, entries: list[EntryHistory]) -> Response:
-        """Answer with what was found; one more than a page tells that there is another."""
+        """Return a page; one entry beyond the page size means there is another page."""
         following = f"{path}?after={entries[PAGE - 1].entry.pk}" if len(entries) > PAGE else None
         return Response(EntryPage({"next": following, "results": entries[:PAGE]}).data)
 
@@ -51,9 +49,7 @@ class RunEntries(Entries):
     """List the entries of a run."""
 
     def get(self, request: Request, pk: int) -> Response:
-        """Return up to 100 changed rows with old and new value; `next` is the path of those
-        after them.
-        """
+        """Return up to 100 changed rows with old and new value; `next` is the path to the rest."""
         run = get_object_or_404(Run, pk=pk)
         return self.page(
             f"/api/runs/{pk}/entries", history.of_run(run, after=self.after, limit=PAGE + 1)
@@ -61,12 +57,10 @@ class RunEntries(Entries):
 
 
 class RowHistory(Entries):
-    """Look up what happened to a row."""
+    """Look up the history of a row."""
 
     def get(self, request: Request, target: str, key: str) -> Response:
-        """Return every change of the row with this primary key, by every run of the target,
-        oldest first.
-        """
+        """Return all changes of the row with this primary key, by every run, oldest first."""
         if target not in conf.targets() and not Run.objects.filter(target=target).exists():
             raise Http404
         entries = history.of_row(key, target=target, after=self.after, limit=PAGE + 1)

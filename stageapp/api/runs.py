@@ -1,4 +1,4 @@
-"""GET /api/runs and /api/runs/{id}: which runs there are, how far one is, and who works on it."""
+"""GET /api/runs and /api/runs/{id}: the runs, their progress and their workers."""
 
 from typing import Any, ClassVar
 
@@ -26,15 +26,13 @@ class RunQuery(StrictSerializer):
 
 
 class Watching(Endpoint):
-    """What operators watch: a token needs the scope `ops`, a session also the permission that
-    opens it in the admin.
-    """
+    """For operators: a token needs the scope `ops`, a session also the admin's view permission."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "ops"}
     permission: ClassVar[str] = "stageapp.view_run"
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Check what every endpoint checks, and of a session the permission."""
+        """Check what every endpoint checks, and a session's permission."""
         super().initial(request, *args, **kwargs)
         if not (is_consumer(request) or request.user.has_perm(self.permission)):
             raise PermissionDenied(f"This takes the permission {self.permission}.")
@@ -46,7 +44,7 @@ class Runs(Watching):
     queries = {"GET": RunQuery}
 
     def get(self, request: Request) -> Response:
-        """Return up to 100 runs, newest first; `next` is the path of those before them."""
+        """Return up to 100 runs, newest first; `next` is the path to earlier ones."""
         runs = Run.objects.select_related("plan").order_by("-id")
         if "before" in self.query:
             runs = runs.filter(pk__lt=int(self.query["before"]))
@@ -56,11 +54,9 @@ class Runs(Watching):
 
 
 class OneRun(Watching):
-    """Look at a run."""
+    """Show a run."""
 
     def get(self, request: Request, pk: int) -> Response:
-        """Return how far it is, over all shards and by shard, who works on it, and what holds
-        it.
-        """
+        """Return its progress in total and by shard, its workers, and what throttles it."""
         run = get_object_or_404(Run.objects.select_related("plan"), pk=pk)
         return Response(RunInFull(run).data)

@@ -1,6 +1,4 @@
-"""GET /api/stages and POST /api/stages/normalize: the vocabulary, and what a raw value means in
-it.
-"""
+"""GET /api/stages and POST /api/stages/normalize: the vocabulary, and the meaning of raw values."""
 
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -37,9 +35,7 @@ class Stages(Endpoint):
 
 
 class Normalize(Endpoint):
-    """Look up values without sending them anywhere: the same answer in every mode, and not
-    counted.
-    """
+    """Look up values without side effects: the same answer in every mode, and not counted."""
 
     scopes = {"POST": "read"}
 

@@ -1,6 +1,4 @@
-"""/api/portfolio/strategies: keep stage allocations, as sent and as they were understood when
-saved.
-"""
+"""/api/portfolio/strategies: stage allocations, as sent and as understood when saved."""
 
 from decimal import Decimal
 from typing import Any
@@ -24,19 +22,19 @@ DEFAULT_NAME = "Untitled strategy"
 
 
 class StrategyRequest(StrictSerializer):
-    """What a strategy takes."""
+    """The body of a strategy."""
 
     name = TextField(max_length=200, default=DEFAULT_NAME)
     stage_allocation = DistributionField()
 
 
 class StrategyEndpoint(Endpoint):
-    """What the list and the single strategy have in common."""
+    """The shared base of the list and the single strategy."""
 
     label = "strategies"
 
     def visible(self) -> QuerySet[Strategy]:
-        """Return what the caller may see: a consumer its own, staff all, other sessions none."""
+        """Return what the caller may see: consumers their own, staff all, other sessions none."""
         caller: object = self.request.user
         if isinstance(caller, Consumer):
             return Strategy.objects.filter(consumer=caller)
@@ -47,7 +45,7 @@ class StrategyEndpoint(Endpoint):
         )
 
     def understood(self, distribution: Distribution) -> dict[str, Any]:
-        """Return the columns that a distribution fills; raises UnknownStages."""
+        """Return the columns filled by a distribution; raises UnknownStages."""
         met = self.judge(distribution.values)
         shares = distribution.shares(met.decision.meanings)
         return {
@@ -58,25 +56,25 @@ class StrategyEndpoint(Endpoint):
         }
 
     def answer_with(self, strategy: Strategy, code: int = status.HTTP_200_OK) -> Response:
-        """Answer with one strategy."""
+        """Return one strategy as a response."""
         return self.answer(represent(strategy), status=code, unallocated=strategy.unallocated)
 
 
 class Strategies(StrategyEndpoint):
-    """Save a strategy; list one's own."""
+    """Save and list strategies."""
 
     scopes = {"GET": "read", "POST": "write"}
     stage_methods = frozenset({"POST"})
     queries = {"GET": PageQuery}
 
     def get(self, request: Request) -> Response:
-        """List, newest first, in pages."""
+        """List strategies in pages, newest first."""
         pages = PageNumberPagination()
         page = pages.paginate_queryset(self.visible(), request, view=self) or []
         return pages.get_paginated_response([represent(strategy) for strategy in page])
 
     def post(self, request: Request) -> Response:
-        """Save one."""
+        """Save a strategy."""
         sent = validated(StrategyRequest(data=request.data))
         columns = self.understood(sent["stage_allocation"])
         caller: object = request.user
@@ -86,25 +84,25 @@ class Strategies(StrategyEndpoint):
 
 
 class OneStrategy(StrategyEndpoint):
-    """Look at a strategy, replace it, change a part of it, delete it."""
+    """Read, replace, change or delete a strategy."""
 
     scopes = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "write"}
     stage_methods = frozenset({"PUT", "PATCH"})
 
     def get(self, request: Request, pk: int) -> Response:
-        """Return it."""
+        """Return the strategy."""
         return self.answer_with(get_object_or_404(self.visible(), pk=pk))
 
     def put(self, request: Request, pk: int) -> Response:
-        """Replace it."""
+        """Replace the strategy."""
         return self._save(pk, validated(StrategyRequest(data=request.data)))
 
     def patch(self, request: Request, pk: int) -> Response:
-        """Change what is sent."""
+        """Change the fields that are sent."""
         return self._save(pk, validated(StrategyRequest(data=request.data, partial=True)))
 
     def delete(self, request: Request, pk: int) -> Response:
-        """Delete it."""
+        """Delete the strategy."""
         get_object_or_404(self.visible(), pk=pk).delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -120,7 +118,7 @@ class OneStrategy(StrategyEndpoint):
 
 
 def represent(strategy: Strategy) -> dict[str, Any]:
-    """Return a strategy for a body."""
+    """Return a strategy as a response body."""
     allocation = strategy.allocation.items()
     return {
         "id": strategy.pk,

@@ -1,9 +1,7 @@
-"""How often a caller may come: a bucket per consumer or operator, and one per address for everybody
-else.
+"""Rate limits: a bucket per consumer or operator, and one per address for everyone else.
 
-The buckets are this process's own (a request waits on no store), so with N processes a caller may
-come up to N times as often. Who comes with good credentials never shares a bucket with anybody,
-wherever it calls from.
+Buckets are local to the process (a request waits on no store), so with N processes a caller may
+get up to N times the rate. An authenticated caller never shares a bucket, whatever its address.
 """
 
 import ipaddress
@@ -24,14 +22,12 @@ _strangers = TokenBuckets(MAX_KEYS)
 
 
 def admit(caller: str) -> None:
-    """Count a request of an authenticated caller; raises Throttled when it comes too often."""
+    """Count a request of an authenticated caller; raises Throttled above its rate."""
     _admit(_callers, caller, conf.settings.throttle_per_minute)
 
 
 def admit_stranger(meta: Mapping[str, Any]) -> None:
-    """Count a request without good credentials by its address; `meta` is WSGI's. Raises
-    Throttled.
-    """
+    """Count an unauthenticated request by its address (`meta` is WSGI's); raises Throttled."""
     _admit(
         _strangers,
         neighbourhood(network.client_address(meta)),
@@ -40,7 +36,7 @@ def admit_stranger(meta: Mapping[str, Any]) -> None:
 
 
 def neighbourhood(address: str) -> str:
-    """Return what shares a bucket: an IPv4 address, or the /64 network of an IPv6 one."""
+    """Return what shares a bucket: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -51,7 +47,7 @@ def neighbourhood(address: str) -> str:
 
 
 def forget() -> None:
-    """Forget who came how often."""
+    """Reset all buckets."""
     _callers.forget()
     _strangers.forget()
 

@@ -1,7 +1,7 @@
-"""What a request meets: the decision in its effective mode, and what that mode adds to the answer.
+"""Validate a request in its effective mode and build what that mode adds to the response.
 
 `off` adds nothing. `warn` and an accepting `enforce` add headers and a `stage_validation` block; a
-refusing `enforce` answers 400 with every invalid value. Headers carry codes and counts only, never
+refusing `enforce` returns 400 with every invalid value. Headers carry codes and counts only, never
 a raw value.
 """
 
@@ -34,7 +34,7 @@ DEPRECATIONS = "/api/deprecations"
 
 @dataclass(frozen=True)
 class Encounter:
-    """One request's meeting with the validator."""
+    """The validation of one request."""
 
     state: ModeState
     vocabulary: Snapshot
@@ -43,17 +43,17 @@ class Encounter:
 
     @property
     def slow(self) -> bool:
-        """Tell whether the decision took more than 1 ms."""
+        """Whether the decision took more than 1 ms."""
         return self.seconds > SLOW_SECONDS
 
 
 def effective(caller: str) -> str:
-    """Return the mode that this caller's request gets; no I/O."""
+    """Return the effective mode of this caller's request; no I/O."""
     return effective_mode(store.current(), caller)
 
 
 def meet(values: Sequence[tuple[str, str]], caller: str) -> Encounter:
-    """Decide over (JSON pointer, raw value) pairs; the caller's name is also their source."""
+    """Decide on (JSON pointer, raw value) pairs; the caller's name is also their source."""
     state, snapshot = store.current(), vocabulary.current()
     started = time.perf_counter()
     decision = decide(
@@ -63,7 +63,7 @@ def meet(values: Sequence[tuple[str, str]], caller: str) -> Encounter:
 
 
 class UnknownStages(Problem):
-    """The request names something that is no stage, and the mode is `enforce`."""
+    """The request names something that is not a stage, and the mode is `enforce`."""
 
     status_code, default_code, title = 400, "unknown_stage", "A stage is not known"
     default_detail = (
@@ -82,12 +82,12 @@ class UnknownStages(Problem):
         }
 
     def headers(self) -> dict[str, str]:
-        """Return the same headers that a warning has."""
+        """Return the same headers as a warning."""
         return headers(self.met)
 
 
 def unknowns(decision: Decision) -> list[dict[str, Any]]:
-    """Return the unknown values with reasons and suggestions, for a body."""
+    """Return the unknown values with reasons and suggestions, for a response body."""
     return [
         {
             **place(u.pointer),
@@ -100,7 +100,7 @@ def unknowns(decision: Decision) -> list[dict[str, Any]]:
 
 
 def block(met: Encounter, unallocated: Decimal | None) -> dict[str, Any]:
-    """Return the `stage_validation` member of an answer; `unallocated` is a share of 1."""
+    """Return the `stage_validation` member of a response; `unallocated` is a share of 1."""
     decision = met.decision
     document = {
         "mode": decision.mode,
@@ -119,9 +119,9 @@ def block(met: Encounter, unallocated: Decimal | None) -> dict[str, Any]:
 
 
 def headers(met: Encounter) -> dict[str, str]:
-    """Return what the mode adds: the verdict as a structured field (RFC 9651), X-Stage headers.
+    """Return the mode's headers: verdict as a structured field (RFC 9651), and X-Stage headers.
 
-    Sunset stands only on answers whose values will be refused from a day to come.
+    Sunset is set only if the values will be refused from a future day.
     """
     decision = met.decision
     if decision.mode == "off":
@@ -140,9 +140,9 @@ def headers(met: Encounter) -> dict[str, str]:
 
 
 def until(state: ModeState, mode: str) -> datetime.date | None:
-    """Return the day from which a caller in this mode is refused unknown stages, or None.
+    """Return the day from which a caller in this mode will be refused unknown stages, or None.
 
-    Headers, bodies and /api/deprecations all ask here, so that they say the same.
+    Headers, bodies and /api/deprecations all use this, so that they agree.
     """
     return None if mode == "enforce" else state.day_to_come
 
@@ -153,10 +153,10 @@ def _warnings(decision: Decision) -> list[str]:
 
 
 def _deprecation(state: ModeState, ends_on: datetime.date | None) -> dict[str, str]:
-    """Return Deprecation (RFC 9745) since warnings began, Sunset (RFC 8594) if it ends, and Link.
+    """Return Deprecation (RFC 9745) since warnings began, any Sunset (RFC 8594), and Link.
 
-    `ends_on` is the day from which what was sent is refused. A retired spelling has none: even
-    `enforce` takes it.
+    `ends_on` is the day from which the values are refused. A retired spelling has none, because
+    even `enforce` accepts it.
     """
     answer = {"Link": f'<{DEPRECATIONS}>; rel="deprecation"'}
     if state.since is not None:
@@ -177,7 +177,7 @@ os.register_at_fork(after_in_child=_sampler.renew)
 
 
 def note(*, endpoint: str, consumer: str, decision: Decision, meta: Mapping[str, Any]) -> None:
-    """Log a request that held unknown stages, if the sampler keeps it. `meta` is WSGI's."""
+    """Log a request with unknown stages if the sampler keeps it; `meta` is WSGI's."""
     rate = _sampler.rate(conf.settings.log_sample_rate)
     if rate is None:
         return
@@ -195,7 +195,7 @@ def note(*, endpoint: str, consumer: str, decision: Decision, meta: Mapping[str,
 
 
 def fingerprint(user_agent: str) -> str:
-    """Return a keyed hash: it tells programs apart, and names none to whoever has only the log."""
+    """Return a keyed hash that tells programs apart but identifies none from the log alone."""
     return (
         salted_hmac("stageapp.user_agent", user_agent, algorithm="sha256").hexdigest()[:16]
         if user_agent

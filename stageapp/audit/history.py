@@ -1,6 +1,4 @@
-"""What the audit log tells, in pages: what happened in a run or to a row, and what a rollback
-undid of it.
-"""
+"""Pages of the audit log: the changes of a run or a row, and which of them were rolled back."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ SELECT w.id, d.id FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS w(id, bat
 
 
 class Place(NamedTuple):
-    """Where an entry stands in the log: its block, and the place within, from 1."""
+    """The position of an entry in the log: its block, and its place in the block, from 1."""
 
     block: int = 0
     entry: int = 0
@@ -42,9 +40,7 @@ class EntryHistory:
 
 
 def of_run(run: Run, *, after: Place, limit: int) -> list[EntryHistory]:
-    """Return entries of a run after a place, oldest first; no more blocks are read than hold
-    them.
-    """
+    """Return a run's entries after a place, oldest first; reads no more blocks than it needs."""
     rows = (
         log.log(run=run).filter(block__in=_blocks(run, after, limit)).order_by("block_id", "place")
     )
@@ -53,7 +49,7 @@ def of_run(run: Run, *, after: Place, limit: int) -> list[EntryHistory]:
 
 
 def of_row(row_key: str, *, target: str, after: Place, limit: int) -> list[EntryHistory]:
-    """Return what happened to one row after a place, oldest first."""
+    """Return one row's entries after a place, oldest first."""
     rows = log.of_row(row_key, target=target).order_by("block_id", "place")
     return with_undone(
         rows.filter(block__gte=after.block).exclude(block=after.block, place__lte=after.entry)[
@@ -70,9 +66,7 @@ def with_undone(entries: Iterable[AuditEntry]) -> list[EntryHistory]:
 
 
 def undone_by(entries: Iterable[AuditEntry]) -> dict[str, Batch]:
-    """Return by an entry's id the batch of a rollback that undid it; entries that stand are left
-    out.
-    """
+    """Return the rollback batch that undid each entry, by entry ID; others are omitted."""
     rows = list(entries)
     with connection.cursor() as cursor:
         columns = (
@@ -87,9 +81,7 @@ def undone_by(entries: Iterable[AuditEntry]) -> dict[str, Batch]:
 
 
 def _blocks(run: Run, after: Place, limit: int) -> list[int]:
-    """Return the first blocks of the run that hold `limit` entries after a place; a block has
-    one at least.
-    """
+    """Return the run's first blocks with `limit` entries after a place; no block is empty."""
     blocks = NormalizationLog.objects.filter(batch__run=run, id__gte=after.block).order_by("id")
     read, entries = [], -after.entry
     for block, size in blocks.values_list("id", Coalesce("keys__len", "uuids__len"))[: limit + 1]:

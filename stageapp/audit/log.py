@@ -1,9 +1,8 @@
-"""The audit log as it is read: row by row, by run or by row. Only the statements of a batch write
-it.
+"""Reads of the audit log, by run or by row; only a batch's statements write it.
 
-A block of the log holds the keys of all rows that one batch changed from one value to another; a
-view and the functions here show it row by row. The batch's range of places finds the blocks that
-may hold a key.
+A block of the log contains the keys of all rows that one batch changed from one value to another;
+a view and the functions here present it row by row. The batch's range of places locates the blocks
+that may contain a key.
 """
 
 import re
@@ -41,13 +40,13 @@ SELECT batch_id, k, max(block) AS block, max(old) AS old, max(new) AS new
 
 @dataclass(frozen=True)
 class Bounds:
-    """A range of keys: above `above`, up to `up_to`; empty is open."""
+    """A range of keys: greater than `above`, up to and including `up_to`; empty means open."""
 
     above: str = ""
     up_to: str = ""
 
     def sql(self, key: str, key_type: str) -> tuple[str, list[str]]:
-        """Return the condition on an expression of the key, and its parameters."""
+        """Return the SQL condition on a key expression, and its parameters."""
         ends = [(">", self.above), ("<=", self.up_to)]
         conditions = [f"{key} {sign} %s::{key_type}" for sign, end in ends if end]
         return " AND ".join(conditions) or "true", [end for _, end in ends if end]
@@ -55,7 +54,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Entry:
-    """One change of one row, as it was recorded."""
+    """One recorded change of one row."""
 
     row_key: str
     old: str
@@ -67,15 +66,13 @@ class Entry:
 
 
 def log(*, run: Run | None = None) -> QuerySet[AuditEntry]:
-    """Return the stored entries, of one run or of all, one for each changed row."""
+    """Return the entries of one run or of all runs, one for each changed row."""
     rows = AuditEntry.objects.select_related("batch")
     return rows.filter(batch__run=run) if run is not None else rows
 
 
 def of_row(row_key: str, *, target: str = "") -> QuerySet[AuditEntry]:
-    """Return what happened to the row with this key, of one target or of all: an index finds the
-    blocks.
-    """
+    """Return the changes of the row with this key, in one target or in all; uses an index."""
     key = _key(row_key)
     if key is None:
         return AuditEntry.objects.none()
@@ -93,12 +90,12 @@ def of_row(row_key: str, *, target: str = "") -> QuerySet[AuditEntry]:
 
 
 def order(key: str) -> int:
-    """Return a key's place in the order that PostgreSQL gives integers and UUIDs."""
+    """Return a key's position in PostgreSQL's order of integers and UUIDs."""
     return uuid.UUID(key).int if "-" in key[1:] else int(key)
 
 
 def _key(row_key: str) -> int | uuid.UUID | None:
-    """Return a primary key from its text, None if it is neither a bigint nor a UUID."""
+    """Parse a primary key; None if it is neither a bigint nor a UUID."""
     text = row_key.strip()
     if re.fullmatch(r"-?[0-9]{1,19}", text):
         return number if -(2**63) <= (number := int(text)) < 2**63 else None
@@ -111,7 +108,7 @@ def _key(row_key: str) -> int | uuid.UUID | None:
 def entries(
     *, run: Run | None = None, row_key: str | None = None, target: str = ""
 ) -> Iterator[Entry]:
-    """Yield what happened, oldest first: in one run, to one row, or in all."""
+    """Yield the changes, oldest first: of one run, of one row, or all of them."""
     rows = log(run=run) if row_key is None else of_row(row_key, target=target)
     if row_key is not None and run is not None:
         rows = rows.filter(batch__run=run)
@@ -132,7 +129,7 @@ def entries(
 
 
 def count(run: Run, direction: Direction) -> int:
-    """Return how many changes of rows the log has of a run in one direction."""
+    """Return the number of row changes logged for a run in one direction."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT coalesce(sum(coalesce(cardinality(l.keys), cardinality(l.uuids))), 0) "
@@ -146,10 +143,11 @@ def count(run: Run, direction: Direction) -> int:
 def left_behind(
     run: Run, target: Target, *, limit: int, as_written: bool = False, besides: Sequence[str] = ()
 ) -> list[AuditEntry]:
-    """Return the first forward entries that no rollback they were in has undone.
+    """Return the first forward entries that a rollback should have undone but did not.
 
-    The row changed since, is gone, or is kept as it is by the database. `as_written` asks only for
-    rows that still hold what the run wrote; `besides` are keys that are left out.
+    The row has changed since, is gone, or the database refuses to change it. `as_written` limits
+    the result to rows that still have the value that the run wrote; `besides` are keys to leave
+    out.
     """
     forward = run.batches.filter(direction=Direction.FORWARD, changed__gt=0)
     undone = forward.annotate(undone=Coalesce(Sum("undone_by__changed"), 0))
@@ -178,9 +176,7 @@ def left_behind(
 
 
 def _asked_for(run: Run) -> tuple[str, dict[str, Any]]:
-    """Return the condition on blocks that any rollback of the run was asked to undo, and its
-    parameters.
-    """
+    """Return the SQL condition for blocks in any requested rollback of the run, with parameters."""
     scopes = list(run.rollbacks.values_list("scope", flat=True))
     if not scopes or not all(scopes):
         return "true", {}
@@ -197,10 +193,9 @@ def part(
     batch: str = "l.batch_id",
     given_back: str = "l.old",
 ) -> tuple[str, dict[str, Any]]:
-    """Return the condition on a block l that it is in the part of a run that a rollback names, and
-    its parameters.
+    """Return the SQL condition that block l is within a rollback's scope, and its parameters.
 
-    `batch` and `given_back` are the SQL of the forward batch's id and of the value that comes back.
+    `batch` and `given_back` are the SQL of the forward batch's ID and of the restored value.
     """
     first, last = scope.get("batches", (0, NO_END))
     return (

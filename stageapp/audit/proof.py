@@ -1,11 +1,10 @@
-"""Proof: whether it stands that a target's rows are normalized, and if not, why not.
+"""Proof: whether a target's rows are proven to be normalized, and if not, why not.
 
 Only this module decides it; gates, screens, commands and the API ask here. A verification proves
-something of the rows that it compared. It is withdrawn by whatever the system knows to have changed
-them since: a batch of any run in either direction, an import, an edit, known spellings that the
-drift watch found, a newer vocabulary, other options of the target. What the system does not know of
-is the drift watch's to find, so a proof also needs a look of it that is new and found no known
-spelling.
+something about the rows that it compared. Any known later change withdraws it: a batch of any run
+in either direction, an import, an edit, known spellings found by the drift check, a newer
+vocabulary, other options of the target. Unknown changes are for the drift check to find, so a
+proof also needs a recent drift check that found no known spelling.
 """
 
 import datetime
@@ -32,7 +31,7 @@ from stageapp.vocabulary import snapshot
 
 
 class Remedy(enum.Enum):
-    """What settles a doubt."""
+    """What resolves a doubt."""
 
     PLAN = "make a plan and run it"
     WAIT = "let the run end"
@@ -45,7 +44,7 @@ class Remedy(enum.Enum):
 
 @dataclass(frozen=True)
 class Doubt:
-    """One reason why the proof does not stand. `missing` is where nothing was looked at yet."""
+    """One reason why the proof fails. `missing` means that nothing has been checked yet."""
 
     text: str
     remedy: Remedy
@@ -54,7 +53,7 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Seen:
-    """What had changed a target's rows at one moment."""
+    """The changes to a target's rows up to one moment."""
 
     last_batch: int
     batches: int
@@ -63,9 +62,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Proof:
-    """What is known of one target's rows: the run that stands for them, its verification and the
-    look at drift.
-    """
+    """The proof for one target's rows: the run behind it, its verification and drift check."""
 
     target: str
     now: datetime.datetime
@@ -76,17 +73,17 @@ class Proof:
 
     @property
     def stands(self) -> bool:
-        """Tell whether nothing speaks against it."""
+        """Whether nothing contradicts the proof."""
         return not self.doubts
 
     @property
     def missing(self) -> bool:
-        """Tell whether it fails only for what nobody has looked at yet."""
+        """Whether the proof fails only because of checks that have not been made yet."""
         return bool(self.doubts) and all(doubt.missing for doubt in self.doubts)
 
     @cached_property
     def evidence(self) -> str:
-        """Return which verification and which look it rests on, and how old they are."""
+        """The verification and the drift check behind the proof, with their ages, as text."""
         parts = []
         if self.verification is not None:
             made = self.verification
@@ -103,41 +100,37 @@ class Proof:
 
     @property
     def sentence(self) -> str:
-        """Return all of it for people."""
+        """The whole proof as text."""
         against = " ".join(doubt.text for doubt in self.doubts)
         about = f"{self.evidence[:1].upper()}{self.evidence[1:]}." if self.evidence else ""
         return " ".join(filter(None, [against, about]))
 
 
 def of_target(label: str, now: datetime.datetime | None = None) -> Proof:
-    """Return what is known of a target's rows."""
+    """Return the proof for a target's rows."""
     run = _judged(label)
     return _proof(label, run, now or timezone.now())
 
 
 def of_run(run: Run, now: datetime.datetime | None = None) -> Proof:
-    """Return the same as it concerns one run, whether or not a newer one stands."""
+    """Return the proof for one run, even if a newer run has replaced it."""
     return _proof(run.target, run, now or timezone.now())
 
 
 def see(target: Target) -> Seen:
-    """Return what has changed a target's rows so far: only what is committed is counted, so a
-    late one shows.
-    """
+    """Return the changes to a target's rows so far; counts committed ones, so a late one shows."""
     batches = _batches(target.label).aggregate(count=Count("*"), last=Max("id"))
     writes = writes_of(target.label).count()
     return Seen(batches["last"] or 0, batches["count"], writes)
 
 
 def options(target: Target) -> dict[str, str]:
-    """Return the options that say which rows belong to a target and how they are stored."""
+    """Return the options that define which rows belong to a target and how they are stored."""
     return {"where": target.where, "form": target.form, "source": target.source_column}
 
 
 def record_write(label: str, kind: str, rows: int, *, actor: str, reason: str) -> None:
-    """Record that rows of a target changed beside its runs; what was proved of them before is
-    withdrawn.
-    """
+    """Record a change of a target's rows outside its runs; it withdraws any earlier proof."""
     if rows:
         TargetWrite.objects.create(
             target=label, kind=kind, rows=rows, actor=actor[:200], reason=reason
@@ -145,30 +138,24 @@ def record_write(label: str, kind: str, rows: int, *, actor: str, reason: str) -
 
 
 def writes_of(label: str) -> Any:
-    """Return the writes to a target's column beside runs; of drift those found among its own
-    rows.
-    """
+    """Return the writes to a target's column outside runs; drift only in the target's own rows."""
     shared = TargetWrite.objects.filter(target__in=_sharing(label))
     return shared.exclude(~Q(target=label), kind=TargetWrite.DRIFT)
 
 
 def standing_run(label: str) -> Run | None:
-    """Return the newest run of a target that is done and not wholly undone; None while one is at
-    work.
-    """
+    """Return a target's newest run that is done and not fully undone; None while one is active."""
     run = _judged(label)
     return run if run is not None and _stands(run) else None
 
 
 def history(run: Run) -> list[Verification]:
-    """Return the verifications of a run, the newest first."""
+    """Return a run's verifications, newest first."""
     return list(run.verifications.select_related("run__plan"))
 
 
 def _judged(label: str) -> Run | None:
-    """Return the newest run that has begun, or an older one where all of the newer ones came to
-    nothing.
-    """
+    """Return the newest run that is open or has lasting changes, else the newest that started."""
     begun = list(
         Run.objects.filter(target=label, started_at__isnull=False)
         .select_related("plan")
@@ -232,7 +219,7 @@ def _about_verification(made: Verification | None, now: datetime.datetime) -> It
 
 
 def faults(made: Verification) -> Iterator[Doubt]:
-    """Yield what a verification found that speaks against its run."""
+    """Yield the findings of a verification that speak against its run."""
     results = made.found
     if not results.get("agrees", made.ok):
         yield Doubt(
@@ -269,9 +256,7 @@ def _why_unplanned(made: Verification, arrived: int) -> str:
 
 
 def withdrawn(made: Verification, now: datetime.datetime) -> Iterator[Doubt]:
-    """Yield what has changed the rows, or what they are compared with, since a verification
-    began.
-    """
+    """Yield what has changed since a verification began: rows, vocabulary or options."""
     label = made.run.target
     batches = _batches(label)
     newest = batches.order_by("-id").first()
@@ -347,9 +332,7 @@ def _rows(number: int, one: str, more: str) -> str:
 
 
 def _batches(label: str) -> Any:
-    """Return the batches that changed a target's column, in either direction, by a run of any
-    label that has it.
-    """
+    """Return all batches that changed a target's column, in either direction, under any label."""
     return Batch.objects.filter(run__target__in=_sharing(label), changed__gt=0)
 
 

@@ -1,4 +1,4 @@
-"""Rollbacks: what of a run is to be undone, how much that is, and what became of it."""
+"""Rollbacks: their scope, its size, and the outcome."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,26 +29,24 @@ _SUMS = {"sum_written": Direction.FORWARD, "sum_undone": Direction.ROLLBACK}
 
 @dataclass(frozen=True)
 class Standing:
-    """How many rows a run has changed in all, and how many of these changes rollbacks have
-    undone.
-    """
+    """How many rows a run has changed, and how many of these changes were rolled back."""
 
     written: int
     undone: int
 
     @property
     def nothing(self) -> bool:
-        """Tell whether all that the run had changed is undone."""
+        """Whether all changes of the run have been undone."""
         return 0 < self.written <= self.undone
 
     @property
     def left(self) -> int:
-        """Return how many of its changes stand."""
+        """The number of the run's changes that have not been undone."""
         return max(0, self.written - self.undone)
 
     @property
     def words(self) -> str:
-        """Return it for people; empty where nothing is undone."""
+        """The same as text; empty if nothing has been undone."""
         if self.nothing:
             return f"rolled back: none of {self.written:,} rows stands"
         left = f"{self.left:,} of {self.written:,} rows stand"
@@ -56,16 +54,14 @@ class Standing:
 
 
 def standing(run: Run) -> Standing:
-    """Return what is left of what a run has changed; checkpoints hold the sums, so no log is
-    read.
-    """
+    """Return what remains of a run's changes; reads the checkpoints' sums, not the log."""
     sums = run.checkpoints.order_by().values_list("direction").annotate(rows=Sum("changed"))
     rows = dict(sums)
     return Standing(rows.get(Direction.FORWARD, 0), rows.get(Direction.ROLLBACK, 0))
 
 
 def with_standing(annotated: QuerySet[Run]) -> QuerySet[Run]:
-    """Add the same sums to many runs at once; `annotated` reads them."""
+    """Add the same sums to many runs in one query, for `annotated`."""
     for name, way in _SUMS.items():
         only = Q(checkpoints__direction=way)
         annotated = annotated.annotate(
@@ -75,17 +71,17 @@ def with_standing(annotated: QuerySet[Run]) -> QuerySet[Run]:
 
 
 def annotated(run: Run) -> Standing:
-    """Return what is left of a run that `with_standing` has read."""
+    """Return what remains of the changes of a run loaded by `with_standing`."""
     return Standing(*(getattr(run, name) for name in _SUMS))
 
 
 def make(
     run: Run, scope: dict[str, Any], *, from_state: str, actor: str, reason: str
 ) -> RollbackPlan:
-    """Store what is to be undone.
+    """Store a rollback plan.
 
     Raises:
-        IllegalMove: nothing of the run is in the scope.
+        IllegalMove: a partial scope has nothing left to undo.
     """
     rows = rows_in(run, scope)
     if scope and not rows:
@@ -106,12 +102,12 @@ def make(
 
 
 def newest(run: Run) -> RollbackPlan:
-    """Return the rollback that was asked for last."""
+    """Return the most recently requested rollback."""
     return run.rollbacks.order_by("-round")[0]
 
 
 def rows_in(run: Run, scope: dict[str, Any]) -> int:
-    """Return how many changes of the scope are not undone yet."""
+    """Return the number of changes in the scope that have not been undone."""
     forward, parameters = log.part(scope)
     back, _ = log.part(scope, batch="b.undoes_id", given_back="l.new")
     changed, undone = (
@@ -124,7 +120,7 @@ def rows_in(run: Run, scope: dict[str, Any]) -> int:
 
 
 def counts(run: Run, plan: RollbackPlan) -> dict[str, int]:
-    """Return how many rows a rollback has undone, left as changed since, and set apart."""
+    """Return how many rows a rollback has undone, skipped as changed since, and quarantined."""
     shards = run.checkpoints.filter(direction=Direction.ROLLBACK, round=plan.round)
     sums = shards.aggregate(
         undone=Sum("changed"),
@@ -137,11 +133,10 @@ def counts(run: Run, plan: RollbackPlan) -> dict[str, int]:
 def preview(
     run: Run, target: Target, scope: dict[str, Any], *, seconds: float = 0
 ) -> list[dict[str, Any]]:
-    """Return what a rollback would do: by (old, new) the rows it would undo, and those it would
-    leave.
+    """Return the rows a rollback would undo and those it would leave, by (old, new).
 
     Raises:
-        TooSlow: it takes longer than `seconds`; 0 is no limit.
+        TooSlow: it takes longer than `seconds`; 0 means no limit.
     """
     asked, parameters = log.part(scope)
     sql = _PREVIEW_SQL.format(

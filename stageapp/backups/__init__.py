@@ -1,3 +1,1 @@
-"""Backups that are proven: made with a signed manifest, verified, and rehearsed by a real
-restore.
-"""
+"""Proven backups: created with a signed manifest, verified, and rehearsed by a real restore."""

@@ -1,16 +1,14 @@
-"""The hook for those who have a backup system: a command of theirs that tells the same facts as
-JSON.
+"""The hook for an external backup system: a command that returns the same facts as JSON.
 
-STAGE_BACKUP_ADAPTER is run with one more word, `create`, `list`, `verify NAME` or `rehearse NAME`,
-and answers one JSON document on stdout: an object (for `list` an array of objects) with these
-names.
+STAGE_BACKUP_ADAPTER is run with `create`, `list`, `verify NAME` or `rehearse NAME` appended, and
+prints one JSON document to stdout: an object (for `list` an array of objects) with these names.
 
-    name      what the other system calls the backup; one name is one state of the data
-    taken_at  ISO 8601 with an offset: every change up to then is in it
+    name      the external system's name of the backup; one name is one state of the data
+    taken_at  ISO 8601 with an offset: the backup contains every change up to this time
     bytes     its size
     passed    verify and rehearse: true or false
-    said      verify and rehearse: one sentence, for people
-    seconds   rehearse: how long a restore took
+    said      verify and rehearse: one sentence for people
+    seconds   rehearse: how long the restore took
 """
 
 import datetime
@@ -26,7 +24,7 @@ from stageapp.backups.errors import BackupError
 
 @dataclass(frozen=True)
 class Facts:
-    """What the adapter says of a backup."""
+    """The facts that the adapter reports about a backup."""
 
     name: str
     taken_at: datetime.datetime
@@ -40,7 +38,7 @@ def ask(verb: str, name: str = "") -> Facts:
     """Run the adapter for one backup and return its answer.
 
     Raises:
-        BackupError: it fails, takes too long, or answers something else; the text says what.
+        BackupError: it fails, times out, or returns something invalid; the text says which.
     """
     facts = _facts(_run(verb, name))
     if name and facts.name != name:
@@ -53,7 +51,7 @@ def ask(verb: str, name: str = "") -> Facts:
 
 
 def listed() -> list[Facts]:
-    """Return the backups that the adapter knows; raises BackupError as `ask`."""
+    """Return the backups that the adapter lists; raises BackupError as `ask` does."""
     listing = _run("list")
     if not isinstance(listing, list):
         raise BackupError("The backup adapter has to answer `list` with a JSON array.")

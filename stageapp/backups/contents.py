@@ -1,4 +1,4 @@
-"""What a database holds, in a few numbers that a restored copy must have too."""
+"""A database's contents as a few numbers that a restored copy must match."""
 
 import hashlib
 from dataclasses import dataclass
@@ -93,7 +93,7 @@ SELECT count(*) FROM stageapp_batch b
 
 @dataclass(frozen=True)
 class TableFacts:
-    """A table's rows: how many, and an md5 of them all that does not depend on their order."""
+    """A table's row count, and an md5 of all rows that does not depend on their order."""
 
     rows: int
     md5: str
@@ -101,9 +101,7 @@ class TableFacts:
 
 @dataclass(frozen=True)
 class StageFacts:
-    """A target's distinct values; `counts` holds the most frequent ones with their rows, `md5`
-    covers all.
-    """
+    """A target's distinct values: `counts` has the most frequent ones, `md5` covers all."""
 
     distinct: int
     md5: str
@@ -112,7 +110,7 @@ class StageFacts:
 
 @dataclass(frozen=True)
 class AuditFacts:
-    """How far the audit log and the rows of a target agree; people may change rows after a run."""
+    """How far the audit log and a target's rows agree; rows may have been edited after a run."""
 
     rows_logged: int
     rows_as_logged: int
@@ -120,9 +118,7 @@ class AuditFacts:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a database holds. `schema` is a sha256 of its tables, constraints, functions and
-    migrations.
-    """
+    """A database's contents; `schema` is a sha256 of tables, constraints, functions, migrations."""
 
     tables: dict[str, TableFacts]
     stages: dict[str, StageFacts]
@@ -133,12 +129,12 @@ class Contents:
 
     @property
     def rows(self) -> int:
-        """Return the rows of all tables."""
+        """The number of rows of all tables."""
         return sum(table.rows for table in self.tables.values())
 
 
 def measure(session: Session, targets: list[Target], report: Report) -> Contents:
-    """Read everything once; inside a transaction of one snapshot the numbers belong together."""
+    """Measure everything once; in one snapshot transaction the numbers are consistent."""
     session.execute(_TEXT_RULES)
     names = [(str(schema), str(table)) for schema, table in session.execute(_TABLES).fetchall()]
     tables = {}
@@ -159,16 +155,12 @@ def measure(session: Session, targets: list[Target], report: Report) -> Contents
 
 
 def stages_name(target: Target) -> str:
-    """Return under which name a target's distinct values stand: with another `where` they are
-    other values.
-    """
+    """Return the key for a target's distinct values; it differs for another `where`."""
     return f"{target.label}?where={target.where}" if target.where else target.label
 
 
 def schema_of(session: Session) -> str:
-    """Return the sha256 of the schema: it changes with every migration, seal or hand-made
-    change.
-    """
+    """Return the sha256 of the schema; any migration, seal or manual change alters it."""
     digest = hashlib.sha256()
     for (line,) in session.execute(_SCHEMA):
         digest.update(line.encode() + b"\n")
@@ -205,9 +197,7 @@ def _audit_facts(session: Session, target: Target) -> AuditFacts:
 
 
 def summed(session: Session, hashes: sql.Composable) -> tuple[int, str]:
-    """Return how many rows there are and an md5 of them all, of a query that gives each row's
-    md5 as `h`.
-    """
+    """Return the row count and an md5 of all rows of a query that returns each row's md5 as `h`."""
     count, high, low = _one(session, sql.SQL(_SUMMED).format(hashes=hashes))
     return int(count), f"{int(high) % 2**64:016x}{int(low) % 2**64:016x}"
 

@@ -1,6 +1,4 @@
-"""Make a backup: the dump and its manifest from one snapshot, under a temporary name until both
-are on the disk.
-"""
+"""Creation of a backup: dump and manifest from one snapshot, renamed once both are on disk."""
 
 import contextlib
 import datetime
@@ -37,12 +35,12 @@ class _Snapshot:
 
 
 def create(report: Report = silent) -> Manifest:
-    """Make a backup of the database and return its manifest.
+    """Create a backup of the database and return its manifest.
 
     Raises:
-        BackupError: it was refused or has failed (a full disk, no key, a program that fails);
-            nothing of it stays.
-        BackupBusy: another process makes one.
+        BackupError: it was refused or failed (full disk, no key, failing program); nothing of it
+            remains.
+        BackupBusy: another process is creating one.
     """
     manifest.check_keys()
     targets = [resolve(label) for label in conf.targets()]
@@ -122,7 +120,7 @@ def _take_snapshot(session: Session) -> _Snapshot:
 def _write(
     target: Path, command: list[str], server: postgres.Parameters, report: Report
 ) -> tuple[int, str]:
-    """Write what pg_dump prints to the file, and to the disk; return its size and its sha256."""
+    """Write pg_dump's output to the file and sync it to disk; return its size and sha256."""
     with folder.create(target) as file:
         with postgres.running(command, server, stdout=subprocess.PIPE) as process:
             if process.stdout is None:

@@ -1,8 +1,7 @@
-"""Databases for restores: made empty, marked as ours to drop, and dropped afterwards, also after a
-crash.
+"""Disposable databases for restores: created empty, marked, and dropped even after a crash.
 
-A mark is two things: a name that begins with our own prefix, and a comment that says so. Whose they
-are stands in both, so that two installations on one server never take each other's for leftovers.
+The mark has two parts: a name with our prefix, and a comment. Both name the owner, so two
+installations on one server never drop each other's databases as leftovers.
 """
 
 import hashlib
@@ -47,9 +46,7 @@ SELECT pg_encoding_to_char(encoding), datcollate, datctype, to_jsonb(d) ->> 'dat
 
 @dataclass
 class Disposable:
-    """A database to restore into. It is dropped at the end, unless it was given a name to stay
-    under.
-    """
+    """A database to restore into; it is dropped at the end unless it is kept under a new name."""
 
     server: postgres.Parameters
     name: str
@@ -57,14 +54,14 @@ class Disposable:
 
     @property
     def parameters(self) -> postgres.Parameters:
-        """Return where to connect."""
+        """Return its connection parameters."""
         return self.server | {"dbname": self.kept or self.name}
 
     def check(self) -> None:
-        """Hold that it bears our mark, is empty, and is not the database we work with.
+        """Check that it carries our mark, is empty, and is not the live database.
 
         Raises:
-            TargetRefused: nothing was written to it.
+            TargetRefused: a check failed; nothing was written.
         """
         with (
             postgres.connect(self.parameters) as session,
@@ -84,11 +81,10 @@ class Disposable:
                 )
 
     def keep_as(self, new: str, comment: str) -> None:
-        """Let it stay under another name, which no database may have; nobody may be connected to
-        it.
+        """Keep it under a new name; nobody may be connected to it.
 
         Raises:
-            TargetRefused: there is a database of this name.
+            TargetRefused: a database of this name exists.
         """
         with postgres.connect(self.server) as session:
             try:
@@ -102,7 +98,7 @@ class Disposable:
 
 
 def check_new_name(server: postgres.Parameters, new: str) -> None:
-    """Hold that a database may be made under this name; raises TargetRefused."""
+    """Check that a database may be created under this name; raises TargetRefused."""
     if not _NEW_NAME.fullmatch(new):
         raise TargetRefused(
             f"{new!r} is no name for a database here: use a-z, 0-9 and _, at most 63 in all."
@@ -116,12 +112,11 @@ def check_new_name(server: postgres.Parameters, new: str) -> None:
 
 @contextmanager
 def database(server: postgres.Parameters) -> Iterator[Disposable]:
-    """Make an empty, marked database on a server, and drop it when the block ends; drop leftovers
-    before.
+    """Create an empty, marked database and drop it after the block; drops leftovers first.
 
     Raises:
         BackupBusy: another process restores or rehearses there for the same live database.
-        TargetRefused: we may not make databases there.
+        TargetRefused: our role may not create databases there.
     """
     with postgres.connect(server) as session, postgres.connect(postgres.live()) as live:
         ours, prefix = (
@@ -155,12 +150,12 @@ def database(server: postgres.Parameters) -> Iterator[Disposable]:
 
 
 def mark(live: Session) -> str:
-    """Return the comment of a disposable database of ours."""
+    """Return the comment that marks our disposable databases."""
     return f"{_MARK}{_owner(live)}"
 
 
 def is_disposable(session: Session) -> bool:
-    """Tell whether a session is in a database that was made to be thrown away, whoever made it."""
+    """Whether a session is in a disposable database, regardless of which installation made it."""
     return str(_row(session, _COMMENT)[0]).startswith(_MARK)
 
 
@@ -197,11 +192,10 @@ def _make(session: Session, name: str, comment: str) -> None:
 
 
 def _drop(session: Session, name: str) -> None:
-    """Drop a database and end our sessions in it: a killed rehearsal's pg_restore may still work
-    there.
+    """Drop a database and end our sessions in it, such as a killed rehearsal's pg_restore.
 
-    Not WITH (FORCE), which an autovacuum worker in the database makes fail; a plain DROP ends that
-    one itself.
+    It does not use WITH (FORCE), which fails if an autovacuum worker is in the database; a plain
+    DROP ends that worker itself.
     """
     session.execute(
         "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s AND "

@@ -1,20 +1,20 @@
-"""What backups refuse, or fail at; every text says what to do."""
+"""The errors of backups; every text says what to do."""
 
 
 class BackupError(Exception):
-    """The request is refused, or has failed; nothing half-made counts as a backup."""
+    """A request that was refused or failed; an incomplete backup never counts as one."""
 
 
 class NoSuchBackup(BackupError):
-    """No backup bears this name, or the name leads out of the folder."""
+    """No backup has this name, or the name points outside the folder."""
 
 
 class BadManifest(BackupError):
-    """The manifest is damaged, not signed by us, or not the one of this backup."""
+    """The manifest is damaged, not signed by us, or belongs to another backup."""
 
 
 class BackupBusy(BackupError):
-    """Another process makes, removes or rehearses a backup."""
+    """Another process is creating, removing or rehearsing a backup."""
 
 
 class TargetRefused(BackupError):

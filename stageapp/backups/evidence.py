@@ -1,6 +1,4 @@
-"""What there is to show before a run: a verified backup and how old its data is, and a rehearsal
-that counts.
-"""
+"""The evidence needed before a run: a verified backup, its age, and a valid rehearsal."""
 
 import datetime
 from dataclasses import dataclass
@@ -14,9 +12,7 @@ from stageapp.models.backups import Backup, BackupCheck
 
 @dataclass(frozen=True)
 class Evidence:
-    """The newest backup whose last verification passed, and the newest rehearsal passed with the
-    schema of today.
-    """
+    """The newest verified backup, and the newest rehearsal that passed with the current schema."""
 
     verified: str = ""
     taken_at: datetime.datetime | None = None
@@ -28,7 +24,7 @@ class Evidence:
 
 
 def read() -> Evidence:
-    """Return the evidence as it stands; a backup that is not in its folder any more is none.
+    """Return the current evidence; a backup missing from its folder does not count.
 
     Raises:
         django.db.DatabaseError: PostgreSQL does not answer.
@@ -51,12 +47,12 @@ def read() -> Evidence:
 
 
 def verified_names() -> list[str]:
-    """Return the backups whose last verification passed, newest first."""
+    """Return the names of the backups whose last verification passed, newest first."""
     return [backup.name for backup in _verified()]
 
 
 def schema_now() -> str:
-    """Return the sha256 of the live schema, as manifests hold it."""
+    """Return the sha256 of the live schema, comparable with those in manifests."""
     connection.ensure_connection()
     with connection.wrap_database_errors:
         return contents.schema_of(connection.connection)
@@ -69,7 +65,5 @@ def _verified() -> QuerySet[Backup]:
 
 
 def in_place(backup: Backup) -> bool:
-    """Tell whether it is in its folder, as far as this process can see; what another system
-    keeps, always.
-    """
+    """Whether the backup is in its folder as seen here; always true for an external system's."""
     return backup.origin != "own" or folder.holds(backup.name, backup.bytes)

@@ -1,8 +1,8 @@
-"""The folder of backups. A backup is a folder of its own in it, which gets its name only when it is
-whole.
+"""The backup folder: each backup is a subfolder that gets its name only once it is complete.
 
-Names are single words; everything is opened relative to an open folder and without following links,
-once, and then used by its handle. So no name leads out, and what was verified is what is restored.
+Names are single words; every file is opened once, relative to an open folder and without following
+links, and then used by its handle. So no name leads outside, and what was verified is what is
+restored.
 """
 
 import fcntl
@@ -30,10 +30,10 @@ _FILE = (
 
 
 def path() -> Path:
-    """Return the folder of all backups, made at the first call.
+    """Return the folder of all backups, created on the first call.
 
     Raises:
-        BackupError: it cannot be made, or everybody may write there.
+        BackupError: it cannot be created, or is world-writable.
     """
     chosen = Path(conf.settings.backup_dir)
     if not conf.settings.backup_dir:
@@ -54,9 +54,7 @@ def path() -> Path:
 
 
 def names() -> list[str]:
-    """Return the backups that are there, newest name first; a plain .sql file with a .sha256
-    beside it is one too.
-    """
+    """Return the backups in the folder (.sql files with a .sha256 included), newest name first."""
     with os.scandir(path()) as entries:
         listed = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
     plain = [name for name in listed if name.endswith(".sql") and f"{name}.sha256" in listed]
@@ -71,23 +69,21 @@ def names() -> list[str]:
 
 
 def own_names() -> list[str]:
-    """Return the backups that bear a name as we give it, newest first; whatever else lies there
-    is not ours.
-    """
+    """Return the backups with names in our format, newest first; anything else is not ours."""
     return [name for name in names() if _OWN_NAME.fullmatch(name)]
 
 
 def new_name(prefix: str) -> str:
-    """Return a name that no backup has yet."""
+    """Return an unused backup name."""
     return f"{prefix}-{secrets.token_hex(3)}"
 
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Be the only one who makes or removes backups, and clear away what a killed process left.
+    """Hold the lock for creating and removing backups, and remove leftovers of killed processes.
 
     Raises:
-        BackupBusy: another process is at it.
+        BackupBusy: another process holds it.
     """
     root = path()
     with _owner_named(root), (root / ".lock").open("a") as lock:
@@ -121,11 +117,9 @@ def _owner_named(root: Path) -> Iterator[None]:
 
 @contextmanager
 def unfinished(name: str) -> Iterator[Path]:
-    """Make a folder under another name, and give it its own when the block has filled it; the lock
-    must be held.
+    """Create a folder under a temporary name and rename it after the block; requires the lock.
 
-    The rename is the moment at which the backup begins to exist: files and folders are on the disk
-    by then.
+    The backup exists from the rename on: its files and folders are on disk by then.
     """
     root = path()
     folder = root / f"{_UNFINISHED}{name}"
@@ -141,10 +135,10 @@ def unfinished(name: str) -> Iterator[Path]:
 
 
 def remove(name: str) -> None:
-    """Remove a backup; the lock must be held. Killed in between, it is gone all the same.
+    """Remove a backup; requires the lock. If killed midway, the backup is gone all the same.
 
     Raises:
-        NoSuchBackup: there is none of this name.
+        NoSuchBackup: there is no backup of this name.
     """
     _check(name)
     gone = path() / f"{_REMOVED}{name}"
@@ -158,12 +152,11 @@ def remove(name: str) -> None:
 
 @contextmanager
 def opened(name: str, *files: str) -> Iterator[list[BinaryIO]]:
-    """Open files of a backup for reading; without `files`, the plain .sql file of this name and its
-    .sha256.
+    """Open files of a backup for reading; without `files`, the plain .sql file and its .sha256.
 
     Raises:
-        NoSuchBackup: there is none of this name, or the name is no single word.
-        BackupError: a file is missing, no regular file, a link, or may not be read.
+        NoSuchBackup: there is no backup of this name, or the name is not a single word.
+        BackupError: a file is missing, not a regular file, a link, or not readable.
     """
     _check(name)
     with _folder_handle(path()) as root:
@@ -176,23 +169,21 @@ def opened(name: str, *files: str) -> Iterator[list[BinaryIO]]:
 
 
 def holds(name: str, size: int) -> bool:
-    """Tell whether the backup is there with a dump of this many bytes; cheap, and no
-    verification.
-    """
+    """Whether the backup has a dump of this size; a cheap check, not a verification."""
     with suppress(BackupError), opened(name, DUMP) as (file,):
         return os.fstat(file.fileno()).st_size == size
     return False
 
 
 def write_whole(target: Path, data: bytes) -> None:
-    """Write a file for its owner alone, and wait until it is on the disk."""
+    """Write a file readable by its owner only, and sync it to disk."""
     with create(target) as file:
         file.write(data)
         flush(file)
 
 
 def create(target: Path) -> IO[bytes]:
-    """Open a file that does not exist yet, for its owner alone and without a buffer."""
+    """Create a new file, unbuffered and readable by its owner only."""
     return os.fdopen(
         os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600),
         "wb",
@@ -201,12 +192,12 @@ def create(target: Path) -> IO[bytes]:
 
 
 def flush(file: IO[bytes]) -> None:
-    """Wait until a file is on the disk."""
+    """Flush a file and sync it to disk."""
     os.fsync(file.fileno())
 
 
 def sync(folder: Path) -> None:
-    """Wait until a folder's names are on the disk."""
+    """Sync a folder's entries to disk."""
     with _folder_handle(folder) as handle:
         os.fsync(handle)
 

@@ -1,6 +1,4 @@
-"""Backups that are there and not on record: made on another machine, by another system, or
-before a restore.
-"""
+"""Backups without a record: made on another machine, by another system, or before a restore."""
 
 from dataclasses import dataclass
 
@@ -27,8 +25,7 @@ class Taken:
 
 
 def unrecorded() -> list[str]:
-    """Return the backups in the folder that no record tells of; the other backup system is not
-    asked.
+    """Return the backups in the folder that have no record; empty with an adapter.
 
     Raises:
         BackupError: the folder cannot be read.
@@ -43,18 +40,17 @@ def unrecorded() -> list[str]:
 
 
 def described(name: str) -> Manifest:
-    """Return what a backup of ours says of itself; that its manifest is signed says nothing of its
-    dump.
+    """Return the manifest of one of our backups; its signature does not vouch for the dump.
 
     Raises:
-        BackupError: it is not there, or its manifest cannot be believed.
+        BackupError: it does not exist, or its manifest cannot be trusted.
     """
     with folder.opened(name, folder.MANIFEST) as (file,):
         return manifest.load(file.read(manifest.MAX_BYTES), name)
 
 
 def record(*, actor: str, reason: str) -> Taken:
-    """Take on record what is there; what another backup system lists no more is marked as removed.
+    """Record all existing backups; mark those the external system no longer lists as removed.
 
     Raises:
         BackupError: the folder cannot be read, or the adapter fails.

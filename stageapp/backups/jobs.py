@@ -1,6 +1,4 @@
-"""What workers do with backups: the row is the queue, so losing the broker or a worker loses
-nothing silently.
-"""
+"""Backup jobs of the workers: the row is the queue, so no job is lost with a broker or worker."""
 
 import datetime
 from collections.abc import Sequence
@@ -39,7 +37,7 @@ def request(verb: str, name: str = "", *, actor: str, reason: str) -> BackupJob:
 
 
 def work(job_id: int) -> None:
-    """Do a job, unless somebody has begun it; what goes wrong is said in its row."""
+    """Run a job unless it has already started; errors are stored in its row."""
     with BackupJob.claimed(job_id) as job:
         if job is None:
             return
@@ -54,7 +52,7 @@ def work(job_id: int) -> None:
 
 
 def waiting() -> list[int]:
-    """Return the jobs that wait for a worker, oldest first; those whose worker died are ended."""
+    """Return the waiting jobs, oldest first; ends jobs whose worker died."""
     BackupJob.orphans().update(
         state="failed",
         ended_at=timezone.now(),
@@ -97,7 +95,7 @@ def _record(job: BackupJob, report: Report) -> tuple[str, bool]:
 
 
 def _scheduled(job: BackupJob, report: Report) -> tuple[str, bool]:
-    """Make a backup, verify it, rehearse it where that is due, and remove old ones."""
+    """Create a backup, verify it, rehearse it if due, and remove old ones."""
     steps = [_create, _verify, *([_rehearse] if _rehearsal_due() else [])]
     for step in steps:
         said, passed = step(job, report)
@@ -150,10 +148,10 @@ _LOOKED_AT = 8  # failures in a row
 
 
 def due(now: datetime.datetime | None = None) -> BackupJob | None:
-    """Request the scheduled backup if it is switched on and it is time for it.
+    """Request the scheduled backup if scheduling is on and a backup is due.
 
-    One that failed is tried again soon, not an interval later: else one failure would cost the
-    hour.
+    A failed backup is retried soon, not an interval later, so that one failure does not skip a
+    whole interval.
     """
     minutes = conf.settings.backup_minutes
     last = list(BackupJob.objects.filter(verb="scheduled")[:_LOOKED_AT])
@@ -165,9 +163,7 @@ def due(now: datetime.datetime | None = None) -> BackupJob | None:
 
 
 def _next(last: Sequence[BackupJob], minutes: float) -> datetime.datetime:
-    """Return when the next one is due, of the last ones, newest first; one under way is no
-    matter of the clock.
-    """
+    """Return when the next backup is due, given the last ones, newest first."""
     newest = last[0]
     if newest.state != "failed" or newest.ended_at is None:
         return newest.created_at + datetime.timedelta(minutes=minutes)
@@ -178,8 +174,6 @@ def _next(last: Sequence[BackupJob], minutes: float) -> datetime.datetime:
 
 
 def too_slow() -> bool:
-    """Tell whether backups by the clock would be older than the gate asks, for a part of the
-    time.
-    """
+    """Whether scheduled backups would sometimes be older than the gate allows."""
     minutes = conf.settings.backup_minutes
     return bool(minutes) and minutes + MARGIN_MINUTES > conf.gates().backup_hours * 60

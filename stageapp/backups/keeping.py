@@ -1,6 +1,4 @@
-"""What edges call: each verb with its record of who, why and what came of it; by our own means
-or by the adapter.
-"""
+"""Backup verbs, each recorded with actor, reason and outcome; with or without an adapter."""
 
 import datetime
 from dataclasses import dataclass
@@ -31,7 +29,7 @@ _ADAPTER_HAS_IT = "STAGE_BACKUP_ADAPTER is set: {verb} backups by the means of t
 
 @dataclass(frozen=True)
 class Known:
-    """A backup as a list shows it: its record, whether it is there, and the newest verdicts."""
+    """A backup as listed: its record, whether it exists, and its newest verdicts."""
 
     name: str
     present: bool
@@ -41,10 +39,10 @@ class Known:
 
 
 def create(*, actor: str, reason: str, report: Report = silent) -> Backup:
-    """Make a backup and record it.
+    """Create a backup and record it.
 
     Raises:
-        BackupError: nothing was made.
+        BackupError: no backup was created.
     """
     reason = require_reason(reason, BackupError)
     if conf.settings.backup_adapter:
@@ -84,7 +82,7 @@ def verify(
 
 
 def rehearse(name: str | None, *, actor: str, reason: str, report: Report = silent) -> Verdict:
-    """Rehearse the restore of a backup, the newest if none is named, and record the verdict.
+    """Rehearse the restore of a backup (by default the newest) and record the verdict.
 
     Raises:
         BackupError: nothing was restored.
@@ -103,11 +101,10 @@ def rehearse(name: str | None, *, actor: str, reason: str, report: Report = sile
 def restore(
     name: str | None, database: str | None, *, actor: str, reason: str, report: Report = silent
 ) -> Restored:
-    """Restore a backup, the newest if none is named, into a new database; the live one is not
-    touched.
+    """Restore a backup (by default the newest) into a new database; the live one is untouched.
 
     Raises:
-        BackupError: it was refused or has failed; nothing stays.
+        BackupError: it was refused or failed; nothing remains.
     """
     reason = require_reason(reason, BackupError)
     if conf.settings.backup_adapter:
@@ -120,13 +117,12 @@ def restore(
 
 
 def prune(keep: int | None, *, actor: str, reason: str) -> list[str]:
-    """Remove all but the newest backups, and never the last verified one; return the names of those
-    removed.
+    """Remove all but the newest backups and return the names removed.
 
-    The one to stay is verified once more before anything goes.
+    The newest verified backup is always kept; it is verified once more before anything is removed.
 
     Raises:
-        BackupError: no backup verifies; nothing was removed.
+        BackupError: no backup passes verification; nothing was removed.
     """
     reason = require_reason(reason, BackupError)
     if conf.settings.backup_adapter:
@@ -161,7 +157,7 @@ def newest() -> str:
 
 
 def known() -> list[Known]:
-    """Return every backup that is there or on record, the newest first."""
+    """Return every backup that exists or is recorded, newest first."""
     there = (
         [facts.name for facts in _adapter_list()]
         if conf.settings.backup_adapter
@@ -208,11 +204,10 @@ def _asked(verb: str, name: str) -> Verdict:
 
 
 def note_facts(facts: Facts, *, actor: str, reason: str) -> Backup:
-    """Record another system's backup. Its schema is today's if no migration has been applied since
-    it was taken.
+    """Record an external backup, with the current schema if no migration was applied since.
 
     Raises:
-        BackupError: another time is on record under this name; verdicts on one would count for the
+        BackupError: this name is recorded with another time; verdicts on one would count for the
             other.
     """
     migrated: Any = MigrationRecorder.Migration.objects.aggregate(last=Max("applied"))["last"]

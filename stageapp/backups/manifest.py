@@ -1,4 +1,4 @@
-"""The manifest: what a backup says of itself, signed, so that nobody can say it in our place."""
+"""The manifest: signed facts about a backup that nobody else can forge."""
 
 import dataclasses
 import datetime
@@ -21,9 +21,7 @@ _HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 
 @dataclass(frozen=True)
 class Manifest:
-    """The facts of one backup. `taken_at` is the time of its snapshot: what changed later is not
-    in it.
-    """
+    """The facts of one backup; `taken_at` is its snapshot's time: later changes are not in it."""
 
     format: int
     name: str
@@ -42,7 +40,7 @@ def dump(manifest: Manifest) -> bytes:
     """Return the manifest as signed JSON.
 
     Raises:
-        BackupError: there is no key to sign with.
+        BackupError: there is no signing key.
     """
     body = dataclasses.asdict(manifest)
     return _written({"manifest": body, "signature": _signatures(body)[0]})
@@ -52,7 +50,7 @@ def load(data: bytes, name: str) -> Manifest:
     """Return the manifest of the backup of this name.
 
     Raises:
-        BadManifest: it is no JSON of ours, was changed, or belongs to another backup.
+        BadManifest: it is not our JSON, was altered, or belongs to another backup.
     """
     try:
         document = _parse(data)
@@ -87,7 +85,7 @@ def load(data: bytes, name: str) -> Manifest:
 
 
 def check_keys() -> None:
-    """Hold that there is a key to sign with; raises BackupError."""
+    """Check that there is a signing key; raises BackupError."""
     _keys()
 
 
@@ -97,7 +95,7 @@ def _signatures(body: Any) -> list[str]:
 
 
 def _keys() -> list[bytes]:
-    """Return the keys: the first signs, each may have signed."""
+    """Return the keys: the first signs, any of them is accepted."""
     keys = conf.backup_keys()
     if not keys or min(map(len, keys)) < MIN_KEY_LENGTH:
         raise BackupError(

@@ -1,4 +1,4 @@
-"""How PostgreSQL's own library and programs are told where to connect: never on a command line."""
+"""Connection parameters for libpq and PostgreSQL's programs, never on a command line."""
 
 import os
 import subprocess
@@ -41,12 +41,12 @@ def plain_errors(what_holds: str) -> Iterator[None]:
 
 
 def live() -> Parameters:
-    """Return the parameters of the database that this process works with."""
+    """Return the connection parameters of the live database."""
     return of_settings(connection.settings_dict)
 
 
 def of_settings(settings: Mapping[str, Any]) -> Parameters:
-    """Return libpq's parameters for an entry of DATABASES; Django's own options are left out."""
+    """Convert an entry of DATABASES to libpq parameters; Django's own options are left out."""
     given = {word: settings.get(name) for name, word in _NAMES.items()}
     options = {
         word: value for word, value in settings.get("OPTIONS", {}).items() if word in _OPTIONS
@@ -57,11 +57,10 @@ def of_settings(settings: Mapping[str, Any]) -> Parameters:
 
 
 def of_url(url: str) -> Parameters:
-    """Return libpq's parameters for a URL; what is none would lead libpq to whatever server is
-    nearest.
+    """Convert a URL to libpq parameters; libpq would send an invalid one to a default server.
 
     Raises:
-        BackupError: it is no URL of a PostgreSQL database.
+        BackupError: it is not the URL of a PostgreSQL database.
     """
     try:
         if not url.startswith(("postgres://", "postgresql://")):
@@ -75,16 +74,16 @@ def of_url(url: str) -> Parameters:
 
 
 def environment(parameters: Parameters) -> dict[str, str]:
-    """Return the same as environment variables (PGHOST, PGPASSWORD, …), for the programs."""
+    """Return the parameters as environment variables (PGHOST, PGPASSWORD, …) for the programs."""
     named = {word: option.envvar for word, option in _OPTIONS.items() if option.envvar}
     return {named[word].decode(): value for word, value in parameters.items() if word in named}
 
 
 def connect(parameters: Parameters) -> psycopg.Connection[tuple[Any, ...]]:
-    """Open a session of our own, in autocommit and without time limits.
+    """Open a separate session in autocommit mode and without timeouts.
 
     Raises:
-        psycopg.OperationalError: the server does not answer, or refuses us.
+        psycopg.OperationalError: the server does not answer, or rejects the connection.
     """
     try:
         session = psycopg.connect(autocommit=True, **parameters)  # type: ignore[arg-type]
@@ -104,14 +103,13 @@ _POLL_SECONDS = 0.5
 
 
 def path_of(program: str, server_version: int) -> str:
-    """Return a program that can talk to a server of this version (as `server_version_num`, e.g.
-    180004).
+    """Return the path of a program for this server version (`server_version_num`, e.g. 180004).
 
-    An archive restores best with the programs of its own major version: newer ones set options that
-    an older server does not know.
+    An archive restores best with the programs of its own major version: newer ones set options
+    that an older server does not know.
 
     Raises:
-        BackupError: there is none; the text names the setting.
+        BackupError: there is no such program; the text names the setting.
     """
     if folder := conf.settings.postgres_programs:
         file = Path(folder) / program
@@ -135,13 +133,12 @@ def path_of(program: str, server_version: int) -> str:
 def running(
     command: Sequence[str], server: Parameters, *, keep: Sequence[int] = (), **options: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program while the block does its part, then wait for its end; kill it if the block
-    fails.
+    """Run a program alongside the block, then wait for it to end; kill it if the block fails.
 
-    `keep` are file handles that the program inherits.
+    `keep` are file descriptors that the program inherits.
 
     Raises:
-        BackupError: with the end of what it printed, when it fails.
+        BackupError: the program failed; the text has the end of its output.
     """
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(  # noqa: S603  a list of words: no shell ever reads them
@@ -171,10 +168,10 @@ def run(
     keep: Sequence[int] = (),
     tick: Callable[[], None] | None = None,
 ) -> None:
-    """Run a program to its end and throw away its output; call `tick` now and then meanwhile.
+    """Run a program to its end and discard its output, calling `tick` now and then.
 
     Raises:
-        BackupError: with the end of what it printed, when it fails.
+        BackupError: the program failed; the text has the end of its output.
     """
     with running(command, server, keep=keep, stdout=subprocess.DEVNULL) as process:
         while tick is not None and not _ended(process):

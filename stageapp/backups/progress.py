@@ -1,4 +1,4 @@
-"""How far a job with backups is, how fast it goes, and when its phase will be over."""
+"""Progress of a backup job: how far it is, how fast, and when its phase will end."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,4 +47,4 @@ Report = Callable[[str, int, int], None]
 
 
 def silent(phase: str, done: int, whole: int) -> None:
-    """Tell nobody."""
+    """Discard the progress."""

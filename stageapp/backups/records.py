@@ -1,6 +1,4 @@
-"""What PostgreSQL keeps of backups: who made them, and every verdict. On the bad day there may
-be no such tables.
-"""
+"""The database records of backups and verdicts. In a disaster these tables may be missing."""
 
 import dataclasses
 
@@ -14,9 +12,7 @@ from stageapp.models.backups import Backup, BackupCheck
 
 
 def note(manifest: Manifest, *, actor: str, reason: str) -> Backup:
-    """Record a backup of ours, once; return its row, which is not stored where the tables are
-    missing.
-    """
+    """Record one of our backups once; the returned row is unsaved if the tables are missing."""
     facts = {
         "taken_at": manifest.taken_at,
         "ended_at": manifest.ended_at,
@@ -35,7 +31,7 @@ def note(manifest: Manifest, *, actor: str, reason: str) -> Backup:
 
 
 def note_check(kind: str, verdict: Verdict, *, actor: str, reason: str) -> None:
-    """Record a verdict, with what it was about."""
+    """Record a verdict and the backup it is about."""
     events.backup_checked(
         kind=kind,
         name=verdict.name,
@@ -74,9 +70,7 @@ def last_checks(names: list[str]) -> dict[tuple[str, str], BackupCheck]:
 
 
 def with_verdicts(backups: QuerySet[Backup]) -> QuerySet[Backup]:
-    """Add the newest verdicts: `verified` and `rehearsed` (None where there is none), RTO and
-    RPO in seconds.
-    """
+    """Annotate the newest verdicts: `verified`, `rehearsed` (or None), RTO and RPO in seconds."""
     checks = BackupCheck.objects.filter(backup=OuterRef("pk")).order_by("-id")
     verified, rehearsed = checks.filter(kind="verify"), checks.filter(kind="rehearse")
     return backups.annotate(
@@ -88,5 +82,5 @@ def with_verdicts(backups: QuerySet[Backup]) -> QuerySet[Backup]:
 
 
 def possible() -> bool:
-    """Tell whether the database has our tables; an empty one, to restore beside, has none."""
+    """Whether our tables exist; in an empty database, used to restore next to it, they do not."""
     return Backup._meta.db_table in connection.introspection.table_names()

@@ -1,6 +1,4 @@
-"""Restore a backup for real: to rehearse it in a database that is dropped again, or to keep it
-on the bad day.
-"""
+"""Real restores of a backup: for a rehearsal into a dropped database, or to keep in a disaster."""
 
 import time
 from collections.abc import Iterator
@@ -115,14 +113,13 @@ _OPTIONS = ["--exit-on-error", f"--jobs={_JOBS}", "--no-owner", "--no-privileges
 
 
 def rehearse(name: str, report: Report = silent) -> Verdict:
-    """Restore a backup into a disposable database, compare it with the manifest, drop it, and
-    return the verdict.
+    """Restore a backup into a disposable database, compare it with the manifest, and drop it.
 
-    Its `seconds` are the measured time to restore (RTO), from the first byte read to the last
-    comparison; its `data_age` is what would have been lost (RPO).
+    The verdict's `seconds` are the measured time to restore (RTO), from the first byte read to the
+    last comparison; its `data_age` is how much data would have been lost (RPO).
 
     Raises:
-        NoSuchBackup: there is none of this name.
+        NoSuchBackup: there is no backup of this name.
         BackupBusy, TargetRefused: nothing was restored.
     """
     began, asked_at = time.monotonic(), timezone.now()
@@ -145,7 +142,7 @@ def rehearse(name: str, report: Report = silent) -> Verdict:
 
 @contextmanager
 def opened(name: str) -> Iterator[tuple[Manifest, BinaryIO]]:
-    """Open a backup's manifest and dump; raises as `folder.opened` and `manifest.load`."""
+    """Open a backup's manifest and dump; raises as `folder.opened` and `manifest.load` do."""
     if name.endswith(".sql"):
         raise BackupError(
             "A plain .sql file has no manifest to compare with: it can be verified, not rehearsed."
@@ -158,13 +155,12 @@ def opened(name: str) -> Iterator[tuple[Manifest, BinaryIO]]:
 def restored_copy(
     name: str, report: Report = silent
 ) -> Iterator[tuple[Manifest, postgres.Parameters]]:
-    """Restore a backup into a disposable database for the block, equal to its manifest; drop it
-    when the block ends.
+    """Restore a backup, compare it with its manifest, and keep the copy for the block.
 
     Raises:
-        NoSuchBackup: there is none of this name.
+        NoSuchBackup: there is no backup of this name.
         BackupBusy, TargetRefused: nothing was restored.
-        BackupError: it is damaged, or what comes out is not what its manifest says.
+        BackupError: it is damaged, or the result does not match its manifest.
     """
     manifest.check_keys()
     with opened(name) as (signed, dump):
@@ -184,8 +180,7 @@ def _require_passed(name: str, findings: list[Finding]) -> None:
 
 
 def fill(target: Disposable, manifest: Manifest, dump: BinaryIO, report: Report) -> list[Finding]:
-    """Restore an open dump into an empty, marked database, and compare; a restore that fails is a
-    finding.
+    """Restore an open dump into an empty, marked database and compare; a failure is a finding.
 
     Raises:
         TargetRefused: the database is live, not empty, or not marked; nothing was written.
@@ -227,9 +222,7 @@ def _tell(
 
 @contextmanager
 def _server(manifest: Manifest) -> Iterator[postgres.Parameters]:
-    """Yield the server to rehearse on: the live one, the one of REHEARSAL_DATABASE_URL, or a
-    throw-away one.
-    """
+    """Yield the server for rehearsals: live, REHEARSAL_DATABASE_URL, or a throwaway one."""
     chosen = conf.settings.rehearsal_database_url
     if chosen == EMBEDDED:
         fitting = [

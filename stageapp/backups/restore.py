@@ -1,6 +1,4 @@
-"""The bad day: restore a backup into a new database beside the live one, and say how to switch
-over.
-"""
+"""Disaster recovery: restore a backup next to the live database and explain the switch."""
 
 import dataclasses
 import shlex
@@ -41,7 +39,7 @@ _PSQL = {"host": "host", "port": "port", "username": "user"}
 
 @dataclass(frozen=True)
 class Restored:
-    """A restored database, verified and not in use yet."""
+    """A restored database, verified and not yet in use."""
 
     name: str
     database: str
@@ -53,7 +51,6 @@ class Restored:
     psql: str
 
     def document(self) -> dict[str, Any]:
-        """Return it for JSON."""
         return {
             "name": self.name,
             "database": self.database,
@@ -69,7 +66,7 @@ class Restored:
         }
 
     def statements(self) -> list[str]:
-        """Return the SQL that puts the restored database in the place of the live one."""
+        """Return the SQL that replaces the live database with the restored one."""
         before = f"{self.live[:40]}_before_{timezone.now():%Y%m%d_%H%M%S}"
         return [
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN "
@@ -80,7 +77,7 @@ class Restored:
         ]
 
     def steps(self) -> list[str]:
-        """Return the steps of the switch-over, for a person."""
+        """Return the steps of the switch-over, for an operator."""
         runs = ", ".join(map(str, self.runs))
         return [
             f"{self.name} is restored into the new database {self.database}, and equals its "
@@ -108,13 +105,13 @@ class Restored:
 def restore(
     name: str, database: str | None, *, actor: str, reason: str, report: Report = silent
 ) -> Restored:
-    """Restore a backup into a new database on the live server; the live one is not touched.
+    """Restore a backup into a new database on the live server; the live one is untouched.
 
     Raises:
-        BackupError: the backup is damaged, or what was restored is not what its manifest says;
-            nothing stays.
-        TargetRefused: there is a database of this name.
-        NoSuchBackup: there is none of this name.
+        BackupError: the backup is damaged, or the result does not match its manifest; nothing
+            remains.
+        TargetRefused: a database of this name exists.
+        NoSuchBackup: there is no backup of this name.
     """
     manifest.check_keys()
     with postgres.plain_errors("Nothing of it stays."):
@@ -159,11 +156,11 @@ def _require_passed(name: str, findings: list[Finding]) -> None:
 
 
 def _begin_epoch(session: Session, name: str, actor: str, reason: str) -> ModeState:
-    """Write the mode of the restored database as the first of a new epoch, and return it.
+    """Write and return the restored database's mode as the first of a new epoch.
 
-    Processes know newer versions than the backup holds; only a higher epoch makes them follow. The
-    mode is the less strict one of the backup's and the live one; where nobody can tell the live
-    one, at most `warn`. The announced day is what was decided last, whichever of them holds that.
+    Processes know newer versions than the backup contains; only a higher epoch makes them follow.
+    The mode is the less strict one of the backup's and the live one; if the live one is unknown,
+    at most `warn`. The announced day is the most recently decided one of the two.
     """
     held = [ModeState(*row) for row in session.execute(_LATEST).fetchall()] or [
         ModeState(conf.default_mode())
@@ -198,9 +195,7 @@ def _known_elsewhere() -> list[ModeState]:
 
 
 def _is_latched() -> bool:
-    """Tell whether an automatic downgrade stands in the live database: the backup may be older,
-    and it has to stay.
-    """
+    """Whether the live database is latched; the latch must survive restoring an older backup."""
     with suppress(DatabaseError):
         return history.read().latched
     return False

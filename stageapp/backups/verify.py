@@ -1,6 +1,4 @@
-"""Verify a backup without a database: in constant memory, by one open handle, and never by a
-file's name or date.
-"""
+"""Verification without a database: in constant memory, by one handle, ignoring names and dates."""
 
 import dataclasses
 import datetime
@@ -26,7 +24,7 @@ _SUM_LINE = re.compile(rb"([0-9a-fA-F]{64})(?: [ *](\S+))?\s*")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """One check of a verification or rehearsal."""
 
     check: str
     passed: bool
@@ -35,9 +33,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a verification or a rehearsal found. `manifest` is None where it cannot be believed,
-    or there is none.
-    """
+    """The result of a verification or rehearsal; `manifest` is None if missing or untrusted."""
 
     name: str
     findings: tuple[Finding, ...]
@@ -47,18 +43,17 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Tell whether every check passed; a verdict without checks is none."""
+        """Whether every check passed; False without checks."""
         return bool(self.findings) and all(finding.passed for finding in self.findings)
 
     @property
     def failures(self) -> str:
-        """Return what failed, for people."""
+        """The failed checks as text."""
         return "; ".join(
             f"{finding.check}: {finding.said}" for finding in self.findings if not finding.passed
         )
 
     def document(self) -> dict[str, Any]:
-        """Return the verdict for JSON."""
         return {
             "name": self.name,
             "passed": self.passed,
@@ -72,11 +67,11 @@ class Verdict:
 
 
 def verify(name: str, report: Report = silent) -> Verdict:
-    """Return whether the backup is whole and ours, and how old its data is.
+    """Verify that a backup is complete and ours, and measure the age of its data.
 
     Raises:
-        NoSuchBackup: there is none of this name, or the name is no single word.
-        BackupError: there is no key to check the signature with.
+        NoSuchBackup: there is no backup of this name, or the name is not a single word.
+        BackupError: there is no key to check the signature.
     """
     manifest.check_keys()
     began = time.monotonic()
@@ -98,9 +93,7 @@ def verify(name: str, report: Report = silent) -> Verdict:
 
 
 def of_the_future(age: datetime.timedelta) -> list[Finding]:
-    """Return a finding where data is said to be of a time to come: else it would be new enough
-    for ever.
-    """
+    """Return a finding if the data is dated in the future, as it would then never be too old."""
     if age >= -CLOCKS_DIFFER:
         return []
     return [
@@ -109,9 +102,7 @@ def of_the_future(age: datetime.timedelta) -> list[Finding]:
 
 
 def aged(verdict: Verdict, most: datetime.timedelta | None) -> Verdict:
-    """Add to a verdict whether the data is no older than `most`; None allows every age, and says
-    it.
-    """
+    """Add the age check to a verdict: at most `most`; None allows any age but reports it."""
     if verdict.data_age is None:
         finding = Finding("age", most is None, "it tells no time of its own")
     elif most is None or verdict.data_age <= most:
@@ -123,9 +114,7 @@ def aged(verdict: Verdict, most: datetime.timedelta | None) -> Verdict:
 
 
 def check_file(manifest: Manifest, dump: BinaryIO, report: Report) -> list[Finding]:
-    """Hold an open dump against its manifest: size, sha256, and whether pg_restore can read its
-    contents.
-    """
+    """Check an open dump against its manifest: size, sha256, and whether pg_restore can list it."""
     size = os.fstat(dump.fileno()).st_size
     if size != manifest.bytes:
         return [Finding("size", False, f"{size:,} bytes instead of {manifest.bytes:,}")]
@@ -147,7 +136,7 @@ def _same_sum(file: BinaryIO, size: int, expected: str, report: Report) -> Findi
 
 
 def sha256_of(file: BinaryIO, size: int, report: Report = silent) -> str:
-    """Return the sha256 of an open file, read from its start through one buffer."""
+    """Return the sha256 of an open file, read from the start through one buffer."""
     digest, buffer, done = hashlib.sha256(), memoryview(bytearray(_CHUNK)), 0
     file.seek(0)
     while count := file.readinto(buffer):  # type: ignore[attr-defined]
@@ -158,7 +147,7 @@ def sha256_of(file: BinaryIO, size: int, report: Report = silent) -> str:
 
 
 def _listing(manifest: Manifest, dump: BinaryIO) -> Finding:
-    """Let pg_restore read the table of contents: cheap, and no proof by itself."""
+    """Have pg_restore read the table of contents; cheap, and no proof by itself."""
     try:
         program = postgres.path_of("pg_restore", manifest.server_version)
         postgres.run([program, "--list", f"/dev/fd/{dump.fileno()}"], {}, keep=[dump.fileno()])
@@ -172,9 +161,7 @@ def _said(age: datetime.timedelta) -> str:
 
 
 def _verify_plain(name: str, began: float, report: Report) -> Verdict:
-    """Verify a plain .sql file by the .sha256 beside it, as `sha256sum` writes it; it tells no
-    time of its own.
-    """
+    """Verify a plain .sql file by its .sha256 (`sha256sum` format); it has no time of its own."""
     try:
         with folder.opened(name) as (file, described):
             line = _SUM_LINE.fullmatch(described.read(1000))

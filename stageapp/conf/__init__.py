@@ -57,7 +57,7 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def default_mode() -> str:
-    """Return the mode that counts while neither store has an answer; never stricter than `warn`."""
+    """Return the mode that applies until a store answers; never stricter than `warn`."""
     configured = settings.validation_mode
     return configured if configured in ("off", "warn") else DEFAULT_MODE_CEILING
 
@@ -68,9 +68,7 @@ def targets() -> list[str]:
 
 
 def target_options(label: str) -> dict[str, str]:
-    """Return what STAGE_TARGETS says of a target behind its `?`, e.g.
-    `app.Model.field?source=origin`.
-    """
+    """Return a target's options in STAGE_TARGETS, e.g. `app.Model.field?source=origin`."""
     entry = next(entry for entry in settings.targets if entry.partition("?")[0] == label)
     return dict(parse_qsl(entry.partition("?")[2], keep_blank_values=True))
 
@@ -81,9 +79,7 @@ def drift_look_seconds() -> float:
 
 
 def base_url() -> str:
-    """Return the address at which this site calls itself, without a slash at its end; empty if
-    none is set.
-    """
+    """Return the URL at which this site can call itself, without a trailing slash, or empty."""
     return settings.base_url.rstrip("/")
 
 
@@ -95,9 +91,9 @@ def metrics_tokens() -> list[str]:
 
 
 def backup_keys() -> list[str]:
-    """Return the keys of the backups' signatures, the one that signs first.
+    """Return the signing keys of backups; the first one signs.
 
-    With the embedded servers and no key of one's own it is made from SECRET_KEY.
+    With the embedded servers and no key configured, one is derived from SECRET_KEY.
     """
     if keys := settings.backup_key.split():
         return keys
@@ -143,7 +139,6 @@ class GuardThresholds:
 
 
 def gates() -> GateThresholds:
-    """Return the gates' thresholds."""
     return GateThresholds(
         settings.gate_unknown_percent,
         settings.gate_hour_unknown_percent,
@@ -153,12 +148,10 @@ def gates() -> GateThresholds:
 
 
 def guard() -> GuardThresholds:
-    """Return the guard's thresholds."""
+    """Return the thresholds of the auto-downgrade."""
     return GuardThresholds(settings.guard, settings.guard_percent)
 
 
 def share(percent: float) -> Fraction:
-    """Return a percentage as an exact share, so that a rate on the threshold is on it and not
-    beside it.
-    """
+    """Return a percentage as an exact share, so that a rate equal to a threshold compares equal."""
     return Fraction(str(percent)) / 100

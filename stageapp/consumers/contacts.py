@@ -1,9 +1,8 @@
-"""Note from where consumers call, without I/O on the request: program (a keyed hash), network
-class, last seen.
+"""Record where consumers call from without I/O: program (keyed hash), network class, last seen.
 
 A request changes a dictionary; the refresher adds it to the stored contacts every few seconds and
-at exit. The store is bounded: of one consumer, so many programs are kept apart, whatever it sends
-as its User-Agent.
+at exit. The store is bounded: only so many programs are kept per consumer, whatever User-Agents it
+sends.
 """
 
 import datetime
@@ -47,7 +46,7 @@ ON CONFLICT (consumer, endpoint, agent_hash, network) DO UPDATE
 
 @dataclass
 class _Calls:
-    """Requests of one contact, with the seconds (since 1970) of the first and the last."""
+    """Requests of one contact, with the first and last in seconds since 1970."""
 
     first: float = inf
     last: float = -inf
@@ -62,7 +61,7 @@ class _Calls:
 
 
 class ContactBuffer(Buffer[_Key, _Calls]):
-    """The contacts that this process has not written yet."""
+    """Contacts that this process has not written yet."""
 
     most = 5_000
 
@@ -95,7 +94,7 @@ flush = buffer.flush
 
 
 def agent_hash(agent: str) -> str:
-    """Return a hash of a User-Agent under a key made from SECRET_KEY (RFC 2104), empty for none."""
+    """Return a User-Agent's hash under a key derived from SECRET_KEY (RFC 2104); empty for none."""
     if not agent:
         return ""
     return salted_hmac(
@@ -104,7 +103,7 @@ def agent_hash(agent: str) -> str:
 
 
 def note(*, consumer: str, endpoint: str, meta: Mapping[str, Any]) -> None:
-    """Note one request of a consumer; `meta` is WSGI's environment. No I/O."""
+    """Record one request of a consumer; `meta` is WSGI's environment. No I/O."""
     now = time.time()
     where = network.classify(network.client_address(meta))
     key = (consumer, endpoint, agent_hash(str(meta.get("HTTP_USER_AGENT") or "")), where)
@@ -128,7 +127,7 @@ def _rows(calls: Mapping[_Key, _Calls]) -> Iterator[tuple[str, str, str, str, fl
 
 
 def forget_old() -> int:
-    """Delete the contacts that were not seen for as long as sightings are kept; return how many."""
+    """Delete contacts not seen for as long as sightings are kept; return how many."""
     oldest = timezone.now() - datetime.timedelta(days=conf.settings.sighting_retention_days)
     deleted, _ = ConsumerContact.objects.filter(last_seen__lt=oldest).delete()
     return deleted

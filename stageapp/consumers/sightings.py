@@ -1,9 +1,8 @@
 """Count what each consumer sends, without I/O on the request.
 
-A request adds to a dictionary. The refresher adds these counts to the stored ones every few seconds
-and at exit, in one transaction with the unknown queue's entries; what could not be written stays
-for the next time. A connection cut at COMMIT may leave it open whether a flush was written: then it
-is counted twice, never lost.
+A request adds to a dictionary. The refresher adds these counts to the stored ones every few
+seconds and at exit, in one transaction with the unknown queue's entries; a failed write is retried
+the next time. If a connection breaks at COMMIT, a flush may be counted twice but is never lost.
 """
 
 import datetime
@@ -47,7 +46,7 @@ class _Sent:
     unknown: Seen | None = None
 
     def note(self, raw: str, reason: str | None) -> None:
-        """Count one request; `reason` says why the value is unknown, None that it is not."""
+        """Count one request; `reason` says why the value is unknown, None that it is known."""
         self.count += 1
         if reason is not None:
             self.unknown = self.unknown or Seen(reason)
@@ -61,7 +60,7 @@ class _Sent:
 
 
 class SightingBuffer(Buffer[_Key, _Sent]):
-    """What consumers sent and this process has not written yet."""
+    """Sightings that this process has not written yet."""
 
     most = 20_000
 
@@ -78,7 +77,7 @@ class SightingBuffer(Buffer[_Key, _Sent]):
         return consumer, day, endpoint, OVERFLOW, outcome
 
     def of_today(self, key: _Key) -> _Key:
-        """Return the key, or the overflow's if its consumer has no room today; under the lock."""
+        """Return the key, or the overflow's if its consumer is full today; call under the lock."""
         consumer, day, _, name, _ = key
         if day != self._day:
             self._day, self._names = day, {}
@@ -108,7 +107,7 @@ flush = buffer.flush
 
 
 def note(*, consumer: str, endpoint: str, decision: Decision) -> None:
-    """Count what one request held; a value it held twice counts once. No I/O."""
+    """Count one request's values; a value it held twice counts once. No I/O."""
     day = int(time.time()) // _DAY_SECONDS
     held = _held(consumer, decision)
     with buffer.lock:
@@ -118,7 +117,7 @@ def note(*, consumer: str, endpoint: str, decision: Decision) -> None:
 
 
 def _held(consumer: str, decision: Decision) -> dict[tuple[str, str], tuple[str, str | None]]:
-    """Return (key, outcome) → (raw value, reason if it is unknown), once for each."""
+    """Return (key, outcome) → (raw value, reason if unknown), each once."""
     held: dict[tuple[str, str], tuple[str, str | None]] = {}
     unknowns, retired = iter(decision.unknowns), _retired_keys(consumer, decision)
     for meaning in decision.meanings:

@@ -1,6 +1,4 @@
-"""Consumers: who may call the API. A token is told once, when it is made; only its digest is
-kept.
-"""
+"""API consumers and tokens. A token is shown once, at creation; only its digest is stored."""
 
 import datetime
 import secrets
@@ -16,17 +14,17 @@ _SCOPES = [scope for scope, _ in Consumer.SCOPES]
 
 
 class ConsumerError(Exception):
-    """A consumer that cannot be made; the text says what to do."""
+    """A consumer that cannot be created; the text says what to do."""
 
 
 def create(
     name: str, scopes: Collection[str], expires_at: datetime.datetime | None = None
 ) -> tuple[Consumer, str]:
-    """Make a consumer and return it with its token, which cannot be read again later.
+    """Create a consumer and return it with its token, which cannot be read again later.
 
     Raises:
         ConsumerError: the name is empty or taken, a scope does not exist or none is given, or the
-            expiry is past.
+            expiry is in the past.
     """
     if not 1 <= len(name.strip()) <= 200 or not name.strip().isprintable():
         raise ConsumerError(
@@ -54,7 +52,7 @@ def create(
 
 
 def revoke(consumer: Consumer) -> None:
-    """End the consumer's token for good; a second time changes nothing."""
+    """Revoke the consumer's token permanently; a second call changes nothing."""
     now = timezone.now()
     if Consumer.objects.filter(pk=consumer.pk, revoked_at=None).update(revoked_at=now):
         consumer.revoked_at = now

@@ -1,1 +1,1 @@
-"""The demo: the whole product on one machine, with data made for it."""
+"""The demo: the whole product on one machine, with generated data."""

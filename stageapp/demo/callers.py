@@ -20,8 +20,6 @@ _TIMEOUT = 30.0  # seconds
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
-
     endpoint: str
     verdict: str
     status: int
@@ -30,12 +28,12 @@ class Answer:
 
     @property
     def accepted(self) -> bool:
-        """Tell whether it is a 2xx."""
+        """Whether it is a 2xx."""
         return 200 <= self.status < 300
 
     @property
     def is_problem(self) -> bool:
-        """Tell whether it is a problem document (RFC 9457) with 400."""
+        """Whether it is a problem document (RFC 9457) with status 400."""
         content = self.headers.get("content-type", "")
         return self.status == http.client.BAD_REQUEST and content == "application/problem+json"
 
@@ -48,9 +46,7 @@ class Caller:
     token: str
 
     def round(self, fund: int) -> list[Answer]:
-        """Send every kind of stage to every endpoint, and one malformed body to each that takes
-        one.
-        """
+        """Send every kind of stage to every endpoint, and a malformed body to each with a body."""
         answers = []
         for verdict, stages in STAGES.items():
             first, second = stages
@@ -70,11 +66,10 @@ class Caller:
         return answers
 
     def post(self, path: str, verdict: str, body: dict[str, Any]) -> Answer:
-        """Send a body."""
         return self._ask("POST", path, verdict, json.dumps(body).encode())
 
     def companies(self, fund: int, stage: str, verdict: str) -> Answer:
-        """Ask for a fund's companies of a stage."""
+        """Request a fund's companies of a stage."""
         return self._ask("GET", f"funds/{fund}/companies?stage={quote(stage)}", verdict)
 
     def _ask(self, method: str, path: str, verdict: str, body: bytes | None = None) -> Answer:

@@ -1,4 +1,4 @@
-"""Child processes that end with their parent, however it ends, and never unnoticed."""
+"""Child processes that end with their parent and never end unnoticed."""
 
 import ctypes
 import os
@@ -18,12 +18,12 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class ChildDied(Exception):
-    """A child ended although nobody asked it to; the text has the end of its log."""
+    """A child ended without being asked to; the text has the end of its log."""
 
 
 @dataclass(frozen=True)
 class Child:
-    """One running program and the file of its messages."""
+    """A running program and its log file."""
 
     name: str
     process: "subprocess.Popen[bytes]"
@@ -31,7 +31,7 @@ class Child:
 
 
 class Children:
-    """The programs of a demo. Leaving the block stops them all."""
+    """The programs of a demo; leaving the block stops them all."""
 
     def __init__(self, logs: Path, environment: dict[str, str]) -> None:
         self._logs = logs
@@ -46,7 +46,7 @@ class Children:
         self.stop()
 
     def start(self, name: str, command: list[str], pass_fds: Iterable[int] = ()) -> Child:
-        """Start a Python module with its arguments; what it prints goes to `<name>.log`."""
+        """Start a Python module with arguments; its output goes to `<name>.log`."""
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603  our own command
@@ -73,7 +73,7 @@ class Children:
                 )
 
     def stop(self) -> None:
-        """End all children and what they started; wait until they are gone."""
+        """Stop all children and their descendants, and wait until they are gone."""
         for child in reversed(self._all):
             with suppress(ProcessLookupError):
                 child.process.terminate()
@@ -90,9 +90,7 @@ class Children:
 
 
 def ending_with_us() -> Callable[[], None]:
-    """Return what a new child calls to get SIGTERM when we die (on Linux; elsewhere it does
-    nothing).
-    """
+    """Return a preexec function that makes a child get SIGTERM when we die (no-op off Linux)."""
     parent = os.getpid()
 
     def ask_the_kernel() -> None:
@@ -105,7 +103,6 @@ def ending_with_us() -> Callable[[], None]:
 
 
 def tail(log: Path) -> str:
-    """Return the last lines of a log."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-_TAIL:])
 
 

@@ -1,4 +1,4 @@
-"""A database and a Redis number of its own for `demo --once`, made anew and dropped afterwards."""
+"""A separate database and Redis number for `demo --once`, recreated each time and dropped after."""
 
 import fcntl
 import os
@@ -19,15 +19,15 @@ class AlreadyRunning(Exception):
 
 
 def in_use() -> bool:
-    """Tell whether this process works in the database of its own."""
+    """Whether this process uses the separate database."""
     return bool(connection.settings_dict["NAME"] == NAME)
 
 
 @contextmanager
 def own_database(scratch: Path) -> Iterator[dict[str, str]]:
-    """Make the database and yield the environment variables that lead to it.
+    """Create the database and yield the environment variables that select it.
 
-    A database that a killed walk left behind is dropped first.
+    A database left behind by a killed walk is dropped first.
 
     Raises:
         AlreadyRunning: another walk holds the lock.

@@ -1,4 +1,4 @@
-"""The walk's report: named checks, each with what was expected and what was found."""
+"""The walk's report: named checks, each with its expected and actual result."""
 
 import time
 from collections.abc import Callable
@@ -8,11 +8,11 @@ Write = Callable[[str], Any]
 
 
 class StepFailed(Exception):
-    """A check of the step did not hold; the steps after it would mean nothing."""
+    """A check of the step failed; later steps would mean nothing."""
 
 
 class Report:
-    """Print each check as it is made, and count them."""
+    """Prints each check as it is made, and counts them."""
 
     def __init__(self, write: Write) -> None:
         self._write = write
@@ -22,7 +22,7 @@ class Report:
         self.failed = 0
 
     def step(self, title: str) -> None:
-        """Begin a step; the one before has to have held.
+        """Begin a step; the previous one must have passed.
 
         Raises:
             StepFailed: it has not.
@@ -33,11 +33,10 @@ class Report:
         self._write(f"\n{self._steps}. {title}")
 
     def note(self, text: str) -> None:
-        """Print something to know."""
         self._write(f"           {text}")
 
     def check(self, name: str, *, expected: Any, measured: Any) -> None:
-        """Make a check: it holds when what was found is what was expected."""
+        """Print and count a check, which passes if the result is as expected."""
         if expected == measured:
             self.held += 1
             self._write(f"   ok      {name}: {_shown(measured)}")

@@ -1,6 +1,6 @@
 """The sample portfolio: funds whose companies' stages are written as people write them.
 
-Every spelling comes with what a person says it means, so that a plan can be held against that.
+Every spelling comes with its true meaning, so that a plan can be checked against it.
 """
 
 import random
@@ -102,30 +102,27 @@ _SECTORS = ("Climate", "Consumer", "Fintech", "Health", "Industry", "Software")
 
 @dataclass(frozen=True)
 class Truth:
-    """What a plan over a column with these spellings has to find."""
+    """What a plan over a column with these spellings must find."""
 
     spellings: Counter[str]
 
     @property
     def rows(self) -> int:
-        """Return all rows."""
         return self.spellings.total()
 
     @property
     def to_change(self) -> int:
-        """Return the rows whose spelling means a stage and is not its canonical one."""
+        """The number of rows whose spelling means a stage and is not canonical."""
         return sum(n for raw, n in self.spellings.items() if MEANING[raw] not in (None, raw))
 
     @property
     def unknown(self) -> int:
-        """Return the rows whose spelling means no stage."""
+        """The number of rows whose spelling means no stage."""
         return sum(n for raw, n in self.spellings.items() if MEANING[raw] is None)
 
     @property
     def normalized(self) -> Counter[str]:
-        """Return the column as it has to be after a run: stages, and unknown spellings as they
-        were.
-        """
+        """The column as it must be after a run: stages, and unknown spellings unchanged."""
         after: Counter[str] = Counter()
         for raw, rows in self.spellings.items():
             after[MEANING[raw] or raw] += rows
@@ -133,7 +130,7 @@ class Truth:
 
 
 def companies(rows: int) -> Iterator[Company]:
-    """Yield the same companies for the same number of rows, each time."""
+    """Yield companies, always the same ones for the same number of rows."""
     chance = random.Random(SEED)  # noqa: S311  sample data, no secret
     raws, weights = [raw for raw, _, _ in SPELLINGS], [weight for _, _, weight in SPELLINGS]
     for number, raw in enumerate(chance.choices(raws, weights, k=rows), start=1):
@@ -142,14 +139,12 @@ def companies(rows: int) -> Iterator[Company]:
 
 
 def truth(rows: int) -> Truth:
-    """Return what the sample of this many rows holds."""
+    """Return the truth about a sample of this many rows."""
     return Truth(Counter(stage for _, stage, _ in companies(rows)))
 
 
 def create(rows: int) -> bool:
-    """Store the sample over several funds, unless there are companies; tell whether it was
-    stored.
-    """
+    """Store the sample over several funds unless companies exist; return whether it was stored."""
     if PortfolioCompany.objects.exists():
         return False
     with transaction.atomic():
@@ -161,7 +156,7 @@ def create(rows: int) -> bool:
 
 
 def column() -> Counter[str]:
-    """Return how often each spelling stands in the column now."""
+    """Return how often each spelling occurs in the column now."""
     return Counter(
         PortfolioCompany.objects.order_by()
         .values_list("stage", flat=True)
@@ -177,9 +172,7 @@ CONSUMER = "demo"
 
 
 def admin_password() -> str | None:
-    """Make the administrator and return its password; None if there is one, whose password stays
-    as it is.
-    """
+    """Create the administrator and return its password; None if it exists (password unchanged)."""
     users = get_user_model()._default_manager
     if users.filter(username=ADMIN).exists():
         return None
@@ -189,9 +182,7 @@ def admin_password() -> str | None:
 
 
 def consumer_token(*scopes: str) -> str | None:
-    """Make the consumer and return its token; None if there is one, whose token only its keeper
-    knows.
-    """
+    """Create the consumer and return its token; None if it exists, as the token is not stored."""
     if Consumer.objects.filter(name=CONSUMER).exists():
         return None
     return tokens.create(CONSUMER, scopes or ("read", "write"))[1]

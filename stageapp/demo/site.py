@@ -1,4 +1,4 @@
-"""The demo's site: web, worker and beat as child processes, and the wait until it answers."""
+"""The demo's site: web, worker and beat as child processes, and the wait until it responds."""
 
 import http.client
 import os
@@ -14,19 +14,18 @@ _CELERY = ["celery", "-A", "config.celery", "--quiet"]
 
 
 class PortInUse(Exception):
-    """Something listens there already."""
+    """The port is already in use."""
 
 
 class NoAnswer(Exception):
-    """The site does not answer in time."""
+    """The site does not respond in time."""
 
 
 def listen(port: int) -> socket.socket:
-    """Return a listening socket on loopback, to be handed to the web server; port 0 takes a free
-    one.
+    """Return a listening loopback socket for the web server; port 0 takes a free port.
 
     Raises:
-        PortInUse: something else listens there, or the port is not ours to take.
+        PortInUse: the port is taken, or we may not use it.
     """
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -43,12 +42,11 @@ def listen(port: int) -> socket.socket:
 
 
 def start(children: Children, listener: socket.socket, scratch: Path) -> int:
-    """Start web, worker and beat, hand the socket over, wait until the site answers; return its
-    port.
+    """Start web, worker and beat, pass on the socket, wait for the site, and return its port.
 
     Raises:
         ChildDied: one of them ended at once.
-        NoAnswer: the site does not answer in time.
+        NoAnswer: the site does not respond in time.
     """
     port: int = listener.getsockname()[1]
     with listener:
@@ -79,7 +77,7 @@ def start(children: Children, listener: socket.socket, scratch: Path) -> int:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of the child processes: ours, but servers log what they do."""
+    """Return the child processes' environment: ours, with servers logging what they do."""
     return {**os.environ, "LOG_LEVEL": "INFO"}
 
 

@@ -1,6 +1,4 @@
-"""The whole rollout without a browser, with real parts: observe, warn, plan, run, verify,
-enforce.
-"""
+"""The whole rollout without a browser, for real: observe, warn, plan, run, verify, enforce."""
 
 import time
 from collections import Counter
@@ -40,7 +38,7 @@ _REFUSALS = (NormalizationError, store.ModeError, DatabaseError, KombuError, OSE
 
 @dataclass
 class Walk:
-    """What the steps hand on to each other."""
+    """State that the steps share."""
 
     report: Report
     children: Children
@@ -52,7 +50,7 @@ class Walk:
     column: Counter[str] = field(default_factory=Counter)
 
     def wait(self, done: Callable[[], bool], seconds: float) -> None:
-        """Wait until it is done or the time is over; the check that follows says which."""
+        """Wait until it is done or the time is over; the check that follows tells which."""
         deadline = time.monotonic() + seconds
         while not done() and time.monotonic() < deadline:
             self.children.check()
@@ -65,7 +63,7 @@ class Walk:
 
 
 def walk(it: Walk) -> bool:
-    """Take every step, print the report, and tell whether all of them held."""
+    """Take every step, print the report, and return whether all checks passed."""
     try:
         for step in (_sample, _observe, _warn, _plan, _dry_run, _run, _verify, _enforce, _leave):
             step(it)
@@ -253,7 +251,7 @@ def _leave(it: Walk) -> None:
 
 
 def _check_all(it: Walk, name: str, answers: list[Answer], holds: Callable[[Answer], bool]) -> None:
-    """Check that something holds of every answer, and show those of which it does not."""
+    """Check a condition on every answer, and show the answers that fail it."""
     wrong = [answer for answer in answers if not holds(answer)]
     it.report.check(name, expected=len(answers), measured=len(answers) - len(wrong))
     for answer in wrong[:3]:

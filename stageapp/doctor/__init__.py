@@ -1,1 +1,1 @@
-"""The doctor: what works, what does not, and what to do, also with PostgreSQL or Redis away."""
+"""The doctor: what works, what does not, and what to do, even without PostgreSQL or Redis."""

@@ -1,11 +1,11 @@
-"""What one examination says."""
+"""The answers of an examination."""
 
 import enum
 from dataclasses import asdict, dataclass
 
 
 class Health(enum.StrEnum):
-    """The four answers; no data is never a good one."""
+    """The four possible results; missing data never counts as healthy."""
 
     OK = "ok"
     WARN = "warn"
@@ -15,7 +15,7 @@ class Health(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Answer:
-    """One thing that was examined, how it is, and what to do where it is not well."""
+    """The result of one check, and what to do about it."""
 
     name: str
     health: Health
@@ -23,25 +23,24 @@ class Answer:
     do: str = ""
 
     def document(self) -> dict[str, str]:
-        """Return it for JSON."""
         return asdict(self)
 
 
 def ok(name: str, said: str) -> Answer:
-    """Return that it is well."""
+    """Return a healthy answer."""
     return Answer(name, Health.OK, said)
 
 
 def warn(name: str, said: str, do: str) -> Answer:
-    """Return that it works, but should be seen to."""
+    """Return a warning: it works but needs attention."""
     return Answer(name, Health.WARN, said, do)
 
 
 def fail(name: str, said: str, do: str) -> Answer:
-    """Return that it does not work."""
+    """Return a failure."""
     return Answer(name, Health.FAIL, said, do)
 
 
 def no_data(name: str, said: str, do: str = "") -> Answer:
-    """Return that nobody knows."""
+    """Return that the state is unknown."""
     return Answer(name, Health.NO_DATA, said, do)

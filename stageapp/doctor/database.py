@@ -1,6 +1,4 @@
-"""PostgreSQL: does it answer, is it new enough and migrated, is its clock ours, does its
-function agree.
-"""
+"""Checks of PostgreSQL: availability, version, migrations, SQL function, parity and clock."""
 
 import time
 from collections.abc import Iterator
@@ -25,9 +23,7 @@ _MIGRATE = "run `manage.py migrate`"
 
 
 def reachable() -> Iterator[Answer]:
-    """Answer whether PostgreSQL answers, and which it is; raises django.db.DatabaseError where
-    it does not.
-    """
+    """Check that PostgreSQL answers, and its version; else raises django.db.DatabaseError."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT current_setting('server_version_num')::int, current_setting('server_version')"
@@ -40,7 +36,7 @@ def reachable() -> Iterator[Answer]:
 
 
 def migrated() -> Iterator[Answer]:
-    """Answer whether every migration has been applied."""
+    """Check that every migration has been applied."""
     executor = MigrationExecutor(connection)
     waiting = [
         migration for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -52,7 +48,7 @@ def migrated() -> Iterator[Answer]:
 
 
 def function_there() -> Iterator[Answer]:
-    """Answer whether the database's own function is there."""
+    """Check that the SQL function `normalize_stage` exists."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regprocedure('normalize_stage(text, text)') IS NOT NULL")
         there = cursor.fetchone()[0]
@@ -64,7 +60,7 @@ def function_there() -> Iterator[Answer]:
 
 
 def parity() -> Iterator[Answer]:
-    """Answer whether PostgreSQL and Python say the same of every alias."""
+    """Check that PostgreSQL and Python agree on every alias."""
     known = list(StageAlias.objects.values_list("source", "spelling"))
     meaning_of = snapshot.load()
     with connection.cursor() as cursor:
@@ -89,9 +85,7 @@ def parity() -> Iterator[Answer]:
 
 
 def clock() -> Iterator[Answer]:
-    """Answer how far this machine's clock is from PostgreSQL's; the way there and back is the
-    precision.
-    """
+    """Measure the clock difference to PostgreSQL; the round trip is the precision."""
     before = time.time()
     with connection.cursor() as cursor:
         cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
@@ -112,9 +106,7 @@ def clock() -> Iterator[Answer]:
 
 
 def throttle() -> Iterator[Answer]:
-    """Answer what a run would be held by, and what could not be read of it. Standbys by URL are
-    asked by runs alone.
-    """
+    """Check each throttle factor against its limit; standbys by URL are queried only by runs."""
     for name, reading in health.read(WalMarks(), [], conf.settings.disk_paths).items():
         limit, title, say = (
             conf.settings.hold[name],
@@ -138,7 +130,7 @@ def throttle() -> Iterator[Answer]:
 
 
 def targets() -> Iterator[Answer]:
-    """Answer for each target what the look before a run says."""
+    """Report the preflight findings for each target."""
     for label in conf.targets():
         findings = preflight.look(label)
         heavy = [str(one) for one in findings.findings if one.severity == findings.worst]

@@ -1,4 +1,4 @@
-"""The whole examination, in the order in which to mend what is broken."""
+"""The complete examination, in the order in which to fix what is broken."""
 
 from collections.abc import Callable, Iterator
 
@@ -29,7 +29,7 @@ WITHOUT: dict[str, Examination] = {
 
 
 def examine() -> list[Answer]:
-    """Return every answer. Nothing that is broken keeps the rest from being examined."""
+    """Return every answer; a failed check does not stop the others."""
     answers = _ask("postgresql", database.reachable)
     if answers[0].health != Health.FAIL:
         answers += [answer for name, ask in WITH_POSTGRESQL.items() for answer in _ask(name, ask)]
@@ -39,7 +39,7 @@ def examine() -> list[Answer]:
 
 
 def _ask(name: str, ask: Examination) -> list[Answer]:
-    """Return the answers, or that the examination itself failed; those before the fault stay."""
+    """Return a check's answers; if it fails, those before the error and the error itself."""
     answers: list[Answer] = []
     try:
         answers += ask()

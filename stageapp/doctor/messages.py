@@ -1,4 +1,4 @@
-"""Redis and the broker: do they answer, and does a worker."""
+"""Checks of Redis, the broker, the workers and the process registry."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ AWAY = (BrokerError, OSError, redis.RedisError)
 
 
 def redis_answers() -> Iterator[Answer]:
-    """Answer whether Redis does, within the time that a read of the mode has."""
+    """Check that Redis answers within the time limit for reading the mode."""
     try:
         client = strict()
         client.ping()
@@ -36,7 +36,7 @@ def redis_answers() -> Iterator[Answer]:
 
 
 def broker_answers() -> Iterator[Answer]:
-    """Answer whether Celery's broker takes a connection."""
+    """Check that Celery's broker accepts a connection."""
     try:
         with current_app.connection_for_write(connect_timeout=BROKER_SECONDS) as broker:
             broker.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_SECONDS)
@@ -49,7 +49,7 @@ def broker_answers() -> Iterator[Answer]:
 
 
 def worker_answers() -> Iterator[Answer]:
-    """Answer whether a Celery worker answers through the broker."""
+    """Check that a Celery worker answers through the broker."""
     do = "start one: celery -A config.celery worker"
     try:
         with current_app.connection_for_write(connect_timeout=BROKER_SECONDS) as broker:
@@ -71,9 +71,7 @@ def worker_answers() -> Iterator[Answer]:
 
 
 def registry() -> Iterator[Answer]:
-    """Answer which servers, workers and beats have lately written their row; raises
-    django.db.DatabaseError.
-    """
+    """Check for live servers, workers and beats in the registry; raises django.db.DatabaseError."""
     live = [one for one in processes.seen() if one.live]
     starts = {
         "web": "start one: gunicorn -c python:config.gunicorn config.wsgi",

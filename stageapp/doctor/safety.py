@@ -1,4 +1,4 @@
-"""What is needed on a bad day: disk, a backup that is proven, a webhook that is believed."""
+"""Checks for emergencies: free disk space, a proven backup, an authenticated webhook."""
 
 import os
 from collections.abc import Iterator
@@ -17,9 +17,7 @@ _DISK_WARNS, _DISK_FAILS = 20.0, 5.0  # percent free
 
 
 def disk() -> Iterator[Answer]:
-    """Answer how full the file systems are that this machine sees: of STAGE_DISK_PATHS and of
-    the backups.
-    """
+    """Check the free space of the file systems of STAGE_DISK_PATHS and the backups."""
     paths = [*conf.settings.disk_paths, *filter(None, [conf.settings.backup_dir])]
     if not paths:
         yield no_data(
@@ -48,9 +46,7 @@ def _disk(path: str) -> Answer:
 
 
 def backup() -> Iterator[Answer]:
-    """Answer whether there is a verified backup, new enough, and a rehearsal; raises
-    django.db.DatabaseError.
-    """
+    """Check for a recent verified backup and a rehearsal; raises django.db.DatabaseError."""
     for gate in safety.gates():
         yield _gate(gate)
 
@@ -70,7 +66,7 @@ def _gate(gate: Gate) -> Answer:
 
 
 def webhook_secret() -> Iterator[Answer]:
-    """Answer whether what takes enforce back on an alert can be believed."""
+    """Check that the webhook that can take enforcement back has sufficiently long secrets."""
     secrets: list[Any] = list(webhook_secrets())
     if not secrets:
         do = "set ALERTMANAGER_WEBHOOK_SECRET (openssl rand -hex 32)"

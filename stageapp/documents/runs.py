@@ -52,14 +52,14 @@ class RunInBrief(Body):
 
 
 class RunPage(Body):
-    """Runs, the newest first."""
+    """Runs, newest first."""
 
     next = CharField(allow_null=True, help_text="the path of the runs before these")
     results = RunInBrief(many=True)
 
 
 class RunProgress(Body):
-    """How far a run is, in the direction that it is going."""
+    """How far a run is in its current direction."""
 
     direction = ChoiceField(DIRECTIONS)
     percent = FloatField(min_value=0, max_value=100)
@@ -86,7 +86,7 @@ class RunProgress(Body):
 
 
 class RunThrottle(Body):
-    """What holds a run back."""
+    """What throttles a run."""
 
     hold = TextOrNull(help_text="why it waits now")
     reason = TextOrNull()
@@ -103,7 +103,7 @@ class RunThrottle(Body):
 
 
 class Shard(Body):
-    """A range of keys, how far it is, and who works there."""
+    """A key range, its progress and its worker."""
 
     direction = ChoiceField(DIRECTIONS)
     round = IntegerField(min_value=0, help_text="0 forward; a rollback's own number")
@@ -246,14 +246,14 @@ class RunInFull(RunInBrief):
 
 
 class Undoing(Body):
-    """The batch of a rollback that gave the old value back."""
+    """The rollback batch that restored the old value."""
 
     batch = IntegerField(source="pk")
     at = DateTimeField(source="committed_at")
 
 
 class LogEntry(Body):
-    """One changed row with its true old and new value."""
+    """One changed row with its exact old and new value."""
 
     id = CharField(source="entry.pk")
     row = CharField(source="entry.row_key", help_text="the primary key")
@@ -267,7 +267,7 @@ class LogEntry(Body):
 
 
 class EntryPage(Body):
-    """Entries, the oldest first."""
+    """Entries, oldest first."""
 
     next = CharField(allow_null=True, help_text="the path of the entries after these")
     results = LogEntry(many=True)

@@ -1,4 +1,4 @@
-"""Bring PostgreSQL and Redis along: start them where DATABASE_URL and REDIS_URL are not set.
+"""Embedded PostgreSQL and Redis, started if DATABASE_URL or REDIS_URL is not set.
 
 Entry points call `provide()` before Django loads its settings; importing the settings starts
 nothing.
@@ -44,9 +44,7 @@ _HANGS = (
 
 @dataclass(frozen=True)
 class Services:
-    """Hold what `provide` set: a URL is None where the environment names a server of the user's
-    own.
-    """
+    """The result of `provide`; a URL is None if the environment names the user's own server."""
 
     root: Path
     database_url: str | None
@@ -56,7 +54,7 @@ class Services:
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """Describe one embedded server; `state` is `running`, `not answering` or `stopped`."""
+    """An embedded server's status; `state` is `running`, `not answering` or `stopped`."""
 
     name: str
     state: str
@@ -73,15 +71,14 @@ def provide(
     postgres_version: int | None = None,
     needs_redis: bool = True,
 ) -> Services | None:
-    """Start, or find running, the servers whose URL is unset; set the URLs for this process and its
-    children.
+    """Ensure servers for the unset URLs, and set them for this process and its children.
 
-    STAGE_EMBEDDED=1 then says that the database is an embedded one. `durable=False` is for tests.
-    Without `needs_redis` a Redis that hangs is not waited for: PostgreSQL is the truth, and a
-    warning says so. Returns None when both URLs are set.
+    STAGE_EMBEDDED=1 then marks the database as embedded. `durable=False` is for tests. Without
+    `needs_redis`, a hanging Redis is skipped with a warning, as PostgreSQL is the truth. Returns
+    None when both URLs are set.
 
     Raises:
-        EmbeddedError: when DEBUG is off and a URL is unset, or when a server does not start.
+        EmbeddedError: DEBUG is off and a URL is unset, or a server does not start.
     """
     if (
         PROJECT / ".env"
@@ -109,22 +106,20 @@ def provide(
 
 
 def provided() -> Services | None:
-    """Return what this process's last `provide` set; None where it never had to."""
+    """Return the result of this process's last `provide`; None if nothing was needed."""
     return _provided
 
 
 def status(root: Path | None = None) -> list[ServerStatus]:
-    """Return the state of every embedded server ever started under root; start and write
-    nothing.
-    """
+    """Return the state of every embedded server ever started under root, without side effects."""
     return [_server_status(server) for server in _known_servers((root or DEFAULT_ROOT).resolve())]
 
 
 def stop(root: Path | None = None) -> list[str]:
-    """End the embedded servers under root and return the names of those that ran.
+    """Stop the embedded servers under root and return the names of those that were running.
 
     Raises:
-        EmbeddedError: when another process holds the lock for too long.
+        EmbeddedError: another process holds the lock for too long.
     """
     root = (root or DEFAULT_ROOT).resolve()
     if find(root) is None:
@@ -137,15 +132,13 @@ def client_programs(postgres_version: int | None = None) -> Path:
     """Return the folder of PostgreSQL's client programs: pg_dump, pg_restore, psql, pgbench, ….
 
     Raises:
-        EmbeddedError: when the wheel that brings them is not installed.
+        EmbeddedError: the wheel that contains them is not installed.
     """
     return programs.postgres_programs(postgres_version or _postgres_version())
 
 
 def throw_away(version: int) -> AbstractContextManager[str]:
-    """Start an empty PostgreSQL of a major version for one task, yield its URL, and remove it
-    afterwards.
-    """
+    """Start an empty PostgreSQL of a major version for one task, yield its URL, and remove it."""
     return throwaway.throw_away((DEFAULT_ROOT / "rehearsal").resolve(), version)
 
 

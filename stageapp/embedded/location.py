@@ -1,4 +1,4 @@
-"""Where embedded servers live: the root folder, its identity, its lock and its private folders."""
+"""The location of embedded servers: root folder, identity, lock and private folders."""
 
 import fcntl
 import json
@@ -18,14 +18,12 @@ SOCKET_PARENT = Path("/tmp")  # noqa: S108  the folder below is checked to be ou
 
 
 class EmbeddedError(RuntimeError):
-    """Say why an embedded server cannot be provided, and what to do."""
+    """Why an embedded server cannot be provided, and what to do."""
 
 
 @dataclass(frozen=True)
 class Location:
-    """Hold a root with its identity: `key` names folders outside of it, `password` is the
-    database's.
-    """
+    """A root and its identity: `key` names folders outside of it; `password` is the database's."""
 
     root: Path
     key: str
@@ -33,12 +31,12 @@ class Location:
 
     @property
     def sockets(self) -> Path:
-        """Return the folder of the servers' socket folders."""
+        """The parent folder of the servers' socket folders."""
         return SOCKET_PARENT / f"stage-{self.key}"
 
 
 def find(root: Path) -> Location | None:
-    """Return the location that an earlier start has prepared under root, or None."""
+    """Return the location that an earlier start prepared under root, or None."""
     known = _read(root)
     return (
         None
@@ -48,7 +46,7 @@ def find(root: Path) -> Location | None:
 
 
 def prepare(root: Path) -> Location:
-    """Return root's location, made at the first call; the lock must be held."""
+    """Return root's location, created on the first call; requires the lock."""
     known = _read(root)
     location = find(root)
     if (
@@ -62,9 +60,7 @@ def prepare(root: Path) -> Location:
 
 
 def _read(root: Path) -> Location | None:
-    """Return what is on record; its root is another one when the folder was moved or copied
-    since.
-    """
+    """Return the recorded location; its root differs if the folder was moved or copied since."""
     try:
         known = json.loads((root / "identity.json").read_text())
         return Location(Path(known["root"]), known["key"], known["password"])
@@ -78,7 +74,7 @@ def _read(root: Path) -> Location | None:
 
 
 def write_private(path: Path, text: str, owner: int = -1) -> None:
-    """Write a file that only its owner (a uid; -1 for ourselves) may read, whole or not at all."""
+    """Atomically write a file that only its owner (a uid; -1 for ourselves) may read."""
     new = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         os.fchown(file.fileno(), owner, -1)
@@ -89,11 +85,10 @@ def write_private(path: Path, text: str, owner: int = -1) -> None:
 
 
 def own_folder(path: Path, mode: int = 0o700, owner: int | None = None) -> Path:
-    """Make a folder for `owner` (a uid; ourselves if None), or accept the one that is already so.
+    """Create a private folder for `owner` (a uid; ourselves if None), or accept an existing one.
 
     Raises:
-        EmbeddedError: when the name is taken by a link, a file, or a folder that somebody else may
-            write.
+        EmbeddedError: the name is a link, a file, or a folder that someone else may write to.
     """
     with suppress(FileExistsError):
         path.mkdir(mode)
@@ -116,7 +111,7 @@ def own_folder(path: Path, mode: int = 0o700, owner: int | None = None) -> Path:
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Hold root's lock, so that one process at a time starts or stops its servers."""
+    """Hold the lock for starting or stopping root's servers; raises EmbeddedError on timeout."""
     root.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + LOCK_LIMIT
     with (root / "lock").open("a") as file:

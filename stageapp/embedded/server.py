@@ -1,4 +1,4 @@
-"""Start, recognise and end one server process."""
+"""The lifecycle of one server process: start, identify, stop."""
 
 import os
 import pwd
@@ -23,9 +23,7 @@ CLEAN_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 
 
 class Server(ABC):
-    """Run one server in the folder `data`; every process of its own has that folder as working
-    directory.
-    """
+    """A server run in the folder `data`, which is the working directory of all its processes."""
 
     name: str
     program: str
@@ -39,35 +37,35 @@ class Server(ABC):
 
     @property
     def account(self) -> pwd.struct_passwd | None:
-        """Return the user to run as, None for ourselves."""
+        """The user to run as, None for ourselves."""
         return None
 
     @property
     def log(self) -> Path:
-        """Return the file of the server's messages."""
+        """The server's log file."""
         return self.location.root / "log" / f"{self.name}.log"
 
     @abstractmethod
     def answers(self) -> bool:
-        """Tell whether this very server takes a command on its socket now."""
+        """Whether this very server currently answers on its socket."""
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make the data folder if there is none yet."""
+        """Create the data folder if it does not exist."""
 
     @abstractmethod
     def command(self) -> list[str]:
         """Return the command line that runs the server in the foreground."""
 
     def set_damage_aside(self) -> bool:
-        """Move damaged data away if the server can do without it, and tell whether it was so."""
+        """Move damaged data away if the server can do without it; return whether it did."""
         return False
 
     def ensure(self) -> bool:
-        """Make the server answer; return True when it was started, False when it ran already.
+        """Ensure that the server answers; return True if started, False if already running.
 
         Raises:
-            EmbeddedError: when it ends at once, or does not answer within START_LIMIT.
+            EmbeddedError: it ends at once, or does not answer within START_LIMIT.
         """
         if self.answers():
             return False
@@ -89,9 +87,7 @@ class Server(ABC):
         raise EmbeddedError(f"{self.name} ended while it started. {self._log_tail()}")
 
     def end(self) -> bool:
-        """End the server and whatever a dead one left running; return False when there was
-        nothing.
-        """
+        """Stop the server and any orphaned processes; return False if there were none."""
         running = self._processes()
         main = self.main_pid()
         if main is not None:
@@ -102,7 +98,7 @@ class Server(ABC):
         return bool(running)
 
     def main_pid(self) -> int | None:
-        """Return the server's pid, None when it does not run; a pid alone is no proof."""
+        """Return the server's pid, None if it is not running; a pid alone proves nothing."""
         try:
             noted = int((self.data / self.pid_file).read_text().split()[0])
         except (FileNotFoundError, ValueError, IndexError):
@@ -110,10 +106,10 @@ class Server(ABC):
         return noted if noted in {process.pid for process in self._processes()} else None
 
     def run(self, command: list[str], **options: Any) -> None:
-        """Run a program of the server's to its end, as the server's user.
+        """Run one of the server's programs to its end, as the server's user.
 
         Raises:
-            EmbeddedError: with what the program printed, when it fails.
+            EmbeddedError: the program failed; the text has its output.
         """
         done = subprocess.run(  # noqa: S603
             command,
@@ -150,7 +146,7 @@ class Server(ABC):
         return self._await(int(shell.stdout))
 
     def _await(self, pid: int) -> bool:
-        """Wait for an answer; return False when the process ends first."""
+        """Wait until the server answers; return False if the process ends first."""
         deadline = time.monotonic() + START_LIMIT
         while not self.answers():
             if not alive(pid):

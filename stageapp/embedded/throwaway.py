@@ -1,6 +1,4 @@
-"""A PostgreSQL for one task: started in a folder of its own, ended and removed afterwards, also
-after a crash.
-"""
+"""A PostgreSQL for one task: in its own folder, stopped and removed even after a crash."""
 
 import os
 import shutil
@@ -16,16 +14,15 @@ from stageapp.embedded.postgres import Postgres
 def throw_away(
     root: Path, version: int, *, durable: bool = False, settings: Mapping[str, str] | None = None
 ) -> Iterator[str]:
-    """Start an empty PostgreSQL and yield its URL in django-environ's form; nothing of it stays.
+    """Start an empty PostgreSQL, yield its URL in django-environ's form, and remove it.
 
-    `settings` are PostgreSQL's, besides those that every embedded server has; `durable` waits for
-    the disk.
+    `settings` are added to those of every embedded server; `durable` waits for the disk.
 
-    What a killed process left running in the same root is ended and removed first. The root's lock
-    is held meanwhile, so there is one at a time.
+    Leftovers of a killed process in the same root are stopped and removed first. The root's lock
+    is held throughout, so only one runs at a time.
 
     Raises:
-        EmbeddedError: it does not start, or another process has held the root for too long.
+        EmbeddedError: it does not start, or another process held the root for too long.
     """
     try:
         with locked(root):

@@ -1,1 +1,1 @@
-"""Compute a fund's outcome, its allocations and its reserves by stage; no database, no HTTP."""
+"""A fund's outcome, allocations and reserves by stage; no database, no HTTP."""

@@ -1,7 +1,7 @@
-"""Split money over stages, exact to the cent, by largest remainders (Hamilton's method).
+"""Allocation of money to stages, exact to the cent, by largest remainders (Hamilton's method).
 
-Money is a Decimal, a share of a whole a Fraction: no share goes through a binary float, in which
-0.35 is not 0.35. The arithmetic is that of whole numbers: cents, and shares over one denominator.
+Money is a Decimal, a share of a whole a Fraction: no share is ever a binary float, in which 0.35
+is not 0.35. The arithmetic uses integers: cents, and shares over one denominator.
 """
 
 import math
@@ -17,25 +17,23 @@ _MOST_PLACES = 1000
 
 
 class AllocationError(ValueError):
-    """Money, weights or rules that cannot be used; the message names the value and what it must
-    be.
-    """
+    """Invalid money, weights or rules; the message names the value and the requirement."""
 
 
 def allocate(total: Decimal, shares: Mapping[str, Fraction]) -> dict[str, Decimal]:
-    """Split `total` by the shares, which make at most 1.
+    """Split `total` by the shares, which sum to at most 1.
 
-    What is missing to 1 stays unallocated: it is `total` less the parts. Every part is its exact
-    quota rounded down or up to a cent; the cents left over go to the largest remainders, ties first
-    to the name that sorts first, last to the unallocated rest. So a larger share never gets less,
-    and a share of zero gets nothing. (As with every largest-remainder rule, a larger total can cost
-    a part a cent.) Raises AllocationError.
+    The part missing to 1 stays unallocated: it is `total` minus the parts. Every part is its exact
+    quota rounded down or up to a cent; the remaining cents go to the largest remainders, ties
+    first to the name that sorts first, last to the unallocated rest. So a larger share never gets
+    less, and a share of zero gets nothing. (As with every largest-remainder rule, a larger total
+    can cost a part a cent.) Raises AllocationError.
     """
     return {stage: from_cents(cents) for stage, cents in _split(to_cents(total), shares).items()}
 
 
 def rounded(shares: Mapping[str, Fraction]) -> dict[str, Decimal]:
-    """Round shares to SHARE_PLACES decimals by the same rule: shares that make 1 still make 1.
+    """Round shares to SHARE_PLACES decimals by the same rule: a sum of 1 stays 1.
 
     Raises AllocationError.
     """
@@ -44,7 +42,7 @@ def rounded(shares: Mapping[str, Fraction]) -> dict[str, Decimal]:
 
 
 def apportion(units: int, weights: Sequence[int]) -> list[int]:
-    """Split units by weights that are not all zero, by largest remainders; the first wins ties."""
+    """Split units by weights (not all zero) with largest remainders; the first wins ties."""
     whole = sum(weights)
     quotas = [divmod(units * weight, whole) for weight in weights]
     parts = [part for part, _ in quotas]
@@ -55,9 +53,7 @@ def apportion(units: int, weights: Sequence[int]) -> list[int]:
 
 
 def to_cents(money: Decimal) -> int:
-    """Return the money in whole cents; raises AllocationError on parts of a cent and on what is
-    no amount.
-    """
+    """Return whole cents; raises AllocationError for fractional cents or an invalid amount."""
     if not (money.is_finite() and 0 <= money <= MAX_TOTAL):
         raise AllocationError(f"An amount must lie between 0 and {MAX_TOTAL:f}.")
     cents = money.quantize(CENT)
@@ -67,14 +63,14 @@ def to_cents(money: Decimal) -> int:
 
 
 def from_cents(cents: int) -> Decimal:
-    """Return whole cents as money with two places."""
+    """Return whole cents as money with two decimal places."""
     return Decimal(cents).scaleb(-2).quantize(CENT)
 
 
 def exact(number: Decimal) -> Fraction:
     """Return the number as a fraction.
 
-    Raises AllocationError on one whose fraction would be huge: 1e-999999999 has a billion digits.
+    Raises AllocationError if the fraction would be huge: 1e-999999999 has a billion digits.
     """
     if not number.is_finite() or abs(number.adjusted()) > _MOST_PLACES:
         raise AllocationError(f"A share or ratio may have at most {_MOST_PLACES} decimals.")

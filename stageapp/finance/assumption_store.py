@@ -1,4 +1,4 @@
-"""The assumptions in force: a process-local copy that follows the table, and how to change them."""
+"""The assumptions in force: a process-local copy that follows the table, and their changes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Edition = tuple[int, int]
 
 
 class NoAssumptions(Exception):
-    """Nobody has recorded what is assumed of these stages; the text says who can."""
+    """Assumptions about these stages are missing; the text says who can record them."""
 
     def __init__(self, stages: Iterable[str]) -> None:
         missing = f"Nothing is assumed yet of: {', '.join(stages)}."
@@ -30,22 +30,22 @@ class NoAssumptions(Exception):
 
 
 class Unusable(ValueError):
-    """Assumptions that make no sense; the message names the figure and its range."""
+    """The assumptions are invalid; the message names the figure and its range."""
 
 
 class ChangedMeanwhile(Exception):
-    """The stage's assumptions are others than the person had looked at; nothing has changed."""
+    """A stage's assumptions changed since the user read them; nothing was written."""
 
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What is assumed of each stage, as one edition of the table says."""
+    """The assumptions about each stage, in one edition of the table."""
 
     edition: Edition
     figures: Mapping[str, Mapping[str, Any]]
 
     def for_simulation(self, stages: Iterable[str]) -> dict[str, StageAssumptions]:
-        """Return what a simulation of these stages takes; raises NoAssumptions or Unusable."""
+        """Return the simulation's inputs for these stages; raises NoAssumptions or Unusable."""
         return {stage: simulated(stage, figures) for stage, figures in self._of(stages).items()}
 
     def follow_on(self, stages: Iterable[str]) -> dict[str, FollowOnRule]:
@@ -60,7 +60,7 @@ class Assumptions:
 
 
 def simulated(stage: str, figures: Mapping[str, Any]) -> StageAssumptions:
-    """Build what a simulation takes; raises Unusable."""
+    """Build the simulation's assumptions about a stage; raises Unusable."""
     try:
         return StageAssumptions.from_columns({"slug": stage, **figures})
     except AssumptionError as error:
@@ -68,7 +68,7 @@ def simulated(stage: str, figures: Mapping[str, Any]) -> StageAssumptions:
 
 
 def rule(stage: str, figures: Mapping[str, Any]) -> FollowOnRule:
-    """Build the follow-on rule; raises Unusable."""
+    """Build the follow-on rule of a stage; raises Unusable."""
     try:
         names = ("follow_on_share", "follow_on_multiple")
         return FollowOnRule(*(Decimal(figures[name]) for name in names))
@@ -80,7 +80,7 @@ _current: Assumptions | None = None
 
 
 def current() -> Assumptions:
-    """Return this process's copy; only the very first call of a process reads the database."""
+    """Return this process's copy; only the first call in a process reads the database."""
     refresher.ensure_running()
     return _current or reload()
 
@@ -98,27 +98,26 @@ def in_force() -> Iterable[AssumptionChange]:
 
 
 def newest_edition() -> Edition:
-    """Return the edition of the table as it stands."""
+    """Return the current edition of the table."""
     edition = AssumptionChange.objects.aggregate(rows=Count("id"), newest=Max("id"))
     return edition["rows"], edition["newest"] or 0
 
 
 def reload() -> Assumptions:
-    """Read the assumptions anew and make them this process's copy."""
+    """Reload the assumptions into this process's copy."""
     global _current
     _current = load()
     return _current
 
 
 def forget() -> None:
-    """Forget this process's copy."""
     global _current
     _current = None
 
 
 @refresher.register
 def refresh() -> None:
-    """Follow a newer edition, if this process uses assumptions at all."""
+    """Follow a newer edition if this process uses assumptions at all."""
     if _current is not None and newest_edition() != _current.edition:
         reload()
 
@@ -131,13 +130,13 @@ def newest(stage: str) -> AssumptionChange | None:
 def change(
     stage: str, figures: Mapping[str, Any], *, expected_version: int, actor: str, reason: str
 ) -> AssumptionChange | None:
-    """Record what is assumed of a stage from now on; None if that is what was assumed already.
+    """Record new assumptions about a stage; None if they are unchanged.
 
-    `expected_version` is the version that the person had looked at, 0 where there was none.
+    `expected_version` is the version that the user saw, 0 if there was none.
 
     Raises:
         Unusable: no simulation or allocation could use the figures.
-        ChangedMeanwhile: somebody else changed them first.
+        ChangedMeanwhile: someone else changed them first.
         ValueError: the actor or the reason is empty.
     """
     require_actor(actor, ValueError)
@@ -161,7 +160,7 @@ def change(
 
 
 def carry_over(old: str, new: str, *, actor: str, reason: str) -> None:
-    """Let a stage that got another slug keep its assumptions, unless the new slug has some."""
+    """Copy a stage's assumptions to its new slug, unless the new slug has some."""
     assumed = newest(old)
     if assumed is not None and newest(new) is None:
         change(new, assumed.figures, expected_version=0, actor=actor, reason=reason)

@@ -1,4 +1,4 @@
-"""What the simulation assumes of a stage, and what follows in closed form."""
+"""The simulation's assumptions about a stage, and their closed-form consequences."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ MAX_COMPANIES = 200
 
 @dataclass(frozen=True)
 class StageAssumptions:
-    """One stage: a company fails and returns nothing, or survives and returns a drawn multiple.
+    """Assumptions about one stage: a company fails with no return, or returns a drawn multiple.
 
-    `failure_rate` is a probability, `holding_years` the mean years from cheque to exit,
-    `average_check` the cheque to one company in the fund's currency. All but the cheque, which is
+    `failure_rate` is a probability, `holding_years` the mean years from check to exit,
+    `average_check` the check to one company in the fund's currency. All but the check, which is
     money, feed NumPy.
     """
 
@@ -33,9 +33,9 @@ class StageAssumptions:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, object]) -> Self:
-        """Build the assumptions from the columns of a stored row or of a line of the shipped table.
+        """Build the assumptions from a stored row or a line of the shipped table.
 
-        Raises AssumptionError when a number is missing, is none, or makes no sense.
+        Raises AssumptionError when a number is missing, not a number, or out of range.
         """
         return cls(
             slug=str(columns["slug"]),
@@ -46,19 +46,17 @@ class StageAssumptions:
         )
 
     def companies(self, money: Fraction) -> int:
-        """Return how many companies this money is spread over, in equal parts: 1 to
-        MAX_COMPANIES.
-        """
+        """Return how many companies share this money equally: 1 to MAX_COMPANIES."""
         return max(1, min(MAX_COMPANIES, round(money / Fraction(self.average_check))))
 
 
 def expected_multiple(assumptions: StageAssumptions) -> float:
-    """Return the mean multiple of one company, failures counted as zero."""
+    """Return the mean multiple of one company, counting failures as zero."""
     return (1 - assumptions.failure_rate) * assumptions.multiple.moment(1)
 
 
 def multiple_variance(assumptions: StageAssumptions) -> float:
-    """Return the variance of the multiple of one company, failures counted as zero."""
+    """Return the variance of one company's multiple, counting failures as zero."""
     second = (1 - assumptions.failure_rate) * assumptions.multiple.moment(2)
     return max(0.0, second - expected_multiple(assumptions) ** 2)
 

@@ -1,15 +1,15 @@
-"""Simulate a fund's outcome by stage.
+"""Simulation of a fund's outcome by stage.
 
-In every run, each stage's money is spread in equal cheques over its companies. A company fails with
-the stage's failure rate and returns nothing; else it returns a multiple drawn from the stage's
-power law or lognormal. Companies are independent of each other. Money without a stage is cash: it
-returns its own amount, and never reaches a stage. Money and shares are exact until they weigh the
-drawn multiples.
+In every run, each stage's money is spread in equal checks over its companies. A company fails with
+the stage's failure rate and returns nothing; otherwise it returns a multiple drawn from the
+stage's power law or lognormal. Companies are independent of each other. Money without a stage is
+cash: it returns its own amount, and never reaches a stage. Money and shares are exact until they
+weight the drawn multiples.
 
-Every stage draws from streams of its own (PCG64, seeded by the seed and the stage's slug), so its
-outcomes do not depend on which other stages are present. The same seed gives the same bytes for the
-same build of NumPy on the same kind of processor. The method, its limits and the sources of the
-numbers are in docs/finance.md.
+Every stage draws from its own streams (PCG64, seeded by the seed and the stage's slug), so its
+outcomes do not depend on which other stages are present. The same seed gives the same bytes for
+the same build of NumPy on the same kind of processor. The method, its limits and the sources of
+the numbers are in docs/finance.md.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ CHUNK_DRAWS = 1 << 16
 
 
 class SimulationError(ValueError):
-    """A simulation that cannot be made; the message names the value and its range."""
+    """An invalid simulation; the message names the value and its range."""
 
 
 def simulate(
@@ -58,9 +58,9 @@ def simulate(
     shares: Mapping[str, Fraction],
     assumptions: Mapping[str, StageAssumptions],
 ) -> SimulationResult:
-    """Simulate the fund `runs` times and summarise the multiples of its size.
+    """Simulate the fund `runs` times and summarize the multiples of its size.
 
-    `shares` are by stage and make at most 1; what is missing to 1 is held as cash. Raises
+    `shares` are by stage and sum to at most 1; the part missing to 1 is held as cash. Raises
     SimulationError.
     """
     told = _checked(fund_size, runs, seed, shares, assumptions)
@@ -89,7 +89,7 @@ def _checked(
     shares: Mapping[str, Fraction],
     assumptions: Mapping[str, StageAssumptions],
 ) -> dict[str, Decimal]:
-    """Return the shares as the result tells them; raises SimulationError."""
+    """Return the shares as reported in the result; raises SimulationError."""
     for name, value, low, high in (
         ("fund_size", fund_size, MIN_FUND_SIZE, MAX_FUND_SIZE),
         ("runs", runs, 1, MAX_RUNS),
@@ -107,7 +107,7 @@ def _checked(
 
 
 def _stage_multiples(assumptions: StageAssumptions, companies: int, runs: int, seed: int) -> Floats:
-    """Return the stage's mean multiple over its companies, run by run (shape: runs)."""
+    """Return the stage's mean multiple over its companies for each run (shape: runs)."""
     failures, multiples = _streams(seed, assumptions.slug)
     means = []
     for rows in _chunks(runs, max(1, CHUNK_DRAWS // companies)):
@@ -119,9 +119,7 @@ def _stage_multiples(assumptions: StageAssumptions, companies: int, runs: int, s
 
 
 def _streams(seed: int, slug: str) -> tuple[np.random.Generator, np.random.Generator]:
-    """Return the stage's streams for failures and multiples: two, so that chunking shifts
-    neither.
-    """
+    """Return the stage's streams for failures and multiples: two, so chunking shifts neither."""
     key = np.frombuffer(hashlib.sha256(slug.encode()).digest(), dtype=">u4")
     failures, multiples = np.random.SeedSequence(seed, spawn_key=tuple(map(int, key))).spawn(2)
     return np.random.Generator(np.random.PCG64(failures)), np.random.Generator(

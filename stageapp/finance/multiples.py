@@ -1,5 +1,4 @@
-"""What a company that survives returns, as a multiple of the money put in: two distributions in
-closed form.
+"""Distributions of a survivor's return as a multiple of the investment, in closed form.
 
 The power law is a Pareto distribution truncated at a largest multiple, because the exponents
 observed in venture capital are so small that mean or variance would not exist without a bound
@@ -19,13 +18,11 @@ Floats = NDArray[np.float64]
 
 
 class AssumptionError(ValueError):
-    """An assumption about a stage that makes no sense; the message names the parameter and its
-    range.
-    """
+    """An invalid assumption about a stage; the message names the parameter and its range."""
 
 
 def require(name: str, value: float, low: float, high: float) -> None:
-    """Raise AssumptionError unless low <= value <= high (NaN is refused, too)."""
+    """Raise AssumptionError unless low <= value <= high (NaN is rejected as well)."""
     if not low <= value <= high:
         raise AssumptionError(f"{name} is {value:g}; it must lie between {low:g} and {high:g}.")
 
@@ -51,7 +48,7 @@ class PowerLaw:
 
     @property
     def _mass(self) -> float:
-        """Return the part of the untruncated law that lies below the maximum."""
+        """The part of the untruncated law that lies below the maximum."""
         return -math.expm1(-self.alpha * self._span)
 
     def moment(self, order: int) -> float:
@@ -61,9 +58,7 @@ class PowerLaw:
         return self.alpha * self.minimum**order * integral / self._mass
 
     def quantile(self, probability: float) -> float:
-        """Return the multiple that a share `probability` (0 to below 1) of survivors stays
-        below.
-        """
+        """Return the multiple below which a share `probability` (in [0, 1)) of survivors stays."""
         return self.minimum * math.exp(-math.log1p(-probability * self._mass) / self.alpha)
 
     def draw(self, stream: np.random.Generator, shape: tuple[int, int]) -> Floats:
@@ -79,9 +74,7 @@ class PowerLaw:
 
 @dataclass(frozen=True)
 class Lognormal:
-    """A lognormal law: the logarithm of the multiple is normal around log(median) with deviation
-    sigma.
-    """
+    """A lognormal law: log(multiple) is normal with mean log(median) and deviation sigma."""
 
     median: float
     sigma: float
@@ -95,9 +88,7 @@ class Lognormal:
         return self.median**order * math.exp((order * self.sigma) ** 2 / 2)
 
     def quantile(self, probability: float) -> float:
-        """Return the multiple that a share `probability` (0 to below 1) of survivors stays
-        below.
-        """
+        """Return the multiple below which a share `probability` (in [0, 1)) of survivors stays."""
         if probability <= 0:
             return 0.0
         return self.median * math.exp(self.sigma * NormalDist().inv_cdf(probability))

@@ -1,4 +1,4 @@
-"""What a simulation found: the summary of many runs, ready for JSON."""
+"""The results of a simulation: the summary of many runs, ready for JSON."""
 
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -25,7 +25,7 @@ def pooled_rates(returned: Floats, years: Floats) -> Floats:
 
     One unit is paid at the start; `returned[k]` (shape flows x runs) comes back after `years[k]`
     (shape flows). So the rate r solves sum(returned[k] * (1 + r) ** -years[k]) == 1, which has one
-    root above -1. A run that returns nothing has the rate -1.
+    root above -1. The rate of a run that returns nothing is -1.
     """
     total = returned.sum(axis=0)
     rates = np.full(total.shape, -1.0)
@@ -38,8 +38,8 @@ def pooled_rates(returned: Floats, years: Floats) -> Floats:
 def _log_rates(returned: Floats, years: Floats, log_total: Floats) -> Floats:
     """Solve by Newton's method in x = log(1 + r).
 
-    In x, the logarithm of the present value is convex and falls; begun left of the root, Newton's
-    steps all go right and never pass it.
+    In x, the logarithm of the present value is convex and decreasing; started left of the root,
+    Newton's steps all go right and never overshoot.
     """
     log_returned = np.full(returned.shape, -np.inf)
     np.log(returned, out=log_returned, where=returned > 0)
@@ -67,9 +67,7 @@ HISTOGRAM_BINS = 40
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of runs between neighbouring edges (multiples); the last bin holds the highest 1 %
-    of runs.
-    """
+    """Run counts between adjacent edges (multiples); the last bin has the top 1 % of runs."""
 
     edges: list[float]
     counts: list[int]
@@ -77,7 +75,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class PeriodRates:
-    """Yearly rates if all money were paid at the start and all came back after `years`."""
+    """Yearly rates if all money were invested at the start and returned after `years`."""
 
     years: int
     p25: float
@@ -87,9 +85,7 @@ class PeriodRates:
 
 @dataclass(frozen=True)
 class StageOutcome:
-    """One stage: simulated mean multiple (with its standard error) beside the closed-form
-    expectation.
-    """
+    """One stage: simulated mean multiple (with standard error) and its closed-form expectation."""
 
     stage: str
     weight: float
@@ -103,7 +99,7 @@ class StageOutcome:
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """A fund's outcome: multiples of the fund's size, before fees; rates are yearly (0.1 is 10 %).
+    """A fund's outcome: multiples of its size, before fees; rates are yearly (0.1 is 10 %).
 
     `percentiles` and `irr` are keyed p5 … p95. `irr` pools the stages, each paying back after its
     holding period; unallocated money comes back unchanged with the last of them.
@@ -136,7 +132,7 @@ def percentiles(values: Floats) -> dict[str, float]:
 
 
 def standard_error(values: Floats) -> float | None:
-    """Return the standard error of the mean; one run has none."""
+    """Return the standard error of the mean; None for a single run."""
     return float(values.std(ddof=1) / np.sqrt(values.size)) if values.size > 1 else None
 
 
@@ -146,9 +142,7 @@ def share_at_least(values: Floats, multiple: float) -> float:
 
 
 def histogram(values: Floats) -> Histogram:
-    """Count the runs in equal bins up to the 99th percentile, and in one bin above it for the
-    thin tail.
-    """
+    """Count the runs in equal bins up to the 99th percentile, plus one bin for the tail."""
     low, high, top = values.min(), np.percentile(values, 99), values.max()
     edges = np.unique(np.append(np.linspace(low, high, HISTOGRAM_BINS), top))
     if edges.size == 1:  # every run came out the same
@@ -158,7 +152,7 @@ def histogram(values: Floats) -> Histogram:
 
 
 def rates_by_period(rates: dict[str, float]) -> list[PeriodRates]:
-    """Return the rates that the quartiles of the multiple mean over each holding period."""
+    """Return the annual rates of the multiple's quartiles for each holding period."""
     return [
         PeriodRates(years, *(annual_rate(rates[name], years) for name in ("p25", "p50", "p75")))
         for years in HOLDING_PERIODS

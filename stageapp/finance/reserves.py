@@ -1,14 +1,14 @@
-"""Plan a fund's initial cheques and follow-on reserves by stage, exact to the cent.
+"""Plan of a fund's initial checks and follow-on reserves by stage, exact to the cent.
 
 The model has four steps:
 
-1. The reserve ratio cuts the total into an initial pool and a reserve pool. 2. Each stage's initial
-money is its weight of the initial pool. Weight without a stage stays unallocated in both pools.
-3. A stage's need is what its follow-on rule can use at most:
-   initial x share of companies that get a follow-on x largest follow-on as a multiple of the
-   initial cheque.
+1. The reserve ratio divides the total into an initial pool and a reserve pool.
+2. Each stage's initial money is its weight of the initial pool. Weight without a stage stays
+   unallocated in both pools.
+3. A stage's need is the most that its follow-on rule can use: initial x share of companies that
+   get a follow-on x largest follow-on as a multiple of the initial check.
 4. The reserve pool is shared pro rata to need, never above it, so that all stages are covered to
-the same degree. What no stage needs is the surplus, reported apart.
+   the same degree. What no stage needs is the surplus, reported separately.
 """
 
 import math
@@ -29,9 +29,7 @@ from stageapp.finance.allocations import (
 
 @dataclass(frozen=True)
 class FollowOnRule:
-    """How a stage follows on: in which share of its companies, and up to which multiple of the
-    initial cheque.
-    """
+    """A stage's follow-ons: share of companies, and largest multiple of the initial check."""
 
     share: Decimal
     max_multiple: Decimal
@@ -45,7 +43,7 @@ class FollowOnRule:
 
     @property
     def need(self) -> Fraction:
-        """Return the reserve that the rule can use at most, per unit of initial money."""
+        """The most reserve that the rule can use, per unit of initial money."""
         return exact(self.share) * exact(self.max_multiple)
 
 
@@ -55,9 +53,7 @@ def _within(share: Decimal, multiple: Decimal) -> bool:
 
 @dataclass(frozen=True)
 class StageReserve:
-    """One stage: the initial cheques, the most that its follow-ons can use, the reserve set aside
-    for them.
-    """
+    """One stage: initial checks, the most that its follow-ons can use, and their reserve."""
 
     initial: Decimal
     need: Decimal
@@ -66,10 +62,9 @@ class StageReserve:
 
 @dataclass(frozen=True)
 class ReservePlan:
-    """A plan in which initials, reserves, surplus and both unallocated amounts make the total
-    exactly.
+    """A plan whose initials, reserves, surplus and unallocated amounts sum exactly to the total.
 
-    `coverage` is reserve divided by need over all stages, 0 to 1; None where nothing is needed.
+    `coverage` is reserve divided by need over all stages, 0 to 1; None if nothing is needed.
     """
 
     total: Decimal
@@ -86,10 +81,9 @@ def reserve_plan(
     shares: Mapping[str, Fraction],
     follow_on: Mapping[str, FollowOnRule],
 ) -> ReservePlan:
-    """Plan initial cheques and reserves; `reserve_ratio` is the reserves' share of the total, 0 to
-    below 1.
+    """Plan checks and reserves; `reserve_ratio` is the reserves' part of the total, in [0, 1).
 
-    Raises AllocationError, also when a stage with a share has no follow-on rule.
+    Raises AllocationError, also if a stage with a share has no follow-on rule.
     """
     if not (reserve_ratio.is_finite() and 0 <= reserve_ratio < 1):
         raise AllocationError("The reserve ratio must be at least 0 and below 1.")
@@ -125,9 +119,7 @@ def _need(stage: str, initial: Decimal, follow_on: Mapping[str, FollowOnRule]) -
 
 
 def _cover(available: int, needs: Mapping[str, int]) -> dict[str, int]:
-    """Share the available cents pro rata to need, none above its need, ties to the name that
-    sorts first.
-    """
+    """Share the cents pro rata to need, capped at need; ties go to the name that sorts first."""
     needed = sum(needs.values())
     if needed <= available:
         return dict(needs)

@@ -1,11 +1,11 @@
-"""Turn the weights a caller sent into shares of one whole.
+"""Conversion of a caller's weights into shares of one whole.
 
-The rules: a weight is a finite number, not negative; all weights together make 1 or 100, within 1 %
-of that figure; they are then divided by their sum. Two spellings of one stage add up. The share of
-an unknown spelling stays unallocated: it is reported, and never moved to a stage.
+The rules: a weight is a finite, nonnegative number; all weights together sum to 1 or 100, within 1
+% of that figure; they are then divided by their sum. Two spellings of one stage add up. The share
+of an unknown spelling stays unallocated: it is reported, and never moved to a stage.
 
-Weights are added as the decimals they were sent as, and a share is a fraction (a Decimal holds no
-third): nothing is rounded, so the shares make exactly 1.
+Weights are added as the decimals that were sent, and a share is a fraction (a Decimal cannot
+represent one third): nothing is rounded, so the shares sum to exactly 1.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ WeightedEntry = tuple[str, str | None, object]
 
 
 class WeightsError(ValueError):
-    """Weights that cannot be shared out; `index` is the entry at fault, None when it is the whole.
+    """Invalid weights; `index` is the offending entry, None if it is the whole.
 
     `code` is one of: empty, not_a_number, not_finite, negative, zero_sum, wrong_sum.
     """
@@ -42,23 +42,23 @@ class WeightsError(ValueError):
 
 @dataclass(frozen=True)
 class Shares:
-    """Exact shares of one whole by stage; what is missing to 1 belongs to no stage."""
+    """Exact shares of one whole by stage; the part missing to 1 belongs to no stage."""
 
     stages: dict[str, Fraction]
 
     @cached_property
     def rounded(self) -> dict[str, Decimal]:
-        """Return the shares as decimals; with `unallocated` they make exactly 1."""
+        """The shares as decimals; with `unallocated` they sum to exactly 1."""
         return rounded(self.stages)
 
     @property
     def unallocated(self) -> Decimal:
-        """Return the share that belongs to no stage, 0 to 1, rounded as the others."""
+        """The share that belongs to no stage, 0 to 1, rounded like the others."""
         return 1 - sum(self.rounded.values(), _ZERO)
 
 
 def share_out(entries: Sequence[WeightedEntry]) -> Shares:
-    """Divide the weights by their sum and add them up by stage; unknown ones belong to none.
+    """Divide the weights by their sum and add them up by stage; unknown ones stay unallocated.
 
     Raises WeightsError.
     """
@@ -72,7 +72,7 @@ def share_out(entries: Sequence[WeightedEntry]) -> Shares:
 
 
 def checked(weights: Sequence[object]) -> list[Decimal]:
-    """Return the weights as numbers that make 1 or 100, nearly; raises WeightsError."""
+    """Return the weights as numbers that sum to about 1 or 100; raises WeightsError."""
     if not weights:
         raise WeightsError(
             "empty", "The distribution is empty; send at least one stage with its weight."

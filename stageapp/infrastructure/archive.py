@@ -1,7 +1,8 @@
-"""What all processes of a service have counted, those that have ended included.
+"""The counts of all processes of a service, including ended ones.
 
-A counter never goes back, so the counts of a dead process stay. They are added to one archive, as
-there would be more and more files to read: a web process ends after some thousand requests.
+A counter never decreases, so the counts of a dead process are kept. They are added to one archive,
+as the number of files would otherwise grow without bound: a web process ends after a bounded
+number of requests.
 """
 
 import os
@@ -19,7 +20,7 @@ _KINDS = ("counter", "histogram")
 
 
 def text() -> bytes:
-    """Return what all processes of this service have counted, in Prometheus' text format."""
+    """Return the counts of all processes of this service in Prometheus' text format."""
     registry, folder = CollectorRegistry(), multiprocess.current()
     if folder is None:
         return generate_latest(REGISTRY)

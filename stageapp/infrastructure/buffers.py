@@ -1,7 +1,7 @@
-"""What a process has counted and not yet written: one bounded buffer a subject.
+"""Bounded per-process buffers of counts that are not yet written, one per subject.
 
-A request adds to a dictionary, without I/O. The refresher writes what came, every few seconds and
-at the end of the process.
+A request adds to a dictionary, without I/O. The refresher writes the counts every few seconds and
+when the process ends.
 """
 
 import os
@@ -14,7 +14,7 @@ from stageapp.infrastructure.refresher import refresher
 
 
 class Addable(Protocol):
-    """What two counts of one key make together; neither of them changes."""
+    """A count that can be added to another of its key; neither operand changes."""
 
     def __add__(self, other: Self, /) -> Self:
         """Return the sum as a new object."""
@@ -27,7 +27,7 @@ Amount = TypeVar("Amount", bound=Addable)
 class Buffer(ABC, Generic[Key, Amount]):
     """Amounts by key, until they are written.
 
-    One buffer lives as long as the program: it stays registered with the refresher and for forks.
+    A buffer lives as long as the program: it stays registered with the refresher and for forks.
     """
 
     most: int  # keys that are kept apart between two flushes
@@ -38,7 +38,7 @@ class Buffer(ABC, Generic[Key, Amount]):
         refresher.register(self.flush)
 
     def forget(self) -> None:
-        """Begin anew, as a forked child does: what its parent counted, the parent writes."""
+        """Start empty in a forked child: the parent writes what the parent counted."""
         # New locks too: a thread that did not survive the fork may have held the old ones.
         self.lock = threading.Lock()
         self._flushing = threading.Lock()
@@ -46,34 +46,34 @@ class Buffer(ABC, Generic[Key, Amount]):
 
     @abstractmethod
     def new(self) -> Amount:
-        """Return the amount of a key that was not counted yet."""
+        """Return the initial amount of a new key."""
 
     @abstractmethod
     def beyond(self, key: Key) -> Key:
-        """Return the key under which an amount counts for which there is no room; few of them."""
+        """Return the overflow key for a key that has no room; there are few of them."""
 
     @abstractmethod
     def write(self, taken: dict[Key, Amount]) -> None:
-        """Add these amounts to the stored ones, all or none, and change none of them here."""
+        """Atomically add the amounts to the stored ones, without changing the arguments."""
 
     def __len__(self) -> int:
-        """Return how many keys wait to be written."""
+        """Return the number of keys waiting to be written."""
         return len(self._amounts)
 
     @property
     def full(self) -> bool:
-        """Whether a key that is not known yet has no room."""
+        """Whether there is no room for a new key."""
         return len(self._amounts) >= self.most
 
     def at(self, key: Key) -> Amount:
-        """Return the amount of this key, to be changed in place while the lock is held."""
+        """Return the amount of this key, to be changed in place while holding the lock."""
         amount = self._amounts.get(key)
         if amount is None:
             amount = self._amounts.setdefault(self._bounded(key), self.new())
         return amount
 
     def flush(self) -> None:
-        """Write everything; what could not be written stays for the next flush.
+        """Write everything; what cannot be written stays for the next flush.
 
         Raises:
             django.db.Error: PostgreSQL does not answer.
@@ -90,7 +90,7 @@ class Buffer(ABC, Generic[Key, Amount]):
                 raise
 
     def put_back(self, taken: dict[Key, Amount]) -> None:
-        """Add what came meanwhile to what could not be written; the older keys keep their room."""
+        """Merge newer amounts into the unwritten ones; the older keys keep their room."""
         with self.lock:
             meanwhile, self._amounts = self._amounts, taken
             for key, amount in meanwhile.items():

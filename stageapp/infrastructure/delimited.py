@@ -1,7 +1,6 @@
-"""Read delimited text (CSV, RFC 4180) row by row, in constant memory, and say which rows cannot be
-read.
+"""Delimited text (CSV, RFC 4180), read row by row in constant memory and written safely.
 
-A row that cannot be read is yielded with the reason, never mended: what is stored must be what was
+An unreadable row is yielded with the reason and never repaired: what is stored must be what was
 written.
 """
 
@@ -21,12 +20,12 @@ _ON_FAULT = "stage-mark-undecodable"
 
 
 class UnreadableTable(Exception):
-    """The text as a whole is no table; the text of the error says what to do."""
+    """The whole text is not a table; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row and the number of its first line; `fault` says why its cells are not to be used."""
+    """A row and its first line number; `fault` says why its cells must not be used."""
 
     line: int
     cells: list[str]
@@ -34,7 +33,7 @@ class Row:
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:
-    """Put a lone surrogate, which no encoding can bring, where bytes do not decode."""
+    """Replace undecodable bytes with a lone surrogate, which no encoding can produce."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return "\udc00", error.end
@@ -44,10 +43,10 @@ codecs.register_error(_ON_FAULT, _mark)
 
 
 def open_text(source: io.RawIOBase, encoding: str) -> io.TextIOWrapper:
-    """Return the source as text whose undecodable bytes are marked; a byte order mark is dropped.
+    """Open the source as text with undecodable bytes marked and without a byte order mark.
 
     Raises:
-        UnreadableTable: there is no such encoding, or the source is UTF-16 and nobody said so.
+        UnreadableTable: the encoding does not exist, or the source is UTF-16 without saying so.
     """
     try:
         name = codecs.lookup(encoding).name
@@ -67,7 +66,7 @@ class Table:
     """A header and the rows below it.
 
     Raises:
-        UnreadableTable: there is no header, or a line is endless.
+        UnreadableTable: there is no header, or a line is too long.
     """
 
     def __init__(self, text: io.TextIOBase, *, wanted: str, delimiter: str | None = None) -> None:
@@ -79,9 +78,7 @@ class Table:
         self.columns = [name.strip() for name in _split(header, self.delimiter)]
 
     def __iter__(self) -> Iterator[Row]:
-        """Yield every row that is not blank; one with another number of cells than the header is
-        a fault.
-        """
+        """Yield every row that is not blank; a wrong number of cells is a fault."""
         reader = csv.reader(self._lines(), delimiter=self.delimiter, strict=True)
         while True:
             first, self._faults = self._line + 1, []
@@ -126,9 +123,7 @@ class Table:
 
 
 def _guess(header: str, wanted: str) -> str:
-    """Return the delimiter under which the header names the wanted column, else the one that
-    splits it most.
-    """
+    """Return the delimiter that yields the wanted column, else the one with the most columns."""
 
     def fit(delimiter: str) -> tuple[bool, int]:
         names = [name.strip() for name in _split(header, delimiter)]
@@ -168,17 +163,17 @@ _FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 
 
 def safe(cell: str) -> str:
-    """Return the cell with a leading apostrophe where a spreadsheet might calculate it."""
+    """Return the cell, with a leading apostrophe if a spreadsheet might evaluate it."""
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def plain(cell: str) -> str:
-    """Return the cell that `safe` was given."""
+    """Undo `safe`."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def write(file: TextIO, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
-    """Write a header and rows as CSV (RFC 4180), every cell safe; return the number of rows."""
+    """Write a header and rows as CSV (RFC 4180), with safe cells; return the number of rows."""
     writer = csv.writer(file)
     writer.writerow(columns)
     count = 0
@@ -189,18 +184,16 @@ def write(file: TextIO, columns: Sequence[str], rows: Iterable[Sequence[object]]
 
 
 class CountedBytes(io.RawIOBase):
-    """Pass bytes on and count them; a pipe cannot tell its position."""
+    """A byte stream that counts what it passes on, as a pipe has no position."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
         self.count = 0
 
     def readable(self) -> bool:
-        """Tell that this can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer and return the number of bytes."""
         data = self._source.read(len(buffer))
         buffer[: len(data)] = data
         self.count += len(data)

@@ -1,6 +1,6 @@
-"""Structured log: one function per event, a closed set of names, JSON lines on stderr.
+"""The structured log: one function per event, a closed set of names, JSON lines on stderr.
 
-Whoever calls `unknown_stages` samples; no other event is ever left out.
+Callers of `unknown_stages` sample it; no other event is ever omitted.
 """
 
 import random
@@ -24,7 +24,7 @@ def mode_changed(
     reason: str,
     enforce_on: str,
 ) -> None:
-    """Record an authorised change of mode; never sampled. `enforce_on` is the announced day."""
+    """Log an authorized change of mode; never sampled. `enforce_on` is the announced day."""
     _log.info(
         "mode_changed",
         mode=mode,
@@ -39,57 +39,57 @@ def mode_changed(
 
 
 def mode_store_failed(*, store: str, error: str) -> None:
-    """Record that Redis or PostgreSQL did not answer the mode's re-read."""
+    """Log that Redis or PostgreSQL did not answer when the mode was re-read."""
     _log.warning("mode_store_failed", store=store, error=error)
 
 
 def mode_value_ignored(*, store: str, why: str) -> None:
-    """Record that a store held something that is not a mode."""
+    """Log that a store contained something that is not a mode."""
     _log.warning("mode_value_ignored", store=store, why=why)
 
 
 def mode_stale(*, age: float, known: str, in_force: str) -> None:
-    """Record that neither store has confirmed the mode for too long: `enforce` counts as `warn`."""
+    """Log that no store has confirmed the mode for too long: `enforce` is treated as `warn`."""
     _log.error("mode_stale", age=round(age, 1), known=known, in_force=in_force)
 
 
 def setting_ignored(*, name: str, value: str, instead: str) -> None:
-    """Record that a setting makes no sense, and what counts instead."""
+    """Log that a setting is invalid, and which value is used instead."""
     _log.error("setting_ignored", name=name, value=value, instead=instead)
 
 
 def refresh_job_failed(*, job: str, error: str) -> None:
-    """Record that a periodic job of this process raised; it is tried again at the next tick."""
+    """Log that a periodic job of this process raised; the next tick retries it."""
     _log.error("refresh_job_failed", job=job, error=error)
 
 
 def vocabulary_changed(*, version: int, actor: str, reason: str) -> None:
-    """Record a new vocabulary version."""
+    """Log a new vocabulary version."""
     _log.info("vocabulary_changed", version=version, actor=actor, reason=reason)
 
 
 def assumptions_changed(*, stage: str, version: int, actor: str, reason: str) -> None:
-    """Record that simulations and reserves assume something else of a stage."""
+    """Log a change of the assumptions that simulations and reserves use for a stage."""
     _log.info("assumptions_changed", stage=stage, version=version, actor=actor, reason=reason)
 
 
 def run_moved(*, run: int, old: str, new: str, actor: str, reason: str) -> None:
-    """Record a change of a run's state."""
+    """Log a change of a run's state."""
     _log.info("run_moved", run=run, old=old, new=new, actor=actor, reason=reason)
 
 
 def batch_retried(*, run: int, error: str, attempt: int, batch_rows: int) -> None:
-    """Record that a batch transaction failed, was rolled back, and is tried again."""
+    """Log that a batch transaction failed, was rolled back, and will be retried."""
     _log.warning("batch_retried", run=run, error=error, attempt=attempt, batch_rows=batch_rows)
 
 
 def workers_drained(*, draining: bool, actor: str, reason: str) -> None:
-    """Record that Celery's workers shall take up no run, or may again."""
+    """Log that Celery's workers may no longer pick up runs, or may again."""
     _log.warning("workers_drained", draining=draining, actor=actor, reason=reason)
 
 
 def row_quarantined(*, run: int, shard: int, error: str) -> None:
-    """Record that the database refuses to change one row, which is left as it is and listed."""
+    """Log that the database rejects a change of one row, which is left unchanged and listed."""
     _log.error("row_quarantined", run=run, shard=shard, error=error)
 
 
@@ -105,9 +105,7 @@ def unknown_stages(
     user_agent: str,
     rate: float,
 ) -> None:
-    """Record a request with unknown stages; 1 / `rate` of them happened. `user_agent` is a keyed
-    hash.
-    """
+    """Log a request with unknowns; 1 / `rate` of them happened. `user_agent` is a keyed hash."""
     _log.info(
         "unknown_stages",
         endpoint=endpoint,
@@ -123,12 +121,12 @@ def unknown_stages(
 
 
 def validator_failed(*, endpoint: str, error: str) -> None:
-    """Record an exception inside the validator; the caller gets a 5xx problem without detail."""
+    """Log an exception in the validator; the caller gets a 5xx problem without details."""
     _log.error("validator_failed", endpoint=endpoint, error=error)
 
 
 def drift_found(*, target: str, known_rows: int, unknown_rows: int, values: int) -> None:
-    """Record that rows of a normalized column hold something else than a stage again."""
+    """Log that rows of a normalized column again contain values that are not stages."""
     _log.warning(
         "drift_found",
         target=target,
@@ -139,22 +137,22 @@ def drift_found(*, target: str, known_rows: int, unknown_rows: int, values: int)
 
 
 def drift_watch_failed(*, target: str, error: str) -> None:
-    """Record that the drift watch could not read a target; it is looked at again the next time."""
+    """Log that the drift check could not read a target; the next check retries it."""
     _log.error("drift_watch_failed", target=target, error=error)
 
 
 def traffic_lost(*, requests: int) -> None:
-    """Record that counts were given up because PostgreSQL did not take them for hours."""
+    """Log that counts were discarded because PostgreSQL did not accept them for hours."""
     _log.error("traffic_lost", requests=requests)
 
 
 def traffic_rolled_up(*, windows: int) -> None:
-    """Record that windows older than a day have become hours."""
+    """Log that windows older than a day were merged into hours."""
     _log.info("traffic_rolled_up", windows=windows)
 
 
 def gates_overridden(*, actor: str, mode: str, percent: int, gates: list[str], reason: str) -> None:
-    """Record that a person moved forward past gates that do not pass; never sampled."""
+    """Log that someone moved forward past gates that do not pass; never sampled."""
     _log.warning(
         "gates_overridden", actor=actor, mode=mode, percent=percent, gates=gates, reason=reason
     )
@@ -163,7 +161,7 @@ def gates_overridden(*, actor: str, mode: str, percent: int, gates: list[str], r
 def trial_ended(
     *, plan: str, backup: str, passed: bool, rows: int, seconds: float, actor: str
 ) -> None:
-    """Record what came of a plan's trial on a copy."""
+    """Log the outcome of a plan's trial on a copy."""
     say = _log.info if passed else _log.warning
     say(
         "trial_ended",
@@ -177,56 +175,50 @@ def trial_ended(
 
 
 def run_without_backup(*, run: int, actor: str, gates: list[str], reason: str) -> None:
-    """Record, loudly, that a run starts without a verified backup or a rehearsed restore."""
+    """Log as an error that a run starts without a verified backup or a rehearsed restore."""
     _log.error("run_without_backup", run=run, actor=actor, gates=gates, reason=reason)
 
 
 def glass_broken(*, actor: str, what: str, reason: str) -> None:
-    """Record, loudly, that one person did alone what takes two."""
+    """Log as an error that one person did alone what requires two."""
     _log.error("glass_broken", actor=actor, what=what, reason=reason)
 
 
 def mode_downgraded(*, actor: str, reason: str) -> None:
-    """Record, loudly, that `enforce` was taken back without a person; only one with `rearm`
-    raises the mode again.
-    """
+    """Log an auto-downgrade as an error; only a user with `rearm` can raise the mode again."""
     _log.error("mode_downgraded", actor=actor, reason=reason)
 
 
 def step_cancelled(*, percent: int, why: str) -> None:
-    """Record that a planned step will not be taken."""
+    """Log that a planned step will not be taken."""
     _log.warning("step_cancelled", percent=percent, why=why)
 
 
 def consumer_pinned(*, consumer: str, place: str, actor: str, reason: str) -> None:
-    """Record that a person put a consumer into the canary, kept it out, or set it free."""
+    """Log that someone pinned a consumer into the canary or out of it, or removed the pin."""
     _log.info("consumer_pinned", consumer=consumer, place=place, actor=actor, reason=reason)
 
 
 def mode_went_back(*, known: str, stored: str, followed: bool) -> None:
-    """Record, loudly, that PostgreSQL stores an older version than it told before; a stricter
-    one is not followed.
-    """
+    """Log as an error that PostgreSQL returned to an older mode; a stricter one is not followed."""
     advice = "" if followed else "Look at the stored mode, then restart the servers to follow it."
     _log.error("mode_went_back", known=known, stored=stored, followed=followed, advice=advice)
 
 
 def connection_cut(*, job: str, seconds: float) -> None:
-    """Record that PostgreSQL neither answered nor hung up, and that the refresher's connection
-    was cut.
-    """
+    """Log that PostgreSQL hung and that the refresher's connection was cut."""
     _log.error("connection_cut", job=job, seconds=seconds)
 
 
 def backup_created(*, name: str, bytes: int, actor: str, reason: str) -> None:
-    """Record a new backup."""
+    """Log a new backup."""
     _log.info("backup_created", name=name, bytes=bytes, actor=actor, reason=reason)
 
 
 def backup_checked(
     *, kind: str, name: str, passed: bool, seconds: float, failures: str, actor: str
 ) -> None:
-    """Record the verdict of a verification or a rehearsal; a bad one loudly."""
+    """Log the verdict of a verification or a rehearsal; a failure as an error."""
     say = _log.info if passed else _log.error
     say(
         "backup_checked",
@@ -240,40 +232,38 @@ def backup_checked(
 
 
 def backup_restored(*, name: str, database: str, seconds: float, actor: str, reason: str) -> None:
-    """Record a restore into a new database; never sampled."""
+    """Log a restore into a new database; never sampled."""
     _log.warning(
         "backup_restored", name=name, database=database, seconds=seconds, actor=actor, reason=reason
     )
 
 
 def backups_pruned(*, names: list[str], actor: str, reason: str) -> None:
-    """Record which backups were removed."""
+    """Log which backups were removed."""
     _log.info("backups_pruned", names=names, actor=actor, reason=reason)
 
 
 def seal_changed(*, target: str, action: str, version: int, actor: str, reason: str) -> None:
-    """Record one step of sealing or unsealing a target; never sampled."""
+    """Log one step of sealing or unsealing a target; never sampled."""
     _log.warning(
         "seal_changed", target=target, action=action, version=version, actor=actor, reason=reason
     )
 
 
 def guard_switched(*, target: str, on: bool, actor: str, reason: str) -> None:
-    """Record that a target's guard was switched on or off; never sampled."""
+    """Log that a target's guard was switched on or off; never sampled."""
     _log.warning("guard_switched", target=target, on=on, actor=actor, reason=reason)
 
 
 def table_lock_missed(*, target: str, attempt: int) -> None:
-    """Record that a table's lock was not to be had in a short time; writers go first, and it is
-    tried again.
-    """
+    """Log a missed table lock: the lock wait is short so that writers go first; it is retried."""
     _log.info("table_lock_missed", target=target, attempt=attempt)
 
 
 def webhook_taken(
     *, authenticator: str, id: str, result: str, alerts: list[str], remote: str
 ) -> None:
-    """Record a delivery to the webhook that was believed, and what came of it; never sampled."""
+    """Log an authenticated webhook delivery and its result; never sampled."""
     _log.warning(
         "webhook_taken",
         authenticator=authenticator,
@@ -285,9 +275,7 @@ def webhook_taken(
 
 
 def webhook_uneventful(*, authenticator: str, result: str, why: str, deliveries: int) -> None:
-    """Record how many deliveries of the last seconds were not believed, told before, or not
-    readable.
-    """
+    """Log how many recent deliveries were rejected, repeated or unreadable."""
     _log.warning(
         "webhook_uneventful",
         authenticator=authenticator,
@@ -298,57 +286,55 @@ def webhook_uneventful(*, authenticator: str, result: str, why: str, deliveries:
 
 
 def notification_forwarded(*, id: str, status: int, attempts: int, alerts: list[str]) -> None:
-    """Record that the relay has handed a notification on, and the receiver's last status; never
-    sampled.
-    """
+    """Log a notification forwarded by the relay, with the receiver's last status; never sampled."""
     say = _log.info if status < 300 else _log.error
     say("notification_forwarded", id=id, status=status, attempts=attempts, alerts=alerts)
 
 
 def receiver_away(*, id: str, error: str) -> None:
-    """Record that the relay did not reach the receiver; it tries again while there is time."""
+    """Log that the relay could not reach the receiver; it retries while time remains."""
     _log.warning("receiver_away", id=id, error=error)
 
 
 def relay_failed(*, error: str) -> None:
-    """Record a fault of the relay itself in one connection."""
+    """Log a failure of the relay itself in one connection."""
     _log.error("relay_failed", error=error)
 
 
 def metrics_lost(*, file: str, error: str) -> None:
-    """Record that the counts of a process that has ended could not be read in full."""
+    """Log that the counts of an ended process could not be read completely."""
     _log.warning("metrics_lost", file=file, error=error)
 
 
 def gauges_failed(*, part: str, error: str) -> None:
-    """Record that a part of a scrape could not be read; the other parts are told."""
+    """Log that a part of a scrape could not be read; the other parts are reported."""
     _log.warning("gauges_failed", part=part, error=error)
 
 
 def worker_metrics_not_served(*, host: str, port: int, error: str) -> None:
-    """Record that a worker cannot tell its metrics, as its port is taken; it works all the same."""
+    """Log that a worker cannot serve its metrics because the port is taken; it works anyway."""
     _log.error("worker_metrics_not_served", host=host, port=port, error=error)
 
 
 def run_held(*, run: int, reason: str, text: str) -> None:
-    """Record that a run waits for the database to be well again."""
+    """Log that a run waits for the database to recover."""
     _log.warning("run_held", run=run, reason=reason, text=text)
 
 
 def run_released(*, run: int, reason: str) -> None:
-    """Record that a run goes on after it was held."""
+    """Log that a throttled run continues."""
     _log.info("run_released", run=run, reason=reason)
 
 
 def run_throttle_changed(
     *, run: int, limits: dict[str, float | None], actor: str, reason: str
 ) -> None:
-    """Record that a person changed what holds a run."""
+    """Log that someone changed a run's throttle limits."""
     _log.info("run_throttle_changed", run=run, limits=limits, actor=actor, reason=reason)
 
 
 def throttle_look_failed(*, run: int, error: str) -> None:
-    """Record that the database's health could not be read; the run goes on."""
+    """Log that the database's health could not be read; the run continues."""
     _log.warning("throttle_look_failed", run=run, error=error)
 
 
@@ -363,9 +349,7 @@ _MINUTE = 60.0  # seconds
 
 
 class Sampler:
-    """Decides which events of one kind are kept; `clock` tells seconds, `chance` draws from [0,
-    1).
-    """
+    """Decides which events of a kind to keep; `clock` returns seconds, `chance` is in [0, 1)."""
 
     def __init__(
         self,
@@ -377,7 +361,7 @@ class Sampler:
         self._minute, self._seen = -1, 0
 
     def rate(self, rate: float) -> float | None:
-        """Return at which rate this event is kept: 1 or `rate`; None if it is not."""
+        """Return the rate at which this event is kept (1 or `rate`); None if it is dropped."""
         minute = int(self._clock() // _MINUTE)
         with self._lock:
             if minute != self._minute:
@@ -389,5 +373,5 @@ class Sampler:
         return rate if self._chance() < rate else None
 
     def renew(self) -> None:
-        """Begin anew in a forked child, where a thread of the parent may have held the lock."""
+        """Reset in a forked child, where a thread of the parent may have held the lock."""
         self._lock, self._seen = threading.Lock(), 0

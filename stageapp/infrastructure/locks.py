@@ -1,8 +1,7 @@
-"""Every advisory lock of the system, by name: nothing else takes one.
+"""The system's advisory locks, by name; nothing else takes one.
 
-A lock is a pair of numbers in PostgreSQL, as pg_locks shows them (classid, objid): which lock, and
-of what. Two locks never share the first, so nobody waits for something that is none of his
-business.
+A lock is a pair of numbers in PostgreSQL, as pg_locks shows them (classid, objid): the lock, and
+its object. No two locks share the first number, so nobody waits for an unrelated lock.
 """
 
 import zlib
@@ -18,7 +17,7 @@ Session = psycopg.Connection[tuple[Any, ...]]
 
 
 class Lock(Enum):
-    """What is locked: its number in pg_locks, and what it protects."""
+    """The locks: each one's number in pg_locks, and what it protects."""
 
     MODE = 7301, "One change of the mode at a time."
     VOCABULARY = 7302, "One new vocabulary version at a time."
@@ -35,27 +34,25 @@ class Lock(Enum):
 
 
 def wait(lock: Lock, of: int | str = 0) -> None:
-    """Take the lock, and keep it until the transaction ends.
+    """Take the lock and keep it until the transaction ends.
 
     Raises:
-        django.db.OperationalError: it was not free within the transaction's `lock_timeout`.
+        django.db.OperationalError: it was not acquired within the transaction's `lock_timeout`.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [lock.number, _key(of)])
 
 
 def share(lock: Lock, of: int) -> str:
-    """Return the SQL that takes the lock together with others who share it, until the
-    transaction ends.
-    """
+    """Return the SQL that takes the lock in shared mode until the transaction ends."""
     return f"pg_advisory_xact_lock_shared({lock.number}, {_key(of)})"
 
 
 @contextmanager
 def attempt(lock: Lock, of: int | str = 0) -> Iterator[bool]:
-    """Hold the lock for the block, unless somebody else holds it; yield whether it was free.
+    """Try to hold the lock for the block without waiting; yield whether it was acquired.
 
-    It goes away with the session, however the process dies.
+    The lock ends with the session, however the process dies.
     """
     key = [lock.number, _key(of)]
     with connection.cursor() as cursor:
@@ -70,14 +67,14 @@ def attempt(lock: Lock, of: int | str = 0) -> Iterator[bool]:
 
 
 def attempt_in(session: Session, lock: Lock, of: int | str = 0) -> bool:
-    """Take the lock in a session of our own until the session ends; return whether it was free."""
+    """Try to take the lock in a separate session until it ends; return whether it was acquired."""
     key = (lock.number, _key(of))
     row = session.execute("SELECT pg_try_advisory_lock(%s, %s)", key).fetchone()
     return row is not None and bool(row[0])
 
 
 def held(lock: Lock) -> list[int]:
-    """Return of what the lock is held now, in this database."""
+    """Return the objects whose lock is currently held in this database."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = %s "
@@ -89,5 +86,5 @@ def held(lock: Lock) -> list[int]:
 
 
 def _key(of: int | str) -> int:
-    """Return the second number; two texts may share one, and then merely wait for each other."""
+    """Return the second number; two texts may share one, and then simply wait for each other."""
     return of if isinstance(of, int) else zlib.crc32(of.encode()) - 2**31

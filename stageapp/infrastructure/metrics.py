@@ -1,9 +1,8 @@
-"""Every metric, and nothing but metrics: what this process counts, and the families of what
-PostgreSQL knows.
+"""The metrics: what this process counts, and the families read from PostgreSQL.
 
-Labels are few and their values are ours, never a caller's. Those on the path of a request are bound
-once. Import this after `metrics_folder.begin`: whether values are shared between processes is
-decided at the first import.
+Labels are few, and their values are ours, never a caller's. Those on a request's path are bound
+once. Import this after `multiprocess.begin`: the first import decides whether values are shared
+between processes.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -111,9 +110,7 @@ def request_counted(
     seconds: float | None = None,
     reasons: Collection[str] = frozenset(),
 ) -> None:
-    """Count one request; `seconds` its validation took, `reasons` are the distinct ones of its
-    unknown values.
-    """
+    """Count a request, its validation time, and the distinct reasons of its unknown values."""
     _request_bound(endpoint, mode, outcome).inc()
     if seconds is not None:
         _validation_bound(endpoint).observe(seconds)
@@ -129,14 +126,12 @@ def refresh_attempted(store: str) -> None:
 
 
 def refresh_failed(store: str) -> None:
-    """Count one re-read without an answer."""
+    """Count one re-read that got no answer."""
     _error_of[store].inc()
 
 
 def mode_followed(*, process: str, mode: str, version: int, confirmed_at: float) -> None:
-    """Tell which mode is in force in this process; `confirmed_at` is in seconds since 1970, 0
-    for never.
-    """
+    """Set this process's mode in force; `confirmed_at` is in seconds since 1970, 0 for never."""
     for each in MODES:
         _mode_processes.labels(process, each).set(each == mode)
     _mode_followed.labels(process).set(version)
@@ -149,7 +144,6 @@ def batch_committed(*, direction: str, seconds: float) -> None:
 
 
 def batch_retried() -> None:
-    """Count a batch that is tried again."""
     _batch_retries.inc()
 
 
@@ -159,15 +153,13 @@ def task_ended(*, task: str, outcome: str, seconds: float) -> None:
 
 
 def webhook_delivered(*, authenticator: str, outcome: str) -> None:
-    """Count one delivery; both come from the receiver's own closed sets."""
+    """Count one delivery; both labels come from the receiver's own closed sets."""
     _webhook.labels(authenticator, outcome).inc()
 
 
 @dataclass(frozen=True)
 class Family:
-    """What the collector reads from PostgreSQL at a scrape: every web server tells the same, so
-    never sum it.
-    """
+    """A metric read from PostgreSQL at a scrape; every web server reports it, so never sum it."""
 
     name: str
     help: str
@@ -183,7 +175,7 @@ class Family:
         return family
 
     def value(self, value: float | None) -> Metric:
-        """Return the family with its one sample, or without one where nothing is known."""
+        """Return the family with one sample, or without any if the value is unknown."""
         return self.of({} if value is None else {(): value})
 
 

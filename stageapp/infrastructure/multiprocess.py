@@ -1,9 +1,8 @@
-"""The folder through which the processes of one service add up their counts (prometheus_client's
-multi-process mode).
+"""The folder for sharing a service's counts between processes (multiprocess prometheus_client).
 
-Each service has one, made by its master and removed with it. Whether values are shared is decided
-when prometheus_client is imported first, so `begin` comes before that, and this file imports
-nothing of it.
+Each service has one, created by its master and removed with it. The first import of
+prometheus_client decides whether values are shared, so `begin` must come first, and this module
+does not import it.
 """
 
 import atexit
@@ -24,10 +23,10 @@ _held: list[int] = []
 
 
 def begin(service: str) -> Path:
-    """Make the folder of a service, as its master and before its children; TMPDIR decides where.
+    """Create a service's folder in TMPDIR, in its master and before its children start.
 
-    What a killed master has left there is removed first. An inherited folder is another master's:
-    it is not used.
+    Leftovers of a killed master are removed first. An inherited folder belongs to another master
+    and is not used.
     """
     base = Path(tempfile.gettempdir())
     _remove_abandoned(base)
@@ -39,23 +38,21 @@ def begin(service: str) -> Path:
 
 
 def current() -> Path | None:
-    """Return the folder of this process's service, None where nothing is shared."""
+    """Return the folder of this process's service, None if nothing is shared."""
     folder = os.environ.get(VARIABLE)
     return Path(folder) if folder and Path(folder).is_dir() else None
 
 
 @contextmanager
 def reading(folder: Path) -> Iterator[None]:
-    """Hold off that a file of a dead process is moved while the block reads: it would be missed
-    or counted twice.
-    """
+    """Block moves of dead processes' files while reading; they would be missed or counted twice."""
     with _guarded(folder, fcntl.LOCK_SH):
         yield
 
 
 @contextmanager
 def moving(folder: Path) -> Iterator[None]:
-    """Hold off readers while the block moves counts from file to file."""
+    """Block readers while counts are moved from file to file."""
     with _guarded(folder, fcntl.LOCK_EX):
         yield
 
@@ -72,9 +69,7 @@ def _guarded(folder: Path, how: int) -> Iterator[None]:
 
 
 def _locked(folder: Path) -> int:
-    """Return a descriptor that holds the folder's lock; raises BlockingIOError where another
-    process has it.
-    """
+    """Return a descriptor that locks the folder; raises BlockingIOError if it is already locked."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

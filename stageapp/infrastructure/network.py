@@ -1,9 +1,8 @@
-"""Where a request comes from: the client's address, and whether it belongs to a network of our own.
+"""The origin of a request: the client's address, and whether it is in one of our networks.
 
-Only REMOTE_ADDR is believed, unless STAGE_TRUSTED_PROXIES says how many proxies of ours stand
-before us: each of them adds the address it was called from to the right end of X-Forwarded-For, so
-that many entries, counted from the right, are true, and whatever a client wrote itself stands to
-the left of them.
+Only REMOTE_ADDR is trusted, unless STAGE_TRUSTED_PROXIES gives the number of our proxies: each
+appends the address it was called from to X-Forwarded-For, so that many entries from the right are
+genuine, and anything that a client wrote itself is to the left of them.
 """
 
 import hmac
@@ -20,9 +19,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def client_address(meta: Mapping[str, Any]) -> str:
-    """Return the address of the client behind the trusted proxies, empty if it is not known.
-    `meta` is WSGI's.
-    """
+    """Return the client's address behind trusted proxies, or empty; `meta` is WSGI's."""
     proxies = conf.settings.trusted_proxies
     if proxies < 1:
         return str(meta.get("REMOTE_ADDR") or "")
@@ -31,14 +28,12 @@ def client_address(meta: Mapping[str, Any]) -> str:
 
 
 def classify(address: str) -> str:
-    """Return `internal` for an address inside STAGE_INTERNAL_NETWORKS, and `external` for
-    everything else.
-    """
+    """Return `internal` for an address in STAGE_INTERNAL_NETWORKS, else `external`."""
     return INTERNAL if within(address, conf.settings.internal_networks) else EXTERNAL
 
 
 def within(address: str, names: Iterable[str]) -> bool:
-    """Tell whether an address lies in one of the networks; what is no address lies in none."""
+    """Whether an address is in one of the networks; an invalid address is in none."""
     return _within(address, tuple(names))
 
 
@@ -60,7 +55,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _without_port(text: str) -> str:
-    """Return the address of `1.2.3.4:5678` and `[::1]:5678`, which some proxies write."""
+    """Strip the port from `1.2.3.4:5678` and `[::1]:5678`, which some proxies write."""
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0] if text.count(":") == 1 else text
@@ -68,12 +63,12 @@ def _without_port(text: str) -> str:
 
 @lru_cache(maxsize=8)
 def _networks(names: tuple[str, ...]) -> tuple[Network, ...]:
-    """Return the networks that can be read; a system check names the others."""
+    """Return the valid networks; a system check reports the others."""
     return tuple(network for name in names if (network := parse(name)) is not None)
 
 
 def parse(name: str) -> Network | None:
-    """Return a network in CIDR notation (RFC 4632), None if it is none."""
+    """Parse a network in CIDR notation (RFC 4632), None if it is invalid."""
     try:
         return ipaddress.ip_network(name.strip())
     except ValueError:
@@ -97,16 +92,14 @@ _SIGNS_OF_A_PROXY = (
 
 
 def inside(meta: Mapping[str, Any]) -> bool:
-    """Tell whether a request comes from one of the operators' networks. `meta` is WSGI's."""
+    """Whether a request comes from one of the operators' networks; `meta` is WSGI's."""
     if conf.settings.trusted_proxies < 1 and any(name in meta for name in _SIGNS_OF_A_PROXY):
         return False
     return within(client_address(meta), conf.settings.ops_networks)
 
 
 def may_scrape(meta: Mapping[str, Any]) -> bool:
-    """Tell whether a request may read metrics: from inside, or with `Authorization: Bearer` and
-    a token of ours.
-    """
+    """Whether a request may read metrics: from inside, or with a valid `Authorization: Bearer`."""
     return inside(meta) or _bears_token(meta)
 
 

@@ -1,6 +1,4 @@
-"""Token buckets in this process's memory: how often each key may come, without asking any
-server.
-"""
+"""In-memory token buckets: per-key rate limits of this process, without a server."""
 
 import threading
 import time
@@ -11,12 +9,11 @@ MINUTE = 60.0
 
 
 class TokenBuckets:
-    """One bucket per key: it holds a minute's worth of tokens, fills evenly, and each request takes
-    one.
+    """One bucket per key: it holds a minute's tokens, refills evenly, and a request takes one.
 
-    At most `capacity` keys are kept. Beyond that the key that came least recently is forgotten, and
-    comes back with a full bucket: too much is let in then, never too little. `clock` gives seconds
-    that only grow.
+    At most `capacity` keys are kept. Beyond that the least recently used key is forgotten and
+    returns with a full bucket: this admits too many requests, never too few. `clock` returns
+    monotonic seconds.
     """
 
     def __init__(self, capacity: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,7 +28,7 @@ class TokenBuckets:
         return len(self._buckets)
 
     def take(self, key: str, per_minute: float) -> float:
-        """Take a token and return 0.0, or take none and return the seconds until there is one."""
+        """Take a token and return 0.0, or return the seconds until one is available."""
         with self._lock:
             now = self._clock()
             tokens, counted_at = self._buckets.pop(key, (per_minute, now))
@@ -43,6 +40,5 @@ class TokenBuckets:
         return 0.0 if admitted else (1 - tokens) * MINUTE / per_minute
 
     def forget(self) -> None:
-        """Forget every key."""
         with self._lock:
             self._buckets.clear()

@@ -20,21 +20,17 @@ STRICT_SECONDS = 0.1
 
 
 class DeadlineSocket(socket.socket):
-    """A socket whose timeout is for a whole answer: else a byte now and then would hold the
-    reader for ever.
-    """
+    """A socket with one timeout per answer, as a slow sender could hold the reader forever."""
 
     deadline = float("inf")
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send a command; from here its answer has to come in time."""
+        """Send a command; the deadline of its answer starts here."""
         self.deadline = time.monotonic() + STRICT_SECONDS
         super().sendall(data, flags)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Return what arrives; raises TimeoutError at the deadline, however much has arrived
-        before.
-        """
+        """Receive data; raises TimeoutError at the deadline, even if part of it has arrived."""
         usual = self.gettimeout()
         if usual == 0:  # a look whether anything waits
             return super().recv(size, flags)
@@ -78,15 +74,13 @@ def _with_deadline(base: type[Any]) -> type[Any]:
 def strict() -> redis.Redis:
     """Return the client for the mode's fast copy: one attempt, 100 ms for a whole answer.
 
-    redis-py's default of ten retries holds a call against a stopped server for seconds.
+    With redis-py's default of ten retries, a call to a stopped server blocks for seconds.
     """
     return redis.Redis(connection_pool=_strict_pool(conf.settings.redis_url))
 
 
 def resilient() -> redis.Redis:
-    """Return the client for pub/sub, which lives on one connection and may take its time to come
-    back.
-    """
+    """Return the client for pub/sub, which keeps one connection and may be slow to reconnect."""
     return redis.Redis.from_url(
         conf.settings.redis_url,
         socket_connect_timeout=1,

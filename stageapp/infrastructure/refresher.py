@@ -1,8 +1,8 @@
 """Two background threads per process that keep process-local copies fresh.
 
-Requests read variables; these threads do the talking, one to each store, so that a store that hangs
-does not keep the other from being read. They start after fork, on first use. A pub/sub message is
-only a hint to read now; the periodic round is the guarantee.
+Requests read variables; these threads do the I/O, one for each store, so that a hanging store does
+not keep the other from being read. They start after fork, on first use. A pub/sub message is only
+a hint to read now; the periodic round is the guarantee.
 """
 
 import atexit
@@ -31,7 +31,7 @@ Job = Callable[[], None]
 
 
 class Refresher:
-    """Runs every registered job once per period, and at once after a hint."""
+    """Runs every registered job once per period, and immediately after a hint."""
 
     def __init__(self) -> None:
         self._jobs: list[Job] = []
@@ -40,24 +40,22 @@ class Refresher:
         self._threads: _Threads | None = None
 
     def register(self, job: Job) -> Job:
-        """Add a job that talks to PostgreSQL; usable as a decorator."""
+        """Register a job that uses PostgreSQL; usable as a decorator."""
         self._jobs.append(job)
         return job
 
     def register_first(self, job: Job) -> Job:
-        """Add a job that talks to PostgreSQL and runs before all others; usable as a decorator."""
+        """Register a job that uses PostgreSQL and runs before all others; usable as a decorator."""
         self._jobs.insert(0, job)
         return job
 
     def register_fallback(self, job: Job) -> Job:
-        """Add a job that does without PostgreSQL; it runs after the others, or when they take
-        too long.
-        """
+        """Register a job without PostgreSQL; it runs after the others, or if they take too long."""
         self._fallbacks.append(job)
         return job
 
     def ensure_running(self) -> None:
-        """Start the threads if this process has none; costs an attribute read when it has."""
+        """Start the threads if this process has none; otherwise costs one attribute read."""
         if self._threads is not None or not conf.settings.refresher:
             return
         with self._lock:
@@ -66,18 +64,16 @@ class Refresher:
 
     @property
     def running(self) -> bool:
-        """Tell whether this process has its threads."""
+        """Whether this process has its threads."""
         return self._threads is not None
 
     def forget_threads(self) -> None:
-        """Drop the parent's threads in a forked child: threads do not survive a fork."""
+        """Drop the parent's threads in a forked child, as threads do not survive a fork."""
         self._lock = threading.Lock()
         self._threads = None
 
     def stop(self) -> None:
-        """Run the jobs a last time and end the threads; a store that hangs is waited for 3 s at
-        most.
-        """
+        """Run the jobs a last time and end the threads; waits at most 3 s for a hanging store."""
         threads, self._threads = self._threads, None
         if threads is not None:
             threads.stop()
@@ -88,9 +84,7 @@ class Refresher:
 
 
 class _Threads:
-    """One process's pair: `jobs` talks to PostgreSQL; `rounds` waits for hints, wakes it, and
-    falls back.
-    """
+    """The two threads: `jobs` uses PostgreSQL; `rounds` waits for hints, wakes it, falls back."""
 
     _STOP_SECONDS = 3.0
 
@@ -144,7 +138,7 @@ class _Threads:
 
 
 def _run(jobs: list[Job], watchdog: Watchdog | None = None) -> None:
-    """Run every job; one that raises is logged and does not keep the others from running."""
+    """Run every job; one that raises is logged and does not stop the others."""
     for job in jobs:
         try:
             with watchdog.watching(name_of(job)) if watchdog else nullcontext():
@@ -155,14 +149,14 @@ def _run(jobs: list[Job], watchdog: Watchdog | None = None) -> None:
 
 
 def name_of(job: Job) -> str:
-    """Return what the log calls a job; any callable may be one."""
+    """Return a job's name for the log; a job may be any callable."""
     if isinstance(job, MethodType):  # several objects of one kind may bring the same method
         return f"{type(job.__self__).__qualname__}.{job.__name__}"
     return getattr(job, "__qualname__", type(job).__qualname__)
 
 
 class _Hints:
-    """Waits for a hint on the channel; with Redis away it only waits."""
+    """Waits for a hint on the channel; without Redis it only waits."""
 
     _RETRY_SECONDS = 1.0
     _GATHER_SECONDS = (

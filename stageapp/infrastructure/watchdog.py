@@ -1,7 +1,7 @@
-"""Frees a thread that waits for a PostgreSQL which neither answers nor hangs up.
+"""A watchdog that frees a thread waiting for a PostgreSQL that neither answers nor hangs up.
 
-A stopped backend, or a network that swallows everything, runs no statement_timeout; only the client
-can end it.
+A stopped backend, or a network that drops everything, does not enforce statement_timeout; only the
+client can end the wait.
 """
 
 import os
@@ -24,12 +24,11 @@ HUNG_SECONDS = (
 
 
 class Watchdog:
-    """Watches one thread's jobs; another thread calls `look`, and cuts the connection of a job that
-    hangs.
+    """Watches a thread's jobs; another thread calls `look`, which cuts a hung job's connection.
 
-    The backend left behind may wake up later and finish what it was told, over what was written
-    since. So the next connection has it terminated first: it dies before it reads on, or it holds
-    its locks and so comes first.
+    The abandoned backend may wake up later and finish its statement, overwriting newer data. So
+    the next connection terminates it first: either it dies before it reads on, or it holds its
+    locks and so comes first.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class Watchdog:
         self._left_behind: list[int] = []
 
     def watch_this_thread(self) -> None:
-        """Learn of every connection this thread makes from now on."""
+        """Track every connection this thread opens from now on."""
         self._thread = threading.get_ident()
         connection_created.connect(self._connected, dispatch_uid=self._name)
         if connections[DEFAULT_DB_ALIAS].connection is not None:
@@ -56,7 +55,7 @@ class Watchdog:
 
     @contextmanager
     def watching(self, job: str) -> Iterator[None]:
-        """Watch what the thread does in this block, the job of that name."""
+        """Watch the named job, which this thread runs in the block."""
         self._job = (job, time.monotonic())
         try:
             yield
@@ -76,7 +75,7 @@ class Watchdog:
             line.shutdown(socket.SHUT_RDWR)  # the waiting thread gets an error now
 
     def close(self) -> None:
-        """Forget the thread."""
+        """Stop watching the thread."""
         connection_created.disconnect(dispatch_uid=self._name)
         if self._line is not None:
             self._line.close()

@@ -1,6 +1,4 @@
-"""How people read figures: durations, ages, percentages, counts and sizes. Machines get seconds
-and ratios.
-"""
+"""Figures formatted for people: durations, ages, percentages, counts and sizes."""
 
 import datetime
 
@@ -10,7 +8,7 @@ _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # seconds
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as people say them, in at most two units: `2 h 14 min`."""
+    """Format seconds in at most two units: `2 h 14 min`."""
     if seconds is None:
         return "–"
     if seconds < 0:
@@ -41,20 +39,18 @@ def _two(seconds: int, large: int, large_name: str, small: int, small_name: str)
 
 
 def age(at: datetime.datetime, now: datetime.datetime | None = None) -> str:
-    """Return how long ago it was, to the second."""
+    """Return the time elapsed since then, to the second."""
     return duration(round(((now or timezone.now()) - at).total_seconds()))
 
 
 def ago(at: datetime.datetime, now: datetime.datetime | None = None) -> str:
-    """Return how long ago it was, for a sentence: `2 h 14 min ago`; at least a second, which is
-    never 0.
-    """
+    """Format the elapsed time for a sentence: `2 h 14 min ago`; at least a second, never 0."""
     seconds = ((now or timezone.now()) - at).total_seconds()
     return f"{duration(max(1, round(seconds)))} ago"
 
 
 def percent(value: float | None) -> str:
-    """Return a percentage as people read it: `0.4 %`. What is not all is never shown as 100 %."""
+    """Format a percentage: `0.4 %`. Less than everything is never shown as 100 %."""
     if value is None:
         return "–"
     if 0 < value < 0.01:
@@ -66,17 +62,17 @@ def percent(value: float | None) -> str:
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """Return so many of something: `1 row`, `1,234 rows`."""
+    """Format a count with its noun: `1 row`, `1,234 rows`."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def short_hash(digest: str) -> str:
-    """Return the beginning of a hash, which is enough to tell one plan or schema from another."""
+    """Return the beginning of a hash, enough to distinguish plans or schemas."""
     return digest[:12]
 
 
 def size(count: float) -> str:
-    """Return bytes as people say them."""
+    """Format a number of bytes."""
     for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if count >= unit:
             return f"{count / unit:,.1f} {name}"

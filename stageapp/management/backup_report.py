@@ -1,4 +1,4 @@
-"""How the backup command shows things: bars on stderr, lines for people."""
+"""Output of the backup command: bars on stderr, lines for a terminal, and JSON documents."""
 
 import argparse
 import sys
@@ -23,7 +23,7 @@ _UNITS = {"measure": "table"}
 
 @contextmanager
 def bars(*, quiet: bool) -> Iterator[Report]:
-    """Show one bar for each phase on stderr, with rate and time left; none with --json."""
+    """Show one bar per phase on stderr, with rate and time left; none with --json."""
     if quiet:
         yield silent
         return
@@ -35,13 +35,13 @@ def bars(*, quiet: bool) -> Iterator[Report]:
 
 
 class _Bar:
-    """The bar of the phase that is under way; the next phase gets one of its own."""
+    """The bar of the current phase; each phase gets its own."""
 
     def __init__(self) -> None:
         self._phase, self._bar = "", tqdm(disable=True)
 
     def report(self, phase: str, done: int, whole: int) -> None:
-        """Show how far the phase is; a `Report`."""
+        """Show the phase's progress; a `Report`."""
         if phase != self._phase:
             self.close()
             unit, every = _UNITS.get(phase, "B"), 0.5 if sys.stderr.isatty() else 10.0
@@ -59,12 +59,10 @@ class _Bar:
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
-        """End the bar where it stands."""
         self._bar.close()
 
 
 def backup_document(backup: Backup) -> dict[str, Any]:
-    """Return a backup's facts for JSON."""
     names = (
         "name",
         "origin",
@@ -81,7 +79,6 @@ def backup_document(backup: Backup) -> dict[str, Any]:
 
 
 def backup_lines(backup: Backup) -> list[str]:
-    """Return a backup's facts for people."""
     seconds = (backup.ended_at - backup.taken_at).total_seconds()
     rows = "" if backup.rows is None else f", {backup.rows:,} rows"
     return [
@@ -92,7 +89,7 @@ def backup_lines(backup: Backup) -> list[str]:
 
 
 def verdict_lines(verdict: Verdict) -> list[str]:
-    """Return every finding of a verdict for people."""
+    """Return every finding of a verdict for a terminal."""
     marks = {True: "ok    ", False: "FAILED"}
     lines = [
         f"  {marks[finding.passed]} {finding.check}: {finding.said}" for finding in verdict.findings
@@ -105,7 +102,7 @@ def verdict_lines(verdict: Verdict) -> list[str]:
 
 
 def rehearsal_lines(verdict: Verdict) -> list[str]:
-    """Return the findings of a rehearsal and what it measured."""
+    """Return a rehearsal's findings and measurements for a terminal."""
     age = (
         "unknown" if verdict.data_age is None else words.duration(verdict.data_age.total_seconds())
     )
@@ -117,7 +114,7 @@ def rehearsal_lines(verdict: Verdict) -> list[str]:
 
 
 def known_document(known: Known) -> dict[str, Any]:
-    """Return a line of the list for JSON."""
+    """Return one row of the list for JSON."""
     facts = backup_document(known.backup) if known.backup else {"name": known.name}
     age = (timezone.now() - known.backup.taken_at).total_seconds() if known.backup else None
     checks = {"verified": _check(known.verified), "rehearsed": _check(known.rehearsed)}
@@ -125,7 +122,7 @@ def known_document(known: Known) -> dict[str, Any]:
 
 
 def known_lines(known: list[Known]) -> list[str]:
-    """Return the list for people."""
+    """Return the list for a terminal."""
     if not known:
         return ["There is no backup yet. Make one: manage.py backup create"]
     return [
@@ -182,7 +179,7 @@ def add_argument(run: argparse.ArgumentParser) -> None:
 
 
 def carry_out(plan: Plan, percent: float, *, quiet: bool) -> dict[str, Any]:
-    """Carry out a trial with bars on stderr; raises TrialRefused."""
+    """Run a trial with bars on stderr; raises TrialRefused."""
     try:
         with bars(quiet=quiet) as report:
             return trial(plan, percent, actor=command_line_actor(), report=report)
@@ -191,7 +188,7 @@ def carry_out(plan: Plan, percent: float, *, quiet: bool) -> dict[str, Any]:
 
 
 def trial_lines(trial: dict[str, Any]) -> list[str]:
-    """Return what a trial found, for people."""
+    """Return a trial's findings for a terminal."""
     return [
         f"Trial of plan {words.short_hash(trial['plan'])} on a copy from {trial['backup']}, of "
         f"{words.duration(trial['data_age_seconds'])} ago",
@@ -222,7 +219,7 @@ def _run_lines(run: dict[str, Any]) -> list[str]:
 
 
 def _trouble(trial: dict[str, Any]) -> list[str]:
-    """Return what went otherwise than the plan says."""
+    """Return where the trial differed from the plan."""
     lines = [
         f"RAISED for {one['old']!r} → {one['new']}: {one['said']}"
         for one in trial["raised"][:_SHOWN]

@@ -1,7 +1,6 @@
-"""How far long work is, on stderr, where a command's answer is not: rate and time left where they
-can be known.
+"""Progress bars for long work on stderr, with rate and time left where they can be known.
 
-Nothing is shown of what is over within two seconds. On a terminal the line is renewed twice a
+Nothing is shown for work that ends within two seconds. On a terminal the line is redrawn twice a
 second, in a log every 10 s.
 """
 
@@ -20,9 +19,7 @@ _CLOCK = "{desc}: {elapsed}"
 
 @contextmanager
 def reading(descriptor: int, *, quiet: bool = False) -> Iterator[None]:
-    """Show how much of an open file has been read while the block reads it; of a pipe only the
-    time it has taken.
-    """
+    """Show how much of an open file the block has read; for a pipe, only the elapsed time."""
     status = os.fstat(descriptor)
     size = status.st_size if stat.S_ISREG(status.st_mode) else None
     if size is None:
@@ -45,9 +42,7 @@ def reading(descriptor: int, *, quiet: bool = False) -> Iterator[None]:
 
 @contextmanager
 def working(what: str, *, quiet: bool = False) -> Iterator[None]:
-    """Show what is done and for how long: one statement of PostgreSQL, say, tells nothing of its
-    progress.
-    """
+    """Show the work and its elapsed time, e.g. for an SQL statement, which reports no progress."""
     bar = tqdm(
         desc=what,
         bar_format=_CLOCK,
@@ -64,9 +59,7 @@ def working(what: str, *, quiet: bool = False) -> Iterator[None]:
 def counting(
     what: str, whole: int, unit: str, *, quiet: bool = False
 ) -> Iterator[Callable[[int], None]]:
-    """Show how many of about `whole` are done, with rate and time left; yield what takes the
-    number so far.
-    """
+    """Show count, rate and time left of about `whole`; yield a function for the count so far."""
     bar = tqdm(
         desc=what,
         total=whole,
@@ -88,7 +81,7 @@ def counting(
 
 @contextmanager
 def _renewing(show: Callable[[], object]) -> Iterator[None]:
-    """Call now and then while the block works, and once at its end."""
+    """Call `show` periodically while the block runs, and once at its end."""
     ended = threading.Event()
     every = 0.5 if sys.stderr.isatty() else 10.0
 

@@ -1,4 +1,4 @@
-"""What the project's commands have in common."""
+"""The base of the project's commands."""
 
 import getpass
 
@@ -11,15 +11,14 @@ from stageapp.people import EVERYTHING, Person
 class StageCommand(BaseCommand):
     """A command that checks its settings before it starts.
 
-    The addresses, templates and screens that Django would load to check them too are nothing to a
-    command, and cost as much time as all else of its start; `manage.py check` still looks at
-    everything.
+    A command does not need the URLs, templates and screens that Django would load for its other
+    checks, which double the start time; `manage.py check` still checks everything.
     """
 
     requires_system_checks = ("stageapp",)
 
     def warn_of_lag(self) -> None:
-        """Say on stderr, after a change that processes follow, if Redis cannot tell them of it."""
+        """Warn on stderr, after a change, if Redis cannot notify the processes."""
         if lag := fast_copy.lag_warning():
             self.stderr.write(lag)
 
@@ -36,7 +35,5 @@ def command_line_actor() -> str:
 
 
 def command_line_person() -> Person:
-    """Return the operating system's user as a person who may do everything: a shell on the
-    server can anyway.
-    """
+    """Return the OS user with all permissions, which a shell on the server has anyway."""
     return Person(command_line_actor(), EVERYTHING)

@@ -24,7 +24,6 @@ NO_BODIES = (
 
 
 def audit_document(callers: Sequence[Caller], days: int) -> dict[str, Any]:
-    """Return the audit for JSON."""
     return {"days": days, "consumers": [_caller_document(caller) for caller in callers]}
 
 
@@ -56,7 +55,6 @@ def _caller_document(caller: Caller) -> dict[str, Any]:
 
 
 def audit_lines(callers: Sequence[Caller], days: int) -> list[str]:
-    """Return the audit for a terminal."""
     if not callers:
         return [
             "There are no consumers. `manage.py consumers token --name NAME --scope read` makes "
@@ -149,7 +147,7 @@ def log_document(audit: LogAudit, vocabulary: Snapshot) -> dict[str, Any]:
 
 
 def log_lines(audit: LogAudit, vocabulary: Snapshot) -> list[str]:
-    """Return a log's audit for a terminal, the clients with the most requests first."""
+    """Return a log's audit for a terminal, clients with the most requests first."""
     clients = sorted(audit.clients.values(), key=lambda client: (-client.requests, client.name))
     lines = []
     for client in clients[:_CLIENTS]:
@@ -171,7 +169,7 @@ def log_lines(audit: LogAudit, vocabulary: Snapshot) -> list[str]:
 
 
 def log_summary(audit: LogAudit) -> list[str]:
-    """Return what could be read of a log, and what not."""
+    """Return how much of a log could be read."""
     read = (
         f"{audit.lines:,} lines ({_counts(audit.formats)})"
         if audit.formats
@@ -228,7 +226,7 @@ def scan(options: dict[str, Any]) -> CodeAudit:
     """Search the paths.
 
     Raises:
-        CommandError: a path does not exist; wrong usage.
+        CommandError: a path does not exist (a usage error).
     """
     if missing := [path for path in options["code"] if not Path(path).exists()]:
         raise CommandError(f"There is no {missing[0]}.", returncode=2)
@@ -241,12 +239,11 @@ def scan(options: dict[str, Any]) -> CodeAudit:
 
 
 def vocabulary_of(options: dict[str, Any]) -> Snapshot:
-    """Return the vocabulary to read with, from the database unless the options say otherwise."""
+    """Return the vocabulary to read with: the database's, or the shipped one on request."""
     return shipped() if options["shipped_vocabulary"] else load()
 
 
 def document(audit: CodeAudit) -> dict[str, Any]:
-    """Return the findings for JSON."""
     left = audit.left
     return {
         "literals": [vars(literal) for literal in audit.literals],
@@ -263,7 +260,7 @@ def document(audit: CodeAudit) -> dict[str, Any]:
 
 
 def lines(audit: CodeAudit) -> list[str]:
-    """Return the findings for a terminal, as file:line:column, and what was left out."""
+    """Return the findings for a terminal as file:line:column, and what was skipped."""
     left = audit.left
     ignored = f", {audit.ignored:,} silenced by a comment" if audit.ignored else ""
     return [
@@ -289,7 +286,7 @@ def _line(literal: StageLiteral) -> str:
 
 
 def verdict(audit: CodeAudit) -> str:
-    """Return what a failing search says last."""
+    """Return the closing line of a failing search."""
     known = sum(literal.send is not None for literal in audit.literals)
     return (
         f"{known} stage literals are not canonical, {len(audit.literals) - known} are unknown. "

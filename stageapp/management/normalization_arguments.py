@@ -1,4 +1,4 @@
-"""The verbs of `normalization` and what each takes on the command line."""
+"""The sub-commands of `normalization` and their arguments."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ _RUN_VERBS = {
 
 
 def declare(verbs: "Verbs") -> None:
-    """Declare every verb that plans, runs or undoes."""
+    """Declare every sub-command that plans, runs or rolls back."""
     plan = verbs.add_parser("plan", help="read the target and freeze what a run would change")
     plan.add_argument(
         "--target", help="app.Model.field; may be left out when only one is configured"
@@ -70,7 +70,7 @@ def declare(verbs: "Verbs") -> None:
 
 
 def declare_common(verbs: "Verbs") -> None:
-    """Let every verb answer with JSON, and each that changes something say why."""
+    """Add --json to every sub-command, and --reason to each that changes something."""
     for name, verb in verbs.choices.items():
         verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
         if name not in ("plan", "preflight", "status", "history"):

@@ -24,7 +24,7 @@ from stageapp.unknowns.examples import readable
 
 
 def standing_lines(shown: Shown) -> list[str]:
-    """Return what a run's status says: the hold, what is not measured, and the time lost."""
+    """Return a status's throttle lines: the current wait, what is not measured, and time lost."""
     lines = [f"Held: {shown.hold}"] if shown.hold else []
     lines += [f"Not measured: {one['title']} ({one['note']})" for one in shown.not_measured]
     lost = [
@@ -36,7 +36,7 @@ def standing_lines(shown: Shown) -> list[str]:
 
 
 def throttle_lines(shown: Shown, limits: dict[str, Limit]) -> list[str]:
-    """Return every factor: the last reading, the limit and who set it."""
+    """Return every factor: its last reading, its limit and who set it."""
     read = {reading["factor"]: reading for reading in shown.readings}
     when = (
         f"{shown.looked_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -59,7 +59,7 @@ def _line(reading: dict[str, Any] | None, limit: Limit, waited: float) -> str:
 
 
 def parse_limit(text: str) -> tuple[str, float | None]:
-    """Return the name and the limit of NAME=LIMIT, None for `default`; raises ArgumentTypeError."""
+    """Parse NAME=LIMIT; the limit is None for `default`. Raises ArgumentTypeError."""
     name, _, limit = text.partition("=")
     try:
         return name, None if limit == "default" else float(limit)
@@ -73,7 +73,6 @@ _SHOWN = 60  # entries of each kind that a terminal gets; --json has them all
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """Return a plan for JSON."""
     entries = [
         {
             "raw": e.raw,
@@ -99,7 +98,6 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """Return a plan for a terminal."""
     entries = list(plan.entries.all())
     changes = [e for e in entries if e.stage and e.stored != e.raw]
     unknowns = [e for e in entries if not e.stage]
@@ -133,7 +131,7 @@ def _table(title: str, entries: list[PlanEntry], meaning: Any) -> list[str]:
 
 
 def preflight_lines(findings: Preflight) -> list[str]:
-    """Return what was found before a run, the worst first."""
+    """Return the findings of a preflight, worst first."""
     return [
         findings.target,
         *(f"  {one.severity:<6}  {one.what}\n          {one.means}" for one in findings.findings),
@@ -141,7 +139,7 @@ def preflight_lines(findings: Preflight) -> list[str]:
 
 
 def dry_run_lines(result: dict[str, Any]) -> list[str]:
-    """Return what a dry run found for a terminal."""
+    """Return a dry run's findings for a terminal."""
     scanned, would_change = result["scanned"], result["would_change"]
     lines = [f"Dry run: of {scanned:,} rows {would_change:,} would change. Nothing was kept."]
     if apart := result["quarantined"]:
@@ -152,7 +150,6 @@ def dry_run_lines(result: dict[str, Any]) -> list[str]:
 
 
 def run_lines(run: Run, at: Progress) -> list[str]:
-    """Return a run for a terminal."""
     eta = (
         f", about {words.duration(at.eta_seconds)} left at {at.rate:,.0f} rows/s"
         if at.eta_seconds is not None
@@ -197,9 +194,7 @@ def run_lines(run: Run, at: Progress) -> list[str]:
 
 
 def _proof_lines(run: Run, at: Progress) -> list[str]:
-    """Return what stands of the run, what its newest verification found, and whether that still
-    proves anything.
-    """
+    """Return what is left of the run, its newest verification, and whether that is still valid."""
     known = proof.of_run(run)
     words = at.standing.words
     lines = [f"{words[:1].upper()}{words[1:]}."] if words else []
@@ -212,7 +207,7 @@ def _proof_lines(run: Run, at: Progress) -> list[str]:
 
 
 def _drift(run: Run) -> DriftCheck | None:
-    """Return what was found in the run's target since it was done."""
+    """Return the target's newest drift check if it was made for this run."""
     look = drift.latest(run.target)
     return look if look is not None and look.run == run.pk else None
 
@@ -243,7 +238,7 @@ def _drift_lines(look: DriftCheck | None) -> list[str]:
 
 
 def history_lines(entries: Iterable[EntryHistory]) -> list[str]:
-    """Return what happened to one row for a terminal."""
+    """Return one row's history for a terminal."""
     lines = [
         f"{e.batch.committed_at:%Y-%m-%d %H:%M:%S} UTC  run {e.batch.run_id}, batch {e.batch_id}, "
         f"{e.batch.direction}: {_printable(e.old)} → {_printable(e.new)}"
@@ -253,7 +248,7 @@ def history_lines(entries: Iterable[EntryHistory]) -> list[str]:
 
 
 def rollback_lines(run: Run, pairs: list[dict[str, Any]]) -> list[str]:
-    """Return what a rollback would do for a terminal."""
+    """Return the effect of a rollback for a terminal."""
     rows, left = sum(pair["rows"] for pair in pairs), sum(pair["changed_since"] for pair in pairs)
     lines = [
         f"{pair['rows']:>12,}  {_printable(pair['new'])} → {_printable(pair['old'])}"
@@ -270,7 +265,6 @@ def rollback_lines(run: Run, pairs: list[dict[str, Any]]) -> list[str]:
 def verification_lines(
     made: Verification, now: datetime.datetime, different: Sequence[dict[str, Any]] = ()
 ) -> list[str]:
-    """Return a verification for a terminal."""
     results = made.found
     verdict = "agree" if results.get("agrees", made.ok) else "DISAGREE"
     counts = [

@@ -1,4 +1,4 @@
-"""Seals as lines for a terminal and as JSON documents, and how a target stands in short."""
+"""Seals and guards as lines for a terminal and as JSON documents."""
 
 from typing import Any
 
@@ -15,7 +15,6 @@ _GUARD_SHOWN = 60  # values that a terminal gets; --json has more
 
 
 def guard_document(now: GuardState) -> dict[str, Any]:
-    """Return a target's guard and its counts for JSON."""
     turned, failed = guard_counts.totals(now.target, days=DAYS)
     caught = guard_counts.caught(now.target, days=DAYS, most=1000)
     change = now.change
@@ -42,7 +41,6 @@ def guard_document(now: GuardState) -> dict[str, Any]:
 
 
 def guard_lines(now: GuardState) -> list[str]:
-    """Return a target's guard and its counts for a terminal."""
     turned, failed = guard_counts.totals(now.target, days=DAYS)
     lines = [f"Guard of {now.target}: {now.meaning}."]
     if now.change:
@@ -63,7 +61,6 @@ def guard_lines(now: GuardState) -> list[str]:
 
 
 def seal_document(now: SealState) -> dict[str, Any]:
-    """Return a target's seal for JSON."""
     seal = now.seal or now.begun
     return {
         "target": now.target,
@@ -83,7 +80,6 @@ def seal_document(now: SealState) -> dict[str, Any]:
 
 
 def seal_lines(now: SealState) -> list[str]:
-    """Return a target's seal for a terminal."""
     lines = [f"{now.target}: {now.meaning}."]
     if seal := now.seal or now.begun:
         null = "NULL passes" if seal.nulls else "NULL does not pass"
@@ -106,7 +102,7 @@ def seal_lines(now: SealState) -> list[str]:
 
 
 def standing_lines(label: str) -> list[str]:
-    """Return what `status` says of a target's seal and guard; nothing where there is neither."""
+    """Return `status` lines for a target's seal and guard; empty if it has neither."""
     if label not in conf.targets():
         return []
     now, guarded = state.look(label), guard.look(label)
@@ -120,7 +116,7 @@ _SHOWN = 60  # values that a terminal gets; --json has them all
 
 
 def preview_document(effect: Preview) -> dict[str, Any]:
-    """Return a dry run for JSON."""
+    """Return a seal's dry run for JSON."""
     return {
         **seal_document(effect.state),
         "possible": effect.possible,
@@ -149,7 +145,7 @@ def _held_document(one: Held) -> dict[str, Any]:
 
 
 def preview_lines(effect: Preview) -> list[str]:
-    """Return a dry run for a terminal."""
+    """Return a seal's dry run for a terminal."""
     null = "NULL passes" if effect.passing.nulls else "NULL does not pass"
     allowed = ", ".join(repr(value) for value in effect.passing.allowed) or "nothing"
     lines = [

@@ -1,4 +1,4 @@
-"""The verbs of `normalization` that seal a target and guard it."""
+"""The sub-commands of `normalization` that seal a target and switch its guard."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 
 
 class SealVerbs(StageCommand):
-    """Part of the command: `seal`, `unseal` and `guard`."""
+    """The sub-commands `seal`, `unseal` and `guard`."""
 
     def add_seal_verbs(self, verbs: "_SubParsersAction[CommandParser]") -> None:
-        """Declare them."""
         on = verbs.add_parser("seal", help="let PostgreSQL refuse everything but stages")
         on.add_argument(
             "--allow",

@@ -1,7 +1,6 @@
-"""The mode's fast copy in Redis: one key with a small JSON text, and a hint to all processes that
-it changed.
+"""The mode's fast copy in Redis: one key with a small JSON text, and a hint on changes.
 
-Every call is bounded (100 ms a socket operation) and best effort: PostgreSQL is the truth.
+Every call is bounded (100 ms per socket operation) and best effort: PostgreSQL is the truth.
 """
 
 import redis
@@ -34,9 +33,7 @@ return 1
 
 
 def read() -> bytes | None:
-    """Return the start of what Redis holds, empty where that is nothing or no text; None if
-    Redis is away.
-    """
+    """Return the start of the stored text, empty if missing or no text; None if Redis is down."""
     metrics.refresh_attempted("redis")
     try:
         held = strict().getrange(KEY, 0, READ_BYTES - 1)
@@ -51,8 +48,7 @@ def read() -> bytes | None:
 
 
 def write(text: str, order: tuple[int, int], *, instead_of: bytes = b"") -> bool:
-    """Write the copy, unless a newer one than `order` (epoch, version) is there that is not
-    `instead_of`.
+    """Write the copy unless a newer one than `order` (epoch, version), not `instead_of`, exists.
 
     Return whether Redis answered.
     """
@@ -65,7 +61,7 @@ def write(text: str, order: tuple[int, int], *, instead_of: bytes = b"") -> bool
 
 
 def hint() -> None:
-    """Ask every process to read now."""
+    """Ask every process to read the mode now."""
     try:
         strict().publish(CHANNEL, "mode")
     except redis.RedisError as error:
@@ -73,9 +69,7 @@ def hint() -> None:
 
 
 def lag_warning() -> str:
-    """Return what to tell whoever has changed something while Redis is away; empty where it
-    answers.
-    """
+    """Return a warning for changes made while Redis is down; empty if it answers."""
     try:
         strict().ping()
     except redis.RedisError:

@@ -1,6 +1,4 @@
-"""What the history of the mode says: since when it is as it is, how long callers were warned,
-whether it is latched.
-"""
+"""The history of the mode: how long it has been in force, the time in warn, and the latch."""
 
 import datetime
 from dataclasses import dataclass, replace
@@ -13,7 +11,7 @@ from stageapp.models.rollout import WarnPeriod
 
 @dataclass(frozen=True)
 class Change:
-    """One authorised change, as far as decisions need it."""
+    """One authorized change, with the fields that decisions need."""
 
     mode: str
     percent: int
@@ -22,21 +20,19 @@ class Change:
 
     @property
     def strictness(self) -> tuple[int, int]:
-        """Return how strict it is: the mode first, the enforced percentage next."""
+        """The sort key of strictness: the mode first, then the enforced percentage."""
         return (STRICTNESS[self.mode], self.percent if self.mode == "enforce" else 0)
 
 
 @dataclass(frozen=True)
 class ModeHistory:
-    """All changes, oldest first, and when a person last began a new warn period."""
+    """All changes, oldest first, and the last manual start of a warn period."""
 
     changes: tuple[Change, ...] = ()
     period_began: datetime.datetime | None = None
 
     def enforced_since(self, percent: int) -> datetime.datetime | None:
-        """Return since when `enforce` has held, without a break, for so many percent or more;
-        None if it does not.
-        """
+        """Return since when `enforce` has held at `percent` or more without a break, else None."""
         since = None
         for change in reversed(self.changes):
             if change.mode != "enforce" or change.percent < percent:
@@ -45,7 +41,7 @@ class ModeHistory:
         return since
 
     def phase_since(self) -> datetime.datetime | None:
-        """Return since when mode and percentage are what they are; None before the first change."""
+        """Return since when mode and percentage are unchanged; None before the first change."""
         since = None
         for change in reversed(self.changes):
             if change.strictness != self.changes[-1].strictness:
@@ -54,9 +50,7 @@ class ModeHistory:
         return since
 
     def warn_period(self) -> datetime.datetime | None:
-        """Return the start of the warn period: the end of the last `off`, or where a person
-        began a new one.
-        """
+        """Return the warn period's start: the end of the last `off`, or a later manual start."""
         since = None
         for change in reversed(self.changes):
             if change.mode == "off":
@@ -67,9 +61,7 @@ class ModeHistory:
         return max(since, self.period_began)
 
     def time_in_warn(self, now: datetime.datetime) -> datetime.timedelta:
-        """Return how long the mode was `warn` in this warn period; time in `enforce` does not
-        count.
-        """
+        """Return the time in `warn` in this warn period; time in `enforce` does not count."""
         began = self.warn_period()
         total = datetime.timedelta()
         if began is None:
@@ -81,14 +73,12 @@ class ModeHistory:
         return total
 
     def downgrades_since(self, moment: datetime.datetime) -> int:
-        """Count automatic downgrades from a moment on."""
+        """Return the number of automatic downgrades since a moment."""
         return sum(change.kind == "downgrade" and change.at >= moment for change in self.changes)
 
     @property
     def raises(self) -> int:
-        """Return how often the mode was made stricter: what was told before the last time
-        belongs to the past.
-        """
+        """The number of times the mode was made stricter; warnings before the last are outdated."""
         return sum(
             change.strictness > before.strictness
             for before, change in pairwise([_NONE, *self.changes])
@@ -96,7 +86,7 @@ class ModeHistory:
 
     @property
     def latched(self) -> bool:
-        """Tell whether an automatic downgrade still holds: nobody has raised the mode since."""
+        """Whether an automatic downgrade is still in force: nobody has raised the mode since."""
         for change, before in pairwise(reversed([_NONE, *self.changes])):
             if change.kind == "downgrade":
                 return True
@@ -109,7 +99,7 @@ _NONE = Change("off", 100, "manual", datetime.datetime.min.replace(tzinfo=dateti
 
 
 def read() -> ModeHistory:
-    """Return the history as PostgreSQL holds it."""
+    """Return the history from PostgreSQL."""
     rows = ModeChange.objects.order_by("epoch", "version").values_list(
         "mode", "percent", "kind", "created_at"
     )

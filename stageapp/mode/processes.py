@@ -1,4 +1,4 @@
-"""The registry of processes: each that serves says which version of the mode it follows.
+"""The process registry: each serving process reports which version of the mode it follows.
 
 A process is named at its start (`serve_as`); short commands have no name and do not register.
 """
@@ -34,7 +34,7 @@ def live_seconds() -> float:
 
 
 class _Me:
-    """This process; a forked child begins as another one, without a name."""
+    """This process; a forked child starts as a new one, without a name."""
 
     def __init__(self) -> None:
         self.id = uuid.uuid4()
@@ -47,7 +47,7 @@ _me = _Me()
 
 
 def forget() -> None:
-    """Begin as another process, in a forked child."""
+    """Reset to a new process identity in a forked child."""
     global _me
     _me = _Me()
 
@@ -56,9 +56,7 @@ os.register_at_fork(after_in_child=forget)
 
 
 def serve_as(name: str) -> None:
-    """Say what this process is, and wait (2 s at most, once) until it knows the mode; for a
-    server's start.
-    """
+    """Name this process and wait (once, at most 2 s) for the mode; for a server's start."""
     if _me.ready:
         return
     with _me.lock:
@@ -70,13 +68,13 @@ def serve_as(name: str) -> None:
 
 
 def is_ready() -> bool:
-    """Tell whether this process has said what it is."""
+    """Whether this process has been named and its wait for the mode is over."""
     return _me.ready
 
 
 @refresher.register
 def heartbeat() -> None:
-    """Write this process's row, or remove it where the process ends; forget processes long gone.
+    """Write this process's row, or remove it at exit; delete the rows of long-gone processes.
 
     Raises:
         django.db.Error: PostgreSQL does not answer.
@@ -115,9 +113,7 @@ def heartbeat() -> None:
 
 @refresher.register_fallback
 def tell_metrics() -> None:
-    """Tell which mode is in force here; after every round, also while PostgreSQL does not
-    answer.
-    """
+    """Report the mode in force to the metrics after every round, even without PostgreSQL."""
     if not _me.name:
         return
     state, age = store.current(), store.age_seconds()
@@ -128,7 +124,7 @@ def tell_metrics() -> None:
 
 
 def leave() -> None:
-    """Take this process out of the registry and end its refresher."""
+    """Remove this process from the registry and end its refresher."""
     _me.leaving = True
     refresher.stop()
 
@@ -138,7 +134,7 @@ atexit.register(leave)  # runs before the refresher's own, which was registered 
 
 @dataclass(frozen=True)
 class Seen:
-    """One process as its last heartbeat left it; `silent_for` and `age` are seconds until now."""
+    """A process at its last heartbeat; `silent_for` and `age` are seconds up to now."""
 
     name: str
     host: str
@@ -153,11 +149,10 @@ class Seen:
 
     @property
     def live(self) -> bool:
-        """Tell whether its heartbeat is fresh."""
+        """Whether its heartbeat is recent."""
         return self.silent_for <= live_seconds()
 
     def document(self) -> dict[str, Any]:
-        """Return it for JSON."""
         age = None if self.age is None else round(self.age, 3)
         return {
             **asdict(self),
@@ -171,7 +166,7 @@ class Seen:
 
 
 def seen() -> list[Seen]:
-    """Return every process that has beaten lately, stale ones too."""
+    """Return every registered process, including stale ones."""
     silence = ExpressionWrapper(Now() - F("heartbeat_at"), output_field=DurationField())
     return [_seen(row, row.silence) for row in ServerProcess.objects.annotate(silence=silence)]
 
@@ -194,9 +189,7 @@ def _seen(row: ServerProcess, silence: datetime.timedelta) -> Seen:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Which processes follow a version (or a newer one), which live ones do not, and which are
-    silent.
-    """
+    """The processes that follow a version or a newer one, live ones that do not, and stale ones."""
 
     following: tuple[Seen, ...]
     behind: tuple[Seen, ...]
@@ -204,7 +197,7 @@ class Agreement:
 
 
 def agreement(order: tuple[int, int]) -> Agreement:
-    """Return how far the processes have come to the version (epoch, version)."""
+    """Return which processes follow the version (epoch, version)."""
     registered = seen()
     live = [one for one in registered if one.live]
     return Agreement(
@@ -217,9 +210,7 @@ def agreement(order: tuple[int, int]) -> Agreement:
 def await_agreement(
     order: tuple[int, int], seconds: float, look: Callable[[tuple[int, int]], Agreement] = agreement
 ) -> Agreement:
-    """Wait until every live process follows the version, at most so long; return what is so
-    then.
-    """
+    """Wait at most `seconds` for every live process to follow the version; return the result."""
     deadline = time.monotonic() + seconds
     while (agreed := look(order)).behind and time.monotonic() < deadline:
         time.sleep(0.05)

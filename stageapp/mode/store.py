@@ -1,8 +1,8 @@
-"""The mode store: PostgreSQL is the truth, Redis the fast copy, a variable what a request reads.
+"""The mode store: PostgreSQL is the truth, Redis the fast copy, and requests read a variable.
 
 `current()` never does I/O. The refresher re-reads both stores; `adopt` decides what a reading may
 change, so that a lost, late or forged message never makes a process stricter than the last
-authorised change.
+authorized change.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ class ModeError(Exception):
 
 
 class VersionConflict(ModeError):
-    """Somebody else changed the mode since the caller looked."""
+    """Someone else has changed the mode since the caller read it."""
 
     def __init__(self, actual: int, expected: int) -> None:
         super().__init__(
@@ -46,9 +46,9 @@ class VersionConflict(ModeError):
 
 @dataclasses.dataclass(frozen=True)
 class ModeState:
-    """A mode as one process knows it. `source` is where the last confirmation came from.
+    """The mode as one process knows it. `source` is where the last confirmation came from.
 
-    `since` is when callers began to be warned: the first change after the last `off`.
+    `since` is when callers first got warnings: the first change after the last `off`.
     """
 
     mode: str
@@ -61,19 +61,19 @@ class ModeState:
 
     @property
     def order(self) -> tuple[int, int]:
-        """Return what decides which of two states is newer."""
+        """The sort key that decides which of two states is newer."""
         return (self.epoch, self.version)
 
     @property
     def strictness(self) -> tuple[int, int]:
-        """Return how strict the state is: the mode first, the enforced percentage next."""
+        """The sort key of strictness: the mode first, then the enforced percentage."""
         return (STRICTNESS[self.mode], self.percent if self.mode == "enforce" else 0)
 
     @property
     def day_to_come(self) -> datetime.date | None:
-        """Return the announced day until it is over, or None: what callers are told.
+        """The announced day until it is over, else None; callers are told this day.
 
-        A day that went by while callers were still warned announces nothing, nor does one before
+        A day that passed while callers were still warned announces nothing, nor does one before
         the warnings began.
         """
         if self.enforce_on is None or is_past(self.enforce_on):
@@ -82,7 +82,7 @@ class ModeState:
         return None if before_warnings else self.enforce_on
 
     def agrees_with(self, other: "ModeState") -> bool:
-        """Tell whether both say the same, whoever told it."""
+        """Whether both states are equal, regardless of their source."""
         return dataclasses.replace(self, source=other.source) == other
 
 
@@ -103,8 +103,8 @@ _local = _Local()
 def current() -> ModeState:
     """Return the mode in force in this process, without any I/O.
 
-    Before the first answer of a store it is the configured default. A known mode outlives both
-    stores for STAGE_MODE_MAX_STALENESS seconds; after that `enforce` counts as `warn`.
+    Until a store answers, it is the configured default. A known mode outlives both stores for
+    STAGE_MODE_MAX_STALENESS seconds; after that `enforce` is treated as `warn`.
     """
     refresher.ensure_running()
     known = _local.known
@@ -118,9 +118,7 @@ def current() -> ModeState:
 
 
 def await_first_answer(seconds: float = 2.0) -> None:
-    """Start the refresher and wait, at most so long, until a store has told the mode; for a
-    server's start.
-    """
+    """Start the refresher and wait at most `seconds` for a store's answer; for a server's start."""
     deadline = time.monotonic() + seconds
     current()
     while _local.known is None and refresher.running and time.monotonic() < deadline:
@@ -128,17 +126,17 @@ def await_first_answer(seconds: float = 2.0) -> None:
 
 
 def age_seconds() -> float | None:
-    """Return the seconds since a store last confirmed the mode, or None before the first time."""
+    """Return the seconds since a store last confirmed the mode, None if none has."""
     known = _local.known
     return time.monotonic() - known[1] if known else None
 
 
 def adopt(reading: ModeState, asked_at: float = 0.0) -> None:
-    """Take one reading of a store into account; `asked_at` is when it was asked for, by the
-    monotonic clock.
+    """Apply one reading of a store; `asked_at` is the monotonic time of the request.
 
-    PostgreSQL decides, unless it was asked before it told something newer (a late answer). Redis
-    alone may confirm what is known, or bring a newer mode that is not stricter than that.
+    PostgreSQL decides, unless this reading was requested before it returned something newer (a
+    late answer). Redis alone may confirm the known mode, or bring a newer one that is not
+    stricter.
     """
     with _local.lock:
         now = time.monotonic()
@@ -156,11 +154,11 @@ def adopt(reading: ModeState, asked_at: float = 0.0) -> None:
 
 
 def _went_back(reading: ModeState, asked_at: float) -> bool:
-    """Tell whether to follow PostgreSQL to an older version than it told before.
+    """Whether to follow PostgreSQL to an older version than it returned before.
 
-    Where it is no late answer, the database itself is older now: restored, or failed over, without
-    a new epoch. Then a looser mode holds, as the mode is never stricter than the one stored; a
-    stricter one waits for a person.
+    If the answer is not late, the database itself is older now: restored, or failed over, without
+    a new epoch. Then a looser mode applies, as the mode is never stricter than the stored one; a
+    stricter one waits for an operator.
     """
     assert _local.authorised is not None
     known, told_at = _local.authorised
@@ -184,7 +182,7 @@ def _is_credible(reading: ModeState) -> bool:
 
 
 def forget() -> None:
-    """Forget what this process knows; for tests."""
+    """Clear what this process knows; for tests."""
     global _local
     _local = _Local()
 
@@ -198,7 +196,7 @@ os.register_at_fork(after_in_child=_renew_lock)  # a thread of the parent may ha
 
 @refresher.register
 def refresh() -> None:
-    """Follow PostgreSQL, and bring the fast copy into line with it.
+    """Follow PostgreSQL and synchronize the fast copy with it.
 
     Raises:
         django.db.Error: PostgreSQL does not answer.
@@ -226,7 +224,7 @@ def _ask_postgres() -> ModeState:
 
 @refresher.register_fallback
 def refresh_from_fast_copy() -> None:
-    """Follow Redis while PostgreSQL does not answer, and say so when neither does."""
+    """Follow Redis while PostgreSQL does not answer; log it if neither does for too long."""
     authorised = _local.authorised
     if authorised and time.monotonic() - authorised[1] <= POSTGRES_SECONDS:
         return
@@ -239,8 +237,7 @@ def refresh_from_fast_copy() -> None:
 
 
 def latest() -> ModeState:
-    """Return the newest authorised mode straight from PostgreSQL; the configured default if there
-    is none.
+    """Return the newest authorized mode from PostgreSQL; the configured default without one.
 
     Raises:
         django.db.DatabaseError: PostgreSQL does not answer.
@@ -275,13 +272,13 @@ def change(
     kind: str = "manual",
     override_reason: str = "",
 ) -> ModeChange:
-    """Write an authorised change; the only writer of ModeChange but for installing and restoring.
+    """Write an authorized change; the only writer of ModeChange except install and restore.
 
-    Without `enforce_on` the announced day stays as it is, whatever the mode becomes.
+    Without `enforce_on` the announced day stays unchanged, whatever the mode becomes.
 
     Raises:
-        ModeError: the values make no mode, the day cannot be announced or withdrawn, or the actor
-            or the reason is empty.
+        ModeError: the values are not a valid mode, the day cannot be announced or withdrawn, or
+            the actor or the reason is empty.
         VersionConflict: `expected_version` is not the newest.
     """
     check(mode, percent, reason)
@@ -309,7 +306,7 @@ def change(
 
 
 def check(mode: str, percent: int, reason: str) -> None:
-    """Hold that the values make a mode and that a reason is given; raises ModeError."""
+    """Check that the mode and percentage are valid and a reason is given; raises ModeError."""
     if mode not in STRICTNESS:
         raise ModeError(f"{mode!r} is not a mode. Use off, warn or enforce.")
     if not 1 <= percent <= 100:
@@ -322,17 +319,17 @@ def check(mode: str, percent: int, reason: str) -> None:
 
 
 def first_moment(day: datetime.date) -> datetime.datetime:
-    """Return when a day begins, in UTC, as everywhere in this product."""
+    """Return the start of a day in UTC, as everywhere in this product."""
     return datetime.datetime.combine(day, datetime.time(), datetime.UTC)
 
 
 def is_past(day: datetime.date) -> bool:
-    """Tell whether a day is over, so that it cannot be announced any more."""
+    """Whether a day is over and can no longer be announced."""
     return day < timezone.now().astimezone(datetime.UTC).date()
 
 
 def check_day(day: datetime.date) -> None:
-    """Require that a day can still be announced, as Sunset (RFC 8594) is; raises ModeError."""
+    """Require a day that can still be announced, as Sunset (RFC 8594) is; raises ModeError."""
     if is_past(day):
         today = timezone.now().astimezone(datetime.UTC).date()
         raise ModeError(f"{day} is in the past. Announce {today} (today in UTC) or a later day.")
@@ -344,10 +341,10 @@ def next_day(
     *,
     withdraw: bool,
 ) -> datetime.date | None:
-    """Return the announced day after a change: the one it names, none if withdrawn, else as before.
+    """Return the announced day after a change: the given one, none if withdrawn, else unchanged.
 
     Raises:
-        ModeError: the day is in the past, there is none to withdraw, or both are asked for.
+        ModeError: the day is in the past, there is none to withdraw, or both are requested.
     """
     if withdraw and enforce_on is not None:
         raise ModeError("Announce a day or withdraw the one announced, not both in one change.")
@@ -359,7 +356,7 @@ def next_day(
 
 
 def _said_of_the_day(before: datetime.date | None, after: datetime.date | None) -> str:
-    """Return what the history keeps beside the reason where a change touches the announced day."""
+    """Return the history's note on a change of the announced day, empty if unchanged."""
     if before == after:
         return ""
     if after is None:
@@ -385,10 +382,9 @@ def _announce(state: ModeState, row: ModeChange) -> None:
 
 
 def publish(state: ModeState, *, instead_of: bytes = b"") -> bool:
-    """Bring the fast copy up to date, unless it is newer and not `instead_of`; return whether Redis
-    answered.
+    """Update the fast copy, unless newer and not `instead_of`; return whether Redis answered.
 
-    `instead_of` is what the caller has read and found to say something else than PostgreSQL.
+    `instead_of` is the copy that the caller has read and found to differ from PostgreSQL.
     """
     body = {
         "mode": state.mode,
@@ -402,7 +398,7 @@ def publish(state: ModeState, *, instead_of: bytes = b"") -> bool:
 
 
 def parse_fast_copy(held: bytes) -> ModeState | None:
-    """Return the state the fast copy holds, or None (and a log line) where it is not one."""
+    """Return the state in the fast copy; if it is invalid, log that and return None."""
     try:
         value = json.loads(held)
         day, since = value["enforce_on"], value.get("since")

@@ -1,6 +1,6 @@
-"""What workers commit: checkpoints of shards, batches, the audit log and rows in quarantine.
+"""The workers' commits: checkpoints of shards, batches, the audit log and quarantined rows.
 
-Batches, log and quarantine are append-only; a trigger in the database holds that.
+Batches, log and quarantine are append-only, enforced by a database trigger.
 """
 
 from django.contrib.postgres.fields import ArrayField, BigIntegerRangeField
@@ -157,7 +157,7 @@ class NormalizationLog(models.Model):
 
 
 class AuditEntry(models.Model):
-    """One changed row with its true old and new value: a view over the log."""
+    """One changed row with its original old and new value: a view over the log."""
 
     id = models.CharField(primary_key=True, max_length=40)
     block = models.ForeignKey(NormalizationLog, on_delete=models.DO_NOTHING, related_name="+")

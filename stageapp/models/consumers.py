@@ -8,7 +8,7 @@ from django.db.models import Q
 
 
 class Consumer(models.Model):
-    """An API caller. Only the token's SHA-256 is kept; the token itself is shown once."""
+    """An API caller. Only the token's SHA-256 is stored; the token itself is shown once."""
 
     SCOPES = [
         ("read", "read: list and look up"),
@@ -37,7 +37,7 @@ class Consumer(models.Model):
 
     @staticmethod
     def digest(token: str) -> str:
-        """Return the SHA-256 of a token in hex, the form that is stored and looked up."""
+        """Return the hexadecimal SHA-256 of a token, which is stored and looked up."""
         return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 

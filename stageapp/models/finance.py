@@ -63,5 +63,5 @@ class AssumptionChange(Recorded):
 
     @property
     def figures(self) -> dict[str, Any]:
-        """Return what is assumed, by name."""
+        """The assumptions, by name."""
         return {name: getattr(self, name) for name in self.FIGURES}

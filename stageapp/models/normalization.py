@@ -235,7 +235,7 @@ class RollbackPlan(Recorded):
 
 
 class WorkerDrain(Recorded):
-    """Whether Celery's workers may take up runs; the newest row counts. Append-only."""
+    """Whether Celery's workers may pick up runs; the newest row applies. Append-only."""
 
     draining = models.BooleanField()
 

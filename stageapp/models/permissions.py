@@ -1,4 +1,4 @@
-"""The permissions of the product, and the roles that group them."""
+"""The product's permissions and the roles that group them."""
 
 from django.db import models
 
@@ -29,7 +29,7 @@ ROLES = {
 
 
 class Operation(models.Model):
-    """Carries the product's permissions; has no table."""
+    """Carries the product's permissions; it has no table."""
 
     class Meta:
         managed = False

@@ -13,7 +13,6 @@ class ExactEncoder(json.JSONEncoder):
     """Writes decimals as JSON numbers, digit by digit, so that PostgreSQL keeps them exactly."""
 
     def encode(self, o: Any) -> str:
-        """Return the JSON text."""
         if isinstance(o, dict):
             members = (f"{json.dumps(key)}:{self.encode(member)}" for key, member in o.items())
             return f"{{{','.join(members)}}}"
@@ -30,8 +29,6 @@ class ExactDecoder(json.JSONDecoder):
 
 
 class Fund(models.Model):
-    """A fund that holds companies."""
-
     name = models.CharField(max_length=200, unique=True)
 
     class Meta:
@@ -42,9 +39,7 @@ class Fund(models.Model):
 
 
 class PortfolioCompany(models.Model):
-    """A company a fund invested in. `stage` is the built-in target: free text until it is
-    normalized.
-    """
+    """A portfolio company. `stage`, the built-in target, is free text until it is normalized."""
 
     fund = models.ForeignKey(Fund, on_delete=models.PROTECT, related_name="companies")
     name = models.TextField()
@@ -62,7 +57,7 @@ class PortfolioCompany(models.Model):
 
 
 class Strategy(models.Model):
-    """A saved stage allocation: what was sent, and what it meant when it was saved."""
+    """A saved stage allocation: what was sent, and its meaning at that time."""
 
     name = models.CharField(max_length=200)
     consumer = models.ForeignKey(Consumer, null=True, blank=True, on_delete=models.SET_NULL)

@@ -17,7 +17,7 @@ class UnknownEntries(models.Manager["UnknownEntry"]):
     """Derives the state of an entry from the aliases, so that the two never disagree."""
 
     def get_queryset(self) -> QuerySet["UnknownEntry"]:
-        """Return the entries with `state`: open, mapped, declared or ignored."""
+        """Annotate each entry with its `state`: open, mapped, declared or ignored."""
         aliases = StageAlias.objects.filter(
             Q(stage=None) | Q(stage__active=True), key=OuterRef("key")
         )
@@ -40,7 +40,6 @@ class UnknownEntries(models.Manager["UnknownEntry"]):
         return super().get_queryset().annotate(**annotations)
 
     def in_state(self, state: str) -> QuerySet["UnknownEntry"]:
-        """Return the entries in a state."""
         return self.get_queryset().filter(Q(("state", state)))
 
 

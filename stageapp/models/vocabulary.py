@@ -121,9 +121,7 @@ class FoldingRange(models.Model):
 
 
 class TextRule(models.Model):
-    """One shipped text rule; `kind` is `rewrite` (pattern → text) or `verdict` (pattern →
-    reason).
-    """
+    """A shipped text rule: `kind` is `rewrite` (pattern → text) or `verdict` (pattern → reason)."""
 
     position = models.IntegerField(primary_key=True)
     kind = models.CharField(max_length=10)

@@ -1,6 +1,4 @@
-"""A worker's hold on a run: which shard it has, how large its batches are, and what it does
-after a fault.
-"""
+"""A worker's state in a run: its shard, its batch size, and its retries after a fault."""
 
 import threading
 import time
@@ -51,7 +49,7 @@ Report = Callable[[Result], None]
 
 @dataclass
 class Work:
-    """A run in a worker's hands. Target and map are read once: a plan is frozen."""
+    """A run as one worker processes it. Target and map are read once, because a plan is frozen."""
 
     run: Run
     report: Report
@@ -65,10 +63,11 @@ class Work:
 
     @cached_property
     def target(self) -> targets.Target:
-        """Return the run's target.
+        """The run's target.
 
         Raises:
-            TargetError: it cannot be resolved, or a batch would mistake rows of its table by now.
+            TargetError: it cannot be resolved, or its table changed so that a batch would mix up
+                rows.
         """
         target = targets.resolve(self.run.target)
         columns.require_plain(target)
@@ -76,26 +75,23 @@ class Work:
 
     @cached_property
     def changes(self) -> list[Change]:
-        """Return the plan's map."""
+        """The plan's map."""
         return plans.changes(self.run.plan)
 
     @cached_property
     def throttle(self) -> Throttle:
-        """Return this worker's eye on the database."""
         return Throttle(self.run)
 
     @property
     def rollback(self) -> RollbackPlan:
-        """Return what is to be undone; while a shard of it is in hand nobody can ask for another
-        rollback.
-        """
+        """The rollback plan, which cannot be replaced while one of its shards is leased."""
         if self.lease is None or self._rollback is None:
             self._rollback = rollbacks.newest(self.run)
         return self._rollback
 
     @property
     def pace(self) -> Pace:
-        """Return the pace of the pass in hand: a sweep looks at many rows and changes few."""
+        """The pace of the current pass; a sweep reads many rows and changes few."""
         sweeping = bool(self.lease and self.lease.sweep)
         if sweeping not in self._paces:
             self._paces[sweeping] = Pace(
@@ -118,9 +114,7 @@ class Work:
         return self.run.batch_seconds or conf.settings.batch_seconds
 
     def rest(self) -> None:
-        """Wait between two batches; of a long rest keep the shard, and end it when a person
-        moves the run.
-        """
+        """Pause between batches; renew the lease meanwhile, and return if the state changes."""
         began, state = time.monotonic(), self.run.state
         while (left := began + self._pause_seconds - time.monotonic()) > LOOK_SECONDS:
             time.sleep(LOOK_SECONDS)
@@ -133,19 +127,17 @@ class Work:
         time.sleep(max(0.0, left))
 
     def look(self) -> None:
-        """Read the run as the database has it."""
+        """Reload the run from the database."""
         self._attempt(self.run.refresh_from_db)
         self._looked_at = time.monotonic()
 
     def look_again(self) -> None:
-        """Read the run, unless a shard is in hand and the last look is not long ago: a batch
-        reads the state itself.
-        """
+        """Reload the run, unless a shard is leased and the last check is recent (batches check)."""
         if self.lease is None or time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self.look()
 
     def take(self, direction: Direction, *, round: int = 0) -> bool:
-        """Hold a shard: the one in hand, or a new one; False if there is none to be had."""
+        """Keep the leased shard or lease a new one; return False if none is available."""
         if self.lease is None:
             self.lease = self._attempt(lambda: leases.take(self.run, direction, round=round))
         return self.lease is not None
@@ -170,7 +162,7 @@ class Work:
         return self._attempt(lambda: leases.renew(lease))
 
     def let_go(self) -> None:
-        """Give the shard in hand back."""
+        """Release the current shard."""
         lease, self.lease = self.lease, None
         if lease is not None:
             with suppress(DatabaseError):  # without a connection the lease ends by itself
@@ -204,9 +196,7 @@ class Work:
     def batch(
         self, write: Callable[[Limits], Result], skip_row: Callable[[str], Result] | None = None
     ) -> Result:
-        """Commit one batch, learn its size from it, and report it; step over a row that no batch
-        can change.
-        """
+        """Commit and report one batch, and adapt the batch size; skip a row that always fails."""
         size = self._narrowed or self.pace.size
         try:
             result = self._attempt(lambda: write(self._limits()))
@@ -255,11 +245,11 @@ class Work:
         return result
 
     def set_kept_rows_apart(self) -> int:
-        """Put rows into quarantine whose planned spelling a trigger keeps; return how many.
+        """Quarantine rows whose planned spelling a trigger preserves; return their number.
 
         Raises:
-            NormalizationError: all of the run is one transaction, which has no place for them.
-            TooManyQuarantined: they are too many.
+            NormalizationError: the run is a single transaction, which has no quarantine.
+            TooManyQuarantined: there are too many of them.
         """
         new = {(change.source, change.old): change.new for change in self.changes}
         left = verify.first_left(self.run, self.target, limit=KEPT_TRIED)
@@ -267,7 +257,7 @@ class Work:
         return self._set_apart(rows, Direction.FORWARD, 0)
 
     def set_kept_undone_rows_apart(self) -> int:
-        """Do the same with rows that a rollback has passed and a trigger keeps as the run wrote."""
+        """Quarantine rows that a rollback passed and a trigger kept as the run wrote them."""
         if not rollbacks.counts(self.run, self.rollback)["skipped"]:
             return 0
         refused = self.run.quarantine.filter(direction=Direction.ROLLBACK)
@@ -312,7 +302,7 @@ class Work:
     def _after_refusal(
         self, error: DatabaseError, size: int, skip_row: Callable[[str], Result] | None
     ) -> Result:
-        """Halve the batch until the row that is refused stands alone, then step over it."""
+        """Halve the batch until the rejected row is alone, then skip it."""
         canceled = isinstance(error.__cause__, QueryCanceled)
         if self.whole or skip_row is None or not (canceled or refusals.may_be_of_a_row(error)):
             raise error
@@ -332,12 +322,11 @@ class Work:
         return skip_row(str(error).strip())
 
     def _attempt(self, attempt: Callable[[], _T]) -> _T:
-        """Call until it succeeds; after a fault that may pass wait, and begin again with a smaller
-        batch.
+        """Call until it succeeds; after a transient fault, wait and retry with a smaller batch.
 
         Raises:
-            django.db.DatabaseError: it was there at every attempt, a statement took too long, or it
-                will not pass.
+            django.db.DatabaseError: every attempt failed, a statement took too long, or the fault
+                is not transient.
         """
         for number in range(1, 1 if self.whole else MAX_ATTEMPTS):
             session = connection.connection
@@ -370,9 +359,7 @@ class Work:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Let a second thread cut the connection of an attempt that PostgreSQL neither ends nor
-        answers.
-        """
+        """Let a second thread cut the connection of an attempt that hangs in PostgreSQL."""
         over = threading.Event()
 
         def look() -> None:
@@ -391,9 +378,7 @@ class Work:
 
 
 def give_up(work: Work, error: Exception) -> None:
-    """Record the failure; while the database is away, or a batch hangs, whoever finds the run
-    forgotten goes on.
-    """
+    """Record the failure; if that fails too, the check for forgotten runs resumes the run."""
     with suppress(DatabaseError, IllegalMove, RunBusy):
         _drop_dead_connection()
         runs.fail(work.run, f"gave up: {error}".strip(), actor=name())

@@ -1,6 +1,4 @@
-"""One batch is one short transaction: rows, audit entries and checkpoint commit together or not
-at all.
-"""
+"""A batch is one short transaction: rows, audit entries and checkpoint commit together."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -57,7 +55,7 @@ SELECT string_agg(DISTINCT format('%%I.%%I', n.nspname, c.conname), ', ')
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where the next batch begins, within the bounds of its shard."""
+    """The position of the next batch within its shard."""
 
     sweep: int = 0
     position: str = ""
@@ -68,9 +66,7 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Result:
-    """What one batch did, and where the next one begins. `seconds` is how long its transaction
-    took.
-    """
+    """What one batch did, and where the next one starts. `seconds` is its transaction time."""
 
     cursor: Cursor
     scanned: int = 0
@@ -82,7 +78,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Limits:
-    """How large a batch may be: rows, and the seconds of its longest statement."""
+    """Limits of a batch: rows, and seconds per statement."""
 
     size: int
     cap_seconds: float = CAP_SECONDS
@@ -117,7 +113,7 @@ def forward(
 def dry(
     run: int, target: Target, changes: Sequence[Change], cursor: Cursor, limits: Limits
 ) -> Result:
-    """Do what `forward` does from the cursor on, roll it back, and leave no trace.
+    """Do what `forward` does from the cursor on, then roll it back without a trace.
 
     Raises:
         django.db.DatabaseError: as `forward`.
@@ -138,7 +134,7 @@ def dry(
 
 
 def try_no_row(run: int, target: Target) -> None:
-    """Do all of a batch on no row, and roll it back: what fails here is no fault of a row.
+    """Run a batch on zero rows and roll it back: an error here is not caused by a row.
 
     Raises: as `forward`.
     """
@@ -146,7 +142,7 @@ def try_no_row(run: int, target: Target) -> None:
 
 
 def next_row(target: Target, cursor: Cursor) -> tuple[Result, str | None, str | None]:
-    """Return the step over the row that a batch begins with there, its key and its value."""
+    """Return the step over the first row at the cursor, with its key and its value."""
     with connection.cursor() as sql:
         sql.execute(statements.next_row(target), _place(cursor) | {"size": 1})
         *step, key, value = sql.fetchone()
@@ -167,10 +163,9 @@ def _place(cursor: Cursor) -> dict[str, Any]:
 def rollback(
     lease: Lease, target: Target, scope: dict[str, object], limits: Limits, *, again: bool
 ) -> Result:
-    """Undo the next rows of the newest forward batch that is not undone yet, within the shard, and
-    commit.
+    """Undo and commit the next rows of the shard's newest forward batch that is not undone yet.
 
-    `again` tells that an earlier rollback may have undone a part.
+    `again` means that an earlier rollback may have undone some of them.
 
     Raises: as `forward`.
     """
@@ -179,9 +174,9 @@ def rollback(
 
 
 def skip_row(lease: Lease, target: Target, error: str) -> Result:
-    """Put the row that the next batch begins with into quarantine, and step over it.
+    """Quarantine the first row of the next batch, and skip it.
 
-    The shard is finished if somebody deleted that row meanwhile, and it was the last one.
+    The shard is finished if that row was the last one and has been deleted.
 
     Raises: as `forward`.
     """
@@ -197,7 +192,7 @@ def skip_undoing(
     *,
     again: bool,
 ) -> Result:
-    """Put the row that the next batch of a rollback begins with into quarantine, and go past it.
+    """Quarantine the first row of the next rollback batch, and skip it.
 
     Raises: as `forward`.
     """
@@ -214,9 +209,7 @@ def _scoped(lease: Lease, scope: dict[str, object]) -> dict[str, object]:
 
 
 def keeps_its_value(target: Target, key: str, held: str, wanted: str) -> bool:
-    """Return whether the row still holds a value when we alone have written another.
-
-    Nothing is changed.
+    """Whether the row keeps its value after our own write of another one; changes nothing.
 
     Raises: as `forward`.
     """
@@ -250,9 +243,7 @@ def set_apart(
     row: tuple[str, str],
     error: str,
 ) -> bool:
-    """Put a row (key, value) into quarantine that no lease holds; return whether it is new
-    there.
-    """
+    """Quarantine a row (key, value) that no lease covers; return whether it is new there."""
     with transaction.atomic(), connection.cursor() as sql:
         # Of two workers the second sees what the first has put there.
         Run.objects.select_for_update().get(pk=run.pk)
@@ -300,12 +291,11 @@ def _exchange(
     parameters: Mapping[str, Any],
     settings: Mapping[str, str],
 ) -> Result | None:
-    """Send a batch in one message, and return what it did; None if the shard is not this worker's
-    any more.
+    """Send a batch as one message and return its result; None if this worker lost the shard.
 
-    Outside of a transaction PostgreSQL makes one of the message: an error undoes all of it. The
-    first statement bounds the waits of the second, holds its plans, and keeps the run from moving
-    meanwhile.
+    Outside a transaction, PostgreSQL treats the message as one: an error undoes all of it. The
+    first statement bounds the second one's waits, pins its plans, and blocks changes of the run's
+    state.
     """
     cap = f"{round(limits.cap_seconds * 1000)}ms"
     waits = f"{LOCK_TIMEOUT_MS if limits.cap_seconds else WHOLE_LOCK_TIMEOUT_MS}ms"
@@ -328,7 +318,7 @@ def _result(row: Sequence[Any]) -> Result:
 
 
 def _calls(settings: Mapping[str, str]) -> str:
-    """Return the SQL that sets each of them until the transaction ends."""
+    """Return the SQL that applies the settings until the transaction ends."""
     return ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
 
 
@@ -344,23 +334,21 @@ SHRINK = 0.75
 
 @dataclass
 class Pace:
-    """The batch size in rows. `target_seconds` is the time one transaction should take."""
+    """The batch size in rows. `target_seconds` is the intended duration of one transaction."""
 
     target_seconds: float
     size: int = 2000
     largest: int = LARGEST
 
     def after(self, seconds: float, rows: int) -> None:
-        """Learn from a batch that committed."""
+        """Adapt the size after a committed batch."""
         if rows < self.size or seconds <= 0:
             return  # a short batch at the end of a pass says nothing
         factor = min(GROWTH, self.target_seconds / seconds)
         self.size = max(SMALLEST, min(self.largest, int(self.size * factor)))
 
     def after_timeout(self) -> None:
-        """Shrink after a batch that took too long: the next one of this size would be lost as
-        well.
-        """
+        """Shrink after a batch that timed out, because the next one of this size would too."""
         self.size = max(SMALLEST, int(self.size * SHRINK))
 
     def after_fault(self) -> None:

@@ -1,4 +1,4 @@
-"""Which run, and which target, somebody means who names none: one rule for every command."""
+"""One rule for all commands to pick the run or target when none is named."""
 
 from stageapp import conf
 from stageapp.audit import rollbacks
@@ -10,22 +10,20 @@ _NOT_BEGUN = (State.PLANNED, State.APPROVED)
 
 
 def target(label: str | None) -> str:
-    """Return the label that was given, or else that of the only target.
+    """Return the given label, or else that of the only target.
 
     Raises:
-        Ambiguous: several are configured.
-        TargetError: none is.
+        Ambiguous: several targets are configured.
+        TargetError: no target is configured.
     """
     return label or targets.default_label()
 
 
 def run(number: int | None, label: str | None = None) -> Run:
-    """Return the run of a number; without one the run at work, or else the newest one of the only
-    target.
+    """Return the run by number, or else the active run, or the only target's newest one.
 
     Raises:
-        Ambiguous: several runs or targets could be meant, or the number's run is one of another
-            target.
+        Ambiguous: several runs or targets match, or the run belongs to another target.
         NormalizationError: there is no such run.
     """
     if number is not None:
@@ -34,19 +32,18 @@ def run(number: int | None, label: str | None = None) -> Run:
 
 
 def run_to_verify(number: int | None, label: str | None = None) -> Run:
-    """Return the same, but no run that has not begun; raises as `run`."""
+    """Like `run`, but ignore runs that have not started; raises as `run`."""
     if number is not None:
         return _numbered(number, label)
     return _at_work(label) or _newest(label, [state for state in State if state not in _NOT_BEGUN])
 
 
 def run_to_roll_back(number: int | None, label: str | None = None) -> Run:
-    """Return the same, but only a finished run, or one at work that can be rolled back as it
-    stands.
+    """Like `run`, but return only a finished run, or an active one that can be rolled back now.
 
     Raises:
-        Ambiguous: as `run`; also beside a run at work, so that nobody undoes another one than he
-            looks at.
+        Ambiguous: as `run`; also when another run is active, so that nobody undoes a run they did
+            not mean.
         NormalizationError: there is no such run.
     """
     if number is not None:
@@ -71,7 +68,7 @@ def _numbered(number: int, label: str | None) -> Run:
 
 
 def _at_work(label: str | None) -> Run | None:
-    """Return the only run at work; None if there is none."""
+    """Return the only active run, or None; raises Ambiguous if there are several."""
     working = [
         one for one in Run.objects.filter(state__in=UNFINISHED) if label in (None, one.target)
     ]
@@ -82,7 +79,7 @@ def _at_work(label: str | None) -> Run | None:
 
 
 def _newest(label: str | None, states: list[State], *, stands: bool = False) -> Run:
-    """Return the newest run in one of these states; `stands`: of which something can be undone."""
+    """Return the newest run in these states; with `stands`, one with changes left to undo."""
     runs = Run.objects.filter(state__in=states)
     if label:
         runs = runs.filter(target=label)

@@ -1,7 +1,6 @@
-"""Drain: Celery's workers end the batch in hand and take up no run until they may again.
+"""Drain: Celery workers finish their current batch and start no run until the drain ends.
 
-A state in PostgreSQL, read between batches: a command to the workers alone would be forgotten by
-one that restarts.
+The state is in PostgreSQL and is read between batches: a restarted worker would forget a command.
 """
 
 from stageapp.infrastructure import events
@@ -11,13 +10,13 @@ from stageapp.targets.errors import IllegalMove
 
 
 def draining() -> bool:
-    """Tell whether workers should take up no run."""
+    """Whether workers must not start a run."""
     switched = newest()
     return switched is not None and switched.draining
 
 
 def newest() -> WorkerDrain | None:
-    """Return who switched it last, when and why; None if nobody ever has."""
+    """Return the latest switch (who, when, why), or None if there has been none."""
     return WorkerDrain.objects.order_by("-id").first()
 
 

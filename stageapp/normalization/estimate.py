@@ -1,4 +1,4 @@
-"""How long a run would take: a few rows are changed, timed, and rolled back."""
+"""Estimate a run's duration: change a few rows, time it, and roll back."""
 
 from collections.abc import Sequence
 
@@ -15,11 +15,10 @@ _NO_RUN = 0
 
 
 def seconds(target: Target, changes: Sequence[Change], rows: int) -> float | None:
-    """Return the seconds that one worker would need to change so many rows, without pauses and
-    verification.
+    """Return how long one worker needs for that many rows, excluding pauses and verification.
 
-    Its locks are a batch's, and shorter. None where no sample could be taken: a row of it is locked
-    or refused now.
+    Its locks are shorter than a batch's. None if no sample is possible because one of its rows is
+    locked or rejected.
     """
     if not rows:
         return 0.0

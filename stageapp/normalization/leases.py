@@ -1,8 +1,7 @@
-"""A worker holds a shard by a lease in its checkpoint, with a fencing token.
+"""Leases: a worker owns a shard through its checkpoint and a fencing token.
 
-Taking a shard raises its token, and a batch commits only with the newest one: a worker that slept
-past its lease and wakes up can write nothing. A lease ends by itself after LEASE, or at once when
-its session is gone.
+Taking a shard increments its token, and a batch commits only with the latest one: a worker that
+slept past its lease cannot write. A lease expires after LEASE, or at once when its session ends.
 """
 
 import datetime
@@ -40,7 +39,7 @@ RETURNING id, shard, token, sweep
 
 @dataclass(frozen=True)
 class Lease:
-    """One shard of a run in a worker's hands."""
+    """A worker's lease on one shard of a run."""
 
     run: int
     checkpoint: int
@@ -50,14 +49,12 @@ class Lease:
 
 
 def name() -> str:
-    """Return what a run shows as its worker."""
+    """Return this process's worker name, `host:pid`."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def take(run: Run, direction: Direction, *, round: int = 0) -> Lease | None:
-    """Take a shard that nobody holds; None if there is none, or if as many are held as the run
-    may have workers.
-    """
+    """Lease a free shard; None if there is none or the run has its maximum of workers."""
     with transaction.atomic(), connection.cursor() as cursor:
         locks.wait(Lock.SHARD, run.pk)
         if len(held(run)) >= Run.objects.values_list("shards", flat=True).get(pk=run.pk):
@@ -68,9 +65,7 @@ def take(run: Run, direction: Direction, *, round: int = 0) -> Lease | None:
 
 
 def renew(lease: Lease) -> bool:
-    """Hold the shard for another while without writing rows; False if somebody else has taken
-    it.
-    """
+    """Extend the lease without writing rows; return False if another worker took the shard."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE stageapp_checkpoint c SET {RENEWED} WHERE id = %s AND token = %s", _key(lease)
@@ -87,9 +82,7 @@ RENEWED = (
 
 
 def release(lease: Lease) -> None:
-    """Give the shard back, if it is still this worker's; a batch that hangs has it locked, and
-    its lease ends alone.
-    """
+    """Release the shard if it is still ours; if a hung batch locks it, let the lease expire."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE stageapp_checkpoint SET leased_until = NULL WHERE id = (SELECT id FROM "
@@ -99,8 +92,7 @@ def release(lease: Lease) -> None:
 
 
 def revoke(run: Run) -> None:
-    """Take every shard from whoever holds it, and end their sessions: nothing of theirs can commit
-    any more.
+    """Revoke every lease of the run and end the workers' sessions, so that they cannot commit.
 
     Raises:
         django.db.OperationalError: a session does not end; its process is stopped or hangs.
@@ -120,12 +112,12 @@ def revoke(run: Run) -> None:
 
 
 def held(run: Run) -> list[str]:
-    """Return the workers that hold a shard of the run now, one name for each shard."""
+    """Return the workers with a lease in the run, one name per shard."""
     return list(holders(run).values())
 
 
 def holders(run: Run) -> dict[int, str]:
-    """Return the workers that hold a shard of the run now, by the id of the shard's checkpoint."""
+    """Return the workers with a lease in the run, by the id of the shard's checkpoint."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT c.id, c.holder FROM stageapp_checkpoint c WHERE c.run_id = %s AND {_LIVE} "
@@ -136,12 +128,12 @@ def holders(run: Run) -> dict[int, str]:
 
 
 def is_held(run: Run) -> bool:
-    """Tell whether any worker holds a shard of the run."""
+    """Whether any worker has a lease in the run."""
     return bool(held(run))
 
 
 def last_heartbeat(run: Run) -> datetime.datetime | None:
-    """Return when a worker of the run last committed or said that it waits."""
+    """Return when a worker of the run last committed or reported that it is waiting."""
     beats = Checkpoint.objects.filter(run=run, heartbeat_at__isnull=False).order_by("-heartbeat_at")
     return beats.values_list("heartbeat_at", flat=True).first()
 

@@ -1,4 +1,4 @@
-"""Plan: what a run would change, frozen and hashed, before anything changes."""
+"""The plan: what a run would change, frozen and hashed before anything changes."""
 
 import hashlib
 import json
@@ -21,9 +21,9 @@ _MIN_PREFIX = 8
 
 
 def make_plan(label: str, *, actor: str) -> Plan:
-    """Read the target's distinct values, map each with the current vocabulary, and freeze the map.
+    """Map the target's distinct values with the current vocabulary, and freeze the map.
 
-    Rows whose value is NULL have nothing to normalize; they are in `rows_total` alone.
+    Rows with NULL have nothing to normalize; they count only in `rows_total`.
 
     Raises:
         TargetError: the target cannot be normalized.
@@ -54,10 +54,10 @@ def make_plan(label: str, *, actor: str) -> Plan:
 
 
 def find_plan(hash_or_prefix: str) -> Plan:
-    """Return the newest plan that bears this hash (or a prefix of it, 8 characters or more).
+    """Return the newest plan with this hash (or a prefix of it, 8 characters or more).
 
     Raises:
-        PlanNotFound: there is none, or the prefix fits more than one hash.
+        PlanNotFound: there is none, or the prefix matches several hashes.
     """
     wanted = hash_or_prefix.strip().lower()
     if len(wanted) < _MIN_PREFIX or not set(wanted) <= set("0123456789abcdef"):
@@ -78,9 +78,7 @@ def find_plan(hash_or_prefix: str) -> Plan:
 
 
 def outdated(plan: Plan) -> str:
-    """Return why a plan does not say any more what a run should do, as a sentence; empty if
-    nothing speaks so.
-    """
+    """Return why the plan is outdated, as a sentence; empty if it is current."""
     version = snapshot.newest_version()
     if plan.vocabulary_version != version:
         return (
@@ -105,9 +103,7 @@ def _map(entries: Iterable[PlanEntry]) -> list[Change]:
 
 
 def plan_hash(label: str, version: int, entries: Iterable[PlanEntry]) -> str:
-    """Return the SHA-256 (hex) over target, vocabulary version and map; row counts are not in
-    it.
-    """
+    """Return the SHA-256 (hex) of target, vocabulary version and map, without row counts."""
     pairs = sorted(
         [entry.source, entry.raw, entry.stored] for entry in entries if _is_change(entry)
     )
@@ -120,7 +116,7 @@ def _is_change(entry: PlanEntry) -> bool:
 
 
 class _Found(NamedTuple):
-    """One distinct value of the column as it stands."""
+    """One distinct value of the column."""
 
     source: str
     raw: str | None

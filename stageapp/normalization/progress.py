@@ -1,4 +1,4 @@
-"""How far a run is, how fast it goes, and when it will be over."""
+"""The progress of a run: how far, how fast, and when it ends."""
 
 import datetime
 from dataclasses import dataclass
@@ -17,11 +17,10 @@ _RATE_OVER = datetime.timedelta(seconds=30)
 
 @dataclass(frozen=True)
 class Progress:
-    """Rows are of the direction the run is going, over all shards; `rate` is rows scanned a second
-    over the last 30 s.
+    """Rows in the run's current direction, over all shards.
 
-    `eta_seconds` is None while the rate is unknown or the run stands still. `workers` are those
-    that hold a shard.
+    `rate` is rows scanned per second over the last 30 s. `eta_seconds` is None while the rate is
+    unknown or the run stands still. `workers` are those with a lease on a shard.
     """
 
     direction: str
@@ -42,12 +41,12 @@ class Progress:
 
     @property
     def percent(self) -> float:
-        """Return how much is done, 0 to 100."""
+        """The share that is done, from 0 to 100."""
         return 100.0 if self.total == 0 else min(100.0, 100.0 * self.scanned / self.total)
 
 
 def progress(run: Run) -> Progress:
-    """Return the progress of a run in any state."""
+    """Return the progress of a run, whatever its state."""
     direction, round_, total = _going(run)
     shards = run.checkpoints.filter(direction=direction, round=round_)
     at = shards.aggregate(
@@ -81,7 +80,7 @@ def progress(run: Run) -> Progress:
 
 
 def _going(run: Run) -> tuple[Direction, int, int]:
-    """Return the direction, its round, and how many rows it has to look at."""
+    """Return the direction, its round, and the number of rows to scan."""
     if run.state in (State.ROLLING_BACK, State.ROLLED_BACK) and run.rollbacks.exists():
         plan = rollbacks.newest(run)
         return Direction.ROLLBACK, plan.round, plan.rows

@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses, and whose fault that is: of a row, of the whole, or of the moment."""
+"""Classify PostgreSQL's errors: caused by a row, by the whole run, or transient."""
 
 import psycopg
 from django.db import DatabaseError, OperationalError
@@ -17,7 +17,7 @@ _OF_THE_SESSION = ("25",)  # read-only, or no transaction to write in
 
 
 def may_pass(error: DatabaseError) -> bool:
-    """Return whether another attempt may succeed; an error without a code is a lost session."""
+    """Whether another attempt may succeed; an error without a code is a lost session."""
     state = _sqlstate(error)
     if state is None:
         return isinstance(error, OperationalError)
@@ -26,7 +26,7 @@ def may_pass(error: DatabaseError) -> bool:
 
 
 def may_be_of_a_row(error: DatabaseError) -> bool:
-    """Return whether a smaller batch may tell the row that is refused."""
+    """Whether a smaller batch may isolate the row that is rejected."""
     state = _sqlstate(error)
     if state is None:
         return False
@@ -34,16 +34,16 @@ def may_be_of_a_row(error: DatabaseError) -> bool:
 
 
 def is_raised(error: DatabaseError) -> bool:
-    """Return whether PL/pgSQL's RAISE made the error, with whatever code its author chose."""
+    """Whether PL/pgSQL's RAISE caused the error, whatever code its author chose."""
     cause = error.__cause__
     return isinstance(cause, psycopg.Error) and cause.diag.source_function == "exec_stmt_raise"
 
 
 def require_few(quarantined: int, scanned: int, error: str) -> None:
-    """Check that so many rows in quarantine may be the fault of single rows.
+    """Require that single rows can explain this number of quarantined rows.
 
     Raises:
-        TooManyQuarantined: something else is wrong.
+        TooManyQuarantined: the cause is not a single row.
     """
     if quarantined > max(QUARANTINE_FREE, QUARANTINE_SHARE * scanned):
         raise TooManyQuarantined(

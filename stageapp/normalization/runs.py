@@ -1,4 +1,4 @@
-"""The life of a run: who may move it where, and the only writer of its state."""
+"""The life cycle of a run: who may change its state; the only writer of that state."""
 
 import datetime
 from contextlib import suppress
@@ -36,11 +36,10 @@ _NOT_ALONE = (
 
 
 def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
-    """Move the run to a new state, if its state in the database still allows it, and record who and
-    why.
+    """Change the run's state if its current state allows it, and record who and why.
 
     Raises:
-        IllegalMove: the state table has no such arrow, or somebody else moved the run first.
+        IllegalMove: the transition does not exist, or the state was changed meanwhile.
         RunBusy: another run of the same target is unfinished.
     """
     why = require_reason(reason, IllegalMove)
@@ -72,7 +71,7 @@ def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
 
 
 def _wait_for_batches(run: Run) -> None:
-    """Wait until no batch of the run is in hand; those that come later see what is decided now.
+    """Wait for the run's in-flight batches; later ones see the new state.
 
     Raises:
         RunBusy: a batch does not end.
@@ -107,13 +106,13 @@ def _stamps(run: Run, new: State) -> dict[str, object]:
 
 
 def approve(run: Run, *, actor: str, reason: str, break_glass: bool = False) -> Run:
-    """Approve a planned run; with the two-person rule only somebody else than its planner may.
+    """Approve a planned run; under the two-person rule, its planner may not.
 
-    `break_glass` sets the rule aside, loudly.
+    `break_glass` bypasses the rule; this is logged and recorded.
 
     Raises:
-        SecondApproverNeeded: the rule is on, and the planner approves.
-        IllegalMove: the run is not planned any more.
+        SecondApproverNeeded: the rule is on, and the approver is the planner.
+        IllegalMove: the run is no longer planned.
     """
     alone = conf.settings.two_person_rule and same_person(run.plan.actor, actor)
     if alone and not break_glass:
@@ -129,19 +128,18 @@ def approve(run: Run, *, actor: str, reason: str, break_glass: bool = False) -> 
 def start(
     run: Run, *, actor: str, reason: str, override: str = "", workers: int | None = None
 ) -> Run:
-    """Make the run ready for workers: start it, or go on with an interrupted, paused or failed one.
+    """Start the run, or resume an interrupted, paused or failed one.
 
-    `workers` is how many may work on it at once, each on a shard of its own; without it, as before.
-    `override` is the written reason of somebody who may start it without a backup; it is kept in
-    the history.
+    `workers` limits the workers at one time, one shard each; None keeps the last value. `override`
+    is the written reason of someone who may start it without a backup; it is kept in the history.
 
     Raises:
-        BackupNeeded: at the first start, there is no verified backup that is new enough, or no
-            rehearsal that counts.
-        PlanRefused: at the first start, the plan is too old or its vocabulary version is not the
-            current one.
-        PreflightRefused: at the first start, the database would refuse what the run writes.
-        TargetError: at the first start, the target is not there any more.
+        BackupNeeded: at the first start, no verified backup is recent enough, or no rehearsal
+            counts.
+        PlanRefused: at the first start, the plan is too old or not of the current vocabulary
+            version.
+        PreflightRefused: at the first start, the database would reject the run's writes.
+        TargetError: at the first start, the target no longer exists.
         IllegalMove: the run is over.
         RunBusy: another run of the target is unfinished.
         SecondApproverNeeded: the two-person rule is on, and nobody has approved it.
@@ -188,9 +186,9 @@ def _check_plan(run: Run) -> None:
 
 
 def pause(run: Run, *, actor: str, reason: str) -> Run:
-    """Ask the worker to stop after the batch in hand; a run that no worker holds is paused at once.
+    """Ask the workers to stop after the current batch; without leases, pause the run at once.
 
-    A run whose worker died while it was stopping is paused by asking again.
+    If its worker died while stopping, ask again to pause it.
 
     Raises:
         IllegalMove: the run is neither running nor stopping.
@@ -205,16 +203,16 @@ def pause(run: Run, *, actor: str, reason: str) -> Run:
 
 
 def resume(run: Run, *, actor: str, reason: str) -> Run:
-    """Go on from the checkpoint."""
+    """Resume from the checkpoint."""
     return move(run, State.RUNNING, actor=actor, reason=reason)
 
 
 def cancel(run: Run, *, actor: str, reason: str) -> Run:
-    """Stop for good. What has changed stays, and can be rolled back.
+    """Stop permanently. Committed changes stay and can be rolled back.
 
     Raises:
-        IllegalMove: the run is over, or being verified or rolled back; a rollback that is half done
-            has to go on.
+        IllegalMove: the run is over, or is being verified or rolled back; a started rollback has
+            to finish.
     """
     if run.state == State.ROLLING_BACK:
         raise IllegalMove(
@@ -224,7 +222,7 @@ def cancel(run: Run, *, actor: str, reason: str) -> Run:
 
 
 def force_pause(run: Run, *, actor: str, reason: str) -> Run:
-    """Pause a run whose workers neither work nor answer: take their shards, end their sessions.
+    """Pause a run whose workers hang: revoke their leases and end their sessions.
 
     Raises:
         IllegalMove: the run is not running, or it had a heartbeat in the last 5 minutes.
@@ -245,7 +243,7 @@ def force_pause(run: Run, *, actor: str, reason: str) -> Run:
 
 
 def is_stuck(run: Run) -> bool:
-    """Tell whether a worker should be at the run, and none has been heard of for 5 minutes."""
+    """Whether the run needs a worker and has had no heartbeat for 5 minutes."""
     if run.state not in ACTIVE:
         return False
     moved = run.moves.order_by("-id").values_list("created_at", flat=True).first() or run.created_at
@@ -262,11 +260,10 @@ def tune(
     actor: str,
     reason: str,
 ) -> Run:
-    """Change how hard a run works, also while it is running; what was changed is kept in its
-    history.
+    """Change workers and batch timing of a run, even while it runs; recorded in its history.
 
     Raises:
-        IllegalMove: a value makes no sense, the reason is empty, or the run is over.
+        IllegalMove: a value is invalid, the reason is empty, or the run is over.
     """
     wanted = {"shards": workers, "batch_seconds": batch_seconds, "pause_seconds": pause_seconds}
     changed = {
@@ -313,14 +310,14 @@ def _check_tuning(run: Run, changed: dict[str, Any], reason: str) -> None:
 def request_rollback(
     run: Run, *, actor: str, reason: str, scope: dict[str, Any] | None = None
 ) -> Run:
-    """Make the run, or a part of it, ready for workers to undo it; one that is being rolled back
-    already goes on.
+    """Request a rollback of all or part of the run, or resume the current one.
 
-    `scope` is as in `RollbackPlan`; a part can be undone of a run that is done or cancelled.
+    `scope` is as in `RollbackPlan`; a partial rollback requires a run that is `done` or
+    `cancelled`.
 
     Raises:
-        IllegalMove: nothing has run yet, the run is in a worker's hands (pause it first), or the
-            scope is none.
+        IllegalMove: nothing has run yet, a worker has a lease (pause the run first), or the scope
+            is invalid.
         RunBusy: another run of the target is unfinished.
         SealRefused: the target is sealed, so that old spellings cannot come back.
     """
@@ -353,9 +350,9 @@ def end_rollback(run: Run, *, actor: str) -> Run:
 
 
 def fail(run: Run, error: str, *, actor: str) -> None:
-    """Record that the worker gave up; the checkpoint stands and `start` goes on from it.
+    """Record that the worker gave up; the checkpoint stays, and `start` resumes from it.
 
-    A rollback that fails stays in `rolling_back`, where a worker or a person takes it up again.
+    A failed rollback stays in `rolling_back`, where a worker or an operator resumes it.
     """
     Run.objects.filter(pk=run.pk).update(last_error=error[:2000])
     run.refresh_from_db()
@@ -364,16 +361,14 @@ def fail(run: Run, error: str, *, actor: str) -> None:
 
 
 def quarantine_share(run: Run, direction: Direction, round: int) -> tuple[int, int]:
-    """Return how many rows this way of a run has put into quarantine, and has looked at."""
+    """Return how many rows one direction of a run has quarantined and how many it has scanned."""
     shards_ = run.checkpoints.filter(direction=direction, round=round)
     sums = shards_.aggregate(quarantined=Sum("quarantined"), scanned=Sum("scanned"))
     return sums["quarantined"] or 0, sums["scanned"] or 0
 
 
 def forgotten() -> list[Run]:
-    """Return the runs that lack workers, each as often as it lacks one: a message or a worker
-    was lost.
-    """
+    """Return the runs that lost a worker or its message, one entry per missing worker."""
     stale = timezone.now() - FORGOTTEN_AFTER
     return [
         run for run in Run.objects.filter(state__in=ACTIVE) for _ in range(_lacking(run, stale))

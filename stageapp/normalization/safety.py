@@ -1,6 +1,4 @@
-"""No run without a way back: a verified backup that is new enough, and a restore that was
-rehearsed.
-"""
+"""Require a verified, recent backup and a rehearsed restore before a run."""
 
 from django.utils import timezone
 
@@ -46,7 +44,7 @@ def require_gates(run: Run, *, actor: str, override: str = "") -> str:
 
 
 def gates() -> list[Gate]:
-    """Return the gates of a run as they stand."""
+    """Return the current gates for starting a run."""
     backups = evidence.read()
     fact = BackupFact(
         backups.taken_at, backups.rehearsed_at, backups.schema_changed, backups.rehearsal_failed

@@ -1,6 +1,4 @@
-"""Shards: disjoint ranges of keys with about as many rows each, so that several workers get on
-beside each other.
-"""
+"""Shards: disjoint key ranges of similar size, so that several workers can run in parallel."""
 
 import datetime
 
@@ -16,9 +14,7 @@ SMALLEST = 2_000  # rows; a range with fewer is not divided
 
 
 def divide(run: Run, target: Target) -> None:
-    """Divide what the main pass has not seen yet until there are as many shards as the run may
-    have workers.
-    """
+    """Split the rest of the main pass until there are as many shards as allowed workers."""
     if not run.checkpoints.filter(direction=Direction.FORWARD).exists():
         Checkpoint.objects.create(run=run, direction=Direction.FORWARD)
         if run.shards > 1:
@@ -37,20 +33,20 @@ def divide(run: Run, target: Target) -> None:
 
 
 def reopen(run: Run) -> None:
-    """Begin another sweep: every shard walks its range again."""
+    """Begin another sweep: reopen every shard from its start."""
     run.checkpoints.filter(direction=Direction.FORWARD, finished=True).update(
         sweep=_newest_sweep(run) + 1, position="", finished=False
     )
 
 
 def newest_sweep_changed(run: Run) -> bool:
-    """Return whether the newest pass over the rows has changed any."""
+    """Whether the newest pass over the rows has changed any."""
     batches = Batch.objects.filter(run=run, direction=Direction.FORWARD, sweep=_newest_sweep(run))
     return batches.filter(changed__gt=0).exists()
 
 
 def divide_rollback(run: Run, plan: RollbackPlan) -> None:
-    """Divide what the run changed into shards of about as many entries each."""
+    """Split the changes of a run into shards with a similar number of entries."""
     batches = Batch.objects.filter(run=run, direction=Direction.FORWARD, sweep=0, changed__gt=0)
     ends = sorted(
         (log.order(key), key, changed)
@@ -66,12 +62,12 @@ def divide_rollback(run: Run, plan: RollbackPlan) -> None:
 
 
 def unfinished(run: Run, direction: Direction, *, round: int = 0) -> bool:
-    """Tell whether any shard is not done yet."""
+    """Whether any shard is unfinished."""
     return run.checkpoints.filter(direction=direction, round=round, finished=False).exists()
 
 
 def open_heartbeats(run: Run) -> list[datetime.datetime | None]:
-    """Return when each shard that is not done was last heard of."""
+    """Return the last heartbeat of each unfinished shard."""
     direction = {State.ROLLING_BACK: Direction.ROLLBACK, State.VERIFYING: Direction.VERIFY}.get(
         State(run.state), Direction.FORWARD
     )
@@ -87,7 +83,7 @@ def _create(run: Run, direction: Direction, edges: list[str], *, round: int = 0)
 
 
 def _halve_the_largest(run: Run, target: Target) -> bool:
-    """Give the second half of the largest range that the main pass is in to a new shard."""
+    """Move the second half of the largest remaining main-pass range to a new shard."""
     walking = run.checkpoints.select_for_update().filter(
         direction=Direction.FORWARD, finished=False, sweep=0
     )

@@ -1,8 +1,7 @@
-"""The SQL of a batch: one statement reads the checkpoint, finds the rows, changes them, logs them,
-and moves on.
+"""The SQL of a batch: one statement reads the checkpoint, changes rows, logs them and moves on.
 
-A batch is one message to PostgreSQL and one answer: a session that waits for its client between the
-parts of a batch holds its rows meanwhile, and each wait costs a way through the network.
+A batch is one message to PostgreSQL and one answer: between several messages a session would keep
+its row locks while it waits for the client, and each wait costs a network round trip.
 """
 
 from typing import Any, NamedTuple
@@ -231,8 +230,7 @@ UPDATE stageapp_checkpoint c
 
 
 def forward(target: Target) -> str:
-    """Return the statement that changes the next rows of a shard by the map, and moves its
-    checkpoint.
+    """Return the statement that maps the next rows of a shard and advances its checkpoint.
 
     Parameters: checkpoint, token, state, size, sources, olds, news, apart.
     """
@@ -240,8 +238,7 @@ def forward(target: Target) -> str:
 
 
 def dry(target: Target) -> str:
-    """Return the statement that does the same from a given place, and moves nothing; to be rolled
-    back.
+    """Return the same statement for a given position, without a checkpoint; to be rolled back.
 
     Parameters: sweep, position, number, lower, upper, size, sources, olds, news, apart.
     """
@@ -249,12 +246,11 @@ def dry(target: Target) -> str:
 
 
 def rollback(target: Target, *, again: bool) -> str:
-    """Return the statement that undoes the next rows of the newest forward batch that is not undone
-    yet.
+    """Return the statement that undoes the next rows of the newest forward batch not undone yet.
 
-    `again`: a part of it may have been undone before. Rows that hold something else by now are
-    left, and counted.
-    Parameters: checkpoint, token, state, size, run, first, until, value.
+    `again`: an earlier rollback may have undone part of it. Rows that hold another value by now
+    are left alone and counted. Parameters: checkpoint, token, state, size, run, first, until,
+    value.
     """
     names = _names(target, new="new")
     return "".join(
@@ -270,7 +266,7 @@ def rollback(target: Target, *, again: bool) -> str:
 
 
 def skip_undoing(target: Target, *, again: bool) -> str:
-    """Return the statement that puts the row which a rollback would begin with into quarantine.
+    """Return the statement that quarantines the first row of the next rollback batch.
 
     Parameters: those of `rollback` (size is 1), error.
     """
@@ -279,7 +275,7 @@ def skip_undoing(target: Target, *, again: bool) -> str:
 
 
 def _undoing(target: Target, names: dict[str, Any], *, again: bool) -> str:
-    """Return the part that finds what a rollback undoes next."""
+    """Return the part that finds the next rows to undo."""
     undone = _UNDONE.format(
         rest=REST,
         newest=_NEWEST,
@@ -292,23 +288,23 @@ def _undoing(target: Target, names: dict[str, Any], *, again: bool) -> str:
 
 
 def skip_row(target: Target) -> str:
-    """Return the statement that puts the next row into quarantine and moves the checkpoint past it.
+    """Return the statement that quarantines the next row and moves the checkpoint past it.
 
-    Parameters: checkpoint, token, state, size (which is 1), error.
+    Parameters: checkpoint, token, state, size (always 1), error.
     """
     return _start(target, _PLACE) + _QUARANTINED.format(**_names(target, new=""))
 
 
 def next_row(target: Target) -> str:
-    """Return the statement that reads the row which a batch from a given place would begin with.
+    """Return the statement that reads the first row of a batch at a given position.
 
-    Parameters: sweep, position, number, lower, upper, size (which is 1).
+    Parameters: sweep, position, number, lower, upper, size (always 1).
     """
     return _start(target, _GIVEN_PLACE) + _NEXT_ROW.format(**_names(target, new=""))
 
 
 def set_apart(target: Target) -> str:
-    """Return the statement that puts a row into quarantine which no shard in hand is at.
+    """Return the statement that quarantines a row outside every leased shard.
 
     Parameters: run, direction, round, state, key, value, error.
     """
@@ -352,7 +348,7 @@ def _names(target: Target, *, new: str) -> dict[str, Any]:
 
 
 class Change(NamedTuple):
-    """What becomes of a value. `source` is empty where the target declares no source column."""
+    """One mapping of the plan; `source` is empty if the target has no source column."""
 
     source: str
     old: str

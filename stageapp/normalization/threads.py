@@ -1,8 +1,6 @@
-"""A crew: as many threads of this process as the run has shards, each a worker with a connection of
-its own.
+"""Run a plan in threads: one worker thread per shard, each with its own connection.
 
-The work is PostgreSQL's; a thread waits for it most of the time. Celery's workers do the same from
-other processes.
+PostgreSQL does the work; a thread mostly waits. Celery workers do the same in other processes.
 """
 
 import threading
@@ -18,12 +16,12 @@ from stageapp.targets.errors import RunBusy
 
 
 def advance(run: Run, *, report: Report = lambda _: None) -> Run:
-    """Work on the run with one thread for each of its shards, until it is over or told to stop.
+    """Advance the run with one thread per shard until it is over or told to stop.
 
     Raises:
-        RunBusy: other processes hold all there is to do.
-        django.db.DatabaseError: a batch failed beyond its retries; the other threads stop after the
-            batch in hand.
+        RunBusy: other processes have leased all remaining work.
+        django.db.DatabaseError: a batch failed after its retries; the other threads stop after
+            their current batch.
         KeyboardInterrupt: the same.
     """
     if run.shards == 1:

@@ -19,11 +19,11 @@ MOST_ATTEMPTS = 3
 
 
 def request(run: Run, *, actor: str, reason: str) -> VerificationJob:
-    """Put a verification into the queue; the edge then nudges a worker.
+    """Queue a verification; the caller then nudges a worker.
 
     Raises:
         IllegalMove: the reason is empty.
-        RunBusy: one of this run is waiting or under way.
+        RunBusy: a verification of this run is waiting or running.
     """
     why = require_reason(reason, IllegalMove)
     try:
@@ -36,7 +36,7 @@ def request(run: Run, *, actor: str, reason: str) -> VerificationJob:
 
 
 def work(job_id: int) -> None:
-    """Make a verification, unless somebody has begun it; what goes wrong is said in its row."""
+    """Run a verification unless another worker has begun it; errors are recorded in its row."""
     begun = {"attempts": F("attempts") + 1, "rows": 0, "began_at": timezone.now()}
     with VerificationJob.claimed(job_id, **begun) as job:
         if job is None:
@@ -57,9 +57,7 @@ def work(job_id: int) -> None:
 
 
 def waiting() -> list[int]:
-    """Return the jobs that wait for a worker, oldest first; those whose worker died wait again,
-    a few times.
-    """
+    """Return the waiting jobs, oldest first; jobs of dead workers are requeued a few times."""
     orphans = VerificationJob.orphans()
     orphans.filter(attempts__gte=MOST_ATTEMPTS).update(
         state="failed",
@@ -74,12 +72,11 @@ def waiting() -> list[int]:
 
 
 def newest(run: Run) -> VerificationJob | None:
-    """Return the newest job of a run."""
     return run.verification_jobs.first()
 
 
 def active(run: Run) -> bool:
-    """Tell whether a verification of the run waits or is under way."""
+    """Whether a verification of the run is waiting or running."""
     return run.verification_jobs.filter(state__in=VerificationJob.ACTIVE).exists()
 
 

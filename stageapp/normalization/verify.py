@@ -1,9 +1,7 @@
-"""Verify: what the audit log says against what the rows hold, and what the vocabulary says of the
-column.
+"""Verify a run: compare rows with the audit log, and the column with the vocabulary.
 
-It goes range by range over the keys, so that no statement is long and progress can be told. A
-verification that has ended is kept with what it was compared with; `proof` decides whether it still
-proves anything.
+It proceeds by key range, so that no statement is long and progress is visible. A finished
+verification is stored with its inputs; `proof` decides whether it still proves anything.
 """
 
 from collections import Counter
@@ -74,7 +72,7 @@ SELECT (SELECT coalesce(sum(coalesce(cardinality(l.keys), cardinality(l.uuids)))
 
 @dataclass
 class _Tally:
-    """What was counted so far, over all ranges."""
+    """Running totals over all ranges."""
 
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     as_written: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -130,14 +128,13 @@ def verify(
 def compare(
     run: Run, target: Target, meaning_of: Snapshot, report: Report = lambda rows: None
 ) -> dict[str, Any]:
-    """Return what rows, audit log and vocabulary say of a run in any state; its verdict is under
-    `ok`.
+    """Compare rows, audit log and vocabulary for a run in any state; the verdict is under `ok`.
 
-    It is not ok when entries, batches and checkpoints disagree in number (then `agrees` is False
-    too), or when rows hold a known spelling: one of the plan (`rows_left`), one that the plan does
-    not name (`rows_unplanned`), or one that a rollback gave back (`rows_given_back`). Rows that
-    somebody changed or deleted after the run are counted, and are no fault. Rows in quarantine are
-    counted apart, while they hold a known spelling.
+    It is not ok if the numbers of entries, batches and checkpoints differ (then `agrees` is False
+    too), or if rows still have a known spelling: one of the plan (`rows_left`), one that is not in
+    the plan (`rows_unplanned`), or one restored by a rollback (`rows_given_back`). Rows changed or
+    deleted after the run are counted, but are not an error. Quarantined rows are counted
+    separately while they have a known spelling.
     """
     tally = _Tally()
     for bounds in _ranges(run):
@@ -167,7 +164,7 @@ def compare(
 
 
 def rows_left(run: Run, target: Target) -> int:
-    """Return how many rows still hold a spelling of the plan, besides those in quarantine."""
+    """Return how many rows still have a spelling of the plan, except quarantined ones."""
     condition, parameters = _left(run, target)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM {target.table} WHERE {condition}", parameters)
@@ -175,7 +172,7 @@ def rows_left(run: Run, target: Target) -> int:
 
 
 def first_left(run: Run, target: Target, *, limit: int) -> list[tuple[str, str, str]]:
-    """Return the (key, source, value) of the first of them."""
+    """Return (key, source, value) of the first rows left."""
     condition, parameters = _left(run, target)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -187,7 +184,7 @@ def first_left(run: Run, target: Target, *, limit: int) -> list[tuple[str, str, 
 
 
 def set_apart(run: Run) -> list[str]:
-    """Return the keys of the rows that the run could not change."""
+    """Return the keys of the quarantined rows."""
     apart = run.quarantine.filter(direction=Direction.FORWARD)
     return list(apart.values_list("row_key", flat=True))
 
@@ -228,9 +225,7 @@ def _count(tally: _Tally, run: Run, target: Target, bounds: Bounds) -> None:
 
 
 def _known(run: Run, target: Target, meaning_of: Snapshot, tally: _Tally) -> dict[str, int]:
-    """Return the rows that a run could change now, by why they were not, and those that no run
-    can.
-    """
+    """Return row counts by reason: remaining known spellings, unknown values and NULL."""
     canonical = set(target.canonical(meaning_of.labels))
     planned = {(change.source, change.old) for change in plans.changes(run.plan)}
     apart = _in_quarantine(run, target)
@@ -288,7 +283,7 @@ def _pairs(tally: _Tally) -> list[dict[str, Any]]:
 
 
 def _different(run: Run, target: Target) -> Iterator[dict[str, Any]]:
-    """Yield the first rows that hold something else than was written."""
+    """Yield the first rows whose value differs from the written one."""
     listed = 0
     for bounds in _ranges(run):
         for key, new, now in _query(_DIFFERENT_SQL, run, target, bounds, LISTED - listed):
@@ -321,7 +316,7 @@ def _query(sql: str, run: Run, target: Target, bounds: Bounds, *more: Any) -> li
 
 
 def _ranges(run: Run) -> Iterator[Bounds]:
-    """Yield ranges of keys that cover all, at the ends of batches of the main pass."""
+    """Yield key ranges that cover the table, split at the ends of main-pass batches."""
     batches = Batch.objects.filter(run=run, direction=Direction.FORWARD, sweep=0).order_by(
         "shard", "number"
     )
@@ -342,9 +337,7 @@ def _ranges(run: Run) -> Iterator[Bounds]:
 
 
 def _totals(run: Run, way: Direction) -> tuple[int, int, int]:
-    """Return the changes by log, by batches and by checkpoints: one statement, so that a batch
-    is in all or in none.
-    """
+    """Return the changes by log, batches and checkpoints, from one statement for consistency."""
     with connection.cursor() as cursor:
         cursor.execute(_TOTALS_SQL, {"run": run.pk, "way": way})
         entries, batches, checkpoints = cursor.fetchone()

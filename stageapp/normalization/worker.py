@@ -1,6 +1,6 @@
-"""Advance a run: batch after batch, until it is over, told to stop, or out of time.
+"""Advance a run, batch after batch, until it is over, told to stop, or out of time.
 
-Foreground commands and Celery tasks both come here.
+Foreground commands and Celery tasks both use it.
 """
 
 import time
@@ -37,17 +37,16 @@ def advance(
     report: Report = lambda _: None,
     stop: Stop = lambda: False,
 ) -> Run:
-    """Work on one shard of the run after the other until nothing is left to do, or for about
-    `budget_seconds`.
+    """Work on the run, shard by shard, until nothing is left or for about `budget_seconds`.
 
-    Returns the run as it stands. `stop` is asked between batches.
+    Returns the reloaded run. `stop` is called between batches.
 
     Raises:
-        RunBusy: other workers hold all there is to do.
-        TooManyQuarantined: the database refuses more rows than may be.
-        TargetError: the target or its table is not what a run can work on any more.
-        django.db.DatabaseError: a batch failed beyond its retries, or the database stayed away
-            through them.
+        RunBusy: other workers have leased all remaining work.
+        TooManyQuarantined: the database rejects more rows than allowed.
+        TargetError: the target or its table can no longer be used by a run.
+        django.db.DatabaseError: a batch failed after its retries, or the database stayed away
+            throughout.
     """
     work = Work(run, report)
     deadline = time.monotonic() + budget_seconds if budget_seconds is not None else None
@@ -97,15 +96,15 @@ def run_at_once(
 
 
 def dry_run(run: Run, *, report: Report = lambda _: None) -> dict[str, Any]:
-    """Do what a run would do, each batch rolled back.
+    """Do what a run would do, rolling back each batch.
 
-    Return the rows `scanned`, how many `would_change`, and in `quarantined` of each row that is
-    refused its key, its value and the database's error.
+    Return the rows `scanned`, how many `would_change`, and in `quarantined` the key, value and
+    database error of each rejected row.
 
     Raises:
-        TooManyQuarantined: the database refuses more rows than may be.
-        TargetError: the target or its table is not what a run can work on.
-        django.db.DatabaseError: a batch failed beyond its retries.
+        TooManyQuarantined: the database rejects more rows than allowed.
+        TargetError: a run cannot use the target or its table.
+        django.db.DatabaseError: a batch failed after its retries.
     """
     work = Work(run, report)
     scanned, would_change, apart = 0, 0, list[dict[str, str | None]]()
@@ -129,7 +128,7 @@ def dry_run(run: Run, *, report: Report = lambda _: None) -> dict[str, Any]:
 
 
 def _step(work: Work) -> bool:
-    """Do one thing the run's state asks for; return whether there may be more to do."""
+    """Do one step for the run's state; return whether there may be more to do."""
     work.look_again()
     try:
         match State(work.run.state):
@@ -184,7 +183,7 @@ def _held_back(work: Work) -> bool:
 
 
 def _close(work: Work) -> bool:
-    """End the run's writing when no row matches the plan any more; else begin another sweep.
+    """Start verification if no row matches the plan any more; otherwise start another sweep.
 
     Raises:
         RunBusy: other workers are not done yet, and this one has nothing to do.
@@ -209,7 +208,7 @@ def _close(work: Work) -> bool:
 
 
 def _leave(work: Work) -> bool:
-    """Leave the rest to the workers that hold it.
+    """Leave the rest to the workers that have leased it.
 
     Raises:
         RunBusy: this worker has done nothing.

@@ -32,28 +32,24 @@ Report = Callable[[int], None]  # takes the bytes read so far
 
 
 class ImportRefused(Exception):
-    """The file was not imported; nothing of it is stored. The text says what to do."""
+    """The file was rejected and nothing of it is stored. The text says what to do."""
 
 
 @dataclass
 class Faults:
-    """The rows that cannot be imported: the first ones with line and reason, all of them
-    counted.
-    """
+    """The rows that cannot be imported: the first ones with line and reason, and the total."""
 
     count: int = 0
     first: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, line: int, why: str) -> None:
-        """Count a row."""
+        """Count a bad row, and keep the first ones."""
         self.count += 1
         if len(self.first) < SHOWN_FAULTS:
             self.first.append((line, why))
 
 
 class BadRows(ImportRefused):
-    """Some rows cannot be imported."""
-
     def __init__(self, faults: Faults, rows: int) -> None:
         self.faults = faults
         self.rows = rows
@@ -66,8 +62,6 @@ class BadRows(ImportRefused):
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import stored."""
-
     fund: Fund
     fund_created: bool
     rows: int
@@ -86,14 +80,13 @@ def import_companies(
     actor: str = "an import",
     report: Report = lambda _: None,
 ) -> Imported:
-    """Store one company for each row below the header, in one transaction; stages as they are
-    written.
+    """Store one company per data row in one transaction; stages are stored as written.
 
-    Without a name column, or where its cell is blank, the row's line makes the name.
+    Without a name column, or if its cell is blank, the name is derived from the line number.
 
     Raises:
-        ImportRefused: the file is no table, lacks a column or rows, some rows are bad (`BadRows`),
-            or the column is sealed and does not take one of the stages.
+        ImportRefused: the file is not a table, lacks a column or rows, has bad rows (`BadRows`),
+            or the column is sealed and rejects one of the stages.
     """
     if not fund.strip() or len(fund.strip()) > 200 or "\x00" in fund:
         raise ImportRefused("The fund needs a name of 1 to 200 characters: say it with --fund.")
@@ -123,7 +116,7 @@ def import_companies(
 
 
 def copy_companies(fund: Fund, companies: Iterable[Company], stamp: Any = None) -> None:
-    """Store companies by COPY; the caller's transaction decides whether they stay."""
+    """Store companies by COPY within the caller's transaction."""
     stamp = stamp or timezone.now()
     with connection.cursor() as cursor, cursor.copy(_copy_sql()) as copy:
         for name, stage, sector in companies:
@@ -155,7 +148,7 @@ class _Count:
 def _companies(
     rows: Iterator[Row], places: tuple[int, int | None], faults: Faults, seen: _Count
 ) -> Iterator[Company]:
-    """Yield the companies up to the first bad row; from there on only look for more bad rows."""
+    """Yield the companies before the first bad row; after it, only check for more bad rows."""
     stage_at, name_at = places
     for row in rows:
         seen.rows += 1

@@ -1,3 +1,1 @@
-"""The rollout: the canary, the moves between modes and what each needs, planned steps, and the
-guard.
-"""
+"""The rollout: canary, moves between modes and their gates, planned steps, and auto-downgrade."""

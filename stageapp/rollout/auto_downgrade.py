@@ -1,6 +1,4 @@
-"""The guard: takes `enforce` back when too many requests are refused, for operators without
-alerting.
-"""
+"""Auto-downgrade: takes `enforce` back when too many requests are rejected, without alerting."""
 
 import datetime
 from collections.abc import Sequence
@@ -19,8 +17,9 @@ ACTOR = "guard"
 
 @dataclass(frozen=True)
 class Rule:
-    """More than `percent` of the enforced requests refused in every one of `slots` slots, out of
-    `sample` in all.
+    """Broken if over `percent` of enforced requests are rejected in each of `slots` slots.
+
+    `sample` is the minimum number of requests in all of them.
     """
 
     name: str
@@ -30,16 +29,13 @@ class Rule:
     sample: int
 
     def since(self, now: datetime.datetime) -> datetime.datetime:
-        """Return the start of the first slot it looks at; the last is the newest whose counts
-        are all in.
-        """
+        """Return the start of the first slot to check; the last one is the newest complete slot."""
         return self.step.floor(now - settled()) - self.step.length * self.slots
 
     def broken_by(self, slots: Sequence[Slot], since: datetime.datetime) -> bool:
-        """Tell whether what arrived breaks it. A slot without requests tells nothing, except the
-        first.
+        """Whether these slots break the rule; slots without requests are ignored.
 
-        Without requests in the first slot it has not lasted long enough.
+        If the first slot has none, the rule has not been broken for long enough.
         """
         told = [slot for slot in slots if slot.judged]
         if (
@@ -66,10 +62,9 @@ def rules(wanted: GuardThresholds) -> tuple[Rule, Rule]:
 
 
 def watch(now: datetime.datetime | None = None) -> ModeChange | None:
-    """Look at the newest windows, and downgrade if they break a rule; return the change that was
-    made.
+    """Downgrade if the newest windows break a rule; return the mode change, if any.
 
-    Only requests in effective `enforce` count, and only those since the mode was last changed.
+    Only requests in effective `enforce` count, and only those since the last mode change.
     """
     wanted = conf.guard()
     now = now or windows.now()

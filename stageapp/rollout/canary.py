@@ -1,6 +1,6 @@
-"""The canary: which consumers meet `enforce` while it holds for a share of them only.
+"""The canary: which consumers get `enforce` while it applies to a share of them only.
 
-A request reads a variable; the refresher keeps the pins in it up to date.
+A request reads a variable; the refresher updates the pins in it.
 """
 
 import datetime
@@ -27,25 +27,24 @@ _PLACES = [place for place, _ in ConsumerPin.PLACES]
 
 
 class _Local:
-    """The pins as this process knows them; None before the first reading."""
+    """The pins as this process knows them; None before the first read."""
 
     pins: dict[str, str] | None = None
 
 
 def bucket(consumer: str) -> int:
-    """Return the consumer's bucket, 0 to 99: the same in every process and for ever.
+    """Return the consumer's bucket, 0 to 99: the same in every process, permanently.
 
-    Because a percentage takes the buckets below it, who is in at 10 % is in at 50 %.
+    A percentage takes the buckets below it, so a consumer that is in at 10 % is also in at 50 %.
     """
     digest = hashlib.sha256(b"stage-canary:" + consumer.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") % BUCKETS
 
 
 def effective_mode(state: ModeState, consumer: str) -> str:
-    """Return what this consumer's request gets: outside the enforced share, `enforce` is `warn`. No
-    I/O.
+    """Return the consumer's mode: outside the enforced share, `enforce` becomes `warn`. No I/O.
 
-    Before the pins have been read nobody is in the share: it is not known whom to spare.
+    Until the pins have been read nobody is in the share, because it is unknown who is pinned out.
     """
     if state.mode != "enforce":
         return state.mode
@@ -58,28 +57,27 @@ def effective_mode(state: ModeState, consumer: str) -> str:
 
 
 def is_member(consumer: str, percent: int, pin: str | None) -> bool:
-    """Tell whether a consumer is in the enforced share: by its pin, or else by its bucket."""
+    """Whether a consumer is in the enforced share: by its pin, or else by its bucket."""
     return pin == "in" if pin else bucket(consumer) < percent
 
 
 @refresher.register_first
 def refresh() -> None:
-    """Read the pins again; before the mode, so that no process enforces without knowing whom it
-    must spare.
+    """Reload the pins, before the mode, so that no process enforces without the exclusions.
 
     Raises:
-        django.db.Error: PostgreSQL does not answer; the pins known so far hold.
+        django.db.Error: PostgreSQL does not answer; the pins known so far stay in effect.
     """
     _Local.pins = pins()
 
 
 def forget() -> None:
-    """Forget what this process knows; for tests."""
+    """Clear this process's pins; for tests."""
     _Local.pins = None
 
 
 def pins() -> dict[str, str]:
-    """Return where each pinned consumer is, `in` or `out`, from PostgreSQL."""
+    """Read each pinned consumer's place, `in` or `out`, from PostgreSQL."""
     newest = (
         ConsumerPin.objects.order_by("consumer", "-id")
         .distinct("consumer")
@@ -89,13 +87,13 @@ def pins() -> dict[str, str]:
 
 
 def pin(consumer: str, place: str, *, person: Person, reason: str) -> ConsumerPin:
-    """Put a consumer into the canary (`in`), keep it out (`out`) or let its bucket decide (`free`).
+    """Pin a consumer into the canary (`in`) or out (`out`), or let its bucket decide (`free`).
 
-    With the two-person rule nobody enforces alone, consumer by consumer either: `in` takes what a
-    broken glass does.
+    Under the two-person rule nobody enforces alone, not even one consumer at a time: `in` requires
+    the same permission as breaking the glass.
 
     Raises:
-        OverrideNotPermitted: the two-person rule is on, and the person may not put consumers in.
+        OverrideNotPermitted: the two-person rule is on, and the actor may not pin consumers in.
         ModeError: there is no such place, or the consumer or the reason is empty.
     """
     if place not in _PLACES:
@@ -114,7 +112,7 @@ def pin(consumer: str, place: str, *, person: Person, reason: str) -> ConsumerPi
 
 
 def may_pin_in(person: Person) -> bool:
-    """Whether somebody may put consumers into the canary: with two persons, by `override_gate`."""
+    """Whether someone may pin consumers in; the two-person rule requires `override_gate`."""
     return not conf.settings.two_person_rule or "override_gate" in person.may
 
 
@@ -128,9 +126,7 @@ def _announce(made: ConsumerPin) -> None:
 
 @dataclass(frozen=True)
 class Member:
-    """A consumer, its place, and its traffic of one day: how many values it sent, and the share
-    of all values.
-    """
+    """A consumer, its place, and its traffic of one day: values sent and their share of all."""
 
     consumer: str
     bucket: int
@@ -142,11 +138,10 @@ class Member:
 
 
 def members(percent: int, day: datetime.date | None = None) -> list[Member]:
-    """Return every consumer that may call or has called, busiest first, as `percent` would place
-    it.
+    """Return every active or seen consumer, busiest first, placed as for `percent`.
 
-    `day` (UTC) is yesterday if left out. Sessions that called stand beside the consumers with a
-    token.
+    `day` (UTC) defaults to yesterday. Sessions that called are listed along with the consumers
+    that have a token.
     """
     sent = _sent(day or timezone.now().date() - datetime.timedelta(days=1))
     everybody = (
@@ -170,7 +165,7 @@ def members(percent: int, day: datetime.date | None = None) -> list[Member]:
 
 
 def _sent(day: datetime.date) -> dict[str, tuple[int, int]]:
-    """Return consumer → (values, unknown ones) of one day."""
+    """Return consumer → (values, unknown values) for one day."""
     sent: dict[str, tuple[int, int]] = {}
     rows = (
         ConsumerSighting.objects.filter(day=day)
@@ -184,9 +179,7 @@ def _sent(day: datetime.date) -> dict[str, tuple[int, int]]:
 
 
 def canary_share(members: list[Member]) -> float | None:
-    """Return the share of the day's values that the enforced consumers sent; None where nobody
-    sent any.
-    """
+    """Return the enforced consumers' share of the day's values; None if there were none."""
     if not any(member.values for member in members):
         return None
     return sum(member.share for member in members if member.enforced)

@@ -1,6 +1,4 @@
-"""Change the mode as the rules of the rollout allow it; admin, API, command line and beat all
-come here.
-"""
+"""Change the mode under the rollout rules; used by admin, API, command line and beat."""
 
 import datetime
 from dataclasses import dataclass
@@ -25,10 +23,10 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody asks for.
+    """A requested change of mode.
 
-    `override` and `break_glass` are reasons for going past gates or without a second person.
-    Without `enforce_on` the announced day stays; only `withdraw_enforce_on` takes it back.
+    `override` and `break_glass` are reasons for overriding gates or acting without a second
+    person. Without `enforce_on` the announced day stays; only `withdraw_enforce_on` removes it.
     """
 
     mode: str
@@ -41,11 +39,11 @@ class Wish:
 
     @property
     def state(self) -> ModeState:
-        """Return the mode it asks for; the announced day is told by `after`."""
+        """The requested mode, without the announced day (see `after`)."""
         return ModeState(self.mode, self.percent)
 
     def after(self, newest: ModeState) -> ModeState:
-        """Return what holds once it is granted.
+        """Return the state after the wish is granted.
 
         Raises:
             ModeError: the day cannot be announced or withdrawn.
@@ -65,16 +63,15 @@ def change_mode(
     approved_by: str = "",
     now: datetime.datetime | None = None,
 ) -> ModeChange:
-    """Change the mode if its gates pass or the person may go past them; lowering it is never held
-    back.
+    """Change the mode if its gates pass or may be overridden; a lower mode is always allowed.
 
     Raises:
         GatesHold: gates do not pass, and no override reason is given.
-        OverrideNotPermitted: the person may not go past gates, or break the glass.
-        Latched: an automatic downgrade stands, and the person may not raise the mode again.
+        OverrideNotPermitted: the actor may not override gates or break the glass.
+        Latched: an automatic downgrade is in effect, and the actor may not raise the mode again.
         SecondPersonNeeded: the two-person rule is on, and nobody else has approved.
         VersionConflict: the mode is not at `expected_version`, or changed meanwhile.
-        ModeError: the values make no mode, or the reason is empty.
+        ModeError: the values are not a valid mode, or the reason is empty.
     """
     newest = store.latest()
     if expected_version is not None and expected_version != newest.version:
@@ -99,7 +96,7 @@ def change_mode(
 
 
 def refusal(person: Person, wish: Wish, *, approved_by: str = "") -> ModeError | None:
-    """Return what would hold the change back now, or None; nothing changes."""
+    """Return the error that this change would raise now, or None; changes nothing."""
     try:
         _allow(person, wish, store.latest(), approved_by, windows.now())
     except ModeError as error:
@@ -129,9 +126,7 @@ def _allow(
 
 
 def _recorded(wish: Wish, overridden: list[Gate]) -> str:
-    """Return what the history keeps of rules that were set aside; a reason that was not needed
-    is not kept.
-    """
+    """Return the override reasons for the history, without those that were not needed."""
     parts = []
     if conf.settings.two_person_rule and wish.break_glass.strip():
         parts.append(f"{BREAK_GLASS}{wish.break_glass.strip()}")
@@ -157,10 +152,10 @@ def _tell(person: Person, wish: Wish, overridden: list[Gate]) -> None:
 
 
 def downgrade(*, actor: str, reason: str) -> ModeChange | None:
-    """Take `enforce` back to `warn` without a person, and latch it; None where nothing is enforced.
+    """Downgrade `enforce` to `warn` and set the latch; return None if nothing is enforced.
 
-    Never makes the mode stricter. Somebody who changes the mode at the same time is not undone: it
-    is looked at again what holds then.
+    Never makes the mode stricter. A concurrent change by someone else is not undone: the state is
+    checked again.
     """
     for _ in range(_ATTEMPTS):
         newest = store.latest()

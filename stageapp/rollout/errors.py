@@ -1,4 +1,4 @@
-"""Why a change of mode is held back; every text says what to do."""
+"""Errors that reject a change of mode; every text says what to do."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from stageapp.rollout.gates.verdicts import Gate
 
 
 class GatesHold(ModeError):
-    """Gates that the change needs do not pass."""
+    """Required gates do not pass."""
 
     def __init__(self, gates: Sequence[Gate]) -> None:
         super().__init__(
@@ -29,7 +29,7 @@ class Latched(ModeError):
 
 
 class OverrideNotPermitted(ModeError):
-    """The caller may not move past gates."""
+    """The caller may not override gates."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -1,6 +1,4 @@
-"""The moves between modes: one table, with what each move needs. Moving back is always allowed
-at once.
-"""
+"""The moves between modes, with the requirements of each; moving back is always allowed at once."""
 
 import enum
 from collections.abc import Mapping
@@ -12,7 +10,7 @@ from stageapp.rollout.gates.verdicts import Gate
 
 
 class Phase(enum.IntEnum):
-    """The phases of a rollout, in their order."""
+    """The phases of a rollout, in order."""
 
     OFF = 0
     WARN = 1
@@ -22,7 +20,7 @@ class Phase(enum.IntEnum):
 
     @property
     def label(self) -> str:
-        """Return its name for people."""
+        """The name to display."""
         return _LABELS[self]
 
 
@@ -37,9 +35,7 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class Arrow:
-    """How a phase is entered: why from below, past which gates, and why one may come back to it
-    from above.
-    """
+    """How a phase is entered: why and past which gates from below, and why from above."""
 
     mode: str
     percent: int
@@ -94,7 +90,7 @@ FOR_THE_END = ("done",)
 
 
 def phase_of(mode: str, percent: int) -> Phase:
-    """Return the phase of a mode and the percentage that belongs to enforce."""
+    """Return the phase of a mode and its enforce percentage."""
     if mode != "enforce":
         return Phase[mode.upper()]
     if percent <= CANARY_PERCENT:
@@ -103,10 +99,9 @@ def phase_of(mode: str, percent: int) -> Phase:
 
 
 def needed(now: ModeState, then: ModeState) -> tuple[str, ...]:
-    """Return the gates that a change has to pass: none to move back, else those of every phase that
-    it enters.
+    """Return the gates for a change: none to move back, else those of every phase entered.
 
-    A larger share within one phase asks for the gates of that phase again.
+    A larger share within one phase requires that phase's gates again.
     """
     if then.strictness <= now.strictness:
         return ()
@@ -117,7 +112,7 @@ def needed(now: ModeState, then: ModeState) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class NextStep:
-    """The next step of a rollout and the gates it needs, as they stand."""
+    """The next step of a rollout and its gates, as judged now."""
 
     text: str
     gates: tuple[Gate, ...]
@@ -126,12 +121,12 @@ class NextStep:
 
     @property
     def holding(self) -> tuple[Gate, ...]:
-        """Return the gates that do not pass."""
+        """The gates that do not pass."""
         return tuple(gate for gate in self.gates if not gate.passes)
 
 
 def next_step(now: ModeState, gates: Mapping[str, Gate]) -> NextStep | None:
-    """Return what comes next, or None when the rollout is done."""
+    """Return the next step, or None when the rollout is done."""
     phase = phase_of(now.mode, now.percent)
     if phase == Phase.FULL and now.percent == 100:
         end = NextStep(

@@ -1,6 +1,4 @@
-"""Where the rollout stands: the phase, every gate, and what comes next; for command and admin
-alike.
-"""
+"""The rollout's current phase, gates and next step, for the command and the admin."""
 
 import datetime
 from dataclasses import dataclass
@@ -27,22 +25,21 @@ class Outlook:
 
     @property
     def phase(self) -> Phase:
-        """Return the phase that the mode is in."""
         return phase_of(self.state.mode, self.state.percent)
 
     @property
     def latched(self) -> bool:
-        """Tell whether an automatic downgrade stands."""
+        """Whether an automatic downgrade is in effect."""
         return self.measured.mode.latched
 
     @property
     def since(self) -> datetime.datetime | None:
-        """Return since when mode and percentage are what they are."""
+        """When mode and percentage last changed."""
         return self.measured.mode.phase_since()
 
 
 def outlook(now: datetime.datetime | None = None) -> Outlook:
-    """Return where the rollout stands.
+    """Return the current state of the rollout.
 
     Raises:
         django.db.DatabaseError: PostgreSQL does not answer.

@@ -18,11 +18,11 @@ class ProposalError(ModeError):
 
 
 def propose(person: Person, wish: Wish) -> ModeProposal:
-    """Propose to enforce, for another person to approve. The gates are asked when it is approved.
+    """Propose to enforce, for another person to approve. The gates are checked at the approval.
 
     Raises:
-        ModeError: the values make no mode, the day cannot be announced or withdrawn, the reason is
-            empty, or it is not stricter than the mode in force.
+        ModeError: the values are not a valid mode, the day cannot be announced or withdrawn, the
+            reason is empty, or the mode is not stricter than the current one.
     """
     store.check(wish.mode, wish.percent, wish.reason)
     newest = store.latest()
@@ -47,12 +47,12 @@ def propose(person: Person, wish: Wish) -> ModeProposal:
 def approve(proposal: ModeProposal, person: Person, reason: str = "") -> ModeChange:
     """Approve another person's proposal, which changes the mode now.
 
-    A proposal that goes past gates needs an approver with the permission override_gate.
+    A proposal that overrides gates needs an approver with the permission `override_gate`.
 
     Raises:
-        SecondPersonNeeded: the approver is the one who proposed it.
-        ProposalError: it is not open any more, the mode has changed since, or its day is past.
-        ModeError: the change is refused, see `change_mode`.
+        SecondPersonNeeded: the approver is the proposer.
+        ProposalError: it is no longer open, the mode has changed since, or its day is past.
+        ModeError: the change is rejected, see `change_mode`.
     """
     if same_person(proposal.actor, person.name):
         raise SecondPersonNeeded("Whoever proposed it cannot approve it")
@@ -79,7 +79,7 @@ def approve(proposal: ModeProposal, person: Person, reason: str = "") -> ModeCha
 
 
 def hindrance(proposal: ModeProposal, person: Person) -> str:
-    """Return why this person cannot approve it now, empty where they can; nothing changes."""
+    """Return why this user cannot approve it now, empty if they can; changes nothing."""
     if same_person(proposal.actor, person.name):
         return "Somebody else has to approve it."
     if why := _outdated(proposal, store.latest()):
@@ -89,7 +89,7 @@ def hindrance(proposal: ModeProposal, person: Person) -> str:
 
 
 def would_tell(proposal: ModeProposal) -> tuple[str, ...]:
-    """Return what callers would be told once it is approved; nothing where it is outdated."""
+    """Return what callers would be told after its approval; empty if the proposal is outdated."""
     newest = store.latest()
     return (
         () if _outdated(proposal, newest) else consequences(newest, wish_of(proposal).after(newest))
@@ -97,7 +97,7 @@ def would_tell(proposal: ModeProposal) -> tuple[str, ...]:
 
 
 def _outdated(proposal: ModeProposal, newest: ModeState) -> str:
-    """Return why a proposal does not fit what holds now; empty where it does."""
+    """Return why a proposal no longer fits the current mode, empty if it does."""
     if newest.order != (proposal.epoch, proposal.version):
         return f"the mode is at version {newest.version} by now"
     if proposal.enforce_on and store.is_past(proposal.enforce_on):
@@ -109,19 +109,18 @@ def withdraw(proposal: ModeProposal, person: Person, reason: str = "") -> None:
     """Withdraw an open proposal, one's own or another's.
 
     Raises:
-        ProposalError: it is not open any more.
+        ProposalError: it is no longer open.
     """
     _end(proposal, "withdrawn", f"withdrawn by {person.name}: {reason}".rstrip(": "))
 
 
 def waiting() -> list[ModeProposal]:
-    """Return the open proposals that still fit the mode in force, newest first."""
+    """Return the open proposals that still fit the current mode, newest first."""
     newest = store.latest()
     return [it for it in ModeProposal.objects.filter(status="open") if not _outdated(it, newest)]
 
 
 def wish_of(proposal: ModeProposal) -> Wish:
-    """Return what a proposal asks for."""
     return Wish(
         "enforce",
         proposal.reason,
@@ -133,7 +132,7 @@ def wish_of(proposal: ModeProposal) -> Wish:
 
 
 def status_in_words(proposal: ModeProposal) -> str:
-    """Return where a proposal stands; one that cannot take effect any more waits for nobody."""
+    """Return the status to display; an open proposal that can no longer take effect is outdated."""
     why = _outdated(proposal, store.latest()) if proposal.status == "open" else ""
     return f"outdated: {why}" if why else str(proposal.get_status_display())
 

@@ -1,7 +1,6 @@
-"""Planned steps: beat enlarges the share by itself, after the dwell and only while the gates pass.
+"""Planned steps: beat enlarges the share automatically, after the dwell and if the gates pass.
 
-Any change of mode that is not a planned step (by a person, by the guard) cancels what is still
-planned.
+Any other change of mode (by a person or by auto-downgrade) cancels the remaining steps.
 """
 
 import datetime
@@ -27,9 +26,9 @@ class ScheduleError(ModeError):
 
 
 def plan_steps(person: Person, reason: str, percents: Sequence[int] = STEPS) -> list[PlannedStep]:
-    """Plan larger shares, in this order; steps planned before are cancelled.
+    """Plan larger shares, in this order; previously planned steps are canceled.
 
-    With the two-person rule they wait for another person's approval.
+    Under the two-person rule they wait for another person's approval.
 
     Raises:
         ScheduleError: nothing is enforced yet, or the percentages do not rise.
@@ -60,12 +59,11 @@ def plan_steps(person: Person, reason: str, percents: Sequence[int] = STEPS) -> 
 
 
 def approve_steps(person: Person, reason: str = "") -> int:
-    """Approve the steps that another person proposed; return how many. `reason` is kept with
-    theirs.
+    """Approve another person's steps; return how many. `reason` is added to theirs.
 
     Raises:
         SecondPersonNeeded: the approver is the one who planned them.
-        ScheduleError: no step waits for approval.
+        ScheduleError: no step is waiting for approval.
     """
     proposed = [step for step in steps.to_come() if step.status == "proposed"]
     if any(same_person(step.actor, person.name) for step in proposed):
@@ -77,10 +75,9 @@ def approve_steps(person: Person, reason: str = "") -> int:
 
 
 def take_next(now: datetime.datetime | None = None) -> ModeChange | None:
-    """Take the next planned step if its gates pass; return the change that was made.
+    """Take the next planned step if its gates pass; return the mode change, if any.
 
-    Gates that do not pass keep it waiting. A change of mode that was no step of this plan cancels
-    the plan.
+    Failing gates keep it waiting. A change of mode outside the plan cancels the plan.
     """
     step = steps.next_waiting()
     if step is None:

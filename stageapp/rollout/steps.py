@@ -1,4 +1,4 @@
-"""Planned steps as they are kept: what is still to come, and the only writer of their status."""
+"""The store of planned steps: what is still to come, and the only writer of their status."""
 
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat
@@ -18,17 +18,16 @@ MOVES = {
 
 
 def to_come() -> list[PlannedStep]:
-    """Return the steps that are still to come, in their order."""
+    """Return the remaining steps, in order."""
     return list(PlannedStep.objects.filter(status__in=_OPEN))
 
 
 def next_waiting() -> PlannedStep | None:
-    """Return the step that beat takes next, or None."""
     return PlannedStep.objects.filter(status="waiting").first()
 
 
 def cancel(why: str) -> int:
-    """Cancel every step that is still to come; return how many."""
+    """Cancel all remaining steps; return how many."""
     percents = [step.percent for step in to_come()]
     cancelled = _move(
         PlannedStep.objects.all(), "cancelled", ended_at=timezone.now(), ended_why=why
@@ -39,7 +38,7 @@ def cancel(why: str) -> int:
 
 
 def approve(by: str, why: str = "") -> int:
-    """Let the proposed steps wait for their gates; return how many."""
+    """Approve the proposed steps, which then wait for their gates; return how many."""
     added = f"\n{by}: {why.strip()}" if why.strip() else ""
     return _move(
         PlannedStep.objects.all(), "waiting", approved_by=by, reason=Concat("reason", Value(added))
@@ -47,7 +46,7 @@ def approve(by: str, why: str = "") -> int:
 
 
 def finish(step: PlannedStep, row: ModeChange) -> None:
-    """Close a step, and let those after it build on the change that it made."""
+    """Close a step, and base the remaining ones on the version that it created."""
     why = f"version {row.epoch}.{row.version}"
     _move(PlannedStep.objects.filter(pk=step.pk), "done", ended_at=timezone.now(), ended_why=why)
     PlannedStep.objects.filter(status="waiting").update(epoch=row.epoch, version=row.version)

@@ -1,6 +1,4 @@
-"""What people and machines have decided about the rollout, in one line of time: who, when, what,
-why.
-"""
+"""A timeline of all rollout decisions, human and automatic: who, when, what, why."""
 
 import datetime
 from collections.abc import Callable, Collection
@@ -26,9 +24,7 @@ from stageapp.rollout import proposals
 
 @dataclass(frozen=True)
 class Entry:
-    """One decision. `past` holds the reason for going past rules, empty where none was set
-    aside.
-    """
+    """One decision. `past` is the reason for overriding rules, empty if none was overridden."""
 
     at: datetime.datetime
     what: str
@@ -39,9 +35,7 @@ class Entry:
 
 
 def entries(limit: int, models: Collection[str] | None = None) -> list[Entry]:
-    """Return the newest decisions, newest first; only those kept in these models (lower case) if
-    they are given.
-    """
+    """Return the newest decisions, newest first; `models` (lower case) limits them to these."""
     chosen = [model for model in _WHAT if models is None or model._meta.model_name in models]
     entries = [
         _entry(model, row)
@@ -98,7 +92,7 @@ def begin_warn_period(person: Person, reason: str) -> WarnPeriod:
 
 
 def record_audit(person: Person, reason: str) -> ConsumerAudit:
-    """Record that a person has looked at who still sends what; `reason` says what they found.
+    """Record that someone has checked who still sends what; `reason` is their finding.
 
     Raises:
         ModeError: the reason is empty.

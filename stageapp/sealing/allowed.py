@@ -1,6 +1,4 @@
-"""Which values a seal lets pass: the stages of one vocabulary version, and a short list that a
-person has allowed.
-"""
+"""The values that a seal accepts: one vocabulary version's stages and a short approved list."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +16,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Passing:
-    """What may stand in a sealed column. Values are compared byte for byte, in any collation of
-    the column.
-    """
+    """The values that a sealed column accepts, compared byte for byte whatever its collation."""
 
     version: int
     stages: tuple[str, ...]
@@ -29,21 +25,19 @@ class Passing:
 
     @property
     def values(self) -> list[str]:
-        """Return every value that passes, besides NULL."""
+        """Every accepted value except NULL."""
         return [*self.stages, *self.allowed]
 
     def lets(self, value: str | None) -> bool:
-        """Tell whether this value passes: the same answer as the constraint's."""
+        """Whether this value passes; always the same answer as the constraint."""
         return self.nulls if value is None else value in self.values
 
     def same_values(self, other: "Passing") -> bool:
-        """Tell whether both let the same values pass, whatever their version."""
+        """Whether both accept the same values, whatever their version."""
         return set(self.values) == set(other.values) and self.nulls == other.nulls
 
     def condition(self, target: Target) -> str:
-        """Return the SQL that stands in the CHECK: constants and the target's `where`, no
-        function of ours.
-        """
+        """Return the SQL of the CHECK: constants and the target's `where`, no function of ours."""
         listed = ", ".join(literal(value) for value in self.values)
         among = f'({target.column}::text COLLATE "C") = ANY (ARRAY[{listed}]::text[])'
         passes = (
@@ -55,17 +49,17 @@ class Passing:
 
 
 def literal(text: str) -> str:
-    """Return a text as a constant of SQL, for statements that take no parameters."""
+    """Return a text as an SQL literal, for statements that take no parameters."""
     return sql.Literal(text).as_string(None)
 
 
 def stored_stages(target: Target, meaning_of: Snapshot) -> tuple[str, ...]:
-    """Return the stages of a vocabulary as this target stores them."""
+    """Return the vocabulary's stages in the form that this target stores."""
     return tuple(target.canonical(meaning_of.labels))
 
 
 def of_seal(seal: Seal) -> Passing:
-    """Return what a recorded seal lets pass."""
+    """Return what a recorded seal accepts."""
     return Passing(seal.vocabulary_version, tuple(seal.stages), tuple(seal.allowed), seal.nulls)
 
 
@@ -77,14 +71,13 @@ def wanted(
     nulls: bool | None,
     before: Seal | None,
 ) -> Passing:
-    """Return what a new seal is to let pass; what is not said stays as it was `before`, NULL passes
-    at first.
+    """Return what a new seal accepts; None keeps that of `before`, and NULL passes at first.
 
-    Of an earlier seal's list a value that the vocabulary knows by now is dropped.
+    A value on the earlier seal's list that the vocabulary knows by now is dropped.
 
     Raises:
         SealRefused: the column is inherited; the vocabulary has no stage, or one that it does not
-            read as itself; the list is too long, or something in it is no unknown value.
+            map to itself; the list is too long, or something in it is not an unknown value.
     """
     require_own_table(target, "sealed", "a constraint")
     stages = stored_stages(target, meaning_of)
@@ -112,10 +105,10 @@ def wanted(
 
 
 def require_own_table(target: Target, done: str, by: str) -> None:
-    """Check that the column stands in its model's own table.
+    """Require that the column is in its model's own table.
 
     Raises:
-        SealRefused: rows of other models stand there too, and would be bound with it.
+        SealRefused: rows of other models are in the same table and would be affected.
     """
     if target.links:
         raise SealRefused(
@@ -146,8 +139,6 @@ def _require_allowed(allowed: list[str], meaning_of: Snapshot) -> None:
 
 
 def quoted(values: Sequence[str]) -> str:
-    """Return the first of some values for a message, so that spaces and control characters can
-    be seen.
-    """
+    """Return the first values, quoted for a message so that spaces and control characters show."""
     more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
     return ", ".join(repr(value) for value in values[:_SHOWN]) + more

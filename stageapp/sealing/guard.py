@@ -1,9 +1,8 @@
-"""The guard: triggers that turn known spellings into stages as they are written, whoever writes,
-and count them.
+"""The guard: triggers that turn known spellings into stages on every write, and count them.
 
-A writer of stages pays for a comparison alone: PostgreSQL looks at the trigger's WHEN, and calls
-nothing. The meaning is that of `normalize_stage()` at the moment of the write; an unknown value
-stays byte for byte as it is, and so does any value with which the trigger has trouble: a writer
+A write of a stage costs only a comparison: PostgreSQL evaluates the trigger's WHEN and calls
+nothing. The mapping is that of `normalize_stage()` at the time of the write. An unknown value
+stays byte for byte as it is, and so does any value for which the trigger raises an error: a write
 never fails because of the guard.
 """
 
@@ -91,12 +90,12 @@ CREATE OR REPLACE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW
 
 
 def name(target: Target) -> str:
-    """Return the name of the function, and how those of its triggers begin."""
+    """Return the name of the function, which is also the prefix of its triggers' names."""
     return f"stageapp_guard_{short_digest(target)}"
 
 
 def function(target: Target) -> str:
-    """Return the statement that makes the function, beside the tables that it reads."""
+    """Return the statement that creates the function, next to the tables that it reads."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT quote_ident(current_schema())")
         (schema,) = cursor.fetchone()
@@ -113,9 +112,7 @@ def function(target: Target) -> str:
 
 
 def trigger(target: Target, event: str, stages: tuple[str, ...]) -> str:
-    """Return the statement that makes one trigger, for INSERT or UPDATE, past which these stored
-    stages go.
-    """
+    """Return the statement for the INSERT or UPDATE trigger, which skips these stored stages."""
     # With a `where` a row may become the target's by a change of another column.
     by_column = event == "UPDATE" and not target.where
     of_column = f"UPDATE OF {target.column}" if by_column else event
@@ -132,7 +129,7 @@ def trigger(target: Target, event: str, stages: tuple[str, ...]) -> str:
 
 
 def in_force(target: Target) -> int:
-    """Return how many of the two triggers are there and not disabled."""
+    """Return how many of the two triggers exist and are not disabled."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname = ANY(%s) "
@@ -151,7 +148,7 @@ STATES = {
 
 @dataclass(frozen=True)
 class GuardState:
-    """Whether a target is guarded: the record compared with PostgreSQL's catalogue."""
+    """Whether a target is guarded: the record compared with PostgreSQL's catalog."""
 
     target: str
     state: str
@@ -159,12 +156,11 @@ class GuardState:
 
     @property
     def meaning(self) -> str:
-        """Return the state in words."""
         return STATES[self.state]
 
 
 def look(label: str) -> GuardState:
-    """Compare the record with PostgreSQL's catalogue.
+    """Compare the record with PostgreSQL's catalog.
 
     Raises:
         TargetError: the target cannot be resolved.
@@ -177,11 +173,11 @@ def look(label: str) -> GuardState:
 
 
 def switch_on(label: str, *, actor: str, reason: str, how: LockWait = lock_wait.LONG) -> GuardState:
-    """Guard the target, or bring its guard to the current vocabulary version.
+    """Guard the target, or update its guard to the current vocabulary version.
 
     Raises:
-        SealRefused: there is no reason, the column is inherited, or the table's lock was not to be
-            had.
+        SealRefused: there is no reason, the column is inherited, or the table's lock could not be
+            acquired.
         TargetError: there is no such target, its table or column cannot be normalized, or its
             `where` cannot be evaluated.
     """
@@ -211,10 +207,10 @@ def switch_on(label: str, *, actor: str, reason: str, how: LockWait = lock_wait.
 def switch_off(
     label: str, *, actor: str, reason: str, how: LockWait = lock_wait.LONG
 ) -> GuardState:
-    """Take the guard off the target; its counts stay.
+    """Remove the guard from the target; its counts stay.
 
     Raises:
-        SealRefused: it is off, there is no reason, or the table's lock was not to be had.
+        SealRefused: it is off, there is no reason, or the table's lock could not be acquired.
         TargetError: there is no such target.
     """
     target, before = targets.resolve(label), look(label)
@@ -233,9 +229,7 @@ def switch_off(
 
 
 def why_refused(label: str, value: str) -> str:
-    """Return why a sealed column would not take what somebody writes, empty if it would; the
-    guard reads it first.
-    """
+    """Return why a sealed column would reject a write, after the guard; empty if it would not."""
     if label not in conf.targets():
         return ""
     meaning_of = snapshot.load()

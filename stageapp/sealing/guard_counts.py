@@ -1,4 +1,4 @@
-"""What the guards caught: one row for each conversion, made into counts by day."""
+"""Guard counts: one row per conversion, rolled up into counts per day."""
 
 import datetime
 from dataclasses import dataclass
@@ -48,9 +48,7 @@ SELECT coalesce(sum(count) FILTER (WHERE stage <> ''), 0)::bigint,
 
 @dataclass(frozen=True)
 class Caught:
-    """One spelling of one writer. Without a stage the guard failed and left it as it was, for
-    this problem.
-    """
+    """Conversions of one spelling by one writer; without a stage, the guard failed (`problem`)."""
 
     raw: str
     stage: str
@@ -61,9 +59,7 @@ class Caught:
 
 
 def roll_up() -> int:
-    """Make counts of all conversions that are written; return how many they were. Safe to run
-    twice at once.
-    """
+    """Roll up all recorded conversions; return their number. Safe to run concurrently."""
     done = 0
     while (taken := _roll_up_some()) > 0:
         done += taken
@@ -77,15 +73,13 @@ def _roll_up_some() -> int:
 
 
 def forget_old() -> int:
-    """Delete counts whose retention has passed; return how many."""
+    """Delete counts past their retention; return how many."""
     last = timezone.now().date() - datetime.timedelta(days=conf.settings.sighting_retention_days)
     return GuardCount.objects.filter(day__lt=last).delete()[0]
 
 
 def caught(label: str, *, days: int, most: int) -> list[Caught]:
-    """Return what a target's guard caught on the last `days` days (UTC), the most frequent
-    first.
-    """
+    """Return a target's guard counts of the last `days` days (UTC), the most frequent first."""
     since = _since(days)
     with connection.cursor() as cursor:
         cursor.execute(_CAUGHT_SQL, [label, since, label, since, most])
@@ -93,9 +87,7 @@ def caught(label: str, *, days: int, most: int) -> list[Caught]:
 
 
 def totals(label: str, *, days: int) -> tuple[int, int]:
-    """Return how many values the guard turned into stages on the last `days` days (UTC), and how
-    often it failed.
-    """
+    """Return the guard's conversions and failures in the last `days` days (UTC)."""
     since = _since(days)
     with connection.cursor() as cursor:
         cursor.execute(_TOTALS_SQL, [label, since, label, since])

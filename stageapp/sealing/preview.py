@@ -1,4 +1,4 @@
-"""What sealing would mean: the dry run. It reads; it changes nothing."""
+"""Preview a seal: a dry run that only reads."""
 
 import datetime
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _IMPORTED_INTO = "stageapp.PortfolioCompany.stage"  # where `companies import` w
 
 @dataclass(frozen=True)
 class Recent:
-    """Writes of late that would fail under the seal, and how it is known."""
+    """Recent writes that would fail under the seal, and the evidence for them."""
 
     count: int
     what: str
@@ -30,7 +30,7 @@ class Recent:
 
 @dataclass(frozen=True)
 class Preview:
-    """What would pass, what stands against it, and which writes of late would have failed."""
+    """What a seal would accept, its obstacles, and the recent writes that it would reject."""
 
     state: SealState
     passing: Passing
@@ -41,7 +41,7 @@ class Preview:
 
     @property
     def possible(self) -> bool:
-        """Tell whether sealing would be tried."""
+        """Whether a seal would be attempted."""
         return not self.obstacles
 
 
@@ -55,10 +55,10 @@ def preview(
     """Return what sealing the target now would mean.
 
     Raises:
-        SealRefused: what is to be allowed cannot be, or no constraint can hold the target's
-            `where`.
+        SealRefused: a requested value cannot be allowed, or the target's `where` does not fit
+            into a constraint.
         TargetError: there is no such target.
-        TooSlow: the rows could not be read in the time that `how` gives.
+        TooSlow: the rows could not be read within the time limit of `how`.
     """
     target, meaning_of, now = targets.resolve(label), snapshot.load(), look(label)
     columns.require_plain(target)

@@ -1,9 +1,8 @@
-"""Seal a target: a CHECK constraint that lets nothing pass but stages, put on and taken off without
-stopping writers.
+"""Seal a target: a CHECK constraint that accepts only stages, changed without stopping writers.
 
-Each step is one short transaction that holds its own record, so a killed call leaves a state that
-`look` tells and the next call goes on from. A new seal is in force and checked before the old one
-goes: the rows are always held.
+Each step is one short transaction that includes its own record, so an interrupted call leaves a
+state that `look` reports and the next call resumes from. A new seal is in force and validated
+before the old one is dropped, so the rows are always constrained.
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,10 +44,10 @@ _WRITTEN = (
 
 
 def written(target: Target, passing: Passing, how: LockWait) -> str:
-    """Return how PostgreSQL writes the constraint that lets these values pass.
+    """Return PostgreSQL's own text of the constraint that accepts these values.
 
     Raises:
-        SealRefused: no CHECK can hold the target's `where`, or the table is locked.
+        SealRefused: the target's `where` does not fit into a CHECK, or the table is locked.
     """
     return lock_wait.take(target, lambda: _try(target, passing), how)
 
@@ -89,17 +88,17 @@ def seal(
     expected_version: int | None = None,
     how: LockWait = lock_wait.LONG,
 ) -> SealState:
-    """Seal the target to the current vocabulary version, replace its seal, or go on where a killed
-    call stopped.
+    """Seal the target to the current vocabulary version, replace its seal, or resume a call.
 
-    `allow` names the unknown values that may stay, `nulls` whether NULL may; None keeps what the
-    seal before said. `expected_version` is the vocabulary version that a person has looked at.
+    `allow` lists the unknown values that may stay, `nulls` whether NULL may; None keeps the
+    earlier seal's choice. `expected_version` is the vocabulary version that the actor has
+    reviewed.
 
     Raises:
-        SealRefused: rows or runs stand against it, the vocabulary is another one than expected,
-            another call is at work, or the lock was not to be had.
+        SealRefused: rows or runs prevent it, the vocabulary version is not the expected one,
+            another call is in progress, or the lock could not be acquired.
         TargetError: there is no such target, or its table or column cannot be normalized.
-        TooSlow: the rows could not be read in the time that `how` gives.
+        TooSlow: the rows could not be read within the time limit of `how`.
     """
     why = require_reason(reason, SealRefused)
     target = targets.resolve(label)
@@ -133,10 +132,11 @@ def seal(
 
 
 def unseal(label: str, *, actor: str, reason: str, how: LockWait = lock_wait.LONG) -> SealState:
-    """Take every constraint of ours off the target, also what an interrupted call has left.
+    """Drop all of our constraints on the target, including those of an interrupted call.
 
     Raises:
-        SealRefused: it is not sealed, another call is at work, or the lock was not to be had.
+        SealRefused: it is not sealed, another call is in progress, or the lock could not be
+            acquired.
         TargetError: there is no such target.
     """
     why = require_reason(reason, SealRefused)
@@ -154,7 +154,7 @@ def unseal(label: str, *, actor: str, reason: str, how: LockWait = lock_wait.LON
 
 @dataclass(frozen=True)
 class _Author:
-    """Who does it to which target, and why."""
+    """The actor, the target and the reason of a change."""
 
     target: Target
     actor: str
@@ -163,7 +163,7 @@ class _Author:
 
 @contextmanager
 def _alone(target: Target) -> Iterator[None]:
-    """Let one session at a time seal or unseal a target; the lock goes away with the session."""
+    """Serialize sealing and unsealing of a target; the lock is released with the session."""
     with locks.attempt(Lock.SEAL, target.label) as alone:
         if not alone:
             raise SealRefused(
@@ -181,14 +181,12 @@ def _require_rows(target: Target, passing: Passing, how: LockWait) -> None:
 
 
 def _as_now(target: Target, before: Seal, how: LockWait) -> bool:
-    """Tell whether the target's `where` and column are those of the seal before."""
+    """Whether the target's `where` and column are unchanged since the previous seal."""
     return before.definition == written(target, of_seal(before), how)
 
 
 def _begin(who: _Author, passing: Passing, how: LockWait) -> Seal:
-    """Put the new constraint on: from its commit on it holds every write, and no old row is
-    checked yet.
-    """
+    """Add the new constraint: once committed it applies to every write; old rows are unchecked."""
     target = who.target
     number = Seal.objects.filter(target=target.label, action=SealAction.BEGUN).count() + 1
     name = f"{constraint_prefix(target)}{number}"
@@ -205,9 +203,7 @@ def _begin(who: _Author, passing: Passing, how: LockWait) -> Seal:
 
 
 def _validate(who: _Author, begun: Seal, how: LockWait) -> None:
-    """Check every old row, beside readers and writers; if one does not pass, take the new
-    constraint off again.
-    """
+    """Validate all old rows without blocking reads or writes, or drop the new constraint."""
 
     def step() -> None:
         _execute(f"SET LOCAL statement_timeout = {round(how.read_seconds * 1000)}")
@@ -235,14 +231,14 @@ def _validate(who: _Author, begun: Seal, how: LockWait) -> None:
 
 
 def _finish(who: _Author, begun: Seal, how: LockWait) -> None:
-    """Take the seal before off, if there is one, and record that the new one holds."""
+    """Drop the previous seal, if any, and record that the new one is valid."""
     lock_wait.take(
         who.target, lambda: _take_off(who, SealAction.SEALED, of_seal(begun), begun, keep=True), how
     )
 
 
 def _abandon(who: _Author, begun: Seal, how: LockWait, why: str) -> None:
-    """Take a new constraint off again; what was in force before stays."""
+    """Drop a new constraint again; the previous seal stays in force."""
     who = replace(who, reason=f"{why}: {who.reason}"[:2000])
 
     def step() -> None:
@@ -262,9 +258,7 @@ def _abandon(who: _Author, begun: Seal, how: LockWait, why: str) -> None:
 def _take_off(
     who: _Author, action: SealAction, passing: Passing, standing: Seal | None, *, keep: bool = False
 ) -> None:
-    """Drop the constraints of ours (with `keep` all but the standing one) and record it, in one
-    transaction.
-    """
+    """Drop our constraints (`keep`: except the standing one) and record it, in one transaction."""
     name = standing.constraint_name if standing else ""
     for constraint in constraints(who.target):
         if not (keep and constraint == name):

@@ -1,4 +1,4 @@
-"""What is in force: the record of seals compared with what PostgreSQL has."""
+"""The state of a seal: the recorded seals compared with PostgreSQL's constraints."""
 
 import hashlib
 from dataclasses import dataclass
@@ -34,9 +34,7 @@ _NOT_VALID = " NOT VALID"
 
 @dataclass(frozen=True)
 class SealState:
-    """How a target stands. `seal` is the record that counts, `begun` what an interrupted call
-    left in force.
-    """
+    """A target's seal: `seal` is the valid record, `begun` what an interrupted call left."""
 
     target: str
     state: str
@@ -49,27 +47,26 @@ class SealState:
 
     @property
     def meaning(self) -> str:
-        """Return the state in words."""
         return STATES[self.state]
 
     @property
     def behind(self) -> bool:
-        """Tell whether the vocabulary has other stages by now than the seal lists."""
+        """Whether the vocabulary's stages now differ from those of the seal."""
         return bool(self.added or self.retired)
 
 
 def constraint_prefix(target: Target) -> str:
-    """Return how the names of a target's constraints begin; a number follows."""
+    """Return the prefix of the target's constraint names; a number follows."""
     return f"{_PREFIX}{short_digest(target)}_"
 
 
 def short_digest(target: Target) -> str:
-    """Return what tells this target's constraint, triggers and function from another one's."""
+    """Return a short digest that distinguishes this target's constraints, triggers and function."""
     return hashlib.sha256(target.label.encode()).hexdigest()[:8]
 
 
 def look(label: str) -> SealState:
-    """Compare the record with PostgreSQL's catalogue.
+    """Compare the record with PostgreSQL's catalog.
 
     Raises:
         TargetError: the target cannot be resolved.
@@ -111,7 +108,7 @@ def _state(seal: Seal | None, begun: Seal | None, by_name: dict[str, str]) -> st
 
 
 def constraints(target: Target) -> dict[str, str]:
-    """Return the target's constraints of ours, as PostgreSQL writes them."""
+    """Return our constraints on the target: name → PostgreSQL's definition."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
@@ -122,7 +119,7 @@ def constraints(target: Target) -> dict[str, str]:
 
 
 def checked(definition: str) -> str:
-    """Return how PostgreSQL writes a constraint once every row is checked."""
+    """Return PostgreSQL's text of a constraint after validation."""
     return definition.removesuffix(_NOT_VALID)
 
 
@@ -148,9 +145,7 @@ def require_unsealed(label: str) -> None:
 
 
 def is_by_seal(error: Exception) -> bool:
-    """Tell whether it is a seal that has refused a write; Django hands on what COPY raises as it
-    is.
-    """
+    """Whether a seal rejected a write; Django passes on errors of COPY unwrapped."""
     refused = error if isinstance(error, CheckViolation) else error.__cause__
     return isinstance(refused, CheckViolation) and (refused.diag.constraint_name or "").startswith(
         _PREFIX
@@ -158,10 +153,10 @@ def is_by_seal(error: Exception) -> bool:
 
 
 def refusal_of(label: str, value: str | None) -> str:
-    """Return why the seal in force does not let a value pass, empty if it does or there is none.
+    """Return why the seal in force rejects a value; empty if it does not or there is no seal.
 
-    Of a target with a `where` a value alone does not tell: there the answer is empty, and
-    PostgreSQL judges the row.
+    For a target with a `where` the value alone is not enough: the result is empty, and PostgreSQL
+    checks the row.
     """
     if targets.resolve(label).where:
         return ""

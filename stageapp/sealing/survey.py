@@ -1,4 +1,4 @@
-"""Survey: what a column holds that a seal would not let pass."""
+"""Survey: the values in a column that a seal would reject."""
 
 from dataclasses import dataclass, field
 
@@ -14,9 +14,7 @@ from stageapp.vocabulary.snapshot import Snapshot
 
 @dataclass(frozen=True)
 class Held:
-    """A value that would not pass, and the rows that hold it. `stage` is set where the
-    vocabulary knows it.
-    """
+    """A value that would be rejected, and its rows. `stage` is set if the vocabulary knows it."""
 
     source: str
     value: str
@@ -28,30 +26,29 @@ class Held:
 
 @dataclass(frozen=True)
 class Survey:
-    """What stands in the column's way."""
+    """All values in the column that a seal would reject."""
 
     held: list[Held] = field(default_factory=list)
     null_rows: int = 0  # counted only where NULL may not pass
 
     @property
     def known(self) -> list[Held]:
-        """Return the spellings that a run would change."""
+        """The spellings that a run would change."""
         return [one for one in self.held if one.stage]
 
     @property
     def unknown(self) -> list[Held]:
-        """Return the values that only a person can allow."""
+        """The values that only a user can allow."""
         return [one for one in self.held if not one.stage]
 
     @property
     def rows(self) -> int:
-        """Return how many rows would not pass: the next UPDATE of any of them would fail."""
+        """The number of rows that would not pass: the next UPDATE of any of them would fail."""
         return sum(one.rows for one in self.held) + self.null_rows
 
 
 def survey(target: Target, passing: Passing, meaning_of: Snapshot, *, seconds: float) -> Survey:
-    """Read what the column holds besides what passes; `seconds` bounds each of two reads, 0 is no
-    limit.
+    """Read the values that do not pass; `seconds` limits each of two reads, 0 means no limit.
 
     Raises:
         TooSlow: the table could not be read in time.
@@ -75,7 +72,7 @@ def _null_rows(target: Target, seconds: float) -> int:
 
 
 def obstacles(label: str, surveyed: Survey) -> list[str]:
-    """Return what stands against sealing, each with what to do about it; empty if nothing does."""
+    """Return the obstacles to sealing, each with what to do about it; empty if there are none."""
     said = [_about_run(label), _about_known(surveyed), *_about_unknown(surveyed)]
     if surveyed.null_rows:
         said.append(
@@ -85,9 +82,7 @@ def obstacles(label: str, surveyed: Survey) -> list[str]:
 
 
 def evidence(label: str, surveyed: Survey) -> str:
-    """Return what shows that the column is normalized, or what it still holds: the same count as
-    `obstacles` gives.
-    """
+    """Return the evidence of normalization, or what is left; the same counts as in `obstacles`."""
     said = _about_known(surveyed)
     now = proof.of_target(label)
     if said or now.run is None:

@@ -1,4 +1,4 @@
-"""The column, its table and its key as PostgreSQL has them: a model may say something else."""
+"""The column, its table and its key as in PostgreSQL's catalog, which may differ from the model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,19 +37,19 @@ SELECT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indr
 
 @dataclass(frozen=True)
 class Column:
-    """What identifies the column in PostgreSQL's catalog."""
+    """The column's identity in PostgreSQL's catalog."""
 
     table: int
     number: int
 
 
 def unquoted(name: str) -> str:
-    """Return a name as the catalog has it."""
+    """Return a quoted name as it appears in the catalog."""
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def find(target: Target) -> tuple[Column | None, tuple[Any, ...]]:
-    """Return the column and its facts, None if there is no such table or column."""
+    """Return the column and its facts, or None if the table or column does not exist."""
     with connection.cursor() as cursor:
         cursor.execute(_COLUMN, [target.table, unquoted(target.column)])
         row = cursor.fetchone()
@@ -57,11 +57,11 @@ def find(target: Target) -> tuple[Column | None, tuple[Any, ...]]:
 
 
 def require_plain(target: Target) -> None:
-    """Check that rows and values of the column are what our statements take them for.
+    """Require that our statements can read and change the column's rows exactly.
 
     Raises:
-        TargetError: it is in a view or in a table that others inherit from, is padded, compares
-            otherwise than byte for byte, or its rows are hidden from us or share a key.
+        TargetError: it is in a view or in a table with inheritance children, is padded, does not
+            compare byte for byte, or its rows are hidden from us or share a key.
     """
     column, facts = find(target)
     if column is not None and (against := list(_shape(target, column, facts))):
@@ -115,7 +115,7 @@ def _shape(target: Target, column: Column, facts: tuple[Any, ...]) -> Iterator[F
 def findings(
     target: Target, column: Column, facts: tuple[Any, ...], new: Sequence[str]
 ) -> Iterator[Finding]:
-    """Yield what the column itself says. `new` are the values that a run would write."""
+    """Yield the findings on the column itself. `new` are the values that a run would write."""
     against = list(_shape(target, column, facts))
     yield from against
     _, type_name, modifier, _, _, permitted, _, partitions, _ = facts
@@ -143,10 +143,10 @@ def _key_is_unique(target: Target, column: Column) -> bool:
 
 
 def _refusal_of_any_update(target: Target) -> str:
-    """Return what PostgreSQL says of an update that it only has to explain; empty if it takes it.
+    """Return PostgreSQL's error for an UPDATE that it only explains; empty if it accepts it.
 
-    So it says itself what a look into its catalog would have to guess, as of a published table
-    without replica identity.
+    This covers what the catalog does not state directly, such as a published table without replica
+    identity.
     """
     try:
         with transaction.atomic(), connection.cursor() as cursor:
@@ -207,9 +207,7 @@ SELECT p.pubname FROM pg_publication_tables t JOIN pg_publication p USING (pubna
 
 
 def met(column: Column) -> Iterator[Finding]:
-    """Yield what every changed row meets: indexes, triggers, rules, generated columns,
-    publications.
-    """
+    """Yield each index, trigger, rule, generated column and publication that a change involves."""
     for name, unique, partial, constraint in _rows(_INDEXES, column):
         if unique:
             means = "where two rows' spellings become one stage, the later row goes into quarantine"

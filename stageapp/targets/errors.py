@@ -1,12 +1,12 @@
-"""What a plan or a run refuses; every text says what to do."""
+"""Errors of plans, runs and seals; every text says what to do."""
 
 
 class NormalizationError(Exception):
-    """A request that is refused; nothing has changed."""
+    """A rejected request; nothing has changed."""
 
 
 class Ambiguous(NormalizationError):
-    """Several runs or targets could be meant: the command was used wrongly."""
+    """Several runs or targets match: the command was used incorrectly."""
 
 
 class TargetError(NormalizationError):
@@ -14,11 +14,11 @@ class TargetError(NormalizationError):
 
 
 class PlanNotFound(NormalizationError):
-    """No plan bears this hash."""
+    """No plan has this hash."""
 
 
 class PlanRefused(NormalizationError):
-    """The plan is too old, or made with another vocabulary version."""
+    """The plan is too old, or was made with another vocabulary version."""
 
 
 class IllegalMove(NormalizationError):
@@ -26,7 +26,7 @@ class IllegalMove(NormalizationError):
 
 
 class RunBusy(NormalizationError):
-    """Another run of the target is unfinished, or another worker holds this run."""
+    """Another run of the target is unfinished, or another worker has this run."""
 
 
 class BackupNeeded(NormalizationError):
@@ -34,20 +34,20 @@ class BackupNeeded(NormalizationError):
 
 
 class TooManyQuarantined(NormalizationError):
-    """More rows than may be are refused by the database; the run stops."""
+    """The database rejects more rows than allowed; the run stops."""
 
 
 class SecondApproverNeeded(NormalizationError):
-    """The two-person rule is on, and whoever made the plan cannot approve it."""
+    """The two-person rule is on, and the plan's author cannot approve it."""
 
 
 class SealRefused(NormalizationError):
-    """The target cannot be sealed, unsealed or guarded so now."""
+    """The target cannot be sealed, unsealed or guarded in its current state."""
 
 
 class ThrottleRefused(NormalizationError):
-    """A limit makes no sense, or no reason is given."""
+    """A limit is invalid, or no reason is given."""
 
 
 class PreflightRefused(NormalizationError):
-    """Something in the database would make the run fail, or change what it must not."""
+    """Something in the database would make the run fail, or make it change what it must not."""

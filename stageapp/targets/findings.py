@@ -1,11 +1,11 @@
-"""What the look before a run finds, and how bad it is."""
+"""The findings of a preflight and their severity."""
 
 import enum
 from dataclasses import dataclass
 
 
 class Severity(enum.StrEnum):
-    """The three weights, the worst first."""
+    """The severities, the worst first."""
 
     BLOCKS = "blocks"  # the run would fail, or leave rows that it must not leave
     WARNS = "warns"  # the run works; something else would not, or would be slow
@@ -14,14 +14,13 @@ class Severity(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing: `what` it is and what it `means` for the run."""
+    """A finding: `what` it is and what it `means` for the run."""
 
     severity: Severity
     what: str
     means: str
 
     def document(self) -> dict[str, str]:
-        """Return it for JSON."""
         return {"severity": self.severity.value, "what": self.what, "means": self.means}
 
     def __str__(self) -> str:
@@ -29,17 +28,17 @@ class Finding:
 
 
 def blocks(what: str, means: str) -> Finding:
-    """Return a finding that stops a run."""
+    """Return a finding that blocks a run."""
     return Finding(Severity.BLOCKS, what, means)
 
 
 def warns(what: str, means: str) -> Finding:
-    """Return a finding that a person should look at before a run."""
+    """Return a finding to review before a run."""
     return Finding(Severity.WARNS, what, means)
 
 
 def tells(what: str, means: str) -> Finding:
-    """Return a finding that is no more than worth knowing."""
+    """Return a finding that is only informational."""
     return Finding(Severity.TELLS, what, means)
 
 

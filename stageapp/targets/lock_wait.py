@@ -1,6 +1,4 @@
-"""Take a lock of a busy table without holding up its writers: a short wait, then let them pass,
-then again.
-"""
+"""Lock a busy table without stalling its writers: short lock waits with pauses between them."""
 
 import time
 from collections.abc import Callable
@@ -46,12 +44,11 @@ SHORT = LockWait(attempts=4, read_seconds=20.0)
 
 
 def take(target: Target, step: Callable[[], _T], wait: LockWait) -> _T:
-    """Take a step in a transaction of its own, as often as it takes to get the table's lock, within
-    bounds.
+    """Run a step in its own transaction, with a limited number of retries for the table's lock.
 
     Raises:
-        SealRefused: the lock was not to be had, or the table belongs to another role; nothing of
-            the step stays.
+        SealRefused: the lock could not be acquired, or the table belongs to another role; the
+            step is rolled back.
     """
     for attempt in range(wait.attempts):
         if attempt:

@@ -27,7 +27,7 @@ _FORMS = ("slug", "label")
 
 @dataclass(frozen=True)
 class Link:
-    """How a table of multi-table inheritance extends its parent's; names are quoted for SQL."""
+    """The join from a multi-table inheritance table to its parent; names are quoted for SQL."""
 
     table: str
     column: str
@@ -36,7 +36,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Target:
-    """One column, with its names quoted for SQL."""
+    """A column to normalize, with its names quoted for SQL."""
 
     label: str
     table: str
@@ -52,28 +52,28 @@ class Target:
 
     @property
     def array(self) -> str:
-        """Return the audit log's column for keys of this kind."""
+        """The audit log's column for keys of this type."""
         return "uuids" if self.key_type == "uuid" else "keys"
 
     @property
     def stored_key(self) -> str:
-        """Return the type in which the audit log keeps a key."""
+        """The type of the key in the audit log."""
         return "uuid" if self.key_type == "uuid" else "bigint"
 
     @property
     def rows(self) -> str:
-        """Return the SQL condition of the rows that belong to the target."""
+        """The SQL condition for the target's rows."""
         return self.rows_of(self.table)
 
     def rows_of(self, table: str) -> str:
-        """Return the same where the statement calls the table by another name."""
+        """Return that condition for another name or alias of the table."""
         own = [f"({self.where})"] if self.where else []
         return " AND ".join([*own, *self._extended_by(table, self.links)]) or "true"
 
     def _extended_by(self, table: str, links: Sequence[Link]) -> list[str]:
-        """Return the condition that a row has one in each table below: others are not the target's.
+        """Return the condition that each child table has the row; others are not the target's.
 
-        It is a look into an index for each row. A join would read the child table for each batch.
+        It costs an index lookup per row; a join would read the child table for each batch.
         """
         if not links:
             return []
@@ -83,34 +83,28 @@ class Target:
         return [f"(SELECT true FROM {link.table} AS {alias} WHERE {below} LIMIT 1)"]
 
     def value(self, table: str) -> str:
-        """Return the SQL of a row's value, compared byte by byte whatever the column's collation
-        says is equal.
-        """
+        """Return the SQL of a row's value, compared byte for byte whatever its collation."""
         return f'{table}.{self.column}::text COLLATE "C"'
 
     def logged(self, table: str) -> str:
-        """Return the SQL of a row's value as the audit log has it, where NULL is blank."""
+        """Return the SQL of a row's value as in the audit log, where NULL is empty."""
         return f"coalesce({self.value(table)}, '')"
 
     def stored(self, slug: str, labels: Mapping[str, str]) -> str:
-        """Return what a row holds of a stage."""
+        """Return how the target stores a stage: as its slug or its label."""
         return labels[slug] if self.form == "label" else slug
 
     def canonical(self, labels: Mapping[str, str]) -> list[str]:
-        """Return all that a normalized row may hold."""
+        """Return every value that a normalized row may have."""
         return [self.stored(slug, labels) for slug in labels]
 
     def source(self, table: str = "") -> str:
-        """Return the SQL of a row's source; every row of a target without a source column has
-        the empty one.
-        """
+        """Return the SQL of a row's source, which is empty without a source column."""
         prefix = f"{table}." if table else ""
         return f"coalesce({prefix}{self.source_column}, '')" if self.source_column else "''"
 
     def holds_any(self, olds: Sequence[tuple[str, str]]) -> tuple[str, list[list[str]]]:
-        """Return the SQL condition (and its parameters) that a row still holds one of these
-        (source, value) pairs.
-        """
+        """Return the SQL condition and parameters that a row still has one (source, value) pair."""
         values = [value for _, value in olds]
         if not self.source_column:
             return f"{self.rows} AND {self.column} = ANY(%s)", [values]
@@ -122,12 +116,11 @@ class Target:
 
 
 def resolve(label: str) -> Target:
-    """Return the target of a configured `app.Model.field`.
+    """Return the target for a configured `app.Model.field`.
 
     Raises:
-        TargetError: it is not in STAGE_TARGETS, does not exist, is no text, its key is not
-            keyset-friendly, a router keeps it in another database, or one of its options makes no
-            sense.
+        TargetError: it is not in STAGE_TARGETS, does not exist, is not text, has a key unsuitable
+            for keyset pagination, is routed to another database, or has an invalid option.
     """
     if label not in conf.targets():
         raise TargetError(
@@ -166,10 +159,10 @@ def default_label() -> str:
 
 
 def field_of(label: str) -> tuple[type[models.Model], AnyField]:
-    """Return the model and the field that a label names.
+    """Return the model and the field for a label.
 
     Raises:
-        TargetError: there is none, or it is no text.
+        TargetError: there is no such field, or it is not text.
     """
     try:
         app, model_name, field_name = label.split(".")
@@ -187,10 +180,10 @@ def field_of(label: str) -> tuple[type[models.Model], AnyField]:
 
 
 def sharing(label: str, others: Iterable[str]) -> list[str]:
-    """Return the target and those of the others that write what it holds, or what says its rows.
+    """Return the target and the other targets that write its column, its source or its `where`.
 
-    A model, its proxy and a child that inherits the column may each be a target: what one of them
-    changes, the others hold.
+    A model, its proxy and a child that inherits the column may each be a target: a change by one
+    of them shows in the others.
 
     Raises:
         TargetError: the target itself cannot be used.
@@ -230,7 +223,7 @@ def _check_database(label: str, *models_: type[models.Model]) -> None:
 
 
 def _links(named: type[models.Model], owner: type[models.Model]) -> tuple[Link, ...]:
-    """Return the links from the table that holds the column down to the named model's own."""
+    """Return the links from the column's table down to the named model's own table."""
     quote, links = connection.ops.quote_name, list[Link]()
     below = named._meta.concrete_model
     while below is not None and below is not owner:
@@ -270,9 +263,7 @@ def _options(label: str, model: type[models.Model]) -> dict[str, str]:
 def _column(
     label: str, model: type[models.Model], name: str | None, kinds: Any, called: str
 ) -> str:
-    """Return the quoted column of another field of the same table; empty where the option is not
-    given.
-    """
+    """Return another field's quoted column in the same table; empty if the option is not set."""
     if name is None:
         return ""
     try:
@@ -289,7 +280,7 @@ def _column(
 
 
 def _primary_key(model: type[models.Model]) -> tuple[AnyField, str]:
-    """Return the key and its SQL type; a key that refers to another model's has that one's type."""
+    """Return the key and its SQL type; a key that is a foreign key has the type of its target."""
     key = plain = model._meta.pk
     while isinstance(plain, models.ForeignKey):  # a one-to-one field is one
         plain = plain.target_field

@@ -1,4 +1,4 @@
-"""The distinct values that a target holds now, read within a time limit."""
+"""Read a target's current distinct values within a time limit."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,12 +26,11 @@ class TooSlow(NormalizationError):
 def distinct_values(
     target: Target, *, besides: Sequence[str] = (), seconds: float
 ) -> list[tuple[str, str, int]]:
-    """Return (source, value, rows) besides these values and NULL, the most frequent first, at most
-    MOST_VALUES.
+    """Return up to MOST_VALUES (source, value, rows) except `besides` and NULL, by frequency.
 
     Raises:
         TargetError: the target's `where` cannot be evaluated on its rows.
-        TooSlow: PostgreSQL needs longer than `seconds`, or waits for a lock so long.
+        TooSlow: PostgreSQL takes longer than `seconds`, including lock waits.
     """
     sql = (
         f"SELECT {target.source()}, {target.column}, count(*) FROM {target.table} "
@@ -44,9 +43,7 @@ def distinct_values(
 def read(
     target: Target, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), *, seconds: float
 ) -> list[Any]:
-    """Return the rows of one statement on the target's table; 0 `seconds` are no limit. Raises
-    as `distinct_values`.
-    """
+    """Return one statement's rows; 0 `seconds` means no limit. Raises as `distinct_values`."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT current_setting('statement_timeout')")
@@ -73,7 +70,7 @@ def read(
 
 
 def holds(target: Target, value: str) -> bool:
-    """Tell whether any row of the target has exactly this value."""
+    """Whether any row of the target has exactly this value."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT EXISTS (SELECT FROM {target.table} WHERE {target.rows} AND {target.column} "

@@ -1,4 +1,4 @@
-"""Figures in templates, in the words that the commands use too, and texts as long as fits."""
+"""Template filters: figures worded as in the commands, and texts cut to fit."""
 
 from django import template
 from django.template.defaultfilters import stringfilter
@@ -17,5 +17,5 @@ register.filter("short_hash", words.short_hash)
 @register.filter(is_safe=True)
 @stringfilter
 def excerpt(text: str, place: str) -> str:
-    """Return as much of a text as its place on a page has room for."""
+    """Truncate a text to the room at its place on a page."""
     return Truncator(text).chars(EXCERPTS[place])

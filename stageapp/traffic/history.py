@@ -1,8 +1,7 @@
-"""What has arrived, by 10 seconds, minute, hour or day: 10-second windows for a day, hours for 35
-days.
+"""Traffic by 10 seconds, minute, hour or day: windows are kept for one day, hours for 35 days.
 
-Everything that decides by counts (gates, guard) asks `history`; what it tells apart is the
-effective mode.
+Everything that decides by counts (gates, auto-downgrade) uses `history`, which can be limited to
+one effective mode.
 """
 
 import datetime
@@ -34,11 +33,10 @@ class Step(enum.IntEnum):
 
     @property
     def length(self) -> datetime.timedelta:
-        """Return it as a duration."""
         return datetime.timedelta(seconds=self.value)
 
     def floor(self, moment: datetime.datetime) -> datetime.datetime:
-        """Return the start of the slot that holds the moment, in UTC."""
+        """Return the start of the slot that contains the moment, in UTC."""
         return datetime.datetime.fromtimestamp(
             int(moment.timestamp()) // self.value * self.value, datetime.UTC
         )
@@ -46,9 +44,7 @@ class Step(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Slot:
-    """What arrived in one slot. `judged` met the validator; `rejects` are those of them that it
-    refused.
-    """
+    """Traffic in one slot. `judged` requests reached the validator, which rejected `rejects`."""
 
     started_at: datetime.datetime
     requests: int = 0
@@ -59,7 +55,7 @@ class Slot:
     slow: int = 0
 
     def __add__(self, other: "Slot") -> "Slot":
-        """Return both as one slot, which starts where this one does."""
+        """Return the sum of both as one slot that starts when this one does."""
         mine, others = astuple(self), astuple(other)
         return Slot(
             self.started_at, *(one + two for one, two in zip(mine[1:], others[1:], strict=True))
@@ -67,9 +63,7 @@ class Slot:
 
 
 def settled() -> datetime.timedelta:
-    """Return after what time a window is whole: a request counts where it ends, and the next
-    flush writes it.
-    """
+    """Return the age at which a window is complete: a request counts at its end, after a flush."""
     return max(SETTLED, datetime.timedelta(seconds=conf.settings.refresh_seconds + _WRITING))
 
 
@@ -90,11 +84,10 @@ _WINDOWS_AND_HOURS = f"{_WINDOWS} UNION ALL {_COLUMNS} stageapp_traffichour"
 def history(
     step: Step, since: datetime.datetime, until: datetime.datetime, *, mode: str = ""
 ) -> list[Slot]:
-    """Return the slots between two moments in which anything arrived, oldest first, over all
-    processes.
+    """Return the non-empty slots between two moments, oldest first, over all processes.
 
-    `mode` keeps to requests of one effective mode. Give moments on the bounds of slots. Slots
-    shorter than an hour reach back one day.
+    `mode` limits them to one effective mode. The moments must be slot boundaries. Slots shorter
+    than an hour reach back one day.
     """
     sql = _HISTORY_SQL.format(source=_WINDOWS_AND_HOURS if step >= Step.HOUR else _WINDOWS)
     with connection.cursor() as cursor:
@@ -103,7 +96,7 @@ def history(
 
 
 def by_day(hours: Iterable[Slot]) -> list[Slot]:
-    """Return the days (UTC) that these hours make, oldest first."""
+    """Return these hours merged into days (UTC), oldest first."""
     days: dict[datetime.datetime, Slot] = {}
     for hour in hours:
         day = Step.DAY.floor(hour.started_at)
@@ -120,7 +113,7 @@ SELECT reason.key, sum(reason.value::bigint)
 
 
 def reasons(since: datetime.datetime, until: datetime.datetime) -> Counter[str]:
-    """Return in how many requests unknown values of each reason stood."""
+    """Return the number of requests with unknown values, by reason."""
     with connection.cursor() as cursor:
         cursor.execute(_REASONS_SQL, [since, until])
         return Counter({reason: int(requests) for reason, requests in cursor.fetchall()})
@@ -159,10 +152,9 @@ SELECT count(*) FROM gone
 
 
 def roll_up(now: datetime.datetime) -> int:
-    """Make hours of the windows that are older than a day, one transaction each; return how many
-    windows.
+    """Roll up windows older than a day into hours, each in a transaction; return how many.
 
-    Safe to repeat, to interrupt and to run twice at once.
+    Safe to repeat, to interrupt and to run concurrently.
     """
     end = Step.HOUR.floor(now - KEEP_WINDOWS)
     windows = 0
@@ -179,6 +171,6 @@ def roll_up(now: datetime.datetime) -> int:
 
 
 def forget_old(now: datetime.datetime) -> int:
-    """Delete hours whose retention has passed; return how many rows."""
+    """Delete hours past their retention; return how many rows."""
     oldest = now - datetime.timedelta(days=RETENTION_DAYS)
     return TrafficHour.objects.filter(started_at__lt=oldest).delete()[0]

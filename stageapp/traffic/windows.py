@@ -1,9 +1,9 @@
-"""Count what arrives, in 10-second windows.
+"""Count requests in 10-second windows.
 
-A request adds to the buffer. A flush writes this process's absolute counts, what it has written of
-a window and what came since, under its own id: no hot row, and writing twice changes nothing.
-Windows are of PostgreSQL's clock, so that those of several machines lie beside each other, whatever
-their own clocks say.
+A request adds to the buffer. A flush writes this process's absolute counts under its own id: what
+it has already written for a window plus what is new. So there is no hot row, and writing twice
+changes nothing. Windows follow PostgreSQL's clock, so that those of several machines line up
+whatever their own clocks say.
 """
 
 import datetime
@@ -60,16 +60,16 @@ class _Counts:
 
 @dataclass(frozen=True)
 class _Written:
-    """What the row of a window holds, as far as PostgreSQL has confirmed it, and under which id."""
+    """A window's row as confirmed by PostgreSQL, and its id."""
 
     process: uuid.UUID
     counts: _Counts
 
 
 class WindowBuffer(Buffer[_Key, _Counts]):
-    """What this process has not written yet, and what it has written of the last windows.
+    """This process's unwritten counts, and what it has written to the latest windows.
 
-    A forked child begins its own under a new id.
+    A forked child starts its own under a new id.
     """
 
     most = 25_000
@@ -85,7 +85,7 @@ class WindowBuffer(Buffer[_Key, _Counts]):
         return _Counts()
 
     def beyond(self, key: _Key) -> _Key:
-        """Return the first window of its hour: coarse, and still right by the hour and the day."""
+        """Return the first window of its hour: coarser, but still correct by hour and by day."""
         start, endpoint, mode, verdict = key
         return start // 3600 * 3600, endpoint, mode, verdict
 
@@ -125,14 +125,13 @@ class WindowBuffer(Buffer[_Key, _Counts]):
 
 
 def now() -> datetime.datetime:
-    """Return the time by PostgreSQL's clock, as far as this process has learned it; no I/O."""
+    """Return the time by PostgreSQL's clock, as last measured by this process; no I/O."""
     return timezone.now() + datetime.timedelta(seconds=buffer.ahead)
 
 
 @refresher.register
 def learn_the_time() -> None:
-    """Learn how far PostgreSQL's clock is ahead; an answer that took long, or a clock that jumped,
-    teaches nothing.
+    """Measure the offset of PostgreSQL's clock; ignore slow answers and clock jumps.
 
     Raises:
         django.db.Error: PostgreSQL does not answer.
@@ -164,7 +163,7 @@ def count(
     slow: bool = False,
     reasons: Collection[str] = frozenset(),
 ) -> None:
-    """Count one request; no I/O. `reasons` are the distinct ones of its unknown values."""
+    """Count one request; no I/O. `reasons` are the distinct reasons of its unknown values."""
     start = int(_seconds()) // WINDOW_SECONDS * WINDOW_SECONDS
     key = (start, endpoint, mode, verdict)
     with buffer.lock:
@@ -195,7 +194,7 @@ def _row(key: _Key, total: _Written) -> TrafficWindow:
 
 @dataclass(frozen=True)
 class Summary:
-    """Requests by shadow verdict over some time, and what each mode would have made of them."""
+    """Requests by shadow verdict in a period, and their outcome in each mode."""
 
     canonical: int = 0
     normalized: int = 0
@@ -204,12 +203,11 @@ class Summary:
 
     @property
     def total(self) -> int:
-        """Return all requests."""
         return self.canonical + self.normalized + self.unknown + self.malformed
 
     @property
     def outcomes(self) -> dict[str, dict[str, int]]:
-        """Return mode → outcome → requests: what this traffic would have met in each mode."""
+        """Return mode → outcome → requests: what this traffic would get in each mode."""
         fine = self.canonical + self.normalized
         refused = self.malformed
         return {
@@ -228,7 +226,7 @@ class Summary:
 
 
 def summary(since: datetime.timedelta = datetime.timedelta(days=1)) -> Summary:
-    """Return what arrived in the last `since`, over all processes."""
+    """Return the requests of the last `since`, over all processes."""
     rows = (
         TrafficWindow.objects.filter(started_at__gte=timezone.now() - since)
         .values_list("verdict")

@@ -1,3 +1,1 @@
-"""The unknown queue: what nothing maps yet is kept byte for byte, counted, and decided by a
-person.
-"""
+"""The unknown queue: unmapped values, kept byte for byte and counted until someone decides."""

@@ -1,6 +1,4 @@
-"""Aliases as CSV: written for a spreadsheet, read back with a diff first, applied as one
-vocabulary version.
-"""
+"""Aliases as CSV: exported for a spreadsheet, imported after a diff as one vocabulary version."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,9 +26,7 @@ class FileRefused(Exception):
 
 @dataclass(frozen=True)
 class Change:
-    """One alias that a file adds, changes or removes. `old` and `new` are a stage or a reason,
-    None for no alias.
-    """
+    """An alias to add, change or remove; `old` and `new` are a stage, a reason or None."""
 
     line: int
     spelling: str
@@ -42,13 +38,13 @@ class Change:
 
     @property
     def place(self) -> _Place:
-        """Return what makes an alias one."""
+        """The identity of an alias: source and key."""
         return self.source, self.key
 
 
 @dataclass
 class AliasDiff:
-    """What importing a file would do; with a refused line it does nothing at all."""
+    """What an import would do; if any line is refused, it does nothing at all."""
 
     added: list[Change] = field(default_factory=list)
     changed: list[Change] = field(default_factory=list)
@@ -59,7 +55,6 @@ class AliasDiff:
 
     @property
     def changes(self) -> list[Change]:
-        """Return all changes."""
         return [*self.added, *self.changed, *self.removed]
 
 
@@ -74,12 +69,12 @@ def export_aliases(file: TextIO) -> int:
 def compare(
     source: BinaryIO, *, encoding: str = "utf-8", remove_missing: bool = False
 ) -> AliasDiff:
-    """Read a file and return what importing it would do; nothing changes.
+    """Read a file and return what importing it would do; changes nothing.
 
-    With `remove_missing`, aliases that the file does not name are removed.
+    With `remove_missing`, aliases that are not in the file are removed.
 
     Raises:
-        FileRefused: the file is no table, or lacks a column.
+        FileRefused: the file is not a table, or lacks a column.
     """
     try:
         table = Table(open_text(CountedBytes(source), encoding), wanted="spelling")
@@ -94,7 +89,7 @@ def compare(
 
 
 def apply(diff: AliasDiff, *, actor: str, reason: str) -> VocabularyVersion | None:
-    """Make all changes of a diff one vocabulary version; None if there are none.
+    """Apply all changes of a diff as one vocabulary version; return None if there are none.
 
     Raises:
         FileRefused: a line is refused, or an alias was changed since the diff was made.
@@ -136,7 +131,7 @@ def _write(change: Change, stages: Mapping[str, Stage], reason: str) -> None:
 
 
 class _Reader:
-    """Compares the lines of a table with the aliases as they stand."""
+    """Compares the lines of a table with the current aliases."""
 
     def __init__(self, table: Table) -> None:
         if "spelling" not in table.columns or not {"stage", "reason"} & set(table.columns):
@@ -151,7 +146,7 @@ class _Reader:
         self.diff = AliasDiff()
 
     def take(self, row: Row) -> None:
-        """Put one line where it belongs in the diff."""
+        """Add one line to the diff."""
         cells = dict(zip(self._columns, map(delimited.plain, row.cells), strict=False))
         if row.fault:
             self.diff.refused.append((row.line, row.fault))
@@ -163,7 +158,7 @@ class _Reader:
             self._compare(row.line, cells)
 
     def remove_missing(self) -> None:
-        """Put every alias that no line names under the removed ones."""
+        """Mark every alias that is not in the file as removed."""
         for place, alias in self._held.items():
             if place not in self._lines:
                 self.diff.removed.append(

@@ -1,8 +1,7 @@
-"""Decide what unknown values mean. Every decision is a person's; a map or a declaration makes a
-vocabulary version.
+"""Decide what unknown values mean; mapping or declaring them makes a vocabulary version.
 
-A decision holds for every later value with the same key, since it is an alias. An ignored value
-stays unknown and is counted on, out of the open queue.
+Every decision is made by a user. It is an alias, so it applies to every later value with the same
+key. An ignored value stays unknown and is still counted, but leaves the open queue.
 """
 
 from collections.abc import Collection
@@ -20,19 +19,19 @@ from stageapp.vocabulary.alias_rules import refusal
 
 
 class DecisionRefused(Exception):
-    """The decision cannot be; nothing has changed. The text says what to do."""
+    """The decision is not possible; nothing has changed. The text says what to do."""
 
 
 def map_to(
     entries: Collection[UnknownEntry], stage: str, *, source: str = "", actor: str, reason: str
 ) -> VocabularyVersion | None:
-    """Let these unknowns mean a stage, for one source or for everybody, in one vocabulary version.
+    """Map these unknowns to a stage, for one source or for all, in one vocabulary version.
 
-    Returns None where every one of them meant it already.
+    Returns None if all of them were already mapped to it.
 
     Raises:
-        DecisionRefused: there is no such active stage, one of the values can never mean a stage, or
-            no reason.
+        DecisionRefused: there is no such active stage, one of the values can never mean a stage,
+            or there is no reason.
     """
     stage_row = Stage.objects.filter(slug=stage, active=True).first()
     if stage_row is None:
@@ -45,10 +44,11 @@ def map_to(
 def declare(
     entries: Collection[UnknownEntry], code: str, *, source: str = "", actor: str, reason: str
 ) -> VocabularyVersion | None:
-    """Say that these values are no stage, and for which of the reasons, in one vocabulary version.
+    """Declare that these values are not a stage, with a reason code, in one vocabulary version.
 
     Raises:
-        DecisionRefused: there is no such reason code, a value takes no alias, or `reason` is empty.
+        DecisionRefused: there is no such reason code, a value takes no alias, or `reason` is
+            empty.
     """
     if code not in REASONS:
         raise DecisionRefused(f"{code!r} is no reason. Choose one of: {', '.join(REASONS)}.")
@@ -56,19 +56,17 @@ def declare(
 
 
 def ignore(entries: Collection[UnknownEntry], *, actor: str, reason: str) -> int:
-    """Take these values out of the open queue without deciding what they mean; return how many.
+    """Remove these values from the open queue without deciding what they mean; return how many.
 
     Raises:
-        DecisionRefused: the reason is empty, or nothing is chosen.
+        DecisionRefused: the reason is empty, or nothing is selected.
     """
     check(entries, reason)
     return note(entries, actor, reason, ignored=True, version=None)
 
 
 def credit(keys: Collection[str], version: VocabularyVersion) -> None:
-    """Record that a version decided the entries of these keys, so that the queue tells by whom
-    and can undo it.
-    """
+    """Record the version that decided these keys, so that the queue shows who and can undo it."""
     UnknownEntry.stored.filter(key__in=keys).update(
         decided_by=version.actor,
         decided_at=version.created_at,
@@ -88,7 +86,7 @@ def why_not(entry: UnknownEntry, *, names_stage: bool) -> str:
 
 
 def spelling_of(entry: UnknownEntry) -> str:
-    """Return how the value was written, where that still leads to its key; else the key."""
+    """Return an original spelling that still leads to the key, or else the key."""
     for shown in entry.examples:
         if text.reduce(spelling := readable(shown)).key == entry.key:
             return spelling
@@ -132,7 +130,7 @@ def note(entries: Collection[UnknownEntry], actor: str, reason: str, **decision:
 
 
 def check(entries: Collection[UnknownEntry], reason: str) -> None:
-    """Raise DecisionRefused where nothing is chosen or no reason is given."""
+    """Require a selection and a reason; raise DecisionRefused otherwise."""
     if not entries:
         raise DecisionRefused("Nothing is chosen. `unknowns list` shows what there is.")
     require_reason(reason, DecisionRefused)
@@ -147,12 +145,13 @@ def _active() -> list[str]:
 
 
 def undo(entries: Collection[UnknownEntry], *, actor: str, reason: str) -> VocabularyVersion | None:
-    """Take the newest decision about each entry back: its value means again what it meant before.
+    """Undo the newest decision on each entry, restoring its previous meaning.
 
-    Returns the new vocabulary version; None for values that were ignored.
+    Returns the new vocabulary version, or None for values that were ignored.
 
     Raises:
-        DecisionRefused: nothing was decided about one of them here, or its alias was changed since.
+        DecisionRefused: one of them has no decision from this queue, or its alias was changed
+            since.
     """
     check(entries, reason)
     with transaction.atomic():
@@ -172,7 +171,7 @@ def undo(entries: Collection[UnknownEntry], *, actor: str, reason: str) -> Vocab
 
 
 def _take_back(entry: UnknownEntry, version: VocabularyVersion) -> None:
-    """Bring the aliases of this entry back to what they were before a version."""
+    """Restore this entry's aliases to their state before a version."""
     diff = version.diff["aliases"]
     mine = [{"old": None, "new": row} for row in diff["added"] if row["key"] == entry.key]
     mine += [change for change in diff["changed"] if change["new"]["key"] == entry.key]

@@ -1,9 +1,9 @@
-"""Drift watch: find what is written past the API into a column that a run has normalized.
+"""Drift check: find values that bypassed the API into a column that a run has normalized.
 
-A bulk update, raw SQL or another service needs no validator. What it leaves shows in the column
-itself: a value that is no canonical stage, in more rows than the run left of it. Unknown ones go to
-the unknown queue as a bypass; known spellings need no decision, only another run, and are shown
-with the target's status.
+A bulk update, raw SQL or another service does not go through the validator. The column shows the
+result: a value that is not a canonical stage, in more rows than the run left. Unknown values go to
+the unknown queue as a bypass; known spellings need no decision, only another run, and appear in
+the target's status.
 """
 
 import datetime
@@ -37,7 +37,7 @@ SHOWN_VALUES = 50
 
 @dataclass(frozen=True)
 class Drifted:
-    """A value that is not canonical, in more rows than the run left of it."""
+    """A value that is not canonical, in more rows than the run left."""
 
     source: str
     value: str
@@ -47,7 +47,7 @@ class Drifted:
 
 
 def watch() -> list[DriftCheck]:
-    """Look at every target of which a run stands; return what was found, one look for each."""
+    """Check every target with a standing run; return one result per target."""
     checks = [
         check(label, run)
         for label in conf.targets()
@@ -58,14 +58,12 @@ def watch() -> list[DriftCheck]:
 
 
 def latest(target: str) -> DriftCheck | None:
-    """Return the newest look at a target, None if it is not watched."""
+    """Return a target's latest drift check, or None if it is not checked."""
     return DriftCheck.objects.filter(target=target).first()
 
 
 def check(label: str, run: Run) -> DriftCheck:
-    """Look at one target, unless it was not written since the last look; what cannot be read is
-    said in `problem`.
-    """
+    """Check one target unless it is unchanged since the last check; read errors go to `problem`."""
     now, before = timezone.now(), latest(label)
     try:
         target = targets.resolve(label)
@@ -120,9 +118,7 @@ def _unchanged(before: DriftCheck, state: dict[str, Any], now: datetime.datetime
 
 
 def _drifted(target: Target, run: Run, meaning_of: Snapshot) -> list[Drifted]:
-    """Return the values that are in more rows than the run left of them; of known spellings it
-    leaves none.
-    """
+    """Return the values in more rows than the run left; it leaves no known spellings."""
     held = distinct_values(
         target,
         besides=target.canonical(meaning_of.labels),

@@ -1,4 +1,4 @@
-"""Raw values as the queue keeps them: what tells one from another, and how it was written."""
+"""How the queue keeps raw values: their identity and their original spelling."""
 
 import hashlib
 import json
@@ -10,16 +10,14 @@ _CUT = "…"
 
 
 def identity(raw: str, meaning: Meaning) -> str:
-    """Return what tells this unknown from others: its key, or a digest of a value that has none."""
+    """Return this unknown's identity: its key, or a digest if it has no key."""
     if meaning.key or meaning.reason == "blank":
         return meaning.key
     return JUNK_PREFIX + hashlib.sha256(json.dumps(raw).encode("ascii")).hexdigest()
 
 
 def example(raw: str) -> str:
-    """Return `raw` as an ASCII JSON string; one that is too long is cut and ends in "…" after
-    the quotation mark.
-    """
+    """Return `raw` as an ASCII JSON string; if cut, it ends in "…" after the quotation mark."""
     longest = UnknownEntry.LONGEST_EXAMPLE
     begin = raw[:longest]
     if len(begin) == len(raw) and len(whole := json.dumps(raw)) <= longest:
@@ -30,6 +28,6 @@ def example(raw: str) -> str:
 
 
 def readable(shown: str) -> str:
-    """Return the value behind an example; of one that was cut, its beginning."""
+    """Return the value of an example; only its start if it was truncated."""
     value: str = json.loads(shown.removesuffix(_CUT))
     return value

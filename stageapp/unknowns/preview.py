@@ -1,4 +1,4 @@
-"""Show what a decision would change, before anybody decides."""
+"""Preview what a decision would change."""
 
 import datetime
 from collections import Counter
@@ -23,7 +23,7 @@ SHOWN_VALUES = 20
 
 @dataclass
 class Preview:
-    """What a decision touches. `refused` names the values that cannot be decided so, and why."""
+    """The impact of a decision; `refused` lists the values that it cannot apply to, and why."""
 
     changes_rows: bool
     rows: dict[str, int] = field(default_factory=dict)  # target → rows that hold one of the values
@@ -36,24 +36,23 @@ class Preview:
 
     @property
     def rows_total(self) -> int:
-        """Return the rows over all targets."""
+        """The rows over all targets."""
         return sum(self.rows.values())
 
     @property
     def requests_total(self) -> int:
-        """Return yesterday's requests over all consumers."""
+        """Yesterday's requests over all consumers."""
         return sum(self.requests.values())
 
 
 def preview(
     entries: Collection[UnknownEntry], *, stage: str = "", code: str = "", source: str = ""
 ) -> Preview:
-    """Return what mapping to `stage`, declaring with `code`, or ignoring (neither given) would
-    touch now.
+    """Return the impact of mapping to `stage`, declaring with `code`, or ignoring (neither).
 
-    Rows change only by a later run, and only where the values come to mean a stage. A decision for
-    one source touches that consumer's requests, and of a target only the rows that it says are from
-    there.
+    Rows change only in a later run, and only if the values come to mean a stage. A decision for
+    one source affects only that consumer's requests, and only the rows of a target with that
+    source.
     """
     effect = Preview(changes_rows=bool(stage))
     keys = {entry.key for entry in entries}

@@ -1,4 +1,4 @@
-"""The queue as a person reads it: the unknown values with the greatest impact first."""
+"""The unknown queue for display: unknown values, the greatest impact first."""
 
 import datetime
 import json
@@ -34,11 +34,11 @@ class Place:
 
 
 def queue(state: str | None = "open") -> QuerySet[UnknownEntry]:
-    """Return the entries in a state (None: in any), the greatest impact first.
+    """Return the entries in a state (None: all states), the greatest impact first.
 
-    Each has `rows` (stored in targets), `imported` (rows of imports), `requests` (of the last seven
-    days), and `impact`: the larger one of the first two, since imported rows end in a target, and
-    the requests.
+    Each has `rows` (stored in targets), `imported` (rows of imports), `requests` (of the last
+    seven days), and `impact`: the larger of the first two, because imported rows end up in a
+    target, plus the requests.
     """
     stored, imported = Q(kind__in=["table", "bypass"]), Q(kind="import")
     since = timezone.now().date() - datetime.timedelta(days=TRAFFIC_DAYS)
@@ -65,7 +65,7 @@ def _total(counts: QuerySet[Any], group: str) -> Coalesce:
 
 
 def places(entry: UnknownEntry) -> list[Place]:
-    """Return everywhere the entry was seen, the most frequent first."""
+    """Return every place where the entry was seen, the most frequent first."""
     sent = ConsumerSighting.objects.filter(key=entry.key, outcome="unknown").values_list(
         "endpoint", "consumer"
     )
@@ -80,7 +80,7 @@ def places(entry: UnknownEntry) -> list[Place]:
 
 
 def suggestions(entry: UnknownEntry, vocabulary: Snapshot) -> tuple[str, ...]:
-    """Return the stages it may have meant, for a person to judge; nothing applies them."""
+    """Return the stages that it may mean, as suggestions only; nothing applies them."""
     for shown in entry.examples:
         raw = readable(shown)
         meaning = vocabulary.normalize(raw)
@@ -111,7 +111,7 @@ COLUMNS = (
 
 
 def export_queue(file: TextIO, state: str | None = "open") -> int:
-    """Write the entries in a state (None: in any), the greatest impact first; return how many.
+    """Write the entries in a state (None: all), the greatest impact first; return how many.
 
     `examples` is a JSON list of JSON strings, so that a NUL or a lone surrogate is kept.
     """

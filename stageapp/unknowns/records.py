@@ -1,4 +1,4 @@
-"""Record unknown values where they were seen. Recording decides nothing."""
+"""Record unknown values where they were seen; this decides nothing."""
 
 import datetime
 import json
@@ -53,13 +53,13 @@ ON CONFLICT (entry_id, kind, place, source, day) DO UPDATE SET count = {count}
 
 @dataclass
 class Seen:
-    """An unknown value as it is about to be recorded: why it is unknown, and how it was written."""
+    """An unknown value to record: why it is unknown, and its spellings."""
 
     reason: str
     raws: list[str] = field(default_factory=list)
 
     def add(self, raw: str) -> None:
-        """Keep one more way of writing it, as far as there is room."""
+        """Add another spelling, if there is room."""
         if raw not in self.raws and len(self.raws) < UnknownEntry.MOST_EXAMPLES:
             self.raws.append(raw)
 
@@ -71,12 +71,12 @@ class Seen:
 
 
 def overflow() -> Seen:
-    """Return the entry under which everything beyond the bounds is counted."""
+    """Return the entry that counts everything beyond the limits."""
     return Seen("unmapped", ["more distinct values than are kept apart"])
 
 
 def keep(seen: Mapping[str, Seen]) -> dict[str, int]:
-    """Record these identities as seen now; return the number of each one's entry."""
+    """Record these identities as seen now; return the entry id of each."""
     if not seen:
         return {}
     now, keys = timezone.now(), list(seen)
@@ -93,8 +93,7 @@ def keep(seen: Mapping[str, Seen]) -> dict[str, int]:
 
 
 def record_import(place: str, counts: Mapping[str, int], *, source: str = "") -> int:
-    """Record the unknown ones of an import's raw values and their rows; return the rows that are
-    unknown.
+    """Record the unknown values of an import with their row counts; return the unknown rows.
 
     `place` names the import (the fund); a second import on the same day adds to the first.
     """
@@ -104,9 +103,7 @@ def record_import(place: str, counts: Mapping[str, int], *, source: str = "") ->
 
 
 def record_table(plan: Plan) -> int:
-    """Record a plan's unknown values as what its target holds now, in the place of an earlier
-    plan's.
-    """
+    """Record a plan's unknown values as the target's current ones, replacing an earlier plan's."""
     entries = plan.entries.filter(stage="").values_list("source", "raw", "rows")
     unknown = _unknown(entries, snapshot.load())
     _record("table", plan.target, unknown)
@@ -114,9 +111,7 @@ def record_table(plan: Plan) -> int:
 
 
 def record_bypass(target: str, values: Iterable[tuple[str, str, int]]) -> int:
-    """Record (source, raw value, rows) that came back into a normalized column, in the place of
-    an earlier look's.
-    """
+    """Record (source, raw value, rows) found by a drift check, replacing the previous check's."""
     unknown = _unknown(values, snapshot.load())
     _record("bypass", target, unknown)
     return sum(unknown.counts.values())
@@ -141,9 +136,7 @@ class _Unknown:
 
 
 def _unknown(values: Iterable[tuple[str, str, int]], meaning_of: Snapshot) -> _Unknown:
-    """Collect the unknown ones of (source, raw, rows), the most frequent first as long as there
-    is room.
-    """
+    """Collect the unknown values of (source, raw, rows), most frequent first, up to the limit."""
     unknown = _Unknown({}, Counter())
     for place, (source, raw, rows) in enumerate(sorted(values, key=lambda value: -value[2])):
         if place >= MOST_READ:
@@ -179,10 +172,9 @@ def _rows(unknown: _Unknown, ids: dict[str, int]) -> Iterator[tuple[int, str, in
 
 
 def forget_old() -> dict[str, int]:
-    """Delete what its retention has passed: sightings, import counts, and open entries not seen
-    since.
+    """Delete sightings, import counts and unseen open entries past their retention.
 
-    A decided or ignored entry stays: it is the record of a decision that still holds.
+    A decided or ignored entry stays, because it records a decision that still applies.
     """
     today = timezone.now().date()
     old_sighting = today - datetime.timedelta(days=conf.settings.sighting_retention_days)

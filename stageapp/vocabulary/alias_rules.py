@@ -1,4 +1,4 @@
-"""Which spellings an alias may claim."""
+"""Rules for the spellings that an alias may claim."""
 
 from stageapp.models.vocabulary import REASONS
 from stageapp.vocabulary import text
@@ -11,8 +11,7 @@ _NEVER_A_STAGE = frozenset({"blank", "junk", "multiple_stages"})
 def refusal(spelling: str, *, names_stage: bool) -> str:
     """Return why no alias may claim this spelling, empty if one may.
 
-    `names_stage` tells whether the alias would mean a stage; one that only gives another reason may
-    claim more.
+    `names_stage`: the alias would mean a stage; one that only changes the reason may claim more.
     """
     reduced = text.reduce(spelling)
     if reduced.final:

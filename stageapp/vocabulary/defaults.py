@@ -1,4 +1,4 @@
-"""The stages and aliases that a new installation begins with."""
+"""The stages and aliases of a new installation."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +9,7 @@ ALIASES = _FOLDER / "aliases_v1.tsv"
 
 
 class DefaultStage(NamedTuple):
-    """A stage: its slug, its label for people, its rank from early to late."""
+    """A stage: slug, label to display, and rank from early to late."""
 
     slug: str
     label: str
@@ -30,7 +30,6 @@ def stages() -> list[DefaultStage]:
 
 
 def aliases() -> list[DefaultAlias]:
-    """Return the default aliases."""
     return [DefaultAlias(*row) for row in _rows(ALIASES)]
 
 

@@ -1,7 +1,7 @@
-"""What a raw value means: the current vocabulary as a process-local snapshot.
+"""The meaning of a raw value: the current vocabulary as a process-local snapshot.
 
-`normalize()` on a value seen before is one dictionary read. The snapshot is read in one statement,
-so that stages, aliases and the version's number belong together; the refresher follows new
+`normalize()` on a value seen before is one dictionary lookup. The snapshot is read in one
+statement, so that stages, aliases and version number are consistent; the refresher loads new
 versions.
 """
 
@@ -34,16 +34,15 @@ SELECT (SELECT max(number) FROM stageapp_vocabularyversion),
 
 
 class ChangedMeanwhile(Exception):
-    """The vocabulary is another one than the person had looked at; nothing has changed. The text
-    says who it was.
+    """The vocabulary is newer than the reviewed version; nothing was changed.
+
+    The text names the author of the newer version.
     """
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a raw value means: a stage, or unknown for a reason. `key` is the value without
-    formatting.
-    """
+    """The meaning of a raw value: a stage, or a reason. `key` is the unformatted value."""
 
     stage: str | None
     reason: str | None
@@ -52,7 +51,7 @@ class Meaning:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One version of the vocabulary in memory; immutable but for its memory of answers."""
+    """One version of the vocabulary in memory; immutable except for its cache of answers."""
 
     version: int
     labels: dict[str, str]  # canonical slug → label, in rank order, active stages only
@@ -64,15 +63,13 @@ class Snapshot:
 
     @cached_property
     def general(self) -> dict[str, str]:
-        """Return the keys that mean a stage for everybody, and that stage."""
+        """The keys that mean a stage for every source, with that stage."""
         return {
             key: slug for (source, key), (slug, _) in self.aliases.items() if slug and not source
         }
 
     def normalize(self, raw: str, source: str = "") -> Meaning:
-        """Return what `raw` means, first for its source, then for everybody. Never raises on any
-        str.
-        """
+        """Return what `raw` means, first for its source, then for all. Never raises for any str."""
         meaning = self._memo.get((raw, source))
         return meaning if meaning is not None else self._decide(raw, source)
 
@@ -93,13 +90,13 @@ _current: Snapshot | None = None
 
 
 def current() -> Snapshot:
-    """Return this process's snapshot; only the very first call of a process reads the database."""
+    """Return this process's snapshot; only the first call in a process reads the database."""
     refresher.ensure_running()
     return _current or reload()
 
 
 def normalize(raw: str, source: str = "") -> Meaning:
-    """Return what `raw` means in the current vocabulary. Never raises on any str."""
+    """Return what `raw` means in the current vocabulary. Never raises for any str."""
     return current().normalize(raw, source)
 
 
@@ -122,9 +119,7 @@ def load() -> Snapshot:
 
 
 def shipped() -> Snapshot:
-    """Return the vocabulary that a new installation begins with; needs no database. Its version
-    is 0.
-    """
+    """Return the default vocabulary as version 0, without a database."""
     stages = defaults.stages()
     spellings = [(stage.slug, stage.slug) for stage in stages] + [
         (stage.label, stage.slug) for stage in stages
@@ -140,27 +135,27 @@ def shipped() -> Snapshot:
 
 
 def reload() -> Snapshot:
-    """Read the vocabulary anew and make it this process's snapshot."""
+    """Reload the vocabulary and make it this process's snapshot."""
     global _current
     _current = load()
     return _current
 
 
 def forget() -> None:
-    """Forget this process's snapshot; for tests."""
+    """Clear this process's snapshot; for tests."""
     global _current
     _current = None
 
 
 @refresher.register
 def refresh() -> None:
-    """Follow a newer version, if this process uses the vocabulary at all."""
+    """Load a newer version, if this process uses the vocabulary at all."""
     if _current is not None and newest_version() != _current.version:
         reload()
 
 
 def newest_version() -> int:
-    """Return the number of the newest vocabulary version, 0 if there is none."""
+    """Return the newest vocabulary version's number, or 0."""
     return (
         VocabularyVersion.objects.values_list("number", flat=True).order_by("-number").first() or 0
     )
@@ -168,10 +163,9 @@ def newest_version() -> int:
 
 @contextmanager
 def change(*, actor: str, reason: str) -> Iterator[Callable[[], VocabularyVersion | None]]:
-    """Make every edit of stages and aliases inside the block one new version, or none if nothing
-    changed.
+    """Make all edits of stages and aliases in the block one new version, or none if unchanged.
 
-    Yields a function that returns the version once the block has ended.
+    Yields a function that returns the version after the block.
 
     Raises:
         ValueError: the actor or the reason is empty.
@@ -194,8 +188,7 @@ def change(*, actor: str, reason: str) -> Iterator[Callable[[], VocabularyVersio
 
 @contextmanager
 def unchanged_since(number: int) -> Iterator[None]:
-    """Hold the vocabulary at the version that a person has looked at, for the changes made inside
-    the block.
+    """Lock the vocabulary for the block, at the version that the actor has reviewed.
 
     Raises:
         ChangedMeanwhile: there is a newer version.
@@ -217,7 +210,7 @@ def _announce(version: VocabularyVersion) -> None:
 
 
 def snapshot_document() -> dict[str, Any]:
-    """Return stages and aliases as they stand, ready for JSON, in a stable order."""
+    """Return the current stages and aliases for JSON, in a stable order."""
     stages = Stage.objects.order_by("rank").values("slug", "label", "rank", "active")
     aliases = StageAlias.objects.order_by("source", "key").values(
         "source", "key", "spelling", "stage__slug", "reason", "comment"
@@ -226,9 +219,7 @@ def snapshot_document() -> dict[str, Any]:
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """Return what was added, removed and changed between two documents, by slug and by (source,
-    key).
-    """
+    """Return what two documents added, removed and changed, by slug and by (source, key)."""
     result: dict[str, Any] = {}
     for part, names in (("stages", ("slug",)), ("aliases", ("source", "key"))):
         old = {tuple(row[name] for name in names): row for row in before.get(part, [])}

@@ -1,6 +1,4 @@
-"""Suggest a stage for an unknown value. A suggestion is shown to a person and never applied by
-itself.
-"""
+"""Suggest a stage for an unknown value, for a user to judge; it is never applied automatically."""
 
 import re
 from collections import defaultdict
@@ -31,9 +29,7 @@ _EXACT = re.compile(r"\b[a-z]\b|[a-z]?\d+")
 
 
 def suggest(raw: str, meaning: Meaning, vocabulary: Snapshot) -> tuple[str, ...]:
-    """Return at most one canonical stage that an unknown value may have meant; empty if nothing
-    is close.
-    """
+    """Return at most one canonical stage that an unknown value may mean; empty if none is close."""
     if meaning.stage is not None or meaning.reason in _SETTLED or len(raw) > text.LONGEST:
         return ()
     suggestions = vocabulary.suggested.get(raw)

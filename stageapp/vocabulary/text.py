@@ -1,4 +1,4 @@
-"""What is left of a raw value when its formatting is gone: a key that aliases are stored under."""
+"""The text rules: reduce a raw value to the unformatted key under which aliases are stored."""
 
 import re
 from pathlib import Path
@@ -11,9 +11,7 @@ RULES_FILE = Path(__file__).with_name("rules_v1.tsv")
 
 
 class Rule(NamedTuple):
-    """One rule: a `rewrite` replaces what its pattern finds by the outcome, a `verdict` names a
-    reason.
-    """
+    """A text rule: a `rewrite` replaces its matches with the outcome, a `verdict` is a reason."""
 
     position: int
     kind: str
@@ -22,10 +20,10 @@ class Rule(NamedTuple):
 
 
 def read_rules(file: Path = RULES_FILE) -> list[Rule]:
-    """Return the rules in order, their patterns complete.
+    """Return the rules in order, with complete patterns.
 
     Raises:
-        ValueError: a line has not four columns, or names a kind or a part that does not exist.
+        ValueError: a line does not have four columns, or uses an unknown kind or part.
     """
     words: dict[str, str] = {}
     rules: list[Rule] = []
@@ -65,9 +63,7 @@ CHARACTERS_FILE = Path(__file__).with_name("characters_v1.tsv")
 
 
 def read_characters(file: Path = CHARACTERS_FILE) -> tuple[dict[int, str], list[tuple[int, int]]]:
-    """Return the replacements by code point, and the (first, last) ranges whose characters stay
-    as they are.
-    """
+    """Return replacements by code point, and the (first, last) ranges of unchanged characters."""
     replacements: dict[int, str] = {}
     ranges: list[tuple[int, int]] = []
     for line in file.read_text(encoding="utf-8").splitlines():
@@ -87,7 +83,7 @@ class OutsideTableError(Exception):
 
 
 class _Table(dict[int, str]):
-    """`str.translate`'s table: a character of no row and no range ends the translation."""
+    """A table for `str.translate`; a character in no row or range raises `OutsideTableError`."""
 
     def __init__(self, replacements: dict[int, str], ranges: list[tuple[int, int]]) -> None:
         super().__init__(replacements)
@@ -103,9 +99,7 @@ _TABLE = _Table(*read_characters())
 
 
 def fold(raw: str) -> str | None:
-    """Return `raw` in lower case, without accents, spaces squeezed; None if a character is
-    outside the table.
-    """
+    """Return `raw` in lower case, without accents or extra spaces; None if outside the table."""
     try:
         return squeeze(raw.translate(_TABLE))
     except OutsideTableError:
@@ -113,7 +107,7 @@ def fold(raw: str) -> str | None:
 
 
 def squeeze(text: str) -> str:
-    """Return `text` with runs of spaces made one and none at the ends."""
+    """Return `text` with repeated spaces collapsed and the ends stripped."""
     while "  " in text:
         text = text.replace("  ", " ")
     return text.strip(" ")
@@ -125,9 +119,7 @@ PASSES = 6  # the rewrites are repeated until nothing changes, at most so often
 
 
 class Reduced(NamedTuple):
-    """A value without its formatting. `reason` holds if no alias claims the key; `final`: none
-    ever may.
-    """
+    """An unformatted value. `reason` applies if no alias claims the key; `final`: none ever may."""
 
     key: str
     reason: str
@@ -142,9 +134,7 @@ _BLANK = Reduced("", "blank", final=True)
 
 
 def reduce(raw: str) -> Reduced:
-    """Return the key of `raw` and the reason it is unknown if no alias claims it. Never raises
-    on any str.
-    """
+    """Return the key of `raw` and its reason if no alias claims it. Never raises for any str."""
     if len(raw) > LONGEST:
         return _JUNK
     text = fold(raw)
@@ -157,7 +147,7 @@ def reduce(raw: str) -> Reduced:
 
 
 def _settle(text: str) -> str | None:
-    """Repeat the rewrites until nothing changes; None if they never agree."""
+    """Repeat the rewrites until nothing changes; None if they do not converge."""
     for _ in range(PASSES):
         before = text
         for pattern, outcome in _REWRITES:

@@ -1,4 +1,4 @@
-"""Look at an older vocabulary, and bring it back as a new version."""
+"""View an older vocabulary version, and restore it as a new one."""
 
 from typing import Any
 
@@ -17,15 +17,14 @@ Row = dict[str, Any]
 
 
 class NoSuchVersion(Exception):
-    """There is no vocabulary version of this number."""
+    """There is no vocabulary version with this number."""
 
 
 def at(number: int) -> VocabularyVersion:
-    """Return a version: who made it, when and why, what changed, and all stages and aliases as they
-    were.
+    """Return a version: who, when, why, what changed, and all stages and aliases as they were.
 
     Raises:
-        NoSuchVersion: there is none of this number.
+        NoSuchVersion: there is no version with this number.
     """
     version = VocabularyVersion.objects.filter(number=number).first()
     if version is None:
@@ -36,7 +35,7 @@ def at(number: int) -> VocabularyVersion:
 
 
 def difference_from_now(number: int) -> Row:
-    """Return what `restore` would change, in the form of a version's diff.
+    """Return what `restore` would change, in the format of a version's diff.
 
     Raises:
         NoSuchVersion: there is no such version.
@@ -45,10 +44,9 @@ def difference_from_now(number: int) -> Row:
 
 
 def restore(number: int, *, actor: str, reason: str) -> VocabularyVersion | None:
-    """Bring stages and aliases back to what they were, as a new version; None if nothing differs.
+    """Restore stages and aliases as a new version; return None if nothing differs.
 
-    A stage that came later is deleted; where rows, plans or strategies name it, it is deactivated
-    and stays.
+    A later stage is deleted; if rows, plans or strategies use it, it is deactivated instead.
 
     Raises:
         NoSuchVersion: there is no such version.
@@ -78,9 +76,7 @@ def _write_stages(wanted: list[Row]) -> None:
 
 
 def _free_ranks(wanted: dict[int, str]) -> None:
-    """Move every stage whose rank another one is to have out of the way: a rank is unique at
-    every moment.
-    """
+    """Move stages off the ranks that others will take, because a rank must always be unique."""
     used = {*wanted, *Stage.objects.values_list("rank", flat=True)}
     unused = (rank for rank in range(_HIGHEST_RANK, -1, -1) if rank not in used)
     for stage in Stage.objects.filter(rank__in=wanted):
@@ -89,9 +85,7 @@ def _free_ranks(wanted: dict[int, str]) -> None:
 
 
 def is_named(slug: str) -> bool:
-    """Tell whether rows of a target, a plan or a strategy name this stage, so that it must not
-    vanish.
-    """
+    """Whether a target, plan or strategy uses this stage, so that it must not be deleted."""
     if (
         PlanEntry.objects.filter(stage=slug).exists()
         or Strategy.objects.filter(allocation__has_key=slug).exists()

@@ -1,3 +1,1 @@
-"""The webhook: who may say that an alert fires, and what follows from it. It can lower the mode
-and nothing else.
-"""
+"""The webhook: who may report that an alert fires, and the effect. It can only lower the mode."""

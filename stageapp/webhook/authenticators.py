@@ -1,6 +1,6 @@
-"""Who sent it: three ways to prove it, and one answer to everything that proves nothing.
+"""Authenticate a delivery: three ways to prove the sender, and one answer to every failure.
 
-The headers that are there decide which way is tried; there is no second try by another.
+The headers present decide which way is tried; no other is tried after it.
 """
 
 import enum
@@ -29,7 +29,7 @@ _RFC3339 = re.compile(rf"{_DAY}T{_TIME}(?:Z|[+-][0-9]{{2}}:[0-9]{{2}})")
 
 
 class Why(enum.StrEnum):
-    """Why a delivery is not believed. The sender is not told; the log and the counts are."""
+    """Why a delivery is not trusted. The log and the counts have it; the sender is not told."""
 
     NO_CREDENTIALS = "no_credentials"
     NOT_CONFIGURED = "not_configured"
@@ -41,7 +41,7 @@ class Why(enum.StrEnum):
 
 
 class NotVerified(Exception):
-    """A delivery of which nobody knows who sent it, or when."""
+    """A delivery that does not prove who sent it, or when."""
 
     def __init__(self, authenticator: str, why: Why) -> None:
         super().__init__(f"{authenticator}: {why}")
@@ -50,9 +50,7 @@ class NotVerified(Exception):
 
 @dataclass(frozen=True)
 class Sent:
-    """A request as it came: header names in lower case, the raw body, and the address it came
-    from.
-    """
+    """A request as received: lower-case header names, the raw body, and the sender's address."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -61,14 +59,14 @@ class Sent:
 
 @dataclass(frozen=True)
 class Verified:
-    """Who sent it. `id` is the sender's name of this delivery; a bearer gives none."""
+    """The proved sender. `id` is the sender's id of this delivery; a bearer token gives none."""
 
     authenticator: str
     id: str
 
 
 def verify(sent: Sent, now: float) -> Verified:
-    """Return who sent it; `now` is in seconds since 1970.
+    """Return the proved sender; `now` is in seconds since 1970.
 
     Raises:
         NotVerified: nothing proves it, or it is more than TOLERANCE_SECONDS old or early.
@@ -83,7 +81,7 @@ def verify(sent: Sent, now: float) -> Verified:
 
 
 def _standard(sent: Sent, now: float) -> str:
-    """Return the id of a delivery by Standard Webhooks."""
+    """Return a delivery's id by Standard Webhooks."""
     if not all(name in sent.headers for name in _STANDARD_HEADERS):
         raise NotVerified(STANDARD, Why.HEADER_MISSING)
     id = headers.read_id(sent.headers[headers.ID])
@@ -97,7 +95,7 @@ def _standard(sent: Sent, now: float) -> str:
 
 
 def _alertmanager(sent: Sent, now: float) -> str:
-    """Return the digest of a body that is signed as a whole, and says itself when it was sent."""
+    """Return the digest of a body that is signed as a whole and states its own time."""
     keys = [secret.text for secret in _configured(webhook_secrets(), ALERTMANAGER)]
     if not headers.is_signed_hex(
         keys, sent.body, headers.read_hex(sent.headers[ALERTMANAGER_SIGNATURE])
@@ -112,7 +110,7 @@ def _alertmanager(sent: Sent, now: float) -> str:
 
 
 def _bearer(sent: Sent, now: float) -> str:
-    """Hold that the token is one of ours. It says nothing of when or of which delivery."""
+    """Require one of our tokens, which proves neither the time nor which delivery it is."""
     scheme, _, token = sent.headers["authorization"].partition(" ")
     given = token.strip(" ").encode("utf-8", "backslashreplace")
     agreed = [hmac.compare_digest(given, own) for own in _configured(webhook_tokens(), BEARER)]
@@ -122,9 +120,7 @@ def _bearer(sent: Sent, now: float) -> str:
 
 
 def moment(text: str) -> float:
-    """Return the seconds since 1970 of Unix seconds, Unix milliseconds or an RFC 3339 time;
-    raises Malformed.
-    """
+    """Return Unix seconds from Unix seconds, milliseconds or RFC 3339; raises Malformed."""
     if _SECONDS.fullmatch(text):
         return float(text)
     if _MILLISECONDS.fullmatch(text):

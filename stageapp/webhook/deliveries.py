@@ -1,6 +1,4 @@
-"""Take a delivery: verify it, and do what it asks once, whatever is repeated, by whom, and how
-many at a time.
-"""
+"""Receive a delivery: verify it and act on it once, however often and concurrently it repeats."""
 
 import os
 import socket
@@ -36,11 +34,10 @@ SECONDS = 3.0
 
 @contextmanager
 def short_transaction(job: str, seconds: float | None = None) -> Iterator[None]:
-    """Run the block in one transaction that ends in time; a commit that is cut off may have
-    happened or not.
+    """Run the block in one time-limited transaction; a commit that is cut off may have happened.
 
     Raises:
-        django.db.Error: PostgreSQL is away, hangs, or another transaction holds what this one
+        django.db.Error: PostgreSQL is down, hangs, or another transaction holds what this one
             needs.
     """
     bound = SECONDS if seconds is None else seconds
@@ -85,21 +82,21 @@ NAMES_KEPT = 50
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a delivery that was believed; `change` is the downgrade that it made."""
+    """The outcome of a trusted delivery; `change` is the downgrade that it made."""
 
     result: str
     change: ModeChange | None = None
 
 
 def receive(sent: Sent, now: float | None = None) -> Outcome:
-    """Take a delivery; `now` is in seconds since 1970. It never makes the mode stricter.
+    """Process a delivery; `now` is in seconds since 1970. It never makes the mode stricter.
 
     Raises:
-        NotVerified: nobody knows who sent it, or when.
-        Unreadable: whoever sent it, it is no notification of Alertmanager's.
-        django.db.Error: PostgreSQL does not answer; the sender is to come again, which has no
+        NotVerified: it does not prove who sent it, or when.
+        Unreadable: the sender is proved, but it is not an Alertmanager notification.
+        django.db.Error: PostgreSQL does not respond; the sender should retry, which has no
             second effect.
-        ModeError: the mode changes all the time; the same holds.
+        ModeError: the mode keeps changing; the same applies.
     """
     remote = clean(sent.remote, 64)
     try:
@@ -122,7 +119,7 @@ def receive(sent: Sent, now: float | None = None) -> Outcome:
 
 
 def _once(verified: Verified, told: Notification, remote: str) -> Outcome:
-    """Do what is asked, and record it in the same transaction, unless it was done before."""
+    """Act on it and record it in the same transaction, unless it was done before."""
     with short_transaction("webhook"):
         key = _key(verified, told)
         locks.wait(Lock.DELIVERY, key)
@@ -144,11 +141,11 @@ def _once(verified: Verified, told: Notification, remote: str) -> Outcome:
 
 
 def _key(verified: Verified, told: Notification) -> str:
-    """Return what has one effect at most: the sender's id, or which alerts fire since when in this
-    rollout.
+    """Return the deduplication key: the sender's id, or which alerts fire since when.
 
-    A bearer gives no id, and Alertmanager repeats a notification as it was. After a person has
-    raised the mode again, an alert that still fires is news.
+    A bearer token gives no id, and Alertmanager repeats a notification unchanged. The key includes
+    the number of raises: after someone has raised the mode again, an alert that still fires is
+    new.
     """
     if verified.id:
         return f"{verified.authenticator}:{verified.id}"

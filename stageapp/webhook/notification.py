@@ -1,6 +1,4 @@
-"""Read what Alertmanager sends: which alerts it tells of, and which of them are to take
-`enforce` back.
-"""
+"""Parse Alertmanager notifications: which alerts they report, and which take back `enforce`."""
 
 import hashlib
 import json
@@ -16,12 +14,12 @@ _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udff
 
 
 class Unreadable(ValueError):
-    """The body is no notification of Alertmanager's; the text says what is missing."""
+    """The body is not an Alertmanager notification; the text says what is missing."""
 
 
 @dataclass(frozen=True)
 class Alert:
-    """One alert. What identifies a firing is `fingerprint` and `starts_at` together."""
+    """One alert; `fingerprint` and `starts_at` together identify a firing."""
 
     name: str
     firing: bool
@@ -31,17 +29,13 @@ class Alert:
 
     @property
     def downgrades(self) -> bool:
-        """Tell whether it takes `enforce` back: it fires, and its rule says so. Others only tell
-        people.
-        """
+        """Whether it takes back `enforce`: it fires and its rule says so. Others only notify."""
         return self.firing and self.action == DOWNGRADE
 
 
 @dataclass(frozen=True)
 class Notification:
-    """What one body says. `sent_at` is the group's label `timestamp`, `test` whatever a test
-    says of itself.
-    """
+    """One body. `sent_at` is the group's label `timestamp`, `test` what a test says of itself."""
 
     alerts: tuple[Alert, ...]
     sent_at: str = ""
@@ -49,22 +43,22 @@ class Notification:
 
     @property
     def names(self) -> list[str]:
-        """Return the names of its alerts, each once."""
+        """The names of its alerts, each once."""
         return list(dict.fromkeys(alert.name for alert in self.alerts))
 
     @property
     def downgrading(self) -> list[str]:
-        """Return the names of the alerts that take `enforce` back."""
+        """The names of the alerts that take back `enforce`."""
         return list(dict.fromkeys(alert.name for alert in self.alerts if alert.downgrades))
 
     def digest(self, *more: object) -> str:
-        """Return what tells this notification from others: the same for a repeat, in hex."""
+        """Return a hex digest that identifies this notification; a repeat has the same one."""
         told = sorted((alert.fingerprint, alert.starts_at, alert.firing) for alert in self.alerts)
         return hashlib.sha256(json.dumps([told, [str(it) for it in more]]).encode()).hexdigest()
 
 
 def read(body: bytes) -> Notification:
-    """Return what a body says; raises Unreadable and nothing else."""
+    """Parse a body; raises Unreadable and nothing else."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -85,7 +79,7 @@ def read(body: bytes) -> Notification:
 
 
 def clean(text: str, length: int = MAX_TEXT) -> str:
-    """Return the text without what cannot be stored or seen, and no longer than `length`."""
+    """Replace what cannot be stored or seen, and cut the text to `length`."""
     return _UNSEEN.sub("?", text[:length])
 
 

@@ -1,4 +1,4 @@
-"""The relay's listening socket: one thread a connection, and only so many of them."""
+"""The relay: receive notifications on a bounded number of threads, sign them and forward them."""
 
 import hmac
 import io
@@ -31,11 +31,11 @@ _DRAIN_SECONDS = 0.5
 
 
 class TooMuch(Exception):
-    """A request is larger than any that is taken."""
+    """A request is larger than allowed."""
 
 
 class BoundedReader(io.RawIOBase):
-    """What a client sends, until `seconds` are over or `size` bytes have come."""
+    """Reads what a client sends, for at most `seconds` and `size` bytes."""
 
     def __init__(self, line: socket.socket, seconds: float, size: int) -> None:
         super().__init__()
@@ -43,15 +43,14 @@ class BoundedReader(io.RawIOBase):
         self._deadline = time.monotonic() + seconds
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read what is there, at least a byte.
+        """Read what is there, at least one byte.
 
         Raises:
             TimeoutError: the time is over, however much has arrived before.
-            TooMuch: the size has come, and more is asked for.
+            TooMuch: `size` bytes have arrived, and more is requested.
         """
         view = memoryview(buffer)[: self._left]
         if not view:
@@ -65,14 +64,12 @@ class BoundedReader(io.RawIOBase):
 
 
 def bounded(line: socket.socket, seconds: float, body_bytes: int) -> io.BufferedReader:
-    """Return a reader of one request with a body of at most so many bytes."""
+    """Return a reader of one request with a body of at most `body_bytes`."""
     return io.BufferedReader(BoundedReader(line, seconds, HEAD_BYTES + body_bytes))
 
 
 def drain(line: socket.socket, size: int) -> None:
-    """Drop what a client still sends, up to `size` bytes: a line closed with bytes unread tears
-    the answer away.
-    """
+    """Discard up to `size` bytes: closing with unread bytes would cut off the response."""
     rest = bounded(line, _DRAIN_SECONDS, size)
     with suppress(OSError, TooMuch):
         while rest.read1(65_536):
@@ -89,18 +86,17 @@ _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def delivery_id(told: Notification, now: float) -> str:
-    """Return the id of a delivery, made from what it tells, so that Alertmanager's own repeats are
-    the same one.
+    """Return a delivery's id, derived from its content so that Alertmanager's repeats share it.
 
-    After SLOT_SECONDS a repeat is another one: an alert that still fires after a person has raised
-    the mode again is to take it back. `now` is in seconds since 1970.
+    After SLOT_SECONDS a repeat gets a new id: an alert that still fires after someone has raised
+    the mode again must take it back. `now` is in seconds since 1970.
     """
     return f"am_{told.digest(int(now // SLOT_SECONDS))[:40]}"
 
 
 @dataclass(frozen=True)
 class Forwarder:
-    """Hands notifications on. `seconds` is how long it tries; `stopping` ends the tries early."""
+    """Forwards notifications. `seconds` is how long it tries; `stopping` ends the tries early."""
 
     url: str
     key: bytes
@@ -109,7 +105,7 @@ class Forwarder:
     clock: Callable[[], float] = time.time
 
     def forward(self, body: bytes, told: Notification) -> int:
-        """Return the receiver's last status; UNREACHABLE where it has never answered."""
+        """Return the receiver's last status, UNREACHABLE if the last try got no response."""
         id, deadline, wait = (
             delivery_id(told, self.clock()),
             time.monotonic() + self.seconds,
@@ -148,7 +144,7 @@ _DRAINED_BYTES = 1_000_000
 
 
 class Refused(Exception):
-    """A request that is not handed on, with the status that says why."""
+    """A request that is not forwarded, with the status that says why."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -157,9 +153,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may take: `read_seconds` to arrive, `body_bytes`; `tokens`, of which it
-    has to bring one.
-    """
+    """Limits of one request: `read_seconds` to arrive, `body_bytes`, `tokens` (one is required)."""
 
     read_seconds: float = READ_SECONDS
     body_bytes: int = BODY_BYTES
@@ -169,7 +163,7 @@ class Limits:
 def read_body(headers: Message, source: BufferedIOBase, limits: Limits) -> bytes:
     """Return the body of a POST; raises Refused.
 
-    Only application/json and no Origin: a browser on the same machine can send neither without
+    Requires application/json and no Origin: a browser on the same machine can send neither without
     asking first.
     """
     if limits.tokens and not _brings(headers, limits.tokens):
@@ -200,7 +194,7 @@ def _brings(headers: Message, tokens: tuple[bytes, ...]) -> bool:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection with one request. Subclasses name the forwarder and the limits."""
+    """One connection with one request; subclasses set the forwarder and the limits."""
 
     forwarder: Forwarder
     limits: Limits
@@ -209,13 +203,13 @@ class Handler(BaseHTTPRequestHandler):
     requestline = command = ""
 
     def setup(self) -> None:
-        """Read within the limits."""
+        """Bound the reads by the limits."""
         super().setup()
         self.rfile.close()
         self.rfile = bounded(self.connection, self.limits.read_seconds, self.limits.body_bytes)
 
     def handle(self) -> None:
-        """Read, serve and answer; a client that goes away in the middle is not answered."""
+        """Read, serve and respond; a client that disconnects gets no response."""
         with suppress(ConnectionError):
             try:
                 self.raw_requestline = self.rfile.readline(HEAD_BYTES)
@@ -229,11 +223,11 @@ class Handler(BaseHTTPRequestHandler):
                 self._refuse(refusal)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer what Python's own parser refuses, without repeating what was sent."""
+        """Answer errors from Python's own parser without repeating what was sent."""
         self._answer(code, {"error": HTTPStatus(code).phrase})
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: what is handed on has an event."""
+        """Log nothing: a forwarded notification has its own event."""
 
     def _serve(self) -> tuple[int, Mapping[str, object]]:
         path = self.path.partition("?")[0]
@@ -273,7 +267,7 @@ _FULL = b"HTTP/1.0 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: c
 
 
 class Relay(ThreadingHTTPServer):
-    """The server. Its threads are waited for when it is closed; each ends by its own deadlines."""
+    """The server; closing it waits for its threads, each of which ends by its own deadlines."""
 
     daemon_threads = False
     request_queue_size = 32
@@ -286,7 +280,7 @@ class Relay(ThreadingHTTPServer):
         )
 
     def server_bind(self) -> None:
-        """Bind, without asking a name server what we are called."""
+        """Bind without asking a name server for our own name."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = (
             str(self.server_address[0]),
@@ -294,7 +288,7 @@ class Relay(ThreadingHTTPServer):
         )
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Begin a thread; where there are enough the client is told to come again."""
+        """Start a thread; if there are too many, tell the client to come back."""
         if self._room.acquire(blocking=False):
             super().process_request(request, client_address)
             return
@@ -304,18 +298,18 @@ class Relay(ThreadingHTTPServer):
         self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve one connection, and make room for another."""
+        """Serve one connection, then free its slot."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Record what failed; the client's connection is closed."""
+        """Record the error; the client's connection is closed."""
         events.relay_failed(error=type(sys.exc_info()[1]).__name__)
 
     def run_until(self, stop: threading.Event) -> None:
-        """Serve until `stop` is set, then finish what has begun."""
+        """Serve until `stop` is set, then finish the requests in flight."""
         serving = threading.Thread(
             target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="stage-relay"
         )
@@ -331,14 +325,14 @@ class Relay(ThreadingHTTPServer):
 
 
 class AddressError(ValueError):
-    """An address to listen on that makes no sense, or that others could reach."""
+    """A listen address that is invalid, or that others could reach."""
 
 
 def read_address(text: str, *, allow_remote: bool = False) -> tuple[str, int]:
-    """Return host and port of `HOST:PORT` or `[HOST]:PORT`; the host is an IP address or localhost.
+    """Return host and port of `HOST:PORT` or `[HOST]:PORT`; the host is an IP or localhost.
 
     Raises:
-        AddressError: it is none, or not a loopback one and `allow_remote` is not said.
+        AddressError: it is invalid, or it is not loopback and `allow_remote` is not set.
     """
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
@@ -360,7 +354,7 @@ def read_address(text: str, *, allow_remote: bool = False) -> tuple[str, int]:
 
 
 def read_url(text: str) -> str:
-    """Return an http or https URL as it is; raises AddressError."""
+    """Return an http or https URL unchanged; raises AddressError."""
     address = urlsplit(text)
     if (
         address.scheme not in ("http", "https")

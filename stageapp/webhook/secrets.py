@@ -1,5 +1,4 @@
-"""The webhook's secrets as the environment gives them: which are good enough, and which keys they
-stand for.
+"""The webhook's secrets from the environment: which are strong enough, and the keys they hold.
 
 Read while the settings load, so that a process with a weak secret does not start at all.
 """
@@ -24,16 +23,12 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 
 
 class SecretError(ValueError):
-    """A secret that is too weak, or none; the text says what to do, and never what the secret
-    is.
-    """
+    """A weak or missing secret; the text says what to do, and never what the secret is."""
 
 
 @dataclass(frozen=True)
 class Secret:
-    """One secret. `text` is all of it, in bytes; `keys` may have signed by Standard Webhooks,
-    the first one signs.
-    """
+    """One secret. `text` is all of it in bytes; `keys` may have signed, the first one signs."""
 
     text: bytes
     keys: tuple[bytes, ...]
@@ -41,12 +36,10 @@ class Secret:
 
 @lru_cache(maxsize=8)
 def read_secrets(value: str) -> tuple[Secret, ...]:
-    """Return the secrets, separated by spaces in `value`; the first one signs, each may have
-    signed.
+    """Return the space-separated secrets in `value`; the first one signs, any may have signed.
 
-    One that begins with `whsec_` is a key in base64. Any other is the key itself; where it happens
-    to be base64 too, what it stands for is taken as well, since libraries of Standard Webhooks
-    always decode.
+    One that begins with `whsec_` is a base64 key. Any other is the key itself; if it happens to be
+    base64, its decoded form is accepted too, since libraries of Standard Webhooks always decode.
 
     Raises:
         SecretError: there is none, or one of them is too weak.
@@ -56,7 +49,7 @@ def read_secrets(value: str) -> tuple[Secret, ...]:
 
 @lru_cache(maxsize=8)
 def read_tokens(value: str) -> tuple[bytes, ...]:
-    """Return the bearer tokens, separated by spaces in `value`.
+    """Return the space-separated bearer tokens in `value`.
 
     Raises:
         SecretError: there is none, one of them is too weak, or has characters that no header can
@@ -110,7 +103,7 @@ def _check_text(word: str) -> None:
 
 
 def _base64(text: str) -> bytes | None:
-    """Return what base64 stands for, with or without its padding; None where it is no base64."""
+    """Decode base64, padded or not; None if it is not base64."""
     bare = text.rstrip("=")
     try:
         return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
@@ -119,15 +112,13 @@ def _base64(text: str) -> bytes | None:
 
 
 def webhook_secrets() -> tuple[Secret, ...]:
-    """Return the secrets that sign what comes to the webhook, the one that signs first; none
-    where it is closed.
-    """
+    """Return the secrets for signed deliveries, the signing one first; none if it is closed."""
     value = conf.settings.alertmanager_webhook_secret
     return read_secrets(value) if value else ()
 
 
 def webhook_tokens() -> tuple[bytes, ...]:
-    """Return the tokens that Alertmanager may bring itself; none where that way is closed."""
+    """Return the tokens that Alertmanager may send itself; none if that way is closed."""
     value = conf.settings.alertmanager_bearer_token
     return read_tokens(value) if value else ()
 

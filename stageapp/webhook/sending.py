@@ -1,6 +1,4 @@
-"""Post a body once by HTTP, and nothing beyond: no redirect is followed, no proxy asked, nothing
-of the answer kept.
-"""
+"""Send one HTTP POST: no redirects, no proxy, and nothing of the response body kept."""
 
 import http.client
 from collections.abc import Mapping
@@ -10,12 +8,11 @@ PATH = "/_ops/stage-validation/auto-downgrade"
 
 
 class NotReached(Exception):
-    """The receiver is not there, does not answer in time, or speaks no HTTP."""
+    """The receiver is down, does not respond in time, or does not speak HTTP."""
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], seconds: float) -> int:
-    """Send a JSON body and return the status; `seconds` bounds the connect and each read of the
-    answer.
+    """Send a JSON body and return the status; `seconds` bounds the connect and each read.
 
     Raises:
         NotReached: there is no status.

@@ -1,4 +1,4 @@
-"""Sign and compare: HMAC-SHA256 as Standard Webhooks has it, and over the raw body alone."""
+"""Sign and verify with HMAC-SHA256, by Standard Webhooks and over the raw body alone."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ _HEX = re.compile(r"[0-9A-Fa-f]{64}")
 
 
 class Malformed(ValueError):
-    """A header that is not as the specification has it."""
+    """A header that violates the specification."""
 
 
 def read_id(value: str) -> str:
@@ -42,10 +42,10 @@ def read_timestamp(value: str) -> int:
 
 
 def read_signatures(value: str) -> list[str]:
-    """Return the v1 signatures in base64; other versions are left out.
+    """Return the v1 signatures in base64; other versions are ignored.
 
     Raises:
-        Malformed: a part is no `version,base64`, or there are more than MAX_SIGNATURES.
+        Malformed: a part is not `version,base64`, or there are more than MAX_SIGNATURES.
     """
     if len(value) > MAX_SIGNATURES * _CHARACTERS_EACH:  # before anything is taken apart
         raise Malformed(SIGNATURE)
@@ -68,16 +68,14 @@ def sign(key: bytes, id: str, timestamp: int, body: bytes) -> str:
 
 
 def signed_headers(key: bytes, id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """Return the three headers of Standard Webhooks."""
+    """Return the three Standard Webhooks headers."""
     return {ID: id, TIMESTAMP: str(timestamp), SIGNATURE: sign(key, id, timestamp, body)}
 
 
 def is_signed(
     keys: Iterable[bytes], id: str, timestamp: str, body: bytes, signatures: list[str]
 ) -> bool:
-    """Tell whether one of the signatures is that of one of the keys; the time tells nothing of
-    which.
-    """
+    """Whether any signature was made with any key; the timing does not reveal which."""
     signed = _signed(id, timestamp, body)
     # Compared as text, so that the bits that base64 leaves over cannot make two signatures of one.
     expected = [base64.b64encode(_mac(key, signed)) for key in keys]
@@ -88,7 +86,7 @@ def is_signed(
 
 
 def is_signed_hex(keys: Iterable[bytes], body: bytes, signature: str) -> bool:
-    """Tell whether the hex digits are the signature of the raw body by one of the keys."""
+    """Whether the hex digits are the signature of the raw body by any key."""
     agreed = [
         hmac.compare_digest(signature.encode("ascii"), _mac(key, body).hex().encode("ascii"))
         for key in keys

@@ -1,9 +1,8 @@
-"""Count what had no effect (not believed, told before, not readable) without I/O, and keep some of
-it as rows.
+"""Count deliveries without effect (not trusted, duplicate, unreadable); keep some as rows.
 
-Whoever has no secret can send as much as a line carries, so nothing is written while such a
-delivery is answered. The refresher adds the counts to PostgreSQL every few seconds; of each hour
-only so many become rows of the log.
+Anyone can send as much as the line carries, so nothing is written while such a delivery is
+answered: counting does no I/O. The refresher adds the counts to PostgreSQL every few seconds; only
+so many per hour become rows of the log.
 """
 
 import datetime
@@ -30,9 +29,7 @@ UNEVENTFUL = ("duplicate", "unreadable", "refused")
 
 @dataclass(frozen=True)
 class Uneventful:
-    """A delivery without effect. `why` is one of a closed set, everything else what it said of
-    itself.
-    """
+    """A delivery without effect. `why` is from a closed set, the rest is what it claimed."""
 
     authenticator: str
     result: str
@@ -48,7 +45,7 @@ _Kind = tuple[datetime.datetime, str, str, str]  # hour, authenticator, result, 
 
 @dataclass
 class _Count:
-    """How often a delivery came."""
+    """How often a delivery arrived."""
 
     deliveries: int = 0
 
@@ -57,7 +54,7 @@ class _Count:
 
 
 class TallyBuffer(Buffer[_Key, _Count]):
-    """The deliveries without effect that this process has not written yet."""
+    """Deliveries without effect that this process has not written yet."""
 
     most = MOST_PENDING
 
@@ -65,7 +62,7 @@ class TallyBuffer(Buffer[_Key, _Count]):
         return _Count()
 
     def beyond(self, key: _Key) -> _Key:
-        """Return its kind, without what the delivery said of itself."""
+        """Return its kind, without what the delivery claimed."""
         hour, delivery = key
         return hour, Uneventful(delivery.authenticator, delivery.result, delivery.why)
 
@@ -89,7 +86,7 @@ flush = buffer.flush
 
 
 def note(delivery: Uneventful) -> None:
-    """Note one delivery. No I/O."""
+    """Count one delivery. No I/O."""
     metrics.webhook_delivered(authenticator=delivery.authenticator, outcome=delivery.result)
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     with buffer.lock:
@@ -97,7 +94,7 @@ def note(delivery: Uneventful) -> None:
 
 
 def _rows(taken: Mapping[_Key, _Count]) -> Iterator[Uneventful]:
-    """Yield every delivery once, and then those again that came more than once."""
+    """Yield every delivery once, then those again that arrived more than once."""
     again = (repeat(key[1], count.deliveries - 1) for key, count in taken.items())
     return chain((delivery for _, delivery in taken), *again)
 
@@ -142,10 +139,10 @@ def _write(rows: list[Uneventful]) -> None:
 
 
 def forget_old() -> int:
-    """Delete what its retention has passed; return how many deliveries.
+    """Delete deliveries past their retention; return how many.
 
-    None of them can have a second effect: a signature is no longer fresh, and of a bearer's alerts
-    nothing is left.
+    None of them can have a second effect: the signatures are no longer fresh, and nothing is left
+    of a bearer's alerts.
     """
     oldest = timezone.now() - datetime.timedelta(days=RETENTION_DAYS)
     with transaction.atomic(), connection.cursor() as cursor:
@@ -157,9 +154,7 @@ def forget_old() -> int:
 
 
 def uneventful(hours: int) -> list[Mapping[str, Any]]:
-    """Return how many deliveries of the last hours had no effect, by authenticator, result and
-    why; most first.
-    """
+    """Count recent deliveries without effect by authenticator, result and why, most first."""
     since = timezone.now() - datetime.timedelta(hours=hours)
     counts = (
         WebhookCount.objects.filter(hour__gt=since)

@@ -1,6 +1,4 @@
-"""Send a test: a signed delivery like an alert's, that says of itself that nothing is to be
-lowered.
-"""
+"""Send a test: a signed delivery like an alert's that says it must not lower anything."""
 
 import json
 import time
@@ -23,14 +21,14 @@ ALERT = "StageWebhookTest"
 
 
 class TrialFailed(Exception):
-    """The test did not arrive as it should; the text says what to do."""
+    """The test did not arrive as expected; the text says what to do."""
 
 
 def send_test(person: Person, reason: str) -> None:
-    """Send one test: over HTTP where STAGE_BASE_URL is set, else straight to the verifying code.
+    """Send one test: over HTTP if STAGE_BASE_URL is set, else directly to the verifying code.
 
     Raises:
-        TrialFailed: there is no secret, or the delivery was not taken.
+        TrialFailed: there is no secret, or the delivery was not accepted.
     """
     secrets = webhook_secrets()
     if not secrets:

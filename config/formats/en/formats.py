@@ -1,4 +1,4 @@
-"""How the admin writes times: so that they sort, and cannot be read two ways."""
+"""Date and time formats for the admin: sortable and unambiguous."""
 
 DATE_FORMAT = "Y-m-d"
 DATETIME_FORMAT = "Y-m-d H:i:s"

@@ -1,3 +1,1 @@
-"""What the API says of itself: an OpenAPI 3.1 document, made from the endpoints' own
-declarations.
-"""
+"""The API's OpenAPI 3.1 document, generated from the endpoints' own declarations."""

@@ -1,4 +1,4 @@
-"""The bodies of answers, for the document: the views build them as plain dictionaries."""
+"""Response bodies for the document; the views build them as plain dictionaries."""
 
 from rest_framework.serializers import (
     BooleanField,
@@ -18,7 +18,7 @@ VERDICTS = ["canonical", "normalized", "unknown"]
 
 
 class UnknownValue(Body):
-    """A value that names no stage, and where in the request it stands."""
+    """A value that names no stage, and its place in the request."""
 
     pointer = CharField(
         required=False, allow_blank=True, help_text="JSON pointer (RFC 6901) into the body"
@@ -41,7 +41,7 @@ class RetiredValue(Body):
 
 
 class StageValidation(Body):
-    """What the validator found; absent in the mode `off`."""
+    """The validator's findings; absent in the mode `off`."""
 
     mode = ChoiceField(conf.MODES)
     verdict = ChoiceField(VERDICTS)
@@ -59,7 +59,7 @@ class StageValidation(Body):
 
 
 class Judged(Body):
-    """The answer of an endpoint that takes stages."""
+    """The response of an endpoint that takes stages."""
 
     stage_validation = StageValidation(required=False)
 
@@ -88,7 +88,7 @@ class NormalizedValue(Body):
 
 
 class NormalizedValues(Body):
-    """What the values mean, in their order."""
+    """What the values mean, in order."""
 
     vocabulary_version = IntegerField()
     results = NormalizedValue(many=True)
@@ -124,7 +124,7 @@ class SentUnknown(Sent):
 
 
 class YouSent(Body):
-    """What the caller sent of late that is no canonical stage."""
+    """What the caller recently sent that is not a canonical stage."""
 
     days = IntegerField()
     retired = SentRetired(many=True)
@@ -132,7 +132,7 @@ class YouSent(Body):
 
 
 class DeprecationNotice(Body):
-    """What to stop sending, and from when unknown stages are refused."""
+    """What to stop sending, and when unknown stages will be refused."""
 
     mode = ChoiceField(conf.MODES)
     percent = IntegerField(min_value=1, max_value=100)
@@ -148,5 +148,5 @@ class DeprecationNotice(Body):
 
 
 def shares() -> DictField:
-    """Return the field of a map from canonical stage to share."""
+    """Return a field for a map from canonical stage to share."""
     return DictField(child=share())

@@ -1,6 +1,4 @@
-"""Make the document: the operations, the responses they share, and the probes that are no
-endpoints of the API.
-"""
+"""Build the document: operations, shared responses, and the probes, which are not endpoints."""
 
 from functools import cache
 from typing import Any
@@ -31,14 +29,14 @@ STATUS: Schema = {
 
 @cache
 def document() -> dict[str, Any]:
-    """Return the document of this version of the code; made once in a process."""
+    """Return the document of this code version; built once per process."""
     generator: Any = SchemaGenerator()
     made: dict[str, Any] = generator.get_schema(request=None, public=True)
     return made
 
 
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Add what operations refer to, and the probes; a hook of drf-spectacular."""
+    """Add the components that operations refer to, and the probes; a hook of drf-spectacular."""
     components = result["components"]
     components["schemas"].update(headers.SCHEMAS)
     components["securitySchemes"].update(webhook.SCHEMES)
@@ -77,12 +75,12 @@ class SchemaPage(Endpoint):
     permission_classes: list[type[BasePermission]] = []
 
     def get(self, request: Request) -> Response:
-        """Return it as JSON."""
+        """Return the document as JSON."""
         return Response(document())
 
 
 @require_safe
 @csp_update({"img-src": [SELF, "data:"]})  # the icons of Swagger UI's own style sheet
 def docs(request: HttpRequest) -> HttpResponse:
-    """Show the document with Swagger UI, from our own server."""
+    """Show the document with Swagger UI, served from our own server."""
     return render(request, "api/docs.html")

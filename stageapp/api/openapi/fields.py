@@ -1,6 +1,4 @@
-"""How the API's own fields look in the document: with bounds that are true, and nothing beyond
-what is named.
-"""
+"""How the API's own fields appear in the document: with true bounds and nothing beyond them."""
 
 from typing import Any
 
@@ -63,17 +61,15 @@ class DistributionSchema(OpenApiSerializerFieldExtension):
     target_class = "stageapp.api.distribution.DistributionField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> Schema:
-        """Return the schema."""
         return DISTRIBUTION
 
 
 class MoneySchema(OpenApiSerializerFieldExtension):
-    """An amount: a string when it comes out, either when it goes in."""
+    """An amount: a string in responses, a string or a number in requests."""
 
     target_class = "stageapp.api.fields.MoneyField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> Schema:
-        """Return the schema."""
         least = self.target.min_value
         if not least:
             return MONEY
@@ -86,12 +82,11 @@ class MoneySchema(OpenApiSerializerFieldExtension):
 
 
 class NumberSchema(OpenApiSerializerFieldExtension):
-    """A number, read as the decimal that is written."""
+    """A number, read as the decimal as written."""
 
     target_class = "stageapp.api.fields.NumberField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> Schema:
-        """Return the schema."""
         return {
             "type": "number",
             "minimum": float(self.target.min_value),
@@ -100,12 +95,11 @@ class NumberSchema(OpenApiSerializerFieldExtension):
 
 
 class TextSchema(OpenApiSerializerFieldExtension):
-    """A string without NUL, which PostgreSQL cannot hold."""
+    """A string without NUL, which PostgreSQL cannot store."""
 
     target_class = "stageapp.api.fields.TextField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> Schema:
-        """Return the schema."""
         usual = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
         return {**({} if self.target.allow_blank else {"minLength": 1}), **usual, "pattern": NO_NUL}
 
@@ -116,31 +110,28 @@ class IntegerSchema(OpenApiSerializerFieldExtension):
     target_class = "stageapp.api.fields.IntegerField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> Schema:
-        """Return the schema."""
         usual = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
         return {"maximum": MAX_INTEGER, **usual}
 
 
 class StrictSchema(OpenApiSerializerExtension):
-    """An object that takes no other fields."""
+    """An object without additional properties."""
 
     target_class = "stageapp.api.fields.StrictSerializer"
     match_subclasses = True
 
     def map_serializer(self, auto_schema: AutoSchema, direction: str) -> Schema:
-        """Return the schema."""
         usual = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
         return {**usual, "additionalProperties": False}
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
-    """The token of a consumer."""
+    """A consumer's token."""
 
     target_class = "stageapp.api.authentication.ConsumerTokenAuthentication"
     name = "consumerToken"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> Schema:
-        """Return the scheme."""
         return {
             "type": "apiKey",
             "in": "header",
@@ -152,14 +143,13 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 
 class SessionScheme(OpenApiAuthenticationExtension):
-    """The session of an operator."""
+    """An operator's session."""
 
     target_class = "rest_framework.authentication.SessionAuthentication"
     name = "operatorSession"
     priority = 1  # before the library's own
 
     def get_security_definition(self, auto_schema: AutoSchema) -> Schema:
-        """Return the scheme."""
         return {
             "type": "apiKey",
             "in": "cookie",

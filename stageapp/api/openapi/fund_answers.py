@@ -1,4 +1,4 @@
-"""The bodies of answers about funds: simulations, allocations, strategies, companies."""
+"""Response bodies about funds: simulations, allocations, strategies, companies."""
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.serializers import (
@@ -23,14 +23,14 @@ class Cents(CharField):
 
 
 class Histogram(Body):
-    """Counts of runs between neighbouring edges."""
+    """Counts of simulated runs between adjacent edges."""
 
     edges = ListField(child=FloatField())
     counts = ListField(child=IntegerField(min_value=0))
 
 
 class PeriodRates(Body):
-    """Yearly rates if everything came back after so many years."""
+    """Annual rates if everything came back after this many years."""
 
     years = IntegerField()
     p25 = FloatField()
@@ -39,7 +39,7 @@ class PeriodRates(Body):
 
 
 class StageOutcome(Body):
-    """One stage: its simulated mean multiple beside the closed form."""
+    """One stage: its simulated mean multiple next to the closed form."""
 
     stage = CharField()
     weight = share()
@@ -52,7 +52,7 @@ class StageOutcome(Body):
 
 
 class Simulation(Judged):
-    """A fund's simulated outcome: multiples of its size, yearly rates."""
+    """A fund's simulated outcome: multiples of its size, annual rates."""
 
     fund_size = Cents()
     runs = IntegerField()
@@ -71,7 +71,7 @@ class Simulation(Judged):
 
 
 class StagePlan(Body):
-    """One stage's money."""
+    """One stage's amounts."""
 
     stage = CharField()
     initial = Cents()
@@ -80,9 +80,7 @@ class StagePlan(Body):
 
 
 class Allocation(Judged):
-    """A fund's cheques and reserves; initials, reserves, surplus and unallocated make fund_size
-    exactly.
-    """
+    """A fund's allocation; initials, reserves, surplus and unallocated sum to fund_size exactly."""
 
     fund_size = Cents()
     reserve_ratio = share()
@@ -94,14 +92,14 @@ class Allocation(Judged):
 
 
 class SentEntry(Body):
-    """A stage and its weight as they were sent."""
+    """A stage and its weight as sent."""
 
     stage = CharField(allow_blank=True)
     weight = FloatField()
 
 
 class StoredStrategy(Body):
-    """A strategy as it was sent, and as it was understood when it was saved."""
+    """A strategy as sent, and as understood when it was saved."""
 
     id = IntegerField()
     name = CharField()
@@ -113,11 +111,11 @@ class StoredStrategy(Body):
 
 
 class SavedStrategy(StoredStrategy, Judged):
-    """One strategy, with what the validator found."""
+    """One strategy, with the validator's findings."""
 
 
 class Company(Body):
-    """A company: its stage as stored, and what that means."""
+    """A company: its stage as stored, and its meaning."""
 
     id = IntegerField()
     name = CharField()
@@ -136,12 +134,12 @@ class Page(Body):
 
 
 class CompanyPage(Page, Judged):
-    """Companies, with what the validator found about the filter."""
+    """Companies, with the validator's findings about the filter."""
 
     results = Company(many=True)
 
 
 class StrategyPage(Page):
-    """Strategies, the newest first."""
+    """Strategies, newest first."""
 
     results = StoredStrategy(many=True)

@@ -1,8 +1,4 @@
-"""What each operation takes and answers, and how the document's part for it is made.
-
-What an endpoint already declares (scopes, query strings, which methods take stages) is read from
-it.
-"""
+"""Build each OpenAPI operation from its table entry and from what its endpoint declares."""
 
 from inspect import getdoc
 from typing import Any
@@ -16,58 +12,54 @@ from stageapp.api.openapi.table import OPERATIONS, Operation
 
 
 class EndpointSchema(AutoSchema):
-    """Makes the part of one operation."""
+    """Builds one operation."""
 
     view: Any  # an Endpoint; the library knows only of views
 
     @property
     def operation(self) -> Operation:
-        """Return the table's entry; KeyError names an endpoint that is missing there."""
+        """The operation's table entry; KeyError names a missing endpoint."""
         return OPERATIONS[type(self.view), self.method]
 
     @property
     def takes_stages(self) -> bool:
-        """Tell whether the method's body or parameters hold stages."""
+        """Whether the method's body or parameters hold stages."""
         return self.method in self.view.stage_methods
 
     def get_operation_id(self) -> str:
-        """Return its name."""
         return self.operation.name
 
     def get_tags(self) -> list[str]:
-        """Return its group."""
         return [self.operation.group]
 
     def get_description(self) -> str:  # type: ignore[override]  # as the library does it
-        """Return the method's own first words, and what it takes to call it."""
+        """Return the method's own description and the scope it needs."""
         scope, told = self.view.scopes[self.method], super().get_description()
         return f"{told}\n\nNeeds the scope `{scope}`." if scope else told
 
     def get_auth(self) -> list[Any]:
-        """Return the schemes; every operation of the table asks for one of them."""
+        """Return the security schemes; every operation in the table requires one."""
         if self.view.credentials:
             return list(self.view.credentials)
         return [auth for auth in super().get_auth() if auth]
 
     def get_request_serializer(self) -> Any:
-        """Return what the body is."""
         return self.operation.body
 
     def get_response_serializers(self) -> Any:
-        """Return what the answer is, by status."""
         answer = self.operation.answer
         told = getdoc(answer) if answer else "Done; there is nothing to tell."
         return {self.operation.status: OpenApiResponse(answer, str(told))}
 
     def get_override_parameters(self) -> list[Any]:
-        """Return the query string, and the headers of the answer."""
+        """Return the query string and the response headers."""
         query = self.view.queries.get(self.method)
         return ([query] if query else []) + (
             headers.parameters(self.operation.status) if self.takes_stages else []
         )
 
     def get_examples(self) -> list[OpenApiExample]:
-        """Return examples of the body, one per shape."""
+        """Return body examples, one per shape."""
         return [
             OpenApiExample(name, value=value, request_only=True)
             for name, value in self.operation.examples.items()

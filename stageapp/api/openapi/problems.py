@@ -1,6 +1,4 @@
-"""The answers that refuse, for the document: one response per status, with every type it may
-have.
-"""
+"""Error responses for the document: one per status, with every problem type it may have."""
 
 from typing import Any
 
@@ -92,16 +90,14 @@ TOO_LONG: Schema = {
 
 
 def reference(status: int, *, stages: bool = False) -> Schema:
-    """Return the reference to the response of a status; with `stages`, an unknown one may be the
-    reason.
-    """
+    """Return a reference to a status's response; with `stages`, unknown stages may be the cause."""
     return {
         "$ref": f"#/components/responses/{NAMES[status]}{'OrUnknownStage' if stages and status == 400 else ''}"
     }
 
 
 def responses(stage_headers: dict[str, Schema]) -> dict[str, Schema]:
-    """Return every response that refuses, by name."""
+    """Return every error response by name."""
     answers = {
         name: _response(status, exclude="unknown-stage")
         for status, name in NAMES.items()
@@ -201,7 +197,7 @@ STAGE_HEADERS: dict[str, tuple[str, Schema]] = {
 
 
 def parameters(status: int) -> list[OpenApiParameter]:
-    """Return the headers as they stand with an operation's answer."""
+    """Return the stage headers as parameters of an operation's response."""
     return [
         OpenApiParameter(name, schema, OpenApiParameter.HEADER, description=told, response=[status])
         for name, (told, schema) in STAGE_HEADERS.items()
@@ -209,7 +205,7 @@ def parameters(status: int) -> list[OpenApiParameter]:
 
 
 def as_components() -> dict[str, Schema]:
-    """Return the headers as they stand with a refusal."""
+    """Return the stage headers as components of an error response."""
     return {
         name: {"description": told, "schema": schema}
         for name, (told, schema) in STAGE_HEADERS.items()

@@ -1,4 +1,4 @@
-"""Every operation of the API: its name, its group, what it takes and what it answers."""
+"""Every operation of the API: its name, group, request and response."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,9 +26,7 @@ Kind = type[BaseSerializer[Any]]
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one endpoint. `refusals` are statuses beyond those that every operation may
-    have.
-    """
+    """One method of one endpoint. `refusals` are statuses beyond those of every operation."""
 
     name: str
     group: str
@@ -40,7 +38,7 @@ class Operation:
 
 
 def both_shapes(field_name: str, /, **more: Any) -> dict[str, Any]:
-    """Return an example of a body for each shape of a distribution."""
+    """Return an example body for each shape of a distribution."""
     entries = {"Seed": 40, "Series A": 60}
     return {
         "list": {

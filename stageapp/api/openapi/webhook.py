@@ -1,4 +1,4 @@
-"""What the webhook takes and answers, for the document: it reads the raw body itself."""
+"""The webhook's request and response for the document; the webhook reads the raw body itself."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ EXAMPLE: dict[str, Any] = {
 
 
 class FiringAlert(Body):
-    """One alert of Alertmanager's; what else it holds is not read."""
+    """One alert from Alertmanager; other members are not read."""
 
     status = ChoiceField(["firing", "resolved"])
     labels = DictField(
@@ -63,7 +63,7 @@ class FiringAlert(Body):
 
 
 class AlertNotification(Body):
-    """A notification as Alertmanager sends it (version 4); what else it holds is not read."""
+    """A notification from Alertmanager (version 4); other members are not read."""
 
     alerts = FiringAlert(many=True)
     groupLabels = DictField(required=False)  # noqa: N815
@@ -73,7 +73,7 @@ class AlertNotification(Body):
 
 
 class DeliveryOutcome(Body):
-    """What came of the delivery."""
+    """The outcome of the delivery."""
 
     result = ChoiceField(_BELIEVED)
     version = IntegerField(allow_null=True, help_text="of the mode, where it was taken back")

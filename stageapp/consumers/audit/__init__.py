@@ -1,3 +1,1 @@
-"""The consumer audit: who still sends what, from the product's own counts, from access logs, and
-in source code.
-"""
+"""The consumer audit: who still sends what, by our own counts, access logs and source code."""

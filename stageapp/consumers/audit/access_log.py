@@ -1,9 +1,7 @@
-"""The audit from a web server's access log: who calls which endpoint, and which stages stand in
-query strings.
+"""The audit from a web server's access log: who calls what, and the stages in query strings.
 
-A log holds no bodies: what is sent by POST, PUT and PATCH is only counted. Everything is read in
-one pass, in bounded memory; a line that cannot be read is counted and shown, and the rest of the
-log goes on.
+A log holds no bodies: POST, PUT and PATCH requests are only counted. The log is read in one pass
+with bounded memory; unreadable lines are counted and shown, and the rest is still read.
 """
 
 import datetime
@@ -82,14 +80,12 @@ _NAMES = {
 
 
 class Malformed(ValueError):
-    """The line is no line of an access log that is known here; the text says why."""
+    """The line is not in a known access log format; the text says why."""
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One request. `user` is empty where none was logged in, `time` is None where it cannot be
-    read.
-    """
+    """One request. `user` is empty if nobody was logged in, `time` is None if unreadable."""
 
     format: str
     address: str
@@ -101,10 +97,10 @@ class LogLine:
 
 
 def parse(line: str) -> LogLine:
-    """Return the request that a line tells of.
+    """Return the request that a line records.
 
     Raises:
-        Malformed: it tells of none. Nothing else, on any str.
+        Malformed: it records none. No other exception, for any str.
     """
     return _from_json(line) if line.lstrip().startswith("{") else _from_text(line)
 
@@ -152,9 +148,7 @@ def _from_json(line: str) -> LogLine:
 
 
 def _text(document: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    """Return the first of the names that has a text or a number; of a list (Caddy's headers) its
-    first.
-    """
+    """Return the first name's text or number; of a list (Caddy's headers), its first item."""
     for name in names:
         part_of: Any = document
         for part in name.split("."):
@@ -192,9 +186,7 @@ def _unescaped(field: str) -> str:
 
 
 def moment(text: str) -> datetime.datetime | None:
-    """Return a time in the log's own notation, in ISO 8601, or in seconds since 1970; None if it
-    is none.
-    """
+    """Parse the log's own notation, ISO 8601 or seconds since 1970; None if it is none of these."""
     try:
         if match := _TIME.match(text):
             day, month, year, hour, minute, second, sign, hours, minutes = match.groups()
@@ -234,7 +226,7 @@ EndpointOf = Callable[[str], str | None]  # path → endpoint, None for what is 
 
 @dataclass
 class Uses:
-    """How often one value came, where, and when last."""
+    """How often one value came, where, and when it last did."""
 
     requests: int = 0
     endpoints: set[str] = field(default_factory=set)
@@ -243,7 +235,7 @@ class Uses:
 
 @dataclass
 class Client:
-    """One client of the log: its user where the server knows one, else its address."""
+    """One client of the log: its user if the server knows one, else its address."""
 
     name: str
     network: str
@@ -258,22 +250,18 @@ class Client:
 
     @property
     def agents(self) -> list[str]:
-        """Return the hashes of its programs, as contacts have them; an empty one stands for no
-        User-Agent.
-        """
+        """The hashes of its programs, as in contacts; an empty one means no User-Agent."""
         return sorted(agent_hash(agent) for agent in self.user_agents)
 
     @property
     def unknown_share(self) -> float | None:
-        """Return the share of unknowns among the stages in its query strings, from 0 to 1; None
-        if there are none.
-        """
+        """The share of unknowns among stages in its query strings, 0 to 1; None without stages."""
         return self.unknown / self.stages if self.stages else None
 
 
 @dataclass
 class LogAudit:
-    """What one log tells."""
+    """The audit of one log."""
 
     lines: int = 0
     others: int = 0  # requests that are not the API's
@@ -286,14 +274,14 @@ class LogAudit:
     clients: dict[str, Client] = field(default_factory=dict)
 
     def refuse(self, line: str, why: str) -> None:
-        """Count a line that cannot be read, and keep the first few."""
+        """Count an unreadable line, and keep the first few."""
         self.malformed += 1
         if len(self.malformed_examples) < MOST_EXAMPLES:
             self.malformed_examples.append((self.lines, why, line[:120]))
 
 
 def read_log(source: io.BufferedReader, endpoint_of: EndpointOf, vocabulary: Snapshot) -> LogAudit:
-    """Read a log, gzip or plain, to its end; what breaks off is told and not raised."""
+    """Read a log, gzip or plain, to its end; a truncated log is reported, not raised."""
     audit, endpoint_of = LogAudit(), lru_cache(maxsize=4096)(endpoint_of)
     try:
         for line in _lines(
@@ -307,7 +295,7 @@ def read_log(source: io.BufferedReader, endpoint_of: EndpointOf, vocabulary: Sna
 
 
 def _lines(source: _Source) -> Iterator[bytes]:
-    """Yield the lines; one that is too long comes cut, its rest is dropped."""
+    """Yield the lines; a line that is too long is cut and its rest dropped."""
     while line := source.readline(LONGEST_LINE):
         end = line
         while not end.endswith(b"\n") and (end := source.readline(LONGEST_LINE)):
@@ -382,9 +370,7 @@ def _later(
 
 
 def still_sends(client: Client, vocabulary: Snapshot) -> list[SentValue]:
-    """Return what is not canonical among the stages of a client's query strings, the most
-    frequent first.
-    """
+    """Return the noncanonical stages in a client's query strings, most frequent first."""
     values = []
     for raw, uses in sorted(client.sent.items(), key=lambda item: (-item[1].requests, item[0])):
         meaning = vocabulary.normalize(raw, client.name)

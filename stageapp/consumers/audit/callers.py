@@ -1,6 +1,4 @@
-"""Who calls the API, from where, and what each caller still sends, from the stored sightings and
-contacts.
-"""
+"""Who calls the API, from where, and what each caller still sends, by sightings and contacts."""
 
 import datetime
 from collections import defaultdict
@@ -22,11 +20,10 @@ DAYS = 7  # what a caller sent longer ago, it sends no more
 
 @dataclass(frozen=True)
 class SentValue:
-    """A value that is not canonical, and how often a caller sent it.
+    """A noncanonical value, and how often a caller sent it.
 
-    `value` is its key, or the raw value where that is known; `send` is the stage to send instead,
-    as the vocabulary stands now. `examples` are JSON strings of how an unknown was written, by
-    whomever.
+    `value` is its key, or the raw value if known; `send` is the stage to send instead, by the
+    current vocabulary. `examples` are JSON strings of how an unknown was written, by any caller.
     """
 
     value: str
@@ -42,7 +39,7 @@ class SentValue:
 
 @dataclass(frozen=True)
 class Caller:
-    """One caller: a consumer, a person's session, or a name whose consumer is there no more."""
+    """One caller: a consumer, a user's session, or a name whose consumer no longer exists."""
 
     name: str
     status: str
@@ -54,7 +51,7 @@ class Caller:
 
     @property
     def endpoints(self) -> dict[str, int]:
-        """Return endpoint → requests, since its contacts are kept."""
+        """Requests by endpoint, since its contacts are kept."""
         counts: dict[str, int] = defaultdict(int)
         for contact in self.contacts:
             counts[contact.endpoint] += contact.requests
@@ -62,31 +59,26 @@ class Caller:
 
     @property
     def networks(self) -> list[str]:
-        """Return the sides of the network it calls from."""
+        """The network classes it calls from."""
         return sorted({contact.network for contact in self.contacts})
 
     @property
     def agents(self) -> list[str]:
-        """Return the hashes of its programs; an empty one stands for no User-Agent."""
+        """The hashes of its programs; an empty one means no User-Agent."""
         return sorted({contact.agent_hash for contact in self.contacts})
 
     @property
     def last_seen(self) -> datetime.datetime | None:
-        """Return when it called last."""
         return max((contact.last_seen for contact in self.contacts), default=None)
 
     @property
     def unknown_share(self) -> float | None:
-        """Return the share of unknowns among the stages it sent, from 0 to 1; None if it sent
-        none.
-        """
+        """The share of unknowns among the stages it sent, 0 to 1; None if it sent none."""
         return self.unknown / self.values if self.values else None
 
 
 def audit(*, days: int = DAYS, names: Collection[str] | None = None) -> list[Caller]:
-    """Return every caller (or those of these names) by name, with what it sent in the last
-    `days`.
-    """
+    """Return callers by name (all, or only `names`), with what they sent in the last `days`."""
     consumers = {consumer.name: consumer for consumer in _of(Consumer.objects.all(), "name", names)}
     contacts: dict[str, list[ConsumerContact]] = defaultdict(list)
     for contact in _of(
@@ -117,9 +109,9 @@ def audit(*, days: int = DAYS, names: Collection[str] | None = None) -> list[Cal
 
 
 def with_figures(consumers: QuerySet[Consumer]) -> QuerySet[Consumer]:
-    """Add to consumers what a list of them shows, in one query.
+    """Add the figures of a list to consumers, in one query.
 
-    These are `last_seen`, `endpoints`, `networks`, and of the last days `stages_sent` and
+    These are `last_seen`, `endpoints`, `networks`, and for the last days `stages_sent` and
     `unknown_sent`.
     """
     contacts = ConsumerContact.objects.filter(consumer=OuterRef("name")).order_by()
@@ -143,9 +135,7 @@ def with_figures(consumers: QuerySet[Consumer]) -> QuerySet[Consumer]:
 
 
 def status_of(consumer: Consumer | None, name: str) -> str:
-    """Return what the caller's token is worth: valid, expired, revoked; session, or gone without
-    its consumer.
-    """
+    """Return the token's status: valid, expired, revoked; session, or gone without its consumer."""
     if consumer is None:
         return "session" if name.startswith("session:") else "gone"
     if consumer.revoked_at:
@@ -156,7 +146,7 @@ def status_of(consumer: Consumer | None, name: str) -> str:
 def sent_values(
     *, days: int = DAYS, names: Collection[str] | None = None
 ) -> Iterator[tuple[str, SentValue]]:
-    """Yield (caller, value) of what is not canonical, each caller's most frequent first."""
+    """Yield (caller, value) for noncanonical values, each caller's most frequent first."""
     rows = (
         _recent(days, names)
         .exclude(outcome="canonical")
@@ -191,7 +181,7 @@ def sent_values(
 
 
 class _Uses:
-    """How often one value came, where, and when last."""
+    """How often one value came, where, and when it last did."""
 
     def __init__(self) -> None:
         self.requests, self.last, self.endpoints = 0, datetime.date.min, set[str]()
@@ -216,21 +206,19 @@ def _of(rows: QuerySet, column: str, names: Collection[str] | None) -> QuerySet:
 
 @dataclass(frozen=True)
 class Refused:
-    """One caller, and what it sends that means no stage as the vocabulary stands now; most
-    frequent first.
-    """
+    """One caller, and what it sends that the vocabulary does not map now, most frequent first."""
 
     consumer: str
     values: tuple[SentValue, ...]
 
     @property
     def times(self) -> int:
-        """Return how often it sent one of them; a request that holds two counts for both."""
+        """How often it sent one of them; a request with two counts for both."""
         return sum(value.requests for value in self.values)
 
 
 def refused_if_enforced(*, days: int = DAYS) -> list[Refused]:
-    """Return who sent what in the last `days` that `enforce` refuses, the most affected first."""
+    """Return who sent what in the last `days` that `enforce` refuses, most affected first."""
     # Judge by the vocabulary as it stands; what came on top of the bounds has no key, and stays
     # as it was judged.
     sent = (

@@ -1,18 +1,16 @@
-"""Which literals of source code are stages that are not written canonically: the audit's code
-search.
+"""The audit's code search: literals in source code that are stages but not written canonically.
 
-A whole literal is looked at, never a word inside a text. It is reported when the vocabulary maps it
-to a stage, it is not that stage's slug, and it is stage-like in its own right:
+A whole literal is checked, never a word inside a text. It is reported if the vocabulary maps it
+to a stage, it is not that stage's slug, and it looks like a stage in its own right:
 
-- *distinctive*: what is left of it has two words (`Series A`, `pre-seed`), or it names the deal
+- *distinctive*: its reduced form has two words (`Series A`, `pre-seed`), it names the deal
   (`Seed round`, `Growth equity`), or it has letters outside ASCII (`Amorçage`);
-- *generic*: one word that means other things too (`Seed`, `Growth`). It counts only where its line
-  speaks of stages or funding outside of the literal, or where a distinctive or canonical stage
-  stands within two lines.
+- *generic*: one word with other meanings too (`Seed`, `Growth`). It counts only if its line
+  mentions stages or funding outside the literal, or a distinctive or canonical stage is within
+  two lines.
 
-An unknown literal is reported where the code itself says that it is a stage (`stage="Serie Z"`, a
-`stage` column) or one stands within a line of it, if there is a suggestion or it names several
-stages.
+An unknown literal is reported if the code itself marks it as a stage (`stage="Serie Z"`, a `stage`
+column) or a stage is within one line, and it has a suggestion or names several stages.
 """
 
 import re
@@ -53,9 +51,7 @@ _SEVERAL = frozenset({"multiple_stages", "between_stages"})
 
 @dataclass(frozen=True)
 class StageLiteral:
-    """One finding. `line` and `column` count from 1, in characters; `send` is None for an
-    unknown.
-    """
+    """One finding. `line` and `column` count from 1, in characters; `send` is None if unknown."""
 
     path: str
     line: int
@@ -68,7 +64,7 @@ class StageLiteral:
 
 @dataclass
 class CodeAudit:
-    """What was found in source trees, and what was not read."""
+    """Findings in source trees, and the files that were not read."""
 
     literals: list[StageLiteral] = field(default_factory=list)
     files: int = 0
@@ -84,7 +80,7 @@ def scan(
     max_bytes: int = MAX_BYTES,
     exclude: Collection[str] = (),
 ) -> CodeAudit:
-    """Read every source file below the paths and return the stage literals, by file and place."""
+    """Read every source file below the paths; return the stage literals by file and place."""
     audit = CodeAudit()
     for file in walk(paths, audit.left, max_bytes=max_bytes, exclude=exclude):
         audit.files += 1
@@ -98,7 +94,7 @@ def scan(
 
 
 def literals_of(file: SourceFile) -> Iterator[Literal]:
-    """Return the literals of one file. Never raises, on any text."""
+    """Yield the literals of one file. Never raises, for any text."""
     if file.family == "python":
         return python_literals(file.text)
     if file.family == "table":
@@ -107,9 +103,7 @@ def literals_of(file: SourceFile) -> Iterator[Literal]:
 
 
 def stage_literals(file: SourceFile, vocabulary: Snapshot) -> Iterator[tuple[StageLiteral, bool]]:
-    """Yield the findings of one file in order, each with whether a comment on its line silences
-    it.
-    """
+    """Yield one file's findings in order, each with whether a comment on its line silences it."""
     place = _Places(file.text)
     called = {match.end() for match in _CALLED_STAGE.finditer(file.text)}
     candidates = list(_candidates(file, vocabulary))
@@ -138,7 +132,7 @@ def stage_literals(file: SourceFile, vocabulary: Snapshot) -> Iterator[tuple[Sta
 
 
 def _candidates(file: SourceFile, vocabulary: Snapshot) -> Iterator[tuple[Literal, Meaning]]:
-    """Yield the literals that may be a stage, with what they mean; each place once, in order."""
+    """Yield the literals that may be a stage and their meaning; each place once, in order."""
     for literal in sorted(set(literals_of(file))):
         if _SHORTEST <= len(literal.text) <= _LONGEST and not literal.text.isdigit():
             yield literal, vocabulary.normalize(literal.text)
@@ -191,14 +185,13 @@ class _Places:
         self.starts = line_starts(text)
 
     def line(self, offset: int) -> int:
-        """Return the line of an offset, from 1."""
+        """Return the line of an offset, counting from 1."""
         return bisect_right(self.starts, offset)
 
     def text_of(self, line: int) -> str:
-        """Return a line's text."""
         end = self.starts[line] if line < len(self.starts) else len(self.text)
         return self.text[self.starts[line - 1] : end]
 
     def speaks_of_stages(self, line: int, literal: Literal) -> bool:
-        """Tell whether the line speaks of stages outside of the literal."""
+        """Whether the line mentions stages outside the literal."""
         return bool(_SPEAKS_OF_STAGES.search(self.text_of(line).replace(literal.text, "", 1)))

@@ -1,6 +1,4 @@
-"""Audits as CSV: a row for each value that a caller still sends, and one for a caller that sends
-none.
-"""
+"""Audits as CSV: a row per value that a caller still sends, one for a caller that sends none."""
 
 from collections.abc import Iterable, Iterator
 from typing import TextIO
@@ -33,7 +31,7 @@ VALUE_COLUMNS = len(COLUMNS) - COLUMNS.index("value")
 
 
 def export_audit(file: TextIO, callers: Iterable[Caller]) -> int:
-    """Write callers and what they still send; return how many rows."""
+    """Write callers and what they still send; return the number of rows."""
     return delimited.write(file, COLUMNS, _rows(callers))
 
 
@@ -57,7 +55,7 @@ def _rows(callers: Iterable[Caller]) -> Iterator[list[object]]:
 
 
 def value_cells(value: SentValue) -> list[object]:
-    """Return one value as cells, in the order of the columns."""
+    """Return one value as cells in column order."""
     return [
         value.value,
         value.outcome,
@@ -85,9 +83,7 @@ LOG_COLUMNS = (
 
 
 def export_log(file: TextIO, audit: LogAudit, vocabulary: Snapshot) -> int:
-    """Write the clients of an access log and the stages in their query strings; return how many
-    rows.
-    """
+    """Write an access log's clients and the stages they sent; return the number of rows."""
     return delimited.write(file, LOG_COLUMNS, _log_rows(audit, vocabulary))
 
 

@@ -1,9 +1,8 @@
-"""Find the literals in source text of many languages: quoted strings, and bare values where a
-format has them.
+"""Find the literals in source text: quoted strings, and bare values where a format has them.
 
-One regular expression for each family of languages: comments and strings in the order they begin,
-so that a quote in a comment begins no string. No string goes over a line's end here, which keeps a
-lone apostrophe harmless.
+One regular expression per language family matches comments and strings in the order they begin, so
+that a quote in a comment begins no string. Strings never cross a line end, so a lone apostrophe
+does no harm.
 """
 
 import ast
@@ -18,9 +17,7 @@ LONGEST = 80  # characters; no spelling of a stage is longer
 
 
 class Literal(NamedTuple):
-    """One literal and the offset where it begins, its quotation mark included; `named`: a stage
-    column's cell.
-    """
+    """A literal and the offset of its opening quotation mark; `named`: a stage column's cell."""
 
     start: int
     text: str
@@ -62,16 +59,12 @@ _DELIMITERS = ",;\t|"
 
 
 def line_starts(text: str) -> list[int]:
-    """Return the offsets at which lines begin, after each newline, carriage return or both
-    together.
-    """
+    """Return the offsets of line starts, after each newline, carriage return or both together."""
     return [0, *(match.end() for match in _LINE_END.finditer(text))]
 
 
 def literals(text: str, family: str) -> Iterator[Literal]:
-    """Yield the literals of one of the families, short ones only, with those inside embedded
-    SQL.
-    """
+    """Yield the short literals of a language family, including those inside embedded SQL."""
     for match in _PATTERNS[family].finditer(text):
         if match.lastindex:
             raw = match[match.lastindex]
@@ -85,7 +78,7 @@ def _begin(match: re.Match[str]) -> int:
 
 
 def inside(literal: Literal, source: str) -> Iterator[Literal]:
-    """Yield the literal if it is short, and the strings of the SQL that a longer one may hold."""
+    """Yield the literal if it is short, else the strings of the SQL it may hold."""
     if len(literal.text) <= LONGEST:
         yield literal
     if (
@@ -113,7 +106,7 @@ def _unescaped(raw: str) -> str:
 
 
 def table_literals(text: str, delimiter: str | None = None) -> Iterator[Literal]:
-    """Yield the header of a CSV file, and the cells of the columns that are named after a stage."""
+    """Yield a CSV file's header and the cells of the columns named after a stage."""
     starts = line_starts(text)
     lines = [text[begin:end] for begin, end in pairwise([*starts, len(text)])]
     reader = csv.reader(lines, delimiter=delimiter or max(_DELIMITERS, key=lines[0].count))
@@ -141,9 +134,7 @@ def table_literals(text: str, delimiter: str | None = None) -> Iterator[Literal]
 
 
 def python_literals(text: str) -> Iterator[Literal]:
-    """Yield the string literals, without docstrings and pieces of f-strings; of what does not
-    parse, any strings.
-    """
+    """Yield strings except docstrings and f-string pieces; any strings if it does not parse."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the file's own style
@@ -162,9 +153,7 @@ def python_literals(text: str) -> Iterator[Literal]:
 
 
 def _offset(node: ast.Constant, text: str, starts: list[int]) -> int:
-    """Return where a node begins in characters; the parser counts UTF-8 bytes, and errs inside
-    an f-string.
-    """
+    """Return a node's offset in characters; the parser counts UTF-8 bytes and errs in f-strings."""
     begin = starts[min(node.lineno, len(starts)) - 1]
     before = text[begin : begin + node.col_offset]
     if before.isascii():
@@ -175,7 +164,7 @@ def _offset(node: ast.Constant, text: str, starts: list[int]) -> int:
 
 
 def _prose_and_pieces(tree: ast.AST) -> set[int]:
-    """Return the docstrings, other strings that stand alone, and the pieces of f-strings."""
+    """Return ids of docstrings, other standalone strings and pieces of f-strings."""
     pieces: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):

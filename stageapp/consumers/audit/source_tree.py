@@ -1,6 +1,4 @@
-"""Walk source trees: which files are read, in which family of languages, and which are left out,
-and why.
-"""
+"""Walk source trees: which files are read, in which language family, and which are skipped."""
 
 import os
 import stat
@@ -60,7 +58,7 @@ _BY_SUFFIX = {
 
 @dataclass
 class Left:
-    """What was left out, so that it can be told."""
+    """What was skipped, for the report."""
 
     too_large: list[tuple[str, int]] = field(default_factory=list)  # path, bytes
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # path, why
@@ -68,7 +66,7 @@ class Left:
     other: int = 0  # files of no language that is read here
 
     def refuse(self, error: OSError) -> None:
-        """Note a file or folder that cannot be read."""
+        """Record a file or folder that cannot be read."""
         self.unreadable.append((str(error.filename), error.strerror or str(error)))
 
 
@@ -137,7 +135,7 @@ def _read(path: str, left: Left, max_bytes: int, *, named: bool = False) -> Iter
 
 
 def family_of(path: str) -> str:
-    """Return the family of languages by the name, empty if it says nothing."""
+    """Return the language family for a file name; empty if unknown."""
     name = os.path.basename(path).lower()
     if name in ("rakefile", "gemfile") or name.startswith(".env"):
         return "settings" if name.startswith(".env") else "hash"
@@ -164,9 +162,7 @@ def _bytes(path: str, left: Left, max_bytes: int, *, follow: bool) -> bytes | No
 
 
 def _text(data: bytes) -> str | None:
-    """Return the text, None for a binary file. UTF-16 is read by its mark; what does not decode
-    is replaced.
-    """
+    """Return the text, None if binary; UTF-16 by its BOM, undecodable bytes replaced."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", "replace")
     if b"\x00" in data[:_BINARY_PROBE]:

@@ -27,12 +27,11 @@ _VERBS = {
 
 
 class Command(StageCommand):
-    """Make backups, and prove that they can be restored."""
+    """Create backups, and prove that they can be restored."""
 
     help = "Make backups, and prove that they can be restored."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare one sub-command for each verb."""
         verbs = parser.add_subparsers(dest="verb", required=True)
         for name, text in _VERBS.items():
             verb = verbs.add_parser(name, help=text, description=text)
@@ -61,10 +60,10 @@ class Command(StageCommand):
         )
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
-        """Do the verb.
+        """Run the sub-command.
 
         Raises:
-            CommandError: it is refused or fails; nothing half-done stays.
+            CommandError: it is refused or fails; nothing half-done remains.
         """
         work: Callable[..., None] = getattr(self, f"_{verb}")
         try:

@@ -1,4 +1,4 @@
-"""`manage.py companies import`: bring companies in from a CSV file."""
+"""`manage.py companies import`: import companies from a CSV file."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ STDIN = "-"
 
 
 class Command(StageCommand):
-    """Bring companies in from a CSV file."""
+    """Import companies from a CSV file."""
 
     help = (
         "Bring companies in from a CSV file: all rows, or none. Stages are stored as they "
@@ -28,7 +28,6 @@ class Command(StageCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare import."""
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="{import}")
         verb = verbs.add_parser("import", help="import a file with a header line")
         verb.add_argument("file", metavar="FILE", help="the file; - reads standard input")
@@ -51,8 +50,8 @@ class Command(StageCommand):
         """Import the file.
 
         Raises:
-            CommandError: it cannot be read or is not acceptable, or PostgreSQL does not answer;
-                nothing stays.
+            CommandError: it is unreadable or not acceptable, or PostgreSQL does not respond;
+                nothing is kept.
         """
         name = fund if fund is not None else "Standard input" if file == STDIN else Path(file).stem
         try:

@@ -1,6 +1,4 @@
-"""`manage.py consumers`: who still sends what, from the counts, an access log or source code;
-tokens.
-"""
+"""`manage.py consumers`: audit by the counts, an access log or source code; create tokens."""
 
 import argparse
 import json
@@ -31,12 +29,11 @@ consumers token --name reporting --scope read --scope write
 
 
 class Command(StageCommand):
-    """Audit the consumers, or make a token for one."""
+    """Audit the consumers, or create a token for one."""
 
     help = "The consumer audit: who calls what and what they still send. Also makes tokens."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the audit's options and the subcommand."""
         parser.epilog, parser.formatter_class = _EXAMPLES, argparse.RawDescriptionHelpFormatter
         what = parser.add_mutually_exclusive_group()
         what.add_argument(
@@ -77,7 +74,7 @@ class Command(StageCommand):
 
         Raises:
             CommandError: it is refused, a file cannot be read or written, the database does not
-                answer, or the source code has stage literals.
+                respond, or the source code has stage literals.
         """
         try:
             if options["subcommand"] == "token":
@@ -170,7 +167,7 @@ def _days(text: str) -> int:
     """Return a number of days.
 
     Raises:
-        ArgumentTypeError: it is no number from 1 to 3650.
+        ArgumentTypeError: it is not a number from 1 to 3650.
     """
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 3650:
         raise argparse.ArgumentTypeError("give a number of days from 1 to 3650")

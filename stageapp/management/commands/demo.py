@@ -1,4 +1,4 @@
-"""`manage.py demo`: the whole product on this machine, with data made for it."""
+"""`manage.py demo`: the whole product on this machine, with generated data."""
 
 import argparse
 import os
@@ -30,11 +30,11 @@ _END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
-    """Somebody asks the demo to end."""
+    """The demo was asked to stop."""
 
 
 class Command(StageCommand):
-    """Bring up the whole product with sample data, or walk the whole rollout."""
+    """Start the whole product with sample data, or walk through the whole rollout."""
 
     help = (
         "Bring up the whole product with sample data: embedded servers, web, worker and beat. "
@@ -43,7 +43,6 @@ class Command(StageCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the options."""
         parser.add_argument(
             "--once", action="store_true", help="walk the rollout in a database of its own, and end"
         )
@@ -62,7 +61,7 @@ class Command(StageCommand):
         """Run the demo.
 
         Raises:
-            CommandError: servers of the user's own are configured, something does not start, or a
+            CommandError: the user's own servers are configured, something does not start, or a
                 step failed.
         """
         walking = once and own_database.in_use()
@@ -125,7 +124,7 @@ class Command(StageCommand):
                 time.sleep(0.3)
 
     def _walk_apart(self, rows: int) -> None:
-        """Run the walk in a process whose settings name a database of its own."""
+        """Run the walk in a process with its own database."""
         with own_database.own_database(SCRATCH) as variables:
             child = subprocess.Popen(  # noqa: S603  this very command
                 [sys.executable, sys.argv[0], "demo", "--once", "--rows", str(rows)],
@@ -168,7 +167,7 @@ def _end_on_signals() -> None:
 
 
 def _ignore_signals() -> None:
-    """Let nothing interrupt the stopping, which has a time limit of its own."""
+    """Ignore signals during shutdown, which has its own time limit."""
     for number in _END:
         signal.signal(number, signal.SIG_IGN)
 

@@ -26,14 +26,13 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare --json."""
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print every answer.
+        """Print every result.
 
         Raises:
-            CommandError: something fails.
+            CommandError: a check fails.
         """
         with bars.working("examining", quiet=options["json"]):
             answers = examine()

@@ -42,7 +42,7 @@ def gates_document(ahead: Outlook) -> dict[str, Any]:
 
 
 def gates_lines(ahead: Outlook) -> list[str]:
-    """Return the gates for people."""
+    """Return the gates for a terminal."""
     lines = [
         f"Phase: {ahead.phase.label}"
         + (f", since {ahead.since:%F %H:%M} UTC" if ahead.since else "")
@@ -81,7 +81,7 @@ def _last_line(ahead: Outlook) -> str:
 
 
 class Command(StageCommand):
-    """Show the gates; exit 1 if one that the next step needs does not pass."""
+    """Show the gates; exit 1 if a gate that the next step needs does not pass."""
 
     help = (
         "Show every gate with threshold, measured value and verdict. Exit 1 if one needed "
@@ -89,15 +89,14 @@ class Command(StageCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare --json."""
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print them.
+        """Print the gates.
 
         Raises:
             CommandError: a gate that the next step needs does not pass, or PostgreSQL does not
-                answer.
+                respond.
         """
         try:
             with bars.working("judging the gates", quiet=options["json"]):

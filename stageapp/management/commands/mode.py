@@ -28,7 +28,6 @@ class Command(StageCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare show and set."""
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="{show,set}")
         show = verbs.add_parser("show", help="print the mode in force")
         show.add_argument("--json", action="store_true", help="one JSON document on stdout")
@@ -78,11 +77,11 @@ class Command(StageCommand):
         change.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do the verb.
+        """Run the sub-command.
 
         Raises:
             CommandError: the change is refused, not all processes follow in time, or PostgreSQL
-                does not answer or lacks the tables.
+                does not respond or lacks the tables.
         """
         try:
             if options["verb"] == "set":

@@ -1,6 +1,4 @@
-"""`manage.py normalization …`: plan, approve, run, watch, verify, roll back, seal and guard from
-the command line.
-"""
+"""`manage.py normalization …`: plan, approve, run, watch, verify, roll back, seal and guard."""
 
 import json
 import sys
@@ -42,17 +40,17 @@ class Command(SealVerbs):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare one sub-command for each verb."""
         verbs = parser.add_subparsers(dest="verb", required=True)
         normalization_arguments.declare(verbs)
         self.add_seal_verbs(verbs)
         normalization_arguments.declare_common(verbs)
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
-        """Do the verb.
+        """Run the sub-command.
 
         Raises:
-            CommandError: it is refused or the database does not answer; nothing half-done stays.
+            CommandError: it is refused or the database does not respond; nothing half-done
+                remains.
         """
         try:
             getattr(self, f"_{verb}")(**options)
@@ -290,10 +288,10 @@ _CLAIMS_ALL = (State.VERIFYING, State.DONE, State.FAILED)
 
 
 def _scope(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a run that is to be undone.
+    """Return the part of a run to roll back.
 
     Raises:
-        NormalizationError: the batches are no range.
+        NormalizationError: the batches are not a range.
     """
     if options["value"] is not None:
         return {"value": options["value"]}
@@ -308,7 +306,7 @@ def _scope(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _after_interrupt(run: Run) -> str:
-    """Leave the run where nobody need wait for it, and return what to do next."""
+    """Pause a running run, so that nobody has to wait for it, and return what to do next."""
     run.refresh_from_db()
     if run.state == State.RUNNING:
         runs.pause(run, actor=command_line_actor(), reason="interrupted at the keyboard")
@@ -336,7 +334,7 @@ def _rollback_pairs(
 
 
 class _bar:  # noqa: N801  used as a function
-    """A progress bar over the run's rows on stderr, with rate and ETA; silent with --json."""
+    """Show a progress bar over the run's rows on stderr, with rate and ETA; silent with --json."""
 
     def __init__(self, run: Run, *, quiet: bool) -> None:
         at = progress.progress(run)

@@ -1,4 +1,4 @@
-"""`manage.py relay`: sign Alertmanager's notifications and hand them to the webhook."""
+"""`manage.py relay`: sign Alertmanager's notifications and forward them to the webhook."""
 
 import argparse
 import math
@@ -27,7 +27,6 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare where to listen and where to send."""
         parser.add_argument(
             "--listen",
             required=True,
@@ -58,7 +57,7 @@ class Command(BaseCommand):
         """Serve.
 
         Raises:
-            CommandError: a secret is not set, or the address cannot be listened on.
+            CommandError: a secret is not set, or the address cannot be bound.
         """
         stop = threading.Event()
         required = options["require_bearer"] or options["allow_remote"]

@@ -1,6 +1,4 @@
-"""`manage.py rollout`: what people decide about the rollout beside the mode: marks, pins, steps,
-proposals.
-"""
+"""`manage.py rollout`: decisions other than the mode: marks, pins, steps, proposals."""
 
 import json
 from collections.abc import Callable
@@ -36,12 +34,11 @@ _WITH_REASON = ("warn-period", "audited", "pin", "plan", "propose")
 
 
 class Command(StageCommand):
-    """Decide about the rollout."""
+    """Decide on the rollout."""
 
     help = "Warn periods, audits, pins, planned steps and proposals."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare one sub-command for each verb."""
         verbs = parser.add_subparsers(dest="verb", required=True)
         for name, text in _VERBS.items():
             verb = verbs.add_parser(name, help=text)
@@ -63,10 +60,10 @@ class Command(StageCommand):
             verbs.choices[name].add_argument("number", type=int)
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
-        """Do the verb.
+        """Run the sub-command.
 
         Raises:
-            CommandError: it is refused, or PostgreSQL does not answer.
+            CommandError: it is refused, or PostgreSQL does not respond.
         """
         act: Callable[..., tuple[Any, list[str]]] = getattr(self, f"_{verb.replace('-', '_')}")
         try:

@@ -18,7 +18,6 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the action and its options."""
         parser.add_argument("action", choices=["status", "stop"])
         parser.add_argument("--json", action="store_true", help="print one JSON document")
         parser.add_argument(
@@ -26,7 +25,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do the action and print its outcome."""
         try:
             report, lines = getattr(self, options["action"])(options["root"])
         except (embedded.EmbeddedError, OSError) as error:
@@ -46,7 +44,7 @@ class Command(BaseCommand):
         )
 
     def stop(self, root: Path) -> tuple[dict[str, Any], list[str]]:
-        """End the servers and return the names of those that ran, as data and as lines."""
+        """Stop the servers and return the names of those that ran, as data and as lines."""
         stopped = embedded.stop(root)
         return {"root": str(root), "stopped": stopped}, [
             f"{name}: stopped" for name in stopped

@@ -1,4 +1,4 @@
-"""`manage.py stages normalize`: what raw values mean, one JSON string a line."""
+"""`manage.py stages normalize`: what raw values mean, one JSON string per line."""
 
 import argparse
 import json
@@ -30,7 +30,7 @@ Nothing is counted or queued. All lines are read with the vocabulary version of 
 
 
 class BadLine(Exception):
-    """A line of the input is no JSON string."""
+    """An input line is not a JSON string."""
 
 
 class Command(StageCommand):
@@ -39,7 +39,6 @@ class Command(StageCommand):
     help = "Normalize stage values from standard input to standard output."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare normalize."""
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="{normalize}")
         verb = verbs.add_parser(
             "normalize",
@@ -52,10 +51,10 @@ class Command(StageCommand):
         )
 
     def handle(self, *args: Any, source: str, **options: Any) -> None:
-        """Answer line by line, as the lines come.
+        """Answer line by line, as the lines arrive.
 
         Raises:
-            CommandError: a line is no JSON string, or PostgreSQL does not answer.
+            CommandError: a line is not a JSON string, or PostgreSQL does not respond.
         """
         try:
             answers, read = Answers(load(), source), sys.stdin.fileno()
@@ -76,7 +75,7 @@ class Command(StageCommand):
 
 
 class Answers(dict[bytes, bytes]):
-    """The answer to each line, remembered as long as there is room."""
+    """The answer to each line, cached while there is room."""
 
     def __init__(self, vocabulary: Snapshot, source: str) -> None:
         super().__init__()
@@ -103,11 +102,10 @@ class Answers(dict[bytes, bytes]):
 
 
 def answer_all(read: int, write: int, answers: Answers) -> None:
-    """Answer every line of one file descriptor on another; what has come is answered before more is
-    waited for.
+    """Answer each line of one descriptor on another; all received lines before waiting for more.
 
     Raises:
-        BadLine: a line is no JSON string; the ones before it have been answered.
+        BadLine: a line is not a JSON string; the lines before it have been answered.
     """
     number = 0
     for lines in _lines(read):
@@ -123,7 +121,7 @@ def answer_all(read: int, write: int, answers: Answers) -> None:
 
 
 def _lines(read: int) -> Iterator[list[bytes]]:
-    """Yield the complete lines of what has come, as it comes."""
+    """Yield the complete lines received so far, as they arrive."""
     rest = b""
     while chunk := os.read(read, _CHUNK):
         *lines, rest = (rest + chunk).split(b"\n")

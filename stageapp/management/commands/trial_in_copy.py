@@ -1,6 +1,4 @@
-"""`manage.py trial_in_copy`: the working part of `normalization run --trial`, in a process of
-its own.
-"""
+"""`manage.py trial_in_copy`: the worker process of `normalization run --trial`."""
 
 import json
 import sys
@@ -16,9 +14,7 @@ from stageapp.targets.errors import NormalizationError
 
 
 class Command(BaseCommand):
-    """Read a question as JSON on stdin, work in this database, and answer one JSON document a
-    line.
-    """
+    """Read a JSON request on stdin, work in this database, answer one JSON document per line."""
 
     help = (
         "The working part of `normalization run --trial`. It refuses every database that is "
@@ -27,10 +23,10 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do the work.
+        """Run the trial.
 
         Raises:
-            CommandError: this database was not made to be thrown away; nothing was read or written.
+            CommandError: this database is not disposable; nothing was read or written.
         """
         connection.ensure_connection()
         if not disposable.is_disposable(connection.connection):

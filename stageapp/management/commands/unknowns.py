@@ -1,4 +1,4 @@
-"""`manage.py unknowns …`: the queue of values that nothing maps yet, and what to do about them."""
+"""`manage.py unknowns …`: the queue of unmapped values, and decisions on them."""
 
 import json
 import sys
@@ -26,7 +26,7 @@ _WIDTH = 44
 
 
 def queue_document(entries: Sequence[UnknownEntry]) -> dict[str, Any]:
-    """Return entries for JSON; `examples` are JSON strings in themselves."""
+    """Return entries for JSON; `examples` are themselves JSON strings."""
     meaning_of = load()
     return {
         "entries": [
@@ -112,7 +112,6 @@ class Command(StageCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare one sub-command for each verb."""
         verbs = parser.add_subparsers(dest="verb", required=True)
         shown = verbs.add_parser(
             "list", help="show entries with their numbers, the greatest impact first"
@@ -157,10 +156,10 @@ class Command(StageCommand):
             verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
-        """Do the verb.
+        """Run the sub-command.
 
         Raises:
-            CommandError: it is refused or the database does not answer; nothing has changed.
+            CommandError: it is refused or the database does not respond; nothing has changed.
         """
         try:
             with bars.working(verb, quiet=options.get("json", False)):
@@ -235,10 +234,10 @@ class Command(StageCommand):
 
 
 def entries_of(numbers: Sequence[int]) -> list[UnknownEntry]:
-    """Return the entries of these numbers.
+    """Return the entries with these numbers.
 
     Raises:
-        DecisionRefused: there is none of one of them.
+        DecisionRefused: one of them does not exist.
     """
     entries = list(UnknownEntry.objects.filter(pk__in=numbers))
     if missing := set(numbers) - {entry.pk for entry in entries}:

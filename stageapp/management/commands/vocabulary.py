@@ -1,4 +1,4 @@
-"""`manage.py vocabulary …`: aliases as files, and the versions of the vocabulary."""
+"""`manage.py vocabulary …`: aliases as files, and vocabulary versions."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ _SHOWN = 60  # lines of each kind that a terminal gets; --json has them all
 
 
 def diff_document(diff: AliasDiff, version: VocabularyVersion | None) -> dict[str, Any]:
-    """Return an import's difference for JSON."""
+    """Return an import's diff for JSON."""
     return {
         "added": [vars(change) for change in diff.added],
         "changed": [vars(change) for change in diff.changed],
@@ -37,7 +37,7 @@ def diff_document(diff: AliasDiff, version: VocabularyVersion | None) -> dict[st
 
 
 def diff_lines(diff: AliasDiff, version: VocabularyVersion | None) -> list[str]:
-    """Return an import's difference for a terminal."""
+    """Return an import's diff for a terminal."""
     lines = [
         *_changes("Added", diff.added),
         *_changes("Changed", diff.changed),
@@ -91,12 +91,12 @@ def versions_lines(versions: Sequence[VocabularyVersion]) -> list[str]:
 
 
 def version_document(version: VocabularyVersion) -> dict[str, Any]:
-    """Return one version whole for JSON."""
+    """Return one complete version for JSON."""
     return {**_head(version), "diff": version.diff, **version.snapshot}
 
 
 def version_lines(version: VocabularyVersion) -> list[str]:
-    """Return one version whole for a terminal."""
+    """Return one complete version for a terminal."""
     stages = [
         f"  {row['slug']:<16} {row['label']}{'' if row['active'] else ' (not active)'}"
         for row in version.snapshot.get("stages", [])
@@ -143,12 +143,11 @@ def _head(version: VocabularyVersion) -> dict[str, Any]:
 
 
 class Command(StageCommand):
-    """Move aliases in and out as CSV, and look at or restore versions."""
+    """Export and import aliases as CSV, and show or restore versions."""
 
     help = "Export and import aliases as CSV; list, show and restore versions of the vocabulary."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare one sub-command for each verb."""
         verbs = parser.add_subparsers(dest="verb", required=True)
         export = verbs.add_parser("export", help="write every alias as CSV")
         export.add_argument("file", nargs="?", help="default: standard output")
@@ -188,10 +187,10 @@ class Command(StageCommand):
             verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
-        """Do the verb.
+        """Run the sub-command.
 
         Raises:
-            CommandError: it is refused or the database does not answer; nothing has changed.
+            CommandError: it is refused or the database does not respond; nothing has changed.
         """
         if verb in ("import", "restore") and not options["dry_run"]:
             advice = "Give --reason TEXT, or look first: --dry-run."

@@ -1,4 +1,4 @@
-"""The constraints that a run's new values meet, each tried on the very values."""
+"""Check the constraints on a column against the values that a run would write."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -29,7 +29,7 @@ SELECT t.oid::regtype::text FROM pg_attribute a JOIN pg_type t ON t.oid = a.attt
 
 
 def findings(target: Target, column: Column, new: Sequence[str]) -> Iterator[Finding]:
-    """Yield what each constraint on the column means for the values that a run would write."""
+    """Yield what each constraint on the column does with the values that a run would write."""
     yield from _domain(column, new)
     with connection.cursor() as cursor:
         cursor.execute(_CONSTRAINTS, {"table": column.table, "number": column.number})
@@ -66,7 +66,7 @@ def findings(target: Target, column: Column, new: Sequence[str]) -> Iterator[Fin
 
 
 def _domain(column: Column, new: Sequence[str]) -> Iterator[Finding]:
-    """Yield what the column's domain, and those that it is made of, say of each value."""
+    """Yield what the column's domain and its base domains do with each value."""
     with connection.cursor() as cursor:
         cursor.execute(_DOMAIN, [column.table, column.number])
         row = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""What Django does when the host saves a row, and a run, which writes SQL, does not."""
+"""Find what Django does on a model's save and a run, which writes SQL, does not."""
 
 from collections.abc import Iterator
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ _SIGNALS = {"pre_save": pre_save, "post_save": post_save}
 
 
 def findings(target: Target) -> Iterator[Finding]:
-    """Yield what belongs to a save of the target's model and does not happen in a run."""
+    """Yield what a save of the target's model does and a run does not."""
     model, field = field_of(target.label)
     if target.links:
         below, above = model._meta.label, field.model._meta.label
@@ -46,7 +46,7 @@ def findings(target: Target) -> Iterator[Finding]:
 
 
 def _times(target: Target, model: Model, owner: Model) -> Iterator[Finding]:
-    """Yield the date and time columns that a save sets by itself and a run does not."""
+    """Yield the date and time columns that a save sets automatically and a run does not."""
     for field in model._meta.concrete_fields:
         column = connection.ops.quote_name(str(field.column))
         same_table = field.model is owner

@@ -1,7 +1,6 @@
-"""Look at a target before a run: whether it can work, what it meets, and what would break in
-silence.
+"""Check a target before a run: whether it can work, and what it would silently break.
 
-Nothing is changed. What blocks stops the start of a run; all of it is for a person to read.
+Nothing is changed. Blocking findings stop the start of a run; all findings are for the operator.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,18 +26,17 @@ Values = Sequence[tuple[str, str]]  # (source, raw value)
 
 @dataclass(frozen=True)
 class Preflight:
-    """Everything that was found for one target, the worst first."""
+    """All findings for one target, the worst first."""
 
     target: str
     findings: list[Finding]
 
     @property
     def worst(self) -> Severity | None:
-        """Return the heaviest severity, None where nothing was found."""
+        """The worst severity, or None without findings."""
         return self.findings[0].severity if self.findings else None
 
     def document(self) -> dict[str, object]:
-        """Return it for JSON."""
         return {
             "target": self.target,
             "worst": self.worst.value if self.worst else None,
@@ -47,9 +45,7 @@ class Preflight:
 
 
 def look(label: str) -> Preflight:
-    """Look at a target as it stands now; raises django.db.DatabaseError where PostgreSQL does
-    not answer.
-    """
+    """Check a target as it is now; raises django.db.DatabaseError if PostgreSQL does not answer."""
     try:
         return Preflight(label, sort(list(_all_of(targets.resolve(label)))))
     except TargetError as error:
@@ -106,9 +102,7 @@ def _can_work(
 
 
 def _values_of(target: targets.Target, newest: Plan | None) -> Values | None:
-    """Return the distinct values, of a table that is too large those of its newest plan, None
-    where there is none.
-    """
+    """Return the distinct values; if reading takes too long, those of the newest plan, if any."""
     try:
         with transaction.atomic():
             distinct = values.distinct_values(target, seconds=READ_SECONDS)
@@ -119,7 +113,7 @@ def _values_of(target: targets.Target, newest: Plan | None) -> Values | None:
 
 
 def _nulls(target: targets.Target) -> Iterator[Finding]:
-    """Yield how many rows hold NULL, if they can be counted in time."""
+    """Yield the number of rows with NULL, if it can be counted in time."""
     sql = f"SELECT count(*) FROM {target.table} WHERE {target.rows} AND {target.column} IS NULL"
     try:
         ((rows,),) = values.read(target, sql, seconds=READ_SECONDS)
@@ -131,7 +125,7 @@ def _nulls(target: targets.Target) -> Iterator[Finding]:
 
 
 def _new_values(newest: Plan | None, meaning_of: Snapshot) -> list[str]:
-    """Return what a run would write: the stages of the plan, or without one every active stage."""
+    """Return what a run would write: the plan's stages, or every active stage without a plan."""
     planned = {change.new for change in plan.changes(newest)} if newest else set(meaning_of.labels)
     return sorted(planned)
 
@@ -142,7 +136,7 @@ def _is_old(text: str, olds: set[str], meaning_of: Snapshot) -> bool:
 
 
 def _parity(read: Values | None, meaning_of: Snapshot) -> Iterator[Finding]:
-    """Yield whether the database's function is there and says what Python says, value by value."""
+    """Yield whether `normalize_stage()` exists and agrees with Python on every value."""
     if read is None:
         yield warns(
             "The distinct values could not be read in time",

@@ -1,8 +1,7 @@
-"""Definitions in the database that quote an old spelling: after a run no row holds it, and nothing
-complains.
+"""Find database objects that quote an old spelling, which silently match nothing after a run.
 
-Views, functions, indexes, constraints, policies, rules, triggers, defaults and filters of
-publications are read.
+The check reads views, functions, indexes, constraints, policies, rules, triggers, defaults and
+publication filters.
 """
 
 import re
@@ -81,7 +80,7 @@ _MEANS = {
 
 
 class Definition(NamedTuple):
-    """One object of the database with its text."""
+    """A database object and its definition."""
 
     kind: str
     name: str
@@ -89,9 +88,7 @@ class Definition(NamedTuple):
 
 
 def findings(target: Target, column: Column, is_old: Callable[[str], bool]) -> Iterator[Finding]:
-    """Yield a warning for every definition that quotes a spelling which `is_old` says a run
-    would change.
-    """
+    """Yield a warning for each definition that quotes a spelling for which `is_old` is true."""
     for kind, name, text in definitions(target, column):
         if quoted := sorted({literal for literal in literals(text) if is_old(literal)}):
             shown = ", ".join(ascii(literal) for literal in quoted[:_SHOWN])
@@ -100,9 +97,7 @@ def findings(target: Target, column: Column, is_old: Callable[[str], bool]) -> I
 
 
 def definitions(target: Target, column: Column) -> list[Definition]:
-    """Return what depends on the table; of functions, whose text is opaque, those that name
-    table or column.
-    """
+    """Return what depends on the table, and the functions whose text names its table or column."""
     with connection.cursor() as cursor:
         cursor.execute(_DEFINITIONS, {"table": column.table, "number": column.number})
         definitions = [Definition(*row) for row in cursor.fetchall() if row[2]]
@@ -112,7 +107,7 @@ def definitions(target: Target, column: Column) -> list[Definition]:
 
 
 def literals(text: str) -> set[str]:
-    """Return the string literals of an SQL text; a list in one ('{a,b}') is taken apart."""
+    """Return the string literals of an SQL text; the items of a list ('{a,b}') are separate."""
     texts: set[str] = set()
     for match in _LITERAL.findall(text):
         literal = match.replace("''", "'")

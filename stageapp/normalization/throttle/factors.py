@@ -1,4 +1,4 @@
-"""What may hold a run back, each with a limit to hold at and an easier one to go on at."""
+"""The factors that throttle a run, each with a limit to stop at and an easier one to resume at."""
 
 import enum
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ RESUME_PERCENT = 80.0  # of the limit: there a held run goes on; at 100 it would
 
 @dataclass(frozen=True)
 class Factor:
-    """One measure of the database's health. With `falls` a low value is the bad one."""
+    """One measure of the database's health. With `falls`, a low value is bad."""
 
     name: str
     title: str
@@ -19,7 +19,7 @@ class Factor:
     falls: bool = False
 
     def say(self, value: float) -> str:
-        """Return a value or a limit of it for people."""
+        """Format a value or a limit for display."""
         if self.unit == "s":
             return words.duration(value)
         return words.percent(value) if self.unit == "%" else f"{value:,.10g}"
@@ -29,9 +29,7 @@ class Factor:
         return limit * 100 / RESUME_PERCENT if self.falls else limit * RESUME_PERCENT / 100
 
     def holds(self, value: float, limit: float, *, held: bool) -> bool:
-        """Tell whether the value holds a run; one that is held goes on only beyond the easier
-        limit.
-        """
+        """Whether the value throttles a run; a throttled one resumes only past the easier limit."""
         at = self.resume_limit(limit) if held else limit
         if self.falls:
             return value < at if held else value <= at
@@ -53,9 +51,7 @@ FACTORS = {
 
 @dataclass(frozen=True)
 class Reading:
-    """One measured value. Without a value `note` says why; `partial` is a value of which more is
-    hidden from us.
-    """
+    """One measured value. Without one, `note` says why; `partial`: we may not see all of it."""
 
     value: float | None
     note: str = ""
@@ -64,8 +60,6 @@ class Reading:
 
 
 class Standing(enum.StrEnum):
-    """What a reading means for the run."""
-
     OK = "ok"
     HOLDS = "holds"
     NOT_MEASURED = "not measured"
@@ -75,7 +69,7 @@ class Standing(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Judged:
-    """A factor with what was read of it and what that means. `limit` 0 is off."""
+    """A factor's reading and its verdict. `limit` 0 means off."""
 
     factor: Factor
     reading: Reading
@@ -85,7 +79,7 @@ class Judged:
 
     @property
     def text(self) -> str:
-        """Return what holds the run, in a sentence."""
+        """The reason for the throttling, as a sentence."""
         say = self.factor.say
         note = f" ({self.reading.note})" if self.reading.note else ""
         return (
@@ -94,7 +88,6 @@ class Judged:
         )
 
     def document(self) -> dict[str, Any]:
-        """Return it for JSON."""
         value = self.reading.value
         return {
             "factor": self.factor.name,
@@ -109,7 +102,7 @@ class Judged:
 
 
 def judge(name: str, reading: Reading, limit: float, *, held: bool) -> Judged:
-    """Hold a reading against its limit. `held` says whether this factor holds the run already."""
+    """Compare a reading with its limit. `held`: this factor already throttles the run."""
     factor = FACTORS[name]
     return Judged(
         factor,
@@ -133,7 +126,7 @@ def _standing(factor: Factor, reading: Reading, limit: float, *, held: bool) -> 
 
 
 def nonsense(name: str, limit: float) -> str:
-    """Return why this can be no limit of the factor, empty if it can."""
+    """Return why the factor cannot have this limit, empty if it can."""
     if name not in FACTORS:
         return f"{name} is no reason to hold a run; there are {', '.join(FACTORS)}."
     most = 100.0 if FACTORS[name].unit == "%" else 1e9

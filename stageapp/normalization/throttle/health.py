@@ -1,6 +1,6 @@
-"""How the database is: one reading for each factor, with no more rights than any role has.
+"""Read the health of the database: one reading per factor, without special privileges.
 
-What the role may not see is said as such: `pg_monitor` shows it.
+Readings that the role may not see say so; `pg_monitor` grants them.
 """
 
 import os
@@ -55,7 +55,7 @@ Readings = dict[str, Reading]
 
 
 def read(marks: WalMarks, standbys: Sequence[Standby], disk_paths: Sequence[str]) -> Readings:
-    """Return one reading for every factor; what cannot be read says why.
+    """Return one reading for every factor; a missing value has a note that says why.
 
     Raises:
         django.db.DatabaseError: PostgreSQL does not answer at all.
@@ -70,13 +70,13 @@ def read(marks: WalMarks, standbys: Sequence[Standby], disk_paths: Sequence[str]
 
 
 def unreadable(why: str) -> Readings:
-    """Return readings for a look that failed as a whole."""
+    """Return readings for a check that failed as a whole."""
     return {name: Reading(None, why) for name in FACTORS}
 
 
 @contextmanager
 def _bounded() -> Iterator[None]:
-    """Bound every statement of the block, and leave the session's own limit as it was."""
+    """Limit every statement in the block, and restore the session's own limit afterwards."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('statement_timeout'), pg_stat_clear_snapshot()")
         before = cursor.fetchone()[0]
@@ -86,7 +86,7 @@ def _bounded() -> Iterator[None]:
 
 
 def _asked(ask: Callable[[], Readings], *names: str) -> Readings:
-    """Return the answer, or for each name why there is none."""
+    """Return the readings, or the database's error under each name."""
     try:
         with transaction.atomic():
             return ask()
@@ -133,9 +133,7 @@ def _archiving() -> Readings:
 
 
 def _segment(name: str, segment_bytes: int) -> int:
-    """Return a WAL file's number, counted from the first; its name is timeline, log and segment
-    in hexadecimal.
-    """
+    """Return a WAL file's sequence number; its name is timeline, log and segment in hexadecimal."""
     return int(name[8:16], 16) * (2**32 // segment_bytes) + int(name[16:24], 16)
 
 
@@ -154,9 +152,7 @@ def _replication(marks: WalMarks, standbys: Sequence[Standby]) -> Readings:
 def _replay(
     name: str | None, host: str, state: str | None, position: Any, lag: Any
 ) -> Replay | None:
-    """Return what the primary knows of a standby; None for what replays nothing, as a base
-    backup.
-    """
+    """Return a standby as the primary sees it; None for a base backup, which replays nothing."""
     if state is None:
         return Replay("a standby", None, problem=f"it is hidden: {_GRANT}")
     if position is None:
@@ -166,9 +162,7 @@ def _replay(
 
 
 def lag(replays: Sequence[Replay], marks: WalMarks, now: float) -> Reading:
-    """Return the lag of the standby that is furthest behind. `now` is the primary's, in epoch
-    seconds.
-    """
+    """Return the lag of the slowest standby. `now` is the primary's clock, in epoch seconds."""
     if not replays:
         return Reading(
             None, "no standby is connected, and STAGE_STANDBY_URLS names none", absent=True
@@ -192,9 +186,7 @@ def _lag(position: int, told: float | None, marks: WalMarks, now: float) -> floa
 
 
 def _disk(paths: Sequence[str]) -> Reading:
-    """Return the free share of the fullest listed file system, in percent: PostgreSQL tells its
-    disk to nobody.
-    """
+    """Return the free percentage of the fullest listed disk; PostgreSQL does not report it."""
     if not paths:
         return Reading(None, "STAGE_DISK_PATHS names no folder", absent=True)
     free: dict[str, float] = {}

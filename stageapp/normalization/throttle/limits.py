@@ -1,6 +1,4 @@
-"""The record of what holds runs back: limits, who changed them, the last look, and the time lost
-by reason.
-"""
+"""Throttling records: limits and who set them, the last check, and the time lost by reason."""
 
 import datetime
 from collections.abc import Mapping, Sequence
@@ -29,9 +27,7 @@ INSERT INTO stageapp_throttledtime (run_id, reason, seconds) VALUES (%s, %s, %s)
 
 @dataclass(frozen=True)
 class Limit:
-    """A factor's limit for one run, and by whom it was set; `actor` is empty where it is the
-    setting's.
-    """
+    """A factor's limit for one run, and who set it; `actor` is empty for the configured default."""
 
     factor: str
     limit: float
@@ -40,7 +36,7 @@ class Limit:
 
 
 def limits(run: Run) -> dict[str, Limit]:
-    """Return the limits that count for the run, by factor."""
+    """Return the run's effective limits, by factor."""
     newest = RunThrottle.objects.filter(run=run).order_by("factor", "-id").distinct("factor")
     changed = {row.factor: row for row in newest if row.limit is not None and row.factor in FACTORS}
     limits = {name: Limit(name, value) for name, value in conf.settings.hold.items()}
@@ -51,12 +47,13 @@ def limits(run: Run) -> dict[str, Limit]:
 
 
 def change(run: Run, wanted: Mapping[str, float | None], *, actor: str, reason: str) -> None:
-    """Set limits for the run; its workers follow within a second. None is the setting's limit
-    again, 0 is off.
+    """Set limits for the run, which its workers apply within a second.
+
+    None restores the configured default, 0 is off.
 
     Raises:
-        ThrottleRefused: nothing is asked for, a factor or a limit makes no sense, no reason is
-            given, or the run is over for good.
+        ThrottleRefused: nothing is requested, a factor or a limit is invalid, no reason is given,
+            or the run is permanently over.
     """
     why = require_reason(reason, ThrottleRefused)
     if not wanted:
@@ -73,22 +70,20 @@ def change(run: Run, wanted: Mapping[str, float | None], *, actor: str, reason: 
 
 
 def add_seconds(run: Run, reason: str, seconds: float) -> None:
-    """Count waited time; several workers add to the same number, each its share."""
+    """Add waited time; several workers add their shares to the same number."""
     with connection.cursor() as cursor:
         cursor.execute(_ADD_SECONDS, [run.pk, reason, seconds])
 
 
 def seconds_by_reason(run: Run | None = None) -> dict[str, float]:
-    """Return the seconds that runs have waited, for every factor: of one run, or of all
-    together.
-    """
+    """Return the seconds waited for each factor, in one run or in all of them."""
     rows = ThrottledTime.objects.all() if run is None else ThrottledTime.objects.filter(run=run)
     sums = dict(rows.values_list("reason").annotate(total=Sum("seconds")).order_by())
     return {name: float(sums.get(name, 0.0)) for name in FACTORS}
 
 
 def remember(run: Run, judged: Sequence[Judged], hold: Judged | None, marks: list[Any]) -> None:
-    """Write what the worker found, for whoever looks at the run."""
+    """Store the worker's check for display."""
     with transaction.atomic():
         ThrottleLook.objects.update_or_create(
             run=run,
@@ -104,9 +99,7 @@ def remember(run: Run, judged: Sequence[Judged], hold: Judged | None, marks: lis
 
 @dataclass(frozen=True)
 class Shown:
-    """What people see of a run's throttle. `hold` is empty unless something holds the run at
-    this moment.
-    """
+    """A run's throttle for display. `hold` is empty unless something throttles the run now."""
 
     hold: str
     reason: str
@@ -116,12 +109,12 @@ class Shown:
 
     @property
     def not_measured(self) -> list[dict[str, Any]]:
-        """Return the readings that say nothing, of which nobody should think that all is well."""
+        """The readings without a value, which must not pass for healthy ones."""
         return [reading for reading in self.readings if reading["state"] == Standing.NOT_MEASURED]
 
 
 def shown(run: Run) -> Shown:
-    """Return what is known of the run's throttle."""
+    """Return the stored state of the run's throttle."""
     look = ThrottleLook.objects.filter(run=run).first()
     seconds = seconds_by_reason(run)
     if look is None:

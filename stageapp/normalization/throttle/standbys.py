@@ -1,8 +1,8 @@
-"""How far standbys are behind, in seconds.
+"""Replication lag of standbys, in seconds.
 
-`replay_lag` of pg_stat_replication keeps its last value while replay stands still, and is NULL when
-idle. So positions are compared: a standby that has not reached where the primary was 7 s ago is 7 s
-behind, whatever it says itself.
+`replay_lag` of pg_stat_replication keeps its last value while replay stands still, and is NULL
+when idle. So positions are compared: a standby that has not reached the primary's position of 7 s
+ago is 7 s behind, whatever it reports.
 """
 
 import threading
@@ -27,9 +27,7 @@ _LIMITS = {
 
 
 class WalMarks:
-    """Where the primary's WAL was at which time. Kept in the database too, as a run goes on in
-    another process.
-    """
+    """WAL positions of the primary over time; also stored, because a run can change processes."""
 
     def __init__(self, marks: Sequence[tuple[float, int]] = ()) -> None:
         self.marks = [(float(at), int(position)) for at, position in marks]
@@ -46,12 +44,12 @@ class WalMarks:
             self.marks = [*self.marks[:half:2], *self.marks[half:]]
 
     def behind(self, replayed: int, now: float) -> float:
-        """Return for how many seconds at least there has been WAL that is not replayed."""
+        """Return the minimum age in seconds of the WAL that is not yet replayed."""
         return next((max(0.0, now - at) for at, position in self.marks if position > replayed), 0.0)
 
 
 def is_url(url: str) -> bool:
-    """Tell whether it is the URL of a PostgreSQL."""
+    """Whether it is a PostgreSQL URL."""
     if not url.startswith(("postgres://", "postgresql://")):
         return False
     try:
@@ -62,9 +60,7 @@ def is_url(url: str) -> bool:
 
 @dataclass(frozen=True)
 class Replay:
-    """One standby: how far it has replayed, and its own word for the lag in seconds; None where
-    it is not known.
-    """
+    """One standby's replay position and self-reported lag in seconds; None if unknown."""
 
     name: str
     position: int | None
@@ -73,9 +69,7 @@ class Replay:
 
 
 class Standby:
-    """Watches one standby by URL in a thread of its own: one that hangs never holds the run's
-    worker.
-    """
+    """Watches one standby by URL in its own thread, so that a hung one never blocks the worker."""
 
     def __init__(self, url: str) -> None:
         readable = is_url(url)
@@ -93,7 +87,7 @@ class Standby:
             self._thread.start()
 
     def replay(self) -> Replay:
-        """Return what it said last, unless that is too long ago."""
+        """Return its last answer, or a problem if that is too old."""
         silent = time.monotonic() - self._at
         if self._problem or silent > _STALE_SECONDS:
             return Replay(
@@ -102,7 +96,7 @@ class Standby:
         return Replay(self.name, self._position)
 
     def close(self) -> None:
-        """Let the thread end; one that hangs ends with the process."""
+        """Let the thread end; a hung one ends with the process."""
         self._stop.set()
 
     def _watch(self) -> None:

@@ -1,7 +1,7 @@
-"""Hold a run back while the database is not well.
+"""Throttle a run while the database is unhealthy.
 
-The worker looks before each batch. A look asks PostgreSQL at most every half second and never fails
-the run.
+The worker checks before each batch. A check queries PostgreSQL at most every half second and never
+fails the run.
 """
 
 import time
@@ -30,9 +30,7 @@ _PATIENCE_SECONDS = 10.0  # so long a hold outlives looks that fail
 
 @dataclass(frozen=True)
 class Hold:
-    """What holds the run: the factor's name, its value and limit in its own unit, and the
-    sentence for people.
-    """
+    """What throttles the run: factor, value and limit in its unit, and a sentence to display."""
 
     reason: str
     value: float
@@ -41,10 +39,10 @@ class Hold:
 
 
 class Throttle:
-    """One worker's eye on the database, for one run.
+    """One worker's throttle for one run.
 
-    Each worker of a run looks for itself; what holds one holds the others too, and whoever comes
-    later.
+    Each worker checks for itself; a factor that throttles one also throttles the others, and
+    workers that join later.
     """
 
     def __init__(self, run: Run) -> None:
@@ -59,7 +57,7 @@ class Throttle:
         self._end = weakref.finalize(self, _close, self._standbys)
 
     def look(self) -> Hold | None:
-        """Return what holds the run now; between two looks it is the answer of the last one."""
+        """Return what throttles the run now; between two checks, the last answer."""
         if time.monotonic() >= self._next_look:
             self._look()
             self._next_look = time.monotonic() + LOOK_SECONDS
@@ -69,11 +67,9 @@ class Throttle:
         return Hold(held.factor.name, held.reading.value, held.limit, held.text)
 
     def waited(self, hold: Hold, seconds: float) -> None:
-        """Count the time that the hold has cost the run; what cannot be written now is added the
-        next time.
+        """Add the worker's share of the wait to the run's time; retry failed writes next time.
 
-        Of a run's four workers each counts a quarter: a second in which all of them wait is one
-        second.
+        With four workers, a second in which all of them wait adds one second.
         """
         with suppress(DatabaseError):
             self._workers = max(1, len(leases.held(self.run)))
@@ -84,7 +80,7 @@ class Throttle:
                 del self._pending[reason]
 
     def close(self) -> None:
-        """Let go of the standbys."""
+        """Close the standby connections."""
         self._end()
 
     def _look(self) -> None:
@@ -123,9 +119,7 @@ class Throttle:
         ]
 
     def _failed(self, error: DatabaseError) -> None:
-        """Show that nothing is measured. A hold stays for a while: what cannot be read is not
-        well by that.
-        """
+        """Show that nothing is measured. A hold persists for a while: unreadable is not healthy."""
         events.throttle_look_failed(run=self.run.pk, error=str(error))
         if self._held is not None and time.monotonic() - self._read_well_at < _PATIENCE_SECONDS:
             return
@@ -153,7 +147,7 @@ class Throttle:
 
 
 def _holding(look: ThrottleLook | None) -> set[tuple[str, float]]:
-    """Return which limits hold the run by a look that is not long ago, of any of its workers."""
+    """Return the limits that throttle the run according to a recent check by any of its workers."""
     if look is None or timezone.now() - look.looked_at >= limits.CURRENT_FOR:
         return set()
     return {

@@ -1,6 +1,4 @@
-"""The sample before and after: which values changed into which, which other columns did, and two
-md5s of it all.
-"""
+"""Compare a trial's sample before and after: values, other columns, and two md5 sums."""
 
 from typing import Any
 
@@ -24,10 +22,9 @@ _COLUMNS = (
 
 
 class Before:
-    """The sample as it was, kept in a table beside it."""
+    """The original sample, kept in a table of its own."""
 
     def __init__(self, target: Target) -> None:
-        """Keep the rows as they are now."""
         self._target = target
         with connection.cursor() as cursor:
             cursor.execute(f"CREATE UNLOGGED TABLE {_BEFORE} AS SELECT * FROM {target.table}")
@@ -37,16 +34,14 @@ class Before:
         self.rows_md5 = self._md5("md5(t::text)")[1]
 
     def md5_now(self) -> tuple[str, str]:
-        """Return the md5 of keys and values, and that of the whole rows, as they are now."""
+        """Return the current md5 of keys and values, and of whole rows."""
         target = self._target
         return self._md5(f"md5(row(t.{target.key}, t.{target.column})::text)")[1], self._md5(
             "md5(t::text)"
         )[1]
 
     def changed(self) -> list[dict[str, Any]]:
-        """Return the changed values by source, old and new, with their rows; `new` is None of a
-        row that is gone.
-        """
+        """Return changed values by source, old and new, with rows; `new` is None for a lost row."""
         target = self._target
         query = _CHANGED.format(
             source=target.source("b"),
@@ -63,9 +58,7 @@ class Before:
             ]
 
     def other_columns(self) -> dict[str, int]:
-        """Return in how many rows each other column is not as it was; columns that are have no
-        entry.
-        """
+        """Return the number of changed rows for each other column that changed."""
         target = self._target
         with connection.cursor() as cursor:
             cursor.execute(_COLUMNS, [target.table])

@@ -1,4 +1,4 @@
-"""The part of a trial that works in the copy: sample, try, run, verify, roll back, compare."""
+"""The part of a trial that runs in the copy: sample, try, run, verify, roll back, compare."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -45,10 +45,9 @@ SELECT format('ALTER TABLE %%s DROP CONSTRAINT %%I', c.conrelid::regclass, c.con
 def keep(
     target: Target, percent: float, changes: Sequence[Change], unplanned: Sequence[Change]
 ) -> int:
-    """Take all rows but the sample out of the target's table; return how many are left.
+    """Delete all rows of the target's table outside the sample; return how many are left.
 
-    `unplanned` are changes that the plan does not know; rows that they would be made to are not in
-    the sample.
+    `unplanned` are changes that are not in the plan; their rows are not in the sample.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -102,11 +101,10 @@ _VERIFIABLE = (State.DONE, State.FAILED, State.PAUSED)
 def carry_out(
     label: str, percent: float, changes: Sequence[Change], entries: list[dict[str, Any]], tell: Tell
 ) -> dict[str, Any]:
-    """Do a trial's whole work in the database of this process, which has to be a copy; return what
-    was found.
+    """Run a trial in this process's database, which must be a copy; return the result.
 
     Raises:
-        NormalizationError: the copy is of a moment at which a run was under way.
+        NormalizationError: the copy was taken while a run was active.
     """
     if busy := Run.objects.filter(target=label, state__in=UNFINISHED).first():
         raise NormalizationError(
@@ -145,9 +143,7 @@ def carry_out(
 def _run(
     label: str, target: Target, changes: Sequence[Change], before: Before, notices: list[str]
 ) -> dict[str, Any]:
-    """Run, verify and roll back on the sample by the engine itself, with a comparison after each
-    way.
-    """
+    """Run, verify and roll back the sample with the engine, comparing after each direction."""
     run = plans.make_plan(label, actor="trial").run
     began = time.monotonic()
     try:
@@ -179,7 +175,7 @@ def _verified(run: Run) -> bool:
 
 
 def _not_begun(error: str, before: Before, left: int) -> dict[str, Any]:
-    """Return what is to be told where the preflight would keep the run itself from starting."""
+    """Return the result for a run that the preflight would not let start."""
     other = before.other_columns()
     return {
         "run": "refused",
@@ -220,7 +216,7 @@ def _back(run: Run, before: Before) -> dict[str, Any]:
 
 
 def _advance(run: Run) -> str:
-    """Work on the run to its end; return what the database raised, if it did."""
+    """Run to the end; return the database's error, if any."""
     try:
         worker.advance(run)
     except (DatabaseError, TooManyQuarantined) as error:
@@ -240,9 +236,7 @@ def _left(target: Target, changes: Sequence[Change]) -> int:
 
 
 def _differences(copied: Plan, entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return where the copy's distinct values are not those of the plan; time has gone by
-    between the two.
-    """
+    """Return how the copy's distinct values differ from the plan's, made at another time."""
     names = ("source", "raw", "stage", "reason", "rows")
     copy = {
         (entry.source, entry.raw): {name: getattr(entry, name) for name in names}

@@ -1,7 +1,7 @@
-"""A plan tried out on a disposable copy of the database, made from the newest verified backup.
+"""Try a plan on a disposable copy of the database, made from the newest verified backup.
 
-The engine works in a process of its own whose only database is the copy, so nothing of the live one
-can be touched.
+The engine runs in its own process whose only database is the copy, so that it cannot touch the
+live one.
 """
 
 import contextlib
@@ -44,19 +44,19 @@ _IN_THE_COPY = {
 
 
 class TrialRefused(NormalizationError):
-    """There is no copy to try the plan on, or it cannot tell anything of this plan."""
+    """There is no copy to try the plan on, or it cannot predict anything about this plan."""
 
 
 def trial(plan: Plan, percent: float, *, actor: str, report: Report = silent) -> dict[str, Any]:
-    """Run the plan's map on a sample of a copy, verify, roll back, compare; return what was found.
+    """Run the plan on a sample of a copy, verify, roll back and compare; return the result.
 
-    `percent` (0 to 100) of the rows are taken by a hash of their key, so the same rows each time,
-    and the first row of each planned spelling. `passed` says whether all of it went as the plan
-    says, and came back bit for bit.
+    `percent` (0 to 100) of the rows are selected by a hash of their key, hence the same rows each
+    time, plus the first row of each planned spelling. `passed` is true if everything matched the
+    plan and was restored bit for bit.
 
     Raises:
-        TrialRefused: no backup is verified, or it is of another schema or vocabulary, or there is
-            no room for a copy.
+        TrialRefused: no backup is verified, it has another schema or vocabulary, or there is no
+            room for a copy.
     """
     backup, began = _backup_for(plan), time.monotonic()
     try:
@@ -98,7 +98,7 @@ def trial(plan: Plan, percent: float, *, actor: str, report: Report = silent) ->
 
 
 def _backup_for(plan: Plan) -> Backup:
-    """Return the newest verified backup, if it can tell anything of this plan."""
+    """Return the newest verified backup, if it matches this plan."""
     if conf.settings.backup_adapter:
         raise TrialRefused(
             "Another backup system makes the backups here; a trial needs one of `manage.py backup`."
@@ -132,9 +132,7 @@ def _origin(manifest: Manifest) -> dict[str, Any]:
 
 
 def _estimate(plan: Plan, result: dict[str, Any]) -> dict[str, Any]:
-    """Return how long the whole would take: the work at the sample's rate, and the rests between
-    its batches.
-    """
+    """Return the estimated duration of the full run: work at the sample's rate, plus pauses."""
     if not result["rate"]:
         return {
             "rows_of_plan": plan.rows_total,
@@ -151,7 +149,7 @@ def _estimate(plan: Plan, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _in_copy(copy: postgres.Parameters, asked: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Let a process do the work in the copy, pass on how far it is, and return what it found."""
+    """Run the trial in a process on the copy, relay its progress, and return its result."""
     result: dict[str, Any] = {}
     with _process(copy, asked) as said:
         for line in said:
@@ -169,9 +167,7 @@ def _in_copy(copy: postgres.Parameters, asked: dict[str, Any], report: Report) -
 
 @contextlib.contextmanager
 def _process(copy: postgres.Parameters, asked: dict[str, Any]) -> Iterator[IO[str]]:
-    """Run `manage.py trial_in_copy` for the block, with the copy as its only database; yield
-    what it prints.
-    """
+    """Run `manage.py trial_in_copy` with the copy as its only database; yield its output."""
     with tempfile.TemporaryFile("w+") as question, tempfile.TemporaryFile("w+") as complaints:
         json.dump(asked, question)
         question.seek(0)
@@ -200,9 +196,7 @@ def _process(copy: postgres.Parameters, asked: dict[str, Any]) -> Iterator[IO[st
 
 
 def _environment(copy: postgres.Parameters) -> dict[str, str]:
-    """Return this process's environment with the copy in the place of the live database, and no
-    file that names it.
-    """
+    """Return this environment with the copy as its database, without `*_FILE` variables for it."""
     ours = _IN_THE_COPY | {"DATABASE_URL": f"postgres:///{copy['dbname']}"}
     kept = {
         name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in ours

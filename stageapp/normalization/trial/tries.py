@@ -1,6 +1,4 @@
-"""What triggers and constraints say of a plan: each planned change tried on one row of the copy,
-and undone.
-"""
+"""Try each planned change on one row of the copy, to see what triggers and constraints do."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -31,9 +29,7 @@ _CONSTRAINTS = (
 
 
 def each(target: Target, changes: Sequence[Change]) -> tuple[list[dict[str, str]], list[str]]:
-    """Try every change on the first row that holds its spelling; return what was raised, and the
-    notices.
-    """
+    """Try every change on the first row with its spelling; return the errors and the notices."""
     raised, notices = [], list[str]()
     with transaction.atomic(), heard(notices), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -78,7 +74,7 @@ def _try(target: Target, change: Change, key: str) -> str:
 
 @contextmanager
 def heard(notices: list[str]) -> Iterator[None]:
-    """Collect the notices and warnings that the database sends during the block."""
+    """Collect the database's notices and warnings during the block."""
 
     def hear(said: psycopg.errors.Diagnostic) -> None:
         notices.append(
@@ -95,12 +91,12 @@ def heard(notices: list[str]) -> Iterator[None]:
 
 
 def counted(notices: list[str]) -> list[dict[str, Any]]:
-    """Return each notice once, the most frequent first."""
+    """Return the distinct notices with their counts, the most frequent first."""
     return [{"said": said, "times": times} for said, times in Counter(notices).most_common()]
 
 
 def met_by(target: Target) -> dict[str, list[str]]:
-    """Return the triggers and constraints that the changes met, by name."""
+    """Return the names of the triggers and constraints that the changes involve."""
     refusals = {}
     with connection.cursor() as cursor:
         for kind, query in (("triggers", _TRIGGERS), ("constraints", _CONSTRAINTS)):

@@ -1,3 +1,1 @@
-"""Gates: named conditions for moving forward, each with what was measured. No data is never a
-pass.
-"""
+"""Gates: named conditions for moving forward, with their measurements. No data is never a pass."""

@@ -1,6 +1,4 @@
-"""The gates of enforcement: from one share to the next, and done. Only requests that met enforce
-count.
-"""
+"""The gates of enforcement, for each larger share and for done; only enforced requests count."""
 
 import datetime
 from collections.abc import Callable
@@ -80,9 +78,7 @@ def _minutes(count: int, wanted: GateThresholds) -> Condition:
 def _worst(
     name: str, limit: float, counted: list[Slot], rate: Callable[[Slot], tuple[int, int]]
 ) -> Condition:
-    """Hold the worst minute against the threshold; the p99 of validations is below 1 ms where
-    `slow` is below 1 %.
-    """
+    """Compare the worst minute with the limit; `slow` below 1 % means a p99 below 1 ms."""
     threshold = f"< {limit:g} % each minute"
     if not counted:
         return Condition(name, threshold, None, Verdict.NO_DATA, "no minute has enough requests")
@@ -101,7 +97,7 @@ def _no_downgrade(since: datetime.datetime, measured: Measurements) -> Condition
 
 
 def done(measured: Measurements, wanted: GateThresholds) -> Gate:
-    """Judge whether the rollout is done: everybody has met enforce for long enough."""
+    """Judge whether the rollout is done: `enforce` has applied to everyone for long enough."""
     sample = measured.done_sample
     threshold = f"at least {wanted.day_sample} enforced requests"
     conditions = (

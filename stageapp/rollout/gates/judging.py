@@ -1,4 +1,4 @@
-"""All gates at one moment."""
+"""Judge all gates at one moment."""
 
 import datetime
 from collections.abc import Callable
@@ -29,5 +29,5 @@ def judge(measured: Measurements, wanted: GateThresholds) -> dict[str, Gate]:
 
 
 def judge_now(now: datetime.datetime) -> dict[str, Gate]:
-    """Return every gate by name as it stands in PostgreSQL."""
+    """Return every gate by name, judged from PostgreSQL's current data."""
     return judge(reading.read(now), conf.gates())

@@ -1,4 +1,4 @@
-"""What gates judge: a plain record of measurements, however they were gathered."""
+"""The input of the gates: a plain record of measurements, independent of their origin."""
 
 import datetime
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ DAY = datetime.timedelta(days=1)
 
 @dataclass(frozen=True)
 class AuditFact:
-    """The newest audit of consumers that a person has put their name to."""
+    """The newest signed-off consumer audit."""
 
     actor: str
     at: datetime.datetime
@@ -21,9 +21,7 @@ class AuditFact:
 
 @dataclass(frozen=True)
 class BackupFact:
-    """The newest verified backup, by the time of its data, and the newest rehearsal passed with
-    today's schema.
-    """
+    """The newest verified backup (by data time) and the newest passed rehearsal of this schema."""
 
     taken_at: datetime.datetime | None = None
     rehearsed_at: datetime.datetime | None = None
@@ -33,11 +31,11 @@ class BackupFact:
 
 @dataclass(frozen=True)
 class Measurements:
-    """Everything the gates ask for, at one moment.
+    """All inputs of the gates, at one moment.
 
-    `days` and `hours` count requests in every mode: the shadow verdict does not depend on it.
-    `minutes` count those that met enforce alone, and `done_sample` is their number in the last
-    hours that `done` looks at, while enforce holds for everybody.
+    `days` and `hours` count requests in every mode, because the shadow verdict is independent of
+    it. `minutes` count only enforced requests; `done_sample` is their number in the last hours
+    that `done` checks, while enforce applies to everyone.
     """
 
     now: datetime.datetime
@@ -54,11 +52,11 @@ class Measurements:
     settled: datetime.timedelta = SETTLED
 
     def last_days(self, count: int) -> list[datetime.datetime]:
-        """Return the starts of the last whole days (UTC), oldest first."""
+        """Return the starts of the last full days (UTC), oldest first."""
         today = Step.DAY.floor(self.now)
         return [today - DAY * back for back in range(count, 0, -1)]
 
     def last_minutes(self, count: int) -> list[datetime.datetime]:
-        """Return the starts of the last whole minutes whose counts are all in, oldest first."""
+        """Return the starts of the last full minutes with complete counts, oldest first."""
         end = Step.MINUTE.floor(self.now - self.settled)
         return [end - Step.MINUTE.length * back for back in range(count, 0, -1)]

@@ -1,6 +1,4 @@
-"""The gates that ask what people and runs have done: runs, audit of consumers, backup,
-rehearsal.
-"""
+"""The readiness gates: completed runs, consumer audit, backup and rehearsal."""
 
 import datetime
 
@@ -24,7 +22,7 @@ _REHEARSAL_FAILED = (
 
 
 def run_complete(measured: Measurements, wanted: GateThresholds) -> Gate:
-    """Judge whether it is proved of every target, as its rows are now, that they are normalized."""
+    """Judge whether every target is proved to be normalized, as its rows are now."""
     conditions = tuple(_proof(proof) for proof in measured.proofs)
     evidence = {
         "proofs": [
@@ -57,7 +55,7 @@ def _proof(proof: Proof) -> Condition:
 
 
 def consumers_audited(measured: Measurements, wanted: GateThresholds) -> Gate:
-    """Judge whether a person has lately put their name to an audit of who still sends what."""
+    """Judge whether someone has recently signed off an audit of who still sends what."""
     threshold = f"at most {wanted.audit_days:g} days ago"
     evidence = {"still_send_unknown": list(measured.still_unknown)}
     if measured.audit is None:
@@ -77,7 +75,7 @@ def consumers_audited(measured: Measurements, wanted: GateThresholds) -> Gate:
 
 
 def verified_backup(measured: Measurements, wanted: GateThresholds) -> Gate:
-    """Judge whether there is a verified backup whose data is new enough."""
+    """Judge whether a verified backup has recent enough data."""
     threshold = f"verified, of at most {words.duration(3600 * wanted.backup_hours)} ago"
     at = measured.backup.taken_at if measured.backup else None
     return Gate(
@@ -88,9 +86,7 @@ def verified_backup(measured: Measurements, wanted: GateThresholds) -> Gate:
 
 
 def rehearsal(measured: Measurements, wanted: GateThresholds) -> Gate:
-    """Judge whether the restore of a backup was rehearsed with success since the last change of
-    the schema.
-    """
+    """Judge whether a restore was rehearsed successfully since the last schema change."""
     threshold, at = (
         "passed since the last change of the schema",
         measured.backup.rehearsed_at if measured.backup else None,

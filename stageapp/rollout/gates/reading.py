@@ -1,4 +1,4 @@
-"""Gather what the gates judge from PostgreSQL."""
+"""Read the inputs of the gates from PostgreSQL."""
 
 import datetime
 
@@ -19,7 +19,7 @@ _MOST_NAMES = 100  # consumers named as evidence
 
 
 def read(now: datetime.datetime) -> Measurements:
-    """Return everything the gates ask for, as it stands.
+    """Return the current inputs of the gates.
 
     Raises:
         django.db.DatabaseError: PostgreSQL does not answer.
@@ -46,7 +46,6 @@ def read(now: datetime.datetime) -> Measurements:
 
 
 def backup_fact() -> BackupFact:
-    """Return what is known of backups."""
     backups = evidence.read()
     return BackupFact(
         backups.taken_at, backups.rehearsed_at, backups.schema_changed, backups.rehearsal_failed

@@ -1,6 +1,4 @@
-"""What a gate says: a verdict, and for each of its conditions the threshold and the measured
-value.
-"""
+"""The result of a gate: a verdict, and the threshold and measured value of each condition."""
 
 import enum
 from collections.abc import Mapping
@@ -11,8 +9,6 @@ from stageapp.infrastructure import words
 
 
 class Verdict(enum.StrEnum):
-    """The three answers."""
-
     PASS = "pass"  # noqa: S105  no password
     FAIL = "fail"
     NO_DATA = "no_data"
@@ -43,7 +39,7 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class Condition:
-    """One thing that has to hold. `value` is None where nothing was measured, else in `unit`."""
+    """One condition of a gate. `value` is in `unit`, or None if nothing was measured."""
 
     name: str
     threshold: str
@@ -54,12 +50,12 @@ class Condition:
 
     @property
     def title(self) -> str:
-        """Return its name for people."""
+        """The name to display."""
         return _TITLES.get(self.name, self.name)
 
     @property
     def shown(self) -> str:
-        """Return the measured value for people."""
+        """The measured value to display."""
         if self.value is None:
             return "no data"
         if isinstance(self.value, str):
@@ -72,7 +68,7 @@ class Condition:
 
     @property
     def said(self) -> str:
-        """Return the measured value with what it rests on; without a value, what to do."""
+        """The measured value with its evidence, or what to do if there is none."""
         if self.value is None:
             return self.why or self.shown
         return f"{self.shown} ({self.why})" if self.why else self.shown
@@ -80,7 +76,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Gate:
-    """A named gate. It fails if any condition fails, and has no data if any has none."""
+    """A named gate. It fails if any condition fails, and has no data if any condition has none."""
 
     name: str
     title: str
@@ -89,14 +85,12 @@ class Gate:
 
     @property
     def verdict(self) -> Verdict:
-        """Return the worst of the conditions."""
+        """The worst verdict of the conditions."""
         return self.deciding.verdict
 
     @property
     def deciding(self) -> Condition:
-        """Return the condition that decides: the first that fails, else the first without data,
-        else the first.
-        """
+        """The deciding condition: the first failed, else the first without data, else the first."""
         for verdict in (Verdict.FAIL, Verdict.NO_DATA):
             if condition := next((it for it in self.conditions if it.verdict == verdict), None):
                 return condition
@@ -104,11 +98,9 @@ class Gate:
 
     @property
     def passes(self) -> bool:
-        """Tell whether it lets through."""
         return self.verdict == Verdict.PASS
 
     def document(self) -> dict[str, Any]:
-        """Return it for JSON."""
         return {
             "name": self.name,
             "title": self.title,
@@ -138,5 +130,4 @@ class Gate:
 
 
 def passes_if(holds: bool) -> Verdict:
-    """Return pass or fail."""
     return Verdict.PASS if holds else Verdict.FAIL

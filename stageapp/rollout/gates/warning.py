@@ -1,4 +1,4 @@
-"""The gate out of `warn`: a week of good days, no bad hour, and not too long in warn."""
+"""The gate out of `warn`: a week of good days, no bad hour, and not too long in `warn`."""
 
 import datetime
 
@@ -9,11 +9,11 @@ from stageapp.traffic.history import Slot
 
 
 def warn_exit(measured: Measurements, wanted: GateThresholds) -> Gate:
-    """Judge whether warn may end.
+    """Judge whether `warn` may end.
 
-    The last whole days (UTC) have to lie in the warn period, each with unknown requests below its
-    threshold. An hour below its sample is judged in its day alone. The days in warn are those of
-    this warn period.
+    The last full days (UTC) must be in the current warn period, each below its threshold of
+    unknown requests. An hour below its minimum sample only counts within its day. The days in
+    `warn` are those of the current warn period.
     """
     began = measured.mode.warn_period()
     days = [
@@ -42,7 +42,7 @@ def warn_exit(measured: Measurements, wanted: GateThresholds) -> Gate:
 
 
 def percent(part: int, whole: int) -> float:
-    """Return the percentage for people."""
+    """Return the percentage to display."""
     return 100 * part / whole
 
 
