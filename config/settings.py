@@ -190,7 +190,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Stage normalization",
     "DESCRIPTION": (
-        "Stages of investment, normalized. Every error is a problem document (RFC 9457)."
+        "Normalization of investment stages. Every error is a problem document (RFC 9457)."
     ),
     "VERSION": "0.1.0",
     "OAS_VERSION": "3.1.1",

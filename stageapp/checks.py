@@ -23,7 +23,7 @@ from stageapp.targets.errors import TargetError
 TAG = "stageapp"
 SEE_TABLE = "docs/configuration.md has every setting."
 
-_MODE_MEANING = "It counts only when the database is installed, and while no store answers."
+_MODE_MEANING = "It applies only when the database is installed, and while no store answers."
 
 
 def check_default_mode() -> list[CheckMessage]:
@@ -43,9 +43,9 @@ def check_default_mode() -> list[CheckMessage]:
         ]
     return [
         Error(
-            f"{said}, but a default never exceeds {DEFAULT_MODE_CEILING}; {in_force} counts "
-            "instead.",
-            hint=f"{hint} `manage.py mode set {configured}` enforces.",
+            f"{said}, but a default never exceeds {DEFAULT_MODE_CEILING}; {in_force} is "
+            "used instead.",
+            hint=f"{hint} To enforce, use `manage.py mode set {configured}`.",
             id="stageapp.E002",
         )
     ]
@@ -62,9 +62,9 @@ def check_targets() -> list[CheckMessage]:
             hint = "Write STAGE_TARGETS as app.Model.field, several separated by commas."
             messages.append(Error(str(error), hint=hint, id="stageapp.E003"))
         if labels.count(label) > 1:
-            hint = "Name each target once."
+            hint = "List each target once."
             messages.append(
-                Error(f"STAGE_TARGETS names {label} twice.", hint=hint, id="stageapp.E004")
+                Error(f"STAGE_TARGETS lists {label} twice.", hint=hint, id="stageapp.E004")
             )
     return messages
 
@@ -92,12 +92,12 @@ def check_ops_access() -> list[CheckMessage]:
         "127.0.0.0/8,10.1.0.0/16."
     )
     messages = _no_networks(
-        conf.settings.ops_networks, "nobody in it may scrape", hint, "stageapp.E030"
+        conf.settings.ops_networks, "no client in it may scrape", hint, "stageapp.E030"
     )
     if len(conf.metrics_tokens()) < len(conf.settings.metrics_token.split()):
         said = (
             f"A token in STAGE_METRICS_TOKEN is shorter than {conf.MIN_METRICS_TOKEN} "
-            "characters; it does not count."
+            "characters; it is ignored."
         )
         messages.append(Error(said, hint="Make one with: openssl rand -hex 32", id="stageapp.E031"))
     return messages
@@ -114,21 +114,21 @@ def check_backups() -> list[CheckMessage]:
         messages.append(Error(said, hint="Make one with: openssl rand -hex 32", id="stageapp.E012"))
     can_make = conf.settings.backup_adapter or (conf.settings.backup_dir and conf.backup_keys())
     if conf.settings.require_backup and not can_make:
-        said = "Runs need a verified backup, and STAGE_BACKUP_DIR or STAGE_BACKUP_KEY is not set."
+        said = "Runs need a verified backup, but STAGE_BACKUP_DIR or STAGE_BACKUP_KEY is not set."
         hint = (
-            "Set both, or STAGE_BACKUP_ADAPTER to that of your backup system, or "
-            "STAGE_REQUIRE_BACKUP=0."
+            "Set both, or set STAGE_BACKUP_ADAPTER to the adapter of your backup system, "
+            "or set STAGE_REQUIRE_BACKUP=0."
         )
         messages.append(Warning(said, hint=hint, id="stageapp.W013"))
     if jobs.too_slow():
         said = (
-            f"STAGE_BACKUP_MINUTES is {conf.settings.backup_minutes:g}: the newest verified backup is "
-            "older than STAGE_GATE_BACKUP_HOURS asks for a part of the time, and no run starts "
-            "then."
+            f"STAGE_BACKUP_MINUTES is {conf.settings.backup_minutes:g}: part of the time "
+            "the newest verified backup is older than STAGE_GATE_BACKUP_HOURS allows, "
+            "and no run can start then."
         )
         hint = (
-            f"Take at least {jobs.MARGIN_MINUTES:g} minutes less than the gate's limit, or "
-            "raise the limit."
+            f"Set it to at least {jobs.MARGIN_MINUTES:g} minutes less than the gate's "
+            "limit, or raise the limit."
         )
         messages.append(Warning(said, hint=hint, id="stageapp.W019"))
     return messages

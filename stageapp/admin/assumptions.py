@@ -53,7 +53,7 @@ UNITS = {
     "maximum_multiple": "×",
     "median_multiple": "×",
     "holding_years": "years",
-    "follow_on_multiple": "× the first cheque",
+    "follow_on_multiple": "× the first check",
 }
 
 
@@ -178,7 +178,7 @@ class AssumptionChangeAdmin(ReadOnlyAdmin):
         require(request, "curate_vocabulary")
         stage, form = _stage_named(request.POST.get("stage", "")), ConfirmForm(request.POST)
         if stage is None:
-            messages.error(request, "There is no such stage any more. Choose one of those below.")
+            messages.error(request, "This stage no longer exists. Choose one of the stages below.")
         elif not form.is_valid():
             return _preview(request, stage, AssumptionForm(request.POST), form)
         else:
@@ -194,16 +194,16 @@ class AssumptionChangeAdmin(ReadOnlyAdmin):
             except ChangedMeanwhile as conflict:
                 messages.error(request, str(conflict))
             else:
-                done = "The assumptions are changed. Every process follows within seconds."
+                done = "The assumptions were changed. All processes follow within seconds."
                 messages.success(
-                    request, done if made else "Nothing differs, so nothing was changed."
+                    request, done if made else "Nothing is different, so nothing was changed."
                 )
         return HttpResponseRedirect(reverse(PAGE))
 
 
 def _ask(request: HttpRequest, stage: Stage, form: AssumptionForm) -> HttpResponse:
     context = {
-        "title": f"Assumptions about {stage.label}",
+        "title": f"Assumptions for {stage.label}",
         "opts": AssumptionChange._meta,
         "form": form,
         "back": reverse(PAGE),
@@ -222,7 +222,7 @@ def _preview(
     now = assumption_store.newest(stage.slug)
     initial = {"stage": stage.slug, "expected_version": now.version if now else 0, **chosen.figures}
     context = {
-        "title": f"Change the assumptions about {stage.label}",
+        "title": f"Change the assumptions for {stage.label}",
         "opts": AssumptionChange._meta,
         "lines": lines(now.figures if now else {}, chosen.figures),
         "confirm": confirm or ConfirmForm(initial=initial),
@@ -257,7 +257,7 @@ def lines(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[Line]:
     """Return every figure in words, then the outcome they imply together."""
     old, new = ({name: in_words(name, of.get(name)) for name in LABELS} for of in (now, then))
     changes = [Line(label, old[name], new[name]) for name, label in LABELS.items()]
-    outcome = Line("So one company is expected to return", expected("", now), expected("", then))
+    outcome = Line("Expected return of one company", expected("", now), expected("", then))
     return [*changes, outcome]
 
 

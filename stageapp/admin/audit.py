@@ -100,7 +100,7 @@ class AuditEntryAdmin(BoundedAdmin):
     list_display_links = None
     list_filter = [LogRunFilter, BatchFilter]
     search_fields = ["row_key"]
-    search_help_text = "What happened to a row, in all runs: its primary key, in full."
+    search_help_text = "The full primary key of a row: shows its history across all runs."
     ordering = ["-block_id", "place"]
     sortable_by = ()  # any other order would read the whole table
     list_select_related = ["batch"]

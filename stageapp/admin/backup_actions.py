@@ -27,7 +27,7 @@ from stageapp.people import Person
 from stageapp.tasks import work_on_backup
 
 PERMISSION = "manage_backups"
-_ASKED = "Asked for. A worker takes it up within seconds; how far it is stands here."
+_ASKED = "Requested. A worker picks it up within seconds; progress appears here."
 
 
 def _ask_worker(
@@ -50,7 +50,7 @@ def _ask_worker(
 
 def _own_alone(backup: Backup | None, name: str) -> str:
     return (
-        "Another backup system makes the backups: remove them by its own means."
+        "Backups are made by an external backup system: remove them there."
         if conf.settings.backup_adapter
         else ""
     )
@@ -64,36 +64,37 @@ ACTIONS: dict[str, Action[Backup | None]] = {
     "create": _ask_worker(
         "create",
         "Create a backup",
-        "A worker takes one snapshot of the database and writes it with a signed manifest. The "
-        "database is read, and nothing waits for it. It counts once it is verified.",
+        "A worker takes one snapshot of the database and writes it with a signed "
+        "manifest. It only reads the database and blocks nothing. The backup counts once "
+        "it is verified.",
     ),
     "verify": _ask_worker(
         "verify",
         "Verify",
-        "A worker reads the whole backup and holds it against its signed manifest. Nothing "
-        "changes.",
+        "A worker reads the whole backup and checks it against its signed manifest. "
+        "Nothing changes.",
         _still_there,
     ),
     "rehearse": _ask_worker(
         "rehearse",
         "Rehearse",
-        "A worker restores the backup into a database made for it, compares every table with the "
-        "manifest, and drops that database again. It needs as much space as the database, for so "
-        "long. The live database is not touched.",
+        "A worker restores the backup into a temporary database, compares every table "
+        "with the manifest, and drops that database again. Meanwhile it needs as much "
+        "disk space as the database itself. The live database is not touched.",
         _still_there,
     ),
     "record": _ask_worker(
         "record",
-        "Take others on record",
-        "A worker looks for backups that no record tells of, and records those that can be "
-        "believed. None of them counts before it is verified.",
+        "Import existing backups",
+        "A worker looks for existing backups that are not recorded yet, and records "
+        "those with a valid manifest. None of them counts until it is verified.",
     ),
     "prune": _ask_worker(
         "prune",
         "Remove old backups",
-        "A worker verifies the newest good backup once more, and removes all but the newest ones "
-        "(STAGE_BACKUP_KEEP); the last one that verifies always stays. What is removed cannot be "
-        "brought back.",
+        "A worker verifies the newest good backup once more and removes all but the "
+        "newest ones (STAGE_BACKUP_KEEP); the last one that verifies is always kept. "
+        "Removed backups cannot be recovered.",
         danger=True,
         refusal=_own_alone,
     ),
@@ -132,38 +133,37 @@ def action_view(
 
 # What the screens of backups say about what failed: what to do.
 
-_OFTEN_DISK = "Make a new backup, verify it, and look at the disk that this one lies on."
+_OFTEN_DISK = "Make a new backup, verify it, and check the disk that holds this one."
 _NOT_EQUAL = (
-    "Do not count on this backup: what comes out is not what went in. Make a new one and "
-    "rehearse it; if that fails too, look at the live database's disks and at PostgreSQL's log "
-    "before anything else."
+    "Do not rely on this backup: the restored data differs from the original. Make a new "
+    "backup and rehearse it; if that fails too, check the live database's disks and "
+    "PostgreSQL's log before doing anything else."
 )
 
 # Name of a check → what to do where it fails.
 _REMEDIES = {
     "manifest": (
-        "If STAGE_BACKUP_KEY was changed, put the old key behind the new one. Else somebody "
-        "wrote to the folder of the backups: find out who, and make a new backup."
+        "If STAGE_BACKUP_KEY was changed, append the old key after the new one. "
+        "Otherwise somebody has written to the backup folder: find out who, and make a "
+        "new backup."
     ),
     "size": _OFTEN_DISK,
     "sha256": _OFTEN_DISK,
     "listing": _OFTEN_DISK,
-    "clock": (
-        "Set the clocks of this machine and of the database's machine right, then verify again."
-    ),
+    "clock": ("Correct the clocks of this machine and of the database machine, then verify again."),
     "restore": (
-        "Read what pg_restore said. Mostly the disk of the rehearsal's server is full, or a "
-        "right is missing; remove the cause and rehearse again."
+        "Read the pg_restore error. Usually the disk of the rehearsal server is full or "
+        "a privilege is missing; fix the cause and rehearse again."
     ),
     "batches": (
-        "The audit log and the batches disagree, and they did in the live database: run "
+        "The audit log and the batches already disagreed in the live database: run "
         "`normalization verify` before anything else."
     ),
     "normalize_stage": (
-        "The restored function reads aliases otherwise than the vocabulary says. Run "
+        "The restored function maps aliases differently from the vocabulary. Run "
         "`migrate`, make a new backup, and rehearse that one."
     ),
-    "adapter": "The other backup system says so; its own log says more.",
+    "adapter": "Reported by the external backup system; see its log for details.",
     **dict.fromkeys(
         ("tables", "rows", "md5", "stages", "audit", "vocabulary", "schema"), _NOT_EQUAL
     ),
@@ -171,20 +171,20 @@ _REMEDIES = {
 
 # Verb of a job → what to do where it failed, whatever the cause.
 _AFTER_FAILURE = {
-    "create": "Nothing of it was kept. Remove the cause and create again.",
+    "create": "Nothing was kept. Fix the cause and create the backup again.",
     "verify": (
-        "This backup does not count. The newest one that does is still there; create another "
-        "if it is too old."
+        "This backup does not count. The newest verified backup is still available; "
+        "create another if it is too old."
     ),
     "rehearse": (
-        "Its database is gone, and the live one was not touched. Remove the cause and "
-        "rehearse again."
+        "The rehearsal database was dropped, and the live database was not touched. Fix "
+        "the cause and rehearse again."
     ),
     "scheduled": (
-        "It is tried again in a few minutes by itself. If it fails once more, remove the cause."
+        "It is retried automatically in a few minutes. If it fails again, fix the cause."
     ),
-    "prune": "Nothing was removed. Verify a backup that shall stay, then prune again.",
-    "record": "Nothing was taken on record. Remove the cause and ask again.",
+    "prune": "Nothing was removed. Verify a backup that you want to keep, then prune again.",
+    "record": "No backup was imported. Fix the cause and try again.",
 }
 
 

@@ -152,7 +152,7 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
         if backup.removed_at:
             return "removed"
         if backup.origin != "own":
-            return "in the other system"
+            return "in the external system"
         return "in the folder" if evidence.in_place(backup) else "missing"
 
 

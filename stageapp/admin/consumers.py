@@ -142,7 +142,7 @@ class ConsumerAdmin(PageAdmin):
             "manage_consumers",
             lambda consumer, person, reason: self._revoke(request, consumer, reason),
             "Requests with this token are refused from now on. This cannot be undone.",
-            f"The token of {consumer.name} is revoked.",
+            f"The token of {consumer.name} was revoked.",
             tokens.ConsumerError,
             danger=True,
         )

@@ -25,7 +25,7 @@ class WebhookDeliveryAdmin(BoundedAdmin):
     list_filter = ["result", "authenticator", "received_at"]
     sortable_by = ()
     search_fields = ["webhook_id__exact"]
-    search_help_text = "The whole id of a delivery."
+    search_help_text = "The full id of a delivery."
 
     @admin.display(description="alerts")
     def names(self, delivery: WebhookDelivery) -> str:
@@ -61,10 +61,10 @@ class WebhookDeliveryAdmin(BoundedAdmin):
 
 def _what_a_test_does(request: HttpRequest, subject: None) -> str:
     url = conf.base_url()
-    where = f"over HTTP to {url}" if url else "straight to the verifying code"
+    where = f"over HTTP to {url}" if url else "directly to the verification code"
     return (
-        f"A delivery like an alert's is signed and sent {where}. It is recorded as a test, and "
-        "lowers nothing."
+        f"A delivery like that of a real alert is signed and sent {where}. It is recorded "
+        "as a test and does not lower the mode."
     )
 
 
@@ -73,6 +73,6 @@ TEST: Action[None] = Action(
     "change_mode",
     lambda subject, person, reason: trial.send_test(person, reason),
     _what_a_test_does,
-    "The test arrived and is in the list. The mode is as it was.",
+    "The test arrived and is in the list. The mode is unchanged.",
     trial.TrialFailed,
 )

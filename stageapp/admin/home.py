@@ -69,11 +69,11 @@ def _about_work(run: Run | None, proofs: list[Proof]) -> Step | None:
     for each in [*([run] if run is not None else []), *begun]:
         url = reverse("admin:stageapp_run_change", args=[each.pk])
         if each.state in ACTIVE:
-            return Step(f"Run {each.pk} is at work.", "Watch it", url)
+            return Step(f"Run {each.pk} is running.", "Watch it", url)
         if each.state == State.PAUSED:
             return Step(f"Run {each.pk} is paused. Resume it, or roll it back.", "Decide", url)
         if each.state == State.FAILED:
-            text = f"Run {each.pk} has failed; its checkpoint stands."
+            text = f"Run {each.pk} has failed; its checkpoint is kept."
             return Step(text, "See what happened", url)
     job = VerificationJob.objects.filter(state__in=VerificationJob.ACTIVE).first()
     if job is None:
@@ -95,7 +95,7 @@ def _about_plan(
         return _plan_again(f"The plan of run {run.pk} is out of date: {why}", user)
     url = reverse("admin:stageapp_run_change", args=[run.pk])
     waits = Step(
-        f"Run {run.pk} is {run.state} and has changed nothing yet.", "Look at it and start", url
+        f"Run {run.pk} is {run.state} and has changed nothing yet.", "Review and start", url
     )
     return _about_backup(backups, user) or waits
 
@@ -112,11 +112,13 @@ def _about_backup(backups: Mapping[str, Any] | None, user: User) -> Step | None:
             else "no backup is verified"
         )
         return Step(
-            f"The plan waits for a way back: {had}, and a run asks for one.", "Create a backup", url
+            f"The plan cannot start yet: a run requires a recent verified backup, and {had}.",
+            "Create a backup",
+            url,
         )
     if not backups["rehearsed"]:
         return Step(
-            "The plan waits for a rehearsed restore with today’s schema.",
+            "The plan cannot start yet: no restore has been rehearsed with the current schema.",
             "Rehearse the backup",
             url,
         )
@@ -144,12 +146,12 @@ def _about_proof(known: Proof, user: User) -> Step | None:
         return _plan_again(plan.text, user)
     if doubt.remedy == Remedy.WATCH:
         return Step(
-            doubt.text, "See the drift watch", reverse("admin:stageapp_driftcheck_changelist")
+            doubt.text, "View the drift check", reverse("admin:stageapp_driftcheck_changelist")
         )
     if doubt.remedy == Remedy.QUARANTINE:
         url = f"{reverse('admin:stageapp_quarantinedrow_changelist')}?run={run.pk}"
-        return Step(doubt.text, "See the rows", url)
-    label = "Verify" if doubt.remedy == Remedy.VERIFY else "Look at the run"
+        return Step(doubt.text, "View the rows", url)
+    label = "Verify" if doubt.remedy == Remedy.VERIFY else "View the run"
     return Step(doubt.text, label, reverse("admin:stageapp_run_change", args=[run.pk]))
 
 
@@ -164,8 +166,8 @@ def _about_mode(panels: Mapping[str, Any], user: User) -> Step | None:
         return waiting
     rollout = reverse("admin:stageapp_rollout")
     if now.latched:
-        text = "The mode was taken back automatically. Find out why before anybody raises it again."
-        return Step(text, "Look at the rollout", rollout)
+        text = "The mode was lowered automatically. Find out why before anyone raises it again."
+        return Step(text, "View the rollout", rollout)
     if not step.holding:
         return _preview(now, step)
     if waiting is not None and any(gate.name == "warn_exit" for gate in step.holding):
@@ -173,7 +175,7 @@ def _about_mode(panels: Mapping[str, Any], user: User) -> Step | None:
     gate = step.holding[0]
     why = gate.deciding.why or f"{gate.deciding.shown}; needed {gate.deciding.threshold}"
     return Step(
-        f"{_named(step)} is held back. {gate.title}: {why}.", "Look at the rollout", rollout
+        f"{_named(step)} is blocked by the gate “{gate.title}”: {why}.", "View the rollout", rollout
     )
 
 
@@ -183,7 +185,7 @@ def _about_unknowns(unknowns: Mapping[str, Any] | None, user: User) -> Step | No
     number = unknowns["open"]
     values = "values wait" if number > 1 else "value waits"
     return Step(
-        f"{number:,} unknown {values} for a decision.",
+        f"{number:,} unknown {values} to decide.",
         "Decide",
         reverse("admin:stageapp_unknownentry_changelist"),
     )
@@ -197,13 +199,13 @@ def _preview(now: Outlook, step: NextStep) -> Step:
     url = f"{reverse('admin:stageapp_modechange_preview')}?mode={step.mode}"
     if step.mode == "warn":
         return Step(
-            "The stored rows are normalized. Callers are not told yet.", "Preview warn", url
+            "The stored rows are normalized. Callers are not warned yet.", "Preview warn", url
         )
     url = f"{url}&percent={step.percent}"
     if now.state.mode == "warn":
         text = (
-            "The stored rows are normalized and callers are warned. See what enforcing would "
-            "mean for a few."
+            "The stored rows are normalized and callers are warned. Preview what "
+            "enforcement would mean for a small share of them."
         )
         return Step(text, f"Preview enforce at {step.percent} %", url)
     return Step(

@@ -39,12 +39,13 @@ class ModeForm(forms.Form):
         min_value=1,
         max_value=100,
         label="Percent of consumers",
-        help_text="For enforce only, 1 to 100; the others get warn. Empty means all.",
+        help_text="For enforce only, 1 to 100; the other consumers get warn. Empty means all "
+        "consumers.",
     )
     enforce_on = forms.DateField(
         required=False,
         label="Announced first day of enforcement",
-        help_text="Optional; callers see it in their answers. Empty: the announced day stays.",
+        help_text="Optional; callers see it in responses. Empty: the announced day is kept.",
         widget=forms.DateInput(attrs={"type": "date"}),
     )
     withdraw_enforce_on = forms.BooleanField(required=False, label="Withdraw the announced day")
@@ -63,10 +64,10 @@ class ModeForm(forms.Form):
         """Allow a percentage only with enforce, and not both a new day and a withdrawal."""
         values = self.cleaned_data
         if values.get("enforce_on") and values.get("withdraw_enforce_on"):
-            refusal = "Announce a day or withdraw the one announced, not both."
+            refusal = "Either announce a day or withdraw the announced one, not both."
             self.add_error("withdraw_enforce_on", refusal)
         if values.get("mode") != "enforce" and values.get("percent") not in (None, 100):
-            self.add_error("percent", "A percentage belongs to enforce. Leave it empty.")
+            self.add_error("percent", "A percentage applies only to enforce. Leave it empty.")
         values["percent"] = values.get("percent") or 100
         return values
 
@@ -91,9 +92,9 @@ class ModeChangeForm(ModeForm):
     break_glass = forms.CharField(
         required=False,
         max_length=LONGEST_REASON,
-        label="Break the glass: reason for enforcing without a second person",
-        help_text="Leave it empty to propose the change to somebody else. Loud in the log and in "
-        "the history.",
+        label="Break glass: reason for enforcing without a second person",
+        help_text="Leave empty to propose the change for approval by another person. If filled in, "
+        "it is logged as an error and shown in the history.",
         widget=forms.Textarea(attrs={"rows": 2}),
     )
 
@@ -110,12 +111,12 @@ class ModeChangeForm(ModeForm):
 
 MEANINGS = {
     "off": (
-        "Known spellings are understood, unknown ones pass. Answers say nothing about it; "
-        "everything is counted."
+        "Known spellings are normalized, unknown ones pass. Responses say nothing about "
+        "it; everything is counted."
     ),
     "warn": (
-        "Every request passes. Callers that send unknown or outdated spellings are told so "
-        "in the answer."
+        "Every request passes. Callers that send unknown or outdated spellings are "
+        "warned in the response."
     ),
     "enforce": (
         "Requests with an unknown stage are refused. Outdated spellings pass with a warning."
@@ -254,7 +255,7 @@ class ModeChangeAdmin(ReadOnlyAdmin):
         except store.ModeError as refusal:
             messages.error(request, str(refusal))
         else:
-            messages.success(request, "The mode is changed. Every process follows within seconds.")
+            messages.success(request, "The mode was changed. All processes follow within seconds.")
             warn_of_lag(request)
         return HttpResponseRedirect(reverse(PAGE))
 
@@ -265,7 +266,7 @@ def _propose(request: HttpRequest, wish: Wish) -> None:
     except store.ModeError as refusal:
         messages.error(request, str(refusal))
     else:
-        waits = f"proposal {made.pk} waits for somebody else."
+        waits = f"proposal {made.pk} is waiting for another person's approval."
         messages.warning(request, f"The two-person rule is on: {waits}")
 
 

@@ -47,7 +47,7 @@ class PortfolioCompanyAdmin(StockAdmin):
     list_display = ["name", "fund", "stage", "means", "sector", "updated_at"]
     list_filter = ["fund"]
     search_fields = ["name", "stage__exact"]
-    search_help_text = "Part of the name, or the stage exactly as it is stored."
+    search_help_text = "Part of the name, or the exact stored stage."
     autocomplete_fields = ["fund"]
     list_select_related = ["fund"]
     show_full_result_count = False

@@ -28,7 +28,7 @@ from stageapp.rollout.gates.canary import CANARY_PERCENT
 class PinForm(ReasonForm):
     """Asks which consumer to pin, and in or out."""
 
-    consumer = forms.CharField(max_length=200, strip=False, help_text="Its name, exactly.")
+    consumer = forms.CharField(max_length=200, strip=False, help_text="Its exact name.")
     place = forms.ChoiceField(choices=ConsumerPin.PLACES, widget=forms.RadioSelect)
     field_order = ["consumer", "place", "reason"]
 
@@ -37,7 +37,7 @@ class StepsForm(ReasonForm):
     """Asks for the shares to plan."""
 
     percents = forms.CharField(
-        max_length=100, label="Shares, in percent", help_text="Rising, for example: 50 100"
+        max_length=100, label="Shares, in percent", help_text="Ascending, for example: 50 100"
     )
     field_order = ["percents", "reason"]
 
@@ -46,7 +46,7 @@ class StepsForm(ReasonForm):
         words: list[str] = self.cleaned_data["percents"].replace(",", " ").split()
         if not all(word.isascii() and word.isdecimal() and len(word) <= 3 for word in words):
             raise forms.ValidationError(
-                "Give whole numbers with spaces between them, for example: 50 100"
+                "Enter whole numbers separated by spaces, for example: 50 100"
             )
         return [int(word) for word in words]
 
@@ -64,11 +64,11 @@ def share_of(state: ModeState) -> int:
 def pin(request: HttpRequest, state: ModeState) -> str:
     """Explain pinning and, for the requested consumer, its place and what it sent."""
     rule = (
-        "Pinned in, a consumer meets enforce as soon as it holds for anybody; pinned out, it "
-        "meets warn, even at 100 %."
+        "Pinned in, a consumer gets enforce as soon as it applies to anyone; pinned out, "
+        "it gets warn, even at 100 %."
     )
     if not canary.may_pin_in(person_of(request.user)):
-        lacking = "pinning in takes the permission override_gate, which you lack."
+        lacking = "pinning in requires the permission override_gate, which you do not have."
         rule = f"{rule} With the two-person rule, {lacking}"
     name, percent = request.GET.get("consumer", ""), share_of(state)
     if not name or not request.user.has_perm("stageapp.view_consumersighting"):
@@ -83,32 +83,31 @@ def pin(request: HttpRequest, state: ModeState) -> str:
         else f"in bucket {member.bucket} of 0 to 99, not pinned"
     )
     return (
-        f"“{name}” is {held}: while enforce holds for {percent} %, it meets {meets}. Yesterday "
-        f"it sent {member.values:,} stages, {member.unknown:,} of them unknown. {rule}"
+        f"“{name}” is {held}: while enforce applies to {percent} %, it gets {meets}. "
+        f"Yesterday it sent {member.values:,} stages, {member.unknown:,} of them unknown. "
+        f"{rule}"
     )
 
 
 def plan_steps(request: HttpRequest, state: ModeState) -> str:
     """Explain when steps are taken, and by whom."""
-    second = (
-        " They wait for another person's approval first." if conf.settings.two_person_rule else ""
-    )
-    before = " The steps that are planned now are cancelled." if steps.to_come() else ""
+    second = " Another person has to approve them first." if conf.settings.two_person_rule else ""
+    before = " The steps planned now are cancelled." if steps.to_come() else ""
     return (
-        f"Enforce holds for {state.percent} %. Beat takes each step by itself, once its dwell is "
-        "over and while its gates pass; any other change of the mode cancels the "
-        f"steps.{second}{before}"
+        f"Enforce applies to {state.percent} %. The scheduler (beat) takes each step once "
+        "its dwell time is over and while its gates pass; any other change of the mode "
+        f"cancels the steps.{second}{before}"
     )
 
 
 def approve_steps(request: HttpRequest, state: ModeState) -> str:
     """Explain what is approved."""
-    return f"Beat takes each of these once its gates pass: {_steps()}"
+    return f"The scheduler (beat) takes each of these steps once its gates pass: {_steps()}"
 
 
 def cancel_steps(request: HttpRequest, state: ModeState) -> str:
     """Explain what is cancelled."""
-    return f"The mode stays as it is. Cancelled is: {_steps()}"
+    return f"The mode does not change. These steps are cancelled: {_steps()}"
 
 
 def _steps() -> str:
@@ -120,8 +119,11 @@ def _steps() -> str:
 
 def audited(request: HttpRequest, state: ModeState) -> str:
     """Explain what the audit signs off; name consumers only to users who may see what they send."""
-    valid = f"The gate consumers_audited passes with it for {conf.gates().audit_days:g} days."
-    begin = "You put your name to having looked at who still sends what; say what you found."
+    valid = f"This satisfies the consumer audit gate for {conf.gates().audit_days:g} days."
+    begin = (
+        "By recording this audit you confirm that you have checked who still sends what. "
+        "Describe what you found."
+    )
     if not request.user.has_perm("stageapp.view_consumersighting"):
         return f"{begin} {valid}"
     refused = refused_if_enforced()
@@ -130,7 +132,7 @@ def audited(request: HttpRequest, state: ModeState) -> str:
     )
     more = f" and {len(refused) - NAMED:,} more" if len(refused) > NAMED else ""
     return (
-        f"{begin} In the last {DAYS} days, what enforce would refuse was sent by "
+        f"{begin} In the last {DAYS} days, values that enforce would refuse were sent by "
         f"{names}{more}. {valid}"
     )
 
@@ -140,9 +142,9 @@ def warn_period(request: HttpRequest, state: ModeState) -> str:
     history, wanted = mode_history.read(), conf.gates()
     days = history.time_in_warn(timezone.now()).days
     return (
-        f"This warn period has lasted {days} of at most {wanted.warn_max_days} days. In a new "
-        f"one the days count from now, and {wanted.warn_days} whole days (UTC) of it have to be "
-        "good before warn may end."
+        f"This warn period has lasted {days} of at most {wanted.warn_max_days} days. A "
+        f"new one restarts the day count, and {wanted.warn_days} full days (UTC) within "
+        "it must meet the limits before warn may end."
     )
 
 
@@ -166,7 +168,7 @@ def _rollout_action(
     def refusal(state: ModeState, name: str) -> str:
         if possible(state, name):
             return ""
-        return f"“{label}” is not possible as the rollout stands now."
+        return f"“{label}” is not possible in the current state of the rollout."
 
     return Action(
         label,
@@ -208,7 +210,7 @@ ACTIONS: dict[str, Action[ModeState]] = {
         "change_mode",
         _pin,
         pin,
-        "Pinned. Every process follows within seconds.",
+        "Pinned. All processes follow within seconds.",
         form=PinForm,
         initial=lambda request, state: {
             name: request.GET.get(name) for name in ("consumer", "place")
@@ -232,7 +234,7 @@ ACTIONS: dict[str, Action[ModeState]] = {
         "change_mode",
         schedule.approve_steps,
         approve_steps,
-        "Approved. Beat takes each step once its gates pass.",
+        "Approved. The scheduler (beat) takes each step once its gates pass.",
         _others_steps,
     ),
     "cancel_steps": _rollout_action(
@@ -244,18 +246,18 @@ ACTIONS: dict[str, Action[ModeState]] = {
         lambda state, name: bool(steps.to_come()),
     ),
     "audited": _rollout_action(
-        "Mark the consumers audited",
+        "Record a consumer audit",
         "manage_consumers",
         timeline.record_audit,
         audited,
         "Recorded under your name.",
     ),
     "warn_period": _rollout_action(
-        "Begin a new warn period",
+        "Start a new warn period",
         "change_mode",
         timeline.begin_warn_period,
         warn_period,
-        "A new warn period has begun.",
+        "A new warn period has started.",
         _is_warning,
     ),
 }
@@ -345,9 +347,10 @@ APPROVE: Action[ModeProposal] = Action(
     "change_mode",
     proposals.approve,
     lambda request, proposal: (
-        f"{proposal.actor} proposed it: {proposal.reason}. Approving it changes the mode at once."
+        f"{proposal.actor} proposed it: {proposal.reason}. Approving it changes the mode "
+        "immediately."
     ),
-    "Approved. The mode is changed; every process follows within seconds.",
+    "Approved. The mode was changed; all processes follow within seconds.",
     ModeError,
     followed=True,
 )

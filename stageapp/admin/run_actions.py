@@ -47,7 +47,7 @@ def _run_action(
     def refusal(run: Run, name: str) -> str:
         if run.state in states and when(run, name):
             return ""
-        return f"Run {run.pk} is {run.stands}: it cannot do “{label}” now."
+        return f"Run {run.pk} is {run.stands}: “{label}” is not possible now."
 
     def carry_out(run: Run, person: Person, **answers: Any) -> None:
         made = perform(run, actor=person.name, **answers)
@@ -84,8 +84,8 @@ def awaits_approval(run: Run) -> str:
     if _needs_nobody_else(run, ""):
         return ""
     return (
-        f"The two-person rule is on: somebody other than {run.plan.actor} with the permission "
-        "approve_run has to approve this run before it starts."
+        f"The two-person rule is on: someone other than {run.plan.actor} with the "
+        "permission approve_run has to approve this run before it starts."
     )
 
 
@@ -95,9 +95,10 @@ ACTIONS: dict[str, Action[Run]] = {
         "operate_run",
         {State.PLANNED, State.APPROVED},
         runs.start,
-        "A worker rewrites the rows batch by batch, exactly as the plan says. It can be paused, "
-        "cancelled and rolled back. A plan that nobody has approved is approved by you.",
-        "Started. A worker takes it up within seconds.",
+        "A worker rewrites the rows batch by batch, exactly as planned. The run can be "
+        "paused, cancelled and rolled back. If nobody has approved the plan yet, "
+        "starting the run approves it in your name.",
+        "Started. A worker picks it up within seconds.",
         when=_needs_nobody_else,
     ),
     "approve": _run_action(
@@ -105,8 +106,7 @@ ACTIONS: dict[str, Action[Run]] = {
         "approve_run",
         {State.PLANNED},
         runs.approve,
-        "You confirm that the plan with this hash is what should be carried out. Nothing changes "
-        "yet.",
+        "You confirm that the plan with this hash is the one to execute. Nothing changes yet.",
         "Approved. It can be started now.",
         when=_is_the_second,
     ),
@@ -115,37 +115,38 @@ ACTIONS: dict[str, Action[Run]] = {
         "operate_run",
         {State.RUNNING},
         runs.pause,
-        "The worker finishes the batch in hand and stops. The checkpoint stands.",
-        "Pausing: the batch in hand is finished first.",
+        "The worker finishes the batch in flight and stops. The checkpoint is kept.",
+        "Pausing: the batch in flight is finished first.",
     ),
     "resume": _run_action(
         "Resume",
         "operate_run",
         {State.PAUSING, State.PAUSED, State.FAILED},
         runs.resume,
-        "The worker goes on from the checkpoint.",
-        "Resumed. A worker takes it up within seconds.",
+        "The worker continues from the checkpoint.",
+        "Resumed. A worker picks it up within seconds.",
     ),
     "force_pause": _run_action(
         "Force pause",
         "operate_run",
         {State.RUNNING, State.PAUSING},
         runs.force_pause,
-        "No worker has been heard of for 5 minutes. Every shard is taken from its worker, whose "
-        "database session is ended: what it had not committed is rolled back, and it can write "
-        "nothing any more. The checkpoint stands.",
-        "Paused by force. Resume it once you know what became of its worker.",
+        "There has been no worker heartbeat for 5 minutes. All leases of this run are "
+        "revoked and the database sessions of their workers are terminated: uncommitted "
+        "work is rolled back, and those workers can no longer write. The checkpoint is "
+        "kept.",
+        "Paused by force. Find out what happened to its worker before you resume it.",
         danger=True,
         when=lambda run, name: runs.is_stuck(run),
     ),
     "cancel": _run_action(
-        "Cancel for good",
+        "Cancel permanently",
         "operate_run",
         {State.PLANNED, State.APPROVED, State.RUNNING, State.PAUSING, State.PAUSED, State.FAILED},
         runs.cancel,
-        "The run ends and cannot be resumed. What it has changed stays changed, and can still be "
-        "rolled back.",
-        "Cancelled. What changed stays, and can be rolled back.",
+        "The run ends and cannot be resumed. Rows it has changed stay changed and can "
+        "still be rolled back.",
+        "Cancelled. Changed rows stay changed and can be rolled back.",
         danger=True,
     ),
     "verify": _run_action(
@@ -153,10 +154,10 @@ ACTIONS: dict[str, Action[Run]] = {
         "operate_run",
         {State.PAUSED, State.DONE, State.FAILED, State.CANCELLED, State.ROLLED_BACK},
         verification_jobs.request,
-        "A worker compares every row with the audit log and with the newest vocabulary. It "
-        "reads, and changes nothing. What it finds is kept in the run's history, and counts "
-        "until the rows or the vocabulary change.",
-        "Requested. A worker takes it up within seconds; progress appears here.",
+        "A worker compares every row with the audit log and with the newest vocabulary. "
+        "It only reads. The result is kept in the run's history and is valid until the "
+        "rows or the vocabulary change.",
+        "Requested. A worker picks it up within seconds; progress appears here.",
         when=lambda run, _: not verification_jobs.active(run),
     ),
     "rollback": _run_action(
@@ -164,9 +165,9 @@ ACTIONS: dict[str, Action[Run]] = {
         "rollback_run",
         {State.PAUSED, State.DONE, State.FAILED, State.CANCELLED},
         runs.request_rollback,
-        "Every row gets the value back that the audit log holds. Rows that somebody changed "
+        "Every row gets back its value from the audit log. Rows that somebody changed "
         "since are left alone and listed.",
-        "Rolling back. A worker takes it up within seconds.",
+        "Rolling back. A worker picks it up within seconds.",
         danger=True,
     ),
 }
@@ -189,11 +190,9 @@ class PartForm(forms.Form):
     """Chooses the part to roll back; sent by GET, changes nothing."""
 
     first = forms.IntegerField(
-        required=False, min_value=1, max_value=NO_END, label="From batch, by its id"
+        required=False, min_value=1, max_value=NO_END, label="From batch (id)"
     )
-    last = forms.IntegerField(
-        required=False, min_value=1, max_value=NO_END, label="Up to batch, by its id"
-    )
+    last = forms.IntegerField(required=False, min_value=1, max_value=NO_END, label="To batch (id)")
     value = forms.ChoiceField(required=False)
 
     def __init__(self, run: Run, *args: Any, **kwargs: Any) -> None:
@@ -212,7 +211,7 @@ class PartForm(forms.Form):
             choices=offered,
             required=False,
             label="Or one old value",
-            help_text="Every row that held it before.",
+            help_text="Every row that had this value before the run.",
         )
 
     def clean(self) -> dict[str, Any]:
@@ -220,7 +219,7 @@ class PartForm(forms.Form):
         answers = super().clean() or {}
         first, last, value = answers.get("first"), answers.get("last"), answers.get("value")
         if not self.errors and bool(value) == (first is not None or last is not None):
-            raise forms.ValidationError("Give a range of batches, or one value, and not both.")
+            raise forms.ValidationError("Enter either a range of batches or one value, not both.")
         if value:
             return {"value": self.spellings[value]}
         return {"batches": [first or 1, last or NO_END]}
@@ -232,7 +231,7 @@ PART = _run_action(
     {State.DONE, State.CANCELLED},
     runs.request_rollback,
     "",
-    "Rolling back that part. A worker takes it up within seconds.",
+    "Rolling back that part. A worker picks it up within seconds.",
     danger=True,
 )
 
@@ -245,7 +244,7 @@ def part_view(request: HttpRequest, run: Run, opts: Any) -> HttpResponse:
         messages.error(request, why)
         return HttpResponseRedirect(back)
     form = PartForm(run, request.GET or None)
-    title = f"Roll back a part of run {run.pk}"
+    title = f"Roll back part of run {run.pk}"
     if not form.is_valid():
         return page(request, "run_part.html", form=form, title=title, opts=opts, run=run, back=back)
     scope = form.cleaned_data
@@ -257,8 +256,8 @@ def part_view(request: HttpRequest, run: Run, opts: Any) -> HttpResponse:
     undo = replace(
         PART,
         perform=lambda run, person, reason: PART.perform(run, person, reason=reason, scope=scope),
-        explanation=f"{_told(scope)} get their old value back. Rows that somebody changed since are "
-        "left alone.",
+        explanation=f"{_told(scope)} get their old value back. Rows that somebody has changed since "
+        "are left alone.",
     )
     return undo.confirm(
         request,
@@ -285,9 +284,9 @@ def _preview(run: Run, scope: dict[str, Any]) -> list[dict[str, Any]] | None:
 
 def _told(scope: dict[str, Any]) -> str:
     if "value" in scope:
-        return f"The rows that held {visible(scope['value'])} before the run"
+        return f"The rows that contained {visible(scope['value'])} before the run"
     first, last = scope["batches"]
-    return f"The rows of the batches {first} to {'the newest' if last == NO_END else last}"
+    return f"The rows of batches {first} to {'the newest' if last == NO_END else last}"
 
 
 # What holds a run back, on its page, and the form that changes its limits.
@@ -324,7 +323,7 @@ class LimitsForm(forms.Form):
         answers = super().clean() or {}
         wanted = {name: answers[name] for name in FACTORS if answers.get(name) is not None}
         if not wanted and not self.errors:
-            raise forms.ValidationError("Write at least one limit; empty ones stay as they are.")
+            raise forms.ValidationError("Enter at least one limit; empty fields stay unchanged.")
         return {"wanted": wanted, "reason": answers.get("reason", "")}
 
 
@@ -379,9 +378,9 @@ def _limit_shown(factor: str, limit: float | None) -> str:
 class TuneForm(ReasonForm):
     """Asks for new values; an empty field stays unchanged. The domain checks the values."""
 
-    workers = forms.IntegerField(required=False, label="Shards: workers at once")
-    batch_seconds = forms.FloatField(required=False, label="Time target of a batch, in seconds")
-    pause_seconds = forms.FloatField(required=False, label="Rest between batches, in seconds")
+    workers = forms.IntegerField(required=False, label="Shards (concurrent workers)")
+    batch_seconds = forms.FloatField(required=False, label="Target duration of a batch, in seconds")
+    pause_seconds = forms.FloatField(required=False, label="Pause between batches, in seconds")
     field_order = ["workers", "batch_seconds", "pause_seconds", "reason"]
 
     def __init__(self, run: Run, *args: Any, **kwargs: Any) -> None:
@@ -401,7 +400,7 @@ class TuneForm(ReasonForm):
         """Require at least one value."""
         answers = super().clean() or {}
         if not self.errors and all(answers.get(name) is None for name in self.field_order[:-1]):
-            raise forms.ValidationError("Write at least one value; empty ones stay as they are.")
+            raise forms.ValidationError("Enter at least one value; empty fields stay unchanged.")
         return answers
 
 
@@ -410,8 +409,8 @@ LIMITS = _run_action(
     "operate_run",
     {state for state in State if MOVES[state]},
     limits.change,
-    "A run waits while one of these is at its limit or beyond, and goes on by itself.",
-    "The limits count from now on; a worker that waits looks again within a second.",
+    "A run waits while one of these reaches its limit, and continues by itself.",
+    "The limits apply from now on; a waiting worker checks again within a second.",
     form=lambda request, run: LimitsForm(run, request.POST or None),
 )
 TUNE = _run_action(
@@ -419,9 +418,9 @@ TUNE = _run_action(
     "operate_run",
     set(State) - {State.DONE, State.CANCELLED, State.ROLLED_BACK},
     runs.tune,
-    "Workers follow with their next batch. More shards are divided from what the main pass has "
-    "not seen yet; with fewer, workers leave as they end theirs. A pause here is the rest "
-    "between two batches.",
-    "Tuned; the history of the run has it.",
+    "Workers apply the change with their next batch. Additional shards are split off "
+    "from what the main pass has not read yet; with fewer shards, workers stop as they "
+    "finish theirs. A pause here is the pause between two batches.",
+    "Tuned; see the history of the run.",
     form=lambda request, run: TuneForm(run, request.POST or None),
 )

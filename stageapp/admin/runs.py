@@ -84,12 +84,17 @@ def _not_done(run: Run, made: Verification) -> list[dict[str, Any]]:
     apart = f"{reverse('admin:stageapp_quarantinedrow_changelist')}?run={run.pk}"
     plan = reverse("admin:stageapp_plan_make")
     lines = [
-        ("rows_unknown", "unknown: no alias says what they mean", "Decide them", unknown),
+        ("rows_unknown", "unknown: no alias maps them", "Decide them", unknown),
         ("rows_null", "empty (NULL)", "", ""),
         ("quarantined", "in quarantine: the database refused to change them", "See them", apart),
-        ("rows_unplanned", "known, and not in the plan", "Plan again", plan),
-        ("rows_left", "hold a spelling of the plan again", "Plan again", plan),
-        ("rows_given_back", "hold their old spelling again, by a rollback", "Plan again", plan),
+        ("rows_unplanned", "known, but not in the plan", "Plan again", plan),
+        ("rows_left", "contain a planned spelling again", "Plan again", plan),
+        (
+            "rows_given_back",
+            "contain their old spelling again after a rollback",
+            "Plan again",
+            plan,
+        ),
         ("rows_changed_since", "changed by somebody since", "", ""),
         ("rows_deleted_since", "deleted since", "", ""),
     ]

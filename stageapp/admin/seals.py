@@ -59,7 +59,7 @@ def _column_action(
     def refusal(column: Column, name: str) -> str:
         if possible(column):
             return ""
-        return f"“{label}” is not possible as {column.label} stands now."
+        return f"“{label}” is not possible in the current state of {column.label}."
 
     def carry_out(column: Column, person: Person, reason: str) -> None:
         change(column.label, actor=person.name, reason=reason, how=lock_wait.SHORT)
@@ -81,25 +81,25 @@ ACTIONS: dict[str, Action[Column]] = {
         "Unseal",
         seal.unseal,
         lambda column: column.sealed.state != "open",
-        "The constraint goes, and the column takes every text again. Rows are not changed.",
-        "Unsealed. The column takes every text again.",
+        "The constraint is removed, and the column accepts any text again. Rows are not changed.",
+        "Unsealed. The column accepts any text again.",
         danger=True,
     ),
     "guard_on": _column_action(
         "Switch the guard on",
         guard.switch_on,
         lambda column: column.guarded.state != "on",
-        "From now on PostgreSQL itself turns a known spelling into its stage when somebody "
-        "writes it past the API, and counts it. Unknown values stay as they are written. A "
-        "writer of stages pays for a comparison.",
+        "From now on PostgreSQL replaces a known spelling with its stage when it is "
+        "written outside the API, and counts it. Unknown values are stored as written. "
+        "Writing a valid stage costs one extra comparison.",
         "The guard is on.",
     ),
     "guard_off": _column_action(
         "Switch the guard off",
         guard.switch_off,
         lambda column: column.guarded.state != "off",
-        "Spellings are stored as they are written again; under a seal such a write fails. The "
-        "counts stay.",
+        "Spellings are stored as written again; on a sealed column such a write fails. "
+        "The counts are kept.",
         "The guard is off.",
         danger=True,
     ),
@@ -136,7 +136,7 @@ def target_of(request: HttpRequest) -> str:
     labels = conf.targets()
     label = request.GET.get("target", labels[0] if len(labels) == 1 else "")
     if label not in labels:
-        raise Http404("The address names no configured target.")
+        raise Http404("The address does not name a configured target.")
     return label
 
 
@@ -176,7 +176,7 @@ def seal_view(request: HttpRequest) -> HttpResponse:
             seal.seal(
                 label, actor=actor(request), how=lock_wait.SHORT, **chosen, **form.cleaned_data
             )
-            messages.success(request, f"Sealed. {label} takes nothing but what was listed.")
+            messages.success(request, f"Sealed. {label} accepts only the listed values.")
             return HttpResponseRedirect(reverse(PAGE))
         effect = preview(label, how=lock_wait.SHORT, **chosen)
     except NormalizationError as refusal:
@@ -196,9 +196,9 @@ def _chosen(request: HttpRequest) -> dict[str, Any]:
     try:
         allow = [json.loads(value) for value in request.GET.getlist("allow")]
     except ValueError:
-        raise BadRequest("A value in the address is not written as JSON.") from None
+        raise BadRequest("A value in the address is not valid JSON.") from None
     if not all(isinstance(value, str) for value in allow):
-        raise BadRequest("A value in the address is no text.")
+        raise BadRequest("A value in the address is not text.")
     return {"allow": allow, "nulls": request.GET["null"] != "refuse"}
 
 

@@ -35,10 +35,10 @@ SECTIONS = {
         "AuditEntry": "Audit log",
         "QuarantinedRow": "Quarantine",
         "DriftCheck": "Drift",
-        "TargetWrite": "Writes beside runs",
+        "TargetWrite": "Writes outside runs",
     },
     "Backups": {"Backup": "Backups", "BackupCheck": "Verdicts", "BackupJob": "Jobs"},
-    "Callers": {"Consumer": "Consumers", "ConsumerSighting": "What they send"},
+    "Callers": {"Consumer": "Consumers", "ConsumerSighting": "Values sent"},
     "Portfolio": {
         "PortfolioCompany": "Companies",
         "Fund": "Funds",

@@ -154,31 +154,31 @@ def _undecided(entries: Sequence[UnknownEntry], name: str) -> str:
 DECISIONS: dict[str, Decision] = {
     "map": _decision(
         "Map",
-        "It means a stage",
+        "Map to a stage",
         decisions.map_to,
-        "Every value that is the same but for formatting means this stage from now on. "
+        "Every value that differs only in formatting maps to this stage from now on. "
         "Stored rows change only when a run with a new plan rewrites them.",
         MapForm,
     ),
     "declare": _decision(
         "Declare",
-        "It is no stage",
+        "Not a stage",
         decisions.declare,
-        "It stays unknown, with this reason in every answer and plan, and leaves the open queue.",
+        "It stays unknown, with this reason in every response and plan, and leaves the open queue.",
         DeclareForm,
     ),
     "ignore": _decision(
         "Ignore",
         "Ignore it",
         decisions.ignore,
-        "It stays unknown and is counted on, out of the open queue. The vocabulary does not "
-        "change.",
+        "It stays unknown and is still counted, but leaves the open queue. The "
+        "vocabulary does not change.",
     ),
     "undo": _decision(
         "Undo",
-        "Take the decision back",
+        "Undo the decision",
         undo,
-        "The newest decision made here is undone: it means again what it meant before.",
+        "The newest decision made here is undone: the value means again what it meant before.",
         refusal=_undecided,
     ),
 }
@@ -251,7 +251,7 @@ def choices(
 
 def _nothing(request: HttpRequest) -> HttpResponse:
     messages.warning(
-        request, "Choose values in the queue first; one that was chosen may be gone by now."
+        request, "Choose values in the queue first; a value you chose may no longer be there."
     )
     return HttpResponseRedirect(reverse(QUEUE))
 

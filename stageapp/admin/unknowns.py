@@ -38,7 +38,7 @@ KINDS = {
     "traffic": "requests",
     "import": "imports",
     "table": "stored rows",
-    "bypass": "written past the API",
+    "bypass": "written outside the API",
 }
 
 
@@ -161,8 +161,8 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
         if len(numbers) > MOST:
             messages.error(
                 request,
-                f"At most {MOST} values at once. For more, export the queue, fill it in, import "
-                "it.",
+                f"At most {MOST} values at once. For more, export the queue, fill in the "
+                "file and import it.",
             )
             return None
         query = urlencode({"entries": ",".join(map(str, numbers))})
@@ -206,7 +206,7 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
             else format_html('{} <span class="sn-state">{}</span>', shown, entry.state)
         )
 
-    @admin.display(description="because it is", ordering="reason")
+    @admin.display(description="reason", ordering="reason")
     def because(self, entry: UnknownEntry) -> str:
         return entry.reason.replace("_", " ")
 

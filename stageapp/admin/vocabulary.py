@@ -58,15 +58,17 @@ class AliasForm(CuratedForm):
             "comment": forms.Textarea(attrs={"rows": 2}),
         }
         help_texts = {
-            "stage": "The one stage it means; or leave it empty and say below why it is none.",
-            "source": "Empty: holds everywhere. Or the one consumer or import it holds for.",
+            "stage": "The one stage it means; or leave it empty and choose below why it is not a "
+            "stage.",
+            "source": "Empty: applies everywhere. Otherwise the one consumer or import it applies "
+            "to.",
         }
 
     def clean_spelling(self) -> str:
         """Refuse a spelling that no lookup could ever match."""
         spelling: str = self.cleaned_data["spelling"]
         if why_not := refusal(spelling, names_stage=bool(self.data.get("stage"))):
-            raise forms.ValidationError(f"No alias may claim this spelling: {why_not}.")
+            raise forms.ValidationError(f"An alias cannot use this spelling: {why_not}.")
         self.instance.key = text.reduce(spelling).key
         return spelling
 
@@ -74,12 +76,11 @@ class AliasForm(CuratedForm):
         """Require either a stage or a reason, and a key that no other alias claims."""
         values = super().clean() or self.cleaned_data
         if bool(values.get("stage")) == bool(values.get("reason")):
-            self.add_error("stage", "Choose a stage, or a reason why it is none: one of the two.")
+            self.add_error("stage", "Choose either a stage or a reason why it is not a stage.")
         if (other := self._claimed(values)) is not None:
             self.add_error(
                 "spelling",
-                f"“{other.spelling}” is the same but for formatting, and is there already: "
-                f"{other}.",
+                f"“{other.spelling}” differs only in formatting and already exists: {other}.",
             )
         return values
 
@@ -113,8 +114,8 @@ class UploadForm(forms.Form):
     )
     remove_missing = forms.BooleanField(
         required=False,
-        label="Remove aliases that the file does not name",
-        help_text="For a file that is the whole list.",
+        label="Remove aliases missing from the file",
+        help_text="For a file that contains the complete list.",
     )
 
     def __init__(self, request: HttpRequest) -> None:
@@ -160,7 +161,7 @@ def apply_view(request: HttpRequest) -> HttpResponse:
         diff, version = _opened(request, seal)
     except signing.BadSignature:
         messages.error(
-            request, "This difference is not yours, or older than a day. Upload the file again."
+            request, "This diff is not yours or is older than a day. Upload the file again."
         )
         return HttpResponseRedirect(reverse("admin:stageapp_stagealias_import"))
     form = ReasonForm(request.POST)
@@ -271,7 +272,7 @@ class CuratedAdmin(StockAdmin):
         except IntegrityError:
             messages.error(
                 request,
-                "Somebody else changed the same entry just now. Look again, and decide again.",
+                "Somebody else has just changed the same entry. Reload it and decide again.",
             )
             return HttpResponseRedirect(request.path)
 

@@ -79,11 +79,11 @@ def carried_out(
 
 def _tell(request: HttpRequest, version: VocabularyVersion | None) -> None:
     if version is None:
-        messages.success(request, "Done. The vocabulary is as it was.")
+        messages.success(request, "Done. The vocabulary is unchanged.")
         return
     shown = reverse("admin:stageapp_vocabularyversion_change", args=[version.pk])
     told = format_html(
-        'Done: <a href="{}">vocabulary version {}</a>. Stored rows are as they were.',
+        'Done: <a href="{}">vocabulary version {}</a>. Stored rows are unchanged.',
         shown,
         version.pk,
     )
@@ -126,7 +126,7 @@ class VocabularyVersionAdmin(PageAdmin):
             alias for alias in version.snapshot.get("aliases", []) if _holds(alias, term.lower())
         ]
         context = {
-            "title": f"The vocabulary of version {number}",
+            "title": f"Vocabulary of version {number}",
             "opts": self.opts,
             "version": version,
             "term": term,
@@ -159,7 +159,7 @@ class VocabularyVersionAdmin(PageAdmin):
     ) -> HttpResponse:
         differences = lines(versions.difference_from_now(version.number))
         context = {
-            "title": f"Version {version.number} and today",
+            "title": f"Version {version.number} compared with the current one",
             "opts": self.opts,
             "version": version,
             "form": form,

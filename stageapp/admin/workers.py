@@ -34,22 +34,22 @@ def _switch(draining: bool) -> Callable[..., None]:
 
 ACTIONS: dict[str, Action[WorkerDrain | None]] = {
     "drain": Action(
-        "Let workers take up no run",
+        "Drain workers",
         PERMISSION,
         _switch(draining=True),
-        "Celery's workers end the batch in hand, and take up no run of any target until they may "
-        "again: also after a restart, and also rollbacks. Runs keep their state. A run in a "
-        "terminal (--foreground) is not concerned.",
-        "Workers end the batch in hand and take up no run.",
+        "Celery workers finish the batch in flight and pick up no run of any target, "
+        "rollbacks included, until draining is turned off; a restart does not end it. "
+        "Runs keep their state. A run in a terminal (--foreground) is not affected.",
+        "Workers finish the batch in flight and pick up no further run.",
         NormalizationError,
         danger=True,
     ),
     "work": Action(
-        "Let workers take up runs",
+        "Stop draining workers",
         PERMISSION,
         _switch(draining=False),
-        "Workers take up every run that is under way, from its checkpoint.",
-        "Workers take up runs again.",
+        "Workers pick up every active run from its checkpoint.",
+        "Workers pick up runs again.",
         NormalizationError,
     ),
 }

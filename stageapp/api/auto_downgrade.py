@@ -18,10 +18,14 @@ from stageapp.webhook.notification import Unreadable
 class NotBelieved(Problem):
     """The delivery does not prove who sent it, or when."""
 
-    status_code, default_code, title = 401, "delivery_not_believed", "The delivery is not believed"
+    status_code, default_code, title = (
+        401,
+        "delivery_not_believed",
+        "The delivery could not be authenticated",
+    )
     default_detail = (
-        "Sign the raw body, freshly, with a secret that both sides have. The log says what "
-        "was wrong."
+        "Sign the raw body, with a current timestamp and a secret that both sides share. "
+        "The log says what was wrong."
     )
 
     def headers(self) -> dict[str, str]:
@@ -35,7 +39,7 @@ class NoNotification(Problem):
     status_code, default_code, title = (
         400,
         "no_notification",
-        "This is no notification of Alertmanager's",
+        "Not an Alertmanager notification",
     )
 
 

@@ -38,7 +38,7 @@ class RequestTimeout(Problem):
     """The body did not arrive within the server's time limit."""
 
     status_code, default_code, title = 408, "request_timeout", "The request took too long to arrive"
-    default_detail = "The body did not arrive in time; send it again, at once."
+    default_detail = "The body did not arrive in time; send it again without pauses."
 
 
 class LengthRequired(Problem):
@@ -52,21 +52,21 @@ class BodyTooLarge(Problem):
     """The body is longer than DATA_UPLOAD_MAX_MEMORY_SIZE."""
 
     status_code, default_code, title = 413, "body_too_large", "The body is too large"
-    default_detail = "Send less at once."
+    default_detail = "Send a smaller body."
 
 
 class ServerError(Problem):
     """Something failed that no caller could have caused or can fix."""
 
     status_code, default_code, title = 500, "server_error", "The server failed"
-    default_detail = "The failure is logged; try again later."
+    default_detail = "The failure was logged; try again later."
 
 
 class AssumptionsMissing(Problem):
     """A simulation or an allocation needs assumptions that nobody has recorded for a stage."""
 
     status_code, default_code, title = 409, "assumptions_missing", "A stage has no assumptions yet"
-    default_detail = "Nothing is assumed yet of a stage that the request names."
+    default_detail = "The request names a stage that has no assumptions yet."
 
 
 class Unavailable(Problem):
@@ -88,7 +88,7 @@ def usable_assumptions() -> Iterator[None]:
     except NoAssumptions as error:
         raise AssumptionsMissing(str(error)) from error
     except Unusable as error:
-        raise Unavailable(f"What is assumed of a stage is not usable: {error}") from error
+        raise Unavailable(f"The assumptions for a stage are not usable: {error}") from error
 
 
 # Say where in a request a value stands: a JSON pointer (RFC 6901) into the body, or a query

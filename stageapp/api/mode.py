@@ -32,9 +32,9 @@ class ModeRequest(StrictSerializer):
         default=None,
         allow_null=True,
         input_formats=["%Y-%m-%d"],
-        help_text="announces this day; without it the announced day stays",
+        help_text="announces this day; if omitted, the announced day is kept",
     )
-    withdraw_enforce_on = FlagField(default=False, help_text="takes the announced day back")
+    withdraw_enforce_on = FlagField(default=False, help_text="withdraws the announced day")
     expected_version = IntegerField(min_value=0, required=False)
     override_reason = TextField(max_length=2000, default="", allow_blank=True)
 
@@ -43,26 +43,32 @@ class NotLowered(Problem):
     """A token asked for something other than a lower mode."""
 
     status_code, default_code, title = 403, "mode_not_lowered", "A token may only lower the mode"
-    default_detail = "Raise it, or move its announced day, in the admin or by `manage.py mode set`."
+    default_detail = (
+        "Raise it, or change its announced day, in the admin or with `manage.py mode set`."
+    )
 
 
 class NotPermitted(Problem):
     """The session's user may not change the mode."""
 
     status_code, default_code, title = 403, "permission_denied", "Not permitted"
-    default_detail = f"Changing the mode takes the permission {_PERMISSION}."
+    default_detail = f"Changing the mode requires the permission {_PERMISSION}."
 
 
 class ModeConflict(Problem):
     """The mode is not at the version the caller expects."""
 
-    status_code, default_code, title = 409, "version_conflict", "The mode has changed meanwhile"
+    status_code, default_code, title = (
+        409,
+        "version_conflict",
+        "The mode has changed in the meantime",
+    )
 
 
 class HeldBack(Problem):
     """Gates that the change requires do not pass."""
 
-    status_code, default_code, title = 409, "gates_hold", "Gates hold the change back"
+    status_code, default_code, title = 409, "gates_hold", "Gates block the change"
 
     def __init__(self, detail: str, gates: tuple[Gate, ...]) -> None:
         super().__init__(detail)
@@ -88,7 +94,7 @@ class MayNotRaise(Problem):
 class ModeRefused(Problem):
     """The values do not form a mode."""
 
-    status_code, default_code, title = 400, "mode_refused", "This is no mode"
+    status_code, default_code, title = 400, "mode_refused", "Not a valid mode"
 
 
 class Mode(Endpoint):

@@ -132,7 +132,7 @@ def _check_strings(value: Any) -> None:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ParseError("An object names one key twice; send each key once.")
+        raise ParseError("An object contains one key twice; send each key once.")
     return members
 
 
@@ -140,7 +140,7 @@ def _integer(digits: str) -> int:
     # The length first: Python refuses to read an integer of thousands of digits.
     if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
         raise ParseError(
-            f"An integer is beyond ±{MAX_INTEGER}, where JSON readers stop being exact."
+            f"An integer is beyond ±{MAX_INTEGER}, where JSON readers are no longer exact."
         )
     return int(digits)
 
@@ -179,7 +179,7 @@ class PageQuery(StrictSerializer):
     """The query string of a paginated list."""
 
     page = serializers.RegexField(
-        r"^[0-9]{1,9}\Z", required=False, help_text="from 1; 404 beyond the last"
+        r"^[0-9]{1,9}\Z", required=False, help_text="from 1; 404 beyond the last page"
     )
 
 

@@ -26,77 +26,82 @@ FRAMEWORK: tuple[type[APIException], ...] = (
 
 # What it means and what to do, for a person who followed the `type` of an answer.
 MEANINGS = {
-    "assumptions-missing": "A stage is new, and the operators have not yet recorded what "
-    "simulations and allocations assume of it. Ask them, or leave the stage out; nothing was done.",
+    "assumptions-missing": "A stage is new, and operators have not yet entered the assumptions that simulations "
+    "and allocations need for it. Ask them, or leave the stage out; nothing was done.",
     "authentication-failed": (
         "The token is unknown, expired or revoked. Ask the operators for a new one."
     ),
-    "bad-request": "The request was cut short or is no proper HTTP. Send it again, complete.",
-    "body-too-large": "The body is longer than the server takes. Send fewer values at once.",
+    "bad-request": "The request was truncated or is not valid HTTP. Send it again, complete.",
+    "body-too-large": "The body is longer than the server accepts. Send fewer values at once.",
     "delivery-not-believed": (
-        "The webhook takes what is signed, freshly, with a secret that both sides have, or "
-        "what brings Alertmanager's own token. The operators see in its log what was wrong."
+        "The webhook accepts deliveries with a current timestamp signed with a shared "
+        "secret, or with Alertmanager's own bearer token. The operators see in its log "
+        "what was wrong."
     ),
     "gates-hold": (
-        "Conditions that a stricter mode needs are not met; `gates` names each with its "
-        "threshold and value. Wait until they pass, or let a person who may override them "
-        "give a reason."
+        "Conditions for a stricter mode are not met; `gates` lists each with its "
+        "threshold and measured value. Wait until they pass, or let someone who may "
+        "override gates give a reason."
     ),
     "invalid-request": (
-        "The request is JSON, but not one this endpoint takes. Each entry of `errors` names "
-        "a place: a JSON pointer into the body, or a query parameter. Correct those; nothing "
-        "was done."
+        "The request is valid JSON, but not valid for this endpoint. Each entry of "
+        "`errors` names a place: a JSON pointer into the body, or a query parameter. "
+        "Correct those; nothing was done."
     ),
-    "length-required": "The body came in chunks. Send it with a Content-Length.",
+    "length-required": "The body was sent in chunks. Send it with a Content-Length.",
     "method-not-allowed": (
-        "The address exists, but not with this method. The Allow header names those it has."
+        "The address exists, but not with this method. The Allow header lists the allowed methods."
     ),
     "mode-not-lowered": (
-        "A token may only lower the validation mode. A person raises it, in the admin or by "
+        "A token may only lower the validation mode. To raise it, use the admin or "
         "`manage.py mode set`."
     ),
     "mode-not-raised": (
-        "The user may not raise the mode here: it was lowered automatically, or gates stand "
-        "against it."
+        "The user may not raise the mode here: it was lowered automatically, or gates "
+        "block the change."
     ),
     "mode-refused": (
-        "The values make no mode, or not one that may follow the present one; the detail says why."
+        "The values are not a valid mode, or not one that may follow the current one; "
+        "the detail says why."
     ),
     "no-notification": (
-        "Who sent it is known, but the body is not what Alertmanager sends: an object with "
-        "`alerts`, each of which has a `status` and `labels`."
+        "The sender is authenticated, but the body is not an Alertmanager notification: "
+        "an object with `alerts`, each with a `status` and `labels`."
     ),
-    "not-acceptable": "The answer is JSON; let the Accept header allow application/json.",
+    "not-acceptable": "The response is JSON; let the Accept header allow application/json.",
     "not-authenticated": (
-        "Send `Authorization: Token …`. The operators make tokens with `manage.py consumers token`."
+        "Send `Authorization: Token …`. The operators create tokens with `manage.py "
+        "consumers token`."
     ),
     "not-found": (
-        "There is nothing at this address that you may see, or the page is beyond the last one."
+        "There is nothing at this address that you are allowed to see, or the page is "
+        "beyond the last one."
     ),
     "parse-error": (
-        "The body is no JSON, or JSON that readers understand differently: nested too "
-        "deeply, a key twice, NaN, an integer beyond 2**53, another number that is too long "
-        "or beyond a double, a NUL or half of a surrogate pair."
+        "The body is not JSON, or is JSON that parsers interpret differently: nested too "
+        "deeply, a duplicate key, NaN, an integer beyond 2**53, another number that is "
+        "too long or outside the range of a double, a NUL or half of a surrogate pair."
     ),
     "permission-denied": (
-        "The token lacks the scope this method needs, or the session its CSRF token."
+        "The token lacks the scope this method requires, or the session lacks its CSRF token."
     ),
-    "request-timeout": "The request took longer to arrive than the server waits. Send it at once.",
+    "request-timeout": "The request took longer to arrive than the server waits. Send it without pauses.",
     "second-person-needed": (
-        "Two people are needed for this change. It waits for the second one in the admin."
+        "This change needs a second person. Propose it in the admin, where another "
+        "person approves it."
     ),
     "server-error": (
-        "Something failed that is no fault of the request. It is logged; try again later."
+        "Something failed that the request did not cause. It was logged; try again later."
     ),
-    "throttled": "You come too often. Wait as many seconds as Retry-After says.",
+    "throttled": "Too many requests. Wait for the number of seconds in Retry-After.",
     "unavailable": "The database does not answer, or a stored value is not usable. Try again soon.",
     "unknown-stage": (
-        "The request names something that is no stage, and the mode is `enforce`. Each entry "
-        "of `errors` has the value, the reason and suggestions; `valid_stages` is what may "
-        "be sent. GET /api/stages lists them too."
+        "The request contains a value that is not a stage, and the mode is `enforce`. "
+        "Each entry of `errors` has the value, the reason and suggestions; "
+        "`valid_stages` lists what may be sent. GET /api/stages lists them too."
     ),
     "unsupported-media-type": "Send application/json in UTF-8, not compressed.",
-    "version-conflict": "Somebody changed the mode since you looked. Look again, and decide again.",
+    "version-conflict": "Somebody changed the mode since you read it. Read it again, then decide.",
 }
 
 

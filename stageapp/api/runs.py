@@ -35,7 +35,7 @@ class Watching(Endpoint):
         """Check what every endpoint checks, and a session's permission."""
         super().initial(request, *args, **kwargs)
         if not (is_consumer(request) or request.user.has_perm(self.permission)):
-            raise PermissionDenied(f"This takes the permission {self.permission}.")
+            raise PermissionDenied(f"This requires the permission {self.permission}.")
 
 
 class Runs(Watching):

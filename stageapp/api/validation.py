@@ -67,7 +67,8 @@ class UnknownStages(Problem):
 
     status_code, default_code, title = 400, "unknown_stage", "A stage is not known"
     default_detail = (
-        "The request names something that is no stage; see errors, and send one of valid_stages."
+        "The request contains a value that is not a stage; see errors, and send one of "
+        "valid_stages."
     )
 
     def __init__(self, met: Encounter) -> None:

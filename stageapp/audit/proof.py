@@ -93,8 +93,8 @@ class Proof:
             )
         if self.look is not None and not self.look.problem:
             parts.append(
-                f"the drift watch looked {words.ago(self.look.looked_at, self.now)} and found "
-                f"{_rows(self.look.known_rows, '', '').strip()} with known spellings"
+                f"the drift check ran {words.ago(self.look.looked_at, self.now)} and "
+                f"found {_rows(self.look.known_rows, '', '').strip()} with known spellings"
             )
         return "; ".join(parts)
 
@@ -183,7 +183,7 @@ def _proof(label: str, run: Run | None, now: datetime.datetime) -> Proof:
 
 def _about_run(run: Run | None, made: Verification | None) -> Iterator[Doubt]:
     if run is None:
-        yield Doubt("No run has begun.", Remedy.PLAN, missing=True)
+        yield Doubt("No run has started.", Remedy.PLAN, missing=True)
         return
     if run.state in ACTIVE:
         yield Doubt(f"Run {run.pk} is {_STATES[State(run.state)]}.", Remedy.WAIT)
@@ -194,14 +194,14 @@ def _about_run(run: Run | None, made: Verification | None) -> Iterator[Doubt]:
     elif words := rollbacks.standing(run).words:
         yield Doubt(f"Run {run.pk} is {words}.", Remedy.PLAN)
     elif made is None:
-        yield Doubt(f"Run {run.pk} was never verified.", Remedy.VERIFY)
+        yield Doubt(f"Run {run.pk} has never been verified.", Remedy.VERIFY)
 
 
 _STATES = {
     State.PLANNED: "has not begun",
     State.APPROVED: "has not begun",
     State.RUNNING: "at work",
-    State.PAUSING: "about to pause",
+    State.PAUSING: "pausing",
     State.VERIFYING: "being verified",
     State.ROLLING_BACK: "being rolled back",
     State.PAUSED: "is paused",
@@ -228,16 +228,17 @@ def faults(made: Verification) -> Iterator[Doubt]:
             Remedy.UNDERSTAND,
         )
     if left := results.get("rows_left", 0):
-        yield Doubt(f"{_rows(left, 'holds', 'hold')} spellings of the plan.", Remedy.PLAN)
+        yield Doubt(f"{_rows(left, 'holds', 'hold')} planned spellings.", Remedy.PLAN)
     if unplanned := results.get("rows_unplanned", 0):
         why = _why_unplanned(made, results.get("rows_arrived", 0))
         yield Doubt(
-            f"{_rows(unplanned, 'holds', 'hold')} known spellings, and the plan {why}: plan again.",
+            f"{_rows(unplanned, 'holds', 'hold')} known spellings, and the plan {why}. "
+            "Make a new plan.",
             Remedy.PLAN,
         )
     if back := results.get("rows_given_back", 0):
         yield Doubt(
-            f"{_rows(back, 'holds', 'hold')} the old spelling again, by a rollback.", Remedy.PLAN
+            f"{_rows(back, 'holds', 'hold')} the old spelling again after a rollback.", Remedy.PLAN
         )
     if apart := results.get("quarantined", 0):
         yield Doubt(
@@ -252,7 +253,7 @@ def _why_unplanned(made: Verification, arrived: int) -> str:
         return f"was made before {_rows(arrived, 'arrived', 'arrived')}"
     if made.vocabulary_version != planned:
         return f"was made with vocabulary version {planned}"
-    return "does not name them"
+    return "does not contain them"
 
 
 def withdrawn(made: Verification, now: datetime.datetime) -> Iterator[Doubt]:
@@ -262,7 +263,7 @@ def withdrawn(made: Verification, now: datetime.datetime) -> Iterator[Doubt]:
     newest = batches.order_by("-id").first()
     if newest is not None and batches.count() > made.batches:
         back = newest.direction == Direction.ROLLBACK
-        what = "was rolled back, all or a part," if back else "changed rows"
+        what = "was rolled back in full or in part" if back else "changed rows"
         yield Doubt(
             f"Run {newest.run_id} {what} {words.ago(newest.committed_at, now)}, after the "
             "verification.",
@@ -271,7 +272,7 @@ def withdrawn(made: Verification, now: datetime.datetime) -> Iterator[Doubt]:
     writes = writes_of(label)
     if (number := writes.count() - made.writes) > 0 and (newest_write := writes.first()):
         earlier = words.count(number - 1, "earlier change", "earlier changes")
-        others = f" (and {earlier} beside runs)" if number > 1 else ""
+        others = f" (and {earlier} outside runs)" if number > 1 else ""
         yield Doubt(
             f"{_rows(newest_write.rows, 'was', 'were')} {newest_write.get_kind_display()} "
             f"{words.ago(newest_write.created_at, now)} by {newest_write.actor}{others}, after "
@@ -281,13 +282,14 @@ def withdrawn(made: Verification, now: datetime.datetime) -> Iterator[Doubt]:
     version = snapshot.newest_version()
     if version != made.vocabulary_version:
         yield Doubt(
-            f"The vocabulary is at version {version}; the verification compared with version "
+            f"The vocabulary is at version {version}; the verification used version "
             f"{made.vocabulary_version}.",
             Remedy.VERIFY,
         )
     if batches.count() < made.batches or number < 0:
         yield Doubt(
-            "Since the verification another target of the column was taken out of STAGE_TARGETS.",
+            "Another target of the same column has been removed from STAGE_TARGETS since "
+            "the verification.",
             Remedy.VERIFY,
         )
     if _options(label) != made.options:
@@ -303,26 +305,27 @@ def _about_drift(
     if look is None:
         every = words.duration(conf.DRIFT_SECONDS)
         yield Doubt(
-            f"The drift watch has not looked at the rows yet; beat starts it every {every}.",
+            "The drift check has not read the rows yet; the scheduler (beat) starts it "
+            f"every {every}.",
             Remedy.WATCH,
             missing=True,
         )
     elif look.problem:
-        yield Doubt(f"The drift watch could not read the rows: {look.problem}", Remedy.WATCH)
+        yield Doubt(f"The drift check could not read the rows: {look.problem}", Remedy.WATCH)
     elif (now - look.looked_at).total_seconds() > most:
         yield Doubt(
-            f"The drift watch last looked {words.ago(look.looked_at, now)}; it has to within "
-            f"{words.duration(most)}.",
+            f"The drift check last ran {words.ago(look.looked_at, now)}; it must run at "
+            f"least every {words.duration(most)}.",
             Remedy.WATCH,
         )
     elif look.known_rows and made is not None and look.checked_at < made.started_at:
         yield Doubt(
-            "The drift watch has not looked since the verification.", Remedy.WATCH, missing=True
+            "The drift check has not run since the verification.", Remedy.WATCH, missing=True
         )
     elif look.known_rows:
         yield Doubt(
-            f"The drift watch found {words.count(look.known_rows, 'row')} with known spellings "
-            f"{words.ago(look.checked_at, now)}.",
+            f"The drift check found {words.count(look.known_rows, 'row')} with known "
+            f"spellings {words.ago(look.checked_at, now)}.",
             Remedy.PLAN,
         )
 

@@ -48,8 +48,8 @@ class Standing:
     def words(self) -> str:
         """The same as text; empty if nothing has been undone."""
         if self.nothing:
-            return f"rolled back: none of {self.written:,} rows stands"
-        left = f"{self.left:,} of {self.written:,} rows stand"
+            return f"rolled back: none of {self.written:,} rows remains changed"
+        left = f"{self.left:,} of {self.written:,} rows remain changed"
         return f"partly rolled back: {left}" if self.undone else ""
 
 
@@ -86,8 +86,8 @@ def make(
     rows = rows_in(run, scope)
     if scope and not rows:
         raise IllegalMove(
-            f"Run {run.pk} has nothing left to undo there; `normalization rollback --dry-run` "
-            "shows it."
+            f"Run {run.pk} has nothing left to undo in this part; `normalization rollback "
+            "--dry-run` shows it."
         )
     number = run.rollbacks.count() + 1
     return RollbackPlan.objects.create(

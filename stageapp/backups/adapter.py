@@ -42,7 +42,9 @@ def ask(verb: str, name: str = "") -> Facts:
     """
     facts = _facts(_run(verb, name))
     if name and facts.name != name:
-        raise BackupError(f"The backup adapter was asked of {name} and answered of {facts.name}.")
+        raise BackupError(
+            f"The backup adapter was asked about {name} and answered about {facts.name}."
+        )
     if verb in ("verify", "rehearse") and facts.passed is None:
         raise BackupError(
             f"The backup adapter did not say whether {verb} passed: `passed` is missing."
@@ -54,7 +56,7 @@ def listed() -> list[Facts]:
     """Return the backups that the adapter lists; raises BackupError as `ask` does."""
     listing = _run("list")
     if not isinstance(listing, list):
-        raise BackupError("The backup adapter has to answer `list` with a JSON array.")
+        raise BackupError("The backup adapter must answer `list` with a JSON array.")
     return [_facts(one) for one in listing]
 
 
@@ -69,14 +71,16 @@ def _run(*words: str) -> Any:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise BackupError(f"The backup adapter could not do its work: {error}.") from None
+        raise BackupError(
+            f"The backup adapter could not be run or did not finish: {error}."
+        ) from None
     if done.returncode:
         tail = done.stderr.decode(errors="replace").strip()[-1000:]
         raise BackupError(f"The backup adapter failed ({done.returncode}): {tail}")
     try:
         return json.loads(done.stdout)
     except ValueError as error:
-        raise BackupError(f"The backup adapter answered no JSON: {error}.") from None
+        raise BackupError(f"The backup adapter did not return JSON: {error}.") from None
 
 
 def _facts(document: Any) -> Facts:
@@ -85,17 +89,19 @@ def _facts(document: Any) -> Facts:
             **document | {"taken_at": datetime.datetime.fromisoformat(document["taken_at"])}
         )
         if not isinstance(facts.name, str) or not facts.name or len(facts.name) > 200:
-            raise ValueError("name must be a text of 1 to 200 characters")
+            raise ValueError("name must be a string of 1 to 200 characters")
         if facts.taken_at.tzinfo is None:
-            raise ValueError("taken_at needs an offset")
+            raise ValueError("taken_at needs a UTC offset")
         if (
             type(facts.bytes) is not int
             or facts.bytes < 0
             or type(facts.passed) not in (bool, type(None))
         ):
-            raise ValueError("bytes must be a whole number, and passed true or false")
+            raise ValueError("bytes must be a whole number, and passed must be true or false")
         if not isinstance(facts.said, str) or type(facts.seconds) not in (int, float, type(None)):
-            raise ValueError("said must be a text, and seconds a number")
+            raise ValueError("said must be a string, and seconds a number")
     except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise BackupError(f"The backup adapter's answer is not as documented: {error!r}.") from None
+        raise BackupError(
+            f"The backup adapter's answer does not match its documentation: {error!r}."
+        ) from None
     return facts

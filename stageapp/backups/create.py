@@ -60,8 +60,8 @@ def _plain_errors() -> Iterator[None]:
     except OSError as error:
         free = shutil.disk_usage(folder.path()).free
         raise BackupError(
-            f"The backup could not be written: {error.strerror or error}; {free / 1e6:,.0f} MB "
-            f"are free in {folder.path()}. Nothing of it was kept."
+            f"The backup could not be written: {error.strerror or error}; "
+            f"{free / 1000000.0:,.0f} MB are free in {folder.path()}. Nothing was kept."
         ) from None
 
 

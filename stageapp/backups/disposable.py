@@ -68,16 +68,15 @@ class Disposable:
             postgres.connect(postgres.live()) as live,
         ):
             if _row(session, _IDENTITY) == _row(live, _IDENTITY):
-                raise TargetRefused(
-                    "This is the database that the system works with: a restore never goes there."
-                )
+                raise TargetRefused("This is the live database: a restore never writes to it.")
             if _row(session, _COMMENT)[0] != mark(live):
                 raise TargetRefused(
-                    f"The database {self.name} does not bear our mark: it may be anybody's."
+                    f"The database {self.name} does not carry our marker: it may belong "
+                    "to somebody else."
                 )
             if count := _row(session, _OBJECTS)[0]:
                 raise TargetRefused(
-                    f"The database {self.name} is not empty: it holds {count} objects."
+                    f"The database {self.name} is not empty: it contains {count} objects."
                 )
 
     def keep_as(self, new: str, comment: str) -> None:
@@ -91,7 +90,7 @@ class Disposable:
                 session.execute(_sql("ALTER DATABASE {} RENAME TO {}", self.name, new))
             except errors.DuplicateDatabase:
                 raise TargetRefused(
-                    f"There is a database {new} already: a restore never goes over one."
+                    f"The database {new} already exists: a restore never overwrites a database."
                 ) from None
             self.kept = new
             session.execute(_sql("COMMENT ON DATABASE {} IS {}", new, sql.Literal(comment)))
@@ -101,12 +100,12 @@ def check_new_name(server: postgres.Parameters, new: str) -> None:
     """Check that a database may be created under this name; raises TargetRefused."""
     if not _NEW_NAME.fullmatch(new):
         raise TargetRefused(
-            f"{new!r} is no name for a database here: use a-z, 0-9 and _, at most 63 in all."
+            f"{new!r} is not a valid database name here: use a-z, 0-9 and _, at most 63 characters."
         )
     with postgres.connect(server) as session:
         if session.execute("SELECT FROM pg_database WHERE datname = %s", [new]).fetchall():
             raise TargetRefused(
-                f"There is a database {new} already: a restore never goes over one."
+                f"The database {new} already exists: a restore never overwrites a database."
             )
 
 
@@ -125,7 +124,8 @@ def database(server: postgres.Parameters) -> Iterator[Disposable]:
         )
         if not locks.attempt_in(session, Lock.DISPOSABLE, prefix):
             raise BackupBusy(
-                "Another process restores or rehearses a backup there. Wait until it has ended."
+                "Another process is restoring or rehearsing a backup there. Wait until "
+                "it has finished."
             )
         # Our databases; one that has no mark yet (killed right after it was made) only if it is
         # empty.
@@ -185,8 +185,8 @@ def _make(session: Session, name: str, comment: str) -> None:
         session.execute(_sql("CREATE DATABASE {} TEMPLATE template0 {}", name, options))
     except errors.InsufficientPrivilege:
         raise TargetRefused(
-            "This role may not make databases: grant it CREATEDB, or set REHEARSAL_DATABASE_URL "
-            "to a server where it may, or to `embedded`."
+            "This role may not create databases: grant it CREATEDB, or set "
+            "REHEARSAL_DATABASE_URL to a server where it may, or to `embedded`."
         ) from None
     session.execute(_sql("COMMENT ON DATABASE {} IS {}", name, sql.Literal(comment)))
 

@@ -38,13 +38,13 @@ def path() -> Path:
     chosen = Path(conf.settings.backup_dir)
     if not conf.settings.backup_dir:
         raise BackupError(
-            "Set STAGE_BACKUP_DIR to the folder for backups: on another disk than the database."
+            "Set STAGE_BACKUP_DIR to the backup folder, on a different disk from the database."
         )
     try:
         chosen.mkdir(mode=0o700, parents=True, exist_ok=True)
         if chosen.stat().st_mode & stat.S_IWOTH:
             raise BackupError(
-                f"Everybody may write to {chosen}: chmod o-w it, and look at what is in it."
+                f"Everybody may write to {chosen}: run chmod o-w on it, and check what it contains."
             )
     except OSError as error:
         raise BackupError(
@@ -91,7 +91,7 @@ def locked() -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BackupBusy(
-                "Another process makes or removes backups here. Wait until it has ended."
+                "Another process is making or removing backups here. Wait until it has finished."
             ) from None
         for leftover in root.iterdir():
             if (
@@ -110,8 +110,8 @@ def _owner_named(root: Path) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise BackupError(
-            f"{error.filename or root} may not be written: {error.strerror}. Make backups as one "
-            f"user, and let that user own {root} and all that is in it."
+            f"{error.filename or root} is not writable: {error.strerror}. Make backups as "
+            f"one user, and let that user own {root} and everything in it."
         ) from None
 
 
@@ -205,13 +205,12 @@ def sync(folder: Path) -> None:
 def _check(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise NoSuchBackup(
-            f"{name!r} is no name of a backup: it is one word, as `backup list` shows it, and no "
-            "path."
+            f"{name!r} is not a backup name: give one word, as `backup list` shows it, not a path."
         )
 
 
 def _missing(name: str) -> str:
-    return f"There is no backup {name!r} in {path()}. `manage.py backup list` shows them."
+    return f"There is no backup {name!r} in {path()}. `manage.py backup list` lists them."
 
 
 @contextmanager
@@ -242,7 +241,7 @@ def _all_opened(folder: int, files: tuple[str, ...]) -> Iterator[list[BinaryIO]]
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode) or not mode & stat.S_IRUSR:
                 file.close()
-                raise BackupError(f"{name} is no readable file ({stat.filemode(mode)}).")
+                raise BackupError(f"{name} is not a readable file ({stat.filemode(mode)}).")
             handles.append(file)
         yield handles
     finally:

@@ -11,7 +11,7 @@ from stageapp.backups.manifest import Manifest
 from stageapp.models.backups import Backup
 from stageapp.models.recorded import require_reason
 
-_GONE = "the backup system lists it no more"
+_GONE = "the backup system no longer lists it"
 
 
 @dataclass(frozen=True)

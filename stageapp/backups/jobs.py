@@ -32,7 +32,7 @@ def request(verb: str, name: str = "", *, actor: str, reason: str) -> BackupJob:
     except IntegrityError:
         what = f"{verb} {name}".strip()
         raise BackupBusy(
-            f"The same is under way already ({what}). Wait until it has ended."
+            f"The same job is already in progress ({what}). Wait until it has finished."
         ) from None
 
 
@@ -56,7 +56,7 @@ def waiting() -> list[int]:
     BackupJob.orphans().update(
         state="failed",
         ended_at=timezone.now(),
-        said="Its worker died. What was half-made does not count.",
+        said="Its worker died. Its incomplete result does not count.",
     )
     return BackupJob.queue()
 
@@ -90,7 +90,7 @@ def _prune(job: BackupJob, report: Report) -> tuple[str, bool]:
 def _record(job: BackupJob, report: Report) -> tuple[str, bool]:
     recorded = inventory.record(actor=job.actor, reason=job.reason)
     return "; ".join(
-        [f"taken on record: {', '.join(recorded.taken) or 'nothing new'}", *recorded.refused]
+        [f"recorded: {', '.join(recorded.taken) or 'nothing new'}", *recorded.refused]
     ), True
 
 

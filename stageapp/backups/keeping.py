@@ -24,7 +24,7 @@ from stageapp.infrastructure import events
 from stageapp.models.backups import Backup, BackupCheck
 from stageapp.models.recorded import require_reason
 
-_ADAPTER_HAS_IT = "STAGE_BACKUP_ADAPTER is set: {verb} backups by the means of that backup system."
+_ADAPTER_HAS_IT = "STAGE_BACKUP_ADAPTER is set: {verb} backups in that backup system."
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def _still_good(ours: list[str], actor: str) -> str:
         )
         if verdict.passed:
             return name
-    raise BackupError("No backup here verifies, so none is removed. Make a new one and verify it.")
+    raise BackupError("No backup here verifies, so none was removed. Make a new one and verify it.")
 
 
 def _adapter_list() -> list[Facts]:
@@ -197,7 +197,7 @@ def _adapter_list() -> list[Facts]:
 
 def _asked(verb: str, name: str) -> Verdict:
     facts = adapter.ask(verb, name)
-    note_facts(facts, actor="adapter", reason="told by the backup adapter")
+    note_facts(facts, actor="adapter", reason="reported by the backup adapter")
     age = timezone.now() - facts.taken_at
     findings = (Finding("adapter", bool(facts.passed), facts.said), *verifying.of_the_future(age))
     return Verdict(name, findings, facts.seconds or 0.0, data_age=age)
@@ -226,8 +226,8 @@ def note_facts(facts: Facts, *, actor: str, reason: str) -> Backup:
     )
     if backup.taken_at != facts.taken_at:
         raise BackupError(
-            f"The backup adapter says that {facts.name} is of {facts.taken_at:%F %T %z}; on "
-            f"record it is of {backup.taken_at:%F %T %z}. Another state of the data needs "
-            "another name."
+            f"The backup adapter says that {facts.name} was taken at "
+            f"{facts.taken_at:%F %T %z}; the record says {backup.taken_at:%F %T %z}. A "
+            "different state of the data needs a different name."
         )
     return backup

@@ -55,7 +55,7 @@ def load(data: bytes, name: str) -> Manifest:
     try:
         document = _parse(data)
         if not isinstance(document, dict) or set(document) != {"manifest", "signature"}:
-            raise BadManifest("The manifest is not one of ours.")
+            raise BadManifest("The manifest does not have our format.")
         body = document["manifest"]
         signature = document["signature"]
         given = signature if isinstance(signature, str) and _HEX64.match(signature) else ""
@@ -64,18 +64,18 @@ def load(data: bytes, name: str) -> Manifest:
         ]  # all, so in constant time
         if not any(agreed):
             raise BadManifest(
-                "The manifest's signature is not right: the manifest was changed, or signed with "
-                "another STAGE_BACKUP_KEY."
+                "The manifest's signature is not valid: the manifest was changed, or "
+                "signed with another STAGE_BACKUP_KEY."
             )
         if _written(document) != data:
             raise BadManifest(
-                "The manifest was written anew by somebody: it is not byte for byte as we write it."
+                "The manifest was rewritten by somebody: it is not byte for byte as we write it."
             )
         try:
             manifest = _read(document["manifest"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadManifest(
-                f"The manifest is signed, but says something else than expected: {error!r}."
+                f"The manifest is signed, but its content is not as expected: {error!r}."
             ) from None
         if manifest.name != name:
             raise BadManifest(f"The manifest belongs to {manifest.name}, not to {name}.")
@@ -99,8 +99,9 @@ def _keys() -> list[bytes]:
     keys = conf.backup_keys()
     if not keys or min(map(len, keys)) < MIN_KEY_LENGTH:
         raise BackupError(
-            f"Set STAGE_BACKUP_KEY to {MIN_KEY_LENGTH} random characters or more (openssl rand "
-            "-hex 32), and keep a copy of it apart from the backups: it signs their manifests."
+            f"Set STAGE_BACKUP_KEY to {MIN_KEY_LENGTH} random characters or more (openssl "
+            "rand -hex 32), and keep a copy of it away from the backups: it signs their "
+            "manifests."
         )
     return [key.encode() for key in keys]
 
@@ -112,7 +113,7 @@ def _written(document: Any) -> bytes:
 def _text(value: Any) -> str:
     if isinstance(value, datetime.datetime):
         return value.isoformat()
-    raise TypeError(f"{value!r} has no place in a manifest")
+    raise TypeError(f"{value!r} cannot be stored in a manifest")
 
 
 def _parse(data: bytes) -> Any:
@@ -127,12 +128,12 @@ def _parse(data: bytes) -> Any:
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a name stands in it twice")
+        raise ValueError("it contains a name twice")
     return members
 
 
 def _refuse(word: str) -> Any:
-    raise ValueError(f"{word} is no number of ours")
+    raise ValueError(f"{word} is not an allowed number")
 
 
 def _read(body: dict[str, Any]) -> Manifest:
@@ -151,5 +152,5 @@ def _read(body: dict[str, Any]) -> Manifest:
     }
     times = {name: datetime.datetime.fromisoformat(body[name]) for name in ("taken_at", "ended_at")}
     if not _HEX64.match(body["sha256"]) or None in (time.tzinfo for time in times.values()):
-        raise ValueError("its sha256 or a time is none")
+        raise ValueError("its sha256 or one of its times is invalid")
     return Manifest(**body | times | {"contents": Contents(**contents)})

@@ -36,7 +36,7 @@ def plain_errors(what_holds: str) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise BackupError(
-            f"PostgreSQL does not answer, or refuses: {error}. {what_holds}"
+            f"PostgreSQL does not answer, or refused: {error}. {what_holds}"
         ) from None
 
 
@@ -69,7 +69,7 @@ def of_url(url: str) -> Parameters:
         if not settings["NAME"]:
             raise ValueError("it does not end with the name of a database")
     except ValueError as error:
-        raise BackupError(f"This is no URL of a PostgreSQL database: {error}.") from None
+        raise BackupError(f"This is not a PostgreSQL database URL: {error}.") from None
     return of_settings(settings)
 
 
@@ -117,14 +117,15 @@ def path_of(program: str, server_version: int) -> str:
         fitting = [major for major in sorted(POSTGRES_FOLDERS) if major >= server_version // 10_000]
         if not fitting:
             raise BackupError(
-                f"The server is PostgreSQL {server_version // 10_000}, newer than the programs "
-                "that come along. Set STAGE_POSTGRES_PROGRAMS to the folder of its pg_dump and "
-                "pg_restore."
+                f"The server is PostgreSQL {server_version // 10000}, newer than the "
+                "bundled programs. Set STAGE_POSTGRES_PROGRAMS to the folder of its "
+                "pg_dump and pg_restore."
             )
         file = embedded.client_programs(fitting[0]) / program
     if not os.access(file, os.X_OK):
         raise BackupError(
-            f"{file} is no program. Set STAGE_POSTGRES_PROGRAMS to the folder of {program}."
+            f"{file} is not an executable program. Set STAGE_POSTGRES_PROGRAMS to the "
+            f"folder of {program}."
         )
     return str(file)
 

@@ -8,7 +8,7 @@ from stageapp.models.jobs import JobProgress
 
 PHASES = {
     "dump": "pg_dump writes",
-    "measure": "tables are counted and summed up",
+    "measure": "tables are counted and checksummed",
     "verify": "the dump is read",
     "restore": "pg_restore writes",
 }

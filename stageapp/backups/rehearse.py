@@ -94,7 +94,7 @@ def _same_each(check: str, actual: dict[str, Any], wanted: dict[str, Any]) -> Fi
 def _audit(restored: Contents) -> Finding:
     off = restored.batches_off
     return Finding(
-        "batches", off == 0, f"{off} batches whose changes and audit entries differ in number"
+        "batches", off == 0, f"{off} batches whose numbers of changes and audit entries differ"
     )
 
 
@@ -103,7 +103,7 @@ def _normalizes(session: Session) -> Finding:
     return Finding(
         "normalize_stage",
         count > 0 and wrong == 0,
-        f"{count - wrong} of {count} aliases give their stage",
+        f"{count - wrong} of {count} aliases map to their stage",
     )
 
 
@@ -175,7 +175,7 @@ def _require_passed(name: str, findings: list[Finding]) -> None:
         f"{finding.check}: {finding.said}" for finding in findings if not finding.passed
     ):
         raise BackupError(
-            f"{name} gives no copy to work with: {failed}. Make and verify a new backup."
+            f"No working copy can be made from {name}: {failed}. Make and verify a new backup."
         )
 
 
@@ -232,8 +232,9 @@ def _server(manifest: Manifest) -> Iterator[postgres.Parameters]:
         ]
         if not fitting:
             raise BackupError(
-                f"The backup is of PostgreSQL {manifest.server_version // 10_000}, newer than the "
-                "embedded ones: set REHEARSAL_DATABASE_URL to a server of that version."
+                f"The backup is from PostgreSQL {manifest.server_version // 10000}, newer "
+                "than the embedded servers: set REHEARSAL_DATABASE_URL to a server of "
+                "that version."
             )
         with embedded.throw_away(fitting[0]) as url:
             yield postgres.of_url(url)

@@ -80,15 +80,15 @@ class Restored:
         """Return the steps of the switch-over, for an operator."""
         runs = ", ".join(map(str, self.runs))
         return [
-            f"{self.name} is restored into the new database {self.database}, and equals its "
-            f"manifest ({words.duration(self.seconds)}; its data is of "
-            f"{words.duration(self.data_age_seconds)} ago).",
+            f"{self.name} was restored into the new database {self.database} and matches "
+            f"its manifest ({words.duration(self.seconds)}; its data is "
+            f"{words.duration(self.data_age_seconds)} old).",
             f"The mode in it is {self.mode.mode} (version {self.mode.epoch}.{self.mode.version}, "
             "a new epoch).",
-            *([f"These runs were under way and go on by themselves: {runs}."] if runs else []),
+            *([f"These runs were in progress and continue by themselves: {runs}."] if runs else []),
             "Nothing uses it yet. To switch over:",
             "  1. Stop the web processes, the workers and beat.",
-            "  2. Put it in the place of the live database (or set DATABASE_URL to the database "
+            "  2. Replace the live database with it (or set DATABASE_URL to the database "
             f"{self.database}):",
             "",
             f"{self.psql} <<'SQL'",
@@ -114,7 +114,7 @@ def restore(
         NoSuchBackup: there is no backup of this name.
     """
     manifest.check_keys()
-    with postgres.plain_errors("Nothing of it stays."):
+    with postgres.plain_errors("Nothing was kept."):
         server = postgres.live()
         new = database or f"{server['dbname'][:40].lower()}_restored_{timezone.now():%Y%m%d_%H%M%S}"
         disposable.check_new_name(server, new)
@@ -150,8 +150,8 @@ def _require_passed(name: str, findings: list[Finding]) -> None:
         f"{finding.check}: {finding.said}" for finding in findings if not finding.passed
     ):
         raise BackupError(
-            f"{name} was not restored, nothing of it stays: {failed}. Try another one: `backup "
-            "list`."
+            f"{name} was not restored, and nothing was kept: {failed}. Try another "
+            "backup: `backup list`."
         )
 
 

@@ -81,7 +81,7 @@ def verify(name: str, report: Report = silent) -> Verdict:
         with folder.opened(name, folder.MANIFEST, folder.DUMP) as (described, dump):
             signed = manifest.load(described.read(manifest.MAX_BYTES), name)
             findings = [
-                Finding("manifest", True, "signed, and of this backup"),
+                Finding("manifest", True, "signed, and belongs to this backup"),
                 *check_file(signed, dump, report),
             ]
     except NoSuchBackup:
@@ -97,18 +97,18 @@ def of_the_future(age: datetime.timedelta) -> list[Finding]:
     if age >= -CLOCKS_DIFFER:
         return []
     return [
-        Finding("clock", False, f"its data is of {_said(-age)} from now: a clock was set wrong")
+        Finding("clock", False, f"its data is dated {_said(-age)} in the future: a clock is wrong")
     ]
 
 
 def aged(verdict: Verdict, most: datetime.timedelta | None) -> Verdict:
     """Add the age check to a verdict: at most `most`; None allows any age but reports it."""
     if verdict.data_age is None:
-        finding = Finding("age", most is None, "it tells no time of its own")
+        finding = Finding("age", most is None, "it has no timestamp of its own")
     elif most is None or verdict.data_age <= most:
-        finding = Finding("age", True, f"its data is of {_said(verdict.data_age)} ago")
+        finding = Finding("age", True, f"its data is {_said(verdict.data_age)} old")
     else:
-        said = f"its data is of {_said(verdict.data_age)} ago, more than {_said(most)}"
+        said = f"its data is {_said(verdict.data_age)} old, more than {_said(most)}"
         finding = Finding("age", False, said)
     return dataclasses.replace(verdict, findings=(*verdict.findings, finding))
 
@@ -153,7 +153,7 @@ def _listing(manifest: Manifest, dump: BinaryIO) -> Finding:
         postgres.run([program, "--list", f"/dev/fd/{dump.fileno()}"], {}, keep=[dump.fileno()])
     except BackupError as error:
         return Finding("listing", False, str(error))
-    return Finding("listing", True, "pg_restore reads its table of contents")
+    return Finding("listing", True, "pg_restore can read its table of contents")
 
 
 def _said(age: datetime.timedelta) -> str:
@@ -167,7 +167,8 @@ def _verify_plain(name: str, began: float, report: Report) -> Verdict:
             line = _SUM_LINE.fullmatch(described.read(1000))
             if line is None or (line[2] or name.encode()).removeprefix(b"./") != name.encode():
                 raise BackupError(
-                    f"{name}.sha256 holds no sha256 of {name}. Write it with: sha256sum {name}"
+                    f"{name}.sha256 does not contain the sha256 of {name}. Write it with: "
+                    f"sha256sum {name}"
                 )
             size = os.fstat(file.fileno()).st_size
             findings = [_same_sum(file, size, line[1].decode().lower(), report)]

@@ -28,10 +28,11 @@ def create(
     """
     if not 1 <= len(name.strip()) <= 200 or not name.strip().isprintable():
         raise ConsumerError(
-            "A consumer needs a name of 1 to 200 printable characters: who is it that calls?"
+            "A consumer needs a name of 1 to 200 printable characters: the service or "
+            "team that calls."
         )
     if not scopes or not set(scopes) <= set(_SCOPES):
-        raise ConsumerError(f"A consumer needs one scope or more of: {', '.join(_SCOPES)}.")
+        raise ConsumerError(f"A consumer needs at least one scope of: {', '.join(_SCOPES)}.")
     if expires_at is not None and expires_at <= timezone.now():
         raise ConsumerError("The expiry is in the past. Choose a later one, or leave it out.")
     token = secrets.token_urlsafe(TOKEN_BYTES)
@@ -46,7 +47,7 @@ def create(
             consumer.save(force_insert=True)
     except IntegrityError:
         raise ConsumerError(
-            f"There is a consumer named {name.strip()!r} already. Choose another name."
+            f"A consumer named {name.strip()!r} already exists. Choose another name."
         ) from None
     return consumer, token
 

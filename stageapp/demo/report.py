@@ -48,9 +48,11 @@ class Report:
         """Print and return the verdict."""
         took = f"{time.monotonic() - self._began:.0f} s"
         if self.failed or not self.held:
-            self._write(f"\nNOT PASSED: {self.failed} checks failed, {self.held} held, in {took}.")
+            self._write(
+                f"\nNOT PASSED: {self.failed} checks failed, {self.held} passed, in {took}."
+            )
             return False
-        self._write(f"\nPASSED: all {self.held} checks in {self._steps} steps held, in {took}.")
+        self._write(f"\nPASSED: all {self.held} checks in {self._steps} steps passed, in {took}.")
         return True
 
 

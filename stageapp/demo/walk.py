@@ -68,7 +68,7 @@ def walk(it: Walk) -> bool:
         for step in (_sample, _observe, _warn, _plan, _dry_run, _run, _verify, _enforce, _leave):
             step(it)
     except StepFailed:
-        it.report.note("The steps that follow were not taken.")
+        it.report.note("The remaining steps were skipped.")
     except _REFUSALS as error:
         it.report.check(
             "the step ends",
@@ -79,7 +79,7 @@ def walk(it: Walk) -> bool:
 
 
 def _sample(it: Walk) -> None:
-    it.report.step("The sample: a table as people write it")
+    it.report.step("The sample: a table as users write it")
     it.column, it.fund = sample.column(), Fund.objects.all()[0].pk
     it.report.check("rows", expected=it.truth.rows, measured=it.column.total())
     it.report.check("spellings", expected=len(it.truth.spellings), measured=len(it.column))
@@ -95,7 +95,7 @@ def _observe(it: Walk) -> None:
     sent = Counter(answer.verdict for answer in answers)
     well_formed = [answer for answer in answers if answer.verdict != "malformed"]
     _check_all(it, "well-formed requests accepted", well_formed, lambda answer: answer.accepted)
-    _check_all(it, "answers without a word of validation", well_formed, _is_silent)
+    _check_all(it, "answers without any mention of validation", well_formed, _is_silent)
     _check_all(
         it, "malformed bodies refused", _of(answers, "malformed"), lambda answer: answer.is_problem
     )
@@ -108,7 +108,7 @@ def _observe(it: Walk) -> None:
     )
     for mode, outcomes in counted.outcomes.items():
         it.report.note(
-            f"in {mode} this traffic meets: "
+            f"in {mode} this traffic gets: "
             + ", ".join(f"{n} {name}" for name, n in outcomes.items())
         )
 
@@ -126,7 +126,10 @@ def _warn(it: Walk) -> None:
     )
     _check_all(it, "a stage_validation block with the verdict", answers, _has_block)
     _check_all(
-        it, f"unknown stages told with the reason {REASON}", _of(answers, "unknown"), _names_reason
+        it,
+        f"unknown stages reported with the reason {REASON}",
+        _of(answers, "unknown"),
+        _names_reason,
     )
     it.companies_before = _companies_of(answers, "canonical")
     it.report.note(
@@ -146,7 +149,9 @@ def _plan(it: Walk) -> None:
         measured=it.plan.rows_unknown,
     )
     wrong = [e.raw for e in it.plan.entries.all() if (e.stage or None) != sample.MEANING[e.raw]]
-    it.report.check("spellings that a person understands otherwise", expected=[], measured=wrong)
+    it.report.check(
+        "spellings that a reader would understand differently", expected=[], measured=wrong
+    )
     reasons: Counter[str] = Counter()
     for entry in it.plan.entries.filter(stage=""):
         reasons[entry.reason] += entry.rows
@@ -164,15 +169,15 @@ def _dry_run(it: Walk) -> None:
     it.report.check(
         "rows that would change", expected=it.plan.rows_to_change, measured=result["would_change"]
     )
-    it.report.check("the column is as it was", expected=True, measured=sample.column() == it.column)
+    it.report.check("the column is unchanged", expected=True, measured=sample.column() == it.column)
 
 
 def _run(it: Walk) -> None:
-    it.report.step("Run: a Celery worker does it, batch by batch")
+    it.report.step("Run: a Celery worker executes it, batch by batch")
     assert it.plan is not None
     run, began = it.plan.run, time.monotonic()
     the_runs.start(
-        run, actor=ACTOR, reason="demo", override="the demo works with companies made for it"
+        run, actor=ACTOR, reason="demo", override="the demo uses companies created for it"
     )
     advance_run.delay(run.pk)
 
@@ -188,7 +193,7 @@ def _run(it: Walk) -> None:
     it.report.check("audit entries", expected=it.plan.rows_to_change, measured=logged)
     after = sample.column()
     it.report.check(
-        "the column holds what was planned", expected=True, measured=after == it.truth.normalized
+        "the column contains what was planned", expected=True, measured=after == it.truth.normalized
     )
     it.report.note(
         f"{run.batches.count()} batches in {time.monotonic() - began:.1f} s by "
@@ -199,11 +204,11 @@ def _run(it: Walk) -> None:
 def _verify(it: Walk) -> None:
     it.report.step("Verify: rows against audit log")
     assert it.plan is not None
-    made, _ = verify.verify(it.plan.run, actor=ACTOR, reason="the demo looks again")
+    made, _ = verify.verify(it.plan.run, actor=ACTOR, reason="the demo verifies again")
     results = made.found
     it.report.check("rows and audit log agree", expected=True, measured=results["ok"])
     it.report.check(
-        "rows as they were written",
+        "rows as written",
         expected=it.plan.rows_to_change,
         measured=results["rows_as_written"],
     )
@@ -213,10 +218,10 @@ def _verify(it: Walk) -> None:
 def _enforce(it: Walk) -> None:
     it.report.step("Enforce: an unknown stage is refused, a known one is not")
     it.report.note(
-        "The demo overrides: nobody waited for callers to change. The reason is kept in the "
-        "history."
+        "The demo overrides the gates: callers had no time to change. The reason is kept "
+        "in the history."
     )
-    it.set_mode("enforce", override="demo: no time has passed in which callers could have changed")
+    it.set_mode("enforce", override="demo: callers have had no time to change")
     answers = it.caller.round(it.fund)
     known = _of(answers, "canonical") + _of(answers, "normalized")
     unknown = _of(answers, "unknown")
@@ -241,12 +246,12 @@ def _enforce(it: Walk) -> None:
 
 
 def _leave(it: Walk) -> None:
-    it.report.step("Leave it normalized: nothing is left to do, and all of it can be undone")
+    it.report.step("Leave it normalized: nothing is left to do, and everything can be undone")
     again = plans.make_plan(targets.default_label(), actor=ACTOR)
     it.report.check("rows that a new plan would change", expected=0, measured=again.rows_to_change)
     newest = choice.run_to_roll_back(None)
     it.report.check(
-        "a rollback would take run", expected=it.plan and it.plan.run.pk, measured=newest.pk
+        "run that a rollback would undo", expected=it.plan and it.plan.run.pk, measured=newest.pk
     )
 
 

@@ -42,7 +42,7 @@ def migrated() -> Iterator[Answer]:
         migration for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())
     ]
     if waiting:
-        yield fail("migrations", f"{len(waiting)} wait, the first is {waiting[0]}", _MIGRATE)
+        yield fail("migrations", f"{len(waiting)} are pending, the first is {waiting[0]}", _MIGRATE)
     else:
         yield ok("migrations", "all are applied")
 
@@ -53,7 +53,7 @@ def function_there() -> Iterator[Answer]:
         cursor.execute("SELECT to_regprocedure('normalize_stage(text, text)') IS NOT NULL")
         there = cursor.fetchone()[0]
     yield (
-        ok("function", "normalize_stage() is there")
+        ok("function", "normalize_stage() exists")
         if there
         else fail("function", "no normalize_stage()", _MIGRATE)
     )
@@ -75,12 +75,12 @@ def parity() -> Iterator[Answer]:
         yield fail(
             "parity",
             f"PostgreSQL and Python disagree about {shown}",
-            f"{_MIGRATE}; start no run before",
+            f"{_MIGRATE}; start no run before that",
         )
     else:
         yield ok(
             "parity",
-            f"both say the same of {len(rows)} aliases, vocabulary version {meaning_of.version}",
+            f"both agree on {len(rows)} aliases, vocabulary version {meaning_of.version}",
         )
 
 
@@ -93,10 +93,10 @@ def clock() -> Iterator[Answer]:
     after = time.time()
     skew = theirs - (before + after) / 2
     said = (
-        f"PostgreSQL's is {words.duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} "
-        "this machine's"
+        f"PostgreSQL's clock is {words.duration(abs(skew))} "
+        f"{'ahead of' if skew > 0 else 'behind'} this machine's"
     )
-    do = "synchronise the clocks (NTP)"
+    do = "synchronize the clocks (NTP)"
     if abs(skew) > SKEW_FAILS:
         yield fail("clock", said, do)
     elif abs(skew) > SKEW_WARNS:
@@ -120,7 +120,7 @@ def throttle() -> Iterator[Answer]:
             # always is.
             yield no_data(title, reading.note) if "disk" in title else ok(title, reading.note)
         elif reading.value is None or reading.partial:
-            yield no_data(title, f"not measured: {reading.note}", "a run is not held by it")
+            yield no_data(title, f"not measured: {reading.note}", "a run does not wait for it")
         elif FACTORS[name].holds(reading.value, limit, held=False):
             yield warn(
                 title, f"{say(reading.value)}, the limit is {say(limit)}", "a run would wait"
@@ -143,6 +143,6 @@ def targets() -> Iterator[Answer]:
         elif findings.worst == Severity.WARNS:
             yield warn(name, f"{len(heavy)} warnings, the first: {heavy[0]}", do)
         else:
-            yield ok(name, "nothing stands in the way of a run")
+            yield ok(name, "nothing prevents a run")
     if not conf.targets():
-        yield no_data("targets", "STAGE_TARGETS names no column", "name one")
+        yield no_data("targets", "STAGE_TARGETS lists no column", "name one")

@@ -49,7 +49,7 @@ def _ask(name: str, ask: Examination) -> list[Answer]:
         answers.append(
             fail(
                 name,
-                f"PostgreSQL does not answer this: {what}",
+                f"PostgreSQL could not answer this: {what}",
                 "start it, or correct DATABASE_URL",
             )
         )

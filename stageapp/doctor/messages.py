@@ -26,7 +26,7 @@ def redis_answers() -> Iterator[Answer]:
         yield fail(
             "redis",
             said,
-            "start it, or correct REDIS_URL; meanwhile PostgreSQL answers for the mode",
+            "start it, or correct REDIS_URL; meanwhile PostgreSQL provides the mode",
         )
         return
     if tuple(map(int, version.split(".")[:2])) < (6, 2):
@@ -42,10 +42,13 @@ def broker_answers() -> Iterator[Answer]:
             broker.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_SECONDS)
             broker.default_channel  # noqa: B018  the channel to Redis asks it for an answer as it opens
     except AWAY as error:
-        do = "start it, or correct STAGE_BROKER_URL; runs go on with `normalization run --foreground`"
+        do = (
+            "start it, or correct STAGE_BROKER_URL; meanwhile runs work with `normalization "
+            "run --foreground`"
+        )
         yield fail("broker", f"it does not answer: {type(error).__name__}", do)
     else:
-        yield ok("broker", "it takes a connection")
+        yield ok("broker", "it accepts connections")
 
 
 def worker_answers() -> Iterator[Answer]:
@@ -65,7 +68,8 @@ def worker_answers() -> Iterator[Answer]:
         yield ok("worker (by broker)", f"{', '.join(names)}")
     else:
         said = (
-            f"none answers within {PING_SECONDS:g} s; one of the solo pool does not while it works"
+            f"none answers within {PING_SECONDS:g} s; a worker with the solo pool does "
+            "not answer while it works"
         )
         yield warn("worker (by broker)", said, do)
 
@@ -77,8 +81,8 @@ def registry() -> Iterator[Answer]:
         "web": "start one: gunicorn -c python:config.gunicorn config.wsgi",
         "worker": "start one: celery -A config.celery worker",
         "beat": (
-            "start it: celery -A config.celery beat; nothing is swept, rolled up or guarded "
-            "without it"
+            "start it: celery -A config.celery beat; without it there are no sweeps, "
+            "rollups or automatic downgrades"
         ),
     }
     for name, do in starts.items():

@@ -22,8 +22,8 @@ def disk() -> Iterator[Answer]:
     if not paths:
         yield no_data(
             "disk",
-            "STAGE_DISK_PATHS names no folder",
-            "PostgreSQL tells nobody how full its disk is",
+            "STAGE_DISK_PATHS lists no folder",
+            "PostgreSQL does not report how full its disk is",
         )
     for path in dict.fromkeys(paths):
         yield _disk(path)
@@ -41,7 +41,7 @@ def _disk(path: str) -> Answer:
         return no_data(name, str(error), "correct STAGE_DISK_PATHS or STAGE_BACKUP_DIR")
     said = f"{words.percent(free)} free"
     if free < _DISK_FAILS:
-        return fail(name, said, "make room before anything is written")
+        return fail(name, said, "free up space before anything is written")
     return warn(name, said, "make room") if free < _DISK_WARNS else ok(name, said)
 
 
@@ -59,7 +59,7 @@ def _gate(gate: Gate) -> Answer:
     if gate.passes:
         return ok(gate.name, said)
     if conf.settings.require_backup:
-        return fail(gate.name, said, f"{do}; no run starts before")
+        return fail(gate.name, said, f"{do}; no run can start before that")
     if gate.verdict == Verdict.NO_DATA:
         return no_data(gate.name, said, do)
     return warn(gate.name, said, do)
@@ -70,7 +70,7 @@ def webhook_secret() -> Iterator[Answer]:
     secrets: list[Any] = list(webhook_secrets())
     if not secrets:
         do = "set ALERTMANAGER_WEBHOOK_SECRET (openssl rand -hex 32)"
-        yield warn("webhook secret", "none is set: no alert takes enforce back", do)
+        yield warn("webhook secret", "none is set: no alert can lower the mode", do)
     elif any(len(getattr(secret, "text", secret)) < LEAST_SECRET for secret in secrets):
         yield fail(
             "webhook secret",

@@ -25,10 +25,10 @@ class ModeInForce(Body):
     version = IntegerField()
     enforce_on = DateField(allow_null=True)
     source = ChoiceField(MODE_SOURCES, help_text="who confirmed it last")  # type: ignore[assignment]  # a field has a source too
-    since = DateTimeField(allow_null=True, help_text="when callers began to be warned")
+    since = DateTimeField(allow_null=True, help_text="when warnings to callers began")
     age = SerializerMethodField(help_text="seconds since a store last confirmed it")
     warning = CharField(
-        required=False, help_text="after a change: Redis is away, processes follow later"
+        required=False, help_text="after a change: Redis is unreachable, processes follow later"
     )
 
     def get_age(self, state: ModeState) -> float | None:

@@ -69,13 +69,15 @@ class RunProgress(Body):
     skipped = IntegerField(min_value=0, help_text="changed by others since, left as they are")
     quarantined = IntegerField(min_value=0)
     sweep = IntegerField(min_value=0)
-    rate = FloatField(allow_null=True, help_text="rows a second, over the last 30 s")
+    rate = FloatField(allow_null=True, help_text="rows per second, over the last 30 s")
     eta_seconds = FloatField(allow_null=True)
     written = IntegerField(
-        source="standing.written", min_value=0, help_text="rows that the run has changed in all"
+        source="standing.written", min_value=0, help_text="rows the run has changed in total"
     )
     undone = IntegerField(
-        source="standing.undone", min_value=0, help_text="of these, by rollbacks of all or a part"
+        source="standing.undone",
+        min_value=0,
+        help_text="of these, rows undone by full or partial rollbacks",
     )
     heartbeat_at = DateTimeField(allow_null=True)
     stuck = BooleanField(help_text="no worker has sent a heartbeat for 5 minutes")
@@ -106,7 +108,7 @@ class Shard(Body):
     """A key range, its progress and its worker."""
 
     direction = ChoiceField(DIRECTIONS)
-    round = IntegerField(min_value=0, help_text="0 forward; a rollback's own number")
+    round = IntegerField(min_value=0, help_text="0 for the run itself; a rollback's own number")
     shard = IntegerField(min_value=0)
     above = TextOrNull(source="lower")
     up_to = TextOrNull(source="upper")
@@ -217,7 +219,7 @@ class RunInFull(RunInBrief):
     progress = RunProgress(source="*")
     throttle = RunThrottle(source="*")
     max_workers = IntegerField(source="shards", help_text="workers that may work on it at once")
-    workers_draining = SerializerMethodField(help_text="workers take up no run")
+    workers_draining = SerializerMethodField(help_text="workers pick up no run")
     shards = SerializerMethodField()
     verification = NewestVerification(source="*", allow_null=True)
     proof = RunProof(source="*", help_text="whether the verification still counts")

@@ -37,8 +37,8 @@ DEFAULT_ROOT = PROJECT / ".local"
 POSTGRES_VERSIONS = tuple(sorted(programs.POSTGRES_FOLDERS))
 _provided: "Services | None" = None
 _HANGS = (
-    "The embedded Redis hangs; going on without it, with PostgreSQL alone. "
-    "`manage.py services stop` ends it, and the next command starts it again.\n"
+    "The embedded Redis hangs; continuing without it, with PostgreSQL only. `manage.py "
+    "services stop` stops it, and the next command starts it again.\n"
 )
 
 
@@ -100,8 +100,8 @@ def provide(
             return _remember(_ensure(prepare(root), missing, version, durable, needs_redis))
     except OSError as error:
         raise EmbeddedError(
-            f"The embedded servers under {root} cannot be started: {error}. "
-            f"Correct it, or set {' and '.join(missing)} to servers of yours."
+            f"The embedded servers under {root} cannot be started: {error}. Fix it, or "
+            f"set {' and '.join(missing)} to your own servers."
         ) from error
 
 

@@ -76,7 +76,7 @@ class Postgres(Server):
                 else f"no name for user id {user}"
             )
             raise EmbeddedError(
-                f"/etc/passwd has {wanted}: add one, or set DATABASE_URL to a server of yours."
+                f"/etc/passwd has {wanted}: add one, or set DATABASE_URL to your own server."
             ) from error
 
     @cached_property

@@ -59,7 +59,7 @@ def _package(name: str, variable: str) -> Path:
     spec = find_spec(name)
     if spec is None or spec.origin is None:
         raise EmbeddedError(
-            f"{name} is not installed: run `pip install -r requirements.txt`, or set {variable} "
-            "to a server of yours."
+            f"{name} is not installed: run `pip install -r requirements.txt`, or set "
+            f"{variable} to your own server."
         )
     return Path(spec.origin).parent

@@ -35,7 +35,7 @@ def throw_away(
                 _remove(root)
     except OSError as error:
         raise EmbeddedError(
-            f"A throw-away PostgreSQL cannot be started under {root}: {error}."
+            f"A throwaway PostgreSQL cannot be started under {root}: {error}."
         ) from error
 
 

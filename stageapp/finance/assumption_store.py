@@ -25,8 +25,8 @@ class NoAssumptions(Exception):
     """Assumptions about these stages are missing; the text says who can record them."""
 
     def __init__(self, stages: Iterable[str]) -> None:
-        missing = f"Nothing is assumed yet of: {', '.join(stages)}."
-        super().__init__(f"{missing} An operator records it in the admin, under Assumptions.")
+        missing = f"There are no assumptions yet for: {', '.join(stages)}."
+        super().__init__(f"{missing} An operator enters them in the admin, under Assumptions.")
 
 
 class Unusable(ValueError):
@@ -168,10 +168,10 @@ def carry_over(old: str, new: str, *, actor: str, reason: str) -> None:
 
 def _conflict(other: AssumptionChange | None) -> ChangedMeanwhile:
     if other is None:
-        told = "There are no assumptions about this stage."
+        told = "There are no assumptions for this stage."
     else:
         told = f"{other.actor} changed these assumptions after you looked: {other.reason}"
-    return ChangedMeanwhile(f"{told} Nothing was changed by you. Look again, and decide again.")
+    return ChangedMeanwhile(f"{told} Your change was not saved. Reload, then decide again.")
 
 
 def _announce(made: AssumptionChange) -> None:

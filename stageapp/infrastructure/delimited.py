@@ -53,12 +53,13 @@ def open_text(source: io.RawIOBase, encoding: str) -> io.TextIOWrapper:
         "".encode(name)
     except LookupError:
         raise UnreadableTable(
-            f"There is no encoding {encoding!r}. Usual ones are utf-8, cp1252, latin-1 and utf-16."
+            f"The encoding {encoding!r} does not exist. Common ones are utf-8, cp1252, "
+            "latin-1 and utf-16."
         ) from None
     buffered = io.BufferedReader(source)
     utf8 = name in ("utf-8", "utf-8-sig")
     if utf8 and buffered.peek(2).startswith(_WIDE_MARKS):
-        raise UnreadableTable("The file is UTF-16, not UTF-8. Say so: --encoding utf-16")
+        raise UnreadableTable("The file is UTF-16, not UTF-8. Use: --encoding utf-16")
     return io.TextIOWrapper(buffered, "utf-8-sig" if utf8 else name, _ON_FAULT, newline="")
 
 
@@ -105,20 +106,20 @@ class Table:
                 if self._faults:
                     raise UnreadableTable(f"The header (line {self._line}) has {self._faults[0]}.")
                 return line
-        raise UnreadableTable("The file is empty. Its first line must name the columns.")
+        raise UnreadableTable("The file is empty. Its first line must contain the column names.")
 
     def _lines(self) -> Iterator[str]:
         while line := self._text.readline(MAX_LINE):
             self._line += 1
             if len(line) == MAX_LINE:
                 raise UnreadableTable(
-                    f"Line {self._line} has more than {MAX_LINE:,} characters: this is no "
-                    "delimited text."
+                    f"Line {self._line} has more than {MAX_LINE:,} characters: this is "
+                    "not delimited text."
                 )
             if "\x00" in line:
-                self._faults.append("a NUL character, which no database text can hold")
+                self._faults.append("a NUL character, which the database cannot store")
             if not line.isascii() and _LONE_SURROGATE.search(line):
-                self._faults.append("bytes that do not decode; is --encoding right?")
+                self._faults.append("bytes that cannot be decoded; is --encoding right?")
             yield line
 
 
@@ -149,7 +150,7 @@ def _quoting_fault(error: csv.Error) -> str:
         )
     if "end of data" in str(error):
         return "a quote that is never closed"
-    return f"quotes that do not pair ({error})"
+    return f"unbalanced quotes ({error})"
 
 
 # Cells that a spreadsheet shows as text: what it would take for a formula is marked, and the mark

@@ -201,7 +201,7 @@ def consumer_pinned(*, consumer: str, place: str, actor: str, reason: str) -> No
 
 def mode_went_back(*, known: str, stored: str, followed: bool) -> None:
     """Log as an error that PostgreSQL returned to an older mode; a stricter one is not followed."""
-    advice = "" if followed else "Look at the stored mode, then restart the servers to follow it."
+    advice = "" if followed else "Check the stored mode, then restart the servers to follow it."
     _log.error("mode_went_back", known=known, stored=stored, followed=followed, advice=advice)
 
 

@@ -21,13 +21,16 @@ class Lock(Enum):
 
     MODE = 7301, "One change of the mode at a time."
     VOCABULARY = 7302, "One new vocabulary version at a time."
-    DELIVERY = 7303, "A delivery of a webhook is taken once, however often it is sent."
-    RUN = 7304, "A change of a run's state waits for the batches in flight, which share it."
-    SHARD = 7305, "One worker at a time looks for a free shard of a run."
+    DELIVERY = 7303, "A webhook delivery is accepted once, however often it is sent."
+    RUN = 7304, "A state change of a run waits for the batches in flight, which share this lock."
+    SHARD = 7305, "One worker at a time searches for a free shard of a run."
     SEAL = 7306, "One session at a time seals or unseals a target."
-    BACKUP_JOB = 7307, "A backup job's worker holds it: one that is silent is not dead."
-    DISPOSABLE = 7308, "One restore at a time makes and drops disposable copies."
-    VERIFICATION_JOB = 7309, "A verification job's worker holds it: one that is silent is not dead."
+    BACKUP_JOB = 7307, "Held by a backup job's worker: a silent worker is not a dead one."
+    DISPOSABLE = 7308, "One restore at a time creates and drops disposable copies."
+    VERIFICATION_JOB = (
+        7309,
+        "Held by a verification job's worker: a silent worker is not a dead one.",
+    )
 
     def __init__(self, number: int, protects: str) -> None:
         self.number, self.protects = number, protects

@@ -37,60 +37,63 @@ TASK_EDGES = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 20.0, 30.0, 60.0, 300.0, 180
 
 _requests = Counter(
     "stage_requests_total",
-    "Requests that may hold stages, by effective mode and by what came of them.",
+    "Requests that may contain stages, by effective mode and outcome.",
     ["endpoint", "mode", "outcome"],
 )
 _shadow_rejects = Counter(
     "stage_shadow_rejects_total",
-    "Requests with an unknown stage: enforce refuses them, whatever the effective mode did.",
+    "Requests with an unknown stage: enforce would refuse them, whatever the effective mode was.",
     ["endpoint", "mode"],
 )
 _unknowns = Counter(
-    "stage_unknowns_total", "Requests that held an unknown value of this reason.", ["reason"]
+    "stage_unknowns_total", "Requests that contained an unknown value, by reason.", ["reason"]
 )
 _validation = Histogram(
     "stage_validation_seconds",
-    "Time to decide over one request's stages.",
+    "Time to validate the stages of one request.",
     ["endpoint"],
     buckets=VALIDATION_EDGES,
 )
-_refresh_attempts = Counter("stage_mode_refresh_attempts_total", "Re-reads of the mode.", ["store"])
+_refresh_attempts = Counter(
+    "stage_mode_refresh_attempts_total", "Attempts to refresh the mode.", ["store"]
+)
 _refresh_errors = Counter(
-    "stage_mode_refresh_errors_total", "Re-reads of the mode without an answer.", ["store"]
+    "stage_mode_refresh_errors_total", "Attempts to refresh the mode that failed.", ["store"]
 )
 _mode_processes = Gauge(
     "stage_mode_processes",
-    "Live processes by the mode in force in them.",
+    "Live processes by the mode they apply.",
     ["process", "mode"],
     multiprocess_mode="livesum",
 )
 _mode_followed = Gauge(
     "stage_mode_followed_version",
-    "The oldest version of the mode that a live process follows.",
+    "The oldest mode version that a live process follows.",
     ["process"],
     multiprocess_mode="livemin",
 )
 _mode_confirmed = Gauge(
     "stage_mode_confirmed_timestamp_seconds",
-    "When a store last confirmed the mode to the live process that has waited longest; 0 is never.",
+    "When a store last confirmed the mode to the live process that has waited longest; 0 "
+    "means never.",
     ["process"],
     multiprocess_mode="livemin",
 )
 _batches = Histogram(
     "stage_run_batch_seconds",
-    "Time of one batch's transaction.",
+    "Duration of one batch's transaction.",
     ["direction"],
     buckets=BATCH_EDGES,
 )
 _batch_retries = Counter(
-    "stage_run_batch_retries_total", "Batches that failed, were rolled back and tried again."
+    "stage_run_batch_retries_total", "Batches that failed, were rolled back and retried."
 )
 _tasks = Histogram(
-    "stage_task_seconds", "Time of one task of a worker.", ["task", "outcome"], buckets=TASK_EDGES
+    "stage_task_seconds", "Duration of one worker task.", ["task", "outcome"], buckets=TASK_EDGES
 )
 _webhook = Counter(
     "stage_webhook_deliveries_total",
-    "Deliveries to the downgrade's webhook.",
+    "Deliveries to the downgrade webhook.",
     ["authenticator", "outcome"],
 )
 
@@ -180,21 +183,17 @@ class Family:
 
 
 DATABASE_UP = Family("stage_database_up", "Whether PostgreSQL answered this scrape in time.")
-DATABASE_SECONDS = Family(
-    "stage_database_scrape_seconds", "Time that PostgreSQL took for this scrape."
-)
+DATABASE_SECONDS = Family("stage_database_scrape_seconds", "Time PostgreSQL took for this scrape.")
 BROKER_UP = Family("stage_broker_up", "Whether the broker answered this scrape in time.")
 BROKER_MESSAGES = Family("stage_broker_messages", "Messages that no worker has taken.")
-MODE_INFO = Family("stage_mode_info", "1 for the mode that is stored, 0 for the others.", ("mode",))
-MODE_PERCENT = Family("stage_mode_percent", "The enforced share; 100 outside of enforce.")
+MODE_INFO = Family("stage_mode_info", "1 for the stored mode, 0 for the others.", ("mode",))
+MODE_PERCENT = Family("stage_mode_percent", "The enforced share; 100 outside enforce.")
 MODE_VERSION = Family("stage_mode_version", "Version of the stored mode.")
 MODE_EPOCH = Family(
     "stage_mode_epoch", "Epoch of the stored mode; a restored database begins a new one."
 )
-MODE_AGE = Family("stage_mode_age_seconds", "Time since mode and percentage are what they are.")
-MODE_LATCHED = Family(
-    "stage_mode_latched", "Whether an automatic downgrade still holds the mode down."
-)
+MODE_AGE = Family("stage_mode_age_seconds", "Time since the mode or percentage last changed.")
+MODE_LATCHED = Family("stage_mode_latched", "Whether the latch of an automatic downgrade is set.")
 MODE_CHANGES = Family(
     "stage_mode_changes_total", "Changes of mode by who made them.", ("kind",), counts=True
 )
@@ -203,40 +202,40 @@ PROCESSES = Family("stage_processes", "Processes in the registry.", ("process", 
 RUN_STATE = Family(
     "stage_run_state", "1 for the state of a target's newest run.", ("target", "state")
 )
-RUN_TOTAL = Family("stage_run_total_rows", "Rows an unfinished run has to look at.", ("target",))
-RUN_SCANNED = Family("stage_run_scanned_rows", "Rows an unfinished run has looked at.", ("target",))
+RUN_TOTAL = Family("stage_run_total_rows", "Rows an unfinished run has to read.", ("target",))
+RUN_SCANNED = Family("stage_run_scanned_rows", "Rows an unfinished run has read.", ("target",))
 RUN_CHANGED = Family("stage_run_changed_rows", "Rows an unfinished run has changed.", ("target",))
 RUN_SKIPPED = Family(
-    "stage_run_skipped_rows", "Rows an unfinished run left to others' changes.", ("target",)
+    "stage_run_skipped_rows",
+    "Rows an unfinished run left alone because others had changed them.",
+    ("target",),
 )
-RUN_RATE = Family(
-    "stage_run_rate_rows_per_second", "Rows looked at a second, over 30 s.", ("target",)
-)
-RUN_ETA = Family("stage_run_eta_seconds", "Time an unfinished run will still take.", ("target",))
+RUN_RATE = Family("stage_run_rate_rows_per_second", "Rows read per second, over 30 s.", ("target",))
+RUN_ETA = Family("stage_run_eta_seconds", "Remaining time of an unfinished run.", ("target",))
 RUN_HEARTBEAT = Family(
-    "stage_run_heartbeat_age_seconds", "Silence of a run that should be working.", ("target",)
+    "stage_run_heartbeat_age_seconds",
+    "Time since the last heartbeat of a run that should be working.",
+    ("target",),
 )
 RUN_ROWS = Family(
     "stage_run_rows_total", "Rows of all runs.", ("direction", "outcome"), counts=True
 )
 RUN_QUARANTINED = Family(
-    "stage_run_quarantined_rows", "Rows set aside by a target's newest run.", ("target",)
+    "stage_run_quarantined_rows", "Rows quarantined by a target's newest run.", ("target",)
 )
 RUN_THROTTLED = Family(
-    "stage_run_throttled_seconds_total", "Time runs were held back.", ("reason",), counts=True
+    "stage_run_throttled_seconds_total", "Time runs were throttled.", ("reason",), counts=True
 )
 BACKUP_AGE = Family("stage_backup_age_seconds", "Age of the data in the newest verified backup.")
 REHEARSAL_AGE = Family(
-    "stage_rehearsal_age_seconds", "Time since a restore was last rehearsed with success."
+    "stage_rehearsal_age_seconds", "Time since the last successful restore rehearsal."
 )
 BACKUP_REQUIRED = Family("stage_backup_required", "Whether a run needs a verified backup.")
-QUEUE_DEPTH = Family("stage_queue_depth", "Work that waits.", ("queue",))
+QUEUE_DEPTH = Family("stage_queue_depth", "Work waiting in a queue.", ("queue",))
 DRIFT_ROWS = Family(
-    "stage_drift_rows", "Rows drifted since a target's run was done.", ("target", "kind")
+    "stage_drift_rows", "Rows that have drifted since a target's run was done.", ("target", "kind")
 )
-DRIFT_AGE = Family(
-    "stage_drift_check_age_seconds", "Time since the drift watch last came by.", ("target",)
-)
+DRIFT_AGE = Family("stage_drift_check_age_seconds", "Time since the last drift check.", ("target",))
 
 FAMILIES = tuple(value for value in list(globals().values()) if isinstance(value, Family))
 _INSTRUMENTS = tuple(

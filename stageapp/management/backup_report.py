@@ -82,8 +82,8 @@ def backup_lines(backup: Backup) -> list[str]:
     seconds = (backup.ended_at - backup.taken_at).total_seconds()
     rows = "" if backup.rows is None else f", {backup.rows:,} rows"
     return [
-        f"{backup.name}: {words.size(backup.bytes)}{rows}, of {backup.taken_at:%F %T} UTC, "
-        f"made in {words.duration(seconds)}.",
+        f"{backup.name}: {words.size(backup.bytes)}{rows}, data as of "
+        f"{backup.taken_at:%F %T} UTC, made in {words.duration(seconds)}.",
         "Next: manage.py backup verify, then manage.py backup rehearse",
     ]
 
@@ -134,7 +134,7 @@ def known_lines(known: list[Known]) -> list[str]:
 
 
 def _size(known: Known) -> str:
-    return words.size(known.backup.bytes) if known.backup else "not on record"
+    return words.size(known.backup.bytes) if known.backup else "not recorded"
 
 
 def _age(known: Known) -> str:
@@ -173,7 +173,7 @@ def add_argument(run: argparse.ArgumentParser) -> None:
         "--trial",
         type=_percent,
         metavar="PERCENT",
-        help="try it on so much of a disposable copy from the newest verified backup, e.g. "
+        help="try it on this share of a disposable copy from the newest verified backup, e.g. "
         "5%%; changes nothing here",
     )
 
@@ -190,8 +190,8 @@ def carry_out(plan: Plan, percent: float, *, quiet: bool) -> dict[str, Any]:
 def trial_lines(trial: dict[str, Any]) -> list[str]:
     """Return a trial's findings for a terminal."""
     return [
-        f"Trial of plan {words.short_hash(trial['plan'])} on a copy from {trial['backup']}, of "
-        f"{words.duration(trial['data_age_seconds'])} ago",
+        f"Trial of plan {words.short_hash(trial['plan'])} on a copy from "
+        f"{trial['backup']}, with data {words.duration(trial['data_age_seconds'])} old",
         f"Sample: {trial['rows']:,} rows ({words.percent(trial['percent'])} by key, and the "
         "first row of each spelling)",
         *_run_lines(trial),
@@ -214,7 +214,7 @@ def _run_lines(run: dict[str, Any]) -> list[str]:
     met = ", ".join([*run["met"]["triggers"], *run["met"]["constraints"]]) or "none"
     return [
         f"Run: {_stands(run['run'])} in {words.duration(run['seconds'])}{rate}, {verified}",
-        f"Triggers and constraints met: {met}",
+        f"Triggers and constraints involved: {met}",
     ]
 
 
@@ -230,19 +230,19 @@ def _trouble(trial: dict[str, Any]) -> list[str]:
     ]
     lines += [f"Error of the run: {trial['error']}"] if trial["error"] else []
     lines += (
-        [f"LEFT: {trial['rows_left']:,} rows still hold a planned spelling"]
+        [f"LEFT: {trial['rows_left']:,} rows still contain a planned spelling"]
         if trial["rows_left"]
         else []
     )
     return [
         *lines,
-        *(f"Said {one['times']:,} times: {one['said']}" for one in trial["notices"][:_SHOWN]),
+        *(f"Notice, {one['times']:,} times: {one['said']}" for one in trial["notices"][:_SHOWN]),
     ]
 
 
 def _back_lines(back: dict[str, Any]) -> list[str]:
     same = (
-        "the md5 is that of before"
+        "the md5 is the same as before"
         if back["restored"]
         else f"md5 {back['md5_after']}, NOT {back['md5_before']}"
     )
@@ -250,7 +250,7 @@ def _back_lines(back: dict[str, Any]) -> list[str]:
     lines = [f"Rollback: {_stands(back['rollback'])} in {took}; {same}"]
     lines += [f"Error of the rollback: {back['rollback_error']}"] if back["rollback_error"] else []
     return lines + [
-        f"Also changed, by a trigger or by the target's rule, and not brought back: {name} in "
+        f"Also changed, by a trigger or by the target's rule, and not restored: {name} in "
         f"{rows:,} rows"
         for name, rows in back["other_columns_after"].items()
     ]
@@ -267,7 +267,7 @@ def _difference_lines(differences: dict[str, list[dict[str, Any]]]) -> list[str]
         f"{one['copy']:>12,}  {one['raw']!r} in the copy, {one['plan']:,} in the plan"
         for one in differences["other_counts"][:_SHOWN]
     ]
-    return ["Since the backup, or before the plan, the values changed:", *lines] if lines else []
+    return ["The values in the copy and in the plan differ:", *lines] if lines else []
 
 
 def _estimate_lines(trial: dict[str, Any]) -> list[str]:
@@ -276,7 +276,7 @@ def _estimate_lines(trial: dict[str, Any]) -> list[str]:
     return [
         f"Estimate for all {trial['rows_of_plan']:,} rows: "
         f"{words.duration(trial['estimated_seconds'])}, of which "
-        f"{words.duration(trial['estimated_pause_seconds'])} are rests between batches"
+        f"{words.duration(trial['estimated_pause_seconds'])} are pauses between batches"
     ]
 
 
@@ -295,5 +295,5 @@ def _more(shown: list[dict[str, Any]]) -> list[str]:
 def _percent(text: str) -> float:
     percent = float(text.strip().removesuffix("%"))
     if not 0.01 <= percent <= 100:
-        raise argparse.ArgumentTypeError("between 0.01% and 100%")
+        raise argparse.ArgumentTypeError("must be between 0.01% and 100%")
     return percent

@@ -18,8 +18,8 @@ from stageapp.vocabulary.snapshot import Snapshot, load, shipped
 _SHOWN = 20  # values of one caller that a terminal gets; --json and --csv have them all
 _CLIENTS = 50  # clients of a log that a terminal gets
 NO_BODIES = (
-    "A log holds no bodies: what is sent by POST, PUT or PATCH is not in it. `manage.py "
-    "consumers` shows that."
+    "A log contains no request bodies: what is sent by POST, PUT or PATCH is missing "
+    "here. `manage.py consumers` shows it."
 )
 
 
@@ -57,8 +57,8 @@ def _caller_document(caller: Caller) -> dict[str, Any]:
 def audit_lines(callers: Sequence[Caller], days: int) -> list[str]:
     if not callers:
         return [
-            "There are no consumers. `manage.py consumers token --name NAME --scope read` makes "
-            "one."
+            "There are no consumers. `manage.py consumers token --name NAME --scope "
+            "read` creates one."
         ]
     lines = [line for caller in callers for line in [*_caller_lines(caller), ""]]
     sending = sum(bool(caller.still_sends) for caller in callers)
@@ -217,8 +217,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shipped-vocabulary",
         action="store_true",
-        help="with --code or --access-log: use the vocabulary that the product ships with; "
-        "needs no database",
+        help="with --code or --access-log: use the vocabulary shipped with the product; needs "
+        "no database",
     )
 
 
@@ -229,7 +229,7 @@ def scan(options: dict[str, Any]) -> CodeAudit:
         CommandError: a path does not exist (a usage error).
     """
     if missing := [path for path in options["code"] if not Path(path).exists()]:
-        raise CommandError(f"There is no {missing[0]}.", returncode=2)
+        raise CommandError(f"There is no file or folder {missing[0]}.", returncode=2)
     return scan_code(
         options["code"],
         vocabulary_of(options),
@@ -266,13 +266,13 @@ def lines(audit: CodeAudit) -> list[str]:
     return [
         *map(_line, audit.literals),
         *(
-            f"Left out: {path}: {size:,} bytes; --max-bytes takes larger ones"
+            f"Left out: {path}: {size:,} bytes; raise --max-bytes to include it"
             for path, size in left.too_large
         ),
         *(f"Not read: {path}: {why}" for path, why in left.unreadable),
         f"{audit.files:,} files, {audit.characters:,} characters{ignored}; left out: "
-        f"{len(left.too_large):,} too large, {left.binary:,} binary, {left.other:,} of no "
-        "language that is read.",
+        f"{len(left.too_large):,} too large, {left.binary:,} binary, {left.other:,} in an "
+        "unsupported language.",
     ]
 
 
@@ -289,6 +289,7 @@ def verdict(audit: CodeAudit) -> str:
     """Return the closing line of a failing search."""
     known = sum(literal.send is not None for literal in audit.literals)
     return (
-        f"{known} stage literals are not canonical, {len(audit.literals) - known} are unknown. "
-        "Write the slugs, or end a line that is meant so with the comment `stages: ignore`."
+        f"{known} stage literals are not canonical, {len(audit.literals) - known} are "
+        "unknown. Write the slugs, or end an intentional line with the comment `stages: "
+        "ignore`."
     )

@@ -41,9 +41,9 @@ def throttle_lines(shown: Shown, limits: dict[str, Limit]) -> list[str]:
     when = (
         f"{shown.looked_at:%Y-%m-%d %H:%M:%S} UTC"
         if shown.looked_at
-        else "never: no worker has begun it"
+        else "never: no worker has started it"
     )
-    lines = [f"Looked at: {when}"]
+    lines = [f"Checked at: {when}"]
     lines += [_line(read.get(name), limit, shown.seconds[name]) for name, limit in limits.items()]
     return [*lines, *([f"Held: {shown.hold}"] if shown.hold else [])]
 
@@ -51,7 +51,7 @@ def throttle_lines(shown: Shown, limits: dict[str, Limit]) -> list[str]:
 def _line(reading: dict[str, Any] | None, limit: Limit, waited: float) -> str:
     say = FACTORS[limit.factor].say
     value = "" if reading is None or reading["value"] is None else f"{say(reading['value'])}, "
-    state = f"{value}{reading['state']}" if reading else "not looked at"
+    state = f"{value}{reading['state']}" if reading else "not checked"
     note = f" ({reading['note']})" if reading and reading["note"] else ""
     by = f", set by {limit.actor}: {limit.reason}" if limit.actor else ""
     wanted = f"limit {say(limit.limit)}" if limit.limit else "off"
@@ -116,7 +116,7 @@ def plan_lines(plan: Plan) -> list[str]:
 
 def _duration(plan: Plan) -> str:
     if plan.estimated_seconds is None:
-        return "No estimate of the duration: the sample's rows are locked or refused now."
+        return "No duration estimate: the sampled rows are locked or refused right now."
     of_what = "by one worker, without pauses between batches; from a timed sample"
     return f"About {words.duration(plan.estimated_seconds)} of writing {of_what}"
 
@@ -171,8 +171,8 @@ def run_lines(run: Run, at: Progress) -> list[str]:
         )
     if at.stuck:
         lines.append(
-            "No worker has been heard of for 5 minutes. Look at it; `normalization pause "
-            "--force` frees it."
+            "No worker heartbeat for 5 minutes. Check the worker; `normalization pause "
+            "--force` frees the run."
         )
     if at.quarantined:
         apart = run.quarantine.filter(direction=at.direction)
@@ -181,7 +181,7 @@ def run_lines(run: Run, at: Progress) -> list[str]:
         )
         lines += [f"  row {row.row_key}: {row.error}" for row in apart[:_QUARANTINE_SHOWN]]
     if at.skipped:
-        lines.append(f"{at.skipped:,} rows were changed by others since and left as they are.")
+        lines.append(f"{at.skipped:,} rows were changed by others since and were left alone.")
     if run.last_error:
         lines.append(f"Last error: {run.last_error}")
     lines += standing_lines(limits.shown(run))
@@ -202,8 +202,8 @@ def _proof_lines(run: Run, at: Progress) -> list[str]:
         return lines
     lines += verification_lines(known.verification, known.now)
     if known.stands:
-        return [*lines, f"This stands: {known.evidence}."]
-    return [*lines, *(f"Does not stand: {doubt.text}" for doubt in known.doubts)]
+        return [*lines, f"The proof is valid: {known.evidence}."]
+    return [*lines, *(f"The proof is not valid: {doubt.text}" for doubt in known.doubts)]
 
 
 def _drift(run: Run) -> DriftCheck | None:
@@ -216,11 +216,11 @@ def _drift_lines(look: DriftCheck | None) -> list[str]:
     if look is None:
         return []
     if look.problem:
-        return [f"Drift watch: {look.problem}"]
-    seen = f"The drift watch looked {words.ago(look.looked_at)}"
+        return [f"Drift check: {look.problem}"]
+    seen = f"The drift check ran {words.ago(look.looked_at)}"
     rows = look.known_rows + look.unknown_rows
     if not rows:
-        return [f"{seen}: nothing was written past the API."]
+        return [f"{seen}: nothing was written outside the API."]
     held = words.count(rows, "row holds", "rows hold")
     lines = [f"{seen}: {held} something other than a stage again."]
     for one in look.spellings[:_SHOWN]:
@@ -244,7 +244,7 @@ def history_lines(entries: Iterable[EntryHistory]) -> list[str]:
         f"{e.batch.direction}: {_printable(e.old)} → {_printable(e.new)}"
         for e in (one.entry for one in entries)
     ]
-    return lines or ["The audit log has nothing of this row."]
+    return lines or ["The audit log has no entry for this row."]
 
 
 def rollback_lines(run: Run, pairs: list[dict[str, Any]]) -> list[str]:
@@ -252,7 +252,11 @@ def rollback_lines(run: Run, pairs: list[dict[str, Any]]) -> list[str]:
     rows, left = sum(pair["rows"] for pair in pairs), sum(pair["changed_since"] for pair in pairs)
     lines = [
         f"{pair['rows']:>12,}  {_printable(pair['new'])} → {_printable(pair['old'])}"
-        + (f"  ({pair['changed_since']:,} changed since stay)" if pair["changed_since"] else "")
+        + (
+            f"  ({pair['changed_since']:,} changed since are left alone)"
+            if pair["changed_since"]
+            else ""
+        )
         for pair in pairs[:_SHOWN]
     ]
     return [
@@ -275,7 +279,7 @@ def verification_lines(
         (results["rows_left"], "left with a planned spelling"),
         (
             results.get("rows_unplanned", 0),
-            "left with a known spelling that the plan does not name",
+            "left with a known spelling that is not in the plan",
         ),
         (results.get("quarantined", 0), "in quarantine"),
         (results.get("rows_unknown", 0), "unknown"),

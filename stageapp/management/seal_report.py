@@ -50,8 +50,7 @@ def guard_lines(now: GuardState) -> list[str]:
         )
     if turned or failed:
         lines.append(
-            f"In {DAYS} days it turned {turned:,} values into stages and had trouble {failed:,} "
-            "times:"
+            f"In {DAYS} days it turned {turned:,} values into stages and failed {failed:,} times:"
         )
     for one in guard_counts.caught(now.target, days=DAYS, most=_GUARD_SHOWN):
         lines.append(
@@ -84,16 +83,14 @@ def seal_lines(now: SealState) -> list[str]:
     if seal := now.seal or now.begun:
         null = "NULL passes" if seal.nulls else "NULL does not pass"
         lines.append(
-            f"Of vocabulary version {seal.vocabulary_version}: {', '.join(seal.stages)}; {null}."
+            f"For vocabulary version {seal.vocabulary_version}: {', '.join(seal.stages)}; {null}."
         )
         if seal.allowed:
-            lines.append(
-                f"Allowed beside them: {', '.join(repr(value) for value in seal.allowed)}."
-            )
+            lines.append(f"Also allowed: {', '.join(repr(value) for value in seal.allowed)}.")
         lines.append(f"By {seal.actor} at {seal.created_at:%Y-%m-%d %H:%M} UTC: {seal.reason}")
     if now.behind:
         changes = [f"has {stage}, which the seal refuses" for stage in now.added]
-        changes += [f"has retired {stage}, which the seal lets pass" for stage in now.retired]
+        changes += [f"has retired {stage}, which the seal still accepts" for stage in now.retired]
         lines.append(
             f"Vocabulary version {now.newest_version} {'; '.join(changes)}. Seal again to follow "
             "it."
@@ -150,22 +147,22 @@ def preview_lines(effect: Preview) -> list[str]:
     allowed = ", ".join(repr(value) for value in effect.passing.allowed) or "nothing"
     lines = [
         *seal_lines(effect.state),
-        f"A seal of vocabulary version {effect.passing.version} would let pass: "
+        f"A seal of vocabulary version {effect.passing.version} would accept: "
         f"{', '.join(effect.passing.stages)}.",
-        f"Allowed beside them: {allowed}; {null}. ({effect.evidence})",
+        f"Also allowed: {allowed}; {null}. ({effect.evidence})",
         "Writes that would fail:",
         *(f"{one.count:>12,}  {one.what}" for one in effect.recent),
     ]
     if effect.survey.held:
         held = effect.survey.held[:_SHOWN]
         lines += [
-            "What stands in the column and would not pass:",
+            "Values in the column that would not pass:",
             *(_held_line(one) for one in held),
         ]
     if effect.obstacles:
         return [
             *lines,
-            "It cannot be sealed so:",
+            "It cannot be sealed with these options:",
             *(f"  {text}" for text in effect.obstacles),
             "Nothing was changed.",
         ]

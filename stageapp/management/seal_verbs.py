@@ -28,29 +28,31 @@ class SealVerbs(StageCommand):
     """The sub-commands `seal`, `unseal` and `guard`."""
 
     def add_seal_verbs(self, verbs: "_SubParsersAction[CommandParser]") -> None:
-        on = verbs.add_parser("seal", help="let PostgreSQL refuse everything but stages")
+        on = verbs.add_parser("seal", help="make PostgreSQL refuse everything but stages")
         on.add_argument(
             "--allow",
             action="append",
             metavar="VALUE",
-            help="an unknown value that may stay; repeat it",
+            help="an unknown value that may stay; can be repeated",
         )
         on.add_argument(
-            "--null", choices=["allow", "refuse"], help="whether NULL passes (allow at first)"
+            "--null",
+            choices=["allow", "refuse"],
+            help="whether NULL passes (default for a first seal: allow)",
         )
         on.add_argument(
             "--dry-run",
             action="store_true",
-            help="say what would fail; exit 1 if it cannot be sealed",
+            help="show what would fail; exit 1 if it cannot be sealed",
         )
-        off = verbs.add_parser("unseal", help="take the seal off")
+        off = verbs.add_parser("unseal", help="remove the seal")
         guarded = verbs.add_parser(
             "guard", help="turn known spellings into stages as they are written"
         )
         guarded.add_argument("switch", choices=["on", "off", "status"])
         for verb in (on, off, guarded):
             verb.add_argument(
-                "--target", help="app.Model.field; may be left out when only one is configured"
+                "--target", help="app.Model.field; optional if only one is configured"
             )
 
     def _seal(
@@ -75,7 +77,7 @@ class SealVerbs(StageCommand):
             effect = preview(label, allow=allow, nulls=nulls)
         self._print(preview_document(effect), preview_lines(effect), options)
         if not effect.possible:
-            raise CommandError("It cannot be sealed so; see above.")
+            raise CommandError("It cannot be sealed with these options; see above.")
 
     def _unseal(self, *, target: str | None, reason: str, **options: Any) -> None:
         with bars.working("waiting for the table", quiet=options["json"]):

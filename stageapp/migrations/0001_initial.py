@@ -76,7 +76,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         choices=[
-                            ("unmapped", "unmapped: no alias says what it means"),
+                            ("unmapped", "unmapped: no alias maps it"),
                             ("blank", "blank: empty, or a placeholder for no value"),
                             ("ambiguous", "ambiguous: it could mean more than one stage"),
                             ("between_stages", "between_stages: it lies between two stages"),
@@ -179,7 +179,7 @@ class Migration(migrations.Migration):
                     ("rearm", "Can raise the mode again after an automatic downgrade"),
                     (
                         "override_gate",
-                        "Can move forward past a gate that fails, with a written reason",
+                        "Can move past a failing gate, with a written reason",
                     ),
                     ("plan_run", "Can make a plan"),
                     ("approve_run", "Can approve a plan"),
@@ -221,7 +221,7 @@ class Migration(migrations.Migration):
                     fields.ArrayField(
                         base_field=models.CharField(
                             choices=[
-                                ("read", "read: list and look up"),
+                                ("read", "read: list and query"),
                                 ("write", "write: send stages"),
                                 ("ops", "ops: lower the mode"),
                             ],
@@ -396,14 +396,14 @@ class Migration(migrations.Migration):
                 (
                     "holding_years",
                     models.DecimalField(
-                        decimal_places=18, help_text="mean years from cheque to exit", max_digits=24
+                        decimal_places=18, help_text="mean years from check to exit", max_digits=24
                     ),
                 ),
                 (
                     "average_check",
                     models.DecimalField(
                         decimal_places=2,
-                        help_text="one cheque, in the fund's currency",
+                        help_text="one check, in the fund's currency",
                         max_digits=18,
                     ),
                 ),
@@ -419,7 +419,7 @@ class Migration(migrations.Migration):
                     "follow_on_multiple",
                     models.DecimalField(
                         decimal_places=18,
-                        help_text="a follow-on, in initial cheques",
+                        help_text="a follow-on, in initial checks",
                         max_digits=24,
                     ),
                 ),

@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                 (
                     "consumer",
                     models.CharField(
-                        help_text="its name, which is also the source of what it sends",
+                        help_text="its name, which is also the source of the values it sends",
                         max_length=200,
                     ),
                 ),
@@ -106,7 +106,9 @@ class Migration(migrations.Migration):
                 ("requests", models.PositiveIntegerField(default=0)),
                 (
                     "rejects",
-                    models.PositiveIntegerField(default=0, help_text="4xx given by the validator"),
+                    models.PositiveIntegerField(
+                        default=0, help_text="4xx responses from the validator"
+                    ),
                 ),
                 (
                     "errors",
@@ -145,7 +147,9 @@ class Migration(migrations.Migration):
                 ("requests", models.PositiveIntegerField(default=0)),
                 (
                     "rejects",
-                    models.PositiveIntegerField(default=0, help_text="4xx given by the validator"),
+                    models.PositiveIntegerField(
+                        default=0, help_text="4xx responses from the validator"
+                    ),
                 ),
                 (
                     "errors",
@@ -180,7 +184,7 @@ class Migration(migrations.Migration):
                     "reason",
                     models.CharField(
                         choices=[
-                            ("unmapped", "unmapped: no alias says what it means"),
+                            ("unmapped", "unmapped: no alias maps it"),
                             ("blank", "blank: empty, or a placeholder for no value"),
                             ("ambiguous", "ambiguous: it could mean more than one stage"),
                             ("between_stages", "between_stages: it lies between two stages"),
@@ -310,7 +314,7 @@ class Migration(migrations.Migration):
                 (
                     "options",
                     models.JSONField(
-                        default=dict, help_text="the target's where, form and source then"
+                        default=dict, help_text="the target's where, form and source at that time"
                     ),
                 ),
                 (

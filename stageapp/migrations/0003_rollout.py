@@ -21,8 +21,8 @@ AUTHENTICATORS = [
     ("none", "none"),
 ]
 RESULTS = [
-    ("downgraded", "enforce was taken back"),
-    ("not_enforced", "nothing was enforced"),
+    ("downgraded", "the mode was lowered from enforce"),
+    ("not_enforced", "the mode was not enforce: nothing to lower"),
     ("no_downgrade", "no alert asked for a downgrade"),
     ("test", "a test: nothing had to change"),
     ("duplicate", "duplicate: nothing done"),
@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
                 (
                     "epoch",
                     models.PositiveIntegerField(
-                        default=1, help_text="a restored database begins a new epoch"
+                        default=1, help_text="a restored database starts a new epoch"
                     ),
                 ),
                 ("version", models.BigIntegerField()),
@@ -71,7 +71,7 @@ class Migration(migrations.Migration):
                     "kind",
                     models.CharField(
                         choices=[
-                            ("manual", "by a person"),
+                            ("manual", "by a user"),
                             ("downgrade", "automatic downgrade"),
                             ("scheduled", "planned step"),
                             ("installed", "installation"),
@@ -165,7 +165,7 @@ class Migration(migrations.Migration):
                     "status",
                     models.CharField(
                         choices=[
-                            ("open", "waits for another person"),
+                            ("open", "waiting for another person"),
                             ("approved", "approved; the mode was changed"),
                             ("withdrawn", "withdrawn"),
                             ("outdated", "outdated"),
@@ -201,8 +201,8 @@ class Migration(migrations.Migration):
                     "status",
                     models.CharField(
                         choices=[
-                            ("proposed", "waits for another person's approval"),
-                            ("waiting", "waits for its gates"),
+                            ("proposed", "waiting for another person's approval"),
+                            ("waiting", "waiting for its gates"),
                             ("done", "done"),
                             ("cancelled", "cancelled"),
                         ],
@@ -266,8 +266,8 @@ class Migration(migrations.Migration):
                     "place",
                     models.CharField(
                         choices=[
-                            ("in", "in: meets enforce as soon as it holds for anybody"),
-                            ("out", "out: meets warn, even at 100 %"),
+                            ("in", "in: gets enforce as soon as it applies to anyone"),
+                            ("out", "out: gets warn, even at 100 %"),
                             ("free", "free: its bucket decides"),
                         ],
                         max_length=4,
@@ -298,7 +298,10 @@ class Migration(migrations.Migration):
                 (
                     "webhook_id",
                     models.CharField(
-                        blank=True, default="", help_text="as the sender names it", max_length=200
+                        blank=True,
+                        default="",
+                        help_text="the sender's id of the delivery",
+                        max_length=200,
                     ),
                 ),
                 (

@@ -35,7 +35,9 @@ class Migration(migrations.Migration):
                 (
                     "estimated_seconds",
                     models.FloatField(
-                        blank=True, help_text="of a run, from a timed sample; no pauses", null=True
+                        blank=True,
+                        help_text="of a run, from a timed sample; without pauses",
+                        null=True,
                     ),
                 ),
                 ("actor", models.CharField(max_length=200)),
@@ -119,14 +121,14 @@ class Migration(migrations.Migration):
                 (
                     "shards",
                     models.PositiveSmallIntegerField(
-                        default=1, help_text="how many workers may work on it at once"
+                        default=1, help_text="how many workers may work on it concurrently"
                     ),
                 ),
                 (
                     "batch_seconds",
                     models.FloatField(
                         blank=True,
-                        help_text="time target of a batch; empty: the setting",
+                        help_text="target duration of a batch; empty: the setting",
                         null=True,
                     ),
                 ),
@@ -139,7 +141,7 @@ class Migration(migrations.Migration):
                 (
                     "sweeps_left",
                     models.PositiveSmallIntegerField(
-                        default=20, help_text="sweeps until verify reports what is left"
+                        default=20, help_text="sweeps before verification reports what is left"
                     ),
                 ),
                 ("last_error", models.TextField(blank=True, default="")),
@@ -206,7 +208,9 @@ class Migration(migrations.Migration):
                 (
                     "from_state",
                     models.CharField(
-                        help_text="where the run was, and goes back to after a part", max_length=20
+                        help_text="the state the run was in, and returns to after a partial "
+                        "rollback",
+                        max_length=20,
                     ),
                 ),
                 (
@@ -261,7 +265,7 @@ class Migration(migrations.Migration):
                 (
                     "limit",
                     models.FloatField(
-                        help_text="0 turns the factor off; empty is the setting's limit again",
+                        help_text="0 turns the factor off; empty restores the setting's limit",
                         null=True,
                     ),
                 ),
@@ -289,9 +293,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "reason",
-                    models.CharField(
-                        help_text="the factor that was beyond its limit", max_length=30
-                    ),
+                    models.CharField(help_text="the factor that reached its limit", max_length=30),
                 ),
                 ("seconds", models.FloatField(default=0)),
             ],

@@ -30,7 +30,7 @@ class Migration(migrations.Migration):
                 (
                     "round",
                     models.PositiveSmallIntegerField(
-                        default=0, help_text="0 forward; a rollback's own number"
+                        default=0, help_text="0 for the run itself; a rollback's own number"
                     ),
                 ),
                 ("shard", models.PositiveSmallIntegerField(default=0)),
@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
                 (
                     "sweep",
                     models.PositiveSmallIntegerField(
-                        default=0, help_text="0 is the main pass; later ones find latecomers"
+                        default=0, help_text="0 is the main pass; later sweeps find latecomers"
                     ),
                 ),
                 (
@@ -80,7 +80,8 @@ class Migration(migrations.Migration):
                 (
                     "token",
                     models.BigIntegerField(
-                        default=0, help_text="the fencing token: rises each time the shard is taken"
+                        default=0,
+                        help_text="the fencing token: increases each time the shard is leased",
                     ),
                 ),
                 ("leased_until", models.DateTimeField(blank=True, null=True)),

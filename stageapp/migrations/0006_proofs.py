@@ -72,7 +72,7 @@ class Migration(migrations.Migration):
                 (
                     "by_run",
                     models.BooleanField(
-                        help_text="it ended the run; otherwise a person asked for it"
+                        help_text="it ended the run; otherwise a user requested it"
                     ),
                 ),
                 ("actor", models.CharField(max_length=200)),
@@ -86,7 +86,9 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "last_batch",
-                    models.BigIntegerField(help_text="the target's newest batch then; 0: none"),
+                    models.BigIntegerField(
+                        help_text="the target's newest batch at that time; 0: none"
+                    ),
                 ),
                 (
                     "batches",
@@ -101,7 +103,7 @@ class Migration(migrations.Migration):
                         help_text="rows and log agree, and no known spelling is left"
                     ),
                 ),
-                ("found", models.JSONField(help_text="the counts, and by (old, new) the rows")),
+                ("found", models.JSONField(help_text="the counts, and the rows by (old, new)")),
             ],
             options={
                 "ordering": ["-id"],
@@ -172,9 +174,12 @@ class Migration(migrations.Migration):
                     "action",
                     models.CharField(
                         choices=[
-                            ("begun", "begun: in force for every write, old rows not yet checked"),
+                            (
+                                "begun",
+                                "begun: applies to every write, existing rows not checked yet",
+                            ),
                             ("sealed", "sealed: every row is checked"),
-                            ("abandoned", "abandoned: what had been begun is removed"),
+                            ("abandoned", "abandoned: what was begun has been removed"),
                             ("unsealed", "unsealed: removed"),
                         ],
                         max_length=10,
@@ -193,7 +198,7 @@ class Migration(migrations.Migration):
                         default=list, help_text="unknown values that a person allowed to stay"
                     ),
                 ),
-                ("nulls", models.BooleanField(help_text="whether NULL may stand in the column")),
+                ("nulls", models.BooleanField(help_text="whether NULL is allowed in the column")),
                 ("constraint_name", models.CharField(max_length=63)),
                 (
                     "definition",
@@ -244,7 +249,7 @@ class Migration(migrations.Migration):
                 ("at", models.DateTimeField()),
                 ("raw", models.TextField()),
                 ("stage", models.TextField()),
-                ("writer", models.TextField(help_text="the role that logged in")),
+                ("writer", models.TextField(help_text="the login role")),
                 ("problem", models.TextField()),
             ],
             options={
@@ -287,7 +292,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("own", "made here"),
-                            ("adapter", "made by another backup system"),
+                            ("adapter", "made by an external backup system"),
                         ],
                         default="own",
                         max_length=10,
@@ -391,7 +396,7 @@ class Migration(migrations.Migration):
                             ("rehearse", "rehearse"),
                             ("scheduled", "scheduled"),
                             ("prune", "prune"),
-                            ("record", "take on record"),
+                            ("record", "import existing backups"),
                         ],
                         max_length=10,
                     ),

@@ -75,7 +75,8 @@ def lag_warning() -> str:
     except redis.RedisError:
         seconds = conf.settings.refresh_seconds + 2
         return (
-            "Redis does not answer, so its fast copy lags. The change holds, in PostgreSQL: "
-            f"every process follows within about {seconds:g} s, when it reads that again."
+            "Redis does not answer, so its fast copy is out of date. The change is "
+            f"stored in PostgreSQL: every process follows within about {seconds:g} s, "
+            "when it reads PostgreSQL again."
         )
     return ""

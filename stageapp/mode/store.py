@@ -38,8 +38,8 @@ class VersionConflict(ModeError):
 
     def __init__(self, actual: int, expected: int) -> None:
         super().__init__(
-            f"The mode is at version {actual}, not {expected}: somebody changed it since you "
-            "looked. Look at the current mode and decide again."
+            f"The mode is at version {actual}, not {expected}: somebody changed it after "
+            "you read it. Check the current mode and decide again."
         )
         self.found = actual
 
@@ -313,7 +313,7 @@ def check(mode: str, percent: int, reason: str) -> None:
         raise ModeError("percent must be from 1 to 100.")
     if percent != 100 and mode != "enforce":
         raise ModeError(
-            f"percent belongs to enforce; {mode} applies to everybody. Leave percent out."
+            f"percent applies only to enforce; {mode} applies to everybody. Leave percent out."
         )
     require_reason(reason, ModeError)
 
@@ -347,9 +347,11 @@ def next_day(
         ModeError: the day is in the past, there is none to withdraw, or both are requested.
     """
     if withdraw and enforce_on is not None:
-        raise ModeError("Announce a day or withdraw the one announced, not both in one change.")
+        raise ModeError(
+            "Either announce a day or withdraw the announced one, not both in one change."
+        )
     if withdraw and newest.enforce_on is None:
-        raise ModeError("No day is announced, so there is none to withdraw. Leave that out.")
+        raise ModeError("No day is announced, so there is none to withdraw. Leave that option out.")
     if enforce_on is not None:
         check_day(enforce_on)
     return None if withdraw else enforce_on or newest.enforce_on
@@ -418,9 +420,7 @@ def parse_fast_copy(held: bytes) -> ModeState | None:
             or state.epoch > _MOST_EPOCHS
             or state.version >= 2**62
         ):
-            raise ModeError(
-                "epoch and version must not be negative, nor larger than anybody can have made them."
-            )
+            raise ModeError("epoch and version must not be negative or impossibly large.")
         check(state.mode, state.percent, reason="as it stands")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ModeError) as error:
         events.mode_value_ignored(store="redis", why=repr(error)[:200])

@@ -11,7 +11,7 @@ from stageapp.models.recorded import HAS_A_REASON, Recorded
 class Backup(Recorded):
     """A backup made here, taken on record from the folder, or named by another backup system."""
 
-    ORIGINS = [("own", "made here"), ("adapter", "made by another backup system")]
+    ORIGINS = [("own", "made here"), ("adapter", "made by an external backup system")]
 
     name = models.CharField(max_length=200, unique=True)
     origin = models.CharField(max_length=10, choices=ORIGINS, default="own")
@@ -72,7 +72,7 @@ class BackupJob(Job):
         ("rehearse", "rehearse"),
         ("scheduled", "scheduled"),
         ("prune", "prune"),
-        ("record", "take on record"),
+        ("record", "import existing backups"),
     ]
     LOCK = Lock.BACKUP_JOB
 

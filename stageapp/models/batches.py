@@ -30,7 +30,7 @@ class Checkpoint(models.Model):
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="checkpoints")
     direction = models.CharField(max_length=10, choices=Direction.choices)
     round = models.PositiveSmallIntegerField(
-        default=0, help_text="0 forward; a rollback's own number"
+        default=0, help_text="0 for the run itself; a rollback's own number"
     )
     shard = models.PositiveSmallIntegerField(default=0)
     lower = models.TextField(
@@ -40,7 +40,7 @@ class Checkpoint(models.Model):
         blank=True, default="", help_text="up to this key; empty: to the end of the table"
     )
     sweep = models.PositiveSmallIntegerField(
-        default=0, help_text="0 is the main pass; later ones find latecomers"
+        default=0, help_text="0 is the main pass; later sweeps find latecomers"
     )
     position = models.TextField(
         blank=True,
@@ -60,7 +60,7 @@ class Checkpoint(models.Model):
 
     holder = models.CharField(max_length=200, blank=True, default="")
     token = models.BigIntegerField(
-        default=0, help_text="the fencing token: rises each time the shard is taken"
+        default=0, help_text="the fencing token: increases each time the shard is leased"
     )
     leased_until = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)

@@ -11,7 +11,7 @@ class Consumer(models.Model):
     """An API caller. Only the token's SHA-256 is stored; the token itself is shown once."""
 
     SCOPES = [
-        ("read", "read: list and look up"),
+        ("read", "read: list and query"),
         ("write", "write: send stages"),
         ("ops", "ops: lower the mode"),
     ]
@@ -51,7 +51,7 @@ class ConsumerSighting(models.Model):
     OUTCOMES = [(name, name) for name in ("canonical", "normalized", "unknown")]
 
     consumer = models.CharField(
-        max_length=200, help_text="its name, which is also the source of what it sends"
+        max_length=200, help_text="its name, which is also the source of the values it sends"
     )
     day = models.DateField(help_text="in UTC")
     endpoint = models.CharField(max_length=60)

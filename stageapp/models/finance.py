@@ -41,14 +41,14 @@ class AssumptionChange(Recorded):
     maximum_multiple = _figure(null=True, blank=True, help_text="power law: cap on the multiple")
     median_multiple = _figure(null=True, blank=True, help_text="lognormal: median multiple")
     sigma = _figure(null=True, blank=True, help_text="lognormal: sigma of the logarithm")
-    holding_years = _figure(help_text="mean years from cheque to exit")
+    holding_years = _figure(help_text="mean years from check to exit")
     average_check = models.DecimalField(
         max_digits=18,
         decimal_places=2,
-        help_text="one cheque, in the fund's currency",
+        help_text="one check, in the fund's currency",
     )
     follow_on_share = _figure(help_text="share of companies that get a follow-on, 0 to 1")
-    follow_on_multiple = _figure(help_text="a follow-on, in initial cheques")
+    follow_on_multiple = _figure(help_text="a follow-on, in initial checks")
 
     class Meta(Recorded.Meta):
         constraints = [

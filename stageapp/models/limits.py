@@ -13,7 +13,7 @@ class RunThrottle(Recorded):
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="throttle_changes")
     factor = models.CharField(max_length=30)
     limit = models.FloatField(
-        null=True, help_text="0 turns the factor off; empty is the setting's limit again"
+        null=True, help_text="0 turns the factor off; empty restores the setting's limit"
     )
 
     def __str__(self) -> str:
@@ -26,7 +26,7 @@ class ThrottledTime(models.Model):
     """
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="throttled")
-    reason = models.CharField(max_length=30, help_text="the factor that was beyond its limit")
+    reason = models.CharField(max_length=30, help_text="the factor that reached its limit")
     seconds = models.FloatField(default=0)
 
     class Meta:

@@ -15,14 +15,14 @@ class ModeChange(Recorded):
         ("enforce", "enforce: refuse"),
     ]
     KINDS = [
-        ("manual", "by a person"),
+        ("manual", "by a user"),
         ("downgrade", "automatic downgrade"),
         ("scheduled", "planned step"),
         ("installed", "installation"),
     ]
 
     epoch = models.PositiveIntegerField(
-        default=1, help_text="a restored database begins a new epoch"
+        default=1, help_text="a restored database starts a new epoch"
     )
     version = models.BigIntegerField()
     mode = models.CharField(max_length=10, choices=MODES)

@@ -35,7 +35,7 @@ class State(models.TextChoices):
 MOVES: dict[State, dict[State, str]] = {
     State.PLANNED: {
         State.APPROVED: (
-            "a person (or, without the two-person rule, the start itself) approves the hash"
+            "a user (or, without the two-person rule, the start itself) approves the hash"
         ),
         State.CANCELLED: "the plan is no longer wanted",
     },
@@ -50,9 +50,9 @@ MOVES: dict[State, dict[State, str]] = {
         State.VERIFYING: "no row matches the plan any more",
         State.FAILED: (
             "a batch failed beyond its retries, or too many rows are in quarantine; the "
-            "checkpoint stands"
+            "checkpoint is kept"
         ),
-        State.CANCELLED: "a person stops for good; what changed stays, and can be rolled back",
+        State.CANCELLED: "a user stops it permanently; changed rows stay changed and can be rolled back",
     },
     State.PAUSING: {
         State.PAUSED: "the worker reached the end of its batch",
@@ -63,11 +63,11 @@ MOVES: dict[State, dict[State, str]] = {
     },
     State.PAUSED: {
         State.RUNNING: "resumed from the checkpoint",
-        State.CANCELLED: "stopped for good; what changed stays, and can be rolled back",
+        State.CANCELLED: "stopped permanently; changed rows stay changed and can be rolled back",
         State.ROLLING_BACK: "undo what has been done so far",
     },
     State.VERIFYING: {
-        State.DONE: "rows and audit log agree, and no row holds a spelling of the plan",
+        State.DONE: "rows and audit log agree, and no row contains a planned spelling",
         State.FAILED: (
             "rows and audit log disagree, or planned spellings came back; the verification "
             "says which"
@@ -75,15 +75,15 @@ MOVES: dict[State, dict[State, str]] = {
     },
     State.DONE: {State.ROLLING_BACK: "undo the run from the audit log"},
     State.FAILED: {
-        State.RUNNING: "tried again from the checkpoint",
-        State.CANCELLED: "given up; what changed stays, and can be rolled back",
+        State.RUNNING: "retried from the checkpoint",
+        State.CANCELLED: "given up; changed rows stay changed and can be rolled back",
         State.ROLLING_BACK: "undo what has been done so far",
     },
     State.CANCELLED: {State.ROLLING_BACK: "undo what had been done before the cancellation"},
     State.ROLLING_BACK: {
         State.ROLLED_BACK: "every audit entry is undone or listed as changed since",
-        State.DONE: "some batches or one value are undone; the rest of the run stands",
-        State.CANCELLED: "the same, of a run that had been cancelled",
+        State.DONE: "some batches or one value are undone; the rest of the run stays in effect",
+        State.CANCELLED: "the same, for a run that was cancelled",
     },
     State.ROLLED_BACK: {},
 }
@@ -104,7 +104,7 @@ class Plan(models.Model):
     rows_to_change = models.BigIntegerField()
     rows_unknown = models.BigIntegerField()
     estimated_seconds = models.FloatField(
-        null=True, blank=True, help_text="of a run, from a timed sample; no pauses"
+        null=True, blank=True, help_text="of a run, from a timed sample; without pauses"
     )
     actor = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -153,16 +153,16 @@ class Run(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     shards = models.PositiveSmallIntegerField(
-        default=1, help_text="how many workers may work on it at once"
+        default=1, help_text="how many workers may work on it concurrently"
     )
     batch_seconds = models.FloatField(
-        null=True, blank=True, help_text="time target of a batch; empty: the setting"
+        null=True, blank=True, help_text="target duration of a batch; empty: the setting"
     )
     pause_seconds = models.FloatField(
         null=True, blank=True, help_text="pause between batches; empty: the setting"
     )
     sweeps_left = models.PositiveSmallIntegerField(
-        default=20, help_text="sweeps until verify reports what is left"
+        default=20, help_text="sweeps before verification reports what is left"
     )
     last_error = models.TextField(blank=True, default="")
 
@@ -219,7 +219,7 @@ class RollbackPlan(Recorded):
     round = models.PositiveSmallIntegerField(help_text="1 is the first rollback of its run")
     scope = models.JSONField(default=dict, blank=True)
     from_state = models.CharField(
-        max_length=20, help_text="where the run was, and goes back to after a part"
+        max_length=20, help_text="the state the run was in, and returns to after a partial rollback"
     )
     rows = models.BigIntegerField(help_text="audit entries in its scope that were not yet undone")
 
@@ -240,4 +240,4 @@ class WorkerDrain(Recorded):
     draining = models.BooleanField()
 
     def __str__(self) -> str:
-        return "workers take up no run" if self.draining else "workers take up runs"
+        return "workers pick up no run" if self.draining else "workers pick up runs"

@@ -5,7 +5,7 @@ from django.db import models
 PERMISSIONS = {
     "change_mode": "Can change the validation mode",
     "rearm": "Can raise the mode again after an automatic downgrade",
-    "override_gate": "Can move forward past a gate that fails, with a written reason",
+    "override_gate": "Can move past a failing gate, with a written reason",
     "plan_run": "Can make a plan",
     "approve_run": "Can approve a plan",
     "operate_run": "Can start, pause, resume and cancel a run",

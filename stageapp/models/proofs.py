@@ -21,18 +21,18 @@ class Verification(models.Model):
     """
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="verifications")
-    by_run = models.BooleanField(help_text="it ended the run; otherwise a person asked for it")
+    by_run = models.BooleanField(help_text="it ended the run; otherwise a user requested it")
     actor = models.CharField(max_length=200)
     reason = models.TextField()
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField()
     vocabulary_version = models.BigIntegerField()
     options = models.JSONField(default=dict, help_text="the target's where, form and source")
-    last_batch = models.BigIntegerField(help_text="the target's newest batch then; 0: none")
+    last_batch = models.BigIntegerField(help_text="the target's newest batch at that time; 0: none")
     batches = models.BigIntegerField(help_text="of any run of the target, in either direction")
     writes = models.BigIntegerField(help_text="imports, edits and drift known then")
     ok = models.BooleanField(help_text="rows and log agree, and no known spelling is left")
-    found = models.JSONField(help_text="the counts, and by (old, new) the rows")
+    found = models.JSONField(help_text="the counts, and the rows by (old, new)")
 
     class Meta:
         default_permissions = ("view",)

@@ -21,8 +21,8 @@ class ConsumerPin(Recorded):
     """
 
     PLACES = [
-        ("in", "in: meets enforce as soon as it holds for anybody"),
-        ("out", "out: meets warn, even at 100 %"),
+        ("in", "in: gets enforce as soon as it applies to anyone"),
+        ("out", "out: gets warn, even at 100 %"),
         ("free", "free: its bucket decides"),
     ]
 
@@ -53,7 +53,7 @@ class ModeProposal(_Intent):
     """
 
     STATUSES = [
-        ("open", "waits for another person"),
+        ("open", "waiting for another person"),
         ("approved", "approved; the mode was changed"),
         ("withdrawn", "withdrawn"),
         ("outdated", "outdated"),
@@ -72,8 +72,8 @@ class PlannedStep(_Intent):
     """A larger share that beat enforces by itself once the gates pass."""
 
     STATUSES = [
-        ("proposed", "waits for another person's approval"),
-        ("waiting", "waits for its gates"),
+        ("proposed", "waiting for another person's approval"),
+        ("waiting", "waiting for its gates"),
         ("done", "done"),
         ("cancelled", "cancelled"),
     ]

@@ -11,9 +11,9 @@ from stageapp.models.recorded import Recorded
 class SealAction(models.TextChoices):
     """One step in the life of a seal."""
 
-    BEGUN = "begun", "begun: in force for every write, old rows not yet checked"
+    BEGUN = "begun", "begun: applies to every write, existing rows not checked yet"
     SEALED = "sealed", "sealed: every row is checked"
-    ABANDONED = "abandoned", "abandoned: what had been begun is removed"
+    ABANDONED = "abandoned", "abandoned: what was begun has been removed"
     UNSEALED = "unsealed", "unsealed: removed"
 
 
@@ -29,7 +29,7 @@ class Seal(Recorded):
     allowed = models.JSONField(
         default=list, help_text="unknown values that a person allowed to stay"
     )
-    nulls = models.BooleanField(help_text="whether NULL may stand in the column")
+    nulls = models.BooleanField(help_text="whether NULL is allowed in the column")
     constraint_name = models.CharField(max_length=63)
     definition = models.TextField(help_text="the constraint as PostgreSQL writes it")
 
@@ -66,7 +66,7 @@ class GuardConversion(models.Model):
     at = models.DateTimeField()
     raw = models.TextField()
     stage = models.TextField()
-    writer = models.TextField(help_text="the role that logged in")
+    writer = models.TextField(help_text="the login role")
     problem = models.TextField()
 
     class Meta:

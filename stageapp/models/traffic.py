@@ -18,7 +18,7 @@ class _Counts(models.Model):
     mode = models.CharField(max_length=10, help_text="the effective mode")
     verdict = models.CharField(max_length=12, choices=VERDICTS)
     requests = models.PositiveIntegerField(default=0)
-    rejects = models.PositiveIntegerField(default=0, help_text="4xx given by the validator")
+    rejects = models.PositiveIntegerField(default=0, help_text="4xx responses from the validator")
     errors = models.PositiveIntegerField(default=0, help_text="5xx or validator exceptions")
     slow = models.PositiveIntegerField(default=0, help_text="validations over 1 ms")
     reasons = models.JSONField(

@@ -154,7 +154,9 @@ class DriftCheck(models.Model):
     vocabulary_version = models.BigIntegerField(
         default=0, help_text="the version that the values were read with"
     )
-    options = models.JSONField(default=dict, help_text="the target's where, form and source then")
+    options = models.JSONField(
+        default=dict, help_text="the target's where, form and source at that time"
+    )
     known_rows = models.BigIntegerField(
         default=0, help_text="rows with a known spelling instead of the stage"
     )

@@ -6,7 +6,7 @@ from django.db import models
 from stageapp.models.recorded import HAS_A_REASON, Recorded
 
 REASONS = {
-    "unmapped": "no alias says what it means",
+    "unmapped": "no alias maps it",
     "blank": "empty, or a placeholder for no value",
     "ambiguous": "it could mean more than one stage",
     "between_stages": "it lies between two stages",

@@ -10,8 +10,8 @@ AUTHENTICATORS = [
     ("none", "none"),
 ]
 RESULTS = [
-    ("downgraded", "enforce was taken back"),
-    ("not_enforced", "nothing was enforced"),
+    ("downgraded", "the mode was lowered from enforce"),
+    ("not_enforced", "the mode was not enforce: nothing to lower"),
     ("no_downgrade", "no alert asked for a downgrade"),
     ("test", "a test: nothing had to change"),
     ("duplicate", "duplicate: nothing done"),
@@ -31,7 +31,7 @@ class WebhookDelivery(models.Model):
     authenticator = models.CharField(max_length=20, choices=AUTHENTICATORS)
     result = models.CharField(max_length=20, choices=RESULTS)
     webhook_id = models.CharField(
-        max_length=200, blank=True, default="", help_text="as the sender names it"
+        max_length=200, blank=True, default="", help_text="the sender's id of the delivery"
     )
     key = models.CharField(
         max_length=200,

@@ -53,7 +53,9 @@ def run_to_roll_back(number: int | None, label: str | None = None) -> Run:
         return _newest(label, [State.DONE], stands=True)
     if working.state == State.ROLLING_BACK or State.ROLLING_BACK in MOVES[State(working.state)]:
         return working
-    raise Ambiguous(f"At work is {_named(working)}. Say by its number which run to roll back.")
+    raise Ambiguous(
+        f"The active run is {_named(working)}. Give the number of the run to roll back."
+    )
 
 
 def _numbered(number: int, label: str | None) -> Run:
@@ -62,7 +64,7 @@ def _numbered(number: int, label: str | None) -> Run:
         raise NormalizationError(f"There is no run {number}.")
     if label and run.target != label:
         raise Ambiguous(
-            f"Run {number} is one of {run.target}, not of {label}. Leave one of them out."
+            f"Run {number} belongs to {run.target}, not to {label}. Leave one of them out."
         )
     return run
 
@@ -74,7 +76,9 @@ def _at_work(label: str | None) -> Run | None:
     ]
     if len(working) > 1:
         names = ", ".join(map(_named, working))
-        raise Ambiguous(f"Several runs are at work: {names}. Say which: its number, or --target.")
+        raise Ambiguous(
+            f"Several runs are active: {names}. Choose one by its number or with --target."
+        )
     return working[0] if working else None
 
 
@@ -97,11 +101,11 @@ def _newest(label: str | None, states: list[State], *, stands: bool = False) -> 
         raise NormalizationError(f"There is no{finished} run{of_it} yet.")
     if label is None and len(known) > 1:
         raise Ambiguous(
-            f"No run is at work, and there are several targets: {', '.join(sorted(known))}. "
-            "Say which: --target, or a run's number."
+            "No run is active, and there are several targets: "
+            f"{', '.join(sorted(known))}. Choose one with --target or by a run's number."
         )
     if run is None:
-        raise NormalizationError(f"There is nothing to undo: no finished run{of_it} stands.")
+        raise NormalizationError(f"There is nothing to undo: no finished run{of_it} is in effect.")
     return run
 
 

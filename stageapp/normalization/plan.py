@@ -71,7 +71,9 @@ def find_plan(hash_or_prefix: str) -> Plan:
         .distinct()
     )
     if len(hashes) > 1:
-        raise PlanNotFound(f"{len(hashes)} plans begin with {wanted}; give more of the hash.")
+        raise PlanNotFound(
+            f"{len(hashes)} plans begin with {wanted}; give more digits of the hash."
+        )
     if not hashes:
         raise PlanNotFound(f"No plan has the hash {wanted}. Make one with `normalization plan`.")
     return Plan.objects.filter(hash=hashes[0]).select_related("run").order_by("-id")[0]
@@ -82,12 +84,12 @@ def outdated(plan: Plan) -> str:
     version = snapshot.newest_version()
     if plan.vocabulary_version != version:
         return (
-            f"it was made with vocabulary version {plan.vocabulary_version}, and now it is "
-            f"{version}."
+            f"it was made with vocabulary version {plan.vocabulary_version}; the current "
+            f"version is {version}."
         )
     later = proof.writes_of(plan.target).filter(created_at__gt=plan.created_at)
     if rows := later.aggregate(rows=Sum("rows"))["rows"]:
-        return f"it was made before {words.count(rows, 'row')} changed or arrived."
+        return f"it was made before {words.count(rows, 'row')} were changed or added."
     return ""
 
 

@@ -47,8 +47,8 @@ def require_few(quarantined: int, scanned: int, error: str) -> None:
     """
     if quarantined > max(QUARANTINE_FREE, QUARANTINE_SHARE * scanned):
         raise TooManyQuarantined(
-            f"{quarantined} of {scanned} rows could not be changed: that is no fault of single "
-            f"rows. The last: {error}"
+            f"{quarantined} of {scanned} rows could not be changed: too many for faults "
+            f"in single rows. The last error: {error}"
         )
 
 

@@ -30,8 +30,9 @@ STUCK_AFTER = datetime.timedelta(minutes=5)
 # against a writer that dirties rows faster than the sweeps find them; verify reports what is left
 SWEEPS = 20
 _NOT_ALONE = (
-    "The two-person rule is on, and {planner} made the plan: somebody else has to approve it "
-    "before it starts. In an emergency: `normalization approve HASH --break-glass --reason TEXT`."
+    "The two-person rule is on, and {planner} made the plan: another person has to "
+    "approve it before it starts. In an emergency: `normalization approve HASH "
+    "--break-glass --reason TEXT`."
 )
 
 
@@ -47,14 +48,15 @@ def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
     if new not in MOVES[old]:
         allowed = ", ".join(state.said for state in MOVES[old]) or "nowhere"
         raise IllegalMove(
-            f"Run {run.pk} is {old.said}; from there it can go to {allowed}, not to {new.said}."
+            f"Run {run.pk} is {old.said}; from there it can change to {allowed}, not to {new.said}."
         )
     try:
         with transaction.atomic():
             _wait_for_batches(run)
             if Run.objects.filter(pk=run.pk, state=old).update(state=new, **_stamps(run, new)) != 1:
                 raise IllegalMove(
-                    f"Run {run.pk} is not {old.said} any more: somebody moved it first. Look again."
+                    f"Run {run.pk} is no longer {old.said}: somebody else changed its "
+                    "state first. Check it again."
                 )
             RunMove.objects.create(run=run, old_state=old, new_state=new, actor=actor, reason=why)
     except IntegrityError:
@@ -64,7 +66,9 @@ def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
             if other
             else f"A run of {run.target} is unfinished"
         )
-        raise RunBusy(f"{which}. Finish it, or cancel it or roll it back, and try again.") from None
+        raise RunBusy(
+            f"{which}. Let it finish, cancel it or roll it back, then try again."
+        ) from None
     run.refresh_from_db()
     events.run_moved(run=run.pk, old=old, new=new, actor=actor, reason=reason)
     return run
@@ -173,15 +177,15 @@ def _check_plan(run: Run) -> None:
     version = snapshot.newest_version()
     if plan.vocabulary_version != version:
         raise PlanRefused(
-            f"The plan was made with vocabulary version {plan.vocabulary_version}; now it is "
-            f"{version}. Make a new plan, so that it says what the vocabulary says."
+            f"The plan was made with vocabulary version {plan.vocabulary_version}; the "
+            f"current version is {version}. Make a new plan."
         )
     if timezone.now() - plan.created_at > datetime.timedelta(
         hours=conf.settings.plan_max_age_hours
     ):
         raise PlanRefused(
-            f"The plan is of {plan.created_at:%Y-%m-%d %H:%M} UTC, older than "
-            f"{conf.settings.plan_max_age_hours:g} hours. Make a new one."
+            f"The plan was made at {plan.created_at:%Y-%m-%d %H:%M} UTC, more than "
+            f"{conf.settings.plan_max_age_hours:g} hours ago. Make a new one."
         )
 
 
@@ -197,7 +201,7 @@ def pause(run: Run, *, actor: str, reason: str) -> Run:
         move(run, State.PAUSING, actor=actor, reason=reason)
     if not leases.is_held(run):
         with suppress(IllegalMove):  # a worker came after all, and did it
-            move(run, State.PAUSED, actor=actor, reason=f"no worker holds it: {reason}")
+            move(run, State.PAUSED, actor=actor, reason=f"no worker has a lease on it: {reason}")
     run.refresh_from_db()
     return run
 
@@ -216,7 +220,8 @@ def cancel(run: Run, *, actor: str, reason: str) -> Run:
     """
     if run.state == State.ROLLING_BACK:
         raise IllegalMove(
-            f"Run {run.pk} is being rolled back; that goes on until nothing is half undone."
+            f"Run {run.pk} is being rolled back, and cannot be cancelled until the "
+            "rollback is complete."
         )
     return move(run, State.CANCELLED, actor=actor, reason=reason)
 
@@ -230,13 +235,13 @@ def force_pause(run: Run, *, actor: str, reason: str) -> Run:
     """
     if not is_stuck(run) or run.state not in (State.RUNNING, State.PAUSING):
         raise IllegalMove(
-            f"Run {run.pk} is {run.stands} and not stuck: pause it, and its worker ends the "
-            "batch in hand."
+            f"Run {run.pk} is {run.stands} and not stuck: pause it normally, and its "
+            "worker finishes the batch in flight."
         )
     try:
         leases.revoke(run)
     except OperationalError as error:
-        raise RunBusy(f"A session of run {run.pk} does not end: {error}") from None
+        raise RunBusy(f"A database session of run {run.pk} does not end: {error}") from None
     if run.state == State.RUNNING:
         move(run, State.PAUSING, actor=actor, reason=f"by force: {reason}")
     return move(run, State.PAUSED, actor=actor, reason=f"by force: {reason}")
@@ -301,7 +306,7 @@ def _check_tuning(run: Run, changed: dict[str, Any], reason: str) -> None:
     for name, value in changed.items():
         least, most = ranges[name]
         if not least <= value <= most:
-            raise IllegalMove(f"{name} has to be from {least:g} to {most:g}, not {value}.")
+            raise IllegalMove(f"{name} must be from {least:g} to {most:g}, not {value}.")
     require_reason(reason, IllegalMove)
     if run.state in (State.DONE, State.CANCELLED, State.ROLLED_BACK):
         raise IllegalMove(f"Run {run.pk} is {run.stands}; there is nothing to tune.")
@@ -326,7 +331,8 @@ def request_rollback(
     seal_state.require_unsealed(run.target)
     if scope and run.state not in (State.DONE, State.CANCELLED):
         raise IllegalMove(
-            f"Run {run.pk} is {run.stands}; a part can be undone once it is done or cancelled."
+            f"Run {run.pk} is {run.stands}; a partial rollback is possible once it is "
+            "done or cancelled."
         )
     before = run.state
     with transaction.atomic():

@@ -31,10 +31,10 @@ def require_gates(run: Run, *, actor: str, override: str = "") -> str:
         raise BackupNeeded(
             "\n".join(
                 [
-                    "A run rewrites stored rows; it does not start without a way back:",
+                    "A run rewrites stored rows, and does not start without a way back:",
                     *lines,
-                    "In an emergency, somebody who may override gates can start it: `normalization run "
-                    "--override-gates REASON`.",
+                    "In an emergency, someone who may override gates can start it: "
+                    "`normalization run --override-gates REASON`.",
                 ]
             )
         )

@@ -51,6 +51,6 @@ def advance(run: Run, *, report: Report = lambda _: None) -> Run:
     run.refresh_from_db()
     if not any(worked):
         raise RunBusy(
-            f"Other workers hold run {run.pk}. `normalization status` shows how far they are."
+            f"Run {run.pk} is leased to other workers. `normalization status` shows their progress."
         )
     return run

@@ -31,7 +31,7 @@ def request(run: Run, *, actor: str, reason: str) -> VerificationJob:
             return VerificationJob.objects.create(run=run, actor=actor, reason=why)
     except IntegrityError:
         raise RunBusy(
-            f"A verification of run {run.pk} is under way already. Wait until it has ended."
+            f"A verification of run {run.pk} is already in progress. Wait until it has finished."
         ) from None
 
 
@@ -63,7 +63,7 @@ def waiting() -> list[int]:
         state="failed",
         ended_at=timezone.now(),
         said=(
-            f"Interrupted: its worker died {MOST_ATTEMPTS} times, and nothing was proved. "
+            f"Interrupted: its worker died {MOST_ATTEMPTS} times, and nothing was proven. "
             "Find out why, then verify again."
         ),
     )

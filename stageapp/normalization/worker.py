@@ -82,7 +82,8 @@ def run_at_once(
         )
     if run.state not in (State.PLANNED, State.APPROVED):
         raise NormalizationError(
-            f"Run {run.pk} is {run.stands}: it has begun in batches; go on with it as it began."
+            f"Run {run.pk} is {run.stands}: it was started in batches and has to continue "
+            "in batches."
         )
     work = Work(run, report, whole=True)
     with transaction.atomic():
@@ -155,7 +156,10 @@ def _step(work: Work) -> bool:
                 work.let_go()
                 if not leases.is_held(work.run):
                     runs.move(
-                        work.run, State.PAUSED, actor=name(), reason="the batches in hand are done"
+                        work.run,
+                        State.PAUSED,
+                        actor=name(),
+                        reason="the batches in flight are finished",
                     )
             case State.VERIFYING:
                 _verify(work)
@@ -215,10 +219,12 @@ def _leave(work: Work) -> bool:
     """
     if work.batches:
         return False
-    held = ", ".join(sorted(set(leases.held(work.run)))) or "a worker whose lease has not ended yet"
+    held = (
+        ", ".join(sorted(set(leases.held(work.run)))) or "a worker whose lease has not expired yet"
+    )
     raise RunBusy(
-        f"Other workers hold run {work.run.pk}: {held}. `normalization status` shows how far "
-        "they are."
+        f"Run {work.run.pk} is leased to other workers: {held}. `normalization status` "
+        "shows their progress."
     )
 
 
@@ -226,7 +232,7 @@ def _verify(work: Work) -> None:
     run = work.run
     run.checkpoints.get_or_create(direction=Direction.VERIFY, defaults={"run": run})
     if not work.take(Direction.VERIFY):
-        raise RunBusy(f"Another worker verifies run {run.pk}.")
+        raise RunBusy(f"Another worker is verifying run {run.pk}.")
     made, _ = verify.verify(
         run, actor=name(), reason="the run has ended", by_run=True, report=partial(_compared, work)
     )
@@ -253,7 +259,7 @@ def _how_it_ended(results: dict[str, Any]) -> str:
         said.append(f"{results['quarantined']} rows are in quarantine")
     if results["rows_unplanned"]:
         said.append(
-            f"{results['rows_unplanned']:,} rows hold known spellings that the plan does not name"
+            f"{results['rows_unplanned']:,} rows contain known spellings that are not in the plan"
         )
     return "; ".join(said)
 
@@ -261,11 +267,11 @@ def _how_it_ended(results: dict[str, Any]) -> str:
 def _why_not(results: dict[str, Any]) -> str:
     if results["agrees"]:
         return (
-            f"{results['rows_left']} rows hold spellings of the plan again; run it again to "
-            "sweep them."
+            f"{results['rows_left']} rows contain planned spellings again; run it again "
+            "to sweep them."
         )
     return (
-        f"The audit log has {results['entries']} entries, the batches say "
-        f"{results['changed_by_batches']}. Do not run anything further on this target until that "
-        "is understood."
+        f"The audit log has {results['entries']} entries, but the batches recorded "
+        f"{results['changed_by_batches']}. Run nothing further on this target until the "
+        "cause is known."
     )

@@ -20,9 +20,9 @@ from stageapp.unknowns import records
 MAX_CELL = 10_000  # characters of a name or a stage
 SHOWN_FAULTS = 20
 _SEALED = (
-    "The stage column is sealed and does not take one of the stages of the file; none of it was "
-    "imported. `stages normalize` tells what each means. `normalization guard on` lets known "
-    "spellings in, as stages."
+    "The stage column is sealed and does not accept one of the stages in the file; "
+    "nothing was imported. `stages normalize` shows what each value means. "
+    "`normalization guard on` stores known spellings as their stages."
 )
 _REPORT_EVERY = 1000  # rows
 _COLUMNS = ("fund_id", "name", "stage", "sector", "updated_at")
@@ -53,7 +53,7 @@ class BadRows(ImportRefused):
     def __init__(self, faults: Faults, rows: int) -> None:
         self.faults = faults
         self.rows = rows
-        lines = [f"{faults.count:,} of {rows:,} rows cannot be imported, so none was:"]
+        lines = [f"{faults.count:,} of {rows:,} rows cannot be imported, so nothing was imported:"]
         lines += [f"  line {line}: {why}" for line, why in faults.first]
         if faults.count > len(faults.first):
             lines.append(f"  … and {faults.count - len(faults.first):,} more")
@@ -89,7 +89,7 @@ def import_companies(
             or the column is sealed and rejects one of the stages.
     """
     if not fund.strip() or len(fund.strip()) > 200 or "\x00" in fund:
-        raise ImportRefused("The fund needs a name of 1 to 200 characters: say it with --fund.")
+        raise ImportRefused("The fund needs a name of 1 to 200 characters: set it with --fund.")
     counted = CountedBytes(source)
     try:
         table = Table(open_text(counted, encoding), wanted=stage_column, delimiter=delimiter)
@@ -163,7 +163,7 @@ def _companies(
 def _too_long(cells: list[str], *places: int | None) -> str:
     for place in places:
         if place is not None and len(cells[place]) > MAX_CELL:
-            return f"a cell of {len(cells[place]):,} characters, at most {MAX_CELL:,} are taken"
+            return f"a cell of {len(cells[place]):,} characters; at most {MAX_CELL:,} are allowed"
     return ""
 
 
@@ -182,11 +182,11 @@ def _place(table: Table, name: str) -> int:
     columns = ", ".join(repr(column) for column in table.columns[:50])
     if times:
         raise ImportRefused(
-            f"{times} columns are named {name!r}; one must be. Columns found: {columns}."
+            f"{times} columns are named {name!r}; exactly one must be. Columns found: {columns}."
         )
     raise ImportRefused(
-        f"There is no column {name!r}. Columns found: {columns}. If these are not the columns, "
-        "say how they are divided with --delimiter, and in which encoding with --encoding."
+        f"There is no column {name!r}. Columns found: {columns}. If these are not the "
+        "columns, set the separator with --delimiter and the encoding with --encoding."
     )
 
 

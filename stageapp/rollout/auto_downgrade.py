@@ -85,6 +85,6 @@ def _reason(rule: Rule, slots: Sequence[Slot]) -> str:
     rejects, judged = sum(slot.rejects for slot in slots), sum(slot.judged for slot in slots)
     seconds = rule.step * rule.slots
     return (
-        f"The {rule.name} rule of the guard: more than {rule.percent:g} % of the enforced "
-        f"requests were refused for {seconds} s ({rejects} of {judged})."
+        f"The {rule.name} rule of the auto-downgrade: more than {rule.percent:g} % of the "
+        f"enforced requests were refused for {seconds} s ({rejects} of {judged})."
     )

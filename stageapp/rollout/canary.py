@@ -97,7 +97,7 @@ def pin(consumer: str, place: str, *, person: Person, reason: str) -> ConsumerPi
         ModeError: there is no such place, or the consumer or the reason is empty.
     """
     if place not in _PLACES:
-        raise ModeError(f"{place!r} is no place for a pin. Use in, out or free.")
+        raise ModeError(f"{place!r} is not a valid pin. Use in, out or free.")
     if not consumer.strip():
         raise ModeError("A pin needs a consumer: say whom.")
     why = require_reason(reason, ModeError)

@@ -170,4 +170,4 @@ def downgrade(*, actor: str, reason: str) -> ModeChange | None:
             continue
         events.mode_downgraded(actor=actor, reason=reason)
         return row
-    raise ModeError("The mode changes all the time; it was not taken back. Try again.")
+    raise ModeError("The mode keeps changing, so it was not lowered. Try again.")

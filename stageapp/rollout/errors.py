@@ -11,9 +11,9 @@ class GatesHold(ModeError):
 
     def __init__(self, gates: Sequence[Gate]) -> None:
         super().__init__(
-            f"Held back by {'; '.join(str(gate) for gate in gates)}. Wait until they pass, or "
-            "give a reason for moving past them (with the permission override_gate); it is kept "
-            "in the history."
+            f"Blocked by {'; '.join(str(gate) for gate in gates)}. Wait until they "
+            "pass, or give a reason for moving past them (requires the permission "
+            "override_gate); it is kept in the history."
         )
         self.gates = tuple(gates)
 
@@ -23,8 +23,8 @@ class Latched(ModeError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The mode was taken back automatically. Find out why; then somebody with the "
-            "permission rearm raises it."
+            "The mode was lowered automatically. Find out why; then someone with the "
+            "permission rearm can raise it."
         )
 
 
@@ -33,14 +33,14 @@ class OverrideNotPermitted(ModeError):
 
     def __init__(self) -> None:
         super().__init__(
-            "Moving past a gate takes the permission override_gate. Ask somebody who has it."
+            "Moving past a gate requires the permission override_gate. Ask someone who has it."
         )
 
 
 class SecondPersonNeeded(ModeError):
     """The two-person rule is on, and nobody else has approved."""
 
-    def __init__(self, what: str = "Propose it, and let somebody else approve it") -> None:
+    def __init__(self, what: str = "Propose it, and let another person approve it") -> None:
         super().__init__(
             f"The two-person rule is on. {what}; in an emergency break the glass, with a reason "
             "and the permission override_gate."

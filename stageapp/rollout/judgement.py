@@ -99,7 +99,7 @@ def _of_the_day(now: ModeState, then: ModeState) -> str:
     if after is None:
         return f"The announced day, {before}, is withdrawn." if before else "No day is announced."
     if after != before:
-        moved = f" The day announced before, {before}, no longer holds." if before else ""
+        moved = f" The day announced before, {before}, no longer applies." if before else ""
         return f"{after} is announced as the first day of enforcement.{moved}"
     if then.day_to_come is None:
         advice = "announce another day or withdraw it"
@@ -111,15 +111,15 @@ def _of_callers(then: ModeState) -> tuple[str, ...]:
     day = then.day_to_come
     if then.mode == "off":
         where = f" GET /api/deprecations still names {day}." if day else ""
-        return (f"Answers tell callers nothing.{where}",)
-    warned = "are warned; answers carry no Sunset, and GET /api/deprecations says no day."
+        return (f"Responses tell callers nothing.{where}",)
+    warned = "are warned; responses carry no Sunset, and GET /api/deprecations gives no day."
     if day:
         sunset = f"Sunset: {http_date(first_moment(day).timestamp())}"
         warned = (
-            f"are warned; where enforce would refuse, answers carry {sunset}, "
-            f"and GET /api/deprecations says until {day}."
+            f"are warned; where enforce would refuse, responses carry {sunset}, and GET "
+            f"/api/deprecations gives {day} as until."
         )
-    refused = "are refused unknown stages now; they are told no day, as theirs has come."
+    refused = "are refused unknown stages now; they are given no day, because theirs has come."
     if then.mode == "warn":
         return (f"All callers {warned}",)
     if then.percent == 100:

@@ -55,29 +55,30 @@ ARROWS: dict[Phase, Arrow] = {
     Phase.WARN: Arrow(
         "warn",
         100,
-        "callers are told what enforcement would refuse; nothing is refused, so nothing is asked",
+        "callers are told what enforcement would refuse; nothing is refused, so no gate "
+        "has to pass",
         (),
         "stop refusing: too much is refused, or something failed",
     ),
     Phase.CANARY: Arrow(
         "enforce",
         CANARY_PERCENT,
-        "callers had their days to change, the stored rows are normalized, and a person knows "
-        "who still calls how",
+        "callers have had time to change, the stored rows are normalized, and someone "
+        "knows who still sends what",
         ("run_complete", "consumers_audited", "warn_exit"),
-        "refuse to fewer callers while something is looked at",
+        "refuse fewer callers while something is investigated",
     ),
     Phase.HALF: Arrow(
         "enforce",
         HALF_PERCENT,
-        "the canary was long enough, and lately nothing but green",
+        "the canary has run long enough, and recently everything was green",
         ("canary_10",),
-        "refuse to fewer callers while something is looked at",
+        "refuse fewer callers while something is investigated",
     ),
     Phase.FULL: Arrow(
         "enforce",
         100,
-        "half of the callers were enough for long enough, and lately nothing but green",
+        "half of the callers have had enforce long enough, and recently everything was green",
         ("canary_50",),
         "",
     ),
@@ -130,7 +131,7 @@ def next_step(now: ModeState, gates: Mapping[str, Gate]) -> NextStep | None:
     phase = phase_of(now.mode, now.percent)
     if phase == Phase.FULL and now.percent == 100:
         end = NextStep(
-            "leave it enforced until the rollout is done",
+            "keep it enforced until the rollout is done",
             tuple(gates[name] for name in FOR_THE_END),
         )
         return end if end.holding else None

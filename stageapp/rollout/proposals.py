@@ -29,8 +29,8 @@ def propose(person: Person, wish: Wish) -> ModeProposal:
     wish.after(newest)
     if wish.mode != "enforce" or wish.state.strictness <= newest.strictness:
         raise ProposalError(
-            "Only enforcing, or a larger share of it, takes a second person. Change the mode "
-            "itself."
+            "Only enforcing, or a larger enforced share, needs a second person. Change "
+            "the mode directly."
         )
     return ModeProposal.objects.create(
         actor=person.name,
@@ -55,7 +55,7 @@ def approve(proposal: ModeProposal, person: Person, reason: str = "") -> ModeCha
         ModeError: the change is rejected, see `change_mode`.
     """
     if same_person(proposal.actor, person.name):
-        raise SecondPersonNeeded("Whoever proposed it cannot approve it")
+        raise SecondPersonNeeded("The person who proposed it cannot approve it")
     if proposal.status == "open" and (why := _outdated(proposal, store.latest())):
         _end(proposal, "outdated", why)
     if proposal.status != "open":
@@ -81,7 +81,7 @@ def approve(proposal: ModeProposal, person: Person, reason: str = "") -> ModeCha
 def hindrance(proposal: ModeProposal, person: Person) -> str:
     """Return why this user cannot approve it now, empty if they can; changes nothing."""
     if same_person(proposal.actor, person.name):
-        return "Somebody else has to approve it."
+        return "Another person has to approve it."
     if why := _outdated(proposal, store.latest()):
         return f"It is outdated: {why}. Propose it again."
     held = refusal(Person(proposal.actor, person.may), wish_of(proposal), approved_by=person.name)
@@ -99,9 +99,9 @@ def would_tell(proposal: ModeProposal) -> tuple[str, ...]:
 def _outdated(proposal: ModeProposal, newest: ModeState) -> str:
     """Return why a proposal no longer fits the current mode, empty if it does."""
     if newest.order != (proposal.epoch, proposal.version):
-        return f"the mode is at version {newest.version} by now"
+        return f"the mode is now at version {newest.version}"
     if proposal.enforce_on and store.is_past(proposal.enforce_on):
-        return f"the day that it announces, {proposal.enforce_on}, is in the past"
+        return f"the day it announces, {proposal.enforce_on}, is in the past"
     return ""
 
 

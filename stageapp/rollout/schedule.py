@@ -38,10 +38,10 @@ def plan_steps(person: Person, reason: str, percents: Sequence[int] = STEPS) -> 
     rising = [newest.percent, *percents]
     if newest.mode != "enforce" or newest.percent == 100:
         raise ScheduleError(
-            "Steps enlarge the share of enforce. The first share is set by a person: `mode set`."
+            "Steps increase the enforced share. Set the first share by hand: `mode set`."
         )
     if not percents or rising != sorted(set(rising)) or rising[-1] > 100:
-        raise ScheduleError(f"Give percentages that rise, above {newest.percent} and at most 100.")
+        raise ScheduleError(f"Give ascending percentages, above {newest.percent} and at most 100.")
     store.check("enforce", rising[-1], reason)
     with transaction.atomic():
         steps.cancel(f"{person.name} planned other steps")
@@ -67,10 +67,10 @@ def approve_steps(person: Person, reason: str = "") -> int:
     """
     proposed = [step for step in steps.to_come() if step.status == "proposed"]
     if any(same_person(step.actor, person.name) for step in proposed):
-        raise SecondPersonNeeded("Whoever planned the steps cannot approve them")
+        raise SecondPersonNeeded("The person who planned the steps cannot approve them")
     approved = steps.approve(person.name, reason)
     if not approved:
-        raise ScheduleError("No planned step waits for an approval.")
+        raise ScheduleError("No planned step is waiting for approval.")
     return approved
 
 
@@ -88,9 +88,7 @@ def take_next(now: datetime.datetime | None = None) -> ModeChange | None:
         and newest.order == (step.epoch, step.version)
         and newest.percent < step.percent
     ):
-        steps.cancel(
-            f"the mode is {newest.mode} {newest.percent} % by a change that was not planned"
-        )
+        steps.cancel(f"the mode is {newest.mode} {newest.percent} % after an unplanned change")
         return None
     try:
         with transaction.atomic():

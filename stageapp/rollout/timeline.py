@@ -85,7 +85,7 @@ def begin_warn_period(person: Person, reason: str) -> WarnPeriod:
     newest = store.latest()
     if newest.mode != "warn" or newest.version == 0:
         raise ModeError(
-            "A warn period begins in warn. Set warn first, with a reason: that begins one."
+            "A warn period starts only in warn. Set warn first, with a reason: that starts one."
         )
     why = require_reason(reason, ModeError)
     return WarnPeriod.objects.create(actor=person.name, reason=why)

@@ -82,12 +82,12 @@ def wanted(
     require_own_table(target, "sealed", "a constraint")
     stages = stored_stages(target, meaning_of)
     if not stages:
-        raise SealRefused("The vocabulary has no active stage; a seal would let nothing pass.")
+        raise SealRefused("The vocabulary has no active stage; a seal would accept nothing.")
     stored = [(slug, target.stored(slug, meaning_of.labels)) for slug in meaning_of.labels]
     if strange := [value for slug, value in stored if meaning_of.normalize(value).stage != slug]:
         raise SealRefused(
-            f"{quoted(strange)} would not be read as the stages they are: add an alias for each "
-            f"{target.form}."
+            f"{quoted(strange)} would not be read as the stages they stand for: add an "
+            f"alias for each {target.form}."
         )
     if allow is None:
         kept = before.allowed if before else []
@@ -112,29 +112,31 @@ def require_own_table(target: Target, done: str, by: str) -> None:
     """
     if target.links:
         raise SealRefused(
-            f"{target.label} cannot be {done}: its model inherits the column from the table "
-            f"{target.table}, and {by} there would bind the rows of other models too. Run plans "
-            "of it as often as needed, or make the column of the parent's model the target."
+            f"{target.label} cannot be {done}: its model inherits the column from the "
+            f"table {target.table}, and {by} there would affect the rows of other models "
+            "too. Run its plans as often as needed, or make the parent model's column "
+            "the target."
         )
 
 
 def _require_allowed(allowed: list[str], meaning_of: Snapshot) -> None:
     if len(allowed) > MOST_ALLOWED:
         raise SealRefused(
-            f"{len(allowed)} values are to be allowed; at most {MOST_ALLOWED} may be. Decide the "
-            "others first: map or declare them in the unknown queue, or correct their rows."
+            f"{len(allowed)} values would have to be allowed; the limit is "
+            f"{MOST_ALLOWED}. Decide the others first: map or declare them in the unknown "
+            "queue, or correct their rows."
         )
     if any(
         "\x00" in value or not value == value.encode("utf-8", "ignore").decode("utf-8")
         for value in allowed
     ):
         raise SealRefused(
-            "PostgreSQL stores no NUL and no lone surrogate: no row can hold a value that has one."
+            "PostgreSQL cannot store a NUL or a lone surrogate: no row can contain such a value."
         )
     if known := [value for value in allowed if meaning_of.normalize(value).stage]:
         raise SealRefused(
-            f"{quoted(known)} are known spellings: do not allow them, run the plan that changes "
-            "them."
+            f"{quoted(known)} are known spellings: do not allow them; run the plan that "
+            "changes them."
         )
 
 

@@ -141,8 +141,8 @@ def in_force(target: Target) -> int:
 
 STATES = {
     "off": "off",
-    "on": "on: known spellings are stored as stages, whoever writes them",
-    "missing": "the record says on, but its triggers are gone or disabled: switch it on again",
+    "on": "on: known spellings are stored as stages, regardless of the writer",
+    "missing": "recorded as on, but its triggers are missing or disabled: switch it on again",
 }
 
 

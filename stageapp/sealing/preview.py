@@ -89,10 +89,10 @@ def _recent(label: str, surveyed: Survey) -> list[Recent]:
         *_imported(label),
         Recent(
             turned,
-            f"values of other writers were turned into stages by the guard in {DAYS} days: "
-            f"{with_it}",
+            f"values from other writers were turned into stages by the guard in {DAYS} "
+            f"days: {with_it}",
         ),
-        Recent(failed, f"times in {DAYS} days the guard had trouble and left a value as it was"),
+        Recent(failed, f"times in {DAYS} days the guard failed and left a value unchanged"),
     ]
 
 
@@ -105,8 +105,8 @@ def _drifted(label: str) -> list[Recent]:
     return [
         Recent(
             rows,
-            f"rows were written past the API since run {look_of.run}, as the drift watch saw at "
-            f"{when}",
+            f"rows were written outside the API since run {look_of.run}, as found by the "
+            f"drift check at {when}",
         )
     ]
 
@@ -124,7 +124,6 @@ def _imported(label: str) -> list[Recent]:
     return [
         Recent(
             rows,
-            f"rows with unknown values came by imports in {DAYS} days; such a file would be "
-            "refused",
+            f"rows with unknown values were imported in {DAYS} days; such a file would be refused",
         )
     ]

@@ -72,9 +72,9 @@ def _try(target: Target, passing: Passing) -> str:
             raise
         first = str(error).partition("\n")[0]
         raise SealRefused(
-            f"{target.label} cannot be sealed: its where={target.where} cannot stand in a "
-            f"constraint ({first}). It may use the row's own columns and immutable functions: no "
-            "subquery, nothing that depends on the time."
+            f"{target.label} cannot be sealed: its where={target.where} cannot be used in "
+            f"a constraint ({first}). It may only use the row's own columns and immutable "
+            "functions: no subquery, nothing that depends on the time."
         ) from None
 
 
@@ -107,8 +107,8 @@ def seal(
         now, meaning_of = look(label), snapshot.load()
         if expected_version not in (None, meaning_of.version):
             raise SealRefused(
-                f"The vocabulary has version {meaning_of.version} by now. Look again, and decide "
-                "again."
+                f"The vocabulary is now at version {meaning_of.version}. Check the "
+                "preview again, then decide."
             )
         passing = wanted(target, meaning_of, allow=allow, nulls=nulls, before=now.seal or now.begun)
         if target.where:
@@ -166,9 +166,7 @@ def _alone(target: Target) -> Iterator[None]:
     """Serialize sealing and unsealing of a target; the lock is released with the session."""
     with locks.attempt(Lock.SEAL, target.label) as alone:
         if not alone:
-            raise SealRefused(
-                f"Somebody else is sealing or unsealing {target.label} at this moment."
-            )
+            raise SealRefused(f"Somebody else is sealing or unsealing {target.label} right now.")
         yield
 
 
@@ -215,7 +213,7 @@ def _validate(who: _Author, begun: Seal, how: LockWait) -> None:
         _abandon(who, begun, how, "a row was written in the meantime")
         _require_rows(who.target, of_seal(begun), how)
         raise SealRefused(
-            "A row that does not pass was written, and is gone again. Try once more."
+            "A row that does not pass was written in the meantime, and is gone again. Try again."
         ) from None
     except SealRefused as refusal:
         _abandon(who, begun, how, str(refusal))
@@ -225,8 +223,9 @@ def _validate(who: _Author, begun: Seal, how: LockWait) -> None:
             raise
         _abandon(who, begun, how, "the check took too long")
         raise SealRefused(
-            f"Checking every row takes longer than {how.read_seconds:g} s; nothing was changed. "
-            "Seal so large a table from the command line: `normalization seal`."
+            f"Checking every row takes longer than {how.read_seconds:g} s; nothing was "
+            "changed. Seal a table of this size from the command line: `normalization "
+            "seal`."
         ) from None
 
 
@@ -249,9 +248,9 @@ def _abandon(who: _Author, begun: Seal, how: LockWait, why: str) -> None:
         lock_wait.take(who.target, step, how)
     except SealRefused as refusal:
         raise SealRefused(
-            f"{why} And the new constraint {begun.constraint_name} could not be taken off: it "
-            "holds new writes. Go on with `normalization seal`, or take it off with "
-            f"`normalization unseal`. {refusal}"
+            f"{why} In addition, the new constraint {begun.constraint_name} could not be "
+            "removed: it still applies to new writes. Continue with `normalization "
+            f"seal`, or remove it with `normalization unseal`. {refusal}"
         ) from None
 
 

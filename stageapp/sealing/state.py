@@ -16,16 +16,16 @@ from stageapp.vocabulary import snapshot
 STATES = {
     "open": "not sealed",
     "half": (
-        "sealing began and was interrupted: new writes are held, old rows are not checked; "
-        "seal again to go on"
+        "sealing was interrupted: new writes are checked, existing rows are not; seal "
+        "again to continue"
     ),
     "sealed": "sealed: PostgreSQL refuses every other value",
-    "replacing": "sealed, and a new seal began and was interrupted: both hold; seal again to go on",
+    "replacing": "sealed, and a new seal was interrupted: both apply; seal again to continue",
     "missing": (
-        "the record says sealed, but the constraint is gone: somebody dropped it; seal again"
+        "recorded as sealed, but the constraint is missing: somebody dropped it; seal again"
     ),
     "altered": (
-        "the record says sealed, but the constraint is another one than was made; seal again"
+        "recorded as sealed, but the constraint is not the one that was created; seal again"
     ),
 }
 _PREFIX = "stageapp_seal_"
@@ -167,5 +167,5 @@ def refusal_of(label: str, value: str | None) -> str:
     for seal in standing:
         passing = allowed.of_seal(seal)
         if not passing.lets(value):
-            return f"The column is sealed; it takes {', '.join(passing.values)}."
+            return f"The column is sealed; it accepts {', '.join(passing.values)}."
     return ""

@@ -76,7 +76,7 @@ def obstacles(label: str, surveyed: Survey) -> list[str]:
     said = [_about_run(label), _about_known(surveyed), *_about_unknown(surveyed)]
     if surveyed.null_rows:
         said.append(
-            f"{surveyed.null_rows:,} rows hold NULL. Let it pass with --null allow, or fill them."
+            f"{surveyed.null_rows:,} rows contain NULL. Allow it with --null allow, or fill them."
         )
     return [text for text in said if text]
 
@@ -86,9 +86,9 @@ def evidence(label: str, surveyed: Survey) -> str:
     said = _about_known(surveyed)
     now = proof.of_target(label)
     if said or now.run is None:
-        return said or "no run was needed: no row holds a known spelling"
+        return said or "no run was needed: no row contains a known spelling"
     against = " ".join(doubt.text for doubt in now.doubts if not doubt.missing)
-    return "; ".join(filter(None, ["no row holds a known spelling", now.evidence, against]))
+    return "; ".join(filter(None, ["no row contains a known spelling", now.evidence, against]))
 
 
 def _about_run(label: str) -> str:
@@ -101,8 +101,9 @@ def _about_run(label: str) -> str:
     if made is not None and not made.ok and run.state != State.ROLLED_BACK:
         doubts = " ".join(doubt.text for doubt in proof.faults(made))
         return (
-            f"Run {run.pk} was verified {words.ago(made.ended_at, known.now)} and did not hold: "
-            f"{doubts} Settle that, then verify it again: `normalization verify {run.pk}`."
+            f"Run {run.pk} was verified {words.ago(made.ended_at, known.now)}, and the "
+            f"verification failed: {doubts} Resolve that, then verify it again: "
+            f"`normalization verify {run.pk}`."
         )
     return ""
 
@@ -112,13 +113,13 @@ def _about_known(surveyed: Survey) -> str:
         return ""
     rows = sum(one.rows for one in surveyed.known)
     names = quoted([one.value for one in surveyed.known])
-    return f"{rows:,} rows still hold known spellings: {names}. Make a plan and run it first."
+    return f"{rows:,} rows still contain known spellings: {names}. Make a plan and run it first."
 
 
 def _about_unknown(surveyed: Survey) -> list[str]:
     said = [
-        f"{one.rows:,} rows hold {one.value!r}, a stage that the vocabulary has retired. Bring "
-        f"it back, correct the rows, or let it stay: --allow {one.value}."
+        f"{one.rows:,} rows contain {one.value!r}, a retired stage. Reactivate it, "
+        f"correct the rows, or allow it: --allow {one.value}."
         for one in surveyed.unknown
         if one.retired
     ]
@@ -128,10 +129,11 @@ def _about_unknown(surveyed: Survey) -> list[str]:
         how = "Decide them in the unknown queue, correct the rows, or name each with --allow."
         if len(others) > MOST_ALLOWED:
             how = (
-                f"That is more than the {MOST_ALLOWED} that may be allowed: decide them in "
-                "the unknown queue."
+                f"That is more than the limit of {MOST_ALLOWED} allowed values: decide "
+                "them in the unknown queue."
             )
         said.append(
-            f"{rows:,} rows hold {len(others)} unknown values that are not allowed: {names}. {how}"
+            f"{rows:,} rows contain {len(others)} unknown values that are not allowed: "
+            f"{names}. {how}"
         )
     return said

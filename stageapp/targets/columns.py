@@ -83,8 +83,8 @@ def _shape(target: Target, column: Column, facts: tuple[Any, ...]) -> Iterator[F
     if type_name == "character":
         yield blocks(
             "The column is of type character(n)",
-            "PostgreSQL pads its values with blanks and leaves them out of comparisons; change "
-            "it to varchar",
+            "PostgreSQL pads its values with spaces and ignores those in comparisons; "
+            "change it to varchar",
         )
     elif type_name not in _TEXT:
         yield blocks(
@@ -92,23 +92,23 @@ def _shape(target: Target, column: Column, facts: tuple[Any, ...]) -> Iterator[F
         )
     if generated:
         yield blocks(
-            "The column is a generated one",
-            "PostgreSQL writes it by itself; change what it is made of",
+            "The column is generated",
+            "PostgreSQL computes it; change the columns it is computed from",
         )
     if not deterministic:
         yield blocks(
             "The column's collation is not deterministic",
-            "there different spellings are equal to each other",
+            "different spellings compare as equal there",
         )
     if hidden:
         yield blocks(
-            "Row security hides rows from our role",
-            "a run would leave them as they are, and say it is done",
+            "Row-level security hides rows from our role",
+            "a run would skip them and still report that it is done",
         )
     if kind not in _KINDS and not _key_is_unique(target, column):
         yield blocks(
-            "No unique index holds the primary key",
-            "batches walk by it, and would miss or repeat rows",
+            "No unique index covers the primary key",
+            "batches iterate over it, and would miss or repeat rows",
         )
 
 
@@ -122,7 +122,7 @@ def findings(
     longest = max(map(len, new), default=0)
     if type_name.startswith("character") and 0 <= modifier - 4 < longest:
         means = f"a stage of {longest} characters does not fit, and the batch would fail"
-        yield blocks(f"The column holds {modifier - 4} characters", means)
+        yield blocks(f"The column is limited to {modifier - 4} characters", means)
     if not permitted:
         yield blocks(
             "Our role may not read the table or update the column", "grant it SELECT and UPDATE"
@@ -130,7 +130,7 @@ def findings(
     if partitions:
         yield warns(
             "The table is partitioned by this column",
-            "a changed row moves, and is refused where no partition fits",
+            "a changed row moves to another partition, and is refused where none fits",
         )
     if permitted and not against and (said := _refusal_of_any_update(target)):
         yield blocks("PostgreSQL refuses every update of the column", said)
@@ -210,13 +210,16 @@ def met(column: Column) -> Iterator[Finding]:
     """Yield each index, trigger, rule, generated column and publication that a change involves."""
     for name, unique, partial, constraint in _rows(_INDEXES, column):
         if unique:
-            means = "where two rows' spellings become one stage, the later row goes into quarantine"
+            means = (
+                "where the spellings of two rows become the same stage, the later row goes "
+                "into quarantine"
+            )
             kind = "constraint" if constraint else "index"
-            yield warns(f"The unique {kind} {name} holds the column", means)
+            yield warns(f"The unique {kind} {name} covers the column", means)
         else:
             which = "partial index" if partial else "index"
             yield tells(
-                f"The {which} {name} holds the column", "every changed row gets a new entry in it"
+                f"The {which} {name} covers the column", "every changed row gets a new entry in it"
             )
     for name, function, per_row, before in _rows(_TRIGGERS, column):
         if per_row:
@@ -230,16 +233,16 @@ def met(column: Column) -> Iterator[Finding]:
         say = blocks if instead else warns
         yield say(
             f"The rule {name} rewrites updates",
-            "a run's batch would do something else than it says",
+            "a run's batch would do something other than intended",
         )
     for (name,) in _rows(_GENERATED, column):
         yield warns(
             f"The generated column {name} reads the column",
-            "it is computed anew for each changed row; see who uses it",
+            "it is recomputed for each changed row; check what uses it",
         )
     for (name,) in _rows(_PUBLICATIONS, column):
         yield tells(
-            f"The publication {name} sends updates", "every changed row goes to its subscribers"
+            f"The publication {name} sends updates", "every changed row is sent to its subscribers"
         )
 
 

@@ -68,7 +68,7 @@ def take(target: Target, step: Callable[[], _T], wait: LockWait) -> _T:
         except ProgrammingError as error:
             if isinstance(error.__cause__, InsufficientPrivilege):
                 raise SealRefused(
-                    f"PostgreSQL refuses: {error}".strip() + ". Its owner has to do it."
+                    f"PostgreSQL refused: {error}".strip() + ". The table's owner has to do it."
                 ) from None
             raise
     raise SealRefused(
@@ -85,4 +85,6 @@ def _holders(target: Target) -> str:
             f"pid {pid} ({user}, {what}, {state}, {age} s)"
             for pid, user, what, state, age in cursor.fetchall()
         ]
-    return f"It is held by {', '.join(held)}." if held else "Whoever held it has let go by now."
+    return (
+        f"The lock is held by {', '.join(held)}." if held else "The lock has been released by now."
+    )

@@ -124,8 +124,9 @@ def resolve(label: str) -> Target:
     """
     if label not in conf.targets():
         raise TargetError(
-            f"{label} is not a target. Configured are: {', '.join(conf.targets()) or 'none'}. "
-            "Add it to STAGE_TARGETS as app.Model.field."
+            f"{label} is not a target. Configured targets: "
+            f"{', '.join(conf.targets()) or 'none'}. Add it to STAGE_TARGETS as "
+            "app.Model.field."
         )
     named, field = field_of(label)
     model = field.model  # an inherited field stands in its parent's table
@@ -152,9 +153,9 @@ def default_label() -> str:
     """
     labels = conf.targets()
     if not labels:
-        raise TargetError("No target is configured. Name one in STAGE_TARGETS.")
+        raise TargetError("No target is configured. Add one to STAGE_TARGETS.")
     if len(labels) > 1:
-        raise Ambiguous(f"Say which target with --target. Configured are: {', '.join(labels)}.")
+        raise Ambiguous(f"Choose a target with --target. Configured targets: {', '.join(labels)}.")
     return labels[0]
 
 
@@ -170,7 +171,7 @@ def field_of(label: str) -> tuple[type[models.Model], AnyField]:
         field = model._meta.get_field(field_name)
     except (ValueError, LookupError, FieldDoesNotExist) as error:
         raise TargetError(
-            f"STAGE_TARGETS names {label}, which is no app.Model.field: {error}"
+            f"STAGE_TARGETS lists {label}, which is not an app.Model.field: {error}"
         ) from None
     if not isinstance(field, _TEXT):
         raise TargetError(
@@ -216,9 +217,9 @@ def _check_database(label: str, *models_: type[models.Model]) -> None:
             ):
                 raise TargetError(
                     f"{label} is in the database {alias}: DATABASE_ROUTERS sends "
-                    f"{model._meta.label} there. A run, its log and its checkpoint share a "
-                    f"transaction, so a target has to be in {DEFAULT_DB_ALIAS}. Take it out of "
-                    f"STAGE_TARGETS, or normalize it with an installation on {alias}."
+                    f"{model._meta.label} there. A run, its log and its checkpoint share "
+                    f"a transaction, so a target must be in {DEFAULT_DB_ALIAS}. Remove it "
+                    f"from STAGE_TARGETS, or normalize it with an installation on {alias}."
                 )
 
 
@@ -242,15 +243,15 @@ def _options(label: str, model: type[models.Model]) -> dict[str, str]:
     if unknown := set(options) - _OPTIONS:
         known = ", ".join(sorted(_OPTIONS))
         raise TargetError(
-            f"STAGE_TARGETS gives {label} the option {min(unknown)}; there are {known}."
+            f"STAGE_TARGETS gives {label} the option {min(unknown)}; the options are {known}."
         )
     form = options.get("form", "slug")
     if form not in _FORMS:
-        raise TargetError(f"STAGE_TARGETS gives {label} the form {form}; it is slug or label.")
+        raise TargetError(f"STAGE_TARGETS gives {label} the form {form}; use slug or label.")
     if "%" in options.get("where", ""):
         raise TargetError(
-            f"STAGE_TARGETS gives {label} a where with a % in it; say starts_with() or ~ in "
-            "place of LIKE."
+            f"STAGE_TARGETS gives {label} a where that contains %; use starts_with() or ~ "
+            "instead of LIKE."
         )
     return {
         "source_column": _column(label, model, options.get("source"), _TEXT, "text"),
@@ -270,7 +271,7 @@ def _column(
         field = model._meta.get_field(name)
     except FieldDoesNotExist:
         raise TargetError(
-            f"STAGE_TARGETS names the field {name}; {label} has no such field beside it."
+            f"STAGE_TARGETS names the field {name}, but the model of {label} has no such field."
         ) from None
     if not isinstance(field, kinds) or field.model is not model:
         raise TargetError(

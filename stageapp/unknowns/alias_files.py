@@ -106,8 +106,7 @@ def apply(diff: AliasDiff, *, actor: str, reason: str) -> VocabularyVersion | No
             for change in diff.changes:
                 if (now := _meaning(held.get(change.place))) != change.old:
                     raise FileRefused(
-                        f"{change.spelling!r} means {now or 'nothing'} by now. Look at the diff "
-                        "again."
+                        f"{change.spelling!r} now means {now or 'nothing'}. Check the diff again."
                     )
                 _write(change, stages, reason)
         version = made()
@@ -136,8 +135,8 @@ class _Reader:
     def __init__(self, table: Table) -> None:
         if "spelling" not in table.columns or not {"stage", "reason"} & set(table.columns):
             raise FileRefused(
-                "The first line must name the columns spelling, and stage or reason; it names "
-                f"{table.columns}."
+                "The first line must contain the columns spelling, and stage or reason; "
+                f"it contains {table.columns}."
             )
         self._columns = table.columns
         self._held = _held()
@@ -173,11 +172,13 @@ class _Reader:
         if not cells["spelling"]:
             return "the spelling is empty"
         if bool(stage) == bool(reason):
-            return "give a stage, or a reason why it is none: one of the two"
+            return "give either a stage or a reason why it is not a stage"
         if stage and stage not in self._stages:
-            return f"{stage!r} is no active stage; choose one of {', '.join(sorted(self._stages))}"
+            return (
+                f"{stage!r} is not an active stage; choose one of {', '.join(sorted(self._stages))}"
+            )
         if reason and reason not in REASONS:
-            return f"{reason!r} is no reason; choose one of {', '.join(REASONS)}"
+            return f"{reason!r} is not a valid reason; choose one of {', '.join(REASONS)}"
         if len(cells.get("source", "").strip()) > LONGEST_SOURCE:
             return f"the source is longer than {LONGEST_SOURCE} characters"
         return ""
@@ -190,7 +191,7 @@ class _Reader:
         comment = cells.get("comment")
         change = Change(line, spelling, *place, old=_meaning(alias), new=new, comment=comment)
         if said != new:
-            self.diff.refused.append((line, f"it means {new} here, and {said} in line {first}"))
+            self.diff.refused.append((line, f"it means {new} here, but {said} in line {first}"))
         elif first != line or (alias and change.old == new and comment in (None, alias.comment)):
             self.diff.unchanged += 1
         elif change.old != new and (why := refusal(spelling, names_stage=new in self._stages)):

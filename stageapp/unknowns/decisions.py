@@ -36,7 +36,7 @@ def map_to(
     stage_row = Stage.objects.filter(slug=stage, active=True).first()
     if stage_row is None:
         raise DecisionRefused(
-            f"{stage!r} is no active stage. Choose one of: {', '.join(_active())}."
+            f"{stage!r} is not an active stage. Choose one of: {', '.join(_active())}."
         )
     return _claim(entries, {"stage": stage_row, "reason": ""}, source, actor, reason)
 
@@ -51,7 +51,9 @@ def declare(
             empty.
     """
     if code not in REASONS:
-        raise DecisionRefused(f"{code!r} is no reason. Choose one of: {', '.join(REASONS)}.")
+        raise DecisionRefused(
+            f"{code!r} is not a valid reason. Choose one of: {', '.join(REASONS)}."
+        )
     return _claim(entries, {"stage": None, "reason": code}, source, actor, reason)
 
 
@@ -79,9 +81,7 @@ def credit(keys: Collection[str], version: VocabularyVersion) -> None:
 def why_not(entry: UnknownEntry, *, names_stage: bool) -> str:
     """Return why an alias cannot decide this entry, empty if it can."""
     if not entry.takes_alias:
-        return (
-            f"nothing is left of it that an alias could claim ({entry.reason}); ignore it instead"
-        )
+        return f"no text remains that an alias could match ({entry.reason}); ignore it instead"
     return refusal(spelling_of(entry), names_stage=names_stage)
 
 
@@ -132,7 +132,7 @@ def note(entries: Collection[UnknownEntry], actor: str, reason: str, **decision:
 def check(entries: Collection[UnknownEntry], reason: str) -> None:
     """Require a selection and a reason; raise DecisionRefused otherwise."""
     if not entries:
-        raise DecisionRefused("Nothing is chosen. `unknowns list` shows what there is.")
+        raise DecisionRefused("Nothing is selected. `unknowns list` lists the entries.")
     require_reason(reason, DecisionRefused)
 
 
@@ -164,7 +164,7 @@ def undo(entries: Collection[UnknownEntry], *, actor: str, reason: str) -> Vocab
                     _take_back(entry, entry.version)
                 elif not entry.ignored:
                     raise DecisionRefused(
-                        f"Nothing was decided in the queue about {entry}. Look at its aliases."
+                        f"No decision about {entry} was made in the queue. Check its aliases."
                     )
         note(chosen, actor, reason, ignored=False, version=None)
     return made()
@@ -186,7 +186,7 @@ def _take_back(entry: UnknownEntry, version: VocabularyVersion) -> None:
             new
         ):
             raise DecisionRefused(
-                f"The alias of {entry} was changed since. Look at it in the vocabulary."
+                f"The alias of {entry} has been changed since. Check it in the vocabulary."
             )
         if old is None:
             alias.delete()

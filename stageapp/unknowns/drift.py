@@ -180,7 +180,7 @@ def _found(
                 label,
                 TargetWrite.DRIFT,
                 known_rows,
-                actor="the drift watch",
+                actor="the drift check",
                 reason=f"compared with run {look.run}",
             )
     if drifted:

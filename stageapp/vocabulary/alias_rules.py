@@ -16,12 +16,12 @@ def refusal(spelling: str, *, names_stage: bool) -> str:
     reduced = text.reduce(spelling)
     if reduced.final:
         return (
-            f"it is settled before aliases are asked: {reduced.reason}, {REASONS[reduced.reason]}; "
-            "an alias for it could never take effect"
+            f"it is decided before aliases apply: {reduced.reason}, "
+            f"{REASONS[reduced.reason]}; an alias for it could never take effect"
         )
     if names_stage and reduced.reason in _NEVER_A_STAGE:
         return (
-            f"the text rules read it as {reduced.reason}: {REASONS[reduced.reason]}; it "
-            "cannot mean one stage"
+            f"the text rules classify it as {reduced.reason}: {REASONS[reduced.reason]}; "
+            "it cannot mean one stage"
         )
     return ""

@@ -198,8 +198,9 @@ def unchanged_since(number: int) -> Iterator[None]:
         newest = VocabularyVersion.objects.defer("snapshot", "diff").first()
         if newest is not None and newest.number != number:
             raise ChangedMeanwhile(
-                f"{newest.actor} made vocabulary version {newest.number} after you looked: "
-                f"{newest.reason} Nothing was changed by you. Look again, and decide again."
+                f"{newest.actor} made vocabulary version {newest.number} after you "
+                f"looked: {newest.reason} Your change was not saved. Reload, then decide "
+                "again."
             )
         yield
 

@@ -33,7 +33,7 @@ def read_rules(file: Path = RULES_FILE) -> list[Rule]:
         columns = line.split("\t")
         if len(columns) != 4 or columns[0] not in {"word", "rewrite", "verdict"}:
             raise ValueError(
-                f"Line {number}: write word, rewrite or verdict, and four columns between tabs."
+                f"Line {number}: write word, rewrite or verdict, in four columns separated by tabs."
             )
         kind, pattern, outcome, _comment = columns
         complete = _complete(pattern, words)

@@ -160,7 +160,7 @@ def _act(verified: Verified, told: Notification) -> Outcome:
     names = ", ".join(told.downgrading[:NAMES_KEPT])
     change = downgrade(
         actor=f"webhook:{verified.authenticator}",
-        reason=f"Alertmanager says that these fire: {names}.",
+        reason=f"Alertmanager reports these alerts as firing: {names}.",
     )
     return Outcome("downgraded" if change else "not_enforced", change)
 

@@ -67,7 +67,7 @@ def read(body: bytes) -> Notification:
         raise Unreadable("The body is not a JSON object.")
     alerts = value.get("alerts")
     if not isinstance(alerts, list) or len(alerts) > MAX_ALERTS:
-        raise Unreadable(f"`alerts` has to be a list of at most {MAX_ALERTS}.")
+        raise Unreadable(f"`alerts` must be a list of at most {MAX_ALERTS}.")
     group = value.get("groupLabels")
     sent_at = group.get("timestamp", "") if isinstance(group, dict) else ""
     test = value.get("test")
@@ -85,10 +85,10 @@ def clean(text: str, length: int = MAX_TEXT) -> str:
 
 def _alert(value: Any) -> Alert:
     if not isinstance(value, dict) or value.get("status") not in ("firing", "resolved"):
-        raise Unreadable("Each of `alerts` has to have a `status`, firing or resolved.")
+        raise Unreadable("Each of `alerts` must have a `status`, firing or resolved.")
     labels = value.get("labels")
     if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
-        raise Unreadable("Each of `alerts` has to have `labels`, a map of texts.")
+        raise Unreadable("Each of `alerts` must have `labels`, a map of strings.")
     return Alert(
         name=clean(labels.get("alertname", "")) or "(no name)",
         firing=value["status"] == "firing",

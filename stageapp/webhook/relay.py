@@ -167,7 +167,7 @@ def read_body(headers: Message, source: BufferedIOBase, limits: Limits) -> bytes
     asking first.
     """
     if limits.tokens and not _brings(headers, limits.tokens):
-        raise Refused(401, "bring the bearer token")
+        raise Refused(401, "send the bearer token")
     if headers.get_content_type() != "application/json" or "Origin" in headers:
         raise Refused(415, "send application/json, and not from a browser")
     lengths = headers.get_all("Content-Length", [])
@@ -234,7 +234,7 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/healthz" and self.command in ("GET", "HEAD"):
             return 200, {"status": "ok"}
         if path != "/":
-            raise Refused(404, "there are / and /healthz")
+            raise Refused(404, "only / and /healthz exist")
         if self.command != "POST":
             raise Refused(405, "send a POST")
         body = read_body(self.headers, self.rfile, self.limits)
@@ -341,13 +341,13 @@ def read_address(text: str, *, allow_remote: bool = False) -> tuple[str, int]:
         ip, number = ipaddress.ip_address(host), int(port)
     except ValueError:
         raise AddressError(
-            f"{text!r} is no HOST:PORT; write 127.0.0.1:9096 or [::1]:9096."
+            f"{text!r} is not HOST:PORT; write 127.0.0.1:9096 or [::1]:9096."
         ) from None
     if not 0 <= number <= 65_535:
-        raise AddressError(f"{number} is no port.")
+        raise AddressError(f"{number} is not a port.")
     if not (ip.is_loopback or allow_remote):
         raise AddressError(
-            f"{host} can be reached from other machines. Listen on 127.0.0.1, or say "
+            f"{host} can be reached from other machines. Listen on 127.0.0.1, or add "
             "--allow-remote."
         )
     return host, number
@@ -362,5 +362,5 @@ def read_url(text: str) -> str:
         or address.username
         or address.fragment
     ):
-        raise AddressError(f"{text!r} is no http or https URL.")
+        raise AddressError(f"{text!r} is not an http or https URL.")
     return text

@@ -139,4 +139,4 @@ def refuse_weak(environment: Mapping[str, str]) -> None:
             if (value := environment.get(name)) is not None:
                 read(value)
         except SecretError as error:
-            raise ImproperlyConfigured(f"{name} is refused: {error}.") from None
+            raise ImproperlyConfigured(f"{name} is not usable: {error}.") from None

@@ -53,11 +53,11 @@ def send_test(person: Person, reason: str) -> None:
             status = sending.post(url, body, headers, SECONDS)
         except NotReached as error:
             raise TrialFailed(
-                f"{url} could not be reached ({error}). Look at STAGE_BASE_URL and at the proxy."
+                f"{url} could not be reached ({error}). Check STAGE_BASE_URL and the proxy."
             ) from error
         if status != 200:
             raise TrialFailed(
-                f"{url} answered {status}; docs/webhook.md says what each status means."
+                f"{url} answered {status}; see docs/webhook.md for the meaning of each status."
             )
     else:
         _directly(Sent(headers, body, "this process"))
@@ -67,4 +67,4 @@ def _directly(sent: Sent) -> None:
     try:
         deliveries.receive(sent)
     except (NotVerified, Unreadable, ModeError, Error) as error:
-        raise TrialFailed(f"The delivery was not taken: {error}") from error
+        raise TrialFailed(f"The delivery was not accepted: {error}") from error

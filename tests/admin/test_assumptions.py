@@ -50,7 +50,7 @@ def test_every_stage_is_listed_with_its_figures_in_words(cora):
         "power law",
         "7 years",
         "1,500,000.00",
-        "40 %, up to 2 × the first cheque",
+        "40 %, up to 2 × the first check",
         "2.16 ×, 11.6 % a year",
     ]
     assert "first recorded" in page.text
@@ -70,7 +70,7 @@ def test_a_preview_shows_what_would_change_and_what_follows_and_changes_nothing(
     changed = {line.label: (line.now, line.then) for line in page.context["lines"] if line.changes}
     assert changed == {
         "Spread (sigma)": ("0.4", "0.6"),
-        "So one company is expected to return": ("1.38 ×, 9.7 % a year", "1.53 ×, 12.8 % a year"),
+        "Expected return of one company": ("1.38 ×, 9.7 % a year", "1.53 ×, 12.8 % a year"),
     }
     assert AssumptionChange.objects.filter(stage="growth").count() == 1
 
@@ -85,7 +85,7 @@ def test_a_confirmed_change_has_its_actor_and_reason_and_makes_no_vocabulary_ver
         "cora",
         "new data",
     )
-    assert "The assumptions are changed" in said(answer)
+    assert "The assumptions were changed" in said(answer)
     assert "Spread (sigma): 0.4 → 0.6" in answer.text
     assert snapshot.newest_version() == before
 
@@ -148,7 +148,7 @@ def test_figures_that_no_simulation_could_use_are_refused_before_and_at_the_conf
 @pytest.mark.parametrize("stage", ["", "no_such", "x" * 500, "a\0b"])
 def test_a_stage_that_is_not_there_leads_back_to_the_list(cora, stage):
     assert "Choose one of the stages" in said(cora.get(PREVIEW, {"stage": stage}, follow=True))
-    assert "no such stage" in said(cora.post(SET, {"stage": stage}, follow=True))
+    assert "no longer exists." in said(cora.post(SET, {"stage": stage}, follow=True))
 
 
 def test_a_viewer_looks_and_does_not_change(browser_with):

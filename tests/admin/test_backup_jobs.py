@@ -131,7 +131,7 @@ def test_created_verified_rehearsed_and_pruned_from_the_browser_by_a_worker(
 
     done("create")
     backup = Backup.objects.get()
-    assert "signed, and of this backup" in done("verify", backup)
+    assert "signed, and belongs to this backup" in done("verify", backup)
     assert "as in the backup" in done("rehearse", backup)
     found = evidence.read()
     assert (found.verified, found.rehearsed) == (backup.name, backup.name)

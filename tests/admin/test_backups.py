@@ -131,8 +131,8 @@ def test_the_page_of_a_backup_shows_its_manifest_and_every_check(kept, browser_w
         "stageapp.PortfolioCompany.stage",
         "&#x27;nobody knows&#x27;",
         "public.stageapp_run",
-        "signed, and of this backup",
-        "aliases give their stage",
+        "signed, and belongs to this backup",
+        "aliases map to their stage",
         "as today",
         "in the folder",
     ):
@@ -171,7 +171,7 @@ def test_another_systems_backups_stand_in_the_same_list(program, browser_with):
     browser = browser_with("view_backup")
     cells = row(browser, backup)
     assert (cells["place"], cells["rto"], cells["size"]) == (
-        "in the other system",
+        "in the external system",
         "62 s",
         "7 bytes",
     )

@@ -138,7 +138,7 @@ def test_a_state_alone_proposes_nothing_but_to_verify(plan, browser_with):
     Run.objects.update(state=State.DONE, started_at=timezone.now())
     store.change(mode="warn", actor="ann", reason="so far")
     found = step(browser_with(*VIEWS, "change_mode"))
-    assert (found.text, found.label) == (f"Run {plan.run.pk} was never verified.", "Verify")
+    assert (found.text, found.label) == (f"Run {plan.run.pk} has never been verified.", "Verify")
 
 
 def test_a_gate_that_does_not_pass_is_named_instead_of_the_mode(proved, browser_with):
@@ -154,7 +154,7 @@ def test_unknown_values_come_before_a_mode_that_waits_for_better_days(proved, br
     store.change(mode="warn", actor="ann", reason="so far")
     records.record_import("file", {"nobody knows": 3}, source="file")
     found = step(browser_with(*VIEWS, "change_mode", "view_unknownentry", "curate_vocabulary"))
-    assert (found.text, found.label) == ("1 unknown value waits for a decision.", "Decide")
+    assert (found.text, found.label) == ("1 unknown value waits to decide.", "Decide")
 
 
 def withdraw_by_import(run):
@@ -184,9 +184,9 @@ def withdraw_by_the_watch(run):
             "1 row was imported 0 s ago by imp, after the verification.",
             "Verify",
         ),
-        (withdraw_by_drift, "The drift watch found", "Plan again"),
-        (withdraw_by_a_part, "is partly rolled back: 2 of 3 rows stand.", "Plan again"),
-        (withdraw_by_the_watch, "The drift watch last looked 2 min", "See the drift watch"),
+        (withdraw_by_drift, "The drift check found", "Plan again"),
+        (withdraw_by_a_part, "is partly rolled back: 2 of 3 rows remain changed.", "Plan again"),
+        (withdraw_by_the_watch, "The drift watch last looked 2 min", "View the drift check"),
     ],
 )
 def test_a_proof_that_does_not_stand_leads_to_what_settles_it_and_never_to_enforce(
@@ -204,7 +204,7 @@ def test_a_plan_that_is_out_of_date_is_made_again(plan, browser_with):
     withdraw_by_import(None)
     found = step(browser_with(*VIEWS, "plan_run"))
     assert found.label == "Plan again"
-    assert found.text.endswith("it was made before 1 row changed or arrived.")
+    assert found.text.endswith("it was made before 1 row were changed or added.")
 
 
 def test_a_verification_under_way_is_watched(proved, browser_with):

@@ -73,7 +73,7 @@ def test_a_column_that_was_normalized_and_not_looked_at_yet_is_named(stored, bro
     Run.objects.update(state=State.DONE, started_at=timezone.now())
     text = browser_with("view_driftcheck").get(INDEX).text
     assert "No column is watched yet" not in text
-    assert f"Run {run.pk}</a> is done, and the drift watch has not looked yet" in text
+    assert f"Run {run.pk}</a> is done, and the drift check has not looked yet" in text
     drift.watch()
     assert "has not looked yet" not in browser_with("view_driftcheck", name="vera").get(INDEX).text
 
@@ -109,4 +109,4 @@ def test_the_navigation_speaks_plainly(root, browser_of):
     assert {"Rollout", "Mode"} & set(sections["Rollout"])
     assert sections["Vocabulary"] == ["Unknown values", "Stages", "Aliases", "Versions"]
     assert "Drift" in sections["Normalization"]
-    assert "What they send" in sections["Callers"]
+    assert "Values sent" in sections["Callers"]

@@ -97,7 +97,7 @@ def test_a_confirmed_change_is_made_under_the_users_name(browser_with):
         "olga",
         "the partners are ready",
     )
-    assert "The mode is changed" in answer.text
+    assert "The mode was changed" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -131,14 +131,14 @@ def test_two_persons_from_proposal_to_effect_after_a_downgrade_and_past_a_gate(s
         **WHY,
     }
     told = operator.post(reverse("admin:stageapp_modechange_set"), form, follow=True)
-    assert "waits for somebody else" in told.text
+    assert "is waiting for another person's approval." in told.text
     assert store.latest().mode == "warn"
     proposal = ModeProposal.objects.get()
 
     approve = reverse("admin:stageapp_modeproposal_approve", args=[proposal.pk])
     colleague = browser_of_a("Stage operators", "otto")
     for browser, why in (
-        (operator, "Somebody else has to approve it."),
+        (operator, "Another person has to approve it."),
         (colleague, "permission rearm"),
     ):
         page = page_of(browser, "modeproposal_change", proposal.pk)
@@ -167,7 +167,7 @@ def test_two_persons_from_plan_to_a_run_that_works(settings, plan):
     start, approve = (reverse("admin:stageapp_run_do", args=[plan.run.pk, one]) for one in names)
     for name, pk in (("run_change", plan.run.pk), ("plan_change", plan.pk)):
         page = page_of(operator, name, pk)
-        assert "somebody other than ann with the permission approve_run" in page.text
+        assert "someone other than ann with the permission approve_run" in page.text
         assert start not in page.text
         assert approve in page_of(approver, name, pk).text
     operator.post(start, WHY)
@@ -200,4 +200,4 @@ def test_with_two_persons_pinning_in_is_offered_to_who_may(settings, consumer, r
     places = page_of(browser, "rollout").text
     assert ("place=in" in places) == offered
     assert "place=out" in places
-    assert ("which you lack" in browser.get(rollout_actions.address("pin")).text) != offered
+    assert ("which you do not have." in browser.get(rollout_actions.address("pin")).text) != offered

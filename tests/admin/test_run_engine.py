@@ -114,7 +114,7 @@ def test_a_run_is_tuned_while_it_works_and_its_history_has_it(plan, browser_with
 @pytest.mark.parametrize(
     ("sent", "told"),
     [
-        ({"reason": "x"}, "Write at least one value"),
+        ({"reason": "x"}, "Enter at least one value"),
         ({"workers": 3, "reason": " "}, "This field is required"),
         ({"workers": 33, "reason": "x"}, "shards has to be from 1 to 32"),
         ({"batch_seconds": "1", "reason": "x"}, "batch_seconds has to be from 0.005 to 0.2"),
@@ -337,7 +337,7 @@ def test_a_verification_is_asked_for_on_the_runs_page_and_its_progress_is_shown(
 ):
     browser = browser_with("view_run", "operate_run")
     address = reverse("admin:stageapp_run_do", args=[done.pk, "verify"])
-    assert "It reads, and changes nothing" in browser.get(address).text
+    assert "It only reads. The result" in browser.get(address).text
     assert VerificationJob.objects.count() == 0
     post(browser, address, {"reason": "the auditors ask"})
     job = VerificationJob.objects.get()
@@ -380,7 +380,7 @@ def test_a_finished_run_says_what_it_did_not_do(done, companies, browser_with):
     verify(done, actor="ann", reason="look")
     page = browser_with("view_run").get(at("change", done))
     assert [(line["rows"], line["what"]) for line in page.context["not_done"]] == [
-        (3, "unknown: no alias says what they mean"),
+        (3, "unknown: no alias maps them"),
         (1, "changed by somebody since"),
         (1, "deleted since"),
     ]
@@ -392,12 +392,12 @@ def test_a_run_that_is_rolled_back_in_part_says_so_beside_its_state(done, browse
     worker.advance(done)
     browser = browser_with("view_run", "view_modechange")
     for address in (at("change", done), at("progress", done), reverse("admin:index")):
-        assert "Partly rolled back: 2 of 3 rows stand." in browser.get(address).text
+        assert "Partly rolled back: 2 of 3 rows remain changed." in browser.get(address).text
     page = browser.get(at("change", done)).text
     assert "does not stand now" in page
     assert "after the verification" in page
     listed = browser.get(reverse("admin:stageapp_run_changelist")).text
-    assert "Done, partly rolled back: 2 of 3 rows stand" in listed
+    assert "Done, partly rolled back: 2 of 3 rows remain changed" in listed
 
 
 def test_states_are_words_wherever_a_run_is_shown(done, browser_with):
@@ -405,7 +405,7 @@ def test_states_are_words_wherever_a_run_is_shown(done, browser_with):
     worker.advance(done)
     browser = browser_with("view_run", "view_modechange")
     listed = browser.get(reverse("admin:stageapp_run_changelist")).text
-    assert "Rolled back: none of 3 rows stands" in listed
+    assert "Rolled back: none of 3 rows remain changeds" in listed
     for address in (at("change", done), at("progress", done), reverse("admin:index")):
         text = browser.get(address).text
         assert ">Rolled back<" in text

@@ -10,7 +10,7 @@ from stageapp.normalization.throttle import limits
 from tests.admin.test_runs import OPERATOR, page_of
 
 pytestmark = pytest.mark.django_db
-TEXT = "replica lag 12 s; the limit is 10 s, it goes on at 8 s"
+TEXT = "replica lag 12 s; the limit is 10 s, work continues at 8 s"
 
 
 @pytest.fixture

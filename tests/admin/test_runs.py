@@ -44,7 +44,7 @@ def test_an_operator_plans_starts_and_rolls_back(companies, browser_with, nudges
     assert made.context["plan"].rows_to_change == 3
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in made.text
 
-    assert "It can be paused" in browser.get(do(run, "start")).text
+    assert "planned. The run can be paused" in browser.get(do(run, "start")).text
     assert Run.objects.get().state == State.PLANNED
     started = post(browser, do(run, "start"), {"reason": "looked at with the team"}, follow=True)
     assert "Started." in started.text

@@ -66,12 +66,12 @@ def test_an_approver_looks_seals_and_unseals(fill, approver):
     assert "What would fail" in looked.text
     assert Seal.objects.count() == 0
     sealed = confirm(approver, at("seal"))
-    assert "takes nothing but what was listed" in sealed.text
+    assert "accepts only the listed values." in sealed.text
     assert "Sealed: PostgreSQL refuses every other value." in sealed.text
     with pytest.raises(IntegrityError):
         write("Seed")
     assert "the rollout is done" in approver.get(PAGE).text
-    assert "takes every text again" in approver.get(at("unseal")).text
+    assert "accepts any text again" in approver.get(at("unseal")).text
     assert state.look(LABEL).state == "sealed"
     confirm(approver, at("unseal"), "not yet")
     assert list(Seal.objects.order_by("id").values_list("action", "actor", "reason")) == [
@@ -161,7 +161,7 @@ def test_the_guard_is_switched_and_its_counts_are_shown(fill, approver):
 @pytest.mark.parametrize("name", ["unseal", "guard_off"])
 def test_what_is_not_possible_any_more_is_said(fill, approver, name):
     fill("seed")
-    assert "is not possible as" in approver.post(at(name), {"reason": "x"}, follow=True).text
+    assert "is not possible in" in approver.post(at(name), {"reason": "x"}, follow=True).text
 
 
 def test_a_reason_is_asked_for(fill, approver):

@@ -74,7 +74,7 @@ def test_the_same_spelling_but_for_formatting_is_refused_and_named(browser_with)
     browser.post(ADD, alias("seed"))
     answer = browser.post(ADD, alias("series_a", spelling="sprout-ROUND"))
     assert "Sprout  Round" in errors(answer)
-    assert "same but for formatting" in errors(answer)
+    assert "differs only in formatting" in errors(answer)
 
 
 def test_one_source_may_mean_something_else_by_it(browser_with):
@@ -94,7 +94,7 @@ def test_a_race_for_one_key_ends_in_words_and_not_in_a_fault(browser_with, monke
     browser.post(ADD, alias("seed"))
     monkeypatch.setattr("stageapp.admin.vocabulary.AliasForm._claimed", lambda *_: None)
     answer = browser.post(ADD, alias("series_a"), follow=True)
-    assert "Somebody else changed the same entry" in answer.text
+    assert "Somebody else has just changed the same entry. Reload it" in answer.text
     assert StageAlias.objects.get(spelling="Sprout  Round").stage.slug == "seed"
 
 
@@ -130,7 +130,7 @@ def test_renaming_a_stage_is_a_version_with_was_and_is(browser_with):
 @pytest.mark.parametrize("spelling", ["n/a", "Series C, D"])
 def test_what_the_rules_read_as_no_single_stage_cannot_be_given_one(browser_with, spelling):
     browser = browser_with(*CURATOR)
-    assert "No alias may claim" in errors(browser.post(ADD, alias("seed", spelling=spelling)))
+    assert "An alias cannot use" in errors(browser.post(ADD, alias("seed", spelling=spelling)))
     assert browser.post(ADD, alias(reason="not_a_stage", spelling=spelling)).status_code == 302
 
 

@@ -140,7 +140,7 @@ def test_what_asks_for_no_downgrade_changes_nothing_in_any_mode(alerts, mode, cl
 def test_of_many_alerts_one_that_fires_is_enough(client, enforced, mode_now):
     sent = body(alert(status="resolved"), alert("Slow", action="page"), alert("Fast"))
     assert deliver(client, sent, signed(sent)).json()["result"] == "downgraded"
-    assert ModeChange.objects.first().reason == "Alertmanager says that these fire: Fast."
+    assert ModeChange.objects.first().reason == "Alertmanager reports these alerts as firing: Fast."
 
 
 def test_a_resolved_alert_after_the_downgrade_leaves_the_mode(client, enforced, mode_now):

@@ -245,8 +245,7 @@ def test_whatever_headers_hold_the_answer_is_the_same_401(
     assert (answer.status_code, answer["Content-Type"]) == (401, "application/problem+json")
     assert answer["WWW-Authenticate"].startswith("Bearer")
     assert answer.json()["detail"] == (
-        "Sign the raw body, freshly, with a secret that both sides have. The log says "
-        "what was wrong."
+        "Sign the raw body, with a current timestamp and a secret that both sides share. The log says what was wrong."
     )
     assert (mode_now(), WebhookDelivery.objects.count()) == ("enforce", 0)
     tally.flush()

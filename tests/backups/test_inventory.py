@@ -53,7 +53,7 @@ def test_what_another_system_lists_is_recorded_and_what_it_lists_no_more_is_gone
     gone = Backup.objects.get(name="full-1")
     assert (gone.removed_at <= timezone.now(), gone.removed_why) == (
         True,
-        "the backup system lists it no more",
+        "the backup system no longer lists it",
     )
     assert Backup.objects.filter(removed_at=None).count() == 2
     assert inventory.unrecorded() == []  # of the folder; the other system is not asked

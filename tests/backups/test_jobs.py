@@ -46,7 +46,7 @@ def test_a_bad_verdict_fails_the_job(backups):
 
 def test_what_is_refused_is_said(backups):
     job = done("verify", "../outside")
-    assert (job.state, "no name of a backup" in job.said) == ("failed", True)
+    assert (job.state, "not a backup name: give" in job.said) == ("failed", True)
 
 
 def test_what_nobody_expected_is_said_and_raised(backups, monkeypatch):
@@ -113,10 +113,10 @@ def test_pruning_says_what_went(backups, settings):
 
 
 def test_what_is_there_is_taken_on_record(made):
-    assert done("record").said == f"taken on record: {made.name}"
+    assert done("record").said == f"recorded: {made.name}"
     assert (Backup.objects.get().actor, done("record").said) == (
         "tester",
-        "taken on record: nothing new",
+        "recorded: nothing new",
     )
 
 

@@ -263,7 +263,7 @@ def test_a_server_that_is_not_there_is_told(made, settings):
 
 def test_a_place_that_is_none_is_told_and_no_other_is_taken(made, settings):
     settings.REHEARSAL_DATABASE_URL = "embeded"
-    with pytest.raises(BackupError, match="no URL of a PostgreSQL database"):
+    with pytest.raises(BackupError, match="not a PostgreSQL database URL:"):
         rehearse.rehearse(made.name)
 
 

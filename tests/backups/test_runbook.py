@@ -91,7 +91,7 @@ def test_a_person_who_follows_the_runbook_reaches_a_working_system(machine):
         output = typed(lines, machine)
         ran += [shlex.split(line)[2:4] for line in lines.strip().splitlines()]
         if kind == "restore":
-            assert "equals its manifest" in output
+            assert "matches its manifest" in output
             typed(printed_command(output), machine)
     assert ["backup", "restore"] in ran
     assert ran[-1] == ["backup", "rehearse"]

@@ -27,7 +27,7 @@ def test_it_passes_when_every_check_held(report, lines):
         "\n2. Two",
         "   ok      counted: a 1",
     ]
-    assert lines[4].startswith("\nPASSED: all 2 checks in 2 steps held")
+    assert lines[4].startswith("\nPASSED: all 2 checks in 2 steps passed,")
 
 
 def test_one_check_that_does_not_hold_fails_it(report, lines):
@@ -36,7 +36,7 @@ def test_one_check_that_does_not_hold_fails_it(report, lines):
     report.check("state", expected="done", measured="failed")
     assert not report.verdict()
     assert "   FAILED  state: expected done, found failed" in lines
-    assert lines[-1].startswith("\nNOT PASSED: 1 checks failed, 1 held")
+    assert lines[-1].startswith("\nNOT PASSED: 1 checks failed, 1 passed,")
 
 
 def test_no_step_is_taken_after_one_that_failed(report, lines):

@@ -178,7 +178,7 @@ def test_who_can_do_without_redis_does_not_wait_for_one_that_hangs(waiting, runn
         services = embedded.provide(running, durable=False, needs_redis=False)
         assert time.monotonic() - began < 2
         assert (services.redis_url, services.started) == (redis.url, ())
-        assert "The embedded Redis hangs; going on without it" in capsys.readouterr().err
+        assert "The embedded Redis hangs; continuing without it" in capsys.readouterr().err
     finally:
         hung.resume()
         for caller in callers:

@@ -194,7 +194,7 @@ def test_a_simulation_and_a_rule_are_built_for_the_stages_asked_in_their_order()
 def test_a_new_stage_has_no_assumptions_until_somebody_enters_them():
     with snapshot.change(actor="petra", reason="a new stage"):
         Stage.objects.create(slug="series_z", label="Series Z", rank=95)
-    with pytest.raises(NoAssumptions, match=r"series_z\. An operator records it in the admin"):
+    with pytest.raises(NoAssumptions, match=r"series_z\. An operator enters them in the admin"):
         assumption_store.load().for_simulation(["seed", "series_z"])
     growth = assumption_store.newest("growth").figures
     assumption_store.change(

@@ -81,11 +81,11 @@ def test_an_error_passes_through_unchanged(file):
 @pytest.mark.parametrize(
     "line, what",
     [
-        ("gates", "judging the gates"),
+        ("gates", "evaluating the gates"),
         ("rollout members", "members"),
         ("vocabulary versions", "versions"),
         ("unknowns list", "list"),
-        ("normalization preflight", "looking at table and server"),
+        ("normalization preflight", "checking table and server"),
         ("normalization plan", "reading the column"),
         ("normalization seal --dry-run --reason look", "reading the column"),
         ("normalization guard off --reason look", "waiting for the table"),

@@ -60,7 +60,7 @@ def test_json_is_one_document_and_nothing_else(file, capsys):
 def test_a_fund_that_is_there_is_said_to_be_there(file, capsys):
     Fund.objects.create(name="Alpha")
     run(file, "--stage-column", "stage", "--fund", "Alpha")
-    assert "the fund that was there, Alpha" in capsys.readouterr().out
+    assert "the existing fund Alpha" in capsys.readouterr().out
 
 
 def test_a_dash_reads_standard_input(monkeypatch):

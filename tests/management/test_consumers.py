@@ -87,7 +87,7 @@ def test_an_access_log_is_audited(tmp_path, pack):
     assert "→ send series_b" in said
     assert "2 lines (common 1), 0 requests to other paths, 1 malformed lines." in said
     assert "line 2: neither common nor combined nor JSON: 'nonsense'" in said
-    assert "A log holds no bodies" in said
+    assert "A log contains no request bodies" in said
     document = json.loads(run("--access-log", str(tmp_path / "access.log"), "--json"))
     assert (document["malformed"], document["clients"][0]["still_sends"][0]["value"]) == (
         1,
@@ -117,7 +117,7 @@ def test_stage_literals_in_code_fail_the_command_and_a_clean_tree_does_not(tmp_p
 @pytest.mark.django_db
 def test_what_is_too_large_is_said_aloud(tmp_path):
     (tmp_path / "a.py").write_text("y = 'Series A'\n")
-    assert "a.py: 15 bytes; --max-bytes takes larger ones" in run(
+    assert "a.py: 15 bytes; raise --max-bytes to include it" in run(
         "--code", str(tmp_path), "--max-bytes", "10"
     )
 

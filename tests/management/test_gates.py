@@ -59,8 +59,7 @@ def test_every_gate_stands_there_with_threshold_value_and_verdict(run, set_mode)
         "held_back_by": ["run_complete", "consumers_audited", "warn_exit"],
     }
     assert refusal == (
-        "The next step, enforce at 10 %, is held back by: run_complete, consumers_audited, "
-        "warn_exit."
+        "The next step, enforce at 10 %, is blocked by: run_complete, consumers_audited, warn_exit."
     )
 
 
@@ -68,7 +67,7 @@ def test_exit_0_where_nothing_needed_next_holds_back(run, set_mode):
     set_mode("off")
     printed, refusal = run("gates")
     assert refusal == ""
-    assert "Next: warn. Nothing holds it back." in printed
+    assert "Next: warn. Nothing blocks it." in printed
     assert "NO DATA canary_10" in printed  # not needed next
 
 
@@ -95,7 +94,7 @@ def test_a_latch_is_told(run, set_mode):
 def test_marks_are_recorded_under_the_name_of_who_typed_them(run, set_mode):
     set_mode("warn")
     assert run("rollout", "warn-period", "--reason", "told again") == (
-        "A new warn period has begun.\n",
+        "A new warn period has started.\n",
         "",
     )
     run("rollout", "audited", "--reason", "asked them all")
@@ -133,7 +132,7 @@ def test_steps_are_planned_shown_and_cancelled(run, set_mode):
         "enforce 100 %",
     ]
     assert json.loads(run("rollout", "proposals", "--json")[0])["steps"][0]["status"] == "waiting"
-    assert run("rollout", "cancel-plan")[0] == "2 planned steps are cancelled.\n"
+    assert run("rollout", "cancel-plan")[0] == "2 planned steps were cancelled.\n"
     assert run("rollout", "proposals")[0] == "Nothing waits.\n"
     assert "No planned step" in run("rollout", "approve-plan")[1]
 

@@ -241,14 +241,14 @@ def test_a_dry_run_tells_what_callers_would_see_and_what_holds_it_back(capsys):
     printed = run(capsys, *asked)
     assert "The announced day, 2099-03-01, stays." in printed
     assert "Callers in the share of 10 % are refused" in printed
-    assert "Held back by" in printed
+    assert "Blocked by" in printed
     document = json.loads(run(capsys, *asked, "--json"))
     assert [document[name] for name in ("mode", "percent", "enforce_on")] == [
         "enforce",
         10,
         "2099-03-01",
     ]
-    assert document["held_back"].startswith("Held back by")
+    assert document["held_back"].startswith("Blocked by")
     assert document["told"] == printed.splitlines()[:3]
     assert "Nothing was changed." in run(capsys, "set", "off", "--reason", "x", "--dry-run")
     assert ModeChange.objects.count() == 1

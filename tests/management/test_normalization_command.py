@@ -186,7 +186,7 @@ def test_pause_resume_and_cancel_by_the_newest_run(planned):
 def test_a_run_that_fails_exits_1_with_its_reason(planned):
     runs.start(Run.objects.get(), **ME)
     Run.objects.update(state=State.VERIFYING)  # as a worker leaves it that dies before it verifies
-    with pytest.raises(CommandError, match="rows hold spellings of the plan again"):
+    with pytest.raises(CommandError, match="rows contain planned spellings again"):
         call("run", "--plan", planned, "--foreground")
     assert Run.objects.get().state == State.FAILED
     assert call_json("run", "--plan", planned, "--foreground")["state"] == "done"
@@ -219,7 +219,7 @@ def test_ctrl_c_pauses_a_run_and_says_how_to_go_on(fill):
     out, err = worker.communicate(timeout=20)
     run = Run.objects.get()
     assert (worker.returncode, out, run.state) == (1, "", State.PAUSED)
-    assert f"Go on with: normalization run --plan {plan[:12]} --foreground" in err
+    assert f"Continue with: normalization run --plan {plan[:12]} --foreground" in err
     assert "Traceback" not in err
     assert 0 < len(log_of(run)) < 6000
     assert call_json("run", "--plan", plan, "--foreground")["state"] == "done"
@@ -245,7 +245,7 @@ def test_ctrl_c_in_a_rollback_says_how_to_go_on(fill):
     _, err = worker.communicate(timeout=20)
     run = Run.objects.get()
     assert (worker.returncode, state_of(run)) == (1, State.ROLLING_BACK)
-    assert f"Go on with: normalization rollback {run.pk} --foreground" in err
+    assert f"Continue with: normalization rollback {run.pk} --foreground" in err
     assert call_json("rollback", "--foreground", "--yes")["state"] == "rolled_back"
     assert column_md5() == before
 

@@ -55,7 +55,7 @@ def test_with_several_targets_and_nothing_at_work_it_asks_which(verb, two_target
     code, said = refusal(verb)
     assert code == 2
     assert f"No run is at work, and there are several targets: {OTHER}, {LABEL}." in said
-    assert "--target, or a run's number" in said
+    assert "Choose one with --target or by a run's number" in said
     assert state_of(run) == State.DONE
 
 
@@ -112,7 +112,7 @@ def test_a_number_and_another_target_contradict_each_other(two_targets, done):
 @pytest.mark.parametrize("verb", ["plan", "preflight", "seal", "unseal", "guard"])
 def test_what_works_on_a_target_asks_which_too(verb, two_targets):
     code, said = refusal(*(["guard", "status"] if verb == "guard" else [verb]))
-    assert (code, "Say which target with --target" in said) == (2, True)
+    assert (code, "Choose a target with --target" in said) == (2, True)
 
 
 def test_verify_passes_a_plan_that_has_not_begun(done):
@@ -133,8 +133,10 @@ def test_without_a_terminal_a_rollback_has_to_be_told_yes(options, done):
     run = done("Seed")
     code, out, err = manage("normalization", "rollback", "--foreground", *options)
     assert (code, out) == (1, "")
-    assert f"A rollback of run {run.pk} of {LABEL} asks first, and there is no terminal" in err
-    assert "Look with --dry-run, then add --yes." in err
+    assert (
+        f"Rolling back run {run.pk} of {LABEL} needs confirmation, and there is no terminal" in err
+    )
+    assert "Check with --dry-run first, then add --yes." in err
     assert state_of(run) == State.DONE
 
 

@@ -62,7 +62,7 @@ def test_a_terminal_is_told_what_passes_and_who_did_it(fill):
     assert "sealed: PostgreSQL refuses every other value" in text
     assert f"vocabulary version {newest_version()}: pre_seed, seed" in text
     assert "NULL does not pass" in text
-    assert "Allowed beside them: '???'." in text
+    assert "Also allowed: '???'." in text
     assert "done" in text
 
 
@@ -95,7 +95,9 @@ def test_a_dry_run_says_what_would_fail_and_changes_nothing(fill):
 def test_a_dry_run_that_finds_nothing_exits_0(done):
     run = done("Seed ")
     text = call("seal", "--dry-run")
-    assert f"no row holds a known spelling; run {run.pk} was verified 0 s ago by " in at_once(text)
+    assert f"no row contains a known spelling; run {run.pk} was verified 0 s ago by " in at_once(
+        text
+    )
     assert text.strip().endswith("It can be sealed. Nothing was changed.")
     assert state.look(LABEL).state == "open"
 
@@ -121,8 +123,8 @@ def test_a_dry_run_counts_writes_of_late_and_says_how_it_knows(done):
         return next(count for what, count in recent.items() if words in what)
 
     assert count("stand in the column now") == 4
-    assert count("as the drift watch saw") == 4
-    assert count("came by imports in 7 days") == 2
+    assert count("as the drift check saw") == 4
+    assert count("were imported in 7 days") == 2
     assert count("turned into stages by the guard in 7 days: it is off now") == 2
     assert count("had trouble") == 0
 

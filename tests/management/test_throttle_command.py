@@ -12,7 +12,7 @@ from stageapp.normalization import runs
 from stageapp.normalization.throttle import limits
 
 pytestmark = pytest.mark.django_db
-TEXT = "replica lag 12 s; the limit is 10 s, it goes on at 8 s"
+TEXT = "replica lag 12 s; the limit is 10 s, work continues at 8 s"
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def run():
 def test_it_shows_limits_and_readings(run, capsys):
     call_command("normalization", "throttle")
     out = capsys.readouterr().out
-    assert "no worker has begun it" in out
-    assert "replica_lag      not looked at; limit 10 s; waited 0 s" in out
+    assert "no worker has started it" in out
+    assert "replica_lag      not checked; limit 10 s; waited 0 s" in out
 
 
 def test_it_changes_limits_with_actor_and_reason(run, capsys):
@@ -52,7 +52,7 @@ def test_it_changes_limits_with_actor_and_reason(run, capsys):
         actor.startswith("cli:") for actor in RunThrottle.objects.values_list("actor", flat=True)
     )
     call_command("normalization", "throttle", "--set", "replica_lag=default", "--reason", "back")
-    assert "replica_lag      not looked at; limit 10 s; waited" in capsys.readouterr().out
+    assert "replica_lag      not checked; limit 10 s; waited" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("wrong", ["moon=1", "replica_lag=-1", "disk_free=101", "replica_lag=nan"])

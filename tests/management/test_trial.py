@@ -40,7 +40,7 @@ def test_a_person_reads_pairs_rate_estimate_and_verdict(planned, capfd):
         "'Seed ' → seed",
         "rows/s, verified",
         "Estimate for all 2,001 rows",
-        "the md5 is that of before",
+        "the md5 is the same as before",
         "The trial passed.",
     ):
         assert said in text, said

@@ -116,4 +116,4 @@ def test_versions_are_listed_shown_and_restored(sheet, capsys):
     }
     assert meaning("Fondo X") is None
     run("restore", old, "--reason", "again")
-    assert "is as in version" in capsys.readouterr().out
+    assert "is the same as in version" in capsys.readouterr().out

@@ -183,7 +183,7 @@ def test_set_wait_fails_in_time_and_names_who_does_not_follow():
 
 @pytest.mark.parametrize("seconds", ["-1", "nan", "3601", "soon"])
 def test_a_wait_that_is_no_time_is_wrong_usage(seconds):
-    with pytest.raises(CommandError, match="is not a time to wait"):
+    with pytest.raises(CommandError, match="is not a valid time to wait"):
         mode("set", "off", "--reason", "noisy", f"--wait={seconds}")
     assert store.latest().version == 0
 

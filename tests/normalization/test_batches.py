@@ -194,7 +194,7 @@ def test_sweeps_end_although_a_writer_dirties_every_row_again(started, monkeypat
     monkeypatch.setattr(batches, "forward", dirty_again)
     worker.advance(run)
     assert run.state == State.FAILED
-    assert "2 rows hold spellings of the plan again" in run.last_error
+    assert "2 rows contain planned spellings again" in run.last_error
     assert Checkpoint.objects.get(direction=Direction.FORWARD).sweep == 3
 
 

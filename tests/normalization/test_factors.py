@@ -80,7 +80,7 @@ def test_of_a_partial_value_only_a_bad_one_says_something():
 
 def test_the_sentence_says_value_limit_and_when_it_goes_on():
     judged = judge("replica_lag", Reading(12.34, "walreceiver"), 10, held=False)
-    assert judged.text == "replica lag 12 s (walreceiver); the limit is 10 s, it goes on at 8 s"
+    assert judged.text == "replica lag 12 s (walreceiver); the limit is 10 s, work continues at 8 s"
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_a_run_gets_another_shard_while_it_is_worked_on(in_shards):
 )
 def test_a_tuning_that_makes_no_sense_is_refused(started, wrong):
     run = started("Seed")
-    with pytest.raises(IllegalMove, match="has to be from"):
+    with pytest.raises(IllegalMove, match="must be from"):
         runs.tune(run, **wrong, **ME)
 
 

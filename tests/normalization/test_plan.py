@@ -27,14 +27,14 @@ def entries_of(plan):
 
 
 def test_counts_are_exact(fill):
-    fill(*["Seed "] * 3, *["series-a"] * 2, *["seed"] * 4, *["no such stage"] * 5)
+    fill(*["Seed "] * 3, *["series-a"] * 2, *["seed"] * 4, *["no longer exists."] * 5)
     plan = make_plan(LABEL, actor="tester")
     assert (plan.rows_total, plan.rows_to_change, plan.rows_unknown) == (14, 5, 5)
     assert {raw: (e.stage, e.rows) for raw, e in entries_of(plan).items()} == {
         "Seed ": ("seed", 3),
         "series-a": ("series_a", 2),
         "seed": ("seed", 4),
-        "no such stage": ("", 5),
+        "no longer exists.": ("", 5),
     }
 
 
@@ -44,10 +44,10 @@ def test_a_canonical_value_is_no_change(fill):
 
 
 def test_unknown_values_are_kept_with_their_reason(fill):
-    fill("no such stage", "", "Debt Financing", "Acquired")
+    fill("no longer exists.", "", "Debt Financing", "Acquired")
     entries = entries_of(make_plan(LABEL, actor="tester"))
     assert {raw: (e.stage, e.reason) for raw, e in entries.items()} == {
-        "no such stage": ("", "unmapped"),
+        "no longer exists.": ("", "unmapped"),
         "": ("", "blank"),
         "Debt Financing": ("", "not_a_stage"),
         "Acquired": ("", "exit_status"),

@@ -98,7 +98,7 @@ def test_a_target_that_is_not_configured_blocks(plan, settings):
         ([f"ALTER TABLE {TABLE} RENAME COLUMN stage TO phase"], "There is no column"),
         (
             [f"ALTER TABLE {TABLE} ALTER stage TYPE varchar(7) USING left(stage, 7)"],
-            "The column holds 7 characters",
+            "The column is limited to 7 characters",
         ),
         (
             [f"ALTER TABLE {TABLE} ALTER stage TYPE bytea USING stage::bytea"],
@@ -123,7 +123,7 @@ def test_a_target_that_is_not_configured_blocks(plan, settings):
                 f"ALTER TABLE {TABLE} ADD CONSTRAINT once UNIQUE (stage)",
                 f"CREATE TABLE follower (stage text REFERENCES {TABLE} (stage))",
             ],
-            "follower refers to the column",
+            "follower references the column",
         ),
         (
             [f"CREATE RULE elsewhere AS ON UPDATE TO {TABLE} DO INSTEAD NOTHING"],
@@ -134,11 +134,11 @@ def test_a_target_that_is_not_configured_blocks(plan, settings):
                 f"ALTER TABLE {TABLE} ENABLE ROW LEVEL SECURITY",
                 f"ALTER TABLE {TABLE} FORCE ROW LEVEL SECURITY",
             ],
-            "Row security hides rows",
+            "Row-level security hides rows",
         ),
         (
             [f"ALTER TABLE {TABLE} DROP CONSTRAINT {TABLE}_pkey CASCADE"],
-            "No unique index holds the primary key",
+            "No unique index covers the primary key",
         ),
     ],
 )
@@ -153,7 +153,7 @@ def test_what_would_make_the_run_fail_blocks_it(plan, statements, said):
     [
         (
             [f"CREATE UNIQUE INDEX once ON {TABLE} (fund_id, stage)"],
-            "The unique index once holds the column",
+            "The unique index once covers the column",
         ),
         (
             [
@@ -166,14 +166,14 @@ def test_what_would_make_the_run_fail_blocks_it(plan, statements, said):
         ),
         (
             [f"ALTER TABLE {TABLE} ADD CONSTRAINT both_known CHECK (stage <> '' OR name <> '')"],
-            "CHECK both_known holds the column together with others",
+            "CHECK both_known covers the column together with others",
         ),
         (
             [
                 f"ALTER TABLE {TABLE} ADD CONSTRAINT once UNIQUE (stage)",
                 f"CREATE TABLE follower (stage text REFERENCES {TABLE} (stage) ON UPDATE CASCADE)",
             ],
-            "each changed row changes its rows too",
+            "each changed row also changes rows there,",
         ),
     ],
 )
@@ -186,7 +186,7 @@ def test_what_a_person_should_know_warns(plan, statements, said):
 @pytest.mark.parametrize(
     "statements, said",
     [
-        ([f"CREATE INDEX by_stage ON {TABLE} (stage)"], "The index by_stage holds the column"),
+        ([f"CREATE INDEX by_stage ON {TABLE} (stage)"], "The index by_stage covers the column"),
         (
             [
                 "CREATE FUNCTION counted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN "
@@ -198,7 +198,7 @@ def test_what_a_person_should_know_warns(plan, statements, said):
         ),
         (
             [f"ALTER TABLE {TABLE} ADD CONSTRAINT newer CHECK (stage <> 'series b')"],
-            "CHECK newer holds the column: it admits every value",
+            "CHECK newer covers the column: it admits every value",
         ),
     ],
 )
@@ -326,7 +326,7 @@ def test_literals_are_read_as_sql_writes_them():
 
 def test_the_command_prints_it_and_exits_1_where_a_run_would_not_start(plan, capsys):
     call_command("normalization", "preflight", "--target", LABEL)
-    assert "tells   normalize_stage() is there" in capsys.readouterr().out
+    assert "tells   normalize_stage() exists" in capsys.readouterr().out
     make("DROP FUNCTION normalize_stage(text, text)")
     with pytest.raises(CommandError, match="would not start"):
         call_command("normalization", "preflight", "--json")

@@ -177,7 +177,7 @@ def test_null_means_nothing_stays_null_and_stops_nobody_from_looking(deal, capsy
         "now(), now())"
     )
     assert preflight.look(LABEL).worst == Severity.TELLS
-    assert "Rows that hold NULL: 1: NULL is no value (blank)" in texts(Severity.TELLS)
+    assert "Rows with NULL: 1: NULL is no value (blank)" in texts(Severity.TELLS)
     (answer,) = database.targets()
     assert answer.health == Health.OK
     call_command("normalization", "preflight", "--target", LABEL)
@@ -188,7 +188,7 @@ def test_null_means_nothing_stays_null_and_stops_nobody_from_looking(deal, capsy
     assert held() == ["seed", "series_a", "seed", "nobody knows", None, ""]
     assert roll_back(run).state == State.ROLLED_BACK
     assert held() == [*SPELLINGS, None, ""]
-    assert "Rows that hold NULL: 1" in texts()
+    assert "Rows with NULL: 1" in texts()
 
 
 def test_a_where_that_cannot_be_evaluated_stops_neither_preflight_nor_doctor(deal, settings):
@@ -200,7 +200,7 @@ def test_a_where_that_cannot_be_evaluated_stops_neither_preflight_nor_doctor(dea
 
 def test_a_unique_constraint_is_named_and_the_row_that_collides_stands_apart(deal):
     sql(f"ALTER TABLE {TABLE} ADD CONSTRAINT once UNIQUE (stage)")
-    assert "The unique constraint once holds the column" in texts(Severity.WARNS)
+    assert "The unique constraint once covers the column" in texts(Severity.WARNS)
     run = finish(LABEL)
     assert held() == ["Seed ", "series_a", "seed", "nobody knows"]
     assert ("once" in run.quarantine.get().error, run.quarantine.get().value) == (True, "Seed ")
@@ -209,14 +209,14 @@ def test_a_unique_constraint_is_named_and_the_row_that_collides_stands_apart(dea
 @pytest.mark.parametrize(
     "index, said",
     [
-        ("UNIQUE INDEX held ON {} (lower(stage))", "The unique index held holds the column"),
+        ("UNIQUE INDEX held ON {} (lower(stage))", "The unique index held covers the column"),
         (
             "UNIQUE INDEX held ON {} (id) WHERE stage <> ''",
-            "The unique index held holds the column",
+            "The unique index held covers the column",
         ),
-        ("UNIQUE INDEX held ON {} (id) INCLUDE (stage)", "The index held holds the column"),
-        ("INDEX held ON {} (id, stage)", "The index held holds the column"),
-        ("INDEX held ON {} (id) WHERE stage <> ''", "The partial index held holds the column"),
+        ("UNIQUE INDEX held ON {} (id) INCLUDE (stage)", "The index held covers the column"),
+        ("INDEX held ON {} (id, stage)", "The index held covers the column"),
+        ("INDEX held ON {} (id) WHERE stage <> ''", "The partial index held covers the column"),
     ],
 )
 def test_every_index_that_holds_the_column_is_named_and_no_other(deal, index, said):
@@ -320,11 +320,11 @@ def test_a_table_that_somebody_holds_is_not_said_to_refuse_updates(deal, elsewhe
 
 def test_times_that_a_save_sets_are_told_with_touch_as_the_remedy(deal, settings):
     assert (
-        "A save sets changed_at (auto_now): a run leaves it as it is; with touch=changed_at"
+        "A save sets changed_at (auto_now): a run does not change it; with touch=changed_at"
         in texts(Severity.TELLS)
     )
     assert (
-        "A save sets changed_on (auto_now): a run leaves it as it is; touch can set a date-time"
+        "A save sets changed_on (auto_now): a run does not change it; touch can set a date-time"
         in texts()
     )
     before = sql(f"SELECT changed_at FROM {TABLE} ORDER BY id")

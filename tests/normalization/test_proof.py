@@ -55,7 +55,7 @@ def proved(done):
 
 def test_before_any_run_there_is_no_data(fill):
     fill("Seed")
-    assert against() == ["No run has begun."]
+    assert against() == ["No run has started."]
     assert gate().verdict == "no_data"
 
 
@@ -63,8 +63,8 @@ def test_a_proof_names_its_verification_and_its_look_and_how_old_they_are(proved
     run = proved("Seed", "nobody knows")
     now = timezone.now() + datetime.timedelta(seconds=100)
     assert proof.of_target(LABEL, now).evidence == (
-        f"run {run.pk} was verified 1 min 40 s ago by {leases.name()}; "
-        "the drift watch looked 1 min 40 s ago and found 0 rows with known spellings"
+        f"run {run.pk} was verified 1 min 40 s ago by {leases.name()}; the drift check ran "
+        "1 min 40 s ago and found 0 rows with known spellings"
     )
     assert gate().verdict == "pass"
 
@@ -72,15 +72,15 @@ def test_a_proof_names_its_verification_and_its_look_and_how_old_they_are(proved
 def test_part_after_part_rolled_back_withdraws_the_proof_and_says_what_stands(proved):
     run = proved(*["Seed"] * 3, *["series-a"] * 2, "Series B")
     undo(run, value="Seed")
-    assert against()[0] == f"Run {run.pk} is partly rolled back: 3 of 6 rows stand."
+    assert against()[0] == f"Run {run.pk} is partly rolled back: 3 of 6 rows remain changed."
     undo(run, value="series-a")
-    assert against()[0] == f"Run {run.pk} is partly rolled back: 1 of 6 rows stand."
+    assert against()[0] == f"Run {run.pk} is partly rolled back: 1 of 6 rows remain changed."
     verify(run, **ME)
-    assert "5 rows hold the old spelling again, by a rollback." in against()
+    assert "5 rows hold the old spelling again after a rollback." in against()
     undo(run, value="Series B")
     run.refresh_from_db()
     assert run.state == State.DONE
-    assert against()[0] == f"Run {run.pk} is rolled back: none of 6 rows stands."
+    assert against()[0] == f"Run {run.pk} is rolled back: none of 6 rows remain changeds."
     assert known().doubts[0].remedy == Remedy.PLAN
     assert gate().verdict == "fail"
 
@@ -91,16 +91,16 @@ def test_an_older_plan_that_is_run_after_an_import_leaves_what_it_does_not_name(
     assert older.plan.rows_to_change == 0
     file = io.BytesIO(b"stage\nSeries A\nSEED\nseed\nnobody knows\n")
     import_companies(file, fund="late", stage_column="stage", actor="ann")
-    assert plans.outdated(older.plan) == "it was made before 4 rows changed or arrived."
+    assert plans.outdated(older.plan) == "it was made before 4 rows were changed or added."
     run = worker.advance(runs.start(older, **ME))
     assert (run.state, run.moves.last().reason) == (
         State.DONE,
-        "rows and audit log agree; 2 rows hold known spellings that the plan does not name",
+        "rows and audit log agree; 2 rows contain known spellings that are not in the plan",
     )
     drift.watch()
     assert (
         against()[0]
-        == "2 rows hold known spellings, and the plan was made before 4 rows arrived: plan again."
+        == "2 rows hold known spellings, and the plan was made before 4 rows arrived. Make a new plan."
     )
     assert any("The drift watch found 2 rows with known spellings" in text for text in against())
     again = worker.advance(runs.start(plans.make_plan(LABEL, actor="tester").run, **ME))
@@ -156,12 +156,11 @@ def withdrawn_by_drift(run, alias):
         (withdrawn_by_another_run, "Run 2 changed rows 0 s ago, after the verification."),
         (
             withdrawn_by_its_rollback,
-            "Run 2 was rolled back, all or a part, 0 s ago, after the verification.",
+            "Run 2 was rolled back in full or in part 0 s ago, after the verification.",
         ),
         (
             withdrawn_by_drift,
-            "1 row was found with known spellings 0 s ago by the drift watch, after the "
-            "verification",
+            "1 row was found with known spellings 0 s ago by the drift check, after the verification",
         ),
     ],
 )
@@ -200,12 +199,12 @@ def test_the_look_at_drift_has_to_be_new(proved, monkeypatch):
     proved("Seed")
     monkeypatch.setattr(conf, "DRIFT_SECONDS", 30)
     DriftCheck.objects.update(looked_at=timezone.now() - datetime.timedelta(seconds=61))
-    assert against() == ["The drift watch last looked 61 s ago; it has to within 60 s."]
+    assert against() == ["The drift check last ran 61 s ago; it must run at least every 60 s."]
     DriftCheck.objects.update(looked_at=timezone.now() - datetime.timedelta(seconds=59))
     assert against() == []
     DriftCheck.objects.update(problem="the table could not be read in 5 s")
     assert against() == [
-        "The drift watch could not read the rows: the table could not be read in 5 s"
+        "The drift check could not read the rows: the table could not be read in 5 s"
     ]
     DriftCheck.objects.all().delete()
     assert gate().verdict == "no_data"
@@ -245,7 +244,7 @@ def test_after_the_newest_run_is_undone_drift_is_compared_with_the_older_one_tha
     (look,) = drift.watch()
     assert (look.run, look.known_rows, look.unknown_rows) == (older.pk, 1, 1)
     assert (
-        f"Run {newer.pk} was rolled back, all or a part, 0 s ago, after the verification."
+        f"Run {newer.pk} was rolled back in full or in part 0 s ago, after the verification."
         in against()
     )
     made, _ = verify(older, **ME)
@@ -268,18 +267,21 @@ def test_the_seals_preview_counts_once_what_is_left(done):
     undo(run, value="Seed")
     found = preview(LABEL)
     assert (
-        found.evidence == "2 rows still hold known spellings: 'Seed'. Make a plan and run it first."
+        found.evidence
+        == "2 rows still contain known spellings: 'Seed'. Make a plan and run it first."
     )
     assert found.evidence in found.obstacles
     PortfolioCompany.objects.update(stage="seed")
     evidence = at_once(preview(LABEL).evidence)
-    assert evidence.startswith(f"no row holds a known spelling; run {run.pk} was verified 0 s ago")
-    assert f"Run {run.pk} is rolled back: none of 2 rows stands." in evidence
+    assert evidence.startswith(
+        f"no row contains a known spelling; run {run.pk} was verified 0 s ago"
+    )
+    assert f"Run {run.pk} is rolled back: none of 2 rows remain changeds." in evidence
 
 
 def test_a_target_that_needed_no_run_says_so(fill):
     fill("seed")
-    assert preview(LABEL).evidence == "no run was needed: no row holds a known spelling"
+    assert preview(LABEL).evidence == "no run was needed: no row contains a known spelling"
 
 
 @pytest.mark.parametrize(

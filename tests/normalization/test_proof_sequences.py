@@ -69,8 +69,8 @@ class Model:
         if not self.undone:
             return ""
         if self.nothing:
-            return f"rolled back: none of {self.written:,} rows stands"
-        return f"partly rolled back: {self.written - self.undone:,} of {self.written:,} rows stand"
+            return f"rolled back: none of {self.written:,} rows remain changeds"
+        return f"partly rolled back: {self.written - self.undone:,} of {self.written:,} rows remain changed"
 
 
 class Walk:
@@ -289,11 +289,11 @@ class Walk:
                 assert label == "Plan again" or (self.proved() and not newest.plan.rows_to_change)
                 return
             if not (self.proved() and not newest.plan.rows_to_change):
-                assert label in ("Look at it and start", "Plan again")
+                assert label in ("Review and start", "Plan again")
                 return
         judged = self.judged()
         if self.proved():
-            assert label == "Look at the rollout"  # where another gate holds the mode
+            assert label == "View the rollout"  # where another gate holds the mode
         elif judged is None:
             assert label == "Make a plan"
         elif not self.stands(judged) or judged.undone or self.known():

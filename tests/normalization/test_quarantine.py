@@ -49,7 +49,7 @@ def test_too_many_poison_rows_stop_the_run_which_goes_on_once_the_cause_is_gone(
     fill(*["series-a"] * 40, "Seed")
     run = started()
     refusing()
-    with pytest.raises(TooManyQuarantined, match="no fault of single rows"):
+    with pytest.raises(TooManyQuarantined, match="too many for faults in single rows"):
         worker.advance(run)
     assert (run.state, run.quarantine.count()) == (State.FAILED, refusals.QUARANTINE_FREE + 1)
     assert "no_series_a" in run.last_error

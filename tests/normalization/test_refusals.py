@@ -230,7 +230,7 @@ def test_a_trigger_that_keeps_every_row_stops_the_run_with_words(started, fill, 
     ):
         worker.advance(run)
     assert run.state == State.FAILED
-    assert "no fault of single rows" in run.last_error
+    assert "too many for faults in single rows" in run.last_error
 
 
 def test_in_a_single_transaction_a_kept_row_is_named_and_nothing_is_kept(fill, trigger):

@@ -77,7 +77,7 @@ def test_what_a_run_of_the_child_gives_back_withdraws_the_parents_proof(firms):
     assert doubts(FIRM) == []
     roll_back(childs)
     (said,) = doubts(FIRM)
-    assert said.startswith(f"Run {childs.pk} was rolled back, all or a part,")
+    assert said.startswith(f"Run {childs.pk} was rolled back in full or in part")
     assert said.endswith(", after the verification.")
     made, _ = verify(parents, **ME)
     assert (made.ok, made.found["rows_left"] + made.found["rows_unplanned"]) == (False, 2)
@@ -111,7 +111,7 @@ def test_a_target_that_is_taken_out_of_the_settings_leaves_words_and_no_fault(fi
     assert (run.plan.rows_to_change, doubts(BACKED)) == (0, [])
     settings.STAGE_TARGETS = [BACKED]
     assert doubts(BACKED) == [
-        "Since the verification another target of the column was taken out of STAGE_TARGETS."
+        "Another target of the same column has been removed from STAGE_TARGETS since the verification."
     ]
 
 
@@ -133,7 +133,7 @@ def test_an_import_withdraws_the_proof_of_a_proxys_column_and_outdates_its_plan(
             io.BytesIO(b"stage\nSEED\n"), fund="late", stage_column="stage", actor="ann"
         )
         assert doubts(label)[0].startswith("1 row was imported ")
-        assert plans.outdated(waiting) == "it was made before 1 row changed or arrived."
+        assert plans.outdated(waiting) == "it was made before 1 row were changed or added."
 
 
 def test_a_parents_row_that_becomes_a_childs_is_seen_by_the_watch(firms):
@@ -245,7 +245,7 @@ def test_where_two_rows_share_a_key_plan_run_and_rollback_are_refused_by_name(fi
         lambda: worker.advance(waiting),
         lambda: verify(waiting, **ME),
     ):
-        with pytest.raises(TargetError, match="No unique index holds the primary key"):
+        with pytest.raises(TargetError, match="No unique index covers the primary key"):
             refused()
     assert sql(everything) == before
 
@@ -259,5 +259,5 @@ def test_rows_that_are_hidden_from_us_are_not_proved(firms):
     )
     assert sql("SELECT row_security_active('stageapp_firm')") == [(True,)]
     for refused in (lambda: plans.make_plan(FIRM, actor="tester"), lambda: verify(run, **ME)):
-        with pytest.raises(TargetError, match="Row security hides rows from our role"):
+        with pytest.raises(TargetError, match="Row-level security hides rows from our role"):
             refused()

@@ -79,7 +79,7 @@ def test_a_url_that_leads_nowhere_is_not_measured_and_tells_no_password():
 def test_the_primary_is_no_standby(transactional_db):
     standby = Standby(database_url())
     try:
-        wait_for(lambda: standby.replay().problem == "it is no standby", 10)
+        wait_for(lambda: standby.replay().problem == "it is not a standby", 10)
     finally:
         standby.close()
         standby._thread.join(5)

@@ -326,7 +326,7 @@ def test_a_database_that_does_not_answer_a_look_fails_nothing(started, limits, m
     worker.advance(run)
     assert run.state == State.DONE
     readings = {one["factor"]: one for one in ThrottleLook.objects.get(run=run).readings}
-    assert "the look failed" in readings["lock_waiters"]["note"]
+    assert "the check failed" in readings["lock_waiters"]["note"]
 
 
 def test_a_hold_outlives_a_look_that_fails_for_a_while(started, limits, monkeypatch):

@@ -295,7 +295,7 @@ def test_another_systems_backups_give_no_copy(planned, settings):
 def test_the_working_part_refuses_a_database_that_is_no_copy(planned):
     code, out, err = manage("trial_in_copy")
     assert (code, out) == (1, "")
-    assert "no disposable copy" in err
+    assert "not a disposable copy" in err
     with postgres.connect(postgres.live()) as live:
         assert not disposable.is_disposable(live)
 

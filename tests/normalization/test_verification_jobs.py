@@ -133,4 +133,4 @@ def test_a_job_that_kills_its_workers_ends_in_words(done):
     assert jobs.waiting() == []
     job.refresh_from_db()
     assert (job.state, job.verification) == ("failed", None)
-    assert job.said.startswith("Interrupted: its worker died 3 times, and nothing was proved.")
+    assert job.said.startswith("Interrupted: its worker died 3 times, and nothing was proven.")

@@ -195,9 +195,9 @@ def test_a_proposal_withdraws_the_day_once_it_is_approved(settings, set_mode):
 def test_the_preview_tells_who_will_see_what(clock):
     now = ModeState("warn", enforce_on=DAY, since=clock.now)
     sunset = "Sunset: Mon, 01 Jul 2030 00:00:00 GMT"
-    until = "and GET /api/deprecations says until 2030-07-01."
+    until = "and GET /api/deprecations gives 2030-07-01 as until."
     warned = f"are warned; where enforce would refuse, answers carry {sunset}, {until}"
-    refused = "are refused unknown stages now; they are told no day, as theirs has come."
+    refused = "are refused unknown stages now; they are given no day, because theirs has come."
     assert consequences(now, Wish("enforce", "go", 10).after(now)) == (
         "The announced day, 2030-07-01, stays.",
         f"Callers in the share of 10 % {refused}",
@@ -206,12 +206,11 @@ def test_the_preview_tells_who_will_see_what(clock):
     assert consequences(now, Wish("enforce", "go").after(now))[1:] == (f"All callers {refused}",)
     assert consequences(now, Wish("warn", "go", withdraw_enforce_on=True).after(now)) == (
         "The announced day, 2030-07-01, is withdrawn.",
-        "All callers are warned; answers carry no Sunset, and GET /api/deprecations says no day.",
+        "All callers are warned; responses carry no Sunset, and GET /api/deprecations gives no day.",
     )
     later = Wish("warn", "go", enforce_on=datetime.date(2030, 8, 1)).after(now)
     assert consequences(now, later)[0] == (
-        "2030-08-01 is announced as the first day of enforcement. "
-        "The day announced before, 2030-07-01, no longer holds."
+        "2030-08-01 is announced as the first day of enforcement. The day announced before, 2030-07-01, no longer applies."
     )
     clock.move(days=40)
     assert "stays but has passed" in consequences(now, Wish("warn", "go").after(now))[0]

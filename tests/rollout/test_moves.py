@@ -81,7 +81,7 @@ def test_only_a_stricter_mode_asks_for_gates_and_enforcing_always_does(now, then
         (ModeState("enforce", 5), "enforce at 50 %", ("canary_10",)),
         (ModeState("enforce", 50), "enforce at 100 %", ("canary_50",)),
         (ModeState("enforce", 70), "enforce at 100 %", ("canary_50",)),
-        (ModeState("enforce", 100), "leave it enforced until the rollout is done", ("done",)),
+        (ModeState("enforce", 100), "keep it enforced until the rollout is done", ("done",)),
     ],
 )
 def test_what_comes_next(state, text, names):

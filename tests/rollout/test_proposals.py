@@ -140,10 +140,10 @@ def test_without_the_rule_no_glass_is_broken(settings):
 
 def test_a_proposal_that_the_mode_has_overtaken_waits_for_nobody(set_mode):
     proposal = proposals.propose(ANN, WISH)
-    assert proposals.status_in_words(proposal) == "waits for another person"
+    assert proposals.status_in_words(proposal) == "waiting for another person"
     set_mode("off")
     assert proposals.waiting() == []
-    outdated = f"outdated: the mode is at version {store.latest().version} by now"
+    outdated = f"outdated: the mode is now at version {store.latest().version}"
     assert proposals.status_in_words(proposal) == outdated
     assert f"Proposal: enforce 10 % ({outdated})" in [entry.what for entry in timeline.entries(20)]
     with pytest.raises(ProposalError, match="is outdated"):

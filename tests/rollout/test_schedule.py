@@ -133,14 +133,14 @@ def test_planning_anew_replaces_what_was_planned(canary):
 
 @pytest.mark.parametrize("percents", [[], [10], [5], [50, 50], [100, 50], [50, 101]])
 def test_steps_have_to_rise(percents, canary):
-    with pytest.raises(ScheduleError, match="that rise, above 10 and at most 100"):
+    with pytest.raises(ScheduleError, match="ascending percentages, above 10 and at most 100"):
         schedule.plan_steps(ANN, "why", percents)
 
 
 @pytest.mark.parametrize("mode, percent", [("off", 100), ("warn", 100), ("enforce", 100)])
 def test_the_first_share_is_set_by_a_person(mode, percent, set_mode):
     set_mode(mode, percent)
-    with pytest.raises(ScheduleError, match="set by a person"):
+    with pytest.raises(ScheduleError, match="set by a user"):
         schedule.plan_steps(ANN, "why")
 
 

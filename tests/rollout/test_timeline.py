@@ -23,7 +23,7 @@ def test_it_tells_what_was_decided_newest_first(set_mode, clock):
         decide()
         clock.move(minutes=1)
     assert [(entry.what, entry.actor, entry.reason) for entry in marks.entries(10)] == [
-        ("Planned step: enforce 50 % (waits for its gates)", "ben", "green only"),
+        ("Planned step: enforce 50 % (waiting for its gates)", "ben", "green only"),
         ("Pin: alpha out", "ann", "next week"),
         ("Mode: enforce 10 %", "test", "for a test"),
         ("Consumers audited", "ben", "two are left"),

@@ -157,7 +157,7 @@ def test_if_even_that_cannot_be_had_it_says_what_stands(fill, short_waits, monke
 
     monkeypatch.setattr(seal, "_validate", beside_an_index_build)
     with pytest.raises(
-        SealRefused, match=r"could not be taken off: it holds new writes\. Go on with"
+        SealRefused, match=r"could not be removed: it still applies to new writes\. Continue with"
     ):
         seal.seal(LABEL, how=IMPATIENT, **ME)
     assert (state.look(LABEL).state, validated()) == ("half", [False])

@@ -157,7 +157,7 @@ def test_another_where_or_form_makes_another_seal(rows, settings):
 def test_what_no_constraint_can_hold_is_refused_and_leaves_nothing(rows, settings, where):
     settings.STAGE_TARGETS = [f"{VENTURE}?where={where}"]
     for act in (seal_preview.preview, lambda label: seal.seal(label, **ME)):
-        with pytest.raises(SealRefused, match="cannot stand in a constraint"):
+        with pytest.raises(SealRefused, match="cannot be used in a constraint"):
             act(VENTURE)
     assert state.look(VENTURE).state == "open"
     assert sql("SELECT to_regclass('pg_temp.stageapp_seal_probe')") == [(None,)]

@@ -159,7 +159,7 @@ def test_a_bad_line_is_refused_with_its_number_and_why(line, why):
 
 def test_two_lines_that_disagree_are_refused_and_two_that_agree_are_one():
     diff = compare("spelling,stage\nFondo X,seed\nfondo-x,growth\nFONDO X,seed\n")
-    assert diff.refused == [(3, "it means growth here, and seed in line 2")]
+    assert diff.refused == [(3, "it means growth here, but seed in line 2")]
     assert len(diff.added) == 1
 
 

@@ -199,7 +199,7 @@ def test_the_status_of_the_run_shows_it(normalized, capsys):
     drift.watch()
     call_command("normalization", "status", str(run.pk))
     out = capsys.readouterr().out
-    assert "The drift watch looked 1 s ago: 3 rows hold something other than a stage again." in out
+    assert "The drift check ran 1 s ago: 3 rows hold something other than a stage again." in out
     assert "'Series A' → series_a" in out
     assert "1 of them is a known spelling" in out
     assert "2 of them are unknown" in out
@@ -213,7 +213,7 @@ def test_the_status_shows_letters_as_people_write_them_and_that_nothing_came(nor
     drift.watch()
     call_command("normalization", "status", str(run.pk))
     out = capsys.readouterr().out
-    assert "The drift watch looked 1 s ago: nothing was written past the API." in out
+    assert "The drift watch looked 1 s ago: nothing was written outside the API." in out
     store("Séries B")
     DriftCheck.objects.all().delete()  # PostgreSQL may tell of the write a moment later
     drift.watch()

@@ -48,14 +48,13 @@ class StageValidation(Body):
     would_reject = BooleanField(help_text="whether `enforce` would refuse the request")
     enforce_on = DateField(
         allow_null=True,
-        help_text="the announced day, until it is over or the caller is refused: that of Sunset",
+        help_text="the announced day, as in the Sunset header; until it is over or the caller is "
+        "refused",
     )
     vocabulary_version = IntegerField()
     unknown = UnknownValue(many=True)
     retired = RetiredValue(many=True)
-    unallocated = share(
-        required=False, help_text="the share of the weight that unknown stages hold"
-    )
+    unallocated = share(required=False, help_text="share of the weight on unknown stages")
 
 
 class Judged(Body):
@@ -136,11 +135,13 @@ class DeprecationNotice(Body):
 
     mode = ChoiceField(conf.MODES)
     percent = IntegerField(min_value=1, max_value=100)
-    effective_mode = ChoiceField(conf.MODES, help_text="what the caller's own requests get")
+    effective_mode = ChoiceField(
+        conf.MODES, help_text="the mode that applies to the caller's own requests"
+    )
     since = DateTimeField(allow_null=True)
     until = DateField(
         allow_null=True,
-        help_text="the day from which unknown stages are refused to the caller, until it is over",
+        help_text="the day from which unknown stages are refused to this caller, until it is over",
     )
     valid_stages = texts()
     retired = RetiredSpelling(many=True)

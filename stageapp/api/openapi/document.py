@@ -44,7 +44,10 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     result["paths"]["/healthz"] = {
         "get": _probe("healthz", "This process answers.", {"200": "it does"})
     }
-    answers = {"200": "database and migrations are there", "503": "they are not"}
+    answers = {
+        "200": "the database answers and all migrations are applied",
+        "503": "the database does not answer or migrations are missing",
+    }
     result["paths"]["/readyz"] = {"get": _probe("readyz", "This process can do its work.", answers)}
     return result
 

@@ -29,8 +29,9 @@ ENTRY: Schema = {
 }
 DISTRIBUTION: Schema = {
     "description": (
-        "Weights by stage, in either shape. Together they make 1 or 100, within 1 %; two "
-        "spellings of one stage add up, and the weight of an unknown stays unallocated."
+        "Weights by stage, in either shape. They must add up to 1 or 100, within 1 %; "
+        "two spellings of one stage are added together, and the weight of an unknown "
+        "stage stays unallocated."
     ),
     "oneOf": [
         {"title": "List", "type": "array", "items": ENTRY, "minItems": 1, "maxItems": MAX_ENTRIES},
@@ -137,7 +138,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
             "in": "header",
             "name": "Authorization",
             "description": (
-                "`Token` and a blank before the token; `manage.py consumers token` makes one."
+                "`Token`, a space and the token; `manage.py consumers token` creates one."
             ),
         }
 
@@ -154,5 +155,6 @@ class SessionScheme(OpenApiAuthenticationExtension):
             "type": "apiKey",
             "in": "cookie",
             "name": "sessionid",
-            "description": "An operator's admin session; writing takes the header X-CSRFToken too.",
+            "description": "An operator's admin session; write requests also need the header "
+            "X-CSRFToken.",
         }

@@ -60,7 +60,7 @@ class Simulation(Judged):
     unallocated = share(help_text="held as cash")
     mean = FloatField()
     standard_error = FloatField(allow_null=True)
-    expected = FloatField(help_text="the mean's closed form")
+    expected = FloatField(help_text="closed-form mean")
     percentiles = DictField(child=FloatField(), help_text="p5 … p95")
     probability_1x = share()
     probability_3x = share()
@@ -88,7 +88,7 @@ class Allocation(Judged):
     surplus = Cents()
     unallocated_initial = Cents()
     unallocated_reserve = Cents()
-    coverage = share(allow_null=True, help_text="reserve by need; null where nothing is needed")
+    coverage = share(allow_null=True, help_text="reserve divided by need; null if there is no need")
 
 
 class SentEntry(Body):

@@ -48,7 +48,7 @@ class EndpointSchema(AutoSchema):
 
     def get_response_serializers(self) -> Any:
         answer = self.operation.answer
-        told = getdoc(answer) if answer else "Done; there is nothing to tell."
+        told = getdoc(answer) if answer else "Done; the response has no content."
         return {self.operation.status: OpenApiResponse(answer, str(told))}
 
     def get_override_parameters(self) -> list[Any]:

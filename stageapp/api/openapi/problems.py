@@ -42,7 +42,7 @@ PLACE: Schema = {
 }
 PROBLEM: Schema = {
     "description": (
-        "A problem document (RFC 9457). `type` is stable, and leads to a page for people."
+        "A problem document (RFC 9457). `type` is stable and links to a page that explains it."
     ),
     "type": "object",
     "properties": {
@@ -85,7 +85,8 @@ SCHEMAS = {"Problem": PROBLEM, "InvalidRequest": INVALID_REQUEST, "UnknownStage"
 
 
 TOO_LONG: Schema = {
-    "description": "The address is longer than 8190 bytes; the server itself says so, not in JSON."
+    "description": "The URL is longer than 8190 bytes; the web server itself refuses it, and not in "
+    "JSON."
 }
 
 
@@ -181,14 +182,14 @@ STAGE_HEADERS: dict[str, tuple[str, Schema]] = {
     ),
     "X-Stage-Unknown-Count": ("how many values are unknown", {"type": "integer", "minimum": 0}),
     "X-Stage-Warning": (
-        "only where something is not canonical",
+        "only if a value is not canonical",
         {
             "type": "string",
             "enum": ["unknown-stage", "retired-spelling", "unknown-stage, retired-spelling"],
         },
     ),
     "Deprecation": (
-        "since when callers are warned (RFC 9745)",
+        "since when callers have been warned (RFC 9745)",
         {"type": "string", "pattern": "^@[0-9]+$"},
     ),
     "Sunset": ("the announced day, where enforce would refuse (RFC 8594)", {"type": "string"}),

@@ -16,9 +16,9 @@ SCHEMES: dict[str, Schema] = {
         "in": "header",
         "name": "webhook-signature",
         "description": (
-            "Standard Webhooks: `v1,` and the base64 of the HMAC-SHA256 over "
+            "Standard Webhooks: `v1,` followed by the base64 of the HMAC-SHA256 over "
             "`id.timestamp.body`, with the headers `webhook-id` and `webhook-timestamp`; "
-            "±300 s."
+            "tolerance ±300 s."
         ),
     },
     "alertmanagerSignature": {
@@ -26,8 +26,8 @@ SCHEMES: dict[str, Schema] = {
         "in": "header",
         "name": "X-Alertmanager-Signature",
         "description": (
-            "The HMAC-SHA256 of the raw body in hex; the body's `groupLabels.timestamp` says "
-            "when; ±300 s."
+            "The HMAC-SHA256 of the raw body in hex; `groupLabels.timestamp` in the body "
+            "is the timestamp; tolerance ±300 s."
         ),
     },
     "alertmanagerBearer": {
@@ -56,7 +56,8 @@ class FiringAlert(Body):
 
     status = ChoiceField(["firing", "resolved"])
     labels = DictField(
-        child=CharField(allow_blank=True), help_text='`action="downgrade"` takes `enforce` back'
+        child=CharField(allow_blank=True),
+        help_text='`action="downgrade"` lowers the mode from `enforce`',
     )
     startsAt = CharField(required=False)  # noqa: N815  their names are not ours
     fingerprint = CharField(required=False)
@@ -68,7 +69,7 @@ class AlertNotification(Body):
     alerts = FiringAlert(many=True)
     groupLabels = DictField(required=False)  # noqa: N815
     test = CharField(
-        required=False, help_text="what a test says of itself; then nothing is lowered"
+        required=False, help_text="a test's description of itself; a test does not lower the mode"
     )
 
 
@@ -76,4 +77,4 @@ class DeliveryOutcome(Body):
     """The outcome of the delivery."""
 
     result = ChoiceField(_BELIEVED)
-    version = IntegerField(allow_null=True, help_text="of the mode, where it was taken back")
+    version = IntegerField(allow_null=True, help_text="version of the mode, if it was lowered")

@@ -135,7 +135,7 @@ def _from_json(line: str) -> LogLine:
         target += "?" + fields["query"].removeprefix("?")
     address = _given(fields["address"])
     if not address:
-        raise Malformed("it names no client address")
+        raise Malformed("it has no client address")
     return LogLine(
         "json",
         address,
@@ -169,7 +169,7 @@ def _text(document: Mapping[str, Any], names: tuple[str, ...]) -> str:
 def _request(text: str) -> tuple[str, str]:
     match = _REQUEST.match(text)
     if match is None:
-        raise Malformed("it names no request")
+        raise Malformed("it has no request")
     return match["method"], match["target"]
 
 

@@ -18,11 +18,11 @@ from stageapp.management.command import StageCommand, command_line_actor
 
 _VERBS = {
     "create": "make a backup and its signed manifest from one snapshot",
-    "verify": "check a backup, whole and ours; exit 1 if it is not, or is too old",
+    "verify": "check that a backup is complete and signed by us; exit 1 if it is not, or is too old",
     "rehearse": "restore a backup into a disposable database, compare, and drop it",
-    "restore": "restore a backup into a new database beside the live one",
+    "restore": "restore a backup into a new database next to the live one",
     "list": "show the backups with their verdicts",
-    "prune": "remove the oldest backups, and never the last verified one",
+    "prune": "remove the oldest backups, but never the last verified one",
 }
 
 
@@ -38,7 +38,7 @@ class Command(StageCommand):
             verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
             if name in ("verify", "rehearse", "restore"):
                 verb.add_argument(
-                    "name", nargs="?", help="as `backup list` shows it; the newest one if left out"
+                    "name", nargs="?", help="as `backup list` shows it; default: the newest one"
                 )
             if name != "list":
                 verb.add_argument(
@@ -50,7 +50,11 @@ class Command(StageCommand):
             "--max-age", type=_hours, default=hours, metavar="HOURS", help="default: %(default)g"
         )
         limit.add_argument(
-            "--any-age", dest="max_age", action="store_const", const=None, help="however old it is"
+            "--any-age",
+            dest="max_age",
+            action="store_const",
+            const=None,
+            help="accept a backup of any age",
         )
         verbs.choices["restore"].add_argument(
             "--database", metavar="NEW", help="name of the new database"
@@ -72,7 +76,7 @@ class Command(StageCommand):
         except (BackupError, EmbeddedError) as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:
-            raise CommandError(f"PostgreSQL does not answer, or refuses: {error}".strip()) from None
+            raise CommandError(f"PostgreSQL does not answer, or refused: {error}".strip()) from None
 
     def _create(self, report: Report, *, reason: str, **options: Any) -> None:
         made = keeping.create(actor=command_line_actor(), reason=reason, report=report)
@@ -93,7 +97,7 @@ class Command(StageCommand):
         )
         self._print(verdict.document(), backup_report.verdict_lines(verdict), options)
         if not verdict.passed:
-            raise CommandError(f"{verdict.name} is not good: {verdict.failures}")
+            raise CommandError(f"{verdict.name} failed verification: {verdict.failures}")
 
     def _rehearse(self, report: Report, *, name: str | None, reason: str, **options: Any) -> None:
         verdict = keeping.rehearse(name, actor=command_line_actor(), reason=reason, report=report)

@@ -22,10 +22,7 @@ STDIN = "-"
 class Command(StageCommand):
     """Import companies from a CSV file."""
 
-    help = (
-        "Bring companies in from a CSV file: all rows, or none. Stages are stored as they "
-        "are written."
-    )
+    help = "Import companies from a CSV file: all rows, or none. Stages are stored as written."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="{import}")
@@ -36,13 +33,13 @@ class Command(StageCommand):
         )
         verb.add_argument("--name-column", metavar="N", help="the column of the company's name")
         verb.add_argument(
-            "--fund", metavar="NAME", help="the fund; made if missing (default: the file's name)"
+            "--fund", metavar="NAME", help="the fund; created if missing (default: the file's name)"
         )
         verb.add_argument(
             "--encoding", default="utf-8", help="default: %(default)s, with or without a BOM"
         )
         verb.add_argument(
-            "--delimiter", type=_delimiter, help="one character, or tab (default: found out)"
+            "--delimiter", type=_delimiter, help="one character, or tab (default: detected)"
         )
         verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
@@ -101,7 +98,7 @@ class Command(StageCommand):
                 )
             )
             return
-        where = "the new fund" if done.fund_created else "the fund that was there,"
+        where = "the new fund" if done.fund_created else "the existing fund"
         self.stdout.write(
             f"{done.rows:,} companies with {done.stages:,} spellings of a stage imported into "
             f"{where} {done.fund.name} (number {done.fund.pk}).\nNext: manage.py normalization "
@@ -136,5 +133,5 @@ def _bar(source: BinaryIO, *, quiet: bool) -> Iterator[Report]:
 def _delimiter(text: str) -> str:
     delimiter = {"tab": "\t", "\\t": "\t"}.get(text, text)
     if len(delimiter) != 1 or delimiter in '"\r\n':
-        raise argparse.ArgumentTypeError(f"{text!r} is not one character; write e.g. ';' or tab")
+        raise argparse.ArgumentTypeError(f"{text!r} is not one character; use e.g. ';' or tab")
     return delimiter

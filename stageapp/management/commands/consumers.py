@@ -31,7 +31,7 @@ consumers token --name reporting --scope read --scope write
 class Command(StageCommand):
     """Audit the consumers, or create a token for one."""
 
-    help = "The consumer audit: who calls what and what they still send. Also makes tokens."
+    help = "The consumer audit: who calls what and what they still send. Also creates tokens."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.epilog, parser.formatter_class = _EXAMPLES, argparse.RawDescriptionHelpFormatter
@@ -39,7 +39,7 @@ class Command(StageCommand):
         what.add_argument(
             "--access-log",
             metavar="FILE",
-            help="audit a web server's log: common, combined, JSON; gzip",
+            help="audit a web server's log: common, combined or JSON format, also gzipped",
         )
         what.add_argument(
             "--code",
@@ -49,9 +49,12 @@ class Command(StageCommand):
         )
         form = parser.add_mutually_exclusive_group()
         form.add_argument("--json", action="store_true", help="one JSON document on stdout")
-        form.add_argument("--csv", metavar="FILE", help="a table; - writes it to stdout")
+        form.add_argument("--csv", metavar="FILE", help="write a table; - writes it to stdout")
         parser.add_argument(
-            "--days", type=_days, default=callers.DAYS, help="how far back; default: %(default)s"
+            "--days",
+            type=_days,
+            default=callers.DAYS,
+            help="number of days to look back; default: %(default)s",
         )
         consumers_report.add_arguments(parser)
         verbs = parser.add_subparsers(dest="subcommand", metavar="token")
@@ -59,13 +62,13 @@ class Command(StageCommand):
             "token", help="create a consumer and print its token as the last line"
         )
         token.description = "Create a consumer and print its token as the last line of the output."
-        token.add_argument("--name", required=True, help="who calls; unique")
+        token.add_argument("--name", required=True, help="name of the caller; unique")
         token.add_argument(
             "--scope",
             action="append",
             required=True,
             choices=[scope for scope, _ in Consumer.SCOPES],
-            help="what the token may do, may be repeated: "
+            help="what the token may do; can be repeated: "
             + "; ".join(meaning for _, meaning in Consumer.SCOPES),
         )
 
@@ -136,7 +139,7 @@ class Command(StageCommand):
 
     def _code(self, options: dict[str, Any]) -> None:
         if options["csv"]:
-            raise CommandError("--code knows --json, not --csv.", returncode=2)
+            raise CommandError("--code supports --json, not --csv.", returncode=2)
         with bars.working("searching the code", quiet=options["json"]):
             audit = consumers_report.scan(options)
         self._print(consumers_report.document(audit), consumers_report.lines(audit), options)

@@ -37,14 +37,16 @@ class Command(StageCommand):
     """Start the whole product with sample data, or walk through the whole rollout."""
 
     help = (
-        "Bring up the whole product with sample data: embedded servers, web, worker and beat. "
-        "Ctrl-C ends all of it. With --once: walk the whole rollout without a browser, print a "
-        "report, exit 0 if every step held."
+        "Start the whole product with sample data: embedded servers, web, worker and "
+        "beat. Ctrl-C stops everything. With --once: walk through the whole rollout "
+        "without a browser, print a report, exit 0 if every step passed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--once", action="store_true", help="walk the rollout in a database of its own, and end"
+            "--once",
+            action="store_true",
+            help="walk through the rollout in a separate database, then exit",
         )
         parser.add_argument(
             "--rows", type=_rows, default=50_000, metavar="N", help="default: %(default)s"
@@ -54,7 +56,7 @@ class Command(StageCommand):
             type=_port,
             default=8000,
             metavar="P",
-            help="default: %(default)s; not for --once",
+            help="default: %(default)s; not with --once",
         )
 
     def handle(self, *args: Any, once: bool, rows: int, port: int, **options: Any) -> None:
@@ -70,8 +72,9 @@ class Command(StageCommand):
             services is None or None in (services.database_url, services.redis_url)
         ):
             raise CommandError(
-                "DATABASE_URL or REDIS_URL names a server of yours, and the demo makes up data. "
-                "Unset both (see also .env): then it uses the embedded servers."
+                "DATABASE_URL or REDIS_URL points to your own server, and the demo "
+                "creates sample data. Unset both (see also .env) to use the embedded "
+                "servers."
             )
         try:
             _end_on_signals()
@@ -93,22 +96,22 @@ class Command(StageCommand):
     def _serve(self, rows: int, port: int) -> None:
         listener = site.listen(port)
         call_command("migrate", verbosity=0)
-        with bars.working("making the portfolio"):
+        with bars.working("creating the portfolio"):
             created = access.create(rows)
         self._say(
-            f"A portfolio of {rows:,} companies was made."
+            f"A portfolio of {rows:,} companies was created."
             if created
-            else "The companies that were there are kept."
+            else "The existing companies are kept."
         )
         with Children(SCRATCH, site.environment()) as children:
             with bars.working("starting web, worker and beat"):
                 site.start(children, listener, SCRATCH)
             password, token = access.admin_password(), access.consumer_token()
             address = f"http://127.0.0.1:{port}"
-            reset = "there already; a new password: python manage.py changepassword admin"
+            reset = "already exists; to set a new password: python manage.py changepassword admin"
             more = (
-                "there already; another one: python manage.py consumers token --name NAME "
-                "--scope read --scope write"
+                "already exists; to create another: python manage.py consumers token "
+                "--name NAME --scope read --scope write"
             )
             self._say(
                 f"\nOpen      {address}/admin/"
@@ -142,7 +145,7 @@ class Command(StageCommand):
 
     def _walk(self, rows: int) -> None:
         call_command("migrate", verbosity=0)
-        with bars.working("making the portfolio"):
+        with bars.working("creating the portfolio"):
             access.create(rows)
         token = access.consumer_token()
         assert token is not None
@@ -151,7 +154,7 @@ class Command(StageCommand):
             caller = Caller(port, token)
             held = walk(Walk(Report(self._say), children, caller, access.truth(rows)))
         if not held:
-            raise CommandError(f"A step did not hold; the logs are in {SCRATCH / 'once'}.")
+            raise CommandError(f"A step failed; the logs are in {SCRATCH / 'once'}.")
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)

@@ -21,8 +21,8 @@ class Command(BaseCommand):
     """Examine servers, processes, backups and targets; exit 1 if something fails."""
 
     help = (
-        "Examine PostgreSQL, Redis, broker, workers, clock, disk, backup, secret and "
-        "targets. Exit 1 if one fails."
+        "Check PostgreSQL, Redis, broker, workers, clock, disk, backup, secret and "
+        "targets. Exit 1 if a check fails."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             json.dumps(document) if options["json"] else "\n".join(map(_line, answers))
         )
         if failed:
-            raise CommandError(f"{len(failed)} fail: {', '.join(failed)}.")
+            raise CommandError(f"{len(failed)} failed: {', '.join(failed)}.")
 
 
 def _line(answer: Answer) -> str:

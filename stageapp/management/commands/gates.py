@@ -49,7 +49,7 @@ def gates_lines(ahead: Outlook) -> list[str]:
     ]
     if ahead.latched:
         lines.append(
-            "Latched: the mode was taken back automatically; raising it takes the permission rearm."
+            "Latched: the mode was lowered automatically; raising it requires the permission rearm."
         )
     for gate in ahead.gates.values():
         lines += ["", f"{_MARKS[gate.verdict]} {gate.name}: {gate.title}{_for_what(gate, ahead)}"]
@@ -76,16 +76,16 @@ def _last_line(ahead: Outlook) -> str:
     if step is None:
         return "The rollout is done."
     if not step.holding:
-        return f"Next: {step.text}. Nothing holds it back."
-    return f"Next: {step.text}. Held back by {', '.join(gate.name for gate in step.holding)}."
+        return f"Next: {step.text}. Nothing blocks it."
+    return f"Next: {step.text}. Blocked by {', '.join(gate.name for gate in step.holding)}."
 
 
 class Command(StageCommand):
     """Show the gates; exit 1 if a gate that the next step needs does not pass."""
 
     help = (
-        "Show every gate with threshold, measured value and verdict. Exit 1 if one needed "
-        "next does not pass."
+        "Show every gate with its threshold, measured value and verdict. Exit 1 if a "
+        "gate that the next step needs does not pass."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -99,11 +99,11 @@ class Command(StageCommand):
                 respond.
         """
         try:
-            with bars.working("judging the gates", quiet=options["json"]):
+            with bars.working("evaluating the gates", quiet=options["json"]):
                 ahead = outlook()
         except OperationalError as error:
             raise CommandError(
-                f"PostgreSQL does not answer, so no gate can be judged: {error}"
+                f"PostgreSQL does not answer, so the gates cannot be evaluated: {error}"
             ) from None
         document, lines = gates_document(ahead), gates_lines(ahead)
         self.stdout.write(
@@ -111,4 +111,4 @@ class Command(StageCommand):
         )
         if ahead.step and ahead.step.holding:
             names = ", ".join(gate.name for gate in ahead.step.holding)
-            raise CommandError(f"The next step, {ahead.step.text}, is held back by: {names}.")
+            raise CommandError(f"The next step, {ahead.step.text}, is blocked by: {names}.")

@@ -46,24 +46,25 @@ class Command(StageCommand):
         change.add_argument(
             "--withdraw-enforce-on",
             action="store_true",
-            help="take the announced day back; without it the day stays, whatever the mode becomes",
+            help="withdraw the announced day; without this option the day stays, whatever the "
+            "mode becomes",
         )
         change.add_argument(
             "--dry-run",
             action="store_true",
-            help="print what callers would be told and what holds it back; change nothing",
+            help="print what callers would be told and what blocks the change; change nothing",
         )
         change.add_argument(
             "--override-gates",
             metavar="REASON",
             default="",
-            help="go past gates that do not pass; kept in the history",
+            help="move past gates that do not pass; kept in the history",
         )
         change.add_argument(
             "--break-glass",
             metavar="REASON",
             default="",
-            help="enforce without the second person; loud in the log",
+            help="enforce without a second person; logged as an error",
         )
         change.add_argument(
             "--wait",
@@ -71,8 +72,8 @@ class Command(StageCommand):
             nargs="?",
             const=10.0,
             metavar="SECONDS",
-            help="return when every process follows; exit 1, with those that do not, after so "
-            "long (10)",
+            help="wait until every process follows; after this many seconds (10), list those "
+            "that do not and exit 1",
         )
         change.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
@@ -92,12 +93,14 @@ class Command(StageCommand):
         except store.ModeError as error:
             raise CommandError(str(error)) from None
         except OperationalError as error:  # one at COMMIT leaves open whether the change was made
-            advice = "Bring it back, then see with `manage.py mode show` what holds."
-            raise CommandError(f"PostgreSQL does not answer. {advice} It said: {error}") from None
+            advice = "Bring it back, then check the stored mode with `manage.py mode show`."
+            raise CommandError(
+                f"PostgreSQL does not answer. {advice} The error was: {error}"
+            ) from None
         except ProgrammingError as error:
             advice = "Run `manage.py migrate` first."
             raise CommandError(
-                f"The database does not fit this release. {advice} It said: {error}"
+                f"The database does not match this release. {advice} The error was: {error}"
             ) from None
 
     def _set(self, *, mode: str, percent: int | None, reason: str, **more: Any) -> None:
@@ -126,9 +129,10 @@ class Command(StageCommand):
             if agreed.behind:
                 behind = ", ".join(map(str, agreed.behind))
                 raise CommandError(
-                    f"The mode is set (version {order[0]}.{order[1]}), but after {seconds:g} s these "
-                    f"do not follow: {behind}. They follow within 5 s of reaching PostgreSQL; "
-                    "`manage.py mode show` tells where each is."
+                    f"The mode was set (version {order[0]}.{order[1]}), but after "
+                    f"{seconds:g} s these processes do not follow it yet: {behind}. They "
+                    "follow within 5 s of reaching PostgreSQL; `manage.py mode show` "
+                    "lists the version of each."
                 )
             self.stderr.write(
                 f"{len(agreed.following)} processes follow version {order[0]}.{order[1]}."
@@ -152,7 +156,7 @@ class Command(StageCommand):
             self.stdout.write(json.dumps(shown))
             return
         self.stdout.write("\n".join(sentences))
-        self.stdout.write(str(held) if held else "Nothing holds the change back.")
+        self.stdout.write(str(held) if held else "Nothing blocks the change.")
         self.stdout.write("Nothing was changed.")
 
     def _show(self, *, as_json: bool) -> None:
@@ -174,9 +178,7 @@ def _day(text: str) -> datetime.date:
     try:
         return datetime.date.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a date; write it as YYYY-MM-DD"
-        ) from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date; use YYYY-MM-DD") from None
 
 
 def _seconds(text: str) -> float:
@@ -186,6 +188,6 @@ def _seconds(text: str) -> float:
         seconds = -1.0
     if not 0 <= seconds <= _LONGEST_WAIT:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a time to wait; write seconds, from 0 to {_LONGEST_WAIT}"
+            f"{text!r} is not a valid time to wait; give seconds, from 0 to {_LONGEST_WAIT}"
         )
     return seconds

@@ -59,15 +59,16 @@ class Command(SealVerbs):
             raise CommandError(str(error), returncode=code) from None
         except OperationalError as error:
             raise CommandError(
-                f"PostgreSQL does not answer, or gave up: {error}".strip()
-                + "\nWhat was committed stays; run it again to go on."
+                f"PostgreSQL does not answer, or timed out: {error}".strip() + "\n"
+                "Committed batches are kept; run it again to continue."
             ) from None
         except DatabaseError as error:
             raise CommandError(
-                f"PostgreSQL refuses the change: {error}".strip()
+                f"PostgreSQL refused the change: {error}".strip()
                 + (
-                    "\nNothing of the failed batch stays. Correct the cause, then run it "
-                    "again to go on."
+                    "\n"
+                    "Nothing of the failed batch was kept. Fix the cause, then run it "
+                    "again to continue."
                 )
             ) from None
 
@@ -80,7 +81,7 @@ class Command(SealVerbs):
         )
 
     def _preflight(self, *, target: str | None, **options: Any) -> None:
-        with bars.working("looking at table and server", quiet=options["json"]):
+        with bars.working("checking table and server", quiet=options["json"]):
             findings = preflight.look(choice.target(target))
         self._print(findings.document(), normalization_report.preflight_lines(findings), options)
         if findings.worst == Severity.BLOCKS:
@@ -110,7 +111,7 @@ class Command(SealVerbs):
                 worker.run_at_once(run, actor=me, reason=reason, override=override_gates)
             self._show(run, options)
             return
-        with bars.working("looking whether it may start", quiet=options["json"]):
+        with bars.working("checking whether it may start", quiet=options["json"]):
             runs.start(
                 run, actor=me, reason=reason, override=override_gates, workers=options["shards"]
             )
@@ -129,8 +130,9 @@ class Command(SealVerbs):
             # Show what would be undone and ask, on a terminal; raises CommandError without a yes.
             if options["json"] or not (sys.stdin.isatty() and sys.stdout.isatty()):
                 raise CommandError(
-                    f"A rollback of run {chosen.pk} of {chosen.target} asks first, and there is no "
-                    "terminal to ask on. Look with --dry-run, then add --yes."
+                    f"Rolling back run {chosen.pk} of {chosen.target} needs confirmation, "
+                    "and there is no terminal to ask on. Check with --dry-run first, "
+                    "then add --yes."
                 )
             self.stdout.write(
                 "\n".join(
@@ -156,9 +158,11 @@ class Command(SealVerbs):
             drain.switch(draining=what == "drain", actor=command_line_actor(), reason=reason)
         draining = drain.draining()
         said = (
-            "take up no run: `normalization workers work` ends that" if draining else "take up runs"
+            "are draining and pick up no run: `normalization workers work` ends that"
+            if draining
+            else "pick up runs"
         )
-        self._print({"draining": draining}, [f"Celery's workers {said}."], options)
+        self._print({"draining": draining}, [f"Celery workers {said}."], options)
 
     def _tune(self, *, run: int | None, target: str | None, reason: str, **options: Any) -> None:
         wanted = {name: options[name] for name in ("workers", "batch_seconds", "pause_seconds")}
@@ -171,7 +175,7 @@ class Command(SealVerbs):
         if run is None and not Run.objects.exists():
             self._print(
                 {"runs": []},
-                ["Nothing has been planned yet. Begin with `normalization plan`."],
+                ["There is no plan yet. Start with `normalization plan`."],
                 options,
             )
             return
@@ -255,8 +259,9 @@ class Command(SealVerbs):
                 nudge(run)
             except (BrokerError, OSError) as error:
                 self.stderr.write(
-                    f"The broker does not answer ({error}); the run waits in PostgreSQL and the next "
-                    "sweep of the beat process takes it up. Or work here: add --foreground."
+                    f"The broker does not answer ({error}); the run waits in PostgreSQL, "
+                    "and the scheduler (beat) picks it up in its next sweep. To work in "
+                    "this process instead, add --foreground."
                 )
         self._show(run, options)
         if foreground and run.state not in ended:
@@ -282,7 +287,7 @@ class Command(SealVerbs):
 
 
 _LONGEST_HISTORY = 10_000  # entries of one row
-_DRY_RUN_ENDS = "Nothing has changed. Leave --dry-run out to do it."
+_DRY_RUN_ENDS = "Nothing has changed. Leave out --dry-run to apply it."
 # In these states a run claims that no row holds a spelling of its plan.
 _CLAIMS_ALL = (State.VERIFYING, State.DONE, State.FAILED)
 
@@ -311,10 +316,11 @@ def _after_interrupt(run: Run) -> str:
     if run.state == State.RUNNING:
         runs.pause(run, actor=command_line_actor(), reason="interrupted at the keyboard")
     if run.state == State.ROLLING_BACK:
-        return f"Go on with: normalization rollback {run.pk} --foreground"
+        return f"Continue with: normalization rollback {run.pk} --foreground"
     if run.state in (State.PAUSED, State.PAUSING, State.VERIFYING):
         return (
-            f"Go on with: normalization run --plan {words.short_hash(run.plan.hash)} --foreground"
+            f"Continue with: normalization run --plan {words.short_hash(run.plan.hash)} "
+            "--foreground"
         )
     return f"Run {run.pk} is {run.stands}."
 

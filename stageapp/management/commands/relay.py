@@ -21,8 +21,8 @@ class Command(BaseCommand):
     """Run until SIGTERM or Ctrl-C."""
 
     help = (
-        "Sign Alertmanager's notifications with ALERTMANAGER_WEBHOOK_SECRET and hand them to "
-        "the webhook."
+        "Sign Alertmanager's notifications with ALERTMANAGER_WEBHOOK_SECRET and forward "
+        "them to the webhook."
     )
     requires_system_checks: list[str] = []
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
             "--listen",
             required=True,
             metavar="HOST:PORT",
-            help="a loopback address, 127.0.0.1:9096",
+            help="a loopback address, e.g. 127.0.0.1:9096",
         )
         parser.add_argument(
             "--to", required=True, metavar="URL", help="the webhook's http or https URL"
@@ -40,17 +40,17 @@ class Command(BaseCommand):
             "--seconds",
             type=_seconds,
             default=SECONDS,
-            help="how long one notification is tried (default: %(default)s)",
+            help="how long to keep trying one notification (default: %(default)s)",
         )
         parser.add_argument(
             "--require-bearer",
             action="store_true",
-            help="take only what brings ALERTMANAGER_BEARER_TOKEN",
+            help="accept only requests with ALERTMANAGER_BEARER_TOKEN",
         )
         parser.add_argument(
             "--allow-remote",
             action="store_true",
-            help="listen on any address; requires the bearer token too",
+            help="listen on any address; also requires the bearer token",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -63,9 +63,7 @@ class Command(BaseCommand):
         required = options["require_bearer"] or options["allow_remote"]
         tokens = webhook_tokens() if required else ()
         if required and not tokens:
-            raise CommandError(
-                "Set ALERTMANAGER_BEARER_TOKEN: it is what Alertmanager has to bring."
-            )
+            raise CommandError("Set ALERTMANAGER_BEARER_TOKEN: Alertmanager has to send it.")
         limits = Limits(conf.settings.read_seconds, settings.DATA_UPLOAD_MAX_MEMORY_SIZE, tokens)
         try:
             forwarder = Forwarder(
@@ -89,7 +87,8 @@ def _key() -> bytes:
     secrets = webhook_secrets()
     if not secrets:
         raise CommandError(
-            "Set ALERTMANAGER_WEBHOOK_SECRET to what the webhook's side has: it signs."
+            "Set ALERTMANAGER_WEBHOOK_SECRET to the same secret as the webhook's: it "
+            "signs the notifications."
         )
     return secrets[0].keys[0]
 
@@ -101,6 +100,6 @@ def _seconds(text: str) -> float:
         seconds = math.nan
     if not 0 < seconds <= 600:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no time in seconds, more than 0, at most 600"
+            f"{text!r} is not a time in seconds, more than 0 and at most 600"
         )
     return seconds

@@ -17,16 +17,16 @@ from stageapp.rollout import canary, proposals, schedule, steps, timeline
 from stageapp.rollout.changes import Wish
 
 _VERBS = {
-    "warn-period": "begin a new warn period: its days count from now",
-    "audited": "put your name to an audit of who still sends what",
-    "pin": "put a consumer into the canary, keep it out, or set it free",
+    "warn-period": "start a new warn period: its days count from now",
+    "audited": "record an audit of who still sends what, under your name",
+    "pin": "pin a consumer into the canary, pin it out, or unpin it",
     "members": "who is in the canary, with the share of yesterday's values",
-    "plan": "plan larger shares, taken by beat after their dwell while the gates pass",
+    "plan": "plan larger shares; beat takes each one after its dwell time while the gates pass",
     "approve-plan": "approve planned steps (two-person rule)",
     "cancel-plan": "cancel planned steps",
     "propose": "propose to enforce (two-person rule)",
     "proposals": "show open proposals and planned steps",
-    "approve": "approve somebody else's proposal, which changes the mode",
+    "approve": "approve another person's proposal, which changes the mode",
     "withdraw": "withdraw a proposal",
 }
 _FOLLOWED = ("pin", "approve")  # processes follow these changes
@@ -49,10 +49,10 @@ class Command(StageCommand):
         pin.add_argument("consumer")
         pin.add_argument("place", choices=[place for place, _ in ConsumerPin.PLACES])
         verbs.choices["members"].add_argument(
-            "--percent", type=int, help="as this share would place them"
+            "--percent", type=int, help="show the members that this share would have"
         )
         verbs.choices["plan"].add_argument(
-            "percents", nargs="*", type=int, help="rising; 50 100 if left out"
+            "percents", nargs="*", type=int, help="ascending; default: 50 100"
         )
         verbs.choices["propose"].add_argument("percent", type=int)
         verbs.choices["propose"].add_argument("--override-gates", metavar="REASON", default="")
@@ -81,7 +81,7 @@ class Command(StageCommand):
 
     def _warn_period(self, *, reason: str, **_: Any) -> tuple[Any, list[str]]:
         made = timeline.begin_warn_period(command_line_person(), reason)
-        return {"began": made.created_at}, ["A new warn period has begun."]
+        return {"began": made.created_at}, ["A new warn period has started."]
 
     def _audited(self, *, reason: str, **_: Any) -> tuple[Any, list[str]]:
         made = timeline.record_audit(command_line_person(), reason)
@@ -100,7 +100,9 @@ class Command(StageCommand):
         share_of = newest.percent if newest.mode == "enforce" else 10
         members = canary.members(percent if percent is not None else share_of)
         share = canary.canary_share(members)
-        lines = [_member_line(member) for member in members] or ["No consumer is known yet."]
+        lines = [_member_line(member) for member in members] or [
+            "There are no known consumers yet."
+        ]
         total = (
             "no values were sent yesterday"
             if share is None
@@ -121,7 +123,7 @@ class Command(StageCommand):
 
     def _cancel_plan(self, **_: Any) -> tuple[Any, list[str]]:
         count = steps.cancel(f"cancelled by {command_line_person().name}")
-        return {"cancelled": count}, [f"{count} planned steps are cancelled."]
+        return {"cancelled": count}, [f"{count} planned steps were cancelled."]
 
     def _propose(
         self, *, percent: int, reason: str, override_gates: str, **_: Any
@@ -129,7 +131,9 @@ class Command(StageCommand):
         made = proposals.propose(
             command_line_person(), Wish("enforce", reason, percent, override=override_gates)
         )
-        return {"proposal": made.pk}, [f"Proposal {made.pk}: {made}. Somebody else approves it."]
+        return {"proposal": made.pk}, [
+            f"Proposal {made.pk}: {made}. Another person has to approve it."
+        ]
 
     def _proposals(self, **_: Any) -> tuple[Any, list[str]]:
         open_ones, planned = proposals.waiting(), steps.to_come()
@@ -153,7 +157,7 @@ class Command(StageCommand):
 
     def _withdraw(self, *, number: int, **_: Any) -> tuple[Any, list[str]]:
         proposals.withdraw(_proposal(number), command_line_person())
-        return {"withdrawn": number}, [f"Proposal {number} is withdrawn."]
+        return {"withdrawn": number}, [f"Proposal {number} was withdrawn."]
 
 
 def _proposal(number: int) -> ModeProposal:

@@ -19,14 +19,19 @@ LONGEST_LINE = 1_000_000  # bytes
 _CHUNK = 65_536
 _MEMORY = 50_000  # answers kept
 
-_EXAMPLE = """\
-stdin, one JSON string a line:      "Series-A"
-stdout, one answer a line in order: {"value": "Series-A", "stage": "series_a", "reason": null, "suggestions": []}
-
-stage is null for an unknown value, and reason says why. Suggestions are for a person; they are not answers.
-A line that is no JSON string ends the command with exit code 1; the lines before it are answered.
-Nothing is counted or queued. All lines are read with the vocabulary version of the start.
-"""
+_EXAMPLE = (
+    'stdin, one JSON string per line:    "Series-A"\n'
+    'stdout, one answer per line:        {"value": "Series-A", "stage": "series_a", '
+    '"reason": null, "suggestions": []}\n'
+    "\n"
+    "The answers are in the order of the input. stage is null for an unknown value, and "
+    "reason says why.\n"
+    "Suggestions are for people to review; they are not answers.\n"
+    "A line that is not a JSON string ends the command with exit code 1; the lines before it "
+    "are answered.\n"
+    "Nothing is counted or queued. All lines are read with the vocabulary version at the "
+    "start.\n"
+)
 
 
 class BadLine(Exception):
@@ -42,12 +47,12 @@ class Command(StageCommand):
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="{normalize}")
         verb = verbs.add_parser(
             "normalize",
-            help="one JSON string a line in, one JSON object a line out",
+            help="read one JSON string per line, write one JSON object per line",
             epilog=_EXAMPLE,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         verb.add_argument(
-            "--source", default="", help="whose values they are: aliases of this source hold too"
+            "--source", default="", help="source of the values: aliases of this source apply too"
         )
 
     def handle(self, *args: Any, source: str, **options: Any) -> None:
@@ -71,7 +76,9 @@ class Command(StageCommand):
                 f"PostgreSQL does not answer, so there is no vocabulary to read: {error}"
             ) from None
         except BrokenPipeError:
-            raise CommandError("Nobody reads the answers any more.") from None
+            raise CommandError(
+                "The output was closed by its reader; the remaining values were not answered."
+            ) from None
 
 
 class Answers(dict[bytes, bytes]):
@@ -115,7 +122,7 @@ def answer_all(read: int, write: int, answers: Answers) -> None:
                 number += 1
                 answered.append(answers[line])
         except BadLine as error:
-            raise BadLine(f"Line {number} of the input is no JSON string: {error}.") from None
+            raise BadLine(f"Line {number} of the input is not a JSON string: {error}.") from None
         finally:
             _write(write, b"".join(answer + b"\n" for answer in answered))
 

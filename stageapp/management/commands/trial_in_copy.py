@@ -17,8 +17,8 @@ class Command(BaseCommand):
     """Read a JSON request on stdin, work in this database, answer one JSON document per line."""
 
     help = (
-        "The working part of `normalization run --trial`. It refuses every database that is "
-        "no disposable copy."
+        "Internal part of `normalization run --trial`. It refuses every database that is "
+        "not a disposable copy."
     )
     requires_system_checks = ()
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         connection.ensure_connection()
         if not disposable.is_disposable(connection.connection):
             raise CommandError(
-                "This database is no disposable copy. `normalization run --trial` makes one."
+                "This database is not a disposable copy. `normalization run --trial` creates one."
             )
         asked = json.load(sys.stdin)
         changes = [Change(*change) for change in asked["changes"]]

@@ -89,11 +89,13 @@ def preview_document(effect: Preview) -> dict[str, Any]:
 def preview_lines(effect: Preview) -> list[str]:
     """Return a preview for a terminal."""
     what = (
-        "would change with the next run" if effect.changes_rows else "hold it and stay as they are"
+        "would change with the next run"
+        if effect.changes_rows
+        else "contain it and stay as they are"
     )
     lines = [f"{rows:,} rows of {target} {what}." for target, rows in effect.rows.items()]
     lines += [f"{rows:>12,}  {value!r}" for value, rows in effect.values]
-    lines.append(f"{effect.requests_total:,} of yesterday's requests held it.")
+    lines.append(f"{effect.requests_total:,} of yesterday's requests contained it.")
     lines += [f"{requests:>12,}  {consumer}" for consumer, requests in effect.requests.items()]
     lines += [f"Refused: {value}: {why}." for value, why in effect.refused]
     return [
@@ -107,36 +109,40 @@ class Command(StageCommand):
     """Show the unknown queue and decide its entries."""
 
     help = (
-        "The unknown queue: values that nothing maps yet, by impact. Map, declare or ignore "
+        "The unknown queue: values without an alias, by impact. Map, declare or ignore "
         "them; undo; export."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
         shown = verbs.add_parser(
-            "list", help="show entries with their numbers, the greatest impact first"
+            "list", help="show entries with their numbers, greatest impact first"
         )
         shown.add_argument("--limit", type=int, default=50, help="how many; default: %(default)s")
         export = verbs.add_parser(
-            "export", help="write the queue as CSV; fill it in and give it to vocabulary import"
+            "export", help="write the queue as CSV; fill it in and import it with vocabulary import"
         )
         export.add_argument("file", nargs="?", help="default: standard output")
         for verb in (shown, export):
             verb.add_argument(
                 "--state", choices=[*STATES, "all"], default="open", help="default: %(default)s"
             )
-        mapping = verbs.add_parser("map", help="let values mean a stage, in one vocabulary version")
+        mapping = verbs.add_parser("map", help="map values to a stage, in one vocabulary version")
         mapping.add_argument(
             "--to", required=True, metavar="STAGE", help="the stage's slug, e.g. series_a"
         )
-        declaring = verbs.add_parser("declare", help="say that values are no stage, and why")
+        declaring = verbs.add_parser("declare", help="declare that values are not a stage, and why")
         declaring.add_argument(
-            "--as", required=True, dest="code", choices=list(REASONS), help="why they are none"
+            "--as",
+            required=True,
+            dest="code",
+            choices=list(REASONS),
+            help="why they are not a stage",
         )
         ignoring = verbs.add_parser(
             "ignore", help="take values out of the open queue; they stay unknown"
         )
-        undoing = verbs.add_parser("undo", help="take the newest decision about each value back")
+        undoing = verbs.add_parser("undo", help="undo the newest decision about each value")
         for verb in (mapping, declaring, ignoring, undoing):
             verb.add_argument("number", nargs="+", type=int, help="as `unknowns list` shows it")
             verb.add_argument("--reason", required=True, help="why; kept in the history")
@@ -144,7 +150,7 @@ class Command(StageCommand):
             verb.add_argument(
                 "--source",
                 default="",
-                help="only for this consumer or import; default: for everybody",
+                help="only for this consumer or import; default: for all",
             )
         for verb in (mapping, declaring, ignoring):
             verb.add_argument(
@@ -221,7 +227,7 @@ class Command(StageCommand):
         self._tell(len(number), version, options)
 
     def _tell(self, count: int, version: VocabularyVersion | None, options: dict[str, Any]) -> None:
-        said = f"vocabulary version {version.number}" if version else "the vocabulary is as it was"
+        said = f"vocabulary version {version.number}" if version else "the vocabulary is unchanged"
         document = {"entries": count, "version": version.number if version else None}
         self._print(document, [f"{count} decided; {said}."], options)
 
@@ -242,6 +248,6 @@ def entries_of(numbers: Sequence[int]) -> list[UnknownEntry]:
     entries = list(UnknownEntry.objects.filter(pk__in=numbers))
     if missing := set(numbers) - {entry.pk for entry in entries}:
         raise DecisionRefused(
-            f"There is no entry {min(missing)}. `unknowns list` shows the numbers."
+            f"There is no entry {min(missing)}. `unknowns list` lists the numbers."
         )
     return entries

@@ -121,7 +121,7 @@ def change_lines(diff: dict[str, Any]) -> list[str]:
     for part, kinds in diff.items():
         for kind, rows in kinds.items():
             lines += _cut(f"{part} {kind}", [f"  {_row(row.get('new', row))}" for row in rows])
-    return lines or ["It differs in nothing."]
+    return lines or ["There are no differences."]
 
 
 def _row(row: dict[str, Any]) -> str:
@@ -153,10 +153,9 @@ class Command(StageCommand):
         export.add_argument("file", nargs="?", help="default: standard output")
         taking = verbs.add_parser(
             "import",
-            help="read aliases from CSV (also a queue's file that was filled in): all lines, "
-            "or none",
-            description="Columns: spelling, stage or reason; source and comment if wanted. Look with "
-            "--dry-run first.",
+            help="read aliases from CSV (also from a filled-in queue file): all lines, or none",
+            description="Columns: spelling, and stage or reason; optionally source and comment. "
+            "Check with --dry-run first.",
         )
         taking.add_argument("file", help="a CSV file; - is standard input")
         taking.add_argument(
@@ -165,15 +164,15 @@ class Command(StageCommand):
         taking.add_argument(
             "--remove-missing",
             action="store_true",
-            help="remove aliases that the file does not name",
+            help="remove aliases missing from the file",
         )
         taking.add_argument("--encoding", default="utf-8", help="default: %(default)s")
         versions = verbs.add_parser("versions", help="list the versions, the newest first")
         versions.add_argument(
             "--limit", type=int, default=20, help="how many; default: %(default)s"
         )
-        show = verbs.add_parser("show", help="show one version whole")
-        restore = verbs.add_parser("restore", help="bring an older version back, as a new one")
+        show = verbs.add_parser("show", help="show one complete version")
+        restore = verbs.add_parser("restore", help="restore an older version, as a new one")
         restore.add_argument(
             "--dry-run", action="store_true", help="show the difference, change nothing"
         )
@@ -181,7 +180,7 @@ class Command(StageCommand):
             verb.add_argument("number", type=int, help="the version's number")
         for verb in (taking, restore):
             verb.add_argument(
-                "--reason", default="", help="why; kept in the history; needed without --dry-run"
+                "--reason", default="", help="why; kept in the history; required without --dry-run"
             )
         for verb in (taking, versions, show, restore):
             verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
@@ -254,9 +253,9 @@ class Command(StageCommand):
         version = vocabulary_versions.restore(number, actor=command_line_actor(), reason=reason)
         made = version.number if version else None
         said = (
-            f"Version {number} is back, as version {made}."
+            f"Version {number} was restored, as version {made}."
             if made
-            else f"The vocabulary is as in version {number}."
+            else f"The vocabulary is the same as in version {number}."
         )
         self._print({"restored": number, "version": made}, [said], options)
 

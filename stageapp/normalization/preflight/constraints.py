@@ -50,14 +50,14 @@ def findings(target: Target, column: Column, new: Sequence[str]) -> Iterator[Fin
                 _check(target, name, expression, new)
                 if alone
                 else warns(
-                    f"CHECK {name} holds the column together with others",
-                    "it cannot be tried beforehand: read it",
+                    f"CHECK {name} covers the column together with others",
+                    "it cannot be tested in advance: review it",
                 )
             )
         elif kind == "x":
             yield warns(
-                f"The exclusion constraint {name} holds the column",
-                "changed rows may collide there",
+                f"The exclusion constraint {name} covers the column",
+                "changed rows may conflict with it",
             )
         elif ours:
             yield _reference(name, referenced, referenced_column, new)
@@ -82,9 +82,9 @@ def _domain(column: Column, new: Sequence[str]) -> Iterator[Finding]:
             refused.setdefault(error.__cause__.diag.constraint_name or "", []).append(value)
     for name, values in refused.items():
         what = f"CHECK {name} of the domain {row[0]}" if name else f"The domain {row[0]}"
-        yield blocks(f"{what} refuses {', '.join(values)}", "no row can become it")
+        yield blocks(f"{what} refuses {', '.join(values)}", "no row can take that value")
     if not refused:
-        means = "it admits every value that the run would write"
+        means = "it allows every value that the run would write"
         yield tells(f"The column is of the domain {row[0]}", means)
 
 
@@ -97,13 +97,15 @@ def _check(target: Target, name: str, expression: str, new: Sequence[str]) -> Fi
         refused = _values(sql, list(new))
     except DatabaseError as error:
         return warns(
-            f"CHECK {name} cannot be tried beforehand", str(error).strip().partition("\n")[0]
+            f"CHECK {name} cannot be tested in advance", str(error).strip().partition("\n")[0]
         )
     if refused:
         return blocks(
             f"CHECK {name} refuses {', '.join(refused)}", "the batch that writes it would fail"
         )
-    return tells(f"CHECK {name} holds the column", "it admits every value that the run would write")
+    return tells(
+        f"CHECK {name} covers the column", "it allows every value that the run would write"
+    )
 
 
 def _reference(name: str, table: str, column: str, new: Sequence[str]) -> Finding:
@@ -116,15 +118,16 @@ def _reference(name: str, table: str, column: str, new: Sequence[str]) -> Findin
             f"The foreign key {name} refuses {', '.join(missing)}", f"{table} has no such row"
         )
     return tells(
-        f"The foreign key {name} leads to {table}", "it has every value that the run would write"
+        f"The foreign key {name} references {table}",
+        "it contains every value that the run would write",
     )
 
 
 def _referenced(name: str, table: str, on_update: str) -> Finding:
-    what = f"{table} refers to the column (foreign key {name})"
+    what = f"{table} references the column (foreign key {name})"
     if on_update == "c":
-        return warns(what, "each changed row changes its rows too, outside of the audit log")
-    return blocks(what, "changing a value that it refers to is refused, and the batch would fail")
+        return warns(what, "each changed row also changes rows there, outside the audit log")
+    return blocks(what, "changing a referenced value is refused, and the batch would fail")
 
 
 def _escaped(expression: str) -> str:

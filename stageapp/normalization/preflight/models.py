@@ -21,8 +21,8 @@ def findings(target: Target) -> Iterator[Finding]:
         below, above = model._meta.label, field.model._meta.label
         yield tells(
             f"{below} inherits the column from {above}",
-            f"rows of {above} that are no {below} are left alone; seal and guard cannot tell them "
-            "apart, and are refused",
+            f"rows of {above} that are not {below} are left alone; seal and guard cannot "
+            "tell them apart and are refused",
         )
     yield from _times(target, model, field.model)
     for name in ("save", "save_base"):
@@ -30,16 +30,16 @@ def findings(target: Target) -> Iterator[Finding]:
         if by is not models.Model:
             yield warns(
                 f"{by.__module__}.{by.__qualname__} has its own {name}()",
-                "a run does not call it; what it does for a changed row has to be done otherwise"
-                + _remedy(target),
+                "a run does not call it; whatever it does for a changed row has to be "
+                "done another way" + _remedy(target),
             )
     for name, signal in _SIGNALS.items():
         if signal.has_listeners(model):
             yield warns(
                 f"{name} of {model._meta.label} has receivers",
                 (
-                    "a run sends no signals: caches, search indexes and others do not see the "
-                    "changed rows"
+                    "a run sends no signals: caches, search indexes and other receivers "
+                    "do not see the changed rows"
                 )
                 + _remedy(target),
             )
@@ -52,17 +52,17 @@ def _times(target: Target, model: Model, owner: Model) -> Iterator[Finding]:
         same_table = field.model is owner
         if not getattr(field, "auto_now", False) or (same_table and column == target.touched):
             continue
-        means = f"a run leaves it as it is; {_how(field, same_table)}"
-        yield tells(f"A save sets {field.name} (auto_now)", means)
+        means = f"a run does not change it; {_how(field, same_table)}"
+        yield tells(f"Saving a row sets {field.name} (auto_now)", means)
 
 
 def _how(field: "models.Field[Any, Any]", same_table: bool) -> str:
     if same_table and isinstance(field, models.DateTimeField):
-        return f"with touch={field.name} in STAGE_TARGETS it sets it too"
-    return "touch can set a date-time of the column's own table alone, and this is none"
+        return f"with touch={field.name} in STAGE_TARGETS the run sets it too"
+    return "touch can only set a date-time column of the same table, and this is not one"
 
 
 def _remedy(target: Target) -> str:
     if target.touched:
         return ""
-    return "; with touch=FIELD in STAGE_TARGETS they find them by their time"
+    return "; with touch=FIELD in STAGE_TARGETS they can find the rows by their timestamp"

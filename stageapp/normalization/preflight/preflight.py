@@ -80,7 +80,8 @@ def require_clear(run: Run) -> None:
     if closed := [str(finding) for finding in findings if finding.severity == Severity.BLOCKS]:
         lines = "\n".join(f"  {said}" for said in closed)
         raise PreflightRefused(
-            f"The run cannot work as the database is:\n{lines}\n"
+            "The run cannot work with the database as it is:\n"
+            f"{lines}\n"
             f"`normalization preflight --target {run.target}` shows everything."
         )
 
@@ -120,8 +121,8 @@ def _nulls(target: targets.Target) -> Iterator[Finding]:
     except (values.TooSlow, DatabaseError):
         return
     if rows:
-        means = "NULL is no value (blank), and a run leaves it NULL"
-        yield tells(f"Rows that hold NULL: {rows:,}", means)
+        means = "NULL is not a value (blank), and a run leaves it NULL"
+        yield tells(f"Rows with NULL: {rows:,}", means)
 
 
 def _new_values(newest: Plan | None, meaning_of: Snapshot) -> list[str]:
@@ -140,7 +141,7 @@ def _parity(read: Values | None, meaning_of: Snapshot) -> Iterator[Finding]:
     if read is None:
         yield warns(
             "The distinct values could not be read in time",
-            "make a plan; the next look compares its values",
+            "make a plan; the next check compares its values",
         )
         return
     try:
@@ -159,10 +160,10 @@ def _parity(read: Values | None, meaning_of: Snapshot) -> Iterator[Finding]:
     wrong = [raw for source, raw, stage in rows if meaning_of.normalize(raw, source).stage != stage]
     if wrong:
         shown = ", ".join(ascii(raw) for raw in wrong[:_SHOWN])
-        means = "run `manage.py migrate`, and do not run anything until they agree"
+        means = "run `manage.py migrate`, and start no run until they agree"
         yield blocks(f"PostgreSQL and Python disagree about {len(wrong)} values: {shown}", means)
     else:
         count = f"{len(rows):,}" + (" most frequent" if len(rows) == MOST_VALUES else "")
         yield tells(
-            "normalize_stage() is there", f"it agrees with Python on the {count} distinct values"
+            "normalize_stage() exists", f"it agrees with Python on the {count} distinct values"
         )

@@ -64,18 +64,18 @@ SELECT 'function', f.oid::regprocedure::text, coalesce(pg_get_function_sqlbody(f
 
 # What it means for whoever relies on it.
 _MEANS = {
-    "view": "it would find fewer rows, without a word",
-    "materialized view": "it would find fewer rows at its next refresh, without a word",
+    "view": "it would silently find fewer rows",
+    "materialized view": "it would silently find fewer rows after its next refresh",
     "rule": "it would no longer apply",
-    "index": "a query by this expression would no longer find the rows",
-    "partial index": "rows leave or never enter it, and queries that count on it find fewer",
-    "trigger": "its condition would no longer be met",
-    "constraint": "it goes on admitting (or asking for) a spelling that is gone",
+    "index": "queries on this expression would no longer find the rows",
+    "partial index": "rows leave it or never enter it, and queries that rely on it find fewer",
+    "trigger": "its condition would no longer be true",
+    "constraint": "it still allows (or requires) a spelling that no longer exists",
     "policy": "it would show or hide other rows",
     "default": "new rows get the old spelling again",
-    "generated column": "it is computed anew for each changed row, and would say something else",
-    "publication": "it would send other rows",
-    "function": "a comparison in it would no longer be met",
+    "generated column": "it is recomputed for each changed row, with a different result",
+    "publication": "it would publish different rows",
+    "function": "a comparison in it would no longer be true",
 }
 
 

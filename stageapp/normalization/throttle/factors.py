@@ -84,7 +84,7 @@ class Judged:
         note = f" ({self.reading.note})" if self.reading.note else ""
         return (
             f"{self.factor.title} {say(self.reading.value or 0)}{note}; the limit is "
-            f"{say(self.limit)}, it goes on at {say(self.resume)}"
+            f"{say(self.limit)}, work continues at {say(self.resume)}"
         )
 
     def document(self) -> dict[str, Any]:
@@ -128,8 +128,8 @@ def _standing(factor: Factor, reading: Reading, limit: float, *, held: bool) -> 
 def nonsense(name: str, limit: float) -> str:
     """Return why the factor cannot have this limit, empty if it can."""
     if name not in FACTORS:
-        return f"{name} is no reason to hold a run; there are {', '.join(FACTORS)}."
+        return f"{name} is not a throttle factor; the factors are {', '.join(FACTORS)}."
     most = 100.0 if FACTORS[name].unit == "%" else 1e9
     if not 0 <= limit <= most:
-        return f"{limit:g} is no limit of {name}: take 0 (off) to {most:g}."
+        return f"{limit:g} is not a valid limit for {name}: use 0 (off) to {most:g}."
     return ""

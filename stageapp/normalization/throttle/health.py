@@ -125,7 +125,7 @@ def _archiving() -> Readings:
     if not last or not _WAL_NAME.fullmatch(last):
         return {
             "wal_files": Reading(
-                None, f"no archived file is known, and the folder is hidden: {_GRANT}"
+                None, f"no archived file is known, and the archive status is hidden: {_GRANT}"
             )
         }
     waiting = _segment(current, segment_bytes) - _segment(last, segment_bytes) - 1
@@ -165,7 +165,7 @@ def lag(replays: Sequence[Replay], marks: WalMarks, now: float) -> Reading:
     """Return the lag of the slowest standby. `now` is the primary's clock, in epoch seconds."""
     if not replays:
         return Reading(
-            None, "no standby is connected, and STAGE_STANDBY_URLS names none", absent=True
+            None, "no standby is connected, and STAGE_STANDBY_URLS lists none", absent=True
         )
     problems = "; ".join(f"{one.name}: {one.problem}" for one in replays if one.position is None)
     lags = {
@@ -188,7 +188,7 @@ def _lag(position: int, told: float | None, marks: WalMarks, now: float) -> floa
 def _disk(paths: Sequence[str]) -> Reading:
     """Return the free percentage of the fullest listed disk; PostgreSQL does not report it."""
     if not paths:
-        return Reading(None, "STAGE_DISK_PATHS names no folder", absent=True)
+        return Reading(None, "STAGE_DISK_PATHS lists no folder", absent=True)
     free: dict[str, float] = {}
     problems = []
     for path in paths:

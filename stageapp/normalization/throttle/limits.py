@@ -57,9 +57,9 @@ def change(run: Run, wanted: Mapping[str, float | None], *, actor: str, reason: 
     """
     why = require_reason(reason, ThrottleRefused)
     if not wanted:
-        raise ThrottleRefused("No limit is given.")
+        raise ThrottleRefused("Give at least one limit.")
     if not MOVES[State(run.state)]:
-        raise ThrottleRefused(f"Run {run.pk} is {run.stands}: nothing runs there any more.")
+        raise ThrottleRefused(f"Run {run.pk} is {run.stands}: it has nothing left to throttle.")
     if wrong := [said for name, limit in wanted.items() if (said := nonsense(name, limit or 0))]:
         raise ThrottleRefused(" ".join(wrong))
     RunThrottle.objects.bulk_create(

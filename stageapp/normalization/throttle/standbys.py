@@ -116,6 +116,6 @@ class Standby:
         row = session.execute(_REPLAYED).fetchone()
         in_recovery, position = row if row else (False, None)
         if not in_recovery or position is None:
-            self._problem = "it is no standby"
+            self._problem = "it is not a standby"
             return
         self._at, self._position, self._problem = time.monotonic(), int(str(position)), ""

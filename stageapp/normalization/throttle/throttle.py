@@ -124,7 +124,7 @@ class Throttle:
         if self._held is not None and time.monotonic() - self._read_well_at < _PATIENCE_SECONDS:
             return
         self._held = None
-        readings = health.unreadable(f"the look failed: {error}".strip())
+        readings = health.unreadable(f"the check failed: {error}".strip())
         self.judged = [
             judge(name, readings[name], limit, held=False)
             for name, limit in conf.settings.hold.items()

@@ -108,7 +108,7 @@ def carry_out(
     """
     if busy := Run.objects.filter(target=label, state__in=UNFINISHED).first():
         raise NormalizationError(
-            f"The backup is of a moment at which run {busy.pk} was {busy.stands}. When that run "
+            f"The backup was taken while run {busy.pk} was {busy.stands}. When that run "
             "is over, make and verify a new backup, and try again."
         )
     target = resolve(label)

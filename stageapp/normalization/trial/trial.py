@@ -76,7 +76,7 @@ def trial(plan: Plan, percent: float, *, actor: str, report: Report = silent) ->
                 report,
             )
     except (BackupError, EmbeddedError, psycopg.Error) as error:
-        raise TrialRefused(f"There is no copy to try the plan on: {error}") from None
+        raise TrialRefused(f"No copy could be made for the trial: {error}") from None
     document = {
         "plan": plan.hash,
         "target": plan.target,
@@ -101,13 +101,14 @@ def _backup_for(plan: Plan) -> Backup:
     """Return the newest verified backup, if it matches this plan."""
     if conf.settings.backup_adapter:
         raise TrialRefused(
-            "Another backup system makes the backups here; a trial needs one of `manage.py backup`."
+            "Backups are made by an external backup system here; a trial needs one made "
+            "by `manage.py backup`."
         )
     verified = Backup.objects.filter(name__in=evidence.verified_names(), origin="own")
     backup = next((one for one in verified if evidence.in_place(one)), None)
     if backup is None:
         raise TrialRefused(
-            f"A trial works on a copy from a verified backup, and there is none. {_TO_DO}"
+            f"A trial needs a copy from a verified backup, and there is none. {_TO_DO}"
         )
     if backup.schema != evidence.schema_now():
         raise TrialRefused(
@@ -115,9 +116,9 @@ def _backup_for(plan: Plan) -> Backup:
         )
     if backup.vocabulary_version != plan.vocabulary_version:
         raise TrialRefused(
-            f"The plan is of vocabulary version {plan.vocabulary_version}, the newest verified "
-            f"backup of version {backup.vocabulary_version}. If the plan is the newer one: "
-            f"{_TO_DO} If not, make a new plan."
+            f"The plan has vocabulary version {plan.vocabulary_version}, the newest "
+            f"verified backup has version {backup.vocabulary_version}. If the plan is "
+            f"newer: {_TO_DO} If not, make a new plan."
         )
     return backup
 

@@ -58,7 +58,7 @@ def _dwell(name: str, rung: int, hours: float, measured: Measurements) -> Condit
     since = measured.mode.enforced_since(rung)
     if since is None:
         return Condition(
-            name, threshold, None, Verdict.NO_DATA, f"enforce does not hold for {rung} %"
+            name, threshold, None, Verdict.NO_DATA, f"enforce does not apply to {rung} %"
         )
     spent = (measured.now - since) / datetime.timedelta(hours=1)
     why = f"since {since:%F %H:%M} UTC"
@@ -71,7 +71,7 @@ def _minutes(count: int, wanted: GateThresholds) -> Condition:
         "more each"
     )
     verdict = Verdict.PASS if count == wanted.green_minutes else Verdict.NO_DATA
-    why = "" if count else "no consumer in the canary has called: it is empty"
+    why = "" if count else "the canary is empty: no consumer in it has sent a request"
     return Condition("minutes", threshold, count, verdict, why)
 
 

@@ -36,7 +36,7 @@ def run_complete(measured: Measurements, wanted: GateThresholds) -> Gate:
             for proof in measured.proofs
         ]
     }
-    none = Condition("targets", "one or more", 0, Verdict.NO_DATA, "STAGE_TARGETS names no column")
+    none = Condition("targets", "one or more", 0, Verdict.NO_DATA, "STAGE_TARGETS lists no column")
     return Gate(
         "run_complete",
         "The stored rows are normalized and verified",
@@ -76,7 +76,7 @@ def consumers_audited(measured: Measurements, wanted: GateThresholds) -> Gate:
 
 def verified_backup(measured: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether a verified backup has recent enough data."""
-    threshold = f"verified, of at most {words.duration(3600 * wanted.backup_hours)} ago"
+    threshold = f"verified, at most {words.duration(3600 * wanted.backup_hours)} old"
     at = measured.backup.taken_at if measured.backup else None
     return Gate(
         "verified_backup",
@@ -88,7 +88,7 @@ def verified_backup(measured: Measurements, wanted: GateThresholds) -> Gate:
 def rehearsal(measured: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether a restore was rehearsed successfully since the last schema change."""
     threshold, at = (
-        "passed since the last change of the schema",
+        "passed since the last schema change",
         measured.backup.rehearsed_at if measured.backup else None,
     )
     if measured.backup and measured.backup.rehearsal_failed:
@@ -116,7 +116,9 @@ def _age(
         return Condition(name, threshold, None, Verdict.NO_DATA, _NO_BACKUP)
     hours = (measured.now - at) / datetime.timedelta(hours=1)
     if measured.now - at < -CLOCKS_DIFFER:
-        why = "its data is from the future: a clock was set wrong"
+        why = "its data is from the future: a clock is wrong"
         return Condition(name, threshold, hours, Verdict.FAIL, why, unit="hours")
     good = hours <= wanted.backup_hours
-    return Condition(name, threshold, hours, passes_if(good), f"of {at:%F %H:%M} UTC", unit="hours")
+    return Condition(
+        name, threshold, hours, passes_if(good), f"from {at:%F %H:%M} UTC", unit="hours"
+    )

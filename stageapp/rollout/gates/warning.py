@@ -54,7 +54,7 @@ def _days(counted: list[Slot], wanted: GateThresholds) -> Condition:
             threshold,
             None,
             Verdict.NO_DATA,
-            "no whole day of this warn period counts",
+            "no full day of this warn period counts yet",
         )
     worst = max(counted, key=lambda day: percent(day.unknown, day.judged))
     good = worst.unknown < share(wanted.unknown_percent) * worst.judged
@@ -66,7 +66,7 @@ def _days(counted: list[Slot], wanted: GateThresholds) -> Condition:
 def _complete(count: int, began: datetime.datetime | None, wanted: GateThresholds) -> Condition:
     threshold = f"the last {wanted.warn_days} days, with {wanted.day_sample} requests or more each"
     if began is None:
-        why = "callers are not warned: no warn period has begun. Set the mode to warn"
+        why = "callers are not warned: no warn period has started. Set the mode to warn"
         return Condition("days", threshold, 0, Verdict.NO_DATA, why)
     verdict = Verdict.PASS if count == wanted.warn_days else Verdict.NO_DATA
     return Condition("days", threshold, count, verdict, f"warn period since {began:%F %H:%M} UTC")
@@ -96,10 +96,10 @@ def _time_in_warn(measured: Measurements, wanted: GateThresholds) -> Condition:
     threshold = f"at most {wanted.warn_max_days} days in warn"
     if measured.mode.warn_period() is None:
         return Condition(
-            "time_in_warn", threshold, None, Verdict.NO_DATA, "no warn period has begun"
+            "time_in_warn", threshold, None, Verdict.NO_DATA, "no warn period has started"
         )
     spent = measured.mode.time_in_warn(measured.now)
     good = spent < datetime.timedelta(days=wanted.warn_max_days)
-    why = "" if good else "over for good: a person has to begin a new warn period, with a reason"
+    why = "" if good else "over permanently: someone has to start a new warn period, with a reason"
     days = spent / datetime.timedelta(days=1)
     return Condition("time_in_warn", threshold, days, passes_if(good), why, unit="days")

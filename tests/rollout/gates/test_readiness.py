@@ -168,6 +168,5 @@ def test_a_gate_for_json_has_the_number_and_its_unit():
 def test_a_refusal_names_the_condition_in_words():
     gate = judged(readiness.verified_backup, backup=BackupFact(NOW - 30 * HOUR))
     assert str(gate) == (
-        "verified_backup (fail: age of the newest verified backup 30 h, needed verified, of at "
-        "most 1 h ago)"
+        "verified_backup (fail: age of the newest verified backup 30 h, needed verified, at most 1 h old)"
     )

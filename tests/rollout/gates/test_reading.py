@@ -60,7 +60,7 @@ def test_before_anything_happened_there_is_nothing(now):
 def test_a_plan_that_nobody_has_started_is_no_run(now, planned):
     planned()
     (found,) = reading.read(now).proofs
-    assert (found.run, found.missing, found.sentence) == (None, True, "No run has begun.")
+    assert (found.run, found.missing, found.sentence) == (None, True, "No run has started.")
 
 
 def test_the_newest_run_that_has_begun_counts_with_its_verification(now, planned):
@@ -71,10 +71,10 @@ def test_the_newest_run_that_has_begun_counts_with_its_verification(now, planned
         return found.run, found.stands, found.sentence
 
     runs.start(run, actor="ann", reason="a test")
-    assert proof() == (run, False, f"Run {run.pk} is at work.")
+    assert proof() == (run, False, f"Run {run.pk} is running.")
     worker.advance(run)
     assert proof()[:2] == (run, False)
-    assert "has not looked at the rows yet; beat starts it every 60 s" in proof()[2]
+    assert "has not checked the rows yet; beat starts it every 60 s" in proof()[2]
     drift.watch()
     assert proof()[:2] == (run, True)
     planned()

@@ -151,4 +151,4 @@ def test_who_is_not_warned_cannot_have_changed(mode):
     gate = judged(warn_exit, mode=mode)
     assert gate.verdict == "no_data"
     why = condition(gate, "days").why
-    assert why == "callers are not warned: no warn period has begun. Set the mode to warn"
+    assert why == "callers are not warned: no warn period has started. Set the mode to warn"
