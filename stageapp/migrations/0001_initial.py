@@ -139,7 +139,7 @@ class Migration(migrations.Migration):
             name="FoldingCharacter",
             fields=[
                 ("codepoint", models.IntegerField(primary_key=True, serialize=False)),
-                ("replacement", models.CharField(blank=True, max_length=8)),
+                ("replacement", models.CharField(blank=True, max_length=20)),
             ],
             options={
                 "default_permissions": (),
@@ -150,6 +150,17 @@ class Migration(migrations.Migration):
             fields=[
                 ("first", models.IntegerField(primary_key=True, serialize=False)),
                 ("last", models.IntegerField()),
+                ("replacement", models.TextField()),
+            ],
+            options={
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
+            name="TextWord",
+            fields=[
+                ("phrase", models.CharField(max_length=100, primary_key=True, serialize=False)),
+                ("english", models.CharField(max_length=100)),
             ],
             options={
                 "default_permissions": (),

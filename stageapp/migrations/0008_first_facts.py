@@ -20,9 +20,9 @@ WORDS = ("slug", "distribution")
 
 def load_text_tables(apps, schema_editor):
     """Bring the character table and the rules to the database, as the Python side reads them."""
-    character, folding_range, rule = (
+    character, folding_range, rule, word = (
         apps.get_model("stageapp", name).objects.using(schema_editor.connection.alias)
-        for name in ("FoldingCharacter", "FoldingRange", "TextRule")
+        for name in ("FoldingCharacter", "FoldingRange", "TextRule", "TextWord")
     )
     if rule.exists():
         return
@@ -31,8 +31,11 @@ def load_text_tables(apps, schema_editor):
         character.model(codepoint=codepoint, replacement=replacement)
         for codepoint, replacement in replacements.items()
     )
-    folding_range.bulk_create(folding_range.model(first=first, last=last) for first, last in ranges)
+    folding_range.bulk_create(folding_range.model(**one._asdict()) for one in ranges)
     rule.bulk_create(rule.model(**read._asdict()) for read in text.read_rules())
+    word.bulk_create(
+        word.model(phrase=phrase, english=english) for phrase, english in text.read_words().items()
+    )
 
 
 def load_vocabulary(apps, schema_editor):

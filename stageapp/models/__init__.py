@@ -26,6 +26,7 @@ from stageapp.models.vocabulary import (
     Stage,
     StageAlias,
     TextRule,
+    TextWord,
     VocabularyVersion,
 )
 from stageapp.models.webhook import WebhookCount, WebhookDelivery
@@ -71,6 +72,7 @@ __all__ = [
     "Strategy",
     "TargetWrite",
     "TextRule",
+    "TextWord",
     "ThrottleLook",
     "ThrottledTime",
     "TrafficHour",

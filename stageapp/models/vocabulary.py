@@ -98,7 +98,7 @@ class FoldingCharacter(models.Model):
     """What a character of the shipped table folds to: no character, one or more."""
 
     codepoint = models.IntegerField(primary_key=True)
-    replacement = models.CharField(max_length=8, blank=True)
+    replacement = models.CharField(max_length=20, blank=True)
 
     class Meta:
         default_permissions = ()
@@ -108,16 +108,30 @@ class FoldingCharacter(models.Model):
 
 
 class FoldingRange(models.Model):
-    """A range of characters that fold to themselves (ideographs, kana, Hangul)."""
+    """Neighbouring characters that all fold to themselves (`=`), or all to the same."""
 
     first = models.IntegerField(primary_key=True)
     last = models.IntegerField()
+    replacement = models.TextField()
 
     class Meta:
         default_permissions = ()
 
     def __str__(self) -> str:
         return f"U+{self.first:04X}–U+{self.last:04X}"
+
+
+class TextWord(models.Model):
+    """A shipped word or phrase of another language, and the English that the rules read instead."""
+
+    phrase = models.CharField(primary_key=True, max_length=100)
+    english = models.CharField(max_length=100)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.phrase}: {self.english}"
 
 
 class TextRule(models.Model):

@@ -18,13 +18,14 @@ $$;
 CREATE FUNCTION stage_fold_v1(raw text) RETURNS text
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
 AS $$
-    -- NULL if a character is outside the table. Ranges keep their characters.
+    -- NULL if a character is outside the table. A range keeps its characters (=), or all become the same.
     SELECT CASE WHEN bool_and(folded IS NOT NULL) THEN stage_squeeze_v1(string_agg(folded, '' ORDER BY place)) END
       FROM (
         SELECT place,
                COALESCE(
                    (SELECT c.replacement FROM stageapp_foldingcharacter c WHERE c.codepoint = ascii(letter)),
-                   (SELECT letter FROM stageapp_foldingrange r WHERE ascii(letter) BETWEEN r.first AND r.last LIMIT 1)
+                   (SELECT CASE WHEN r.last < ascii(letter) THEN NULL WHEN r.replacement = '=' THEN letter ELSE r.replacement END
+                      FROM stageapp_foldingrange r WHERE r.first <= ascii(letter) ORDER BY r.first DESC LIMIT 1)
                ) AS folded
           FROM string_to_table(raw, NULL) WITH ORDINALITY AS letters (letter, place)
       ) AS table_read
@@ -60,6 +61,32 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION stage_translate_v1(settled text) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+AS $$
+-- Every known phrase of up to 6 words in English, the longest first.
+DECLARE
+    words text[] := string_to_array(settled, ' ');
+    english text[] := '{}';
+    place int := 1;
+    translated text;
+    size int;
+BEGIN
+    WHILE place <= cardinality(words) LOOP
+        translated := NULL;
+        FOR size_tried IN REVERSE least(6, cardinality(words) - place + 1) .. 1 LOOP
+            size := size_tried;
+            SELECT w.english INTO translated FROM stageapp_textword w
+             WHERE w.phrase = array_to_string(words[place : place + size - 1], ' ');
+            EXIT WHEN translated IS NOT NULL;
+        END LOOP;
+        english := english || COALESCE(translated, words[place]);
+        place := place + CASE WHEN translated IS NULL THEN 1 ELSE size END;
+    END LOOP;
+    RETURN array_to_string(english, ' ');
+END
+$$;
+
 CREATE FUNCTION explain_stage(raw text, source text DEFAULT '') RETURNS TABLE (stage text, reason text, key text)
     LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 COST 5000
 AS $$
@@ -67,6 +94,7 @@ AS $$
 DECLARE
     folded text;
     settled text;
+    english text;
     alias record;
     verdict record;
 BEGIN
@@ -77,6 +105,10 @@ BEGIN
     IF raw <> '' AND length(raw) <= 256 THEN
         folded := stage_fold_v1(raw);
         settled := CASE WHEN folded <> '' THEN stage_key_v1(folded) END;
+        english := stage_translate_v1(settled);
+        IF english <> settled THEN
+            settled := stage_key_v1(english);
+        END IF;
     END IF;
     IF settled IS NULL OR length(settled) > 256 THEN
         RETURN QUERY SELECT NULL::text, CASE WHEN raw = '' OR folded = '' THEN 'blank' ELSE 'junk' END, '';
@@ -111,7 +143,8 @@ DO $$
 DECLARE
     signature text;
 BEGIN
-    FOREACH signature IN ARRAY ARRAY['stage_squeeze_v1(text)', 'stage_fold_v1(text)', 'stage_key_v1(text)', 'explain_stage(text, text)',
+    FOREACH signature IN ARRAY ARRAY['stage_squeeze_v1(text)', 'stage_fold_v1(text)', 'stage_key_v1(text)', 'stage_translate_v1(text)',
+                                     'explain_stage(text, text)',
                                      'normalize_stage(text, text)'] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', signature, current_schema());
     END LOOP;

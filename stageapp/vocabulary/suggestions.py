@@ -40,9 +40,20 @@ def suggest(raw: str, meaning: Meaning, vocabulary: Snapshot) -> tuple[str, ...]
     return suggestions
 
 
+def _begins_with(key: str, vocabulary: Snapshot) -> str | None:
+    """Return the stage that the key names before something that is not understood."""
+    words = key.split(" ")
+    for length in range(len(words) - 1, 0, -1):
+        if stage := vocabulary.general.get(" ".join(words[:length])):
+            return stage
+    return None
+
+
 def _look(raw: str, meaning: Meaning, vocabulary: Snapshot) -> tuple[str, ...]:
     latin = raw.translate(_LOOK_ALIKES)
     if latin != raw and (stage := vocabulary.normalize(latin).stage):
+        return (stage,)
+    if stage := _begins_with(meaning.key, vocabulary):
         return (stage,)
     if not meaning.key or len(meaning.key) > MAX_KEY:
         return ()

@@ -1,6 +1,7 @@
 """The text rules: reduce a raw value to the unformatted key under which aliases are stored."""
 
 import re
+from bisect import bisect_right
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,20 +63,32 @@ def _complete(pattern: str, words: dict[str, str]) -> str:
 CHARACTERS_FILE = Path(__file__).with_name("characters_v1.tsv")
 
 
-def read_characters(file: Path = CHARACTERS_FILE) -> tuple[dict[int, str], list[tuple[int, int]]]:
-    """Return replacements by code point, and the (first, last) ranges of unchanged characters."""
+KEPT = "="  # the replacement of a range whose characters stay as they are
+
+
+class Range(NamedTuple):
+    """Neighbouring characters that all stay (`KEPT`) or all become the same."""
+
+    first: int
+    last: int
+    replacement: str
+
+
+def read_characters(file: Path = CHARACTERS_FILE) -> tuple[dict[int, str], list[Range]]:
+    """Return replacements by code point, and the ranges in ascending order."""
     replacements: dict[int, str] = {}
-    ranges: list[tuple[int, int]] = []
+    ranges: list[Range] = []
     for line in file.read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):
             continue
         points, replacement, _comment = line.split("\t")
         first, _, last = points.partition("-")
+        becomes = replacement.replace("\\s", " ")
         if last:
-            ranges.append((int(first, 16), int(last, 16)))
+            ranges.append(Range(int(first, 16), int(last, 16), becomes))
         else:
-            replacements[int(first, 16)] = replacement.replace("\\s", " ")
-    return replacements, ranges
+            replacements[int(first, 16)] = becomes
+    return replacements, sorted(ranges)
 
 
 class OutsideTableError(Exception):
@@ -83,16 +96,23 @@ class OutsideTableError(Exception):
 
 
 class _Table(dict[int, str]):
-    """A table for `str.translate`; a character in no row or range raises `OutsideTableError`."""
+    """A table for `str.translate`, filled from the ranges as their characters come.
 
-    def __init__(self, replacements: dict[int, str], ranges: list[tuple[int, int]]) -> None:
+    A character in no row or range raises `OutsideTableError`.
+    """
+
+    def __init__(self, replacements: dict[int, str], ranges: list[Range]) -> None:
         super().__init__(replacements)
         self.ranges = ranges
+        self.firsts = [one.first for one in ranges]
 
     def __missing__(self, point: int) -> str:
-        if any(first <= point <= last for first, last in self.ranges):
-            return chr(point)
-        raise OutsideTableError
+        place = bisect_right(self.firsts, point) - 1
+        if place < 0 or point > self.ranges[place].last:
+            raise OutsideTableError
+        becomes = self.ranges[place].replacement
+        folded = self[point] = chr(point) if becomes == KEPT else becomes
+        return folded
 
 
 _TABLE = _Table(*read_characters())
@@ -143,6 +163,8 @@ def reduce(raw: str) -> Reduced:
     if not text:
         return _BLANK
     key = _settle(text)
+    if key is not None and (english := translate(key)) != key:
+        key = _settle(english)
     return _JUNK if key is None or len(key) > LONGEST else Reduced(key, _reason(key))
 
 
@@ -164,3 +186,52 @@ def _reason(key: str) -> str:
         if pattern.search(key):
             return reason
     return "unmapped"
+
+
+# Words and phrases of other languages, and the English that the rules read instead.
+
+LANGUAGES = Path(__file__).with_name("languages")
+LONGEST_PHRASE = 6  # words
+
+
+def read_words(folder: Path = LANGUAGES) -> dict[str, str]:
+    """Return the English by phrase, the phrase as the rules leave it.
+
+    Raises:
+        ValueError: a line does not have three columns, a phrase cannot be read or is too long, or
+            two languages disagree about it.
+    """
+    words: dict[str, str] = {}
+    for file in sorted(folder.glob("*.tsv")):
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+            if line.startswith("#"):
+                continue
+            columns = line.split("\t")
+            folded = fold(columns[0])
+            phrase = folded and _settle(folded)
+            if len(columns) != 3 or not phrase or phrase.count(" ") >= LONGEST_PHRASE:
+                raise ValueError(
+                    f"{file.name}, line {number}: write a phrase of at most {LONGEST_PHRASE} "
+                    "words, its English and a comment, separated by tabs."
+                )
+            if words.setdefault(phrase, columns[1]) != columns[1]:
+                raise ValueError(
+                    f"{file.name}, line {number}: {columns[0]} is {words[phrase]} in another line."
+                )
+    return {phrase: english for phrase, english in words.items() if phrase != english}
+
+
+_WORDS = read_words()
+
+
+def translate(key: str) -> str:
+    """Return a key with every known phrase in English, the longest phrase first."""
+    words, english = key.split(" "), list[str]()
+    while words:
+        for length in range(min(LONGEST_PHRASE, len(words)), 0, -1):
+            phrase = " ".join(words[:length])
+            if phrase in _WORDS or length == 1:
+                english.append(_WORDS.get(phrase, phrase))
+                words = words[length:]
+                break
+    return " ".join(english)

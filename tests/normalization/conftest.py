@@ -27,6 +27,7 @@ _KEPT = {
     "foldingcharacter",
     "foldingrange",
     "textrule",
+    "textword",
     "rolegrant",
 }
 

@@ -13,13 +13,15 @@ WORDS = re.findall(
     C+ plus or and debt note SAFE grant angel acquired ipo unknown n/a null tbd ? - – — / , ; : | & + ~
     * ! . _ ( ) < > = % \ A轮 B+轮 轮 融资 种子轮 天使轮 シリーズ シード プレ ラウンド 시리즈 시드 프리
     라운드 上市前 及以后 amorçage semilla semente Ronda Rodada Levée d'amorçage Runde Acme Labs Inc.
+    סבב סדרה גיוס סיד א גולה جولة السلسلة ب البذرة раунд серия посев hạt giống vòng seri runda kolo tohum
+    abgeschlossen clôturée postponed geplant 老股转让 第三者割当増資 구주매각 ซีรีส์ श्रृंखला სერია
     Hippocratic \n \\n \xc2\xa0 \u00a0 %20 %C3%A9 &nbsp; &quot; <br> <b> </td> <td
     """,
 )
 CHARACTERS = (
     "abcdefinprsABCES0123456789 -_.,;:/|&+*~!?'\"()[]{}<>=%$#@\\\t\n\r"
     "éÉçüÅßæœıİſﬃĳ́̈\xa0\xad\u2003\u2009\u200b\u200d\u202e\u2060\u3000\ufeff\u2028\x85"
-    "–—−‐‑“”‘’«»•·…→✓★ＡＢｓｅｄ＋－（）／АВСаеоѕΑΒαρ轮輪种子融资シード시리즈が゙ｼｰﾄﾞ€£¥₹²Ⅰ𝐀Ⓐ©™🌱\ue000\x00\x01\x7f"
+    "–—−‐‑“”‘’«»•·…→✓★ＡＢｓｅｄ＋－（）／АВСаеоѕΑΒαρ轮輪种子融资シード시리즈が゙ｼｰﾄﾞ€£¥₹²Ⅰ𝐀Ⓐ©™🌱❌≥→₪אَ๓अ\u200f\ufe0f\ue000\x00\x01\x7f"
 )
 
 joined_words = st.builds(
