@@ -36,7 +36,8 @@ FACTS = """
 SELECT (SELECT array_agg(slug || label) FROM stageapp_stage), (SELECT count(*) FROM stageapp_stagealias),
        (SELECT array_agg(number) FROM stageapp_vocabularyversion),
        (SELECT count(*) FROM stageapp_foldingcharacter), (SELECT count(*) FROM stageapp_foldingrange),
-       (SELECT count(*) FROM stageapp_textrule), (SELECT count(*) FROM stageapp_textword), (SELECT count(*) FROM stageapp_assumptionchange),
+       (SELECT count(*) FROM stageapp_textrule), (SELECT count(*) FROM stageapp_textword),
+       (SELECT count(*) FROM stageapp_assumptionchange),
        (SELECT array_agg(kind) FROM stageapp_modechange)"""
 # What the product leaves at a column of somebody else's table: a seal and a guard.
 OTHERS = """

@@ -185,6 +185,9 @@ class _Reader:
 
     def _compare(self, line: int, cells: dict[str, str]) -> None:
         spelling, new = cells["spelling"], self._said(cells)
+        if text.reduce(spelling).final:  # it has no key, so it is nobody's duplicate
+            self.diff.refused.append((line, refusal(spelling, names_stage=new in self._stages)))
+            return
         place = (cells.get("source", "").strip(), text.reduce(spelling).key)
         alias = self._held.get(place)
         first, said = self._lines.setdefault(place, (line, new))

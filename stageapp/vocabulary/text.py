@@ -222,11 +222,14 @@ def read_words(folder: Path = LANGUAGES) -> dict[str, str]:
 
 
 _WORDS = read_words()
+_FIRST_WORDS = frozenset(phrase.split(" ")[0] for phrase in _WORDS)
 
 
 def translate(key: str) -> str:
     """Return a key with every known phrase in English, the longest phrase first."""
     words, english = key.split(" "), list[str]()
+    if _FIRST_WORDS.isdisjoint(words):
+        return key
     while words:
         for length in range(min(LONGEST_PHRASE, len(words)), 0, -1):
             phrase = " ".join(words[:length])

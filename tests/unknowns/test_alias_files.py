@@ -216,3 +216,9 @@ def test_the_queues_file_is_filled_in_and_taken_back():
         "declared",
     ]
     assert find("Fondo X").decided_by == "petra"
+
+
+def test_spellings_without_a_key_are_no_duplicates_of_each_other():
+    diff = compare("spelling,stage\n\ue000,seed\n\ue001,series_a\n")
+    assert [line for line, _ in diff.refused] == [2, 3]
+    assert all("could never take effect" in why for _, why in diff.refused)

@@ -4,7 +4,9 @@ KNOWN = {
     "pre_seed": """
         pre_seed|Pre-Seed|Pre-Seed+|PRESEED|pre - seed|Pré–seed|Pre.Seed|Series Pre-Seed|Pre-Seed Funding Round
         |Pré-amorçage|Presemilla|Pré-semente|プレシード|프리 시드
-        |Pre-Seed - II|טרום סיד|مرحلة ما قبل البذرة|Tiền hạt giống|Пресид|Tohum öncesi|种子前轮|Pre种子轮|2. Pre-Seed|Pre-Seed ($250K)|Pre-Seed-Phase""",
+        |Pre-Seed - II
+        |טרום סיד|مرحلة ما قبل البذرة|Tiền hạt giống|Пресид|Tohum öncesi|种子前轮|Pre种子轮
+        |2. Pre-Seed|Pre-Seed ($250K)|Pre-Seed-Phase""",
     "seed": """
         seed|Seed Round|SEED VC|the Seed round|Series Seed|Series Seed-2 Preferred Stock
         |Series Seed B Preferred|Seed Ext.|Seed II|Seed+|Seed plus|Late Seed|Seed / Angel Funding
@@ -39,7 +41,8 @@ KNOWN = {
         |Growth Equity - II""",
 }
 UNKNOWN = {
-    "blank": "|   |\u200b|N/A|n.a.|-|—|null|NaN|Unknown|(blank)|Undisclosed|TBD|未披露|[]|その他|不明|其他|기타|לא ידוע|unbekannt|🏁",
+    "blank": "|   |\u200b|N/A|n.a.|-|—|null|NaN|Unknown|(blank)|Undisclosed|TBD|未披露|[]|その他|不明|其他|기타"
+    "|לא ידוע|unbekannt|🏁",
     "ambiguous": """
         A|[B]|c|A+|Series A+|Series C+|series-c+|Series B or later|Series 1|Series|Series Unknown
         |Venture - Series Unknown|Venture Round|Private Equity|Early Stage VC|Late stage|LATE VC
