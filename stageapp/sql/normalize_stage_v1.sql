@@ -8,8 +8,8 @@ AS $$
 DECLARE
     squeezed text := text;
 BEGIN
-    WHILE strpos(squeezed, '  ') > 0 LOOP
-        squeezed := replace(squeezed, '  ', ' ');
+    WHILE strpos(squeezed, '  ') > 0 OR strpos(squeezed, '--') > 0 LOOP
+        squeezed := replace(replace(squeezed, '  ', ' '), '--', '-');
     END LOOP;
     RETURN btrim(squeezed, ' ');
 END
@@ -51,6 +51,9 @@ BEGIN
             -- A rewrite that would leave nothing is not done.
             IF rewritten <> settled THEN
                 settled := COALESCE(NULLIF(stage_squeeze_v1(rewritten), ''), settled);
+                IF length(settled) > 256 THEN -- a mark may become a word: the cost stays bounded
+                    RETURN NULL;
+                END IF;
             END IF;
         END LOOP;
         IF settled = before THEN

@@ -127,9 +127,9 @@ def fold(raw: str) -> str | None:
 
 
 def squeeze(text: str) -> str:
-    """Return `text` with repeated spaces collapsed and the ends stripped."""
-    while "  " in text:
-        text = text.replace("  ", " ")
+    """Return `text` with repeated spaces and dashes collapsed, and no space at its ends."""
+    while "  " in text or "--" in text:
+        text = text.replace("  ", " ").replace("--", "-")
     return text.strip(" ")
 
 
@@ -176,6 +176,8 @@ def _settle(text: str) -> str | None:
             rewritten = pattern.sub(outcome, text)
             if rewritten != text:
                 text = squeeze(rewritten) or text
+                if len(text) > LONGEST:  # a mark may become a word: the cost stays bounded
+                    return None
         if text == before:
             return text
     return None

@@ -129,3 +129,21 @@ def test_the_cost_of_a_value_is_bounded_by_its_length():
         started = time.perf_counter()
         reduce(raw)
         assert time.perf_counter() - started < 0.1, raw[:20]
+
+
+# Pieces that a rule repeats, or reads in more than one way; each is repeated up to the longest value.
+COSTLY = """
+seed - |early stage vc |- |(|-|_|.|pre-|pre |series |0,|$1|5m |jan 2021 |2021-|q1 2021 |; |a-|a b |the |seed round |seed/
+|round |funding |close |first close |convertible cumulative |new last latest |轮|轮-|series-- -- |late stage venture |(series
+|seed |seedseed|a |an |de |ii |preferred |preferred pa1 |between |bridge |not |<b>|&nbsp;|\\n|%20|+|&|x|あ|סבב |vong hat giong
+""".replace("\n", "").split("|")
+
+
+@pytest.mark.parametrize("piece", [piece for piece in COSTLY if piece])
+@pytest.mark.parametrize("head", ["", "seed ", "series a - ", "("])
+def test_no_value_costs_much(piece, head):
+    value = (head + piece * 256)[:256]
+    began = time.process_time()
+    reduce(value)
+    # About 1 ms on an idle core; a pattern that backtracks takes from 10 ms to minutes.
+    assert time.process_time() - began < 0.02, value
