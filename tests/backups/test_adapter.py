@@ -99,7 +99,7 @@ def test_a_verdict_has_to_be_said_and_of_the_backup_asked_of(program):
     answers(program, good())
     with pytest.raises(BackupError, match="`passed` is missing"):
         adapter.ask("verify", "full-1")
-    with pytest.raises(BackupError, match="answered of full-1"):
+    with pytest.raises(BackupError, match="asked about full-2 and answered about full-1"):
         adapter.ask("verify", "full-2")
 
 
