@@ -1,5 +1,7 @@
 """What every test starts with: no refresher, nothing remembered of mode and vocabulary."""
 
+import signal
+
 import pytest
 from django.apps import apps
 from django.db import connection, transaction
@@ -37,6 +39,11 @@ LONG = (
     "management/test_trial",
     "backups/",
 )
+
+
+def pytest_configure():
+    """Let the processes that tests start take Ctrl-C; a shell's background job has it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)

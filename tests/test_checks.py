@@ -48,11 +48,11 @@ def test_off_and_warn_are_right(settings, mode):
 @pytest.mark.parametrize(
     "label, said",
     [
-        ("stage", "no app.Model.field"),
-        ("a.b.c.d", "no app.Model.field"),
-        ("nowhere.PortfolioCompany.stage", "no app.Model.field"),
-        ("stageapp.Nothing.stage", "no app.Model.field"),
-        ("stageapp.PortfolioCompany.colour", "no app.Model.field"),
+        ("stage", "is not an app.Model.field"),
+        ("a.b.c.d", "is not an app.Model.field"),
+        ("nowhere.PortfolioCompany.stage", "is not an app.Model.field"),
+        ("stageapp.Nothing.stage", "is not an app.Model.field"),
+        ("stageapp.PortfolioCompany.colour", "is not an app.Model.field"),
         ("stageapp.PortfolioCompany.updated_at", "only text columns"),
         ("stageapp.Stage.rank", "only text columns"),
         ("sessions.Session.session_data", "integer or UUID key"),
@@ -269,7 +269,7 @@ def test_e035_a_limit_that_holds_runs_for_good(settings):
     settings.STAGE_HOLD = {"disk_free": 101.0}
     messages = found()
     assert list(messages) == ["stageapp.E035"]
-    assert "STAGE_HOLD: 101 is no limit of disk_free" in messages["stageapp.E035"].msg
+    assert "STAGE_HOLD: 101 is not a valid limit for disk_free" in messages["stageapp.E035"].msg
 
 
 @pytest.mark.parametrize(

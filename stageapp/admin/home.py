@@ -69,7 +69,7 @@ def _about_work(run: Run | None, proofs: list[Proof]) -> Step | None:
     for each in [*([run] if run is not None else []), *begun]:
         url = reverse("admin:stageapp_run_change", args=[each.pk])
         if each.state in ACTIVE:
-            return Step(f"Run {each.pk} is running.", "Watch it", url)
+            return Step(f"Run {each.pk} is {each.stands}.", "Watch it", url)
         if each.state == State.PAUSED:
             return Step(f"Run {each.pk} is paused. Resume it, or roll it back.", "Decide", url)
         if each.state == State.FAILED:
@@ -183,9 +183,8 @@ def _about_unknowns(unknowns: Mapping[str, Any] | None, user: User) -> Step | No
     if not unknowns or not unknowns["open"] or not user.has_perm("stageapp.curate_vocabulary"):
         return None
     number = unknowns["open"]
-    values = "values wait" if number > 1 else "value waits"
     return Step(
-        f"{number:,} unknown {values} to decide.",
+        f"{words.count(number, 'unknown value is', 'unknown values are')} waiting for a decision.",
         "Decide",
         reverse("admin:stageapp_unknownentry_changelist"),
     )

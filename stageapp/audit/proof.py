@@ -38,7 +38,7 @@ class Remedy(enum.Enum):
     DECIDE = "go on with the run, cancel it or roll it back"
     VERIFY = "verify the run"
     QUARANTINE = "correct the rows in quarantine, then verify the run"
-    WATCH = "see that the drift watch runs"
+    WATCH = "make sure that the drift check runs"
     UNDERSTAND = "find out what changed the log before anything else runs"
 
 
@@ -200,7 +200,7 @@ def _about_run(run: Run | None, made: Verification | None) -> Iterator[Doubt]:
 _STATES = {
     State.PLANNED: "has not begun",
     State.APPROVED: "has not begun",
-    State.RUNNING: "at work",
+    State.RUNNING: "running",
     State.PAUSING: "pausing",
     State.VERIFYING: "being verified",
     State.ROLLING_BACK: "being rolled back",

@@ -49,7 +49,8 @@ class Standing:
         """The same as text; empty if nothing has been undone."""
         if self.nothing:
             return f"rolled back: none of {self.written:,} rows remains changed"
-        left = f"{self.left:,} of {self.written:,} rows remain changed"
+        remain = "remains" if self.left == 1 else "remain"
+        left = f"{self.left:,} of {self.written:,} rows {remain} changed"
         return f"partly rolled back: {left}" if self.undone else ""
 
 

@@ -47,7 +47,7 @@ def ask(verb: str, name: str = "") -> Facts:
         )
     if verb in ("verify", "rehearse") and facts.passed is None:
         raise BackupError(
-            f"The backup adapter did not say whether {verb} passed: `passed` is missing."
+            f"The backup adapter did not say whether `{verb}` passed: `passed` is missing."
         )
     return facts
 

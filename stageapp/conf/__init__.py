@@ -18,7 +18,7 @@ from stageapp.conf.table import MOST_WARN_DAYS, Settings
 
 MODES = ("off", "warn", "enforce")
 DEFAULT_MODE_CEILING = "warn"
-DRIFT_SECONDS = 60.0  # the period of the drift watch
+DRIFT_SECONDS = 60.0  # the period of the drift check
 MIN_METRICS_TOKEN = 32  # characters
 
 settings = Settings()
@@ -74,7 +74,7 @@ def target_options(label: str) -> dict[str, str]:
 
 
 def drift_look_seconds() -> float:
-    """Return how old the newest look of the drift watch may be to count, in seconds."""
+    """Return how old the newest drift check may be to count, in seconds."""
     return 2 * DRIFT_SECONDS
 
 

@@ -215,7 +215,7 @@ class Normalization:
     )
     drift_timeout_seconds = Setting(
         5.0,
-        "How long the drift watch and a preview of a decision may read one target.",
+        "How long the drift check and a preview of a decision may read one target.",
         unit="seconds",
         above=0,
         most=30,

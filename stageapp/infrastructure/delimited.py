@@ -119,7 +119,7 @@ class Table:
             if "\x00" in line:
                 self._faults.append("a NUL character, which the database cannot store")
             if not line.isascii() and _LONE_SURROGATE.search(line):
-                self._faults.append("bytes that cannot be decoded; is --encoding right?")
+                self._faults.append("bytes that cannot be decoded; check --encoding")
             yield line
 
 

@@ -177,11 +177,13 @@ def run_lines(run: Run, at: Progress) -> list[str]:
     if at.quarantined:
         apart = run.quarantine.filter(direction=at.direction)
         lines.append(
-            f"{at.quarantined:,} rows are in quarantine: the database refuses to change them."
+            f"{words.count(at.quarantined, 'row is', 'rows are')} in quarantine: the database "
+            f"refuses to change {'it' if at.quarantined == 1 else 'them'}."
         )
         lines += [f"  row {row.row_key}: {row.error}" for row in apart[:_QUARANTINE_SHOWN]]
     if at.skipped:
-        lines.append(f"{at.skipped:,} rows were changed by others since and were left alone.")
+        skipped = words.count(at.skipped, "row was", "rows were")
+        lines.append(f"{skipped} changed by others since and left alone.")
     if run.last_error:
         lines.append(f"Last error: {run.last_error}")
     lines += standing_lines(limits.shown(run))

@@ -138,7 +138,7 @@ class UnknownCount(models.Model):
 
 
 class DriftCheck(models.Model):
-    """The drift watch's newest check of a normalized column: rows that differ again."""
+    """The newest drift check of a normalized column: rows that differ again."""
 
     target = models.CharField(max_length=200, unique=True, help_text="app.Model.field")
     run = models.BigIntegerField(

@@ -89,7 +89,7 @@ def outdated(plan: Plan) -> str:
         )
     later = proof.writes_of(plan.target).filter(created_at__gt=plan.created_at)
     if rows := later.aggregate(rows=Sum("rows"))["rows"]:
-        return f"it was made before {words.count(rows, 'row')} were changed or added."
+        return f"it was made before {words.count(rows, 'row was', 'rows were')} changed or added."
     return ""
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from stageapp import conf
 from stageapp.audit import rollbacks
-from stageapp.infrastructure import events, locks
+from stageapp.infrastructure import events, locks, words
 from stageapp.infrastructure.locks import Lock
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Run, RunMove, State
@@ -46,7 +46,9 @@ def move(run: Run, new: State, *, actor: str, reason: str) -> Run:
     why = require_reason(reason, IllegalMove)
     old = State(run.state)
     if new not in MOVES[old]:
-        allowed = ", ".join(state.said for state in MOVES[old]) or "nowhere"
+        if not MOVES[old]:
+            raise IllegalMove(f"Run {run.pk} is {old.said}; that is final.")
+        allowed = ", ".join(state.said for state in MOVES[old])
         raise IllegalMove(
             f"Run {run.pk} is {old.said}; from there it can change to {allowed}, not to {new.said}."
         )
@@ -346,10 +348,11 @@ def end_rollback(run: Run, *, actor: str) -> Run:
     """Record that everything in the rollback's scope is undone or listed."""
     plan = rollbacks.newest(run)
     counts = rollbacks.counts(run, plan)
-    reason = f"{counts['undone']:,} rows undone; {counts['skipped']:,} rows changed since were left"
+    undone, left = words.count(counts["undone"], "row"), words.count(counts["skipped"], "row")
+    reason = f"{undone} undone; {left} changed since and left alone"
     if counts["quarantined"]:
-        apart = counts["quarantined"]
-        reason += f"; {apart} rows are in quarantine: the database kept them as they were"
+        apart = words.count(counts["quarantined"], "row is", "rows are")
+        reason += f"; {apart} in quarantine: the database refused the change"
     return move(
         run, State(plan.from_state) if plan.scope else State.ROLLED_BACK, actor=actor, reason=reason
     )

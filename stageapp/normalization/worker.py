@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import DatabaseError, transaction
 
+from stageapp.infrastructure import words
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import attempts, batches, leases, refusals, runs, shards, verify
@@ -256,20 +257,18 @@ def _compared(work: Work, rows: int) -> None:
 def _how_it_ended(results: dict[str, Any]) -> str:
     said = ["rows and audit log agree"]
     if results["quarantined"]:
-        said.append(f"{results['quarantined']} rows are in quarantine")
+        apart = words.count(results["quarantined"], "row is", "rows are")
+        said.append(f"{apart} in quarantine")
     if results["rows_unplanned"]:
-        said.append(
-            f"{results['rows_unplanned']:,} rows contain known spellings that are not in the plan"
-        )
+        contain = words.count(results["rows_unplanned"], "row contains", "rows contain")
+        said.append(f"{contain} known spellings that are not in the plan")
     return "; ".join(said)
 
 
 def _why_not(results: dict[str, Any]) -> str:
     if results["agrees"]:
-        return (
-            f"{results['rows_left']} rows contain planned spellings again; run it again "
-            "to sweep them."
-        )
+        contain = words.count(results["rows_left"], "row contains", "rows contain")
+        return f"{contain} planned spellings again; run it again to sweep what is left."
     return (
         f"The audit log has {results['entries']} entries, but the batches recorded "
         f"{results['changed_by_batches']}. Run nothing further on this target until the "

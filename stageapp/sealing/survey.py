@@ -76,7 +76,8 @@ def obstacles(label: str, surveyed: Survey) -> list[str]:
     said = [_about_run(label), _about_known(surveyed), *_about_unknown(surveyed)]
     if surveyed.null_rows:
         said.append(
-            f"{surveyed.null_rows:,} rows contain NULL. Allow it with --null allow, or fill them."
+            f"{words.count(surveyed.null_rows, 'row contains', 'rows contain')} NULL. Allow it with "
+            "--null allow, or fill in a stage."
         )
     return [text for text in said if text]
 
@@ -86,9 +87,11 @@ def evidence(label: str, surveyed: Survey) -> str:
     said = _about_known(surveyed)
     now = proof.of_target(label)
     if said or now.run is None:
-        return said or "no run was needed: no row contains a known spelling"
+        return said.removesuffix(".") or "no run was needed: no row contains a known spelling"
     against = " ".join(doubt.text for doubt in now.doubts if not doubt.missing)
-    return "; ".join(filter(None, ["no row contains a known spelling", now.evidence, against]))
+    return "; ".join(
+        filter(None, ["no row contains a known spelling", now.evidence, against.removesuffix(".")])
+    )
 
 
 def _about_run(label: str) -> str:
@@ -113,12 +116,13 @@ def _about_known(surveyed: Survey) -> str:
         return ""
     rows = sum(one.rows for one in surveyed.known)
     names = quoted([one.value for one in surveyed.known])
-    return f"{rows:,} rows still contain known spellings: {names}. Make a plan and run it first."
+    contain = words.count(rows, "row still contains", "rows still contain")
+    return f"{contain} known spellings: {names}. Make a plan and run it first."
 
 
 def _about_unknown(surveyed: Survey) -> list[str]:
     said = [
-        f"{one.rows:,} rows contain {one.value!r}, a retired stage. Reactivate it, "
+        f"{words.count(one.rows, 'row contains', 'rows contain')} {one.value!r}, a retired stage. Reactivate it, "
         f"correct the rows, or allow it: --allow {one.value}."
         for one in surveyed.unknown
         if one.retired
@@ -132,8 +136,7 @@ def _about_unknown(surveyed: Survey) -> list[str]:
                 f"That is more than the limit of {MOST_ALLOWED} allowed values: decide "
                 "them in the unknown queue."
             )
-        said.append(
-            f"{rows:,} rows contain {len(others)} unknown values that are not allowed: "
-            f"{names}. {how}"
-        )
+        contain = words.count(rows, "row contains", "rows contain")
+        values = words.count(len(others), "unknown value that is", "unknown values that are")
+        said.append(f"{contain} {values} not allowed: {names}. {how}")
     return said

@@ -105,7 +105,7 @@ def test_refused_lines_are_named_with_number_and_reason_and_stop_the_whole_file(
         cora, HEAD + "Fondo A,growth,,\r\nFondo B,series_z,,\r\n,seed,,\r\nSeries A or B,seed,,\r\n"
     )
     assert [line for line, _ in page.context["refused"]] == [3, 4, 5]
-    for words in ("no active stage", "the spelling is empty", "multiple_stages"):
+    for words in ("is not an active stage", "the spelling is empty", "multiple_stages"):
         assert words in page.text
     assert page.context["seal"] == ""
     assert APPLY not in page.text
@@ -202,7 +202,7 @@ def test_more_changes_than_a_page_can_carry_are_sent_to_the_terminal(cora, setti
     [
         (b"", "empty"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "The header"),
-        (b"a,b\r\n1,2\r\n", "must name the columns"),
+        (b"a,b\r\n1,2\r\n", "must contain the columns"),
         (b"spelling,stage\r\n" + b"x" * 1_000_001, "more than"),
         ("spelling,stage\r\nx,seed\r\n".encode("utf-16"), "UTF-16"),
     ],

@@ -91,7 +91,7 @@ def test_a_confirmed_change_has_its_actor_and_reason_and_makes_no_vocabulary_ver
 
 
 def test_what_does_not_differ_is_not_recorded(cora):
-    assert "Nothing differs" in said(confirm(cora, shown(cora)))
+    assert "Nothing is different, so nothing was changed" in said(confirm(cora, shown(cora)))
     assert AssumptionChange.objects.filter(stage="growth").count() == 1
 
 

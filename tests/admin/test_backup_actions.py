@@ -52,7 +52,7 @@ def test_each_is_explained_then_asked_of_a_worker_with_who_and_why(
     assert (job.verb, job.name) == (verb, "stage-1" if verb in OF_ONE else "")
     assert (job.actor, job.reason, job.state) == ("olga", "before the run", "waiting")
     assert nudges == [job.pk]
-    assert "Asked for." in answer.text
+    assert "Requested. A worker picks it up within seconds" in answer.text
 
 
 @pytest.mark.parametrize("verb", ACTIONS)
@@ -90,7 +90,7 @@ def test_the_same_twice_is_refused_in_words(backup, browser_with, nudges, post):
     browser = browser_with(*OPERATOR)
     for _ in range(2):
         answer = post(browser, address("verify", backup), {"reason": "go"}, follow=True)
-    assert "under way already" in answer.text
+    assert "is already in progress" in answer.text
     assert len(nudges) == 1
 
 

@@ -191,7 +191,7 @@ def test_the_first_page_says_when_no_run_could_start(plan, browser_with, setting
     assert "is 3 h old" in browser.get(INDEX).context["step"].text
     Backup.objects.update(taken_at=timezone.now())
     found = browser.get(INDEX)
-    assert "rehearsed restore" in found.context["step"].text
+    assert "no restore has been rehearsed" in found.context["step"].text
     assert "No run starts now" not in found.text
     Run.objects.update(state="done")
     assert "backup" not in str(browser.get(INDEX).context["step"])

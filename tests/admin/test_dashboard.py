@@ -33,7 +33,7 @@ INDEX = reverse("admin:index")
 
 @pytest.fixture
 def proved(plan, settings):
-    """Return a run that is done, verified, and looked at by the drift watch."""
+    """Return a run that is done, verified, and checked for drift."""
     settings.STAGE_BATCH_PAUSE_SECONDS = 0
     run = worker.advance(runs.start(plan.run, actor="ann", reason="a test"))
     drift.watch()
@@ -101,8 +101,8 @@ def step(browser):
     ("state", "words"),
     [
         (State.PLANNED, "has changed nothing yet"),
-        (State.RUNNING, "is at work"),
-        (State.ROLLING_BACK, "is at work"),
+        (State.RUNNING, "is running"),
+        (State.ROLLING_BACK, "is rolling back"),
         (State.PAUSED, "is paused"),
         (State.FAILED, "has failed"),
     ],
@@ -145,7 +145,7 @@ def test_a_gate_that_does_not_pass_is_named_instead_of_the_mode(proved, browser_
     store.change(mode="warn", actor="ann", reason="so far")
     found = step(browser_with(*VIEWS, "change_mode"))
     assert found.text.startswith(
-        "Enforcing at 10 % is held back. The consumers are audited: nobody has recorded"
+        "Enforcing at 10 % is blocked by the gate “The consumers are audited”: nobody has recorded"
     )
     assert found.url == reverse("admin:stageapp_rollout")
 
@@ -154,7 +154,7 @@ def test_unknown_values_come_before_a_mode_that_waits_for_better_days(proved, br
     store.change(mode="warn", actor="ann", reason="so far")
     records.record_import("file", {"nobody knows": 3}, source="file")
     found = step(browser_with(*VIEWS, "change_mode", "view_unknownentry", "curate_vocabulary"))
-    assert (found.text, found.label) == ("1 unknown value waits to decide.", "Decide")
+    assert (found.text, found.label) == ("1 unknown value is waiting for a decision.", "Decide")
 
 
 def withdraw_by_import(run):
@@ -186,7 +186,7 @@ def withdraw_by_the_watch(run):
         ),
         (withdraw_by_drift, "The drift check found", "Plan again"),
         (withdraw_by_a_part, "is partly rolled back: 2 of 3 rows remain changed.", "Plan again"),
-        (withdraw_by_the_watch, "The drift watch last looked 2 min", "View the drift check"),
+        (withdraw_by_the_watch, "The drift check last ran 2 min", "View the drift check"),
     ],
 )
 def test_a_proof_that_does_not_stand_leads_to_what_settles_it_and_never_to_enforce(
@@ -204,7 +204,7 @@ def test_a_plan_that_is_out_of_date_is_made_again(plan, browser_with):
     withdraw_by_import(None)
     found = step(browser_with(*VIEWS, "plan_run"))
     assert found.label == "Plan again"
-    assert found.text.endswith("it was made before 1 row were changed or added.")
+    assert found.text.endswith("it was made before 1 row was changed or added.")
 
 
 def test_a_verification_under_way_is_watched(proved, browser_with):

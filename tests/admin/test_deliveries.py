@@ -64,7 +64,7 @@ def test_a_test_takes_the_permission_at_each_step(browser_with, believed):
 
 def test_a_test_needs_a_reason_and_a_look_sends_nothing(browser_with, believed):
     browser = browser_with("view_webhookdelivery", "change_mode")
-    assert "lowers nothing" in browser.get(TEST).text
+    assert "does not lower the mode" in browser.get(TEST).text
     assert "This field is required" in browser.post(TEST, {"reason": " "}).text
     assert not WebhookDelivery.objects.exists()
 

@@ -73,9 +73,9 @@ def test_a_column_that_was_normalized_and_not_looked_at_yet_is_named(stored, bro
     Run.objects.update(state=State.DONE, started_at=timezone.now())
     text = browser_with("view_driftcheck").get(INDEX).text
     assert "No column is watched yet" not in text
-    assert f"Run {run.pk}</a> is done, and the drift check has not looked yet" in text
+    assert f"Run {run.pk}</a> is done, and the drift check has not run yet" in text
     drift.watch()
-    assert "has not looked yet" not in browser_with("view_driftcheck", name="vera").get(INDEX).text
+    assert "has not run yet" not in browser_with("view_driftcheck", name="vera").get(INDEX).text
 
 
 def test_what_consumers_send_is_found_by_a_whole_name_or_key(sent, browser_with):

@@ -83,7 +83,7 @@ def test_the_preview_changes_nothing_and_carries_the_version_seen(browser_with):
 
 def test_a_preview_without_a_valid_choice_asks_again(browser_with):
     page = browser_with(CHANGE).get(PREVIEW, {"mode": "warn", "percent": "10"})
-    assert "belongs to enforce" in page.text
+    assert "applies only to enforce" in page.text
     assert "preview" not in page.context
 
 

@@ -131,7 +131,7 @@ def test_two_persons_from_proposal_to_effect_after_a_downgrade_and_past_a_gate(s
         **WHY,
     }
     told = operator.post(reverse("admin:stageapp_modechange_set"), form, follow=True)
-    assert "is waiting for another person's approval." in told.text
+    assert "is waiting for another person&#x27;s approval." in told.text
     assert store.latest().mode == "warn"
     proposal = ModeProposal.objects.get()
 

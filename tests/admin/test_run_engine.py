@@ -116,8 +116,8 @@ def test_a_run_is_tuned_while_it_works_and_its_history_has_it(plan, browser_with
     [
         ({"reason": "x"}, "Enter at least one value"),
         ({"workers": 3, "reason": " "}, "This field is required"),
-        ({"workers": 33, "reason": "x"}, "shards has to be from 1 to 32"),
-        ({"batch_seconds": "1", "reason": "x"}, "batch_seconds has to be from 0.005 to 0.2"),
+        ({"workers": 33, "reason": "x"}, "shards must be from 1 to 32"),
+        ({"batch_seconds": "1", "reason": "x"}, "batch_seconds must be from 0.005 to 0.2"),
         ({"batch_seconds": "nan", "reason": "x"}, "Enter a number"),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_pause_is_forced_only_where_a_run_is_stuck(plan, browser_with, post, m
     force = reverse("admin:stageapp_run_do", args=[run.pk, "force_pause"])
     browser = browser_with("view_run", "operate_run")
     assert force not in browser.get(at("change", run)).text
-    assert "cannot do" in post(browser, force, {"reason": "hangs"}).text
+    assert "is not possible now." in post(browser, force, {"reason": "hangs"}).text
     monkeypatch.setattr(runs, "STUCK_AFTER", datetime.timedelta(0))
     page = browser.get(at("change", run)).text
     assert force in page
@@ -242,13 +242,13 @@ def test_workers_are_drained_loudly_and_let_work_again(plan, browser_with, post,
     assert drain.draining()
     for path in (WORKERS, reverse("admin:index"), at("change", plan.run), at("progress", plan.run)):
         page = browser.get(path).text
-        assert "Workers take up no run" in page, path
+        assert "Workers pick up no run" in page, path
         assert "upgrade &lt;b&gt;now&lt;/b&gt;" in page
     assert asked == []
     post(browser, reverse("admin:stageapp_workers_work"), {"reason": "upgraded"})
     assert asked == [True]
     assert not drain.draining()
-    assert "Workers take up no run" not in browser.get(reverse("admin:index")).text
+    assert "Workers pick up no run" not in browser.get(reverse("admin:index")).text
 
 
 def test_draining_takes_operate_run(db, browser_with):
@@ -405,7 +405,7 @@ def test_states_are_words_wherever_a_run_is_shown(done, browser_with):
     worker.advance(done)
     browser = browser_with("view_run", "view_modechange")
     listed = browser.get(reverse("admin:stageapp_run_changelist")).text
-    assert "Rolled back: none of 3 rows remain changeds" in listed
+    assert "Rolled back: none of 3 rows remains changed" in listed
     for address in (at("change", done), at("progress", done), reverse("admin:index")):
         text = browser.get(address).text
         assert ">Rolled back<" in text

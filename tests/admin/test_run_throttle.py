@@ -121,6 +121,6 @@ def test_without_operate_run_there_is_neither_link_nor_form(run, browser_with):
 def test_a_plan_that_may_start_shows_what_the_run_would_meet(plan, browser_with):
     browser = browser_with(*OPERATOR)
     address = reverse("admin:stageapp_plan_change", args=[plan.pk])
-    assert "normalize_stage() is there" in browser.get(address).text
+    assert "normalize_stage() exists" in browser.get(address).text
     runs.start(plan.run, actor="ann", reason="go")
-    assert "normalize_stage() is there" not in browser.get(address).text
+    assert "normalize_stage() exists" not in browser.get(address).text

@@ -149,7 +149,7 @@ def test_buttons_are_those_that_the_state_table_allows(plan, root, browser_of):
 @pytest.mark.django_db
 def test_an_operation_that_the_state_does_not_allow_is_refused_in_words(plan, browser_with):
     answer = browser_with(*OPERATOR).post(do(plan.run, "pause"), {"reason": "stop"}, follow=True)
-    assert "cannot do" in answer.text
+    assert "is not possible now." in answer.text
     assert Run.objects.get().state == State.PLANNED
 
 

@@ -176,7 +176,7 @@ def test_a_vocabulary_that_changed_after_the_look_is_looked_at_again(fill, appro
     version = approver.get(at("seal")).context["form"].initial["expected_version"]
     new_stage("bridge")
     answer = approver.post(at("seal"), {"reason": "x", "expected_version": version}, follow=True)
-    assert "Look again, and decide again." in answer.text
+    assert "Check the preview again, then decide." in answer.text
     assert Seal.objects.count() == 0
 
 
@@ -223,7 +223,7 @@ def test_a_company_that_the_column_would_not_take_is_told_beside_the_field(seale
     form = {"fund": company.fund_id, "name": "c", "sector": "", "stage": "Seed "}
     answer = editor.post(address, form)
     assert answer.status_code == 200
-    assert "The column is sealed; it takes pre_seed, seed" in answer.text
+    assert "The column is sealed; it accepts pre_seed, seed" in answer.text
     guard.switch_on(LABEL, **ME)
     assert editor.post(address, form | {"stage": "Growth "}).status_code == 302
     assert PortfolioCompany.objects.get().stage == "growth"

@@ -86,7 +86,7 @@ def test_one_source_may_mean_something_else_by_it(browser_with):
 @pytest.mark.parametrize(("stage", "reason"), [(None, ""), ("seed", "junk")])
 def test_an_alias_has_a_stage_or_a_reason_and_never_both(browser_with, stage, reason):
     answer = browser_with(*CURATOR).post(ADD, alias(stage, reason=reason))
-    assert "one of the two" in errors(answer)
+    assert "Choose either a stage or a reason" in errors(answer)
 
 
 def test_a_race_for_one_key_ends_in_words_and_not_in_a_fault(browser_with, monkeypatch):

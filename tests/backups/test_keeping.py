@@ -108,11 +108,11 @@ def test_prune_never_trusts_an_old_verdict(backups):
 
 def test_prune_removes_nothing_where_nothing_verifies(backups):
     names = make(3)
-    with pytest.raises(BackupError, match="none is removed"):
+    with pytest.raises(BackupError, match="none was removed"):
         keeping.prune(1, **ME)
     keeping.verify(names[0], **ME)
     damage(backups, names[0])
-    with pytest.raises(BackupError, match="none is removed"):
+    with pytest.raises(BackupError, match="none was removed"):
         keeping.prune(1, **ME)
     assert len(folder.names()) == 3
 

@@ -146,7 +146,7 @@ def test_the_live_database_is_refused(target, made, backups):
     live = disposable.Disposable(postgres.live(), postgres.live()["dbname"])
     with (
         folder.opened(made.name, DUMP) as (dump,),
-        pytest.raises(TargetRefused, match="works with"),
+        pytest.raises(TargetRefused, match="the live database: a restore never writes to it"),
     ):
         rehearse.fill(live, made, dump, rehearse.silent)
     assert live_fingerprint() == before

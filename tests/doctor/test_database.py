@@ -156,7 +156,7 @@ def test_the_backups_line_carries_its_figure_and_the_limit():
     BackupCheck.objects.create(kind="verify", **check)
     told = {answer.name: answer.said for answer in safety.backup()}
     assert told["verified_backup"] == (
-        f"age of the newest verified backup: 3 h 2 min (of {at:%F %H:%M} UTC); needed: verified, at most 1 h old"
+        f"age of the newest verified backup: 3 h 2 min (from {at:%F %H:%M} UTC); needed: verified, at most 1 h old"
     )
 
 

@@ -79,8 +79,8 @@ def test_an_encoding_that_is_none_is_refused(encoding):
     [
         (b"1", "1 columns, the header has 2"),
         (b"1,Seed,x", "3 columns, the header has 2"),
-        (b"1,S\xe9rie A", "bytes that cannot be decoded;"),
-        (b"1,S\xed\xa0\x80", "bytes that cannot be decoded;"),
+        (b"1,S\xe9rie A", "bytes that cannot be decoded; check --encoding"),
+        (b"1,S\xed\xa0\x80", "bytes that cannot be decoded; check --encoding"),
         (b"1,Se\x00ed", "NUL"),
         (b'1,"Seed"x', "quotes"),
     ],
@@ -112,7 +112,10 @@ def test_an_empty_file_is_refused(content):
 
 
 def test_a_header_that_does_not_decode_is_refused():
-    with pytest.raises(UnreadableTable, match=r"header \(line 1\) has bytes that do not decode"):
+    with pytest.raises(
+        UnreadableTable,
+        match=r"header \(line 1\) has bytes that cannot be decoded; check --encoding\.$",
+    ):
         table(b"st\xe4ge,id\n")
 
 

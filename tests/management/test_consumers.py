@@ -93,7 +93,7 @@ def test_an_access_log_is_audited(tmp_path, pack):
         1,
         "Serie B",
     )
-    assert "no bodies" in document["note"]
+    assert "contains no request bodies" in document["note"]
     rows = list(
         csv.reader(io.StringIO(run("--access-log", str(tmp_path / "access.log"), "--csv", "-")))
     )

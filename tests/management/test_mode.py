@@ -134,7 +134,7 @@ def test_exit_code_0_and_only_the_answer_on_stdout():
 def test_exit_code_1_when_refused():
     done = manage("set", "warn", "--percent", "10", "--reason", "x", "--json")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("CommandError: percent belongs to enforce")
+    assert done.stderr.startswith("CommandError: percent applies only to enforce")
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_a_plan_says_how_long_a_run_would_take(fill):
         (0.2, "About 0.2 s "),
         (125, "About 2 min 5 s "),
         (7_260, "About 2 h 1 min "),
-        (None, "No estimate "),
+        (None, "No duration estimate: "),
     ],
 )
 def test_a_duration_is_written_for_people(seconds, says):

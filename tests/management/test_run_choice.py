@@ -54,7 +54,7 @@ def test_with_several_targets_and_nothing_at_work_it_asks_which(verb, two_target
     of_other(State.DONE)
     code, said = refusal(verb)
     assert code == 2
-    assert f"No run is at work, and there are several targets: {OTHER}, {LABEL}." in said
+    assert f"No run is active, and there are several targets: {OTHER}, {LABEL}." in said
     assert "Choose one with --target or by a run's number" in said
     assert state_of(run) == State.DONE
 
@@ -73,7 +73,7 @@ def test_a_rollback_beside_a_run_at_work_asks_for_the_number(done, started):
     first = done("Seed")
     second = started("SEED")
     code, said = refusal("rollback", "--yes")
-    assert (code, f"At work is run {second.pk} of {LABEL} (running)" in said) == (2, True)
+    assert (code, f"The active run is run {second.pk} of {LABEL} (running)" in said) == (2, True)
     assert state_of(first) == State.DONE
 
 
@@ -106,7 +106,7 @@ def test_only_the_run_at_work_of_the_target_is_stopped(two_targets, started):
 def test_a_number_and_another_target_contradict_each_other(two_targets, done):
     run = done("Seed")
     code, said = refusal("status", str(run.pk), "--target", OTHER)
-    assert (code, f"Run {run.pk} is one of {LABEL}, not of {OTHER}" in said) == (2, True)
+    assert (code, f"Run {run.pk} belongs to {LABEL}, not to {OTHER}" in said) == (2, True)
 
 
 @pytest.mark.parametrize("verb", ["plan", "preflight", "seal", "unseal", "guard"])
@@ -216,4 +216,4 @@ def test_without_a_number_a_rollback_takes_the_newest_run_of_which_something_sta
     assert (empty.state, rollbacks.standing(empty).left) == (State.DONE, 0)
     assert call_json("rollback", "--foreground", "--yes")["id"] == before.pk
     code, said = refusal("rollback", "--yes")
-    assert (code, said) == (1, "There is nothing to undo: no finished run stands.")
+    assert (code, said) == (1, "There is nothing to undo: no finished run is in effect.")

@@ -72,7 +72,7 @@ def test_a_dry_run_shows_and_changes_nothing(capsys):
     PortfolioCompany.objects.create(fund=Fund.objects.create(name="F"), name="a", stage="fondo-x")
     run("map", number("Fondo X"), "--to", "seed", "--reason", "theirs", "--dry-run")
     out = capsys.readouterr().out
-    assert "1 rows of stageapp.PortfolioCompany.stage would change" in out
+    assert "1 row of stageapp.PortfolioCompany.stage would change with the next run." in out
     assert "'fondo-x'" in out
     assert "Nothing was changed." in out
     assert find("Fondo X").state == "open"
@@ -106,9 +106,9 @@ def test_export_writes_a_file_or_standard_output(tmp_path, capsys):
     ("arguments", "text"),
     [
         (["map", 999_999, "--to", "seed", "--reason", "x"], "There is no entry 999999"),
-        (["map", "X", "--to", "Series A", "--reason", "x"], "no active stage"),
+        (["map", "X", "--to", "Series A", "--reason", "x"], "is not an active stage"),
         (["map", "X", "--to", "seed", "--reason", " "], "say why"),
-        (["undo", "X", "--reason", "x"], "Nothing was decided"),
+        (["undo", "X", "--reason", "x"], "No decision about"),
         (["export", "/nonexistent/queue.csv"], "cannot be written"),
     ],
 )

@@ -91,7 +91,7 @@ def test_a_refusal_says_what_is_wrong(arguments, text):
 
 
 def test_a_file_that_is_no_table_is_refused(sheet):
-    with pytest.raises(CommandError, match="must name the columns"):
+    with pytest.raises(CommandError, match="must contain the columns"):
         run("import", sheet("a,b\n1,2\n"), "--dry-run")
 
 

@@ -168,14 +168,14 @@ def test_set_wait_returns_when_every_live_process_follows(capsys):
     other(version=0, pid=8, silent_for=30)
     mode("set", "off", "--reason", "noisy", "--wait")
     said = capsys.readouterr().err
-    assert "1 processes follow version 1.1" in said
+    assert "1 process follows version 1.1" in said
     assert "Stale, not waited for: worker far:8 (version 1.0)" in said
 
 
 def test_set_wait_fails_in_time_and_names_who_does_not_follow():
     other(version=0)
     with pytest.raises(
-        CommandError, match=r"The mode is set \(version 1\.1\).*worker far:7 \(version 1\.0\)"
+        CommandError, match=r"The mode was set \(version 1\.1\).*worker far:7 \(version 1\.0\)"
     ):
         mode("set", "off", "--reason", "noisy", "--wait", "0.2")
     assert store.latest().mode == "off"

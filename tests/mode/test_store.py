@@ -128,7 +128,7 @@ def test_a_change_on_an_outdated_version_is_refused_and_says_what_to_do():
     change("warn")
     change("enforce")
     with pytest.raises(
-        VersionConflict, match=r"version 2, not 1.*Look at the current mode"
+        VersionConflict, match=r"version 2, not 1.*Check the current mode"
     ) as refused:
         change("off", expected_version=1)
     assert refused.value.found == 2

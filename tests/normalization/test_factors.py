@@ -89,11 +89,11 @@ def test_the_sentence_says_value_limit_and_when_it_goes_on():
         ("replica_lag", 0, ""),
         ("replica_lag", 3600, ""),
         ("disk_free", 100, ""),
-        ("disk_free", 101, "take 0 (off) to 100"),
-        ("replica_lag", -1, "no limit of replica_lag"),
-        ("replica_lag", math.inf, "no limit"),
-        ("replica_lag", math.nan, "no limit"),
-        ("moon", 1, "there are replica_lag, lock_waiters"),
+        ("disk_free", 101, "is not a valid limit for disk_free: use 0 (off) to 100"),
+        ("replica_lag", -1, "is not a valid limit for replica_lag"),
+        ("replica_lag", math.inf, "is not a valid limit"),
+        ("replica_lag", math.nan, "is not a valid limit"),
+        ("moon", 1, "the factors are replica_lag, lock_waiters"),
     ],
 )
 def test_a_limit_that_makes_no_sense_is_named(name, limit, said):

@@ -169,9 +169,9 @@ def test_planning_changes_no_row(fill):
     "label, why",
     [
         ("stageapp.PortfolioCompany.sector", "not a target"),
-        ("stageapp.PortfolioCompany.nothing", "no app.Model.field"),
-        ("stageapp.Nothing.stage", "no app.Model.field"),
-        ("stage", "no app.Model.field"),
+        ("stageapp.PortfolioCompany.nothing", "is not an app.Model.field"),
+        ("stageapp.Nothing.stage", "is not an app.Model.field"),
+        ("stage", "is not an app.Model.field"),
         ("stageapp.PortfolioCompany.fund", "only text columns"),
         ("sessions.Session.session_data", "integer or UUID key"),
     ],

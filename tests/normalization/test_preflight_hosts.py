@@ -177,7 +177,7 @@ def test_null_means_nothing_stays_null_and_stops_nobody_from_looking(deal, capsy
         "now(), now())"
     )
     assert preflight.look(LABEL).worst == Severity.TELLS
-    assert "Rows with NULL: 1: NULL is no value (blank)" in texts(Severity.TELLS)
+    assert "Rows with NULL: 1: NULL is not a value (blank)" in texts(Severity.TELLS)
     (answer,) = database.targets()
     assert answer.health == Health.OK
     call_command("normalization", "preflight", "--target", LABEL)
@@ -320,11 +320,11 @@ def test_a_table_that_somebody_holds_is_not_said_to_refuse_updates(deal, elsewhe
 
 def test_times_that_a_save_sets_are_told_with_touch_as_the_remedy(deal, settings):
     assert (
-        "A save sets changed_at (auto_now): a run does not change it; with touch=changed_at"
+        "Saving a row sets changed_at (auto_now): a run does not change it; with touch=changed_at"
         in texts(Severity.TELLS)
     )
     assert (
-        "A save sets changed_on (auto_now): a run does not change it; touch can set a date-time"
+        "Saving a row sets changed_on (auto_now): a run does not change it; touch can only set a date-time"
         in texts()
     )
     before = sql(f"SELECT changed_at FROM {TABLE} ORDER BY id")

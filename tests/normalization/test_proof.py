@@ -42,7 +42,7 @@ def undo(run, **scope):
 
 @pytest.fixture
 def proved(done):
-    """Return a function that fills the table, runs a plan of it, and lets the drift watch look."""
+    """Return a function that fills the table, runs a plan of it, and lets the drift check run."""
 
     def prove(*stages):
         run = done(*stages)
@@ -74,13 +74,13 @@ def test_part_after_part_rolled_back_withdraws_the_proof_and_says_what_stands(pr
     undo(run, value="Seed")
     assert against()[0] == f"Run {run.pk} is partly rolled back: 3 of 6 rows remain changed."
     undo(run, value="series-a")
-    assert against()[0] == f"Run {run.pk} is partly rolled back: 1 of 6 rows remain changed."
+    assert against()[0] == f"Run {run.pk} is partly rolled back: 1 of 6 rows remains changed."
     verify(run, **ME)
     assert "5 rows hold the old spelling again after a rollback." in against()
     undo(run, value="Series B")
     run.refresh_from_db()
     assert run.state == State.DONE
-    assert against()[0] == f"Run {run.pk} is rolled back: none of 6 rows remain changeds."
+    assert against()[0] == f"Run {run.pk} is rolled back: none of 6 rows remains changed."
     assert known().doubts[0].remedy == Remedy.PLAN
     assert gate().verdict == "fail"
 
@@ -102,7 +102,7 @@ def test_an_older_plan_that_is_run_after_an_import_leaves_what_it_does_not_name(
         against()[0]
         == "2 rows hold known spellings, and the plan was made before 4 rows arrived. Make a new plan."
     )
-    assert any("The drift watch found 2 rows with known spellings" in text for text in against())
+    assert any("The drift check found 2 rows with known spellings" in text for text in against())
     again = worker.advance(runs.start(plans.make_plan(LABEL, actor="tester").run, **ME))
     assert again.state == State.DONE
     drift.watch()
@@ -259,7 +259,7 @@ def test_a_newer_vocabulary_makes_the_watch_read_again_and_what_was_left_is_know
     alias("angel money", "pre_seed")
     (look,) = drift.watch()
     assert (look.known_rows, look.unknown_rows) == (2, 0)
-    assert "The drift watch found 2 rows with known spellings" in " ".join(against())
+    assert "The drift check found 2 rows with known spellings" in " ".join(against())
 
 
 def test_the_seals_preview_counts_once_what_is_left(done):
@@ -268,15 +268,15 @@ def test_the_seals_preview_counts_once_what_is_left(done):
     found = preview(LABEL)
     assert (
         found.evidence
-        == "2 rows still contain known spellings: 'Seed'. Make a plan and run it first."
+        == "2 rows still contain known spellings: 'Seed'. Make a plan and run it first"
     )
-    assert found.evidence in found.obstacles
+    assert f"{found.evidence}." in found.obstacles
     PortfolioCompany.objects.update(stage="seed")
     evidence = at_once(preview(LABEL).evidence)
     assert evidence.startswith(
         f"no row contains a known spelling; run {run.pk} was verified 0 s ago"
     )
-    assert f"Run {run.pk} is rolled back: none of 2 rows remain changeds." in evidence
+    assert f"Run {run.pk} is rolled back: none of 2 rows remains changed." in evidence
 
 
 def test_a_target_that_needed_no_run_says_so(fill):

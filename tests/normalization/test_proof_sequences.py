@@ -69,8 +69,10 @@ class Model:
         if not self.undone:
             return ""
         if self.nothing:
-            return f"rolled back: none of {self.written:,} rows remain changeds"
-        return f"partly rolled back: {self.written - self.undone:,} of {self.written:,} rows remain changed"
+            return f"rolled back: none of {self.written:,} rows remains changed"
+        left = self.written - self.undone
+        remain = "remains" if left == 1 else "remain"
+        return f"partly rolled back: {left:,} of {self.written:,} rows {remain} changed"
 
 
 class Walk:

@@ -40,7 +40,7 @@ def test_a_poison_row_goes_into_quarantine_and_the_rest_finishes(started, fill, 
         0,
         1,
     ]
-    assert "1 rows are in quarantine" in run.moves.last().reason
+    assert "1 row is in quarantine" in run.moves.last().reason
 
 
 def test_too_many_poison_rows_stop_the_run_which_goes_on_once_the_cause_is_gone(

@@ -93,7 +93,7 @@ def test_the_same_of_a_rollback(done, fill, trigger, retried, code):
     assert column() == before | {ids[300]: "series_a"}
     assert len(log_of(run, "rollback")) == 600
     assert (
-        "600 rows undone; 0 rows changed since were left; 1 rows are in quarantine"
+        "600 rows undone; 0 rows changed since and left alone; 1 row is in quarantine"
         in run.moves.last().reason
     )
     assert [entry.row_key for entry in log.left_behind(run, resolve(LABEL), limit=9)] == [
@@ -187,7 +187,7 @@ def test_the_same_of_a_rollback_of_all_and_of_a_part(done, fill, trigger, how):
     assert (apart.row_key, apart.value, apart.direction) == (str(ids[30]), "series_a", "rollback")
     assert apart.error == attempts.KEPT
     assert (
-        "1 rows undone; 0 rows changed since were left; 1 rows are in quarantine"
+        "1 row undone; 0 rows changed since and left alone; 1 row is in quarantine"
         in run.moves.last().reason
     )
     sql("DROP FUNCTION picky CASCADE")

@@ -65,7 +65,7 @@ def test_rows_changed_since_are_left_and_listed(fill, started):
     assert column() == {ids[0]: "Seed", ids[1]: "growth", ids[3]: "Series B"}
     assert left_behind(run) == [(ids[1], "SEED", "seed"), (ids[2], "series-a", "series_a")]
     assert Checkpoint.objects.get(direction="rollback").skipped == 2
-    assert "2 rows changed since were left" in run.moves.last().reason
+    assert "2 rows changed since and left alone" in run.moves.last().reason
 
 
 def test_a_row_dirtied_again_and_swept_is_undone_to_what_its_user_wrote(started, fill):

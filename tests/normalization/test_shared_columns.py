@@ -133,7 +133,7 @@ def test_an_import_withdraws_the_proof_of_a_proxys_column_and_outdates_its_plan(
             io.BytesIO(b"stage\nSEED\n"), fund="late", stage_column="stage", actor="ann"
         )
         assert doubts(label)[0].startswith("1 row was imported ")
-        assert plans.outdated(waiting) == "it was made before 1 row were changed or added."
+        assert plans.outdated(waiting) == "it was made before 1 row was changed or added."
 
 
 def test_a_parents_row_that_becomes_a_childs_is_seen_by_the_watch(firms):
@@ -145,7 +145,7 @@ def test_a_parents_row_that_becomes_a_childs_is_seen_by_the_watch(firms):
     sql("INSERT INTO stageapp_backed (firm_ptr_id) VALUES (%s)", row.pk)
     watch()
     assert any(
-        "The drift watch found 1 row with known spellings" in text for text in doubts(BACKED)
+        "The drift check found 1 row with known spellings" in text for text in doubts(BACKED)
     )
 
 
@@ -159,7 +159,7 @@ def test_rows_that_another_table_makes_the_targets_are_seen_by_the_watch(firms, 
     row = firm.objects.get(backed=None, stage="Seed ")
     sql("INSERT INTO stageapp_backed (firm_ptr_id) VALUES (%s)", row.pk)
     watch()
-    assert any("The drift watch found 1 row with known spellings" in text for text in doubts(FIRM))
+    assert any("The drift check found 1 row with known spellings" in text for text in doubts(FIRM))
 
 
 def test_a_null_that_a_trigger_writes_is_as_written_and_is_given_back(firms):

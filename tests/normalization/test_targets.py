@@ -201,7 +201,7 @@ def test_the_sweep_looks_at_source_and_value_together(deals, bare_a_of_desk):
     [
         ("source=nowhere", "no such field"),
         ("source=id", "must be a text column"),
-        ("filter=x", "the option filter; there are form, source, touch, where"),
+        ("filter=x", "the option filter; the options are form, source, touch, where"),
     ],
 )
 def test_a_source_that_cannot_be_used_is_refused_by_name(settings, options, says):

@@ -15,9 +15,9 @@ from tests.normalization.evidence import ME
     "wanted, reason, said",
     [
         ({"replica_lag": 5}, " ", "A reason is needed"),
-        ({}, "x", "No limit"),
-        ({"moon": 5}, "x", "moon is no reason"),
-        ({"replica_lag": -5}, "x", "no limit of replica_lag"),
+        ({}, "x", "Give at least one limit"),
+        ({"moon": 5}, "x", "moon is not a throttle factor"),
+        ({"replica_lag": -5}, "x", "is not a valid limit for replica_lag"),
     ],
 )
 def test_a_change_that_makes_no_sense_is_refused(started, wanted, reason, said):

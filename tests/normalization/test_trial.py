@@ -288,7 +288,7 @@ def test_a_backup_of_a_run_under_way_is_refused_by_its_number(planned):
 
 def test_another_systems_backups_give_no_copy(planned, settings):
     settings.STAGE_BACKUP_ADAPTER = "/usr/local/bin/adapter"
-    with pytest.raises(TrialRefused, match="Another backup system"):
+    with pytest.raises(TrialRefused, match="made by an external backup system here"):
         trial(planned, 5, actor="tester")
 
 

@@ -50,7 +50,7 @@ def test_the_same_is_not_asked_for_twice_and_never_without_a_reason(done):
     with pytest.raises(IllegalMove, match="A reason is needed"):
         jobs.request(run, actor="olga", reason=" ")
     job = jobs.request(run, **ME)
-    with pytest.raises(RunBusy, match="is under way already"):
+    with pytest.raises(RunBusy, match="is already in progress"):
         jobs.request(run, **ME)
     jobs.work(job.pk)
     assert jobs.request(run, **ME).pk != job.pk

@@ -88,7 +88,7 @@ def test_a_log_that_lost_an_entry_during_the_run_fails_it(started):
 
     worker.advance(run, report=lose)
     assert run.state == State.FAILED
-    assert "The audit log has 0 entries, the batches say 2" in run.last_error
+    assert "The audit log has 0 entries, but the batches recorded 2" in run.last_error
 
 
 def test_a_planned_spelling_that_came_back_is_found_and_swept_by_running_again(done, fill):

@@ -102,7 +102,7 @@ def test_bad_rows_are_named_and_nothing_stays():
     assert (refused.value.faults.count, refused.value.rows) == (2, 4)
     assert [line for line, _ in refused.value.faults.first] == [3, 4]
     assert "2 of 4 rows" in str(refused.value)
-    assert "line 4: bytes that do not decode" in str(refused.value)
+    assert "line 4: bytes that cannot be decoded" in str(refused.value)
     assert (stored(), Fund.objects.count()) == ([], 0)
 
 

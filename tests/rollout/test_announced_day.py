@@ -196,7 +196,7 @@ def test_the_preview_tells_who_will_see_what(clock):
     now = ModeState("warn", enforce_on=DAY, since=clock.now)
     sunset = "Sunset: Mon, 01 Jul 2030 00:00:00 GMT"
     until = "and GET /api/deprecations gives 2030-07-01 as until."
-    warned = f"are warned; where enforce would refuse, answers carry {sunset}, {until}"
+    warned = f"are warned; where enforce would refuse, responses carry {sunset}, {until}"
     refused = "are refused unknown stages now; they are given no day, because theirs has come."
     assert consequences(now, Wish("enforce", "go", 10).after(now)) == (
         "The announced day, 2030-07-01, stays.",

@@ -140,7 +140,7 @@ def test_steps_have_to_rise(percents, canary):
 @pytest.mark.parametrize("mode, percent", [("off", 100), ("warn", 100), ("enforce", 100)])
 def test_the_first_share_is_set_by_a_person(mode, percent, set_mode):
     set_mode(mode, percent)
-    with pytest.raises(ScheduleError, match="set by a user"):
+    with pytest.raises(ScheduleError, match="Set the first share by hand"):
         schedule.plan_steps(ANN, "why")
 
 

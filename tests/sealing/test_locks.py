@@ -212,7 +212,9 @@ def test_a_role_that_does_not_own_the_table_is_told_so(fill, stranger):
     )
     sql(f"SET ROLE {role}")
     try:
-        with pytest.raises(SealRefused, match=r"must be owner of table .*Its owner has to do it"):
+        with pytest.raises(
+            SealRefused, match=r"must be owner of table .*The table's owner has to do it"
+        ):
             seal.seal(LABEL, **ME)
     finally:
         sql("RESET ROLE")

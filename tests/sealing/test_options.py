@@ -250,7 +250,7 @@ def test_what_a_seal_would_refuse_is_said_of_a_form_and_left_to_the_row_with_a_w
     seal.unseal(VENTURE, **ME)
     settings.STAGE_TARGETS = [f"{VENTURE}?form=label"]
     seal.seal(VENTURE, **ME)
-    assert "it takes Pre-Seed, Seed" in guard.why_refused(VENTURE, "seed")
+    assert "it accepts Pre-Seed, Seed" in guard.why_refused(VENTURE, "seed")
     guard.switch_on(VENTURE, **ME)
     assert guard.why_refused(VENTURE, "seed") == ""
 

@@ -80,5 +80,5 @@ def test_a_plan_of_a_sealed_column_changes_nothing(renewed, fill):
 
 def test_the_words_of_a_refusal_say_what_passes(renewed):
     assert state.refusal_of(LABEL, "seed") == ""
-    assert "takes pre_seed, seed" in state.refusal_of(LABEL, "Seed")
+    assert "accepts pre_seed, seed" in state.refusal_of(LABEL, "Seed")
     assert state.refusal_of(LABEL, None) == ""

@@ -88,7 +88,8 @@ def test_without_a_reason_nothing_happens(fill, act):
 def test_known_spellings_are_refused_until_the_plan_has_run(fill):
     fill("Seed ", "series-a", "seed")
     with pytest.raises(
-        SealRefused, match=r"2 rows still hold known spellings: .*'Seed '.*Make a plan and run it"
+        SealRefused,
+        match=r"2 rows still contain known spellings: .*'Seed '.*Make a plan and run it",
     ):
         seal.seal(LABEL, **ME)
     assert (constraints(), actions()) == ([], [])
@@ -106,10 +107,12 @@ def test_unknown_values_pass_only_if_a_person_names_each(fill):
     fill("seed", "???", "???", "nobody knows")
     with pytest.raises(
         SealRefused,
-        match=r"3 rows hold 2 unknown values that are not allowed: '\?\?\?', 'nobody know",
+        match=r"3 rows contain 2 unknown values that are not allowed: '\?\?\?', 'nobody know",
     ):
         seal.seal(LABEL, **ME)
-    with pytest.raises(SealRefused, match=r"1 rows hold 1 unknown values .*'nobody knows'"):
+    with pytest.raises(
+        SealRefused, match=r"1 row contains 1 unknown value that is not allowed: 'nobody knows'"
+    ):
         seal.seal(LABEL, allow=["???"], **ME)
     assert seal.seal(LABEL, allow=["???", "nobody knows"], **ME).state == "sealed"
     write("???")
@@ -177,7 +180,8 @@ def test_a_run_that_did_not_verify_stands_against_it(done):
     )
     verify(run, **ME)
     with pytest.raises(
-        SealRefused, match=rf"Run {run.pk} was verified .* ago and did not hold: The audit"
+        SealRefused,
+        match=rf"Run {run.pk} was verified .* ago, and the verification failed: The audit",
     ):
         seal.seal(LABEL, **ME)
 
@@ -325,7 +329,7 @@ def test_null_passes_or_not_as_it_was_said(deals, settings, nulls):
     seal.seal(label, nulls=nulls, **ME)
     if nulls:
         sql('INSERT INTO "sourced deals" (stage) VALUES (NULL)')
-        with pytest.raises(SealRefused, match="1 rows contain NULL"):
+        with pytest.raises(SealRefused, match="1 row contains NULL"):
             seal.seal(label, nulls=False, **ME)
     else:
         with pytest.raises(IntegrityError), transaction.atomic():
@@ -351,7 +355,7 @@ def test_a_row_that_is_written_while_it_begins_is_found_and_nothing_stays(fill, 
         return begin(who, passing, how)
 
     monkeypatch.setattr(seal, "_begin", late)
-    with pytest.raises(SealRefused, match="1 rows contain 1 unknown values"):
+    with pytest.raises(SealRefused, match="1 row contains 1 unknown value that is not allowed"):
         seal.seal(LABEL, **ME)
     assert (constraints(), state()) == ([], "open")
     assert actions() == ["begun", "abandoned"]

@@ -134,10 +134,10 @@ def test_a_comment_alone_may_change():
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("Fondo X,,Series A,,", "no active stage"),
-        ("Fondo X,,,debt,", "is no reason"),
-        ("Fondo X,,seed,junk,", "one of the two"),
-        ("Fondo X,,,,", "one of the two"),
+        ("Fondo X,,Series A,,", "is not an active stage"),
+        ("Fondo X,,,debt,", "is not a valid reason"),
+        ("Fondo X,,seed,junk,", "give either a stage or a reason"),
+        ("Fondo X,,,,", "give either a stage or a reason"),
         (",,seed,,", "the spelling is empty"),
         ("   ,,seed,,", "never take effect"),
         ("\U0010ffff,,seed,,", "never take effect"),
@@ -184,7 +184,7 @@ def test_a_vocabulary_that_changed_since_the_diff_is_not_overwritten():
         StageAlias.objects.create(
             spelling="Fondo X", key="fondo x", stage=Stage.objects.get(slug="growth")
         )
-    with pytest.raises(FileRefused, match="Look at the diff again"):
+    with pytest.raises(FileRefused, match="Check the diff again"):
         alias_files.apply(diff, **WHO)
     assert snapshot.load().normalize("Fondo X").stage == "growth"
 

@@ -142,7 +142,7 @@ def test_wrong_words_are_refused_with_the_right_ones(entry):
         decisions.declare([chosen], "debt", **WHO)
     with pytest.raises(DecisionRefused, match="say why"):
         decisions.ignore([chosen], actor="petra", reason="  ")
-    with pytest.raises(DecisionRefused, match="Nothing is chosen"):
+    with pytest.raises(DecisionRefused, match="Nothing is selected"):
         decisions.ignore([], **WHO)
     assert not VocabularyVersion.objects.filter(actor="petra").exists()
 

@@ -213,7 +213,7 @@ def test_the_status_shows_letters_as_people_write_them_and_that_nothing_came(nor
     drift.watch()
     call_command("normalization", "status", str(run.pk))
     out = capsys.readouterr().out
-    assert "The drift watch looked 1 s ago: nothing was written outside the API." in out
+    assert "The drift check ran 1 s ago: nothing was written outside the API." in out
     store("Séries B")
     DriftCheck.objects.all().delete()  # PostgreSQL may tell of the write a moment later
     drift.watch()

@@ -55,5 +55,5 @@ def test_undo_does_not_overwrite_what_another_hand_changed_since(entry):
 
 def test_what_was_never_decided_cannot_be_undone(entry):
     chosen = entry("Fondo X")
-    with pytest.raises(DecisionRefused, match="Nothing was decided"):
+    with pytest.raises(DecisionRefused, match="No decision about"):
         undo([chosen], **WHO)

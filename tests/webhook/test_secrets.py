@@ -81,7 +81,7 @@ def start(*command, **more):
 def test_settings_with_a_weak_one_do_not_load(name, value):
     done = start("-c", "import config.settings", **{name: value})
     assert done.returncode == 1
-    assert f"{name} is refused" in done.stderr
+    assert f"{name} is not usable" in done.stderr
     assert not value or value not in done.stderr
 
 
@@ -98,7 +98,7 @@ def test_no_process_starts_with_a_weak_one(command):
     done = start(*command, ALERTMANAGER_WEBHOOK_SECRET=GOOD[:31])
     assert done.returncode == 1, done.stdout
     assert (
-        "ALERTMANAGER_WEBHOOK_SECRET is refused: a secret is shorter than 32 characters"
+        "ALERTMANAGER_WEBHOOK_SECRET is not usable: a secret is shorter than 32 characters"
         in done.stderr
     )
 
@@ -115,6 +115,6 @@ def test_a_secret_may_come_from_a_file(tmp_path):
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
     path.write_text("short")
     assert (
-        "is refused"
+        "is not usable"
         in start("-c", read, ALERTMANAGER_WEBHOOK_SECRET_FILE=str(path), **settings).stderr
     )

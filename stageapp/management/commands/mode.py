@@ -135,7 +135,8 @@ class Command(StageCommand):
                     "lists the version of each."
                 )
             self.stderr.write(
-                f"{len(agreed.following)} processes follow version {order[0]}.{order[1]}."
+                f"{words.count(len(agreed.following), 'process follows', 'processes follow')} "
+                f"version {order[0]}.{order[1]}."
             )
 
     def _foretell(self, wish: Wish, *, as_json: bool) -> None:

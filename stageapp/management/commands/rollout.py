@@ -91,9 +91,8 @@ class Command(StageCommand):
 
     def _pin(self, *, consumer: str, place: str, reason: str, **_: Any) -> tuple[Any, list[str]]:
         made = canary.pin(consumer, place, person=command_line_person(), reason=reason)
-        return {"consumer": made.consumer, "place": made.place}, [
-            f"{consumer!r} is pinned: {place}."
-        ]
+        how = "no longer pinned" if made.place == "free" else f"pinned {made.place}"
+        return {"consumer": made.consumer, "place": made.place}, [f"{consumer!r} is {how}."]
 
     def _members(self, *, percent: int | None, **_: Any) -> tuple[Any, list[str]]:
         newest = store.latest()
@@ -123,7 +122,9 @@ class Command(StageCommand):
 
     def _cancel_plan(self, **_: Any) -> tuple[Any, list[str]]:
         count = steps.cancel(f"cancelled by {command_line_person().name}")
-        return {"cancelled": count}, [f"{count} planned steps were cancelled."]
+        return {"cancelled": count}, [
+            f"{words.count(count, 'planned step was', 'planned steps were')} cancelled."
+        ]
 
     def _propose(
         self, *, percent: int, reason: str, override_gates: str, **_: Any

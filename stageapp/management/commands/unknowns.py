@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
+from stageapp.infrastructure import words
 from stageapp.management import bars
 from stageapp.management.command import StageCommand, command_line_actor
 from stageapp.models.unknowns import UnknownEntry
@@ -88,12 +89,7 @@ def preview_document(effect: Preview) -> dict[str, Any]:
 
 def preview_lines(effect: Preview) -> list[str]:
     """Return a preview for a terminal."""
-    what = (
-        "would change with the next run"
-        if effect.changes_rows
-        else "contain it and stay as they are"
-    )
-    lines = [f"{rows:,} rows of {target} {what}." for target, rows in effect.rows.items()]
+    lines = [_affected(effect, target, rows) for target, rows in effect.rows.items()]
     lines += [f"{rows:>12,}  {value!r}" for value, rows in effect.values]
     lines.append(f"{effect.requests_total:,} of yesterday's requests contained it.")
     lines += [f"{requests:>12,}  {consumer}" for consumer, requests in effect.requests.items()]
@@ -103,6 +99,13 @@ def preview_lines(effect: Preview) -> list[str]:
         *(f"Not read: {problem}" for problem in effect.problems),
         "Nothing was changed.",
     ]
+
+
+def _affected(effect: Preview, target: str, rows: int) -> str:
+    of = f"{words.count(rows, 'row')} of {target}"
+    if effect.changes_rows:
+        return f"{of} would change with the next run."
+    return f"{of} {'contains it and stays as it is' if rows == 1 else 'contain it and stay as they are'}."
 
 
 class Command(StageCommand):

@@ -80,7 +80,7 @@ def test_minutes_before_the_half_hour_and_the_one_that_is_not_over_do_not_count(
 def test_an_empty_canary_has_no_data_and_says_so():
     gate = canary(minutes=[])
     assert gate.verdict == "no_data"
-    assert "it is empty" in condition(gate, "minutes").why
+    assert "the canary is empty" in condition(gate, "minutes").why
 
 
 def test_minutes_before_the_share_was_reached_do_not_count():

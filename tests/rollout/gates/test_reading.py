@@ -74,7 +74,7 @@ def test_the_newest_run_that_has_begun_counts_with_its_verification(now, planned
     assert proof() == (run, False, f"Run {run.pk} is running.")
     worker.advance(run)
     assert proof()[:2] == (run, False)
-    assert "has not checked the rows yet; beat starts it every 60 s" in proof()[2]
+    assert "has not read the rows yet; the scheduler (beat) starts it every 60 s" in proof()[2]
     drift.watch()
     assert proof()[:2] == (run, True)
     planned()
