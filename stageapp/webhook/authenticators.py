@@ -5,7 +5,6 @@ The headers present decide which way is tried; no other is tried after it.
 
 import enum
 import hashlib
-import hmac
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import TypeVar
 from stageapp.webhook import notification
 from stageapp.webhook import signatures as headers
 from stageapp.webhook.notification import Unreadable
-from stageapp.webhook.secrets import webhook_secrets, webhook_tokens
+from stageapp.webhook.secrets import is_bearer, webhook_secrets, webhook_tokens
 from stageapp.webhook.signatures import Malformed
 
 TOLERANCE_SECONDS = 300
@@ -111,10 +110,7 @@ def _alertmanager(sent: Sent, now: float) -> str:
 
 def _bearer(sent: Sent, now: float) -> str:
     """Require one of our tokens, which proves neither the time nor which delivery it is."""
-    scheme, _, token = sent.headers["authorization"].partition(" ")
-    given = token.strip(" ").encode("utf-8", "backslashreplace")
-    agreed = [hmac.compare_digest(given, own) for own in _configured(webhook_tokens(), BEARER)]
-    if scheme.lower() != "bearer" or not any(agreed):
+    if not is_bearer(sent.headers["authorization"], _configured(webhook_tokens(), BEARER)):
         raise NotVerified(BEARER, Why.WRONG_TOKEN)
     return ""
 
