@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -75,18 +76,15 @@ class Caller:
     def _ask(self, method: str, path: str, verdict: str, body: bytes | None = None) -> Answer:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=_TIMEOUT)
         headers = {"Authorization": f"Token {self.token}", "Content-Type": "application/json"}
+        document: object = None
         try:
             connection.request(method, f"/api/{path}", body, headers)
             answer = connection.getresponse()
             fields = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(path, verdict, answer.status, fields, _document(answer.read()))
+            with suppress(ValueError):
+                document = json.loads(answer.read())
+            if not isinstance(document, dict):
+                document = {}
+            return Answer(path, verdict, answer.status, fields, document)
         finally:
             connection.close()
-
-
-def _document(body: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(body)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}

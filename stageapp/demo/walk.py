@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPException
+from typing import Any
 
 from django.db import DatabaseError
 from kombu.exceptions import KombuError
@@ -13,21 +14,79 @@ from stageapp import conf
 from stageapp.audit import log
 from stageapp.demo import sample
 from stageapp.demo.callers import REASON, STAGES, Answer, Caller
-from stageapp.demo.children import Children
-from stageapp.demo.report import Report, StepFailed
+from stageapp.demo.site import Children
 from stageapp.mode import store
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import Plan, State
 from stageapp.models.portfolio import Fund
-from stageapp.normalization import choice, leases, verify, worker
+from stageapp.normalization import choice, leases, runs, verify, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization import runs as the_runs
 from stageapp.people import EVERYTHING, Person
 from stageapp.rollout.changes import Wish, change_mode
 from stageapp.targets import targets
 from stageapp.targets.errors import NormalizationError
 from stageapp.tasks import advance_run
 from stageapp.traffic import windows
+
+Write = Callable[[str], Any]
+
+
+class StepFailed(Exception):
+    """A check of the step failed; later steps would mean nothing."""
+
+
+class Report:
+    """Prints each check as it is made, and counts them."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._began = time.monotonic()
+        self._steps = 0
+        self.held = 0
+        self.failed = 0
+
+    def step(self, title: str) -> None:
+        """Begin a step; the previous one must have passed.
+
+        Raises:
+            StepFailed: it has not.
+        """
+        if self.failed:
+            raise StepFailed
+        self._steps += 1
+        self._write(f"\n{self._steps}. {title}")
+
+    def note(self, text: str) -> None:
+        self._write(f"           {text}")
+
+    def check(self, name: str, *, expected: Any, measured: Any) -> None:
+        """Print and count a check, which passes if the result is as expected."""
+        if expected == measured:
+            self.held += 1
+            self._write(f"   ok      {name}: {_shown(measured)}")
+        else:
+            self.failed += 1
+            self._write(f"   FAILED  {name}: expected {_shown(expected)}, found {_shown(measured)}")
+
+    def verdict(self) -> bool:
+        """Print and return the verdict."""
+        took = f"{time.monotonic() - self._began:.0f} s"
+        if self.failed or not self.held:
+            self._write(
+                f"\nNOT PASSED: {self.failed} checks failed, {self.held} passed, in {took}."
+            )
+            return False
+        self._write(f"\nPASSED: all {self.held} checks in {self._steps} steps passed, in {took}.")
+        return True
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_shown(part)}" for name, part in value.items()) or "none"
+    return str(value)
+
 
 ACTOR = "demo"
 _COUNTS_LIMIT = 20.0  # seconds until the web processes have written their counts
@@ -176,9 +235,7 @@ def _run(it: Walk) -> None:
     it.report.step("Run: a Celery worker executes it, batch by batch")
     assert it.plan is not None
     run, began = it.plan.run, time.monotonic()
-    the_runs.start(
-        run, actor=ACTOR, reason="demo", override="the demo uses companies created for it"
-    )
+    runs.start(run, actor=ACTOR, reason="demo", override="the demo uses companies created for it")
     advance_run.delay(run.pk)
 
     def over() -> bool:

@@ -1,8 +1,14 @@
 """The base of the project's commands."""
 
+import argparse
 import getpass
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError, ProgrammingError
 
 from stageapp.mode import fast_copy
 from stageapp.people import EVERYTHING, Person
@@ -21,6 +27,42 @@ class StageCommand(BaseCommand):
         """Warn on stderr, after a change, if Redis cannot notify the processes."""
         if lag := fast_copy.lag_warning():
             self.stderr.write(lag)
+
+    def print_result(self, document: Any, lines: Iterable[str], options: dict[str, Any]) -> None:
+        """Print one JSON document with --json, else the lines."""
+        self.stdout.write(
+            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
+        )
+
+
+@contextmanager
+def database_errors(so: str = "") -> Iterator[None]:
+    """Turn a database that does not answer, or is older than the code, into a CommandError.
+
+    `so` says what that means for this command.
+    """
+    try:
+        yield
+    except ProgrammingError as error:
+        raise CommandError(
+            f"The database is not up to date; run `manage.py migrate` first: {error}"
+        ) from None
+    except OperationalError as error:
+        raise CommandError(f"PostgreSQL does not answer{so}: {error}") from None
+
+
+def number_type(
+    kind: type[int] | type[float], allowed: Callable[[Any], bool], what: str
+) -> Callable[[str], Any]:
+    """Return an argument's type: a number that is allowed; `what` names it in the refusal."""
+
+    def read(text: str) -> int | float:
+        with suppress(ValueError):
+            if allowed(value := kind(text)):
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+
+    return read
 
 
 # Who acts when a command is run.
