@@ -233,6 +233,12 @@ class Uses:
     last: datetime.datetime | None = None
 
 
+def _later(
+    one: datetime.datetime | None, other: datetime.datetime | None
+) -> datetime.datetime | None:
+    return max(one, other) if one and other else one or other
+
+
 @dataclass
 class Client:
     """One client of the log: its user if the server knows one, else its address."""
@@ -258,6 +264,33 @@ class Client:
         """The share of unknowns among stages in its query strings, 0 to 1; None without stages."""
         return self.unknown / self.stages if self.stages else None
 
+    def note(self, request: LogLine, endpoint: str) -> None:
+        """Count one request."""
+        self.requests += 1
+        self.bodies += request.method in _BODIES
+        self.endpoints[endpoint] += 1
+        self.last_seen = _later(self.last_seen, request.time)
+        if network.classify(request.address) == network.EXTERNAL:
+            self.network = network.EXTERNAL  # a user who calls from both sides calls from outside
+        if len(self.user_agents) < MOST_AGENTS:
+            self.user_agents.add(request.agent)
+
+    def note_stage(
+        self, raw: str, endpoint: str, time: datetime.datetime | None, vocabulary: Snapshot
+    ) -> None:
+        """Count one stage of a query string; a canonical one only in the totals."""
+        meaning = vocabulary.normalize(raw, self.name)
+        self.stages += 1
+        self.unknown += meaning.stage is None
+        if raw == meaning.stage:
+            return
+        if raw not in self.sent and len(self.sent) >= MOST_VALUES:
+            raw = OTHERS
+        uses = self.sent.setdefault(raw, Uses())
+        uses.requests += 1
+        uses.endpoints.add(endpoint)
+        uses.last = _later(uses.last, time)
+
 
 @dataclass
 class LogAudit:
@@ -278,6 +311,13 @@ class LogAudit:
         self.malformed += 1
         if len(self.malformed_examples) < MOST_EXAMPLES:
             self.malformed_examples.append((self.lines, why, line[:120]))
+
+    def client(self, request: LogLine) -> Client:
+        """Return the client of a request; beyond MOST_CLIENTS, the one of all others."""
+        name = request.user or request.address
+        if name not in self.clients and len(self.clients) >= MOST_CLIENTS:
+            return self.clients.setdefault(OTHERS, Client(OTHERS, network.EXTERNAL))
+        return self.clients.setdefault(name, Client(name, network.classify(request.address)))
 
 
 def read_log(source: io.BufferedReader, endpoint_of: EndpointOf, vocabulary: Snapshot) -> LogAudit:
@@ -323,50 +363,10 @@ def _take(audit: LogAudit, line: bytes, endpoint_of: EndpointOf, vocabulary: Sna
     if endpoint is None:
         audit.others += 1
         return
-    client = _client(audit, request)
-    _count(client, request, endpoint)
+    client = audit.client(request)
+    client.note(request, endpoint)
     for raw in dict.fromkeys(stages):
-        _count_stage(client, raw, endpoint, request.time, vocabulary)
-
-
-def _client(audit: LogAudit, request: LogLine) -> Client:
-    name = request.user or request.address
-    if name not in audit.clients and len(audit.clients) >= MOST_CLIENTS:
-        return audit.clients.setdefault(OTHERS, Client(OTHERS, network.EXTERNAL))
-    return audit.clients.setdefault(name, Client(name, network.classify(request.address)))
-
-
-def _count(client: Client, request: LogLine, endpoint: str) -> None:
-    client.requests += 1
-    client.bodies += request.method in _BODIES
-    client.endpoints[endpoint] += 1
-    client.last_seen = _later(client.last_seen, request.time)
-    if network.classify(request.address) == network.EXTERNAL:
-        client.network = network.EXTERNAL  # a user who calls from both sides calls from outside
-    if len(client.user_agents) < MOST_AGENTS:
-        client.user_agents.add(request.agent)
-
-
-def _count_stage(
-    client: Client, raw: str, endpoint: str, time: datetime.datetime | None, vocabulary: Snapshot
-) -> None:
-    meaning = vocabulary.normalize(raw, client.name)
-    client.stages += 1
-    client.unknown += meaning.stage is None
-    if raw == meaning.stage:
-        return
-    if raw not in client.sent and len(client.sent) >= MOST_VALUES:
-        raw = OTHERS
-    uses = client.sent.setdefault(raw, Uses())
-    uses.requests += 1
-    uses.endpoints.add(endpoint)
-    uses.last = _later(uses.last, time)
-
-
-def _later(
-    one: datetime.datetime | None, other: datetime.datetime | None
-) -> datetime.datetime | None:
-    return max(one, other) if one and other else one or other
+        client.note_stage(raw, endpoint, request.time, vocabulary)
 
 
 def still_sends(client: Client, vocabulary: Snapshot) -> list[SentValue]:

@@ -67,14 +67,15 @@ def literals(text: str, family: str) -> Iterator[Literal]:
     """Yield the short literals of a language family, including those inside embedded SQL."""
     for match in _PATTERNS[family].finditer(text):
         if match.lastindex:
-            raw = match[match.lastindex]
-            yield from inside(Literal(_begin(match), _unescaped(raw)), text)
+            raw, quoted = match[match.lastindex], match[0][0] in "\"'`"
+            if "\\" in raw and len(raw) <= LONGEST * 6:
+                raw = _ESCAPE.sub(_unescaped, raw)
+            yield from inside(Literal(match.start(0 if quoted else match.lastindex), raw), text)
 
 
-def _begin(match: re.Match[str]) -> int:
-    assert match.lastindex is not None
-    quoted = match[0][0] in "\"'`"
-    return match.start() if quoted else match.start(match.lastindex)
+def _unescaped(escape: re.Match[str]) -> str:
+    code = escape[1] or escape[2]
+    return chr(int(code, 16)) if code else _BREAKS.get(escape[3], escape[3])
 
 
 def inside(literal: Literal, source: str) -> Iterator[Literal]:
@@ -92,17 +93,6 @@ def inside(literal: Literal, source: str) -> Iterator[Literal]:
             if match.lastindex and len(match[0]) <= LONGEST and place >= 0:
                 yield Literal(place, match[match.lastindex])
                 at = place + 1
-
-
-def _unescaped(raw: str) -> str:
-    if "\\" not in raw or len(raw) > LONGEST * 6:
-        return raw
-
-    def replaced(match: re.Match[str]) -> str:
-        code = match[1] or match[2]
-        return chr(int(code, 16)) if code else _BREAKS.get(match[3], match[3])
-
-    return _ESCAPE.sub(replaced, raw)
 
 
 def table_literals(text: str, delimiter: str | None = None) -> Iterator[Literal]:

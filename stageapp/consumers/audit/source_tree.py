@@ -119,13 +119,21 @@ def _read(path: str, left: Left, max_bytes: int, *, named: bool = False) -> Iter
         left.other += 1
         return
     try:
-        data = _bytes(path, left, max_bytes, follow=named)
+        status = os.stat(path, follow_symlinks=named)
+        if not stat.S_ISREG(status.st_mode):
+            left.other += 1
+            return
+        if status.st_size > max_bytes:
+            left.too_large.append((path, status.st_size))
+            return
+        with open(path, "rb") as file:
+            data = file.read(max_bytes + 1)
     except OSError as error:
         left.refuse(error)
         return
-    if data is None:
-        return
-    family = family or _by_first_line(data)
+    first = data[:200].partition(b"\n")[0]
+    if not family and first.startswith(b"#!"):
+        family = "python" if b"python" in first else "c" if b"node" in first else "hash"
     if not family:
         left.other += 1
     elif (text := _text(data)) is None:
@@ -140,25 +148,6 @@ def family_of(path: str) -> str:
     if name in ("rakefile", "gemfile") or name.startswith(".env"):
         return "settings" if name.startswith(".env") else "hash"
     return _BY_SUFFIX.get(os.path.splitext(name)[1], "")
-
-
-def _by_first_line(data: bytes) -> str:
-    first = data[:200].partition(b"\n")[0]
-    if not first.startswith(b"#!"):
-        return ""
-    return "python" if b"python" in first else "c" if b"node" in first else "hash"
-
-
-def _bytes(path: str, left: Left, max_bytes: int, *, follow: bool) -> bytes | None:
-    status = os.stat(path, follow_symlinks=follow)
-    if not stat.S_ISREG(status.st_mode):
-        left.other += 1
-        return None
-    if status.st_size > max_bytes:
-        left.too_large.append((path, status.st_size))
-        return None
-    with open(path, "rb") as file:
-        return file.read(max_bytes + 1)
 
 
 def _text(data: bytes) -> str | None:
