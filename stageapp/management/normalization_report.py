@@ -7,6 +7,7 @@ from typing import Any
 
 from stageapp.audit import proof
 from stageapp.audit.history import EntryHistory
+from stageapp.documents.runs import drift_since
 from stageapp.infrastructure import words
 from stageapp.management import seal_report
 from stageapp.models.normalization import Plan, PlanEntry, Run
@@ -17,7 +18,6 @@ from stageapp.normalization.progress import Progress
 from stageapp.normalization.throttle import limits
 from stageapp.normalization.throttle.factors import FACTORS
 from stageapp.normalization.throttle.limits import Limit, Shown
-from stageapp.unknowns import drift
 from stageapp.unknowns.examples import readable
 
 # What holds a run back, as lines for a terminal, and limits as they are typed there.
@@ -124,7 +124,10 @@ def _duration(plan: Plan) -> str:
 def _table(title: str, entries: list[PlanEntry], meaning: Any) -> list[str]:
     if not entries:
         return []
-    lines = [f"{e.rows:>12,}  {_raw(e):<44} → {meaning(e)}" for e in entries[:_SHOWN]]
+    lines = []
+    for e in entries[:_SHOWN]:
+        raw = _printable(e.raw) + (f" from {_printable(e.source)}" if e.source else "")
+        lines.append(f"{e.rows:>12,}  {raw:<44} → {meaning(e)}")
     if len(entries) > _SHOWN:
         lines.append(f"{'':>12}  … and {len(entries) - _SHOWN} more; --json lists them all")
     return [title, *lines, ""]
@@ -188,7 +191,7 @@ def run_lines(run: Run, at: Progress) -> list[str]:
     return [
         *lines,
         *_proof_lines(run, at),
-        *_drift_lines(_drift(run)),
+        *_drift_lines(drift_since(run)),
         *seal_report.standing_lines(run.target),
     ]
 
@@ -204,12 +207,6 @@ def _proof_lines(run: Run, at: Progress) -> list[str]:
     if known.stands:
         return [*lines, f"The proof is valid: {known.evidence}."]
     return [*lines, *(f"The proof is not valid: {doubt.text}" for doubt in known.doubts)]
-
-
-def _drift(run: Run) -> DriftCheck | None:
-    """Return the target's newest drift check if it was made for this run."""
-    look = drift.latest(run.target)
-    return look if look is not None and look.run == run.pk else None
 
 
 def _drift_lines(look: DriftCheck | None) -> list[str]:
@@ -295,10 +292,6 @@ def verification_lines(
             for d in different[:_SHOWN]
         ),
     ]
-
-
-def _raw(entry: PlanEntry) -> str:
-    return _printable(entry.raw) + (f" from {_printable(entry.source)}" if entry.source else "")
 
 
 def _printable(raw: str) -> str:

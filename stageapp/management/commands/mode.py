@@ -11,12 +11,17 @@ from django.db import OperationalError, ProgrammingError
 from stageapp.documents.mode import ModeInForce
 from stageapp.infrastructure import words
 from stageapp.management import bars
-from stageapp.management.command import StageCommand, command_line_person
+from stageapp.management.command import StageCommand, command_line_person, number_type
 from stageapp.mode import processes, store
 from stageapp.rollout.changes import Wish, change_mode, refusal
 from stageapp.rollout.judgement import consequences
 
 _LONGEST_WAIT = 3600
+_WAIT = number_type(
+    float,
+    lambda seconds: 0 <= seconds <= _LONGEST_WAIT,
+    f"a valid time to wait; give seconds, from 0 to {_LONGEST_WAIT}",
+)
 
 
 class Command(StageCommand):
@@ -68,7 +73,7 @@ class Command(StageCommand):
         )
         change.add_argument(
             "--wait",
-            type=_seconds,
+            type=_WAIT,
             nargs="?",
             const=10.0,
             metavar="SECONDS",
@@ -179,15 +184,3 @@ def _day(text: str) -> datetime.date:
         return datetime.date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date; use YYYY-MM-DD") from None
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= _LONGEST_WAIT:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a valid time to wait; give seconds, from 0 to {_LONGEST_WAIT}"
-        )
-    return seconds

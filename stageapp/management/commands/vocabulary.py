@@ -1,16 +1,14 @@
 """`manage.py vocabulary …`: aliases as files, and vocabulary versions."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import OperationalError, ProgrammingError
 
 from stageapp.management import bars
-from stageapp.management.command import StageCommand, command_line_actor
+from stageapp.management.command import StageCommand, command_line_actor, database_errors
 from stageapp.models.recorded import require_reason
 from stageapp.models.vocabulary import VocabularyVersion
 from stageapp.unknowns import alias_files
@@ -197,20 +195,15 @@ class Command(StageCommand):
                 options["reason"], lambda said: CommandError(f"{said} {advice}", returncode=2)
             )
         try:
-            with bars.working(verb, quiet=options.get("json", False)):
+            with (
+                database_errors(", nothing was changed"),
+                bars.working(verb, quiet=options.get("json", False)),
+            ):
                 getattr(self, f"_{verb}")(**options)
         except (FileRefused, NoSuchVersion, ValueError) as error:
             raise CommandError(str(error)) from None
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}.") from None
-        except ProgrammingError as error:
-            raise CommandError(
-                f"The database is not up to date; run `manage.py migrate` first: {error}"
-            ) from None
-        except OperationalError as error:
-            raise CommandError(
-                f"PostgreSQL does not answer, nothing was changed: {error}"
-            ) from None
 
     def _export(self, *, file: str | None, **_: Any) -> None:
         if file is None:
@@ -233,22 +226,22 @@ class Command(StageCommand):
         version = None
         if not dry_run and not diff.refused:
             version = alias_files.apply(diff, actor=command_line_actor(), reason=options["reason"])
-        self._print(diff_document(diff, version), diff_lines(diff, version), options)
+        self.print_result(diff_document(diff, version), diff_lines(diff, version), options)
         if diff.refused:
             raise CommandError(f"{len(diff.refused)} lines are refused, so nothing was imported.")
 
     def _versions(self, *, limit: int, **options: Any) -> None:
         versions = list(VocabularyVersion.objects.defer("snapshot")[: max(0, limit)])
-        self._print(versions_document(versions), versions_lines(versions), options)
+        self.print_result(versions_document(versions), versions_lines(versions), options)
 
     def _show(self, *, number: int, **options: Any) -> None:
         version = vocabulary_versions.at(number)
-        self._print(version_document(version), version_lines(version), options)
+        self.print_result(version_document(version), version_lines(version), options)
 
     def _restore(self, *, number: int, dry_run: bool, reason: str, **options: Any) -> None:
         if dry_run:
             diff = vocabulary_versions.difference_from_now(number)
-            self._print(diff, change_lines(diff), options)
+            self.print_result(diff, change_lines(diff), options)
             return
         version = vocabulary_versions.restore(number, actor=command_line_actor(), reason=reason)
         made = version.number if version else None
@@ -257,11 +250,4 @@ class Command(StageCommand):
             if made
             else f"The vocabulary is the same as in version {number}."
         )
-        self._print({"restored": number, "version": made}, [said], options)
-
-    def _print(
-        self, document: dict[str, Any], lines: Sequence[str], options: dict[str, Any]
-    ) -> None:
-        self.stdout.write(
-            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
-        )
+        self.print_result({"restored": number, "version": made}, [said], options)
