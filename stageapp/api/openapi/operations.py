@@ -6,7 +6,7 @@ from typing import Any
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
-from stageapp.api.openapi import problems as headers
+from stageapp.api.openapi import problems
 from stageapp.api.openapi.fields import Schema
 from stageapp.api.openapi.table import OPERATIONS, Operation
 
@@ -52,10 +52,10 @@ class EndpointSchema(AutoSchema):
         return {self.operation.status: OpenApiResponse(answer, str(told))}
 
     def get_override_parameters(self) -> list[Any]:
-        """Return the query string and the response headers."""
+        """Return the query string and the response problems."""
         query = self.view.queries.get(self.method)
         return ([query] if query else []) + (
-            headers.parameters(self.operation.status) if self.takes_stages else []
+            problems.parameters(self.operation.status) if self.takes_stages else []
         )
 
     def get_examples(self) -> list[OpenApiExample]:
@@ -66,13 +66,13 @@ class EndpointSchema(AutoSchema):
         ]
 
     def _get_response_bodies(self, direction: Any = "response") -> Schema:
-        statuses = {*headers.EVERYWHERE, *self.operation.refusals}
+        statuses = {*problems.EVERYWHERE, *self.operation.refusals}
         if self.method in self.view.queries:
             statuses.add(414)
         if self.operation.body:
-            statuses.update(headers.WITH_A_BODY)
+            statuses.update(problems.WITH_A_BODY)
         refusals = {
-            str(code): headers.reference(code, stages=self.takes_stages)
+            str(code): problems.reference(code, stages=self.takes_stages)
             for code in sorted(statuses)
         }
         return {**super()._get_response_bodies(direction), **refusals}

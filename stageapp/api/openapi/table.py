@@ -13,9 +13,8 @@ from stageapp.api.deprecations import Deprecations
 from stageapp.api.endpoint import Endpoint
 from stageapp.api.mode import Mode, ModeRequest
 from stageapp.api.monte_carlo import Simulate, SimulationRequest
-from stageapp.api.openapi import answers, fund_answers, webhook
-from stageapp.api.row_history import RowHistory, RunEntries
-from stageapp.api.runs import OneRun, Runs
+from stageapp.api.openapi import answers
+from stageapp.api.runs import OneRun, RowHistory, RunEntries, Runs
 from stageapp.api.stages import Normalize, NormalizeRequest, Stages
 from stageapp.api.strategies import OneStrategy, Strategies, StrategyRequest
 from stageapp.documents import runs
@@ -58,7 +57,7 @@ OPERATIONS: dict[tuple[type[Endpoint], str], Operation] = {
     (Simulate, "POST"): Operation(
         "simulate",
         "funds",
-        fund_answers.Simulation,
+        answers.Simulation,
         SimulationRequest,
         refusals=(409,),
         examples=_SIMULATION,
@@ -66,36 +65,34 @@ OPERATIONS: dict[tuple[type[Endpoint], str], Operation] = {
     (Allocations, "POST"): Operation(
         "allocate",
         "funds",
-        fund_answers.Allocation,
+        answers.Allocation,
         AllocationRequest,
         refusals=(409,),
         examples=_ALLOCATION,
     ),
-    (Companies, "GET"): Operation(
-        "list_companies", "funds", fund_answers.CompanyPage, refusals=(404,)
-    ),
+    (Companies, "GET"): Operation("list_companies", "funds", answers.CompanyPage, refusals=(404,)),
     (Strategies, "GET"): Operation(
-        "list_strategies", "strategies", fund_answers.StrategyPage, refusals=(404,)
+        "list_strategies", "strategies", answers.StrategyPage, refusals=(404,)
     ),
     (Strategies, "POST"): Operation(
         "save_strategy",
         "strategies",
-        fund_answers.SavedStrategy,
+        answers.SavedStrategy,
         StrategyRequest,
         201,
         examples=_STRATEGY,
     ),
-    (OneStrategy, "GET"): Operation("get_strategy", answer=fund_answers.SavedStrategy, **_ONE),
+    (OneStrategy, "GET"): Operation("get_strategy", answer=answers.SavedStrategy, **_ONE),
     (OneStrategy, "PUT"): Operation(
         "replace_strategy",
-        answer=fund_answers.SavedStrategy,
+        answer=answers.SavedStrategy,
         body=StrategyRequest,
         examples=_STRATEGY,
         **_ONE,
     ),
     (OneStrategy, "PATCH"): Operation(
         "change_strategy",
-        answer=fund_answers.SavedStrategy,
+        answer=answers.SavedStrategy,
         body=StrategyRequest,
         examples=_STRATEGY,
         **_ONE,
@@ -132,8 +129,8 @@ OPERATIONS: dict[tuple[type[Endpoint], str], Operation] = {
     (AutoDowngrade, "POST"): Operation(
         "auto_downgrade",
         "operations",
-        webhook.DeliveryOutcome,
-        webhook.AlertNotification,
-        examples={"firing": webhook.EXAMPLE},
+        answers.DeliveryOutcome,
+        answers.AlertNotification,
+        examples={"firing": answers.NOTIFICATION_EXAMPLE},
     ),
 }
