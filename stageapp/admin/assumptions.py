@@ -141,8 +141,13 @@ class AssumptionChangeAdmin(ReadOnlyAdmin):
         """Show the assumptions of every stage above the history."""
         # Every stage with what is assumed of it, in rank order.
         known = {change.stage: change for change in assumption_store.in_force()}
+        stages = []
+        for stage in Stage.objects.all():
+            change = known.get(stage.slug)
+            figures = _summary(stage.slug, change.figures) if change else []
+            stages.append({"stage": stage, "change": change, "figures": figures})
         context = {
-            "stages": [_row(stage, known.get(stage.slug)) for stage in Stage.objects.all()],
+            "stages": stages,
             "numeric": NUMERIC,
             "curates": curates(request),
         }
@@ -235,22 +240,15 @@ def _stage_named(slug: str) -> Stage | None:
     return Stage.objects.filter(slug=slug[:40]).first() if "\0" not in slug else None
 
 
-def _row(stage: Stage, change: AssumptionChange | None) -> dict[str, Any]:
-    figures = _summary(stage.slug, change.figures) if change else []
-    return {"stage": stage, "change": change, "figures": figures}
-
-
 def _summary(stage: str, figures: Mapping[str, Any]) -> list[str]:
-    follow_on = f"{in_words('follow_on_share', figures['follow_on_share'])}, {_follow_on(figures)}"
+    share, most = (
+        in_words(name, figures[name]) for name in ("follow_on_share", "follow_on_multiple")
+    )
     return [
         *(in_words(name, figures[name]) for name in SUMMARY),
-        follow_on,
+        f"{share}, up to {most}",
         expected(stage, figures),
     ]
-
-
-def _follow_on(figures: Mapping[str, Any]) -> str:
-    return f"up to {in_words('follow_on_multiple', figures['follow_on_multiple'])}"
 
 
 def lines(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[Line]:

@@ -91,13 +91,13 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
 
     def page_context(self, request: HttpRequest, row: Backup) -> dict[str, Any]:
         """Return the backup's facts, manifest and checks."""
-        made = (row.ended_at - row.taken_at).total_seconds()
+        made, server = (row.ended_at - row.taken_at).total_seconds(), row.server_version
         return {
             "title": row.name,
             "backup": row,
             "age": words.age(row.taken_at),
             "size": words.size(row.bytes),
-            "server": _version(row.server_version),
+            "server": f"{server // 10_000}.{server % 10_000}" if server else "",  # 180004 is 18.4
             "made": words.duration(made),
             "rto": self.rto(row),
             "rpo": self.rpo(row),
@@ -154,11 +154,6 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
         if backup.origin != "own":
             return "in the external system"
         return "in the folder" if evidence.in_place(backup) else "missing"
-
-
-def _version(number: int | None) -> str:
-    """Return PostgreSQL's version as it is written: 180004 is 18.4."""
-    return f"{number // 10_000}.{number % 10_000}" if number else ""
 
 
 def _verdict(passed: bool | None) -> SafeString:

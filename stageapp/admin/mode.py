@@ -23,7 +23,7 @@ from stageapp.people import person_of
 from stageapp.rollout import proposals
 from stageapp.rollout.changes import Wish, change_mode
 from stageapp.rollout.errors import SecondPersonNeeded
-from stageapp.rollout.judgement import Judgement, consequences, judge_change
+from stageapp.rollout.judgement import consequences, judge_change
 from stageapp.traffic import windows
 from stageapp.traffic.windows import Summary
 
@@ -312,13 +312,10 @@ def _preview(
         ahead = judge_change(person_of(request.user), now, then)
         initial = {**chosen.cleaned_data, "expected_version": now.version}
         context["ahead"] = ahead
-        context["confirm"] = confirm or ModeChangeForm(initial=initial, asks=_asks(ahead))
+        exceptional = {"override": ahead.may_override, "break_glass": ahead.may_break_glass}
+        asks = [name for name, may in exceptional.items() if may]
+        context["confirm"] = confirm or ModeChangeForm(initial=initial, asks=asks)
     return page(request, "mode_preview.html", **context)
-
-
-def _asks(ahead: Judgement) -> list[str]:
-    asked = {"override": ahead.may_override, "break_glass": ahead.may_break_glass}
-    return [name for name, asks in asked.items() if asks]
 
 
 def _who_was_it() -> str:

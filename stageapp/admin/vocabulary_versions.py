@@ -122,8 +122,11 @@ class VocabularyVersionAdmin(PageAdmin):
         """Show a version's stages and aliases; `q` searches spellings, keys and sources."""
         version = self.row_or_404(request, str(number))
         term = request.GET.get("q", "").strip()
+        searched = ("spelling", "key", "source", "stage__slug", "reason")
         aliases = [
-            alias for alias in version.snapshot.get("aliases", []) if _holds(alias, term.lower())
+            alias
+            for alias in version.snapshot.get("aliases", [])
+            if any(term.lower() in str(alias[name]).lower() for name in searched)
         ]
         context = {
             "title": f"Vocabulary of version {number}",
@@ -191,13 +194,6 @@ class VocabularyVersionAdmin(PageAdmin):
             "lines_total": len(differences),
             "newest": row.number == snapshot.newest_version(),
         }
-
-
-def _holds(alias: dict[str, Any], term: str) -> bool:
-    return any(
-        term in str(alias[name]).lower()
-        for name in ("spelling", "key", "source", "stage__slug", "reason")
-    )
 
 
 def lines(diff: dict[str, Any]) -> list[dict[str, Any]]:
