@@ -261,7 +261,7 @@ def test_a_mode_for_which_rules_were_set_aside_is_loud_as_long_as_it_holds(
     settings.STAGE_TWO_PERSON_RULE = True
     browser = browser_with(VIEW, CHANGE, OVERRIDE)
     browser.post(SET, choice(override="a test", break_glass="nobody else is awake"))
-    alert = 'role="alert">Rules were set aside for this mode: BREAK-GLASS: nobody else is awake'
+    alert = 'role="alert">Rules were overridden for this mode: BREAK-GLASS: nobody else is awake'
     assert alert in browser.get(page).text
     browser.post(SET, choice(mode="warn", percent="", expected_version="1"))
     assert "Rules were set aside" not in browser.get(page).text
