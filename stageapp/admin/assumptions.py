@@ -46,6 +46,7 @@ LABELS = {
     "follow_on_multiple": "Largest follow-on",
 }
 SUMMARY = ("failure_rate", "distribution", "holding_years", "average_check")  # of one stage
+FOLLOW_ON = ("follow_on_share", "follow_on_multiple")
 NUMERIC = [SUMMARY.index(name) for name in ("failure_rate", "average_check")]  # stand to the right
 PERCENTAGES = {"failure_rate", "follow_on_share"}
 UNITS = {
@@ -144,7 +145,14 @@ class AssumptionChangeAdmin(ReadOnlyAdmin):
         stages = []
         for stage in Stage.objects.all():
             change = known.get(stage.slug)
-            figures = _summary(stage.slug, change.figures) if change else []
+            figures = []
+            if change is not None:
+                share, most = (in_words(name, change.figures[name]) for name in FOLLOW_ON)
+                figures = [
+                    *(in_words(name, change.figures[name]) for name in SUMMARY),
+                    f"{share}, up to {most}",
+                    expected(stage.slug, change.figures),
+                ]
             stages.append({"stage": stage, "change": change, "figures": figures})
         context = {
             "stages": stages,
@@ -238,17 +246,6 @@ def _preview(
 
 def _stage_named(slug: str) -> Stage | None:
     return Stage.objects.filter(slug=slug[:40]).first() if "\0" not in slug else None
-
-
-def _summary(stage: str, figures: Mapping[str, Any]) -> list[str]:
-    share, most = (
-        in_words(name, figures[name]) for name in ("follow_on_share", "follow_on_multiple")
-    )
-    return [
-        *(in_words(name, figures[name]) for name in SUMMARY),
-        f"{share}, up to {most}",
-        expected(stage, figures),
-    ]
 
 
 def lines(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[Line]:

@@ -87,7 +87,29 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show what runs require, active jobs, the RTO over time, and the list."""
-        return super().changelist_view(request, {**_overview(request), **(extra_context or {})})
+        measured = [
+            (check.created_at, check.seconds) for check in jobs.measured_restores() if check.seconds
+        ]
+        shown: dict[str, Any] = {
+            "gates": safety.gates(),
+            "required": conf.settings.require_backup,
+            "minutes": conf.settings.backup_minutes,
+            "adapter": bool(conf.settings.backup_adapter),
+            "actions": backup_buttons(request),
+            "unrecorded": [],
+            "unrecorded_more": 0,
+            "rto_course": course("Time to restore (RTO)", measured, words.duration),
+        }
+        if request.user.has_perm("stageapp.view_backupjob"):
+            shown["live"] = backup_actions.live(list(backup_actions.active()))
+            shown["failed"] = backup_actions.last_failure()
+        try:
+            unrecorded = inventory.unrecorded()
+            shown["unrecorded"] = unrecorded[:SHOWN_UNRECORDED]
+            shown["unrecorded_more"] = len(unrecorded[SHOWN_UNRECORDED:])
+        except BackupError as error:
+            shown["problem"] = str(error)
+        return super().changelist_view(request, {**shown, **(extra_context or {})})
 
     def page_context(self, request: HttpRequest, row: Backup) -> dict[str, Any]:
         """Return the backup's facts, manifest and checks."""
@@ -159,33 +181,6 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
 def _verdict(passed: bool | None) -> SafeString:
     name, word = _VERDICTS[passed]
     return format_html('<span class="sn-state sn-verdict-{}">{}</span>', name, word)
-
-
-def _overview(request: HttpRequest) -> dict[str, Any]:
-    """Return what the page shows above the list."""
-    measured = [
-        (check.created_at, check.seconds) for check in jobs.measured_restores() if check.seconds
-    ]
-    shown: dict[str, Any] = {
-        "gates": safety.gates(),
-        "required": conf.settings.require_backup,
-        "minutes": conf.settings.backup_minutes,
-        "adapter": bool(conf.settings.backup_adapter),
-        "actions": backup_buttons(request),
-        "unrecorded": [],
-        "unrecorded_more": 0,
-        "rto_course": course("Time to restore (RTO)", measured, words.duration),
-    }
-    if request.user.has_perm("stageapp.view_backupjob"):
-        shown["live"] = backup_actions.live(list(backup_actions.active()))
-        shown["failed"] = backup_actions.last_failure()
-    try:
-        unrecorded = inventory.unrecorded()
-        shown["unrecorded"] = unrecorded[:SHOWN_UNRECORDED]
-        shown["unrecorded_more"] = len(unrecorded[SHOWN_UNRECORDED:])
-    except BackupError as error:
-        shown["problem"] = str(error)
-    return shown
 
 
 def _manifest(backup: Backup) -> dict[str, Any]:

@@ -249,25 +249,26 @@ class ModeChangeAdmin(ReadOnlyAdmin):
         try:
             change_mode(person_of(request.user), wish, expected_version=expected)
         except SecondPersonNeeded:
-            _propose(request, wish)
+            try:
+                made = proposals.propose(person_of(request.user), wish)
+            except store.ModeError as refusal:
+                messages.error(request, str(refusal))
+            else:
+                waits = f"proposal {made.pk} is waiting for another person's approval."
+                messages.warning(request, f"The two-person rule is on: {waits}")
         except store.VersionConflict as conflict:
-            messages.error(request, f"{conflict} {_who_was_it()}")
+            said = str(conflict)
+            if change := ModeChange.objects.first():
+                when = f"{change.created_at:%Y-%m-%d %H:%M:%S} UTC"
+                said += f" {change.actor} set it to {change.mode} {change.percent} % at {when}: "
+                said += change.reason
+            messages.error(request, said)
         except store.ModeError as refusal:
             messages.error(request, str(refusal))
         else:
             messages.success(request, "The mode was changed. All processes follow within seconds.")
             warn_of_lag(request)
         return HttpResponseRedirect(reverse(PAGE))
-
-
-def _propose(request: HttpRequest, wish: Wish) -> None:
-    try:
-        made = proposals.propose(person_of(request.user), wish)
-    except store.ModeError as refusal:
-        messages.error(request, str(refusal))
-    else:
-        waits = f"proposal {made.pk} is waiting for another person's approval."
-        messages.warning(request, f"The two-person rule is on: {waits}")
 
 
 def mode_context() -> dict[str, Any]:
@@ -316,11 +317,3 @@ def _preview(
         asks = [name for name, may in exceptional.items() if may]
         context["confirm"] = confirm or ModeChangeForm(initial=initial, asks=asks)
     return page(request, "mode_preview.html", **context)
-
-
-def _who_was_it() -> str:
-    change = ModeChange.objects.first()
-    if change is None:
-        return ""
-    when = f"{change.created_at:%Y-%m-%d %H:%M:%S} UTC"
-    return f"{change.actor} set it to {change.mode} {change.percent} % at {when}: {change.reason}"

@@ -148,6 +148,15 @@ def rollout_view(request: HttpRequest) -> HttpResponse:
     require(request, "view_modechange")
     now = windows.now()
     ahead = outlook(now)
+    needed = {gate.name for gate in ahead.step.gates} if ahead.step else set()
+    gates = [
+        {
+            "gate": gate,
+            "needed": gate.name in needed,
+            "conditions": list(conditions(gate, ahead.measured)),
+        }
+        for gate in ahead.gates.values()
+    ]
     context = {
         "title": "Rollout",
         "found": ahead,
@@ -159,7 +168,7 @@ def rollout_view(request: HttpRequest) -> HttpResponse:
             {"label": phase.label, "reached": phase <= ahead.phase, "now": phase == ahead.phase}
             for phase in Phase
         ],
-        "gates": _gates(ahead),
+        "gates": sorted(gates, key=lambda one: not one["needed"]),
         "moves": _moves(request, ahead),
         "actions": rollout_buttons(request, ahead.state),
         "latch": _latch(ahead),
@@ -169,20 +178,6 @@ def rollout_view(request: HttpRequest) -> HttpResponse:
         **_people(request, ahead),
     }
     return page(request, "rollout.html", **context)
-
-
-def _gates(ahead: Outlook) -> list[dict[str, Any]]:
-    """Return every gate with its conditions and series; those the next step needs come first."""
-    needed = {gate.name for gate in ahead.step.gates} if ahead.step else set()
-    gates = [
-        {
-            "gate": gate,
-            "needed": gate.name in needed,
-            "conditions": list(conditions(gate, ahead.measured)),
-        }
-        for gate in ahead.gates.values()
-    ]
-    return sorted(gates, key=lambda one: not one["needed"])
 
 
 def _latch(ahead: Outlook) -> dict[str, Any] | None:

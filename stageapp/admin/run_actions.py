@@ -347,22 +347,18 @@ def throttle_context(request: HttpRequest, run: Run) -> dict[str, Any]:
 
 def changes(run: Run) -> list[dict[str, Any]]:
     """Return the changed limits, newest first."""
-    return [
-        {
-            "change": change,
-            "title": FACTORS[change.factor].title if change.factor in FACTORS else change.factor,
-            "limit": _limit_shown(change.factor, change.limit),
-        }
-        for change in run.throttle_changes.all()
-    ]
-
-
-def _limit_shown(factor: str, limit: float | None) -> str:
-    if limit is None:
-        return "as set"
-    if not limit:
-        return "off"
-    return FACTORS[factor].say(limit) if factor in FACTORS else f"{limit:g}"
+    shown = []
+    for change in run.throttle_changes.all():
+        factor, limit = FACTORS.get(change.factor), change.limit
+        if limit:
+            said = factor.say(limit) if factor else f"{limit:g}"
+        elif limit is None:
+            said = "as set"
+        else:
+            said = "off"
+        title = factor.title if factor else change.factor
+        shown.append({"change": change, "title": title, "limit": said})
+    return shown
 
 
 # How hard a run works: the form that changes it while it works.

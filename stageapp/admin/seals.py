@@ -25,7 +25,7 @@ from stageapp.people import Person
 from stageapp.sealing import guard, guard_counts, seal, state
 from stageapp.sealing.allowed import MOST_ALLOWED
 from stageapp.sealing.guard import GuardState
-from stageapp.sealing.preview import DAYS, Preview, preview
+from stageapp.sealing.preview import DAYS, preview
 from stageapp.sealing.state import SealState
 from stageapp.sealing.survey import Held
 from stageapp.targets import lock_wait
@@ -174,6 +174,8 @@ def seal_view(request: HttpRequest) -> HttpResponse:
     except NormalizationError as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(reverse(PAGE))
+    # One value of several sources is one choice.
+    held = list({one.value: one for one in effect.survey.unknown}.items())
     return page(
         request,
         "seal_preview.html",
@@ -182,7 +184,10 @@ def seal_view(request: HttpRequest) -> HttpResponse:
         back=reverse(PAGE),
         label=label,
         found=effect,
-        choices=_choices(effect),
+        choices=[
+            *(_choice(value, None, ticked=True) for value in effect.passing.allowed),
+            *(_choice(value, one, ticked=False) for value, one in held[:MOST_ALLOWED]),
+        ],
         most=MOST_ALLOWED,
         known=[
             {"one": one, "shown": visible(one.value)} for one in effect.survey.known[:SHOWN_KNOWN]
@@ -206,18 +211,6 @@ def _chosen(request: HttpRequest) -> dict[str, Any]:
     if not all(isinstance(value, str) for value in allow):
         raise BadRequest("A value in the address is not text.")
     return {"allow": allow, "nulls": request.GET["null"] != "refuse"}
-
-
-def _choices(effect: Preview) -> list[dict[str, Any]]:
-    """Return the values that may be allowed: the allowed ones, then the column's, to a limit."""
-    ticked = [_choice(value, None, ticked=True) for value in effect.passing.allowed]
-    held = {
-        one.value: one for one in effect.survey.unknown
-    }  # one value of several sources is one choice
-    return [
-        *ticked,
-        *(_choice(value, one, ticked=False) for value, one in list(held.items())[:MOST_ALLOWED]),
-    ]
 
 
 def _choice(value: str, one: Held | None, *, ticked: bool) -> dict[str, Any]:

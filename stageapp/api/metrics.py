@@ -253,19 +253,16 @@ def from_database() -> Iterator[Metric]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [_STATEMENT_TIMEOUT])
         for part in PARTS:
-            yield from _read_part(part)
-
-
-def _read_part(part: Gauges) -> list[Metric]:
-    try:
-        with transaction.atomic():
-            return list(part())
-    except Exception as error:
-        session = connection.connection
-        if session is None or session.closed or session.broken:
-            raise
-        events.gauges_failed(part=part.__qualname__, error=repr(error))
-        return []
+            try:
+                with transaction.atomic():
+                    read = list(part())
+            except Exception as error:
+                session = connection.connection
+                if session is None or session.closed or session.broken:
+                    raise
+                events.gauges_failed(part=part.__qualname__, error=repr(error))
+            else:
+                yield from read
 
 
 def from_broker() -> Iterator[Metric]:

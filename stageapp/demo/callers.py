@@ -38,6 +38,24 @@ class Answer:
         content = self.headers.get("content-type", "")
         return self.status == http.client.BAD_REQUEST and content == "application/problem+json"
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether it does not mention validation."""
+        named = any(name.startswith(("x-stage", "stage-")) for name in self.headers)
+        return not named and "stage_validation" not in self.body
+
+    @property
+    def warns(self) -> bool:
+        """Whether its `stage_validation` block has mode `warn` and the expected verdict."""
+        block = self.body.get("stage_validation", {})
+        return bool(block.get("mode") == "warn" and block.get("verdict") == self.verdict)
+
+    @property
+    def names_reason(self) -> bool:
+        """Whether it reports the unknown stage, and only that, with REASON."""
+        unknown = self.body.get("stage_validation", {}).get("unknown", [])
+        return [(u["value"], u["reason"]) for u in unknown] == [(STAGES["unknown"][1], REASON)]
+
 
 @dataclass(frozen=True)
 class Caller:

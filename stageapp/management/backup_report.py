@@ -12,7 +12,7 @@ from stageapp.backups.progress import Report, silent
 from stageapp.backups.verify import Verdict
 from stageapp.infrastructure import words
 from stageapp.management import bars
-from stageapp.management.command import command_line_actor, number_type
+from stageapp.management.command import argument_type, command_line_actor
 from stageapp.models.backups import Backup, BackupCheck
 from stageapp.models.normalization import Plan, State
 from stageapp.normalization.trial.trial import TrialRefused, trial
@@ -139,7 +139,9 @@ def _check(check: BackupCheck | None) -> dict[str, Any] | None:
 # A trial for the normalization command: its share, its bars, and its lines for people.
 
 _SHOWN = 40
-_PERCENT = number_type(float, lambda share: 0.01 <= share <= 100, "a share between 0.01% and 100%")
+_PERCENT = argument_type(
+    float, "a share between 0.01% and 100%", lambda share: 0.01 <= share <= 100
+)
 _INTERRUPTED = "Interrupted. The copy was dropped; nothing else was touched."
 
 

@@ -5,13 +5,15 @@ import getpass
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, ProgrammingError
 
 from stageapp.mode import fast_copy
 from stageapp.people import EVERYTHING, Person
+
+T = TypeVar("T")
 
 
 class StageCommand(BaseCommand):
@@ -51,18 +53,18 @@ def database_errors(so: str = "") -> Iterator[None]:
         raise CommandError(f"PostgreSQL does not answer{so}: {error}") from None
 
 
-def number_type(
-    kind: type[int] | type[float], allowed: Callable[[Any], bool], what: str
-) -> Callable[[str], Any]:
-    """Return an argument's type: a number that is allowed; `what` names it in the refusal."""
+def argument_type(
+    read: Callable[[str], T], what: str, allowed: Callable[[T], bool] = lambda value: True
+) -> Callable[[str], T]:
+    """Return an argument's type: what `read` makes of it, if allowed; `what` is in the refusal."""
 
-    def read(text: str) -> int | float:
+    def parse(text: str) -> T:
         with suppress(ValueError):
-            if allowed(value := kind(text)):
+            if allowed(value := read(text)):
                 return value
         raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
 
-    return read
+    return parse
 
 
 # Who acts when a command is run.

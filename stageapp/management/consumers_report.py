@@ -93,20 +93,16 @@ def _value_lines(values: Sequence[SentValue]) -> list[str]:
     for value in values[:_SHOWN]:
         last = f", last {value.last_sent:%Y-%m-%d}" if value.last_sent else ""
         shown = value.examples[0] if value.examples else _printable(value.value)
+        meant = f", maybe {_list(value.suggestions)}" if value.suggestions else ""
+        advice = f"unknown: {value.reason or 'unmapped'}{meant}"
+        if value.send:
+            advice = f"→ send {value.send}"
         lines.append(
-            f"  {value.requests:>10,}  {shown:<32} {_advice(value)} "
-            f"({_list(value.endpoints)}{last})"
+            f"  {value.requests:>10,}  {shown:<32} {advice} ({_list(value.endpoints)}{last})"
         )
     if len(values) > _SHOWN:
         lines.append(f"  … and {len(values) - _SHOWN} more; --json and --csv list them all")
     return lines
-
-
-def _advice(value: SentValue) -> str:
-    if value.send:
-        return f"→ send {value.send}"
-    meant = f", maybe {_list(value.suggestions)}" if value.suggestions else ""
-    return f"unknown: {value.reason or 'unmapped'}{meant}"
 
 
 def log_document(audit: LogAudit, vocabulary: Snapshot) -> dict[str, Any]:

@@ -44,18 +44,18 @@ def throttle_lines(shown: Shown, limits: dict[str, Limit]) -> list[str]:
         else "never: no worker has started it"
     )
     lines = [f"Checked at: {when}"]
-    lines += [_line(read.get(name), limit, shown.seconds[name]) for name, limit in limits.items()]
+    for name, limit in limits.items():
+        say, reading = FACTORS[name].say, read.get(name)
+        state = "not checked"
+        if reading:
+            value = "" if reading["value"] is None else f"{say(reading['value'])}, "
+            note = f" ({reading['note']})" if reading["note"] else ""
+            state = f"{value}{reading['state']}{note}"
+        by = f", set by {limit.actor}: {limit.reason}" if limit.actor else ""
+        wanted = f"limit {say(limit.limit)}" if limit.limit else "off"
+        waited = words.duration(shown.seconds[name])
+        lines.append(f"  {name:<16} {state}; {wanted}{by}; waited {waited}")
     return [*lines, *([f"Held: {shown.hold}"] if shown.hold else [])]
-
-
-def _line(reading: dict[str, Any] | None, limit: Limit, waited: float) -> str:
-    say = FACTORS[limit.factor].say
-    value = "" if reading is None or reading["value"] is None else f"{say(reading['value'])}, "
-    state = f"{value}{reading['state']}" if reading else "not checked"
-    note = f" ({reading['note']})" if reading and reading["note"] else ""
-    by = f", set by {limit.actor}: {limit.reason}" if limit.actor else ""
-    wanted = f"limit {say(limit.limit)}" if limit.limit else "off"
-    return f"  {limit.factor:<16} {state}{note}; {wanted}{by}; waited {words.duration(waited)}"
 
 
 def parse_limit(text: str) -> tuple[str, float | None]:

@@ -125,7 +125,18 @@ def _once(verified: Verified, told: Notification, remote: str) -> Outcome:
         locks.wait(Lock.DELIVERY, key)
         if WebhookDelivery.objects.filter(key=key).exists():
             return Outcome("duplicate")
-        outcome, alerts = _act(verified, told), list(_names(told))
+        alerts = list(_names(told))
+        if told.test is not None:
+            outcome = Outcome("test")
+        elif not told.downgrading:
+            outcome = Outcome("no_downgrade")
+        else:
+            change = downgrade(
+                actor=f"webhook:{verified.authenticator}",
+                reason="Alertmanager reports these alerts as firing: "
+                f"{', '.join(told.downgrading[:NAMES_KEPT])}.",
+            )
+            outcome = Outcome("downgraded" if change else "not_enforced", change)
         WebhookDelivery.objects.create(
             authenticator=verified.authenticator,
             result=outcome.result,
@@ -161,19 +172,6 @@ def _key(verified: Verified, told: Notification) -> str:
     if verified.id:
         return f"{verified.authenticator}:{verified.id}"
     return f"{verified.authenticator}:{told.digest(history.read().raises)}"
-
-
-def _act(verified: Verified, told: Notification) -> Outcome:
-    if told.test is not None:
-        return Outcome("test")
-    if not told.downgrading:
-        return Outcome("no_downgrade")
-    names = ", ".join(told.downgrading[:NAMES_KEPT])
-    change = downgrade(
-        actor=f"webhook:{verified.authenticator}",
-        reason=f"Alertmanager reports these alerts as firing: {names}.",
-    )
-    return Outcome("downgraded" if change else "not_enforced", change)
 
 
 def _names(told: Notification) -> tuple[str, ...]:

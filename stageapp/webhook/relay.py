@@ -106,16 +106,21 @@ class Forwarder:
     clock: Callable[[], float] = time.time
 
     def forward(self, body: bytes, told: Notification) -> int:
-        """Return the receiver's last status, UNREACHABLE if the last try got no response."""
-        id, deadline, wait = (
-            delivery_id(told, self.clock()),
-            time.monotonic() + self.seconds,
-            FIRST_WAIT,
-        )
-        attempts = 0
+        """Return the receiver's last status, UNREACHABLE if the last try got no response.
+
+        Each try has a fresh timestamp and the same id.
+        """
+        id, wait, attempts = delivery_id(told, self.clock()), FIRST_WAIT, 0
+        deadline = time.monotonic() + self.seconds
         while True:
             attempts += 1
-            status = self._attempt(id, body, deadline)
+            headers = signatures.signed_headers(self.key, id, int(self.clock()), body)
+            seconds = max(0.1, min(ATTEMPT_SECONDS, deadline - time.monotonic()))
+            try:
+                status = sending.post(self.url, body, headers, seconds)
+            except NotReached as error:
+                events.receiver_away(id=id, error=str(error))
+                status = UNREACHABLE
             left = deadline - time.monotonic()
             if status not in _TRANSIENT or left <= wait or self.stopping.wait(wait):
                 break
@@ -124,16 +129,6 @@ class Forwarder:
             id=id, status=status, attempts=attempts, alerts=told.names[:20]
         )
         return status
-
-    def _attempt(self, id: str, body: bytes, deadline: float) -> int:
-        """Send once, with a fresh timestamp and the same id."""
-        headers = signatures.signed_headers(self.key, id, int(self.clock()), body)
-        try:
-            seconds = max(0.1, min(ATTEMPT_SECONDS, deadline - time.monotonic()))
-            return sending.post(self.url, body, headers, seconds)
-        except NotReached as error:
-            events.receiver_away(id=id, error=str(error))
-            return UNREACHABLE
 
 
 # Serve one request: a notification to hand on, or the question whether the process lives.

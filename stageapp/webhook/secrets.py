@@ -4,10 +4,10 @@ Read while the settings load, so that a process with a weak secret does not star
 """
 
 import base64
-import binascii
 import hmac
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -72,7 +72,9 @@ def _words(value: str) -> list[str]:
 
 
 def _secret(word: str) -> Secret:
-    decoded = _base64(word.removeprefix(PREFIX))
+    bare, decoded = word.removeprefix(PREFIX).rstrip("="), None
+    with suppress(ValueError):  # base64, padded or not
+        decoded = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     if not word.startswith(PREFIX):
         _check_text(word)
         strong = decoded is not None and len(decoded) >= MIN_KEY_BYTES and len(set(decoded)) > 1
@@ -94,15 +96,6 @@ def _check_text(word: str) -> None:
         raise SecretError(f"a secret is shorter than {MIN_LENGTH} characters. {_ADVICE}")
     if len(set(word)) == 1:
         raise SecretError(f"it is one character repeated. {_ADVICE}")
-
-
-def _base64(text: str) -> bytes | None:
-    """Decode base64, padded or not; None if it is not base64."""
-    bare = text.rstrip("=")
-    try:
-        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return None
 
 
 def webhook_secrets() -> tuple[Secret, ...]:

@@ -132,7 +132,12 @@ def python_literals(text: str) -> Iterator[Literal]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         yield from literals(text, "hash")
         return
-    left_out, starts = _prose_and_pieces(tree), line_starts(text)
+    starts, left_out = line_starts(text), set[int]()  # of ids
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            left_out.add(id(node.value))  # a docstring or another standalone string
+        elif isinstance(node, ast.JoinedStr):
+            left_out.update(id(piece) for piece in node.values)
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.Constant)
@@ -151,14 +156,3 @@ def _offset(node: ast.Constant, text: str, starts: list[int]) -> int:
     return begin + len(
         before.encode("utf-8", "replace")[: node.col_offset].decode("utf-8", "replace")
     )
-
-
-def _prose_and_pieces(tree: ast.AST) -> set[int]:
-    """Return ids of docstrings, other standalone strings and pieces of f-strings."""
-    pieces: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            pieces.add(id(node.value))
-        elif isinstance(node, ast.JoinedStr):
-            pieces.update(id(piece) for piece in node.values)
-    return pieces

@@ -136,10 +136,12 @@ def _read(path: str, left: Left, max_bytes: int, *, named: bool = False) -> Iter
         family = "python" if b"python" in first else "c" if b"node" in first else "hash"
     if not family:
         left.other += 1
-    elif (text := _text(data)) is None:
+    elif data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        yield SourceFile(path, family, data.decode("utf-16", "replace"))
+    elif b"\x00" in data[:_BINARY_PROBE]:
         left.binary += 1
     else:
-        yield SourceFile(path, family, text)
+        yield SourceFile(path, family, data.decode("utf-8-sig", "replace"))
 
 
 def family_of(path: str) -> str:
@@ -148,12 +150,3 @@ def family_of(path: str) -> str:
     if name in ("rakefile", "gemfile") or name.startswith(".env"):
         return "settings" if name.startswith(".env") else "hash"
     return _BY_SUFFIX.get(os.path.splitext(name)[1], "")
-
-
-def _text(data: bytes) -> str | None:
-    """Return the text, None if binary; UTF-16 by its BOM, undecodable bytes replaced."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
-    if b"\x00" in data[:_BINARY_PROBE]:
-        return None
-    return data.decode("utf-8-sig", "replace")

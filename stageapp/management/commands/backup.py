@@ -14,7 +14,7 @@ from stageapp.backups.errors import BackupError
 from stageapp.backups.progress import Report
 from stageapp.embedded import EmbeddedError
 from stageapp.management import backup_report
-from stageapp.management.command import StageCommand, command_line_actor, number_type
+from stageapp.management.command import StageCommand, argument_type, command_line_actor
 
 _VERBS = {
     "create": "make a backup and its signed manifest from one snapshot",
@@ -25,7 +25,7 @@ _VERBS = {
     "prune": "remove the oldest backups, but never the last verified one",
 }
 
-HOURS = number_type(float, lambda hours: 0 < hours < math.inf, "a number of hours")
+HOURS = argument_type(float, "a number of hours", lambda hours: 0 < hours < math.inf)
 
 
 class Command(StageCommand):

@@ -1,6 +1,5 @@
 """`manage.py companies import`: import companies from a CSV file."""
 
-import argparse
 import json
 import os
 import sys
@@ -12,10 +11,20 @@ from typing import Any, BinaryIO
 from django.core.management.base import CommandError, CommandParser
 
 from stageapp.management import bars
-from stageapp.management.command import StageCommand, command_line_actor, database_errors
+from stageapp.management.command import (
+    StageCommand,
+    argument_type,
+    command_line_actor,
+    database_errors,
+)
 from stageapp.portfolio.imports import BadRows, ImportRefused, Report, import_companies
 
 STDIN = "-"
+DELIMITER = argument_type(
+    lambda text: {"tab": "\t", "\\t": "\t"}.get(text, text),
+    "one character; use e.g. ';' or tab",
+    lambda delimiter: len(delimiter) == 1 and delimiter not in '"\r\n',
+)
 
 
 class Command(StageCommand):
@@ -38,7 +47,7 @@ class Command(StageCommand):
             "--encoding", default="utf-8", help="default: %(default)s, with or without a BOM"
         )
         verb.add_argument(
-            "--delimiter", type=_delimiter, help="one character, or tab (default: detected)"
+            "--delimiter", type=DELIMITER, help="one character, or tab (default: detected)"
         )
         verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
@@ -105,10 +114,3 @@ def _reading(file: str, *, quiet: bool) -> Iterator[tuple[BinaryIO, Report]]:
             bar.update(count - bar.n)
 
         yield source, report
-
-
-def _delimiter(text: str) -> str:
-    delimiter = {"tab": "\t", "\\t": "\t"}.get(text, text)
-    if len(delimiter) != 1 or delimiter in '"\r\n':
-        raise argparse.ArgumentTypeError(f"{text!r} is not one character; use e.g. ';' or tab")
-    return delimiter

@@ -13,7 +13,7 @@ from stageapp.api.fallbacks import resource_of
 from stageapp.consumers.audit import access_log, callers, files
 from stageapp.consumers.tokens import ConsumerError, create
 from stageapp.management import bars, consumers_report
-from stageapp.management.command import StageCommand, database_errors, number_type
+from stageapp.management.command import StageCommand, argument_type, database_errors
 from stageapp.models.consumers import Consumer
 from stageapp.vocabulary.snapshot import Snapshot
 
@@ -50,8 +50,8 @@ class Command(StageCommand):
         form.add_argument("--csv", metavar="FILE", help="write a table; - writes it to stdout")
         parser.add_argument(
             "--days",
-            type=number_type(
-                int, lambda days: 1 <= days <= 3650, "a number of days from 1 to 3650"
+            type=argument_type(
+                int, "a number of days from 1 to 3650", lambda days: 1 <= days <= 3650
             ),
             default=callers.DAYS,
             help="number of days to look back; default: %(default)s",
@@ -98,7 +98,16 @@ class Command(StageCommand):
                         options,
                     )
             else:
-                self._audit(options)
+                audited, days = callers.audit(days=options["days"]), options["days"]
+                if options["csv"]:
+                    with self._table(options["csv"]) as file:
+                        files.export_audit(file, audited)
+                else:
+                    self.print_result(
+                        consumers_report.audit_document(audited, days),
+                        consumers_report.audit_lines(audited, days),
+                        options,
+                    )
 
     def _token(self, name: str, scopes: Sequence[str]) -> None:
         try:
@@ -110,18 +119,6 @@ class Command(StageCommand):
             "now:"
         )
         self.stdout.write(token)
-
-    def _audit(self, options: dict[str, Any]) -> None:
-        audit, days = callers.audit(days=options["days"]), options["days"]
-        if options["csv"]:
-            with self._table(options["csv"]) as file:
-                files.export_audit(file, audit)
-        else:
-            self.print_result(
-                consumers_report.audit_document(audit, days),
-                consumers_report.audit_lines(audit, days),
-                options,
-            )
 
     def _read_log(self, name: str, vocabulary: Snapshot, *, quiet: bool) -> access_log.LogAudit:
         try:

@@ -17,9 +17,9 @@ from stageapp import embedded
 from stageapp.demo import own_database, sample, site
 from stageapp.demo.callers import Caller
 from stageapp.demo.site import ChildDied, Children, ending_with_us
-from stageapp.demo.walk import Report, Walk, walk
+from stageapp.demo.walk import Report, Walk
 from stageapp.management import bars
-from stageapp.management.command import StageCommand, number_type
+from stageapp.management.command import StageCommand, argument_type
 
 SCRATCH = Path(settings.BASE_DIR) / ".local" / "demo"
 MAX_ROWS = 50_000_000
@@ -47,8 +47,8 @@ class Command(StageCommand):
         )
         parser.add_argument(
             "--rows",
-            type=number_type(
-                int, lambda rows: 1 <= rows <= MAX_ROWS, f"a number of rows from 1 to {MAX_ROWS:,}"
+            type=argument_type(
+                int, f"a number of rows from 1 to {MAX_ROWS:,}", lambda rows: 1 <= rows <= MAX_ROWS
             ),
             default=50_000,
             metavar="N",
@@ -56,7 +56,7 @@ class Command(StageCommand):
         )
         parser.add_argument(
             "--port",
-            type=number_type(int, lambda port: 1 <= port <= 65535, "a port from 1 to 65535"),
+            type=argument_type(int, "a port from 1 to 65535", lambda port: 1 <= port <= 65535),
             default=8000,
             metavar="P",
             help="default: %(default)s; not with --once",
@@ -69,6 +69,10 @@ class Command(StageCommand):
             CommandError: the user's own servers are configured, something does not start, or a
                 step failed.
         """
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            raise Stopped
+
         walking = once and own_database.in_use()
         services = embedded.provided()
         if not walking and (
@@ -81,7 +85,7 @@ class Command(StageCommand):
             )
         try:
             for number in _END:
-                signal.signal(number, _stop)
+                signal.signal(number, stop)
             self._walk(rows) if walking else self._walk_apart(rows) if once else self._serve(
                 rows, port
             )
@@ -156,17 +160,13 @@ class Command(StageCommand):
         with Children(SCRATCH / "once", site.environment()) as children:
             port = site.start(children, site.listen(0), SCRATCH / "once")
             caller = Caller(port, token)
-            held = walk(Walk(Report(self._say), children, caller, sample.truth(rows)))
+            held = Walk(Report(self._say), children, caller, sample.truth(rows)).walk()
         if not held:
             raise CommandError(f"A step failed; the logs are in {SCRATCH / 'once'}.")
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
         self.stdout.flush()
-
-
-def _stop(_signal: int, _frame: FrameType | None) -> None:
-    raise Stopped
 
 
 def _ignore_signals() -> None:

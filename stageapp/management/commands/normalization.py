@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -147,7 +147,10 @@ class Command(StageCommand):
                     normalization_report.rollback_lines(chosen, _rollback_pairs(chosen, scope))
                 )
             )
-            if not _says_yes(f"Roll back run {chosen.pk} of {chosen.target}? [y/N] "):
+            answer = ""
+            with suppress(EOFError, KeyboardInterrupt):
+                answer = input(f"Roll back run {chosen.pk} of {chosen.target}? [y/N] ")
+            if answer.strip().lower() not in ("y", "yes"):
                 raise CommandError("Nothing has changed.")
         runs.request_rollback(chosen, actor=command_line_actor(), reason=reason, scope=scope)
         ended = (State.DONE, State.CANCELLED) if scope else (State.ROLLED_BACK,)
@@ -362,13 +365,6 @@ def _after_interrupt(run: Run) -> str:
             "--foreground"
         )
     return f"Run {run.pk} is {run.stands}."
-
-
-def _says_yes(question: str) -> bool:
-    try:
-        return input(question).strip().lower() in ("y", "yes")
-    except (EOFError, KeyboardInterrupt):
-        return False
 
 
 def _rollback_pairs(

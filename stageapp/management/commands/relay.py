@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from stageapp import conf
-from stageapp.management.command import number_type
+from stageapp.management.command import argument_type
 from stageapp.webhook.relay import AddressError, Forwarder, Limits, Relay, read_address, read_url
 from stageapp.webhook.secrets import webhook_secrets, webhook_tokens
 
@@ -37,10 +37,10 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--seconds",
-            type=number_type(
+            type=argument_type(
                 float,
-                lambda seconds: 0 < seconds <= 600,
                 "a time in seconds, more than 0 and at most 600",
+                lambda seconds: 0 < seconds <= 600,
             ),
             default=SECONDS,
             help="how long to keep trying one notification (default: %(default)s)",

@@ -118,17 +118,16 @@ def change_lines(diff: dict[str, Any]) -> list[str]:
     lines = []
     for part, kinds in diff.items():
         for kind, rows in kinds.items():
-            lines += _cut(f"{part} {kind}", [f"  {_row(row.get('new', row))}" for row in rows])
+            shown = []
+            for row in (one.get("new", one) for one in rows):
+                if "slug" in row:
+                    active = "" if row["active"] else ", not active"
+                    shown.append(f"  {row['slug']}: {row['label']}, rank {row['rank']}{active}")
+                else:
+                    meaning = row["stage__slug"] or row["reason"]
+                    shown.append(f"  {_named(row['spelling'], row['source'])} → {meaning}")
+            lines += _cut(f"{part} {kind}", shown)
     return lines or ["There are no differences."]
-
-
-def _row(row: dict[str, Any]) -> str:
-    if "slug" in row:
-        return (
-            f"{row['slug']}: {row['label']}, rank "
-            f"{row['rank']}{'' if row['active'] else ', not active'}"
-        )
-    return f"{_named(row['spelling'], row['source'])} → {row['stage__slug'] or row['reason']}"
 
 
 def _head(version: VocabularyVersion) -> dict[str, Any]:
