@@ -323,12 +323,32 @@ class LogAudit:
 def read_log(source: io.BufferedReader, endpoint_of: EndpointOf, vocabulary: Snapshot) -> LogAudit:
     """Read a log, gzip or plain, to its end; a truncated log is reported, not raised."""
     audit, endpoint_of = LogAudit(), lru_cache(maxsize=4096)(endpoint_of)
+    plain = gzip.GzipFile(fileobj=source) if source.peek(2).startswith(_GZIP) else source
     try:
-        for line in _lines(
-            gzip.GzipFile(fileobj=source) if source.peek(2).startswith(_GZIP) else source
-        ):
+        for line in _lines(plain):
             audit.lines += 1
-            _take(audit, line, endpoint_of, vocabulary)
+            text = line.decode("utf-8", "replace").rstrip("\r\n")
+            if not text.strip():
+                continue
+            try:
+                if len(line) >= LONGEST_LINE:
+                    raise Malformed(f"it has more than {LONGEST_LINE:,} bytes")
+                request = parse(text)
+                # The path and the stages in the query, read as the API reads them.
+                parts = urlsplit(request.target)
+                asked = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=1000)
+                endpoint = endpoint_of(parts.path)
+            except ValueError as error:
+                audit.refuse(text, str(error))
+                continue
+            audit.formats[request.format] += 1
+            if endpoint is None:
+                audit.others += 1
+                continue
+            client = audit.client(request)
+            client.note(request, endpoint)
+            for raw in dict.fromkeys(value for name, value in asked if name == "stage"):
+                client.note_stage(raw, endpoint, request.time, vocabulary)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         audit.ended_early = f"The compressed log breaks off after line {audit.lines}: {error}"
     return audit
@@ -341,32 +361,6 @@ def _lines(source: _Source) -> Iterator[bytes]:
         while not end.endswith(b"\n") and (end := source.readline(LONGEST_LINE)):
             pass
         yield line
-
-
-def _take(audit: LogAudit, line: bytes, endpoint_of: EndpointOf, vocabulary: Snapshot) -> None:
-    text = line.decode("utf-8", "replace").rstrip("\r\n")
-    if not text.strip():
-        return
-    try:
-        if len(line) >= LONGEST_LINE:
-            raise Malformed(f"it has more than {LONGEST_LINE:,} bytes")
-        request = parse(text)
-        # The path of a request and the stages in its query, read as the API reads them.
-        parts = urlsplit(request.target)
-        asked = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=1000)
-        path, stages = parts.path, [value for name, value in asked if name == "stage"]
-        endpoint = endpoint_of(path)
-    except ValueError as error:
-        audit.refuse(text, str(error))
-        return
-    audit.formats[request.format] += 1
-    if endpoint is None:
-        audit.others += 1
-        return
-    client = audit.client(request)
-    client.note(request, endpoint)
-    for raw in dict.fromkeys(stages):
-        client.note_stage(raw, endpoint, request.time, vocabulary)
 
 
 def still_sends(client: Client, vocabulary: Snapshot) -> list[SentValue]:

@@ -84,26 +84,20 @@ def walk(
 ) -> Iterator[SourceFile]:
     """Yield the source files below the paths in a stable order; links are not followed."""
     for path in paths:
-        if Path(path).is_dir():
-            for file in _below(path, left, exclude):
-                yield from _read(file, left, max_bytes)
-        else:
+        if not Path(path).is_dir():
             yield from _read(path, left, max_bytes, named=True)
-
-
-def _below(root: str, left: Left, exclude: Collection[str]) -> Iterator[str]:
-    for folder, folders, files in os.walk(root, onerror=left.refuse):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if name not in LEFT_OUT
-            and not Path(folder, name, "pyvenv.cfg").exists()
-            and not _excluded(os.path.join(folder, name), root, exclude)
-        )
-        for name in sorted(files):
-            path = os.path.join(folder, name)
-            if not _excluded(path, root, exclude):
-                yield path
+            continue
+        for folder, folders, files in os.walk(path, onerror=left.refuse):
+            folders[:] = sorted(
+                name
+                for name in folders
+                if name not in LEFT_OUT
+                and not Path(folder, name, "pyvenv.cfg").exists()
+                and not _excluded(os.path.join(folder, name), path, exclude)
+            )
+            for file in (os.path.join(folder, name) for name in sorted(files)):
+                if not _excluded(file, path, exclude):
+                    yield from _read(file, left, max_bytes)
 
 
 def _excluded(path: str, root: str, patterns: Collection[str]) -> bool:
