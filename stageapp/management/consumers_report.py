@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from stageapp.consumers.audit import code
 from stageapp.consumers.audit.access_log import LogAudit, still_sends
 from stageapp.consumers.audit.callers import Caller, SentValue
 from stageapp.consumers.audit.code import CodeAudit
-from stageapp.consumers.audit.code import scan as scan_code
 from stageapp.consumers.audit.source_tree import MAX_BYTES
 from stageapp.infrastructure import words
 from stageapp.vocabulary.snapshot import Snapshot, load, shipped
@@ -221,7 +221,7 @@ def scan(options: dict[str, Any]) -> CodeAudit:
     """
     if missing := [path for path in options["code"] if not Path(path).exists()]:
         raise CommandError(f"There is no file or folder {missing[0]}.", returncode=2)
-    return scan_code(
+    return code.scan(
         options["code"],
         vocabulary_of(options),
         max_bytes=options["max_bytes"],

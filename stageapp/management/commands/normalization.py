@@ -29,7 +29,7 @@ from stageapp.normalization.batches import Result
 from stageapp.normalization.preflight import preflight
 from stageapp.normalization.throttle import limits
 from stageapp.sealing import guard, seal
-from stageapp.sealing.preview import preview as sealing_preview
+from stageapp.sealing.preview import preview
 from stageapp.targets import targets
 from stageapp.targets.errors import Ambiguous, NormalizationError
 from stageapp.targets.findings import Severity
@@ -270,7 +270,7 @@ class Command(StageCommand):
             self.print_result(seal_report.seal_document(now), seal_report.seal_lines(now), options)
             return
         with bars.working("reading the column", quiet=options["json"]):
-            effect = sealing_preview(label, allow=allow, nulls=nulls)
+            effect = preview(label, allow=allow, nulls=nulls)
         self.print_result(
             seal_report.preview_document(effect), seal_report.preview_lines(effect), options
         )

@@ -12,10 +12,9 @@ from stageapp.management.command import StageCommand, command_line_actor, databa
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import REASONS, VocabularyVersion
 from stageapp.unknowns import decisions
-from stageapp.unknowns import queue as files
 from stageapp.unknowns.decisions import DecisionRefused, undo
 from stageapp.unknowns.preview import Preview, preview
-from stageapp.unknowns.queue import STATES, places, queue, suggestions
+from stageapp.unknowns.queue import STATES, export_queue, places, queue, suggestions
 from stageapp.vocabulary.snapshot import load
 
 # The unknown queue as lines for a terminal and as JSON documents.
@@ -181,11 +180,11 @@ class Command(StageCommand):
     def _export(self, *, file: str | None, state: str, **_: Any) -> None:
         wanted = None if state == "all" else state
         if file is None:
-            files.export_queue(sys.stdout, wanted)
+            export_queue(sys.stdout, wanted)
             return
         try:
             with Path(file).open("w", encoding="utf-8", newline="") as target:
-                count = files.export_queue(target, wanted)
+                count = export_queue(target, wanted)
         except OSError as error:
             raise CommandError(f"{file} cannot be written: {error.strerror}.") from None
         self.stderr.write(f"{count} entries written to {file}.")
