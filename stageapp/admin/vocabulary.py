@@ -77,14 +77,19 @@ class AliasForm(CuratedForm):
         values = super().clean() or self.cleaned_data
         if bool(values.get("stage")) == bool(values.get("reason")):
             self.add_error("stage", "Choose either a stage or a reason why it is not a stage.")
-        same = StageAlias.objects.filter(source=values.get("source", ""), key=self.instance.key)
-        other = same.exclude(pk=self.instance.pk).select_related("stage").first()
-        if self.instance.key and other is not None:
+        if (other := self.claimant(values)) is not None:
             self.add_error(
                 "spelling",
                 f"“{other.spelling}” differs only in formatting and already exists: {other}.",
             )
         return values
+
+    def claimant(self, values: dict[str, Any]) -> StageAlias | None:
+        """Return the other alias that has the key already; the database decides a race for it."""
+        if not self.instance.key:
+            return None
+        same = StageAlias.objects.filter(source=values.get("source", ""), key=self.instance.key)
+        return same.exclude(pk=self.instance.pk).select_related("stage").first()
 
 
 # Import aliases from CSV: upload, see the difference, confirm it with a reason.
