@@ -46,6 +46,7 @@ LABELS = {
     "follow_on_multiple": "Largest follow-on",
 }
 SUMMARY = ("failure_rate", "distribution", "holding_years", "average_check")  # of one stage
+FOLLOW_ON = ("follow_on_share", "follow_on_multiple")
 NUMERIC = [SUMMARY.index(name) for name in ("failure_rate", "average_check")]  # stand to the right
 PERCENTAGES = {"failure_rate", "follow_on_share"}
 UNITS = {
@@ -141,8 +142,20 @@ class AssumptionChangeAdmin(ReadOnlyAdmin):
         """Show the assumptions of every stage above the history."""
         # Every stage with what is assumed of it, in rank order.
         known = {change.stage: change for change in assumption_store.in_force()}
+        stages = []
+        for stage in Stage.objects.all():
+            change = known.get(stage.slug)
+            figures = []
+            if change is not None:
+                share, most = (in_words(name, change.figures[name]) for name in FOLLOW_ON)
+                figures = [
+                    *(in_words(name, change.figures[name]) for name in SUMMARY),
+                    f"{share}, up to {most}",
+                    expected(stage.slug, change.figures),
+                ]
+            stages.append({"stage": stage, "change": change, "figures": figures})
         context = {
-            "stages": [_row(stage, known.get(stage.slug)) for stage in Stage.objects.all()],
+            "stages": stages,
             "numeric": NUMERIC,
             "curates": curates(request),
         }
@@ -233,24 +246,6 @@ def _preview(
 
 def _stage_named(slug: str) -> Stage | None:
     return Stage.objects.filter(slug=slug[:40]).first() if "\0" not in slug else None
-
-
-def _row(stage: Stage, change: AssumptionChange | None) -> dict[str, Any]:
-    figures = _summary(stage.slug, change.figures) if change else []
-    return {"stage": stage, "change": change, "figures": figures}
-
-
-def _summary(stage: str, figures: Mapping[str, Any]) -> list[str]:
-    follow_on = f"{in_words('follow_on_share', figures['follow_on_share'])}, {_follow_on(figures)}"
-    return [
-        *(in_words(name, figures[name]) for name in SUMMARY),
-        follow_on,
-        expected(stage, figures),
-    ]
-
-
-def _follow_on(figures: Mapping[str, Any]) -> str:
-    return f"up to {in_words('follow_on_multiple', figures['follow_on_multiple'])}"
 
 
 def lines(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[Line]:

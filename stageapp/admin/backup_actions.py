@@ -48,14 +48,6 @@ def _ask_worker(
     return Action(label, PERMISSION, ask, explanation, _ASKED, BackupError, refusal, danger=danger)
 
 
-def _own_alone(backup: Backup | None, name: str) -> str:
-    return (
-        "Backups are made by an external backup system: remove them there."
-        if conf.settings.backup_adapter
-        else ""
-    )
-
-
 def _still_there(backup: Backup | None, name: str) -> str:
     return "This backup was removed." if backup and backup.removed_at else ""
 
@@ -96,7 +88,11 @@ ACTIONS: dict[str, Action[Backup | None]] = {
         "newest ones (STAGE_BACKUP_KEEP); the last one that verifies is always kept. "
         "Removed backups cannot be recovered.",
         danger=True,
-        refusal=_own_alone,
+        refusal=lambda backup, name: (
+            "Backups are made by an external backup system: remove them there."
+            if conf.settings.backup_adapter
+            else ""
+        ),
     ),
 }
 

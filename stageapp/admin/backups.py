@@ -87,17 +87,39 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show what runs require, active jobs, the RTO over time, and the list."""
-        return super().changelist_view(request, {**_overview(request), **(extra_context or {})})
+        measured = [
+            (check.created_at, check.seconds) for check in jobs.measured_restores() if check.seconds
+        ]
+        shown: dict[str, Any] = {
+            "gates": safety.gates(),
+            "required": conf.settings.require_backup,
+            "minutes": conf.settings.backup_minutes,
+            "adapter": bool(conf.settings.backup_adapter),
+            "actions": backup_buttons(request),
+            "unrecorded": [],
+            "unrecorded_more": 0,
+            "rto_course": course("Time to restore (RTO)", measured, words.duration),
+        }
+        if request.user.has_perm("stageapp.view_backupjob"):
+            shown["live"] = backup_actions.live(list(backup_actions.active()))
+            shown["failed"] = backup_actions.last_failure()
+        try:
+            unrecorded = inventory.unrecorded()
+            shown["unrecorded"] = unrecorded[:SHOWN_UNRECORDED]
+            shown["unrecorded_more"] = len(unrecorded[SHOWN_UNRECORDED:])
+        except BackupError as error:
+            shown["problem"] = str(error)
+        return super().changelist_view(request, {**shown, **(extra_context or {})})
 
     def page_context(self, request: HttpRequest, row: Backup) -> dict[str, Any]:
         """Return the backup's facts, manifest and checks."""
-        made = (row.ended_at - row.taken_at).total_seconds()
+        made, server = (row.ended_at - row.taken_at).total_seconds(), row.server_version
         return {
             "title": row.name,
             "backup": row,
             "age": words.age(row.taken_at),
             "size": words.size(row.bytes),
-            "server": _version(row.server_version),
+            "server": f"{server // 10_000}.{server % 10_000}" if server else "",  # 180004 is 18.4
             "made": words.duration(made),
             "rto": self.rto(row),
             "rpo": self.rpo(row),
@@ -156,41 +178,9 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
         return "in the folder" if evidence.in_place(backup) else "missing"
 
 
-def _version(number: int | None) -> str:
-    """Return PostgreSQL's version as it is written: 180004 is 18.4."""
-    return f"{number // 10_000}.{number % 10_000}" if number else ""
-
-
 def _verdict(passed: bool | None) -> SafeString:
     name, word = _VERDICTS[passed]
     return format_html('<span class="sn-state sn-verdict-{}">{}</span>', name, word)
-
-
-def _overview(request: HttpRequest) -> dict[str, Any]:
-    """Return what the page shows above the list."""
-    measured = [
-        (check.created_at, check.seconds) for check in jobs.measured_restores() if check.seconds
-    ]
-    shown: dict[str, Any] = {
-        "gates": safety.gates(),
-        "required": conf.settings.require_backup,
-        "minutes": conf.settings.backup_minutes,
-        "adapter": bool(conf.settings.backup_adapter),
-        "actions": backup_buttons(request),
-        "unrecorded": [],
-        "unrecorded_more": 0,
-        "rto_course": course("Time to restore (RTO)", measured, words.duration),
-    }
-    if request.user.has_perm("stageapp.view_backupjob"):
-        shown["live"] = backup_actions.live(list(backup_actions.active()))
-        shown["failed"] = backup_actions.last_failure()
-    try:
-        unrecorded = inventory.unrecorded()
-        shown["unrecorded"] = unrecorded[:SHOWN_UNRECORDED]
-        shown["unrecorded_more"] = len(unrecorded[SHOWN_UNRECORDED:])
-    except BackupError as error:
-        shown["problem"] = str(error)
-    return shown
 
 
 def _manifest(backup: Backup) -> dict[str, Any]:

@@ -176,15 +176,12 @@ def sparkline(
             bad = value < limit if least else value >= limit
             x, y = round(place * width, 2), round(HEIGHT - height, 2)
             columns.append(Column(x, y, round(width * 0.8, 2), round(height, 2), bad))
-    words = _in_words(measured, len(values), f"{'at least' if least else 'limit'} {limit:.3g}")
+    words = f"{'at least' if least else 'limit'} {limit:.3g}"
+    if measured:
+        words = (
+            f"newest {measured[-1]:.3g}, lowest {min(measured):.3g}, highest {max(measured):.3g}, "
+            f"{words}, {len(measured)} of {len(values)} measured"
+        )
+    else:
+        words = f"nothing measured, {words}"
     return Sparkline(label, tuple(columns), round(HEIGHT - HEIGHT * limit / top, 2), words)
-
-
-def _in_words(measured: Sequence[float], places: int, limit: str) -> str:
-    if not measured:
-        return f"nothing measured, {limit}"
-    held = f"{len(measured)} of {places} measured"
-    return (
-        f"newest {measured[-1]:.3g}, lowest {min(measured):.3g}, highest "
-        f"{max(measured):.3g}, {limit}, {held}"
-    )

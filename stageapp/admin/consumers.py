@@ -21,6 +21,7 @@ from stageapp.consumers.audit.files import export_audit
 from stageapp.infrastructure import words
 from stageapp.models.consumers import Consumer, ConsumerSighting
 from stageapp.models.traffic import TrafficWindow
+from stageapp.people import Person
 from stageapp.vocabulary import text
 
 
@@ -137,10 +138,15 @@ class ConsumerAdmin(PageAdmin):
         """Confirm, then revoke."""
         require(request, "manage_consumers")
         consumer = self.row_or_404(request, str(consumer_id))
+
+        def perform(consumer: Consumer, person: Person, reason: str) -> None:
+            tokens.revoke(consumer)
+            self.log_change(request, consumer, f"revoked: {reason}")
+
         revoke: Action[Consumer] = Action(
             "Revoke",
             "manage_consumers",
-            lambda consumer, person, reason: self._revoke(request, consumer, reason),
+            perform,
             "Requests with this token are refused from now on. This cannot be undone.",
             f"The token of {consumer.name} was revoked.",
             tokens.ConsumerError,
@@ -153,10 +159,6 @@ class ConsumerAdmin(PageAdmin):
             title=f"Revoke the token of {consumer.name}",
             opts=self.opts,
         )
-
-    def _revoke(self, request: HttpRequest, consumer: Consumer, reason: str) -> None:
-        tokens.revoke(consumer)
-        self.log_change(request, consumer, f"revoked: {reason}")
 
 
 # What each consumer sends, by day and endpoint, as it was counted.

@@ -11,7 +11,7 @@ from stageapp.admin.actions import Action
 from stageapp.admin.screens import BoundedAdmin
 from stageapp.admin.site import site
 from stageapp.models.webhook import AUTHENTICATORS, RESULTS, WebhookDelivery
-from stageapp.webhook import tally, trial
+from stageapp.webhook import deliveries, tally
 from stageapp.webhook.secrets import webhook_secrets, webhook_tokens
 
 HOURS = 24
@@ -71,8 +71,8 @@ def _what_a_test_does(request: HttpRequest, subject: None) -> str:
 TEST: Action[None] = Action(
     "Send",
     "change_mode",
-    lambda subject, person, reason: trial.send_test(person, reason),
+    lambda subject, person, reason: deliveries.send_test(person, reason),
     _what_a_test_does,
     "The test arrived and is in the list. The mode is unchanged.",
-    trial.TrialFailed,
+    deliveries.TrialFailed,
 )

@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.http import HttpRequest
@@ -26,8 +27,7 @@ from stageapp.models.vocabulary import Stage, StageAlias, VocabularyVersion
 from stageapp.normalization import drain
 from stageapp.normalization.plan import outdated
 from stageapp.normalization.progress import progress
-from stageapp.rollout.moves import NextStep
-from stageapp.rollout.outlook import Outlook, outlook
+from stageapp.rollout.outlook import outlook
 from stageapp.traffic import windows
 from stageapp.unknowns.queue import TRAFFIC_DAYS, queue
 
@@ -157,7 +157,11 @@ def _about_proof(known: Proof, user: User) -> Step | None:
 
 def _about_mode(panels: Mapping[str, Any], user: User) -> Step | None:
     """Return the next rollout step or what holds it back; at the end, what is still undecided."""
-    waiting = _about_unknowns(panels.get("unknowns"), user)
+    unknowns, waiting = panels.get("unknowns"), None
+    if unknowns and unknowns["open"] and user.has_perm("stageapp.curate_vocabulary"):
+        values = words.count(unknowns["open"], "unknown value waits", "unknown values wait")
+        queue_page = reverse("admin:stageapp_unknownentry_changelist")
+        waiting = Step(f"{values} to decide.", "Decide", queue_page)
     if not user.has_perm("stageapp.change_mode"):
         return waiting
     now = outlook()
@@ -168,48 +172,32 @@ def _about_mode(panels: Mapping[str, Any], user: User) -> Step | None:
     if now.latched:
         text = "The mode was lowered automatically. Find out why before anyone raises it again."
         return Step(text, "View the rollout", rollout)
-    if not step.holding:
-        return _preview(now, step)
-    if waiting is not None and any(gate.name == "warn_exit" for gate in step.holding):
-        return waiting
-    gate = step.holding[0]
-    why = gate.deciding.why or f"{gate.deciding.shown}; needed {gate.deciding.threshold}"
-    return Step(
-        f"{_named(step)} is blocked by the gate “{gate.title}”: {why}.", "View the rollout", rollout
-    )
-
-
-def _about_unknowns(unknowns: Mapping[str, Any] | None, user: User) -> Step | None:
-    if not unknowns or not unknowns["open"] or not user.has_perm("stageapp.curate_vocabulary"):
-        return None
-    number = unknowns["open"]
-    return Step(
-        f"{words.count(number, 'unknown value is', 'unknown values are')} waiting for a decision.",
-        "Decide",
-        reverse("admin:stageapp_unknownentry_changelist"),
-    )
-
-
-def _named(step: NextStep) -> str:
-    return "Warning callers" if step.mode == "warn" else f"Enforcing at {step.percent} %"
-
-
-def _preview(now: Outlook, step: NextStep) -> Step:
-    url = f"{reverse('admin:stageapp_modechange_preview')}?mode={step.mode}"
+    if step.holding:
+        if waiting is not None and any(gate.name == "warn_exit" for gate in step.holding):
+            return waiting
+        gate = step.holding[0]
+        why = gate.deciding.why or f"{gate.deciding.shown}; needed {gate.deciding.threshold}"
+        what = "Warning callers" if step.mode == "warn" else f"Enforcing at {step.percent} %"
+        text = f"{what} is blocked by the gate “{gate.title}”: {why}."
+        return Step(text, "View the rollout", rollout)
+    url = preview_url(step.mode, step.percent)
     if step.mode == "warn":
-        return Step(
-            "The stored rows are normalized. Callers are not warned yet.", "Preview warn", url
-        )
-    url = f"{url}&percent={step.percent}"
+        text = "The stored rows are normalized. Callers are not warned yet."
+        return Step(text, "Preview warn", url)
     if now.state.mode == "warn":
         text = (
             "The stored rows are normalized and callers are warned. Preview what "
             "enforcement would mean for a small share of them."
         )
         return Step(text, f"Preview enforce at {step.percent} %", url)
-    return Step(
-        f"Enforced for {now.state.percent} % of consumers.", f"Preview {step.percent} %", url
-    )
+    text = f"Enforced for {now.state.percent} % of consumers."
+    return Step(text, f"Preview {step.percent} %", url)
+
+
+def preview_url(mode: str, percent: int) -> str:
+    """Return the page that previews a change of the mode."""
+    chosen = {"mode": mode, "percent": percent} if mode == "enforce" else {"mode": mode}
+    return f"{reverse('admin:stageapp_modechange_preview')}?{urlencode(chosen)}"
 
 
 SHOWN_UNKNOWNS = 5
@@ -217,43 +205,38 @@ SHOWN_DRIFT = 5
 
 
 def panels(request: HttpRequest) -> dict[str, Any]:
-    """Return the panels that this user may see."""
-    shown = {
-        name: build()
-        for name, (model, build) in _PANELS.items()
-        if request.user.has_perm(f"stageapp.view_{model}")
-    }
+    """Return the panels that this user may see, and the user's next step."""
+    shown: dict[str, Any] = {}
+
+    def sees(model: str) -> bool:
+        return request.user.has_perm(f"stageapp.view_{model}")
+
+    if sees("modechange"):
+        shown["mode"] = {"state": store.latest(), "change": ModeChange.objects.first()}
+    if sees("trafficwindow"):
+        arrived = windows.summary()
+        shown["traffic"] = {"total": arrived.total, "bars": bars(arrived.outcomes)}
+    if sees("run"):
+        run = Run.objects.select_related("plan").first()
+        at = progress(run) if run else None
+        shown["run"] = {"run": run, "progress": at, "drain": drain.newest()}
+    if sees("unknownentry"):
+        shown["unknowns"] = {
+            "days": TRAFFIC_DAYS,
+            "open": UnknownEntry.objects.in_state("open").count(),
+            "first": [(entry, first_example(entry)) for entry in queue("open")[:SHOWN_UNKNOWNS]],
+        }
+    if sees("driftcheck"):
+        shown["drift"] = _drift()
+    if sees("backup"):
+        shown["backups"] = _backups()
+    if sees("vocabularyversion"):
+        shown["vocabulary"] = {
+            "version": VocabularyVersion.objects.defer("snapshot", "diff").first(),
+            "stages": Stage.objects.filter(active=True).count(),
+            "aliases": StageAlias.objects.count(),
+        }
     return {"panels": shown, "step": find(request.user, shown)}
-
-
-def _mode() -> dict[str, Any]:
-    return {"state": store.latest(), "change": ModeChange.objects.first()}
-
-
-def _traffic() -> dict[str, Any]:
-    arrived = windows.summary()
-    return {"total": arrived.total, "bars": bars(arrived.outcomes)}
-
-
-def _run() -> dict[str, Any]:
-    run = Run.objects.select_related("plan").first()
-    return {"run": run, "progress": progress(run) if run else None, "drain": drain.newest()}
-
-
-def _vocabulary() -> dict[str, Any]:
-    return {
-        "version": VocabularyVersion.objects.defer("snapshot", "diff").first(),
-        "stages": Stage.objects.filter(active=True).count(),
-        "aliases": StageAlias.objects.count(),
-    }
-
-
-def _unknowns() -> dict[str, Any]:
-    return {
-        "days": TRAFFIC_DAYS,
-        "open": UnknownEntry.objects.in_state("open").count(),
-        "first": [(entry, first_example(entry)) for entry in queue("open")[:SHOWN_UNKNOWNS]],
-    }
 
 
 def _backups() -> dict[str, Any]:
@@ -293,15 +276,3 @@ def drifted(check: DriftCheck) -> list[dict[str, Any]]:
     return [
         {**spelling, "value": visible_example(spelling["value"])} for spelling in check.spellings
     ]
-
-
-# Panel → the model whose view permission opens it, and what builds it.
-_PANELS = {
-    "mode": ("modechange", _mode),
-    "traffic": ("trafficwindow", _traffic),
-    "run": ("run", _run),
-    "unknowns": ("unknownentry", _unknowns),
-    "drift": ("driftcheck", _drift),
-    "backups": ("backup", _backups),
-    "vocabulary": ("vocabularyversion", _vocabulary),
-}

@@ -23,7 +23,7 @@ from stageapp.people import person_of
 from stageapp.rollout import proposals
 from stageapp.rollout.changes import Wish, change_mode
 from stageapp.rollout.errors import SecondPersonNeeded
-from stageapp.rollout.judgement import Judgement, consequences, judge_change
+from stageapp.rollout.judgement import consequences, judge_change
 from stageapp.traffic import windows
 from stageapp.traffic.windows import Summary
 
@@ -249,25 +249,26 @@ class ModeChangeAdmin(ReadOnlyAdmin):
         try:
             change_mode(person_of(request.user), wish, expected_version=expected)
         except SecondPersonNeeded:
-            _propose(request, wish)
+            try:
+                made = proposals.propose(person_of(request.user), wish)
+            except store.ModeError as refusal:
+                messages.error(request, str(refusal))
+            else:
+                waits = f"proposal {made.pk} is waiting for another person's approval."
+                messages.warning(request, f"The two-person rule is on: {waits}")
         except store.VersionConflict as conflict:
-            messages.error(request, f"{conflict} {_who_was_it()}")
+            said = str(conflict)
+            if change := ModeChange.objects.first():
+                when = f"{change.created_at:%Y-%m-%d %H:%M:%S} UTC"
+                said += f" {change.actor} set it to {change.mode} {change.percent} % at {when}: "
+                said += change.reason
+            messages.error(request, said)
         except store.ModeError as refusal:
             messages.error(request, str(refusal))
         else:
             messages.success(request, "The mode was changed. All processes follow within seconds.")
             warn_of_lag(request)
         return HttpResponseRedirect(reverse(PAGE))
-
-
-def _propose(request: HttpRequest, wish: Wish) -> None:
-    try:
-        made = proposals.propose(person_of(request.user), wish)
-    except store.ModeError as refusal:
-        messages.error(request, str(refusal))
-    else:
-        waits = f"proposal {made.pk} is waiting for another person's approval."
-        messages.warning(request, f"The two-person rule is on: {waits}")
 
 
 def mode_context() -> dict[str, Any]:
@@ -312,18 +313,7 @@ def _preview(
         ahead = judge_change(person_of(request.user), now, then)
         initial = {**chosen.cleaned_data, "expected_version": now.version}
         context["ahead"] = ahead
-        context["confirm"] = confirm or ModeChangeForm(initial=initial, asks=_asks(ahead))
+        exceptional = {"override": ahead.may_override, "break_glass": ahead.may_break_glass}
+        asks = [name for name, may in exceptional.items() if may]
+        context["confirm"] = confirm or ModeChangeForm(initial=initial, asks=asks)
     return page(request, "mode_preview.html", **context)
-
-
-def _asks(ahead: Judgement) -> list[str]:
-    asked = {"override": ahead.may_override, "break_glass": ahead.may_break_glass}
-    return [name for name, asks in asked.items() if asks]
-
-
-def _who_was_it() -> str:
-    change = ModeChange.objects.first()
-    if change is None:
-        return ""
-    when = f"{change.created_at:%Y-%m-%d %H:%M:%S} UTC"
-    return f"{change.actor} set it to {change.mode} {change.percent} % at {when}: {change.reason}"

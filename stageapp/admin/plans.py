@@ -16,7 +16,6 @@ from stageapp.models.normalization import Plan, PlanEntry, State
 from stageapp.models.vocabulary import REASONS
 from stageapp.normalization.plan import make_plan
 from stageapp.normalization.preflight import preflight
-from stageapp.normalization.preflight.preflight import Preflight
 from stageapp.targets.errors import NormalizationError
 from stageapp.unknowns import records
 
@@ -66,6 +65,7 @@ class PlanAdmin(PageAdmin):
     def page_context(self, request: HttpRequest, row: Plan) -> dict[str, Any]:
         """Return the plan's entries, its run and the run's buttons."""
         changes = row.entries.exclude(stage="")
+        may_start = row.run.state in (State.PLANNED, State.APPROVED)
         return {
             "title": f"Plan {words.short_hash(row.hash)}",
             "plan": row,
@@ -77,7 +77,7 @@ class PlanAdmin(PageAdmin):
             "meanings": REASONS,
             "actions": run_buttons(request, row.run),
             "awaits_approval": awaits_approval(row.run),
-            "preflight": _preflight(row),
+            "preflight": preflight.look(row.target) if may_start else None,
         }
 
     def make_view(self, request: HttpRequest) -> HttpResponse:
@@ -93,13 +93,6 @@ class PlanAdmin(PageAdmin):
             messages.error(request, str(refusal))
             return HttpResponseRedirect(reverse("admin:stageapp_plan_changelist"))
         return HttpResponseRedirect(reverse("admin:stageapp_plan_change", args=[plan.pk]))
-
-
-def _preflight(plan: Plan) -> Preflight | None:
-    """Return the target's preflight while a run of the plan may still start."""
-    return (
-        preflight.look(plan.target) if plan.run.state in (State.PLANNED, State.APPROVED) else None
-    )
 
 
 @admin.register(PlanEntry, site=site)

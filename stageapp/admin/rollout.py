@@ -8,15 +8,14 @@ from urllib.parse import urlencode
 
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from stageapp import conf
-from stageapp.admin import rollout_actions
 from stageapp.admin.charts import Sparkline, sparkline
+from stageapp.admin.home import preview_url
 from stageapp.admin.mode import MEANINGS
 from stageapp.admin.raw_text import visible, visible_example
-from stageapp.admin.rollout_actions import ACTIONS, action_view, rollout_buttons, share_of
+from stageapp.admin.rollout_actions import ACTIONS, action_view, address, rollout_buttons, share_of
 from stageapp.admin.screens import page, require
 from stageapp.admin.site import OwnPage, site
 from stageapp.conf import GateThresholds
@@ -133,6 +132,14 @@ SERIES: dict[str, dict[str, Draw]] = {
 
 
 SHOWN_CONSUMERS, SHOWN_VALUES, SHOWN_PAST, SHOWN_PEOPLE = 20, 5, 15, 10
+_PAST = (
+    "modechange",
+    "warnperiod",
+    "consumeraudit",
+    "consumerpin",
+    "plannedstep",
+    "modeproposal",
+)
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -141,45 +148,6 @@ def rollout_view(request: HttpRequest) -> HttpResponse:
     require(request, "view_modechange")
     now = windows.now()
     ahead = outlook(now)
-    context = {
-        "title": "Rollout",
-        "found": ahead,
-        "state": ahead.state,
-        "meaning": MEANINGS[ahead.state.mode],
-        "now": now,
-        "change": ModeChange.objects.first(),
-        "phases": _phases(ahead),
-        "gates": _gates(ahead),
-        "moves": _moves(request, ahead),
-        "actions": rollout_buttons(request, ahead.state),
-        "latch": _latch(ahead),
-        "past": timeline.entries(SHOWN_PAST, _visible_to(request)),
-        **_people(request, ahead),
-    }
-    return page(request, "rollout.html", **context)
-
-
-def _visible_to(request: HttpRequest) -> set[str]:
-    names = (
-        "modechange",
-        "warnperiod",
-        "consumeraudit",
-        "consumerpin",
-        "plannedstep",
-        "modeproposal",
-    )
-    return {name for name in names if request.user.has_perm(f"stageapp.view_{name}")}
-
-
-def _phases(ahead: Outlook) -> list[dict[str, Any]]:
-    return [
-        {"label": phase.label, "reached": phase <= ahead.phase, "now": phase == ahead.phase}
-        for phase in Phase
-    ]
-
-
-def _gates(ahead: Outlook) -> list[dict[str, Any]]:
-    """Return every gate with its conditions and series; those the next step needs come first."""
     needed = {gate.name for gate in ahead.step.gates} if ahead.step else set()
     gates = [
         {
@@ -189,7 +157,27 @@ def _gates(ahead: Outlook) -> list[dict[str, Any]]:
         }
         for gate in ahead.gates.values()
     ]
-    return sorted(gates, key=lambda one: not one["needed"])
+    context = {
+        "title": "Rollout",
+        "found": ahead,
+        "state": ahead.state,
+        "meaning": MEANINGS[ahead.state.mode],
+        "now": now,
+        "change": ModeChange.objects.first(),
+        "phases": [
+            {"label": phase.label, "reached": phase <= ahead.phase, "now": phase == ahead.phase}
+            for phase in Phase
+        ],
+        "gates": sorted(gates, key=lambda one: not one["needed"]),
+        "moves": _moves(request, ahead),
+        "actions": rollout_buttons(request, ahead.state),
+        "latch": _latch(ahead),
+        "past": timeline.entries(
+            SHOWN_PAST, {name for name in _PAST if request.user.has_perm(f"stageapp.view_{name}")}
+        ),
+        **_people(request, ahead),
+    }
+    return page(request, "rollout.html", **context)
 
 
 def _latch(ahead: Outlook) -> dict[str, Any] | None:
@@ -212,29 +200,20 @@ def _moves(request: HttpRequest, ahead: Outlook) -> dict[str, Any]:
     """Return the mode changes open to this user: the step forward, and every way back."""
     if not request.user.has_perm("stageapp.change_mode"):
         return {}
-    return {
-        "forward": _forward(request, ahead),
-        "back": [_back(phase) for phase in reversed(range(ahead.phase))],
-    }
-
-
-def _forward(request: HttpRequest, ahead: Outlook) -> dict[str, Any] | None:
-    step = ahead.step
-    if step is None or not step.mode:
-        return None
-    preview = judge_change(person_of(request.user), ahead.state, ModeState(step.mode, step.percent))
-    return {"text": step.text, "url": _preview(step.mode, step.percent), "ahead": preview}
-
-
-def _back(phase: int) -> dict[str, str]:
-    arrow = ARROWS[Phase(phase)]
-    label = f"enforce {arrow.percent} %" if arrow.mode == "enforce" else arrow.mode
-    return {"label": label, "why": arrow.back, "url": _preview(arrow.mode, arrow.percent)}
-
-
-def _preview(mode: str, percent: int) -> str:
-    chosen = {"mode": mode, "percent": percent} if mode == "enforce" else {"mode": mode}
-    return f"{reverse('admin:stageapp_modechange_preview')}?{urlencode(chosen)}"
+    forward, back, step = None, [], ahead.step
+    if step is not None and step.mode:
+        then = ModeState(step.mode, step.percent)
+        forward = {
+            "text": step.text,
+            "url": preview_url(step.mode, step.percent),
+            "ahead": judge_change(person_of(request.user), ahead.state, then),
+        }
+    for phase in reversed(range(ahead.phase)):
+        arrow = ARROWS[Phase(phase)]
+        label = f"enforce {arrow.percent} %" if arrow.mode == "enforce" else arrow.mode
+        url = preview_url(arrow.mode, arrow.percent)
+        back.append({"label": label, "why": arrow.back, "url": url})
+    return {"forward": forward, "back": back}
 
 
 def _people(request: HttpRequest, ahead: Outlook) -> dict[str, Any]:
@@ -244,37 +223,38 @@ def _people(request: HttpRequest, ahead: Outlook) -> dict[str, Any]:
         shown["planned"] = steps.to_come()
     if request.user.has_perm("stageapp.view_modeproposal"):
         shown["waiting"] = proposals.waiting()
-    if request.user.has_perm("stageapp.view_consumersighting"):
-        may_pin_in = canary.may_pin_in(person_of(request.user))
-        percent = share_of(ahead.state)
-        members, refused = canary.members(percent), refused_if_enforced()
-        share = canary.canary_share(members)
-        places = {member.consumer: member for member in members}
-        first = sorted(members, key=lambda member: not member.pin)  # pinned ones are always shown
-        shown.update(
+    if not request.user.has_perm("stageapp.view_consumersighting"):
+        return shown
+    may_pin_in = canary.may_pin_in(person_of(request.user))
+    pin, places = address("pin"), ("in", "out", "free") if may_pin_in else ("out", "free")
+    percent = share_of(ahead.state)
+    members, refused = canary.members(percent), refused_if_enforced()
+    share = canary.canary_share(members)
+    known = {member.consumer: member for member in members}
+    first = sorted(members, key=lambda member: not member.pin)  # pinned ones are always shown
+    return {
+        **shown,
+        "percent": percent,
+        "share_percent": None if share is None else 100 * share,
+        "members": [
             {
-                "percent": percent,
-                "share_percent": None if share is None else 100 * share,
-                "members": [_member(member, may_pin_in) for member in first[:SHOWN_CONSUMERS]],
-                "members_total": len(members),
-                "enforced_total": sum(member.enforced for member in members),
-                "refused": [
-                    _refused(one, places.get(one.consumer), ahead)
-                    for one in refused[:SHOWN_CONSUMERS]
-                ],
-                "refused_total": len(refused),
-                "refused_times": sum(one.times for one in refused),
+                "member": member,
+                "percent": 100 * member.share,
+                "urls": {
+                    place: f"{pin}?{urlencode({'consumer': member.consumer, 'place': place})}"
+                    for place in places
+                },
             }
-        )
-    return shown
-
-
-def _member(member: canary.Member, may_pin_in: bool) -> dict[str, Any]:
-    where = rollout_actions.address("pin")
-    places = ("in", "out", "free") if may_pin_in else ("out", "free")
-    name = member.consumer
-    urls = {one: f"{where}?{urlencode({'consumer': name, 'place': one})}" for one in places}
-    return {"member": member, "percent": 100 * member.share, "urls": urls}
+            for member in first[:SHOWN_CONSUMERS]
+        ],
+        "members_total": len(members),
+        "enforced_total": sum(member.enforced for member in members),
+        "refused": [
+            _refused(one, known.get(one.consumer), ahead) for one in refused[:SHOWN_CONSUMERS]
+        ],
+        "refused_total": len(refused),
+        "refused_times": sum(one.times for one in refused),
+    }
 
 
 def _refused(one: Refused, member: canary.Member | None, ahead: Outlook) -> dict[str, Any]:

@@ -14,11 +14,10 @@ from stageapp.admin.actions import Action, ReasonForm, buttons
 from stageapp.admin.screens import PageAdmin, require
 from stageapp.admin.site import site
 from stageapp.consumers.audit.callers import DAYS, refused_if_enforced
-from stageapp.mode import history as mode_history
-from stageapp.mode import store
+from stageapp.mode import history, store
 from stageapp.mode.store import ModeError, ModeState
 from stageapp.models.rollout import ConsumerPin, ModeProposal
-from stageapp.people import Person, person_of, same_person
+from stageapp.people import person_of, same_person
 from stageapp.rollout import canary, proposals, schedule, steps, timeline
 from stageapp.rollout.gates.canary import CANARY_PERCENT
 
@@ -139,8 +138,8 @@ def audited(request: HttpRequest, state: ModeState) -> str:
 
 def warn_period(request: HttpRequest, state: ModeState) -> str:
     """Explain what a new warn period resets."""
-    history, wanted = mode_history.read(), conf.gates()
-    days = history.time_in_warn(timezone.now()).days
+    wanted = conf.gates()
+    days = history.read().time_in_warn(timezone.now()).days
     return (
         f"This warn period has lasted {days} of at most {wanted.warn_max_days} days. A "
         f"new one restarts the day count, and {wanted.warn_days} full days (UTC) within "
@@ -183,32 +182,18 @@ def _rollout_action(
     )
 
 
-def _may_grow(state: ModeState, name: str) -> bool:
-    return state.mode == "enforce" and state.percent < 100
-
-
 def _others_steps(state: ModeState, name: str) -> bool:
     proposed = [step for step in steps.to_come() if step.status == "proposed"]
     return bool(proposed) and not any(same_person(step.actor, name) for step in proposed)
-
-
-def _is_warning(state: ModeState, name: str) -> bool:
-    return state.mode == "warn" and state.version > 0
-
-
-def _cancel(person: Person, reason: str) -> int:
-    return steps.cancel(f"cancelled by {person.name}: {reason}")
-
-
-def _pin(person: Person, consumer: str, place: str, reason: str) -> object:
-    return canary.pin(consumer, place, person=person, reason=reason)
 
 
 ACTIONS: dict[str, Action[ModeState]] = {
     "pin": _rollout_action(
         "Pin a consumer",
         "change_mode",
-        _pin,
+        lambda person, consumer, place, reason: canary.pin(
+            consumer, place, person=person, reason=reason
+        ),
         pin,
         "Pinned. All processes follow within seconds.",
         form=PinForm,
@@ -223,7 +208,7 @@ ACTIONS: dict[str, Action[ModeState]] = {
         schedule.plan_steps,
         plan_steps,
         "Planned.",
-        _may_grow,
+        lambda state, name: state.mode == "enforce" and state.percent < 100,
         form=StepsForm,
         initial=lambda request, state: {
             "percents": " ".join(str(step) for step in schedule.STEPS if step > state.percent)
@@ -240,7 +225,7 @@ ACTIONS: dict[str, Action[ModeState]] = {
     "cancel_steps": _rollout_action(
         "Cancel the planned steps",
         "change_mode",
-        _cancel,
+        lambda person, reason: steps.cancel(f"cancelled by {person.name}: {reason}"),
         cancel_steps,
         "Cancelled.",
         lambda state, name: bool(steps.to_come()),
@@ -258,7 +243,7 @@ ACTIONS: dict[str, Action[ModeState]] = {
         timeline.begin_warn_period,
         warn_period,
         "A new warn period has started.",
-        _is_warning,
+        lambda state, name: state.mode == "warn" and state.version > 0,
     ),
 }
 

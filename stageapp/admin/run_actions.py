@@ -75,10 +75,6 @@ def _needs_nobody_else(run: Run, name: str) -> bool:
     return run.state != State.PLANNED or not conf.settings.two_person_rule
 
 
-def _is_the_second(run: Run, name: str) -> bool:
-    return not (conf.settings.two_person_rule and same_person(run.plan.actor, name))
-
-
 def awaits_approval(run: Run) -> str:
     """Return who must approve the run before it starts, in words; empty if nobody must."""
     if _needs_nobody_else(run, ""):
@@ -108,7 +104,9 @@ ACTIONS: dict[str, Action[Run]] = {
         runs.approve,
         "You confirm that the plan with this hash is the one to execute. Nothing changes yet.",
         "Approved. It can be started now.",
-        when=_is_the_second,
+        when=lambda run, name: (
+            not (conf.settings.two_person_rule and same_person(run.plan.actor, name))
+        ),
     ),
     "pause": _run_action(
         "Pause",
@@ -253,10 +251,15 @@ def part_view(request: HttpRequest, run: Run, opts: Any) -> HttpResponse:
     except NormalizationError as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(back)
+    if "value" in scope:
+        which = f"The rows that contained {visible(scope['value'])} before the run"
+    else:
+        first, last = scope["batches"]
+        which = f"The rows of batches {first} to {'the newest' if last == NO_END else last}"
     undo = replace(
         PART,
         perform=lambda run, person, reason: PART.perform(run, person, reason=reason, scope=scope),
-        explanation=f"{_told(scope)} get their old value back. Rows that somebody has changed since "
+        explanation=f"{which} get their old value back. Rows that somebody has changed since "
         "are left alone.",
     )
     return undo.confirm(
@@ -280,13 +283,6 @@ def _preview(run: Run, scope: dict[str, Any]) -> list[dict[str, Any]] | None:
     except TooSlow:
         return None
     return [{**pair, "old": visible(pair["old"]), "new": visible(pair["new"])} for pair in pairs]
-
-
-def _told(scope: dict[str, Any]) -> str:
-    if "value" in scope:
-        return f"The rows that contained {visible(scope['value'])} before the run"
-    first, last = scope["batches"]
-    return f"The rows of batches {first} to {'the newest' if last == NO_END else last}"
 
 
 # What holds a run back, on its page, and the form that changes its limits.
@@ -332,44 +328,37 @@ def throttle_context(request: HttpRequest, run: Run) -> dict[str, Any]:
     shown = limits.shown(run)
     in_force = limits.limits(run)
     read = {reading["factor"]: reading for reading in shown.readings}
-    rows = [
-        {
-            "factor": FACTORS[name],
-            "limit": limit,
-            "limit_shown": FACTORS[name].say(limit.limit),
-            "reading": read.get(name),
-            "value": _value(name, read.get(name)),
-            "seconds": shown.seconds[name],
-        }
-        for name, limit in in_force.items()
-    ]
+    rows = []
+    for name, limit in in_force.items():
+        factor, reading = FACTORS[name], read.get(name)
+        value = reading["value"] if reading else None
+        rows.append(
+            {
+                "factor": factor,
+                "limit": limit,
+                "limit_shown": factor.say(limit.limit),
+                "reading": reading,
+                "value": "–" if value is None else factor.say(value),
+                "seconds": shown.seconds[name],
+            }
+        )
     return {"throttle": shown, "throttle_rows": rows, "may_throttle": LIMITS.offered(request, run)}
-
-
-def _value(name: str, reading: dict[str, Any] | None) -> str:
-    if reading is None or reading["value"] is None:
-        return "–"
-    return FACTORS[name].say(reading["value"])
 
 
 def changes(run: Run) -> list[dict[str, Any]]:
     """Return the changed limits, newest first."""
-    return [
-        {
-            "change": change,
-            "title": FACTORS[change.factor].title if change.factor in FACTORS else change.factor,
-            "limit": _limit_shown(change.factor, change.limit),
-        }
-        for change in run.throttle_changes.all()
-    ]
-
-
-def _limit_shown(factor: str, limit: float | None) -> str:
-    if limit is None:
-        return "as set"
-    if not limit:
-        return "off"
-    return FACTORS[factor].say(limit) if factor in FACTORS else f"{limit:g}"
+    shown = []
+    for change in run.throttle_changes.all():
+        factor, limit = FACTORS.get(change.factor), change.limit
+        if limit:
+            said = factor.say(limit) if factor else f"{limit:g}"
+        elif limit is None:
+            said = "as set"
+        else:
+            said = "off"
+        title = factor.title if factor else change.factor
+        shown.append({"change": change, "title": title, "limit": said})
+    return shown
 
 
 # How hard a run works: the form that changes it while it works.

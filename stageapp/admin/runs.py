@@ -64,17 +64,16 @@ def proof_context(run: Run, known: Proof) -> dict[str, Any]:
     """Return the verifications with their age, and what the newest found the run left undone."""
     made = proof.history(run)[:_SHOWN]
     return {
-        "verifications": [_told(one, known.now) for one in made],
+        "verifications": [
+            {
+                "made": one,
+                "ago": words.ago(one.ended_at, known.now),
+                "took": words.duration((one.ended_at - one.started_at).total_seconds()),
+                "faults": [doubt.text for doubt in proof.faults(one)],
+            }
+            for one in made
+        ],
         "not_done": _not_done(run, made[0]) if made and run.state not in _UNFINISHED else [],
-    }
-
-
-def _told(made: Verification, now: Any) -> dict[str, Any]:
-    return {
-        "made": made,
-        "ago": words.ago(made.ended_at, now),
-        "took": words.duration((made.ended_at - made.started_at).total_seconds()),
-        "faults": [doubt.text for doubt in proof.faults(made)],
     }
 
 

@@ -25,7 +25,7 @@ from stageapp.people import Person
 from stageapp.sealing import guard, guard_counts, seal, state
 from stageapp.sealing.allowed import MOST_ALLOWED
 from stageapp.sealing.guard import GuardState
-from stageapp.sealing.preview import DAYS, Preview, preview
+from stageapp.sealing.preview import DAYS, preview
 from stageapp.sealing.state import SealState
 from stageapp.sealing.survey import Held
 from stageapp.targets import lock_wait
@@ -111,14 +111,6 @@ def address(name: str, label: str) -> str:
     return f"{reverse(f'{PAGE}_{name}')}?{urlencode({'target': label})}"
 
 
-def _buttons(request: HttpRequest, column: Column) -> list[dict[str, Any]]:
-    if not request.user.has_perm(f"stageapp.{PERMISSION}"):
-        return []
-    verb = "Seal" if column.sealed.state == "open" else "Seal again"
-    first = {"label": verb, "url": address("seal", column.label), "danger": False}
-    return [first, *buttons(request, ACTIONS, column, lambda name: address(name, column.label))]
-
-
 def standing(request: HttpRequest, label: str) -> dict[str, object] | None:
     """Return a target's seal and guard; None if hidden from this user or no longer configured."""
     if label not in conf.targets() or not request.user.has_perm("stageapp.view_seal"):
@@ -182,7 +174,26 @@ def seal_view(request: HttpRequest) -> HttpResponse:
     except NormalizationError as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(reverse(PAGE))
-    return page(request, "seal_preview.html", **_context(label, effect), form=form)
+    # One value of several sources is one choice.
+    held = list({one.value: one for one in effect.survey.unknown}.items())
+    return page(
+        request,
+        "seal_preview.html",
+        title=f"Seal {label}",
+        parent="Seals",
+        back=reverse(PAGE),
+        label=label,
+        found=effect,
+        choices=[
+            *(_choice(value, None, ticked=True) for value in effect.passing.allowed),
+            *(_choice(value, one, ticked=False) for value, one in held[:MOST_ALLOWED]),
+        ],
+        most=MOST_ALLOWED,
+        known=[
+            {"one": one, "shown": visible(one.value)} for one in effect.survey.known[:SHOWN_KNOWN]
+        ],
+        form=form,
+    )
 
 
 def _chosen(request: HttpRequest) -> dict[str, Any]:
@@ -200,33 +211,6 @@ def _chosen(request: HttpRequest) -> dict[str, Any]:
     if not all(isinstance(value, str) for value in allow):
         raise BadRequest("A value in the address is not text.")
     return {"allow": allow, "nulls": request.GET["null"] != "refuse"}
-
-
-def _context(label: str, effect: Preview) -> dict[str, Any]:
-    return {
-        "title": f"Seal {label}",
-        "parent": "Seals",
-        "back": reverse(PAGE),
-        "label": label,
-        "found": effect,
-        "choices": _choices(effect),
-        "most": MOST_ALLOWED,
-        "known": [
-            {"one": one, "shown": visible(one.value)} for one in effect.survey.known[:SHOWN_KNOWN]
-        ],
-    }
-
-
-def _choices(effect: Preview) -> list[dict[str, Any]]:
-    """Return the values that may be allowed: the allowed ones, then the column's, to a limit."""
-    ticked = [_choice(value, None, ticked=True) for value in effect.passing.allowed]
-    held = {
-        one.value: one for one in effect.survey.unknown
-    }  # one value of several sources is one choice
-    return [
-        *ticked,
-        *(_choice(value, one, ticked=False) for value, one in list(held.items())[:MOST_ALLOWED]),
-    ]
 
 
 def _choice(value: str, one: Held | None, *, ticked: bool) -> dict[str, Any]:
@@ -277,6 +261,13 @@ def _target(request: HttpRequest, label: str) -> dict[str, Any]:
     turned, failed = guard_counts.totals(label, days=DAYS)
     caught = guard_counts.caught(label, days=DAYS, most=SHOWN_CAUGHT)
     standing = now.seal or now.begun
+    column, offered = Column(label, now, guarded), []
+    if request.user.has_perm(f"stageapp.{PERMISSION}"):
+        verb = "Seal" if now.state == "open" else "Seal again"
+        offered = [
+            {"label": verb, "url": address("seal", label), "danger": False},
+            *buttons(request, ACTIONS, column, lambda name: address(name, label)),
+        ]
     return {
         "label": label,
         "now": now,
@@ -286,7 +277,7 @@ def _target(request: HttpRequest, label: str) -> dict[str, Any]:
         "failed": failed,
         "allowed": [visible(value) for value in standing.allowed] if standing else [],
         "caught": [{"one": one, "shown": visible(one.raw)} for one in caught],
-        "actions": _buttons(request, Column(label, now, guarded)),
+        "actions": offered,
     }
 
 

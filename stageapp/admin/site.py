@@ -107,25 +107,18 @@ class StageAdminSite(AdminSite):
         sections = [section for app in apps for section in _sections(app)]
         for page in self.pages:
             if page.label and request.user.has_perm(f"stageapp.{page.permission}"):
-                _section_of(page, sections)["models"].insert(0, page.link)
+                section = next((one for one in sections if one["name"] == page.section), None)
+                if section is None:  # the user sees none of its tables
+                    section = {
+                        "name": page.section,
+                        "app_label": "stageapp",
+                        "app_url": page.link["admin_url"],
+                        "has_module_perms": True,
+                        "models": [],
+                    }
+                    sections.insert(0, section)
+                section["models"].insert(0, page.link)
         return sections
-
-
-def _section_of(page: OwnPage, sections: list[Any]) -> Any:
-    """Return a page's section, creating it if the user sees none of its tables."""
-    for section in sections:
-        if section["name"] == page.section:
-            return section
-    url = page.link["admin_url"]
-    made = {
-        "name": page.section,
-        "app_label": "stageapp",
-        "app_url": url,
-        "has_module_perms": True,
-        "models": [],
-    }
-    sections.insert(0, made)
-    return made
 
 
 def _sections(app: Any) -> list[Any]:

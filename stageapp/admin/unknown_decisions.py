@@ -146,11 +146,6 @@ def _decision(
     )
 
 
-def _undecided(entries: Sequence[UnknownEntry], name: str) -> str:
-    decided = all(entry.ignored or entry.version_id for entry in entries)
-    return "" if decided else "Nothing has been decided about these values."
-
-
 DECISIONS: dict[str, Decision] = {
     "map": _decision(
         "Map",
@@ -179,7 +174,11 @@ DECISIONS: dict[str, Decision] = {
         "Undo the decision",
         undo,
         "The newest decision made here is undone: the value means again what it meant before.",
-        refusal=_undecided,
+        refusal=lambda entries, name: (
+            ""
+            if all(entry.ignored or entry.version_id for entry in entries)
+            else "Nothing has been decided about these values."
+        ),
     ),
 }
 
@@ -215,7 +214,14 @@ def confirm_view(request: HttpRequest) -> HttpResponse:
     form, confirm = decision.choice(request.POST, entries), CurationForm(request.POST)
     if not form.is_valid():
         return _choose(request, entries, name, form)
-    if confirm.is_valid() and _carried_out(request, entries, decision, form, confirm):
+    if confirm.is_valid() and carried_out(
+        request,
+        decision.perform,
+        decision.refused_by,
+        entries=entries,
+        **confirm.answers,
+        **form.cleaned_data,
+    ):
         return HttpResponseRedirect(reverse(QUEUE))
     return _preview(request, entries, name, form, CurationForm.again(confirm))
 
@@ -254,17 +260,6 @@ def _nothing(request: HttpRequest) -> HttpResponse:
         request, "Choose values in the queue first; a value you chose may no longer be there."
     )
     return HttpResponseRedirect(reverse(QUEUE))
-
-
-def _carried_out(
-    request: HttpRequest,
-    entries: list[UnknownEntry],
-    decision: Decision,
-    form: ChoiceForm,
-    confirm: CurationForm,
-) -> bool:
-    values = {**form.cleaned_data, **confirm.answers}
-    return carried_out(request, decision.perform, decision.refused_by, entries=entries, **values)
 
 
 def _choose(

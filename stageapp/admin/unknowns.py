@@ -27,9 +27,8 @@ from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.proofs import TargetWrite
 from stageapp.models.unknowns import DriftCheck, UnknownCount, UnknownEntry
 from stageapp.models.vocabulary import REASONS, Stage, StageAlias
-from stageapp.unknowns import queue as files
 from stageapp.unknowns.drift import SHOWN_VALUES
-from stageapp.unknowns.queue import STATES, TRAFFIC_DAYS, places, queue, suggestions
+from stageapp.unknowns.queue import STATES, TRAFFIC_DAYS, export_queue, places, queue, suggestions
 from stageapp.vocabulary import snapshot, text
 
 # Filters of the unknown queue.
@@ -172,9 +171,7 @@ class UnknownEntryAdmin(BoundedAdmin, PageAdmin):
         """Return the queue as a file."""
         state = request.GET.get("state", "open")
         wanted = state if state in STATES else None
-        return download(
-            request, self, "unknown-values", lambda file: files.export_queue(file, wanted)
-        )
+        return download(request, self, "unknown-values", lambda file: export_queue(file, wanted))
 
     def page_context(self, request: HttpRequest, row: UnknownEntry) -> dict[str, Any]:
         """Return an entry's sources, suggestions and decision forms."""

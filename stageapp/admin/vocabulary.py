@@ -77,20 +77,19 @@ class AliasForm(CuratedForm):
         values = super().clean() or self.cleaned_data
         if bool(values.get("stage")) == bool(values.get("reason")):
             self.add_error("stage", "Choose either a stage or a reason why it is not a stage.")
-        if (other := self._claimed(values)) is not None:
+        if (other := self.claimant(values)) is not None:
             self.add_error(
                 "spelling",
                 f"“{other.spelling}” differs only in formatting and already exists: {other}.",
             )
         return values
 
-    def _claimed(self, values: dict[str, Any]) -> StageAlias | None:
+    def claimant(self, values: dict[str, Any]) -> StageAlias | None:
+        """Return the other alias that has the key already; the database decides a race for it."""
+        if not self.instance.key:
+            return None
         same = StageAlias.objects.filter(source=values.get("source", ""), key=self.instance.key)
-        return (
-            same.exclude(pk=self.instance.pk).select_related("stage").first()
-            if self.instance.key
-            else None
-        )
+        return same.exclude(pk=self.instance.pk).select_related("stage").first()
 
 
 # Import aliases from CSV: upload, see the difference, confirm it with a reason.
@@ -197,14 +196,9 @@ def _opened(request: HttpRequest, seal: str) -> tuple[AliasDiff, int]:
     diff = AliasDiff(unchanged=unchanged, undecided=undecided)
     for row in rows:
         change = Change(*row)
-        _list_of(diff, change).append(change)
+        kind = diff.added if change.old is None else diff.changed
+        (diff.removed if change.new is None else kind).append(change)
     return diff, version
-
-
-def _list_of(diff: AliasDiff, change: Change) -> list[Change]:
-    if change.new is None:
-        return diff.removed
-    return diff.added if change.old is None else diff.changed
 
 
 def _salt(request: HttpRequest) -> str:

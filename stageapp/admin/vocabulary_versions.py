@@ -122,8 +122,11 @@ class VocabularyVersionAdmin(PageAdmin):
         """Show a version's stages and aliases; `q` searches spellings, keys and sources."""
         version = self.row_or_404(request, str(number))
         term = request.GET.get("q", "").strip()
+        searched = ("spelling", "key", "source", "stage__slug", "reason")
         aliases = [
-            alias for alias in version.snapshot.get("aliases", []) if _holds(alias, term.lower())
+            alias
+            for alias in version.snapshot.get("aliases", [])
+            if any(term.lower() in str(alias[name]).lower() for name in searched)
         ]
         context = {
             "title": f"Vocabulary of version {number}",
@@ -193,40 +196,34 @@ class VocabularyVersionAdmin(PageAdmin):
         }
 
 
-def _holds(alias: dict[str, Any], term: str) -> bool:
-    return any(
-        term in str(alias[name]).lower()
-        for name in ("spelling", "key", "source", "stage__slug", "reason")
-    )
-
-
 def lines(diff: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a stored diff as lines: sign, part, name, old and new value."""
-    return [
-        _line(part, kind, row)
-        for part in diff
-        for kind in SIGNS
-        for row in diff[part].get(kind, [])
+    rows = [
+        (part, kind, row) for part in diff for kind in SIGNS for row in diff[part].get(kind, [])
     ]
-
-
-def _line(part: str, kind: str, row: dict[str, Any]) -> dict[str, Any]:
-    old = row["old"] if kind == "changed" else row if kind == "removed" else {}
-    new = row["new"] if kind == "changed" else row if kind == "added" else {}
-    names = [
-        name for name in sorted(new or old) if old.get(name) != new.get(name) or kind != "changed"
-    ]
-    shown = new or old
-    return {
-        "sign": SIGNS[kind],
-        "kind": kind,
-        "part": part,
-        "name": shown.get("spelling") or shown.get("label") or shown.get("slug"),
-        "old": [(_called(name), old[name]) for name in names if old.get(name) not in ("", None)],
-        "new": [(_called(name), new[name]) for name in names if new.get(name) not in ("", None)],
-    }
-
-
-def _called(name: str) -> str:
-    """Return a field's name without its lookup: `stage__slug` is `stage`."""
-    return name.split("__")[0]
+    told = []
+    for part, kind, row in rows:
+        old = row["old"] if kind == "changed" else row if kind == "removed" else {}
+        new = row["new"] if kind == "changed" else row if kind == "added" else {}
+        shown = new or old
+        # Field → its name without a lookup: `stage__slug` is `stage`.
+        names = {
+            name: name.split("__")[0]
+            for name in sorted(shown)
+            if old.get(name) != new.get(name) or kind != "changed"
+        }
+        before, after = (
+            [(called, of[name]) for name, called in names.items() if of.get(name) not in ("", None)]
+            for of in (old, new)
+        )
+        told.append(
+            {
+                "sign": SIGNS[kind],
+                "kind": kind,
+                "part": part,
+                "name": shown.get("spelling") or shown.get("label") or shown.get("slug"),
+                "old": before,
+                "new": after,
+            }
+        )
+    return told

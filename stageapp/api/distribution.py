@@ -69,16 +69,18 @@ class DistributionField(serializers.Field[Distribution, Any, Any, Any]):
             self._refuse("shape")
         if len(data) > MAX_ENTRIES:
             self._refuse("too_many")
-        distribution = Distribution(
-            tuple(
-                self._listed(data)
-                if isinstance(data, list)
-                else [
-                    Entry(f"/{self.field_name}/{escape(stage)}", self._stage(stage, index), weight)
-                    for index, (stage, weight) in enumerate(data.items())
-                ]
-            )
-        )
+        entries = []
+        for index, item in enumerate(data if isinstance(data, list) else data.items()):
+            if isinstance(item, tuple):
+                (stage, weight), pointer = item, escape(item[0])
+            elif isinstance(item, dict) and item.keys() == _MEMBERS:
+                stage, weight, pointer = item["stage"], item["weight"], f"{index}/stage"
+            else:
+                self._refuse("entry", index)
+            if not isinstance(stage, str) or len(stage) > MAX_STAGE_LENGTH:
+                self._refuse("stage", index)
+            entries.append(Entry(f"/{self.field_name}/{pointer}", stage, weight))
+        distribution = Distribution(tuple(entries))
         try:
             distribution.check_weights()
         except WeightsError as error:
@@ -89,20 +91,6 @@ class DistributionField(serializers.Field[Distribution, Any, Any, Any]):
                 detail = {list(data)[error.index]: detail}
             raise serializers.ValidationError(detail) from error
         return distribution
-
-    def _listed(self, data: list[Any]) -> list[Entry]:
-        entries = []
-        for index, item in enumerate(data):
-            if not isinstance(item, dict) or item.keys() != _MEMBERS:
-                self._refuse("entry", index)
-            pointer = f"/{self.field_name}/{index}/stage"
-            entries.append(Entry(pointer, self._stage(item["stage"], index), item["weight"]))
-        return entries
-
-    def _stage(self, stage: Any, index: int) -> str:
-        if not isinstance(stage, str) or len(stage) > MAX_STAGE_LENGTH:
-            self._refuse("stage", index)
-        return str(stage)
 
     def _refuse(self, code: str, index: int | None = None) -> NoReturn:
         detail = [ErrorDetail(str(self.error_messages[code]), code=code)]

@@ -10,8 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from stageapp.api import throttles
-from stageapp.api import validation as unknown_log
+from stageapp.api import throttles, validation
 from stageapp.api.authentication import caller_of
 from stageapp.api.errors import LengthRequired
 from stageapp.api.parsing import NoQuery, read_query
@@ -78,12 +77,12 @@ class Endpoint(APIView):
             UnknownStages: the mode is `enforce` and a value is unknown.
         """
         try:
-            met = self.met = unknown_log.meet(values, self.caller)
+            met = self.met = validation.meet(values, self.caller)
         except Exception as error:
             events.validator_failed(endpoint=self.label, error=type(error).__name__)
             raise
         if met.decision.outcome == "rejected":
-            raise unknown_log.UnknownStages(met)
+            raise validation.UnknownStages(met)
         return met
 
     def answer(
@@ -97,8 +96,8 @@ class Endpoint(APIView):
         if self.met is None:
             return Response(body, status)
         if self.met.decision.mode != "off":
-            body = {**body, "stage_validation": unknown_log.block(self.met, unallocated)}
-        return Response(body, status, headers=unknown_log.headers(self.met))
+            body = {**body, "stage_validation": validation.block(self.met, unallocated)}
+        return Response(body, status, headers=validation.headers(self.met))
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Response:
         """Count the request by its outcome, for every response."""
@@ -112,27 +111,22 @@ class Endpoint(APIView):
 
     def _count(self, code: int) -> None:
         """Count the request for windows, Prometheus and sightings: here, and only here."""
-        met, failed = self.met, code >= status.HTTP_500_INTERNAL_SERVER_ERROR
-        if met is not None:
-            self._count_met(met, failed)
-        elif failed or code in _MALFORMED:
-            mode = unknown_log.effective(self.caller)
-            windows.count(
-                endpoint=self.label,
-                mode=mode,
-                verdict="malformed",
-                rejected=not failed,
-                error=failed,
-            )
-            outcome = "error" if failed else "malformed"
-            metrics.request_counted(endpoint=self.label, mode=mode, outcome=outcome)
-
-    def _count_met(self, met: Encounter, failed: bool) -> None:
-        decision, label, reasons = (
-            met.decision,
-            self.label,
-            {u.reason for u in met.decision.unknowns},
-        )
+        met, label = self.met, self.label
+        failed = code >= status.HTTP_500_INTERNAL_SERVER_ERROR
+        if met is None:
+            if failed or code in _MALFORMED:
+                mode = validation.effective(self.caller)
+                windows.count(
+                    endpoint=label,
+                    mode=mode,
+                    verdict="malformed",
+                    rejected=not failed,
+                    error=failed,
+                )
+                outcome = "error" if failed else "malformed"
+                metrics.request_counted(endpoint=label, mode=mode, outcome=outcome)
+            return
+        decision, reasons = met.decision, {unknown.reason for unknown in met.decision.unknowns}
         windows.count(
             endpoint=label,
             mode=decision.mode,
@@ -142,19 +136,17 @@ class Endpoint(APIView):
             slow=met.slow,
             reasons=reasons,
         )
-        outcome = "error" if failed else decision.outcome
         metrics.request_counted(
             endpoint=label,
             mode=decision.mode,
-            outcome=outcome,
+            outcome="error" if failed else decision.outcome,
             seconds=met.seconds,
             reasons=reasons,
         )
         sightings.note(consumer=self.caller, endpoint=label, decision=decision)
         if reasons:
-            unknown_log.note(
-                endpoint=label, consumer=self.caller, decision=decision, meta=self.request.META
-            )
+            meta = self.request.META
+            validation.note(endpoint=label, consumer=self.caller, decision=decision, meta=meta)
 
 
 def validated(serializer: serializers.BaseSerializer[Any]) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.urls import Resolver404, resolve
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import NotAuthenticated
 
 from stageapp.api.authentication import CHALLENGE
+from stageapp.api.endpoint import Endpoint
 from stageapp.api.errors import BadRequest, Problem, ServerError
 from stageapp.api.problems import CONTENT_TYPE, TITLES, document
 from stageapp.infrastructure import network
@@ -89,3 +91,21 @@ class OpsGate:
         ):
             return credentials_needed(request)
         return self._get_response(request)
+
+
+# Which resource a path of an access log leads to.
+
+
+NO_RESOURCE = "no_such_resource"
+
+
+def resource_of(path: str) -> str | None:
+    """Return the name under which this path's callers are recorded; None outside the API."""
+    try:
+        view = resolve(path).func
+    except Resolver404:
+        return None
+    resource = getattr(view, "view_class", None)
+    if isinstance(resource, type) and issubclass(resource, Endpoint):
+        return resource.resource()
+    return NO_RESOURCE if view is no_such_resource else None

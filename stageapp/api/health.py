@@ -28,34 +28,28 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Report database and migrations (503 if unavailable), and Redis (degraded if unavailable)."""
-    parts = {"database": _database(), "redis": _redis(), "mode_source": store.current().source}
-    ready = parts["database"] == "ok"
-    status = "unavailable" if not ready else "ok" if parts["redis"] == "ok" else "degraded"
-    return JsonResponse({"status": status, **parts}, status=200 if ready else 503)
-
-
-def _database() -> str:
+    database = fast_copy = "ok"
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        _require_migrations()
+        require_migrations()
     except DatabaseError:
-        return "away"
+        database = "away"
     except MigrationsMissingError:
-        return "migrations missing; run `manage.py migrate`"
-    return "ok"
-
-
-@cache  # an exception is not kept: only the good answer is, as applied migrations stay applied
-def _require_migrations() -> None:
-    executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise MigrationsMissingError
-
-
-def _redis() -> str:
+        database = "migrations missing; run `manage.py migrate`"
     try:
         strict().ping()
     except redis.RedisError:
-        return "away"
-    return "ok"
+        fast_copy = "away"
+    parts = {"database": database, "redis": fast_copy, "mode_source": store.current().source}
+    ready = database == "ok"
+    status = "unavailable" if not ready else "ok" if fast_copy == "ok" else "degraded"
+    return JsonResponse({"status": status, **parts}, status=200 if ready else 503)
+
+
+@cache  # an exception is not kept: only the good answer is, as applied migrations stay applied
+def require_migrations() -> None:
+    """Raise MigrationsMissingError if a migration is not applied."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise MigrationsMissingError

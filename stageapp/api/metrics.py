@@ -1,6 +1,5 @@
 """GET /metrics: counts of all web processes on this server, and what PostgreSQL knows."""
 
-import datetime
 import os
 import threading
 import time
@@ -23,16 +22,14 @@ from prometheus_client.registry import Collector
 from stageapp import conf
 from stageapp.backups import evidence
 from stageapp.infrastructure import archive, events, metrics, network
-from stageapp.infrastructure.metrics import Family
 from stageapp.infrastructure.watchdog import Watchdog
-from stageapp.mode import history as mode_history
-from stageapp.mode import processes, store
+from stageapp.mode import history, processes, store
 from stageapp.models.backups import BackupJob
 from stageapp.models.batches import Checkpoint, Direction
 from stageapp.models.normalization import ACTIVE, UNFINISHED, Run
 from stageapp.models.unknowns import DriftCheck
 from stageapp.normalization import leases, runs
-from stageapp.normalization.progress import Progress, progress
+from stageapp.normalization.progress import progress
 from stageapp.normalization.throttle import limits
 
 # Gauges of the mode that is stored, its history, and the processes that follow it.
@@ -40,19 +37,19 @@ from stageapp.normalization.throttle import limits
 
 def stored_mode() -> Iterator[Metric]:
     """Yield the stored mode and figures from its history."""
-    state, history, now = store.latest(), mode_history.read(), timezone.now()
-    since = history.phase_since()
-    kinds = Counter(change.kind for change in history.changes)
+    state, past, now = store.latest(), history.read(), timezone.now()
+    since = past.phase_since()
+    kinds = Counter(change.kind for change in past.changes)
     yield metrics.MODE_INFO.of({(mode,): mode == state.mode for mode in metrics.MODES})
     yield metrics.MODE_PERCENT.value(state.percent)
     yield metrics.MODE_VERSION.value(state.version)
     yield metrics.MODE_EPOCH.value(state.epoch)
     yield metrics.MODE_AGE.value((now - since).total_seconds() if since else None)
-    yield metrics.MODE_LATCHED.value(history.latched)
+    yield metrics.MODE_LATCHED.value(past.latched)
     yield metrics.MODE_CHANGES.of(
         {(kind,): kinds[kind] for kind in ("manual", "downgrade", "scheduled")}
     )
-    yield metrics.WARN_SECONDS.value(history.time_in_warn(now).total_seconds())
+    yield metrics.WARN_SECONDS.value(past.time_in_warn(now).total_seconds())
 
 
 def registry() -> Iterator[Metric]:
@@ -103,6 +100,14 @@ def waiting_messages() -> int:
 # since.
 
 _OUTCOMES = ("scanned", "changed", "skipped")
+_PROGRESS = {
+    metrics.RUN_TOTAL: "total",
+    metrics.RUN_SCANNED: "scanned",
+    metrics.RUN_CHANGED: "changed",
+    metrics.RUN_SKIPPED: "skipped",
+    metrics.RUN_RATE: "rate",
+    metrics.RUN_ETA: "eta_seconds",
+}
 
 
 def newest_runs() -> Iterator[Metric]:
@@ -115,29 +120,19 @@ def newest_runs() -> Iterator[Metric]:
     )
     now = timezone.now()
     yield metrics.RUN_STATE.of({(run.target, run.state): 1 for run in runs})
+    heard = {
+        run.target: leases.last_heartbeat(run) or run.started_at or run.created_at
+        for run in runs
+        if run.state in ACTIVE
+    }
     yield metrics.RUN_HEARTBEAT.of(
-        {(run.target,): _silence(run, now) for run in runs if run.state in ACTIVE}
+        {(target,): (now - at).total_seconds() for target, at in heard.items()}
     )
     yield metrics.RUN_QUARANTINED.of({(target,): rows for target, rows in apart.items()})
-    yield from _progress({run.target: progress(run) for run in runs if run.state in UNFINISHED})
-
-
-def _silence(run: Run, now: datetime.datetime) -> float:
-    heard = leases.last_heartbeat(run) or run.started_at or run.created_at
-    return (now - heard).total_seconds()
-
-
-def _progress(latest: dict[str, Progress]) -> Iterator[Metric]:
-    def each(family: Family, name: str) -> Metric:
+    latest = {run.target: progress(run) for run in runs if run.state in UNFINISHED}
+    for family, name in _PROGRESS.items():
         values = {(target,): getattr(one, name) for target, one in latest.items()}
-        return family.of({labels: value for labels, value in values.items() if value is not None})
-
-    yield each(metrics.RUN_TOTAL, "total")
-    yield each(metrics.RUN_SCANNED, "scanned")
-    yield each(metrics.RUN_CHANGED, "changed")
-    yield each(metrics.RUN_SKIPPED, "skipped")
-    yield each(metrics.RUN_RATE, "rate")
-    yield each(metrics.RUN_ETA, "eta_seconds")
+        yield family.of({labels: value for labels, value in values.items() if value is not None})
 
 
 def all_rows() -> Iterator[Metric]:
@@ -258,19 +253,16 @@ def from_database() -> Iterator[Metric]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [_STATEMENT_TIMEOUT])
         for part in PARTS:
-            yield from _read_part(part)
-
-
-def _read_part(part: Gauges) -> list[Metric]:
-    try:
-        with transaction.atomic():
-            return list(part())
-    except Exception as error:
-        session = connection.connection
-        if session is None or session.closed or session.broken:
-            raise
-        events.gauges_failed(part=part.__qualname__, error=repr(error))
-        return []
+            try:
+                with transaction.atomic():
+                    read = list(part())
+            except Exception as error:
+                session = connection.connection
+                if session is None or session.closed or session.broken:
+                    raise
+                events.gauges_failed(part=part.__qualname__, error=repr(error))
+            else:
+                yield from read
 
 
 def from_broker() -> Iterator[Metric]:

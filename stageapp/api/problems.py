@@ -63,12 +63,13 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
     """Turn any exception of a view into a response; the API's exception handler."""
     set_rollback()
     recognised = _recognise(error)
-    root = QUERY if isinstance(recognised, InvalidQuery) else "/"
+    headers = recognised.headers() if isinstance(recognised, Problem) else {}
+    if challenge := getattr(recognised, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if wait := getattr(recognised, "wait", None):
+        headers["Retry-After"] = str(int(wait))
     return Response(
-        _document_of(recognised, root),
-        recognised.status_code,
-        headers=_headers(recognised),
-        content_type=CONTENT_TYPE,
+        _document_of(recognised), recognised.status_code, headers=headers, content_type=CONTENT_TYPE
     )
 
 
@@ -98,9 +99,10 @@ def _was_late(error: BaseException | None) -> bool:
     return error is not None and (isinstance(error, TimeoutError) or _was_late(error.__cause__))
 
 
-def _document_of(error: APIException, root: str) -> dict[str, Any]:
+def _document_of(error: APIException) -> dict[str, Any]:
     status = error.status_code
     if isinstance(error, exceptions.ValidationError):
+        root = QUERY if isinstance(error, InvalidQuery) else "/"
         faults = list(flatten(error.detail, "", root))
         members: dict[str, Any] = {"errors": faults[:MAX_ERRORS]}
         detail = (
@@ -113,15 +115,6 @@ def _document_of(error: APIException, root: str) -> dict[str, Any]:
     )
     members = error.members() if isinstance(error, Problem) else {}
     return document(code, title, status, str(error.detail), members)
-
-
-def _headers(error: APIException) -> dict[str, str]:
-    headers = error.headers() if isinstance(error, Problem) else {}
-    if challenge := getattr(error, "auth_header", None):
-        headers["WWW-Authenticate"] = challenge
-    if wait := getattr(error, "wait", None):
-        headers["Retry-After"] = str(int(wait))
-    return headers
 
 
 def flatten(detail: Any, pointer: str, root: str) -> Iterator[dict[str, str]]:

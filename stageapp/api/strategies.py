@@ -1,6 +1,5 @@
 """/api/portfolio/strategies: stage allocations, as sent and as understood when saved."""
 
-from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
@@ -120,17 +119,16 @@ class OneStrategy(StrategyEndpoint):
 def represent(strategy: Strategy) -> dict[str, Any]:
     """Return a strategy as a response body."""
     allocation = strategy.allocation.items()
+    as_sent = [
+        {**entry, "weight": weight if isinstance(weight := entry["weight"], int) else float(weight)}
+        for entry in strategy.raw_allocation
+    ]
     return {
         "id": strategy.pk,
         "name": strategy.name,
         "stage_allocation": {name: json_number(share) for name, share in allocation},
         "unallocated": json_number(strategy.unallocated),
-        "as_sent": [_sent(entry) for entry in strategy.raw_allocation],
+        "as_sent": as_sent,
         "vocabulary_version": strategy.vocabulary_version,
         "created_at": strategy.created_at,
     }
-
-
-def _sent(entry: dict[str, Any]) -> dict[str, Any]:
-    weight: int | Decimal = entry["weight"]
-    return {**entry, "weight": weight if isinstance(weight, int) else json_number(weight)}

@@ -13,8 +13,7 @@ from stageapp.api.mode import Mode
 from stageapp.api.monte_carlo import Simulate
 from stageapp.api.openapi.document import SchemaPage, docs
 from stageapp.api.problem_types import problem_index, problem_page
-from stageapp.api.row_history import RowHistory, RunEntries
-from stageapp.api.runs import OneRun, Runs
+from stageapp.api.runs import OneRun, RowHistory, RunEntries, Runs
 from stageapp.api.stages import Normalize, Stages
 from stageapp.api.strategies import OneStrategy, Strategies
 

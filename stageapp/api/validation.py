@@ -135,7 +135,8 @@ def headers(met: Encounter) -> dict[str, str]:
         "X-Stage-Unknown-Count": str(unknown),
     }
     if decision.verdict != "canonical":
-        answer["X-Stage-Warning"] = ", ".join(_warnings(decision))
+        counts = {"unknown-stage": unknown, "retired-spelling": retired}
+        answer["X-Stage-Warning"] = ", ".join(code for code, count in counts.items() if count)
         answer |= _deprecation(met.state, until(met.state, decision.mode) if unknown else None)
     return answer
 
@@ -146,11 +147,6 @@ def until(state: ModeState, mode: str) -> datetime.date | None:
     Headers, bodies and /api/deprecations all use this, so that they agree.
     """
     return None if mode == "enforce" else state.day_to_come
-
-
-def _warnings(decision: Decision) -> list[str]:
-    counts = {"unknown-stage": decision.unknowns, "retired-spelling": decision.retired}
-    return [code for code, values in counts.items() if values]
 
 
 def _deprecation(state: ModeState, ends_on: datetime.date | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ sends.
 import datetime
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -75,7 +75,11 @@ class ContactBuffer(Buffer[_Key, _Calls]):
     def write(self, taken: dict[_Key, _Calls]) -> None:
         with transaction.atomic(), connection.cursor() as cursor:
             # Put every program for which its consumer has no room any more under the others.
-            kept = _stored_agents({key[0] for key in taken})
+            kept: dict[str, set[str]] = defaultdict(set)
+            stored = ConsumerContact.objects.filter(consumer__in={key[0] for key in taken})
+            named = stored.exclude(agent_hash=OTHERS).values_list("consumer", "agent_hash")
+            for consumer, agent in named.distinct():
+                kept[consumer].add(agent)
             bounded: dict[_Key, _Calls] = {}
             for (consumer, endpoint, agent, where), calls in taken.items():
                 agents = kept[consumer]
@@ -85,8 +89,8 @@ class ContactBuffer(Buffer[_Key, _Calls]):
                     agents.add(agent)
                 key = (consumer, endpoint, agent, where)
                 bounded[key] = bounded.get(key, _Calls()) + calls
-            columns = zip(*_rows(bounded), strict=True)
-            cursor.execute(_ADD_SQL, [list(column) for column in columns])
+            rows = ((*key, c.first, c.last, c.requests) for key, c in bounded.items())
+            cursor.execute(_ADD_SQL, [list(column) for column in zip(*rows, strict=True)])
 
 
 buffer = ContactBuffer()
@@ -111,19 +115,6 @@ def note(*, consumer: str, endpoint: str, meta: Mapping[str, Any]) -> None:
         calls = buffer.at(key)
         calls.first, calls.last = min(calls.first, now), max(calls.last, now)
         calls.requests += 1
-
-
-def _stored_agents(consumers: Iterable[str]) -> dict[str, set[str]]:
-    stored = ConsumerContact.objects.filter(consumer__in=consumers).exclude(agent_hash=OTHERS)
-    agents: dict[str, set[str]] = defaultdict(set)
-    for consumer, agent in stored.values_list("consumer", "agent_hash").distinct():
-        agents[consumer].add(agent)
-    return agents
-
-
-def _rows(calls: Mapping[_Key, _Calls]) -> Iterator[tuple[str, str, str, str, float, float, int]]:
-    for (consumer, endpoint, agent, where), made in calls.items():
-        yield consumer, endpoint, agent, where, made.first, made.last, made.requests
 
 
 def forget_old() -> int:

@@ -8,7 +8,6 @@ the next time. If a connection breaks at COMMIT, a flush may be counted twice bu
 import datetime
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from django.db import connection, transaction
@@ -22,6 +21,7 @@ from stageapp.validation import Decision
 from stageapp.vocabulary import snapshot
 
 _DAY_SECONDS = 86_400
+_FIRST_DAY = datetime.date(1970, 1, 1)
 MOST_A_CONSUMER = 2000  # distinct values of one consumer, kept apart by a process in a day
 
 _Key = tuple[str, int, str, str, str]  # consumer, day (since 1970), endpoint, key, outcome
@@ -92,7 +92,11 @@ class SightingBuffer(Buffer[_Key, _Sent]):
     def write(self, taken: dict[_Key, _Sent]) -> None:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_WAIT_SQL)
-            cursor.execute(_ADD_SQL, [list(column) for column in zip(*_rows(taken), strict=True)])
+            rows = (
+                (consumer, _FIRST_DAY + datetime.timedelta(days=day), *rest, sent.count)
+                for (consumer, day, *rest), sent in taken.items()
+            )
+            cursor.execute(_ADD_SQL, [list(column) for column in zip(*rows, strict=True)])
             # The queue's entries, by key: one for all consumers, and one for the overflow.
             unknown: dict[str, Seen] = {}
             for (_, _, _, name, _), sent in taken.items():
@@ -119,34 +123,16 @@ def note(*, consumer: str, endpoint: str, decision: Decision) -> None:
 def _held(consumer: str, decision: Decision) -> dict[tuple[str, str], tuple[str, str | None]]:
     """Return (key, outcome) → (raw value, reason if unknown), each once."""
     held: dict[tuple[str, str], tuple[str, str | None]] = {}
-    unknowns, retired = iter(decision.unknowns), _retired_keys(consumer, decision)
+    unknowns, normalize = iter(decision.unknowns), snapshot.current().normalize
+    retired = Counter(normalize(value.value, consumer).key for value in decision.retired)
     for meaning in decision.meanings:
         if meaning.stage is None:
             unknown = next(unknowns)
             name = meaning.key or identity(unknown.value, meaning)
             held[name, "unknown"] = unknown.value, unknown.reason
-        elif retired and retired[meaning.key] > 0:
+        elif retired[meaning.key] > 0:
             retired[meaning.key] -= 1
             held[meaning.key, "normalized"] = "", None
         else:
             held[meaning.key, "canonical"] = "", None
     return held
-
-
-def _retired_keys(consumer: str, decision: Decision) -> Counter[str] | None:
-    if not decision.retired:
-        return None
-    normalize = snapshot.current().normalize
-    return Counter([normalize(value.value, consumer).key for value in decision.retired])
-
-
-def _rows(taken: Mapping[_Key, _Sent]) -> Iterator[tuple[str, datetime.date, str, str, str, int]]:
-    for (consumer, day, endpoint, name, outcome), sent in taken.items():
-        yield (
-            consumer,
-            datetime.date(1970, 1, 1) + datetime.timedelta(days=day),
-            endpoint,
-            name,
-            outcome,
-            sent.count,
-        )

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -36,6 +37,24 @@ class Answer:
         """Whether it is a problem document (RFC 9457) with status 400."""
         content = self.headers.get("content-type", "")
         return self.status == http.client.BAD_REQUEST and content == "application/problem+json"
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it does not mention validation."""
+        named = any(name.startswith(("x-stage", "stage-")) for name in self.headers)
+        return not named and "stage_validation" not in self.body
+
+    @property
+    def warns(self) -> bool:
+        """Whether its `stage_validation` block has mode `warn` and the expected verdict."""
+        block = self.body.get("stage_validation", {})
+        return bool(block.get("mode") == "warn" and block.get("verdict") == self.verdict)
+
+    @property
+    def names_reason(self) -> bool:
+        """Whether it reports the unknown stage, and only that, with REASON."""
+        unknown = self.body.get("stage_validation", {}).get("unknown", [])
+        return [(u["value"], u["reason"]) for u in unknown] == [(STAGES["unknown"][1], REASON)]
 
 
 @dataclass(frozen=True)
@@ -75,18 +94,15 @@ class Caller:
     def _ask(self, method: str, path: str, verdict: str, body: bytes | None = None) -> Answer:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=_TIMEOUT)
         headers = {"Authorization": f"Token {self.token}", "Content-Type": "application/json"}
+        document: object = None
         try:
             connection.request(method, f"/api/{path}", body, headers)
             answer = connection.getresponse()
             fields = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(path, verdict, answer.status, fields, _document(answer.read()))
+            with suppress(ValueError):
+                document = json.loads(answer.read())
+            if not isinstance(document, dict):
+                document = {}
+            return Answer(path, verdict, answer.status, fields, document)
         finally:
             connection.close()
-
-
-def _document(body: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(body)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}

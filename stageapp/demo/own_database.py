@@ -23,6 +23,14 @@ def in_use() -> bool:
     return bool(connection.settings_dict["NAME"] == NAME)
 
 
+def variables() -> dict[str, str]:
+    """Return the environment variables that select the separate database, on the same servers."""
+    parts = urlsplit(os.environ["DATABASE_URL"])
+    database = parts._replace(path=f"{parts.path.rpartition('/')[0]}/{NAME}")
+    redis_url = f"{os.environ['REDIS_URL'].partition('?')[0]}?db={REDIS_NUMBER}"
+    return {"DATABASE_URL": urlunsplit(database), "REDIS_URL": redis_url}
+
+
 @contextmanager
 def own_database(scratch: Path) -> Iterator[dict[str, str]]:
     """Create the database and yield the environment variables that select it.
@@ -40,18 +48,15 @@ def own_database(scratch: Path) -> Iterator[dict[str, str]]:
             raise AlreadyRunning(
                 "Another `demo --once` is running here. Wait until it has ended."
             ) from None
-        redis_url = _redis_url(os.environ["REDIS_URL"])
-        _drop(redis_url)
+        chosen = variables()
+        _drop(chosen["REDIS_URL"])
         with connection.cursor() as cursor:
             cursor.execute(f'CREATE DATABASE "{NAME}"')
         connection.close()
         try:
-            yield {
-                "DATABASE_URL": _database_url(os.environ["DATABASE_URL"]),
-                "REDIS_URL": redis_url,
-            }
+            yield chosen
         finally:
-            _drop(redis_url)
+            _drop(chosen["REDIS_URL"])
 
 
 def _drop(redis_url: str) -> None:
@@ -60,12 +65,3 @@ def _drop(redis_url: str) -> None:
     connection.close()
     with redis.Redis.from_url(redis_url, socket_timeout=5) as client:
         client.flushdb()
-
-
-def _database_url(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(path=f"{parts.path.rpartition('/')[0]}/{NAME}"))
-
-
-def _redis_url(url: str) -> str:
-    return f"{url.partition('?')[0]}?db={REDIS_NUMBER}"

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPException
+from typing import Any
 
 from django.db import DatabaseError
 from kombu.exceptions import KombuError
@@ -13,21 +14,79 @@ from stageapp import conf
 from stageapp.audit import log
 from stageapp.demo import sample
 from stageapp.demo.callers import REASON, STAGES, Answer, Caller
-from stageapp.demo.children import Children
-from stageapp.demo.report import Report, StepFailed
+from stageapp.demo.site import Children
 from stageapp.mode import store
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import Plan, State
 from stageapp.models.portfolio import Fund
-from stageapp.normalization import choice, leases, verify, worker
+from stageapp.normalization import choice, leases, runs, verify, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization import runs as the_runs
 from stageapp.people import EVERYTHING, Person
 from stageapp.rollout.changes import Wish, change_mode
 from stageapp.targets import targets
 from stageapp.targets.errors import NormalizationError
 from stageapp.tasks import advance_run
 from stageapp.traffic import windows
+
+Write = Callable[[str], Any]
+
+
+class StepFailed(Exception):
+    """A check of the step failed; later steps would mean nothing."""
+
+
+class Report:
+    """Prints each check as it is made, and counts them."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._began = time.monotonic()
+        self._steps = 0
+        self.held = 0
+        self.failed = 0
+
+    def step(self, title: str) -> None:
+        """Begin a step; the previous one must have passed.
+
+        Raises:
+            StepFailed: it has not.
+        """
+        if self.failed:
+            raise StepFailed
+        self._steps += 1
+        self._write(f"\n{self._steps}. {title}")
+
+    def note(self, text: str) -> None:
+        self._write(f"           {text}")
+
+    def check(self, name: str, *, expected: Any, measured: Any) -> None:
+        """Print and count a check, which passes if the result is as expected."""
+        if expected == measured:
+            self.held += 1
+            self._write(f"   ok      {name}: {_shown(measured)}")
+        else:
+            self.failed += 1
+            self._write(f"   FAILED  {name}: expected {_shown(expected)}, found {_shown(measured)}")
+
+    def verdict(self) -> bool:
+        """Print and return the verdict."""
+        took = f"{time.monotonic() - self._began:.0f} s"
+        if self.failed or not self.held:
+            self._write(
+                f"\nNOT PASSED: {self.failed} checks failed, {self.held} passed, in {took}."
+            )
+            return False
+        self._write(f"\nPASSED: all {self.held} checks in {self._steps} steps passed, in {took}.")
+        return True
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_shown(part)}" for name, part in value.items()) or "none"
+    return str(value)
+
 
 ACTOR = "demo"
 _COUNTS_LIMIT = 20.0  # seconds until the web processes have written their counts
@@ -38,7 +97,7 @@ _REFUSALS = (NormalizationError, store.ModeError, DatabaseError, KombuError, OSE
 
 @dataclass
 class Walk:
-    """State that the steps share."""
+    """The steps, in order, and what they share."""
 
     report: Report
     children: Children
@@ -61,227 +120,237 @@ class Walk:
         change_mode(Person(ACTOR, EVERYTHING), Wish(mode, "demo", override=override))
         self.wait(lambda: False, conf.settings.refresh_seconds + 1)
 
+    def walk(self) -> bool:
+        """Take every step, print the report, and return whether all checks passed."""
+        try:
+            for step in (
+                self.read_sample,
+                self.observe,
+                self.warn,
+                self.make_plan,
+                self.dry_run,
+                self.run,
+                self.verify,
+                self.enforce,
+                self.leave,
+            ):
+                step()
+        except StepFailed:
+            self.report.note("The remaining steps were skipped.")
+        except _REFUSALS as error:
+            self.report.check(
+                "the step ends",
+                expected="without an error",
+                measured=f"{type(error).__name__}: {error}",
+            )
+        return self.report.verdict()
 
-def walk(it: Walk) -> bool:
-    """Take every step, print the report, and return whether all checks passed."""
-    try:
-        for step in (_sample, _observe, _warn, _plan, _dry_run, _run, _verify, _enforce, _leave):
-            step(it)
-    except StepFailed:
-        it.report.note("The remaining steps were skipped.")
-    except _REFUSALS as error:
-        it.report.check(
-            "the step ends",
-            expected="without an error",
-            measured=f"{type(error).__name__}: {error}",
+    def read_sample(self) -> None:
+        self.report.step("The sample: a table as users write it")
+        self.column, self.fund = sample.column(), Fund.objects.all()[0].pk
+        self.report.check("rows", expected=self.truth.rows, measured=self.column.total())
+        self.report.check(
+            "spellings", expected=len(self.truth.spellings), measured=len(self.column)
         )
-    return it.report.verdict()
-
-
-def _sample(it: Walk) -> None:
-    it.report.step("The sample: a table as users write it")
-    it.column, it.fund = sample.column(), Fund.objects.all()[0].pk
-    it.report.check("rows", expected=it.truth.rows, measured=it.column.total())
-    it.report.check("spellings", expected=len(it.truth.spellings), measured=len(it.column))
-    it.report.note(
-        "e.g. " + ", ".join(f"{raw!r} {rows:,}" for raw, rows in it.column.most_common(8))
-    )
-
-
-def _observe(it: Walk) -> None:
-    it.report.step("Observe (mode off): callers notice nothing, everything is counted")
-    it.set_mode("off")
-    answers = it.caller.round(it.fund)
-    sent = Counter(answer.verdict for answer in answers)
-    well_formed = [answer for answer in answers if answer.verdict != "malformed"]
-    _check_all(it, "well-formed requests accepted", well_formed, lambda answer: answer.accepted)
-    _check_all(it, "answers without any mention of validation", well_formed, _is_silent)
-    _check_all(
-        it, "malformed bodies refused", _of(answers, "malformed"), lambda answer: answer.is_problem
-    )
-    it.wait(lambda: windows.summary().total >= len(answers), _COUNTS_LIMIT)
-    counted = windows.summary()
-    it.report.check(
-        "counted",
-        expected=dict(sorted(sent.items())),
-        measured={name: getattr(counted, name) for name in sorted(sent)},
-    )
-    for mode, outcomes in counted.outcomes.items():
-        it.report.note(
-            f"in {mode} this traffic gets: "
-            + ", ".join(f"{n} {name}" for name, n in outcomes.items())
+        self.report.note(
+            "e.g. " + ", ".join(f"{raw!r} {rows:,}" for raw, rows in self.column.most_common(8))
         )
 
-
-def _warn(it: Walk) -> None:
-    it.report.step("Warn: the same requests pass, and say what is wrong with them")
-    it.set_mode("warn")
-    answers = [answer for answer in it.caller.round(it.fund) if answer.verdict != "malformed"]
-    _check_all(it, "requests accepted", answers, lambda answer: answer.accepted)
-    _check_all(
-        it,
-        "X-Stage-Mode: warn",
-        answers,
-        lambda answer: answer.headers.get("x-stage-mode") == "warn",
-    )
-    _check_all(it, "a stage_validation block with the verdict", answers, _has_block)
-    _check_all(
-        it,
-        f"unknown stages reported with the reason {REASON}",
-        _of(answers, "unknown"),
-        _names_reason,
-    )
-    it.companies_before = _companies_of(answers, "canonical")
-    it.report.note(
-        f"The first fund has {it.companies_before:,} companies at {STAGES['canonical'][1]}, by "
-        "meaning."
-    )
-
-
-def _plan(it: Walk) -> None:
-    it.report.step("Plan: what a run would change, frozen and hashed")
-    it.plan = plans.make_plan(targets.default_label(), actor=ACTOR)
-    it.report.check("rows read", expected=it.truth.rows, measured=it.plan.rows_total)
-    it.report.check("rows to change", expected=it.truth.to_change, measured=it.plan.rows_to_change)
-    it.report.check(
-        "unknown rows, to stay as they are",
-        expected=it.truth.unknown,
-        measured=it.plan.rows_unknown,
-    )
-    wrong = [e.raw for e in it.plan.entries.all() if (e.stage or None) != sample.MEANING[e.raw]]
-    it.report.check(
-        "spellings that a reader would understand differently", expected=[], measured=wrong
-    )
-    reasons: Counter[str] = Counter()
-    for entry in it.plan.entries.filter(stage=""):
-        reasons[entry.reason] += entry.rows
-    it.report.note(
-        "unknown because: "
-        + ", ".join(f"{reason} {rows:,}" for reason, rows in reasons.most_common())
-    )
-    it.report.note(f"hash {it.plan.hash}")
-
-
-def _dry_run(it: Walk) -> None:
-    it.report.step("Dry run: the same code, every batch rolled back")
-    assert it.plan is not None
-    result = worker.dry_run(it.plan.run)
-    it.report.check(
-        "rows that would change", expected=it.plan.rows_to_change, measured=result["would_change"]
-    )
-    it.report.check("the column is unchanged", expected=True, measured=sample.column() == it.column)
-
-
-def _run(it: Walk) -> None:
-    it.report.step("Run: a Celery worker executes it, batch by batch")
-    assert it.plan is not None
-    run, began = it.plan.run, time.monotonic()
-    the_runs.start(
-        run, actor=ACTOR, reason="demo", override="the demo uses companies created for it"
-    )
-    advance_run.delay(run.pk)
-
-    def over() -> bool:
-        run.refresh_from_db()
-        return run.state in (State.DONE, State.FAILED)
-
-    it.wait(over, 60 + it.truth.rows / _ROWS_A_SECOND)
-    workers = set(run.checkpoints.values_list("holder", flat=True))
-    it.report.check("state", expected="done", measured=str(run.state))
-    it.report.check("done by another process", expected=True, measured=leases.name() not in workers)
-    logged = log.count(run, Direction.FORWARD)
-    it.report.check("audit entries", expected=it.plan.rows_to_change, measured=logged)
-    after = sample.column()
-    it.report.check(
-        "the column contains what was planned", expected=True, measured=after == it.truth.normalized
-    )
-    it.report.note(
-        f"{run.batches.count()} batches in {time.monotonic() - began:.1f} s by "
-        f"{', '.join(sorted(workers))}"
-    )
-
-
-def _verify(it: Walk) -> None:
-    it.report.step("Verify: rows against audit log")
-    assert it.plan is not None
-    made, _ = verify.verify(it.plan.run, actor=ACTOR, reason="the demo verifies again")
-    results = made.found
-    it.report.check("rows and audit log agree", expected=True, measured=results["ok"])
-    it.report.check(
-        "rows as written",
-        expected=it.plan.rows_to_change,
-        measured=results["rows_as_written"],
-    )
-    it.report.check("rows left with a planned spelling", expected=0, measured=results["rows_left"])
-
-
-def _enforce(it: Walk) -> None:
-    it.report.step("Enforce: an unknown stage is refused, a known one is not")
-    it.report.note(
-        "The demo overrides the gates: callers had no time to change. The reason is kept "
-        "in the history."
-    )
-    it.set_mode("enforce", override="demo: callers have had no time to change")
-    answers = it.caller.round(it.fund)
-    known = _of(answers, "canonical") + _of(answers, "normalized")
-    unknown = _of(answers, "unknown")
-    _check_all(it, "known stages accepted", known, lambda answer: answer.accepted)
-    _check_all(
-        it,
-        "unknown stages refused with 400 and a problem document",
-        unknown,
-        lambda a: a.is_problem,
-    )
-    _check_all(
-        it,
-        "refusals that list the valid stages",
-        unknown,
-        lambda a: "seed" in a.body.get("valid_stages", []),
-    )
-    it.report.check(
-        "companies found by meaning, as before the run",
-        expected=it.companies_before,
-        measured=_companies_of(answers, "normalized"),
-    )
-
-
-def _leave(it: Walk) -> None:
-    it.report.step("Leave it normalized: nothing is left to do, and everything can be undone")
-    again = plans.make_plan(targets.default_label(), actor=ACTOR)
-    it.report.check("rows that a new plan would change", expected=0, measured=again.rows_to_change)
-    newest = choice.run_to_roll_back(None)
-    it.report.check(
-        "run that a rollback would undo", expected=it.plan and it.plan.run.pk, measured=newest.pk
-    )
-
-
-def _check_all(it: Walk, name: str, answers: list[Answer], holds: Callable[[Answer], bool]) -> None:
-    """Check a condition on every answer, and show the answers that fail it."""
-    wrong = [answer for answer in answers if not holds(answer)]
-    it.report.check(name, expected=len(answers), measured=len(answers) - len(wrong))
-    for answer in wrong[:3]:
-        it.report.note(
-            f"{answer.endpoint} ({answer.verdict}): {answer.status} {str(answer.body)[:300]}"
+    def observe(self) -> None:
+        self.report.step("Observe (mode off): callers notice nothing, everything is counted")
+        self.set_mode("off")
+        answers = self.caller.round(self.fund)
+        sent = Counter(answer.verdict for answer in answers)
+        well_formed = [answer for answer in answers if answer.verdict != "malformed"]
+        self._check_all(
+            "well-formed requests accepted", well_formed, lambda answer: answer.accepted
         )
+        self._check_all(
+            "answers without any mention of validation",
+            well_formed,
+            lambda answer: answer.is_silent,
+        )
+        self._check_all(
+            "malformed bodies refused", _of(answers, "malformed"), lambda answer: answer.is_problem
+        )
+        self.wait(lambda: windows.summary().total >= len(answers), _COUNTS_LIMIT)
+        counted = windows.summary()
+        self.report.check(
+            "counted",
+            expected=dict(sorted(sent.items())),
+            measured={name: getattr(counted, name) for name in sorted(sent)},
+        )
+        for mode, outcomes in counted.outcomes.items():
+            self.report.note(
+                f"in {mode} this traffic gets: "
+                + ", ".join(f"{n} {name}" for name, n in outcomes.items())
+            )
+
+    def warn(self) -> None:
+        self.report.step("Warn: the same requests pass, and say what is wrong with them")
+        self.set_mode("warn")
+        answers = [
+            answer for answer in self.caller.round(self.fund) if answer.verdict != "malformed"
+        ]
+        self._check_all("requests accepted", answers, lambda answer: answer.accepted)
+        self._check_all(
+            "X-Stage-Mode: warn",
+            answers,
+            lambda answer: answer.headers.get("x-stage-mode") == "warn",
+        )
+        self._check_all(
+            "a stage_validation block with the verdict", answers, lambda answer: answer.warns
+        )
+        self._check_all(
+            f"unknown stages reported with the reason {REASON}",
+            _of(answers, "unknown"),
+            lambda answer: answer.names_reason,
+        )
+        self.companies_before = _companies_of(answers, "canonical")
+        self.report.note(
+            f"The first fund has {self.companies_before:,} companies at {STAGES['canonical'][1]}, by "
+            "meaning."
+        )
+
+    def make_plan(self) -> None:
+        self.report.step("Plan: what a run would change, frozen and hashed")
+        self.plan = plans.make_plan(targets.default_label(), actor=ACTOR)
+        self.report.check("rows read", expected=self.truth.rows, measured=self.plan.rows_total)
+        self.report.check(
+            "rows to change", expected=self.truth.to_change, measured=self.plan.rows_to_change
+        )
+        self.report.check(
+            "unknown rows, to stay as they are",
+            expected=self.truth.unknown,
+            measured=self.plan.rows_unknown,
+        )
+        wrong = [
+            e.raw for e in self.plan.entries.all() if (e.stage or None) != sample.MEANING[e.raw]
+        ]
+        self.report.check(
+            "spellings that a reader would understand differently", expected=[], measured=wrong
+        )
+        reasons: Counter[str] = Counter()
+        for entry in self.plan.entries.filter(stage=""):
+            reasons[entry.reason] += entry.rows
+        self.report.note(
+            "unknown because: "
+            + ", ".join(f"{reason} {rows:,}" for reason, rows in reasons.most_common())
+        )
+        self.report.note(f"hash {self.plan.hash}")
+
+    def dry_run(self) -> None:
+        self.report.step("Dry run: the same code, every batch rolled back")
+        assert self.plan is not None
+        result = worker.dry_run(self.plan.run)
+        self.report.check(
+            "rows that would change",
+            expected=self.plan.rows_to_change,
+            measured=result["would_change"],
+        )
+        self.report.check(
+            "the column is unchanged", expected=True, measured=sample.column() == self.column
+        )
+
+    def run(self) -> None:
+        self.report.step("Run: a Celery worker executes it, batch by batch")
+        assert self.plan is not None
+        run, began = self.plan.run, time.monotonic()
+        runs.start(
+            run, actor=ACTOR, reason="demo", override="the demo uses companies created for it"
+        )
+        advance_run.delay(run.pk)
+
+        def over() -> bool:
+            run.refresh_from_db()
+            return run.state in (State.DONE, State.FAILED)
+
+        self.wait(over, 60 + self.truth.rows / _ROWS_A_SECOND)
+        workers = set(run.checkpoints.values_list("holder", flat=True))
+        self.report.check("state", expected="done", measured=str(run.state))
+        self.report.check(
+            "done by another process", expected=True, measured=leases.name() not in workers
+        )
+        logged = log.count(run, Direction.FORWARD)
+        self.report.check("audit entries", expected=self.plan.rows_to_change, measured=logged)
+        after = sample.column()
+        self.report.check(
+            "the column contains what was planned",
+            expected=True,
+            measured=after == self.truth.normalized,
+        )
+        self.report.note(
+            f"{run.batches.count()} batches in {time.monotonic() - began:.1f} s by "
+            f"{', '.join(sorted(workers))}"
+        )
+
+    def verify(self) -> None:
+        self.report.step("Verify: rows against audit log")
+        assert self.plan is not None
+        made, _ = verify.verify(self.plan.run, actor=ACTOR, reason="the demo verifies again")
+        results = made.found
+        self.report.check("rows and audit log agree", expected=True, measured=results["ok"])
+        self.report.check(
+            "rows as written",
+            expected=self.plan.rows_to_change,
+            measured=results["rows_as_written"],
+        )
+        self.report.check(
+            "rows left with a planned spelling", expected=0, measured=results["rows_left"]
+        )
+
+    def enforce(self) -> None:
+        self.report.step("Enforce: an unknown stage is refused, a known one is not")
+        self.report.note(
+            "The demo overrides the gates: callers had no time to change. The reason is kept "
+            "in the history."
+        )
+        self.set_mode("enforce", override="demo: callers have had no time to change")
+        answers = self.caller.round(self.fund)
+        known = _of(answers, "canonical") + _of(answers, "normalized")
+        unknown = _of(answers, "unknown")
+        self._check_all("known stages accepted", known, lambda answer: answer.accepted)
+        self._check_all(
+            "unknown stages refused with 400 and a problem document",
+            unknown,
+            lambda a: a.is_problem,
+        )
+        self._check_all(
+            "refusals that list the valid stages",
+            unknown,
+            lambda a: "seed" in a.body.get("valid_stages", []),
+        )
+        self.report.check(
+            "companies found by meaning, as before the run",
+            expected=self.companies_before,
+            measured=_companies_of(answers, "normalized"),
+        )
+
+    def leave(self) -> None:
+        self.report.step("Leave it normalized: nothing is left to do, and everything can be undone")
+        again = plans.make_plan(targets.default_label(), actor=ACTOR)
+        self.report.check(
+            "rows that a new plan would change", expected=0, measured=again.rows_to_change
+        )
+        newest = choice.run_to_roll_back(None)
+        self.report.check(
+            "run that a rollback would undo",
+            expected=self.plan and self.plan.run.pk,
+            measured=newest.pk,
+        )
+
+    def _check_all(self, name: str, answers: list[Answer], holds: Callable[[Answer], bool]) -> None:
+        """Check a condition on every answer, and show the answers that fail self."""
+        wrong = [answer for answer in answers if not holds(answer)]
+        self.report.check(name, expected=len(answers), measured=len(answers) - len(wrong))
+        for answer in wrong[:3]:
+            self.report.note(
+                f"{answer.endpoint} ({answer.verdict}): {answer.status} {str(answer.body)[:300]}"
+            )
 
 
 def _of(answers: list[Answer], verdict: str) -> list[Answer]:
     return [answer for answer in answers if answer.verdict == verdict]
-
-
-def _is_silent(answer: Answer) -> bool:
-    named = any(name.startswith(("x-stage", "stage-")) for name in answer.headers)
-    return not named and "stage_validation" not in answer.body
-
-
-def _has_block(answer: Answer) -> bool:
-    block = answer.body.get("stage_validation", {})
-    return bool(block.get("mode") == "warn" and block.get("verdict") == answer.verdict)
-
-
-def _names_reason(answer: Answer) -> bool:
-    unknown = answer.body.get("stage_validation", {}).get("unknown", [])
-    return [(u["value"], u["reason"]) for u in unknown] == [(STAGES["unknown"][1], REASON)]
 
 
 def _companies_of(answers: list[Answer], verdict: str) -> int:

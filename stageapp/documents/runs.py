@@ -193,6 +193,12 @@ class NewestVerification(VerificationResult):
         return run.verifications.first()
 
 
+def drift_since(run: Run) -> DriftCheck | None:
+    """Return the target's newest drift check if it was made for this run."""
+    newest = drift.latest(run.target)
+    return newest if newest is not None and newest.run == run.pk else None
+
+
 class Drift(Body):
     """What the drift check of the target has read since the run was done."""
 
@@ -203,8 +209,7 @@ class Drift(Body):
     problem = CharField(allow_blank=True)
 
     def subject(self, run: Run) -> DriftCheck | None:
-        newest = drift.latest(run.target)
-        return newest if newest is not None and newest.run == run.pk else None
+        return drift_since(run)
 
 
 class RunInFull(RunInBrief):

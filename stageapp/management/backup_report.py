@@ -1,7 +1,5 @@
-"""Output of the backup command: bars on stderr, lines for a terminal, and JSON documents."""
+"""Output of the backup command and of a trial: lines for a terminal, and JSON documents."""
 
-import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,53 +11,33 @@ from stageapp.backups.keeping import Known
 from stageapp.backups.progress import Report, silent
 from stageapp.backups.verify import Verdict
 from stageapp.infrastructure import words
-from stageapp.management.command import command_line_actor
+from stageapp.management import bars
+from stageapp.management.command import argument_type, command_line_actor
 from stageapp.models.backups import Backup, BackupCheck
 from stageapp.models.normalization import Plan, State
 from stageapp.normalization.trial.trial import TrialRefused, trial
 
-_UNITS = {"measure": "table"}
-
 
 @contextmanager
-def bars(*, quiet: bool) -> Iterator[Report]:
-    """Show one bar per phase on stderr, with rate and time left; none with --json."""
+def phases(*, quiet: bool) -> Iterator[Report]:
+    """Show one bar per phase of a backup, with rate and time left; none if it is quiet."""
     if quiet:
         yield silent
         return
-    current = _Bar()
+    current, shown = "", tqdm(disable=True)
+
+    def report(phase: str, done: int, whole: int) -> None:
+        nonlocal current, shown
+        if phase != current:
+            shown.close()
+            unit = "table" if phase == "measure" else "B"
+            current, shown = phase, bars.bar(whole or None, unit, scaled=unit == "B", desc=phase)
+        shown.update(done - shown.n)
+
     try:
-        yield current.report
+        yield report
     finally:
-        current.close()
-
-
-class _Bar:
-    """The bar of the current phase; each phase gets its own."""
-
-    def __init__(self) -> None:
-        self._phase, self._bar = "", tqdm(disable=True)
-
-    def report(self, phase: str, done: int, whole: int) -> None:
-        """Show the phase's progress; a `Report`."""
-        if phase != self._phase:
-            self.close()
-            unit, every = _UNITS.get(phase, "B"), 0.5 if sys.stderr.isatty() else 10.0
-            self._phase, self._bar = (
-                phase,
-                tqdm(
-                    desc=phase,
-                    total=whole or None,
-                    unit=unit,
-                    unit_scale=unit == "B",
-                    file=sys.stderr,
-                    mininterval=every,
-                ),
-            )
-        self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        self._bar.close()
+        shown.close()
 
 
 def backup_document(backup: Backup) -> dict[str, Any]:
@@ -125,20 +103,17 @@ def known_lines(known: list[Known]) -> list[str]:
     """Return the list for a terminal."""
     if not known:
         return ["There is no backup yet. Make one: manage.py backup create"]
-    return [
-        f"{one.name}  {_size(one)}{_age(one)}  {_verdict('verified', one.verified)}, "
-        f"{_verdict('rehearsed', one.rehearsed)}"
-        f"{'' if one.present else '  MISSING'}"
-        for one in known
-    ]
-
-
-def _size(known: Known) -> str:
-    return words.size(known.backup.bytes) if known.backup else "not recorded"
-
-
-def _age(known: Known) -> str:
-    return f"  {words.age(known.backup.taken_at)} old" if known.backup else ""
+    lines = []
+    for one in known:
+        facts = "not recorded"
+        if one.backup:
+            facts = f"{words.size(one.backup.bytes)}  {words.age(one.backup.taken_at)} old"
+        lines.append(
+            f"{one.name}  {facts}  {_verdict('verified', one.verified)}, "
+            f"{_verdict('rehearsed', one.rehearsed)}"
+            f"{'' if one.present else '  MISSING'}"
+        )
+    return lines
 
 
 def _verdict(word: str, check: BackupCheck | None) -> str:
@@ -161,27 +136,24 @@ def _check(check: BackupCheck | None) -> dict[str, Any] | None:
     }
 
 
-# A trial for the normalization command: its argument, its bars, and its lines for people.
+# A trial for the normalization command: its share, its bars, and its lines for people.
 
 _SHOWN = 40
+_PERCENT = argument_type(
+    float, "a share between 0.01% and 100%", lambda share: 0.01 <= share <= 100
+)
 _INTERRUPTED = "Interrupted. The copy was dropped; nothing else was touched."
 
 
-def add_argument(run: argparse.ArgumentParser) -> None:
-    """Declare `--trial`."""
-    run.add_argument(
-        "--trial",
-        type=_percent,
-        metavar="PERCENT",
-        help="try it on this share of a disposable copy from the newest verified backup, e.g. "
-        "5%%; changes nothing here",
-    )
+def trial_percent(text: str) -> Any:
+    """Parse a share such as `5%`; raises ArgumentTypeError."""
+    return _PERCENT(text.strip().removesuffix("%"))
 
 
 def carry_out(plan: Plan, percent: float, *, quiet: bool) -> dict[str, Any]:
     """Run a trial with bars on stderr; raises TrialRefused."""
     try:
-        with bars(quiet=quiet) as report:
+        with phases(quiet=quiet) as report:
             return trial(plan, percent, actor=command_line_actor(), report=report)
     except KeyboardInterrupt:
         raise TrialRefused(_INTERRUPTED) from None
@@ -189,32 +161,44 @@ def carry_out(plan: Plan, percent: float, *, quiet: bool) -> dict[str, Any]:
 
 def trial_lines(trial: dict[str, Any]) -> list[str]:
     """Return a trial's findings for a terminal."""
-    return [
+    rate = f", {trial['rate']:,.0f} rows/s" if trial["rate"] else ""
+    involved = ", ".join([*trial["met"]["triggers"], *trial["met"]["constraints"]]) or "none"
+    changed = trial["changed"]
+    lines = [
         f"Trial of plan {words.short_hash(trial['plan'])} on a copy from "
         f"{trial['backup']}, with data {words.duration(trial['data_age_seconds'])} old",
         f"Sample: {trial['rows']:,} rows ({words.percent(trial['percent'])} by key, and the "
         "first row of each spelling)",
-        *_run_lines(trial),
-        *(
-            f"{one['rows']:>12,}  {one['old']!r} → {one['new']}"
-            for one in trial["changed"][:_SHOWN]
-        ),
-        *_more(trial["changed"]),
-        *_trouble(trial),
-        *_back_lines(trial),
-        *_difference_lines(trial["differences"]),
-        *_estimate_lines(trial),
-        "The trial passed." if trial["passed"] else "THE TRIAL DID NOT PASS.",
+        f"Run: {_stands(trial['run'])} in {words.duration(trial['seconds'])}{rate}, "
+        f"{'verified' if trial['verified'] else 'NOT verified'}",
+        f"Triggers and constraints involved: {involved}",
+        *(f"{one['rows']:>12,}  {one['old']!r} → {one['new']}" for one in changed[:_SHOWN]),
     ]
+    if len(changed) > _SHOWN:
+        lines.append(f"{'':>12}  … and {len(changed) - _SHOWN} more; --json lists them all")
+    lines += [*_trouble(trial), *_rollback_lines(trial), *_difference_lines(trial["differences"])]
+    if trial["estimated_seconds"] is not None:
+        lines.append(
+            f"Estimate for all {trial['rows_of_plan']:,} rows: "
+            f"{words.duration(trial['estimated_seconds'])}, of which "
+            f"{words.duration(trial['estimated_pause_seconds'])} are pauses between batches"
+        )
+    return [*lines, "The trial passed." if trial["passed"] else "THE TRIAL DID NOT PASS."]
 
 
-def _run_lines(run: dict[str, Any]) -> list[str]:
-    verified = "verified" if run["verified"] else "NOT verified"
-    rate = f", {run['rate']:,.0f} rows/s" if run["rate"] else ""
-    met = ", ".join([*run["met"]["triggers"], *run["met"]["constraints"]]) or "none"
-    return [
-        f"Run: {_stands(run['run'])} in {words.duration(run['seconds'])}{rate}, {verified}",
-        f"Triggers and constraints involved: {met}",
+def _rollback_lines(trial: dict[str, Any]) -> list[str]:
+    """Return whether the rollback restored everything."""
+    same = "the md5 is the same as before"
+    if not trial["restored"]:
+        same = f"md5 {trial['md5_after']}, NOT {trial['md5_before']}"
+    took = words.duration(trial["rollback_seconds"])
+    lines = [f"Rollback: {_stands(trial['rollback'])} in {took}; {same}"]
+    if error := trial["rollback_error"]:
+        lines.append(f"Error of the rollback: {error}")
+    return lines + [
+        f"Also changed, by a trigger or by the target's rule, and not restored: {name} in "
+        f"{rows:,} rows"
+        for name, rows in trial["other_columns_after"].items()
     ]
 
 
@@ -228,31 +212,13 @@ def _trouble(trial: dict[str, Any]) -> list[str]:
         f"UNEXPECTED, {one['rows']:,} rows: {one['old']!r} → {one['new']!r}"
         for one in trial["unexpected"]
     ]
-    lines += [f"Error of the run: {trial['error']}"] if trial["error"] else []
-    lines += (
-        [f"LEFT: {trial['rows_left']:,} rows still contain a planned spelling"]
-        if trial["rows_left"]
-        else []
-    )
+    if trial["error"]:
+        lines.append(f"Error of the run: {trial['error']}")
+    if trial["rows_left"]:
+        lines.append(f"LEFT: {trial['rows_left']:,} rows still contain a planned spelling")
     return [
         *lines,
         *(f"Notice, {one['times']:,} times: {one['said']}" for one in trial["notices"][:_SHOWN]),
-    ]
-
-
-def _back_lines(back: dict[str, Any]) -> list[str]:
-    same = (
-        "the md5 is the same as before"
-        if back["restored"]
-        else f"md5 {back['md5_after']}, NOT {back['md5_before']}"
-    )
-    took = words.duration(back["rollback_seconds"])
-    lines = [f"Rollback: {_stands(back['rollback'])} in {took}; {same}"]
-    lines += [f"Error of the rollback: {back['rollback_error']}"] if back["rollback_error"] else []
-    return lines + [
-        f"Also changed, by a trigger or by the target's rule, and not restored: {name} in "
-        f"{rows:,} rows"
-        for name, rows in back["other_columns_after"].items()
     ]
 
 
@@ -270,30 +236,5 @@ def _difference_lines(differences: dict[str, list[dict[str, Any]]]) -> list[str]
     return ["The values in the copy and in the plan differ:", *lines] if lines else []
 
 
-def _estimate_lines(trial: dict[str, Any]) -> list[str]:
-    if trial["estimated_seconds"] is None:
-        return []
-    return [
-        f"Estimate for all {trial['rows_of_plan']:,} rows: "
-        f"{words.duration(trial['estimated_seconds'])}, of which "
-        f"{words.duration(trial['estimated_pause_seconds'])} are pauses between batches"
-    ]
-
-
 def _stands(state: str) -> str:
     return State(state).said if state in State.values else state  # it may not have begun
-
-
-def _more(shown: list[dict[str, Any]]) -> list[str]:
-    return (
-        [f"{'':>12}  … and {len(shown) - _SHOWN} more; --json lists them all"]
-        if len(shown) > _SHOWN
-        else []
-    )
-
-
-def _percent(text: str) -> float:
-    percent = float(text.strip().removesuffix("%"))
-    if not 0.01 <= percent <= 100:
-        raise argparse.ArgumentTypeError("must be between 0.01% and 100%")
-    return percent

@@ -10,11 +10,32 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tqdm import tqdm
 
 SILENT_SECONDS = 2.0
 _CLOCK = "{desc}: {elapsed}"
+
+
+def _every() -> float:
+    """Seconds between two drawings of a bar."""
+    return 0.5 if sys.stderr.isatty() else 10.0
+
+
+def bar(
+    total: int | None, unit: str, *, quiet: bool = False, scaled: bool = True, **options: Any
+) -> "tqdm[Any]":
+    """Return a bar of so many units, about `total` if that is known."""
+    return tqdm(
+        total=total,
+        unit=unit,
+        unit_scale=scaled,
+        disable=quiet,
+        file=sys.stderr,
+        mininterval=_every(),
+        **options,
+    )
 
 
 @contextmanager
@@ -60,22 +81,13 @@ def counting(
     what: str, whole: int, unit: str, *, quiet: bool = False
 ) -> Iterator[Callable[[int], None]]:
     """Show count, rate and time left of about `whole`; yield a function for the count so far."""
-    bar = tqdm(
-        desc=what,
-        total=whole,
-        unit=unit,
-        unit_scale=True,
-        disable=quiet,
-        file=sys.stderr,
-        mininterval=0.5 if sys.stderr.isatty() else 10.0,
-        delay=SILENT_SECONDS,
-    )
+    shown = bar(whole, unit, quiet=quiet, desc=what, delay=SILENT_SECONDS)
 
     def reached(done: int) -> None:
-        bar.total = max(bar.total or 0, done)
-        bar.update(done - bar.n)
+        shown.total = max(shown.total or 0, done)
+        shown.update(done - shown.n)
 
-    with bar:
+    with shown:
         yield reached
 
 
@@ -83,7 +95,7 @@ def counting(
 def _renewing(show: Callable[[], object]) -> Iterator[None]:
     """Call `show` periodically while the block runs, and once at its end."""
     ended = threading.Event()
-    every = 0.5 if sys.stderr.isatty() else 10.0
+    every = _every()
 
     def renew() -> None:
         while not ended.wait(every):

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from stageapp.consumers.audit import code
 from stageapp.consumers.audit.access_log import LogAudit, still_sends
 from stageapp.consumers.audit.callers import Caller, SentValue
-from stageapp.consumers.audit.code import CodeAudit, StageLiteral
-from stageapp.consumers.audit.code import scan as scan_code
+from stageapp.consumers.audit.code import CodeAudit
 from stageapp.consumers.audit.source_tree import MAX_BYTES
 from stageapp.infrastructure import words
 from stageapp.vocabulary.snapshot import Snapshot, load, shipped
@@ -24,34 +24,34 @@ NO_BODIES = (
 
 
 def audit_document(callers: Sequence[Caller], days: int) -> dict[str, Any]:
-    return {"days": days, "consumers": [_caller_document(caller) for caller in callers]}
-
-
-def _caller_document(caller: Caller) -> dict[str, Any]:
-    return {
-        "name": caller.name,
-        "status": caller.status,
-        "scopes": caller.scopes,
-        "last_seen": caller.last_seen,
-        "endpoints": caller.endpoints,
-        "networks": caller.networks,
-        "agents": caller.agents,
-        "stages_sent": caller.values,
-        "unknown_sent": caller.unknown,
-        "unknown_share": caller.unknown_share,
-        "still_sends": [vars(value) for value in caller.still_sends],
-        "contacts": [
-            {
-                "endpoint": c.endpoint,
-                "agent": c.agent_hash,
-                "network": c.network,
-                "requests": c.requests,
-                "first_seen": c.first_seen,
-                "last_seen": c.last_seen,
-            }
-            for c in caller.contacts
-        ],
-    }
+    consumers = [
+        {
+            "name": caller.name,
+            "status": caller.status,
+            "scopes": caller.scopes,
+            "last_seen": caller.last_seen,
+            "endpoints": caller.endpoints,
+            "networks": caller.networks,
+            "agents": caller.agents,
+            "stages_sent": caller.values,
+            "unknown_sent": caller.unknown,
+            "unknown_share": caller.unknown_share,
+            "still_sends": [vars(value) for value in caller.still_sends],
+            "contacts": [
+                {
+                    "endpoint": c.endpoint,
+                    "agent": c.agent_hash,
+                    "network": c.network,
+                    "requests": c.requests,
+                    "first_seen": c.first_seen,
+                    "last_seen": c.last_seen,
+                }
+                for c in caller.contacts
+            ],
+        }
+        for caller in callers
+    ]
+    return {"days": days, "consumers": consumers}
 
 
 def audit_lines(callers: Sequence[Caller], days: int) -> list[str]:
@@ -60,28 +60,23 @@ def audit_lines(callers: Sequence[Caller], days: int) -> list[str]:
             "There are no consumers. `manage.py consumers token --name NAME --scope "
             "read` creates one."
         ]
-    lines = [line for caller in callers for line in [*_caller_lines(caller), ""]]
+    lines = []
+    for one in callers:
+        seen = f"last seen {one.last_seen:%Y-%m-%d %H:%M:%S} UTC" if one.last_seen else "never seen"
+        lines.append(f"{_printable(one.name)} ({_list([one.status, *one.scopes])}), {seen}")
+        if one.contacts:
+            agents = [agent or "none" for agent in one.agents]
+            lines.append(
+                f"  calls {_counts(one.endpoints)}; from {_list(one.networks)}; agents "
+                f"{_list(agents)}"
+            )
+        lines += [f"  {_share(one.unknown, one.values)}", *_value_lines(one.still_sends), ""]
     sending = sum(bool(caller.still_sends) for caller in callers)
     return [
         *lines,
         f"{len(callers)} callers, {sending} of them sent something not canonical in the last "
         f"{days} days.",
     ]
-
-
-def _caller_lines(caller: Caller) -> list[str]:
-    seen = (
-        f"last seen {caller.last_seen:%Y-%m-%d %H:%M:%S} UTC" if caller.last_seen else "never seen"
-    )
-    lines = [f"{_printable(caller.name)} ({_list([caller.status, *caller.scopes])}), {seen}"]
-    if caller.contacts:
-        agents = [agent or "none" for agent in caller.agents]
-        lines.append(
-            f"  calls {_counts(caller.endpoints)}; from {_list(caller.networks)}; agents "
-            f"{_list(agents)}"
-        )
-    lines.append(f"  {_share(caller.unknown, caller.values)}")
-    return lines + _value_lines(caller.still_sends)
 
 
 def _share(unknown: int, values: int) -> str:
@@ -98,20 +93,16 @@ def _value_lines(values: Sequence[SentValue]) -> list[str]:
     for value in values[:_SHOWN]:
         last = f", last {value.last_sent:%Y-%m-%d}" if value.last_sent else ""
         shown = value.examples[0] if value.examples else _printable(value.value)
+        meant = f", maybe {_list(value.suggestions)}" if value.suggestions else ""
+        advice = f"unknown: {value.reason or 'unmapped'}{meant}"
+        if value.send:
+            advice = f"→ send {value.send}"
         lines.append(
-            f"  {value.requests:>10,}  {shown:<32} {_advice(value)} "
-            f"({_list(value.endpoints)}{last})"
+            f"  {value.requests:>10,}  {shown:<32} {advice} ({_list(value.endpoints)}{last})"
         )
     if len(values) > _SHOWN:
         lines.append(f"  … and {len(values) - _SHOWN} more; --json and --csv list them all")
     return lines
-
-
-def _advice(value: SentValue) -> str:
-    if value.send:
-        return f"→ send {value.send}"
-    meant = f", maybe {_list(value.suggestions)}" if value.suggestions else ""
-    return f"unknown: {value.reason or 'unmapped'}{meant}"
 
 
 def log_document(audit: LogAudit, vocabulary: Snapshot) -> dict[str, Any]:
@@ -230,7 +221,7 @@ def scan(options: dict[str, Any]) -> CodeAudit:
     """
     if missing := [path for path in options["code"] if not Path(path).exists()]:
         raise CommandError(f"There is no file or folder {missing[0]}.", returncode=2)
-    return scan_code(
+    return code.scan(
         options["code"],
         vocabulary_of(options),
         max_bytes=options["max_bytes"],
@@ -261,10 +252,14 @@ def document(audit: CodeAudit) -> dict[str, Any]:
 
 def lines(audit: CodeAudit) -> list[str]:
     """Return the findings for a terminal as file:line:column, and what was skipped."""
-    left = audit.left
+    left, shown = audit.left, []
+    for one in audit.literals:
+        meant = f", maybe {' or '.join(one.suggestions)}" if one.suggestions else ""
+        advice = f'write "{one.send}"' if one.send else f"unknown stage ({one.reason}){meant}"
+        shown.append(f"{one.path}:{one.line}:{one.column}: {one.literal!a}: {advice}")
     ignored = f", {audit.ignored:,} silenced by a comment" if audit.ignored else ""
     return [
-        *map(_line, audit.literals),
+        *shown,
         *(
             f"Left out: {path}: {size:,} bytes; raise --max-bytes to include it"
             for path, size in left.too_large
@@ -274,15 +269,6 @@ def lines(audit: CodeAudit) -> list[str]:
         f"{len(left.too_large):,} too large, {left.binary:,} binary, {left.other:,} in an "
         "unsupported language.",
     ]
-
-
-def _line(literal: StageLiteral) -> str:
-    if literal.send:
-        advice = f'write "{literal.send}"'
-    else:
-        meant = f", maybe {' or '.join(literal.suggestions)}" if literal.suggestions else ""
-        advice = f"unknown stage ({literal.reason}){meant}"
-    return f"{literal.path}:{literal.line}:{literal.column}: {literal.literal!a}: {advice}"
 
 
 def verdict(audit: CodeAudit) -> str:

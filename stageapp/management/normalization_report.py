@@ -7,6 +7,7 @@ from typing import Any
 
 from stageapp.audit import proof
 from stageapp.audit.history import EntryHistory
+from stageapp.documents.runs import drift_since
 from stageapp.infrastructure import words
 from stageapp.management import seal_report
 from stageapp.models.normalization import Plan, PlanEntry, Run
@@ -17,7 +18,6 @@ from stageapp.normalization.progress import Progress
 from stageapp.normalization.throttle import limits
 from stageapp.normalization.throttle.factors import FACTORS
 from stageapp.normalization.throttle.limits import Limit, Shown
-from stageapp.unknowns import drift
 from stageapp.unknowns.examples import readable
 
 # What holds a run back, as lines for a terminal, and limits as they are typed there.
@@ -44,18 +44,18 @@ def throttle_lines(shown: Shown, limits: dict[str, Limit]) -> list[str]:
         else "never: no worker has started it"
     )
     lines = [f"Checked at: {when}"]
-    lines += [_line(read.get(name), limit, shown.seconds[name]) for name, limit in limits.items()]
+    for name, limit in limits.items():
+        say, reading = FACTORS[name].say, read.get(name)
+        state = "not checked"
+        if reading:
+            value = "" if reading["value"] is None else f"{say(reading['value'])}, "
+            note = f" ({reading['note']})" if reading["note"] else ""
+            state = f"{value}{reading['state']}{note}"
+        by = f", set by {limit.actor}: {limit.reason}" if limit.actor else ""
+        wanted = f"limit {say(limit.limit)}" if limit.limit else "off"
+        waited = words.duration(shown.seconds[name])
+        lines.append(f"  {name:<16} {state}; {wanted}{by}; waited {waited}")
     return [*lines, *([f"Held: {shown.hold}"] if shown.hold else [])]
-
-
-def _line(reading: dict[str, Any] | None, limit: Limit, waited: float) -> str:
-    say = FACTORS[limit.factor].say
-    value = "" if reading is None or reading["value"] is None else f"{say(reading['value'])}, "
-    state = f"{value}{reading['state']}" if reading else "not checked"
-    note = f" ({reading['note']})" if reading and reading["note"] else ""
-    by = f", set by {limit.actor}: {limit.reason}" if limit.actor else ""
-    wanted = f"limit {say(limit.limit)}" if limit.limit else "off"
-    return f"  {limit.factor:<16} {state}{note}; {wanted}{by}; waited {words.duration(waited)}"
 
 
 def parse_limit(text: str) -> tuple[str, float | None]:
@@ -124,7 +124,10 @@ def _duration(plan: Plan) -> str:
 def _table(title: str, entries: list[PlanEntry], meaning: Any) -> list[str]:
     if not entries:
         return []
-    lines = [f"{e.rows:>12,}  {_raw(e):<44} → {meaning(e)}" for e in entries[:_SHOWN]]
+    lines = []
+    for e in entries[:_SHOWN]:
+        raw = _printable(e.raw) + (f" from {_printable(e.source)}" if e.source else "")
+        lines.append(f"{e.rows:>12,}  {raw:<44} → {meaning(e)}")
     if len(entries) > _SHOWN:
         lines.append(f"{'':>12}  … and {len(entries) - _SHOWN} more; --json lists them all")
     return [title, *lines, ""]
@@ -190,7 +193,7 @@ def run_lines(run: Run, at: Progress) -> list[str]:
     return [
         *lines,
         *_proof_lines(run, at),
-        *_drift_lines(_drift(run)),
+        *_drift_lines(drift_since(run)),
         *seal_report.standing_lines(run.target),
     ]
 
@@ -206,12 +209,6 @@ def _proof_lines(run: Run, at: Progress) -> list[str]:
     if known.stands:
         return [*lines, f"The proof is valid: {known.evidence}."]
     return [*lines, *(f"The proof is not valid: {doubt.text}" for doubt in known.doubts)]
-
-
-def _drift(run: Run) -> DriftCheck | None:
-    """Return the target's newest drift check if it was made for this run."""
-    look = drift.latest(run.target)
-    return look if look is not None and look.run == run.pk else None
 
 
 def _drift_lines(look: DriftCheck | None) -> list[str]:
@@ -297,10 +294,6 @@ def verification_lines(
             for d in different[:_SHOWN]
         ),
     ]
-
-
-def _raw(entry: PlanEntry) -> str:
-    return _printable(entry.raw) + (f" from {_printable(entry.source)}" if entry.source else "")
 
 
 def _printable(raw: str) -> str:

@@ -7,7 +7,6 @@ from stageapp.sealing import guard, guard_counts, state
 from stageapp.sealing.guard import GuardState
 from stageapp.sealing.preview import DAYS, Preview
 from stageapp.sealing.state import SealState
-from stageapp.sealing.survey import Held
 
 # Guards as lines for a terminal and as JSON documents.
 
@@ -124,20 +123,19 @@ def preview_document(effect: Preview) -> dict[str, Any]:
             "allowed": effect.passing.allowed,
             "null": effect.passing.nulls,
         },
-        "would_not_pass": [_held_document(one) for one in effect.survey.held],
+        "would_not_pass": [
+            {
+                "value": one.value,
+                "source": one.source,
+                "rows": one.rows,
+                "stage": one.stage,
+                "reason": one.reason,
+                "retired": one.retired,
+            }
+            for one in effect.survey.held
+        ],
         "null_rows": effect.survey.null_rows,
         "recent": [{"count": one.count, "what": one.what} for one in effect.recent],
-    }
-
-
-def _held_document(one: Held) -> dict[str, Any]:
-    return {
-        "value": one.value,
-        "source": one.source,
-        "rows": one.rows,
-        "stage": one.stage,
-        "reason": one.reason,
-        "retired": one.retired,
     }
 
 
@@ -154,11 +152,11 @@ def preview_lines(effect: Preview) -> list[str]:
         *(f"{one.count:>12,}  {one.what}" for one in effect.recent),
     ]
     if effect.survey.held:
-        held = effect.survey.held[:_SHOWN]
-        lines += [
-            "Values in the column that would not pass:",
-            *(_held_line(one) for one in held),
-        ]
+        lines.append("Values in the column that would not pass:")
+        for one in effect.survey.held[:_SHOWN]:
+            why = "a retired stage" if one.retired else one.reason
+            meaning = one.stage or f"({why})"
+            lines.append(f"{one.rows:>12,}  {one.value[:60]!r:<44} → {meaning}")
     if effect.obstacles:
         return [
             *lines,
@@ -167,8 +165,3 @@ def preview_lines(effect: Preview) -> list[str]:
             "Nothing was changed.",
         ]
     return [*lines, "It can be sealed. Nothing was changed."]
-
-
-def _held_line(one: Held) -> str:
-    why = "a retired stage" if one.retired else one.reason
-    return f"{one.rows:>12,}  {one.value[:60]!r:<44} → {one.stage or f'({why})'}"

@@ -5,17 +5,15 @@ The headers present decide which way is tried; no other is tried after it.
 
 import enum
 import hashlib
-import hmac
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from stageapp.webhook import notification
-from stageapp.webhook import signatures as headers
+from stageapp.webhook import notification, signatures
 from stageapp.webhook.notification import Unreadable
-from stageapp.webhook.secrets import webhook_secrets, webhook_tokens
+from stageapp.webhook.secrets import is_bearer, webhook_secrets, webhook_tokens
 from stageapp.webhook.signatures import Malformed
 
 TOLERANCE_SECONDS = 300
@@ -84,11 +82,11 @@ def _standard(sent: Sent, now: float) -> str:
     """Return a delivery's id by Standard Webhooks."""
     if not all(name in sent.headers for name in _STANDARD_HEADERS):
         raise NotVerified(STANDARD, Why.HEADER_MISSING)
-    id = headers.read_id(sent.headers[headers.ID])
-    timestamp = headers.read_timestamp(sent.headers[headers.TIMESTAMP])
-    given = headers.read_signatures(sent.headers[headers.SIGNATURE])
+    id = signatures.read_id(sent.headers[signatures.ID])
+    timestamp = signatures.read_timestamp(sent.headers[signatures.TIMESTAMP])
+    given = signatures.read_signatures(sent.headers[signatures.SIGNATURE])
     keys = [key for secret in _configured(webhook_secrets(), STANDARD) for key in secret.keys]
-    if not headers.is_signed(keys, id, str(timestamp), sent.body, given):
+    if not signatures.is_signed(keys, id, str(timestamp), sent.body, given):
         raise NotVerified(STANDARD, Why.WRONG_SIGNATURE)
     _check_fresh(STANDARD, timestamp, now)
     return id
@@ -97,8 +95,8 @@ def _standard(sent: Sent, now: float) -> str:
 def _alertmanager(sent: Sent, now: float) -> str:
     """Return the digest of a body that is signed as a whole and states its own time."""
     keys = [secret.text for secret in _configured(webhook_secrets(), ALERTMANAGER)]
-    if not headers.is_signed_hex(
-        keys, sent.body, headers.read_hex(sent.headers[ALERTMANAGER_SIGNATURE])
+    if not signatures.is_signed_hex(
+        keys, sent.body, signatures.read_hex(sent.headers[ALERTMANAGER_SIGNATURE])
     ):
         raise NotVerified(ALERTMANAGER, Why.WRONG_SIGNATURE)
     try:
@@ -111,10 +109,7 @@ def _alertmanager(sent: Sent, now: float) -> str:
 
 def _bearer(sent: Sent, now: float) -> str:
     """Require one of our tokens, which proves neither the time nor which delivery it is."""
-    scheme, _, token = sent.headers["authorization"].partition(" ")
-    given = token.strip(" ").encode("utf-8", "backslashreplace")
-    agreed = [hmac.compare_digest(given, own) for own in _configured(webhook_tokens(), BEARER)]
-    if scheme.lower() != "bearer" or not any(agreed):
+    if not is_bearer(sent.headers["authorization"], _configured(webhook_tokens(), BEARER)):
         raise NotVerified(BEARER, Why.WRONG_TOKEN)
     return ""
 
@@ -144,7 +139,7 @@ def _configured(secrets: tuple[_T, ...], authenticator: str) -> tuple[_T, ...]:
     return secrets
 
 
-_STANDARD_HEADERS = (headers.ID, headers.TIMESTAMP, headers.SIGNATURE)
+_STANDARD_HEADERS = (signatures.ID, signatures.TIMESTAMP, signatures.SIGNATURE)
 _AUTHENTICATORS: dict[str, tuple[tuple[str, ...], Callable[[Sent, float], str]]] = {
     STANDARD: (_STANDARD_HEADERS, _standard),
     ALERTMANAGER: ((ALERTMANAGER_SIGNATURE,), _alertmanager),

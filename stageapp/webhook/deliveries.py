@@ -1,25 +1,35 @@
-"""Receive a delivery: verify it and act on it once, however often and concurrently it repeats."""
+"""Receive a delivery: verify it and act on it once, however often and concurrently it repeats.
 
+A test is a delivery too, sent the same way.
+"""
+
+import json
 import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
+from django.utils import timezone
 
+from stageapp import conf
 from stageapp.infrastructure import events, locks, metrics
 from stageapp.infrastructure.locks import Lock
 from stageapp.mode import history
+from stageapp.mode.store import ModeError
 from stageapp.models.mode import ModeChange
 from stageapp.models.webhook import WebhookDelivery
+from stageapp.people import Person
 from stageapp.rollout.changes import downgrade
-from stageapp.webhook import authenticators, notification, signatures, tally
+from stageapp.webhook import authenticators, notification, sending, signatures, tally
 from stageapp.webhook.authenticators import NotVerified, Sent, Verified
-from stageapp.webhook.notification import Notification, Unreadable, clean
+from stageapp.webhook.notification import ACTION, DOWNGRADE, Notification, Unreadable, clean
+from stageapp.webhook.secrets import webhook_secrets
+from stageapp.webhook.sending import NotReached
 from stageapp.webhook.tally import Uneventful
 
 # Wait for PostgreSQL no longer than a sender waits for us: a server that hangs is told as one that
@@ -42,39 +52,29 @@ def short_transaction(job: str, seconds: float | None = None) -> Iterator[None]:
     """
     bound = SECONDS if seconds is None else seconds
     connection.ensure_connection()
-    with _cut_after(bound, job), transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT set_config('lock_timeout', %s, true)", [f"{int(bound * 1000 / 2)}ms"]
-            )
-        yield
+    assert connection.connection is not None
+    # a handle of our own: the number may name another file by the time it is cut
+    line = socket.socket(fileno=os.dup(connection.connection.pgconn.socket))
 
+    def cut() -> None:
+        events.connection_cut(job=job, seconds=bound)
+        with suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
 
-@contextmanager
-def _cut_after(seconds: float, job: str) -> Iterator[None]:
-    line = socket.socket(
-        fileno=os.dup(_server().socket)
-    )  # a handle of our own: a number may name another file then
-    timer = threading.Timer(seconds, _cut, [line, job, seconds])
+    timer = threading.Timer(bound, cut)
     timer.daemon = True
     timer.start()
     try:
-        yield
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT set_config('lock_timeout', %s, true)", [f"{int(bound * 1000 / 2)}ms"]
+                )
+            yield
     finally:
         timer.cancel()
         timer.join()  # else it could cut while the handle is closed
         line.close()
-
-
-def _server() -> Any:
-    assert connection.connection is not None
-    return connection.connection.pgconn
-
-
-def _cut(line: socket.socket, job: str, seconds: float) -> None:
-    events.connection_cut(job=job, seconds=seconds)
-    with suppress(OSError):
-        line.shutdown(socket.SHUT_RDWR)
 
 
 NAMES_KEPT = 50
@@ -125,18 +125,40 @@ def _once(verified: Verified, told: Notification, remote: str) -> Outcome:
         locks.wait(Lock.DELIVERY, key)
         if WebhookDelivery.objects.filter(key=key).exists():
             return Outcome("duplicate")
-        outcome = _act(verified, told)
+        alerts = list(_names(told))
+        if told.test is not None:
+            outcome = Outcome("test")
+        elif not told.downgrading:
+            outcome = Outcome("no_downgrade")
+        else:
+            change = downgrade(
+                actor=f"webhook:{verified.authenticator}",
+                reason="Alertmanager reports these alerts as firing: "
+                f"{', '.join(told.downgrading[:NAMES_KEPT])}.",
+            )
+            outcome = Outcome("downgraded" if change else "not_enforced", change)
         WebhookDelivery.objects.create(
             authenticator=verified.authenticator,
             result=outcome.result,
             webhook_id=verified.id,
             key=key,
-            alerts=list(_names(told)),
+            alerts=alerts,
             remote=remote,
             detail=told.test or "",
             mode_change=outcome.change,
         )
-        transaction.on_commit(lambda: _tell(verified, told, outcome, remote))
+
+        def tell() -> None:
+            metrics.webhook_delivered(authenticator=verified.authenticator, outcome=outcome.result)
+            events.webhook_taken(
+                authenticator=verified.authenticator,
+                id=verified.id,
+                result=outcome.result,
+                alerts=alerts,
+                remote=remote,
+            )
+
+        transaction.on_commit(tell)
     return outcome
 
 
@@ -152,29 +174,58 @@ def _key(verified: Verified, told: Notification) -> str:
     return f"{verified.authenticator}:{told.digest(history.read().raises)}"
 
 
-def _act(verified: Verified, told: Notification) -> Outcome:
-    if told.test is not None:
-        return Outcome("test")
-    if not told.downgrading:
-        return Outcome("no_downgrade")
-    names = ", ".join(told.downgrading[:NAMES_KEPT])
-    change = downgrade(
-        actor=f"webhook:{verified.authenticator}",
-        reason=f"Alertmanager reports these alerts as firing: {names}.",
-    )
-    return Outcome("downgraded" if change else "not_enforced", change)
-
-
 def _names(told: Notification) -> tuple[str, ...]:
     return tuple(told.names[:NAMES_KEPT])
 
 
-def _tell(verified: Verified, told: Notification, outcome: Outcome, remote: str) -> None:
-    metrics.webhook_delivered(authenticator=verified.authenticator, outcome=outcome.result)
-    events.webhook_taken(
-        authenticator=verified.authenticator,
-        id=verified.id,
-        result=outcome.result,
-        alerts=list(_names(told)),
-        remote=remote,
+# A test: a signed delivery like an alert's that says it must not lower anything.
+
+
+TEST_SECONDS = 10.0  # more than the receiver waits for PostgreSQL
+TEST_ALERT = "StageWebhookTest"
+
+
+class TrialFailed(Exception):
+    """The test did not arrive as expected; the text says what to do."""
+
+
+def send_test(person: Person, reason: str) -> None:
+    """Send one test: over HTTP if STAGE_BASE_URL is set, else directly to the verifying code.
+
+    Raises:
+        TrialFailed: there is no secret, or the delivery was not accepted.
+    """
+    secrets = webhook_secrets()
+    if not secrets:
+        raise TrialFailed(
+            "No secret is set, so nothing can be signed. Set ALERTMANAGER_WEBHOOK_SECRET and "
+            "restart."
+        )
+    alert = {
+        "status": "firing",
+        "labels": {"alertname": TEST_ALERT, ACTION: DOWNGRADE},
+        "startsAt": timezone.now().isoformat(),
+    }
+    body = json.dumps(
+        {"version": "4", "test": f"{person.name}: {reason}", "alerts": [alert]}
+    ).encode()
+    headers = signatures.signed_headers(
+        secrets[0].keys[0], f"test_{uuid.uuid4().hex}", int(time.time()), body
     )
+    if conf.base_url():
+        url = conf.base_url() + sending.PATH
+        try:
+            status = sending.post(url, body, headers, TEST_SECONDS)
+        except NotReached as error:
+            raise TrialFailed(
+                f"{url} could not be reached ({error}). Check STAGE_BASE_URL and the proxy."
+            ) from error
+        if status != 200:
+            raise TrialFailed(
+                f"{url} answered {status}; see docs/webhook.md for the meaning of each status."
+            )
+    else:
+        try:
+            receive(Sent(headers, body, "this process"))
+        except (NotVerified, Unreadable, ModeError, Error) as error:
+            raise TrialFailed(f"The delivery was not accepted: {error}") from error

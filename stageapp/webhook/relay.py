@@ -1,9 +1,9 @@
 """The relay: receive notifications on a bounded number of threads, sign them and forward them."""
 
-import hmac
 import io
 import ipaddress
 import json
+import re
 import socket
 import socketserver
 import sys
@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from stageapp.infrastructure import events
 from stageapp.webhook import notification, sending, signatures
 from stageapp.webhook.notification import Notification, Unreadable
+from stageapp.webhook.secrets import is_bearer
 from stageapp.webhook.sending import NotReached
 
 # Read one request from a socket within a time and a size, however it arrives.
@@ -105,16 +106,21 @@ class Forwarder:
     clock: Callable[[], float] = time.time
 
     def forward(self, body: bytes, told: Notification) -> int:
-        """Return the receiver's last status, UNREACHABLE if the last try got no response."""
-        id, deadline, wait = (
-            delivery_id(told, self.clock()),
-            time.monotonic() + self.seconds,
-            FIRST_WAIT,
-        )
-        attempts = 0
+        """Return the receiver's last status, UNREACHABLE if the last try got no response.
+
+        Each try has a fresh timestamp and the same id.
+        """
+        id, wait, attempts = delivery_id(told, self.clock()), FIRST_WAIT, 0
+        deadline = time.monotonic() + self.seconds
         while True:
             attempts += 1
-            status = self._attempt(id, body, deadline)
+            headers = signatures.signed_headers(self.key, id, int(self.clock()), body)
+            seconds = max(0.1, min(ATTEMPT_SECONDS, deadline - time.monotonic()))
+            try:
+                status = sending.post(self.url, body, headers, seconds)
+            except NotReached as error:
+                events.receiver_away(id=id, error=str(error))
+                status = UNREACHABLE
             left = deadline - time.monotonic()
             if status not in _TRANSIENT or left <= wait or self.stopping.wait(wait):
                 break
@@ -123,16 +129,6 @@ class Forwarder:
             id=id, status=status, attempts=attempts, alerts=told.names[:20]
         )
         return status
-
-    def _attempt(self, id: str, body: bytes, deadline: float) -> int:
-        """Send once, with a fresh timestamp and the same id."""
-        headers = signatures.signed_headers(self.key, id, int(self.clock()), body)
-        try:
-            seconds = max(0.1, min(ATTEMPT_SECONDS, deadline - time.monotonic()))
-            return sending.post(self.url, body, headers, seconds)
-        except NotReached as error:
-            events.receiver_away(id=id, error=str(error))
-            return UNREACHABLE
 
 
 # Serve one request: a notification to hand on, or the question whether the process lives.
@@ -166,12 +162,17 @@ def read_body(headers: Message, source: BufferedIOBase, limits: Limits) -> bytes
     Requires application/json and no Origin: a browser on the same machine can send neither without
     asking first.
     """
-    if limits.tokens and not _brings(headers, limits.tokens):
+    given = str(headers.get("Authorization", ""))
+    if limits.tokens and not is_bearer(given, limits.tokens):
         raise Refused(401, "send the bearer token")
     if headers.get_content_type() != "application/json" or "Origin" in headers:
         raise Refused(415, "send application/json, and not from a browser")
     lengths = headers.get_all("Content-Length", [])
-    if "Transfer-Encoding" in headers or len(lengths) != 1 or not _is_number(lengths[0]):
+    if (
+        "Transfer-Encoding" in headers
+        or len(lengths) != 1
+        or not re.fullmatch(r"[0-9]{1,12}", lengths[0])
+    ):
         raise Refused(411, "send one Content-Length, and no chunks")
     length = int(lengths[0])
     if length > limits.body_bytes:
@@ -180,17 +181,6 @@ def read_body(headers: Message, source: BufferedIOBase, limits: Limits) -> bytes
     if len(body) != length:
         raise Refused(400, "the body ended early")
     return body
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 12
-
-
-def _brings(headers: Message, tokens: tuple[bytes, ...]) -> bool:
-    scheme, _, token = str(headers.get("Authorization", "")).partition(" ")
-    given = token.strip(" ").encode("utf-8", "backslashreplace")
-    agreed = [hmac.compare_digest(given, own) for own in tokens]
-    return scheme.lower() == "bearer" and any(agreed)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -4,9 +4,10 @@ Read while the settings load, so that a process with a weak secret does not star
 """
 
 import base64
-import binascii
+import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -71,28 +72,23 @@ def _words(value: str) -> list[str]:
 
 
 def _secret(word: str) -> Secret:
-    if word.startswith(PREFIX):
-        return Secret(word.encode(), (_decoded_key(word.removeprefix(PREFIX)),))
-    _check_text(word)
-    decoded = _base64(word)
-    strong = decoded is not None and len(decoded) >= MIN_KEY_BYTES and len(set(decoded)) > 1
-    return Secret(
-        word.encode(),
-        (word.encode(), decoded) if decoded is not None and strong else (word.encode(),),
-    )
-
-
-def _decoded_key(text: str) -> bytes:
-    key = _base64(text)
-    if key is None:
+    bare, decoded = word.removeprefix(PREFIX).rstrip("="), None
+    with suppress(ValueError):  # base64, padded or not
+        decoded = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    if not word.startswith(PREFIX):
+        _check_text(word)
+        strong = decoded is not None and len(decoded) >= MIN_KEY_BYTES and len(set(decoded)) > 1
+        own = word.encode()
+        return Secret(own, (own, decoded) if decoded is not None and strong else (own,))
+    if decoded is None:
         raise SecretError(f"what follows {PREFIX} is not base64. {_ADVICE}, without {PREFIX}")
-    if len(key) < MIN_KEY_BYTES:
+    if len(decoded) < MIN_KEY_BYTES:
         raise SecretError(
             f"the key after {PREFIX} is shorter than {MIN_KEY_BYTES} bytes. {_ADVICE}"
         )
-    if len(set(key)) == 1:
+    if len(set(decoded)) == 1:
         raise SecretError(f"it is one character repeated. {_ADVICE}")
-    return key
+    return Secret(word.encode(), (decoded,))
 
 
 def _check_text(word: str) -> None:
@@ -102,19 +98,18 @@ def _check_text(word: str) -> None:
         raise SecretError(f"it is one character repeated. {_ADVICE}")
 
 
-def _base64(text: str) -> bytes | None:
-    """Decode base64, padded or not; None if it is not base64."""
-    bare = text.rstrip("=")
-    try:
-        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return None
-
-
 def webhook_secrets() -> tuple[Secret, ...]:
     """Return the secrets for signed deliveries, the signing one first; none if it is closed."""
     value = conf.settings.alertmanager_webhook_secret
     return read_secrets(value) if value else ()
+
+
+def is_bearer(header: str, tokens: Iterable[bytes]) -> bool:
+    """Whether an Authorization header holds one of the tokens; the timing does not reveal which."""
+    scheme, _, token = header.partition(" ")
+    given = token.strip(" ").encode("utf-8", "backslashreplace")
+    agreed = [hmac.compare_digest(given, own) for own in tokens]
+    return scheme.lower() == "bearer" and any(agreed)
 
 
 def webhook_tokens() -> tuple[bytes, ...]:

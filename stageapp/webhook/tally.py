@@ -7,7 +7,7 @@ so many per hour become rows of the log.
 
 import datetime
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from typing import Any
@@ -72,9 +72,19 @@ class TallyBuffer(Buffer[_Key, _Count]):
             kind = (hour, delivery.authenticator, delivery.result, delivery.why)
             counts[kind] += count.deliveries
         with transaction.atomic():
-            for key, deliveries in sorted(counts.items()):
-                _add(key, deliveries)
-            _write(list(islice(_rows(taken), MOST_PENDING)))
+            for (hour, authenticator, result, why), deliveries in sorted(counts.items()):
+                WebhookCount.objects.update_or_create(
+                    defaults={"deliveries": F("deliveries") + deliveries},
+                    create_defaults={"deliveries": deliveries},
+                    hour=hour,
+                    authenticator=authenticator,
+                    result=result,
+                    why=why,
+                )
+            # Every delivery once, then those again that arrived more than once.
+            again = (repeat(key[1], count.deliveries - 1) for key, count in taken.items())
+            rows = chain((delivery for _, delivery in taken), *again)
+            _write(list(islice(rows, MOST_PENDING)))
         for (_, authenticator, result, why), deliveries in counts.items():
             events.webhook_uneventful(
                 authenticator=authenticator, result=result, why=why, deliveries=deliveries
@@ -91,28 +101,6 @@ def note(delivery: Uneventful) -> None:
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     with buffer.lock:
         buffer.at((hour, delivery)).deliveries += 1
-
-
-def _rows(taken: Mapping[_Key, _Count]) -> Iterator[Uneventful]:
-    """Yield every delivery once, then those again that arrived more than once."""
-    again = (repeat(key[1], count.deliveries - 1) for key, count in taken.items())
-    return chain((delivery for _, delivery in taken), *again)
-
-
-def _add(key: _Kind, deliveries: int) -> None:
-    hour, authenticator, result, why = key
-    WebhookCount.objects.bulk_create(
-        [
-            WebhookCount(
-                hour=hour, authenticator=authenticator, result=result, why=why, deliveries=0
-            )
-        ],
-        ignore_conflicts=True,
-    )
-    counted = WebhookCount.objects.filter(
-        hour=hour, authenticator=authenticator, result=result, why=why
-    )
-    counted.update(deliveries=F("deliveries") + deliveries)
 
 
 def _write(rows: list[Uneventful]) -> None:

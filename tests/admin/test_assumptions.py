@@ -177,7 +177,7 @@ def test_a_new_stage_is_added_without_assumptions_and_says_where_to_enter_them(b
     }
     answer = browser.post(reverse("admin:stageapp_stage_add"), form, follow=True)
     assert "Simulations and allocations refuse Series Z until you" in said(answer)
-    assert "Nothing is assumed yet" in browser.get(LIST).text
+    assert "There are no assumptions yet" in browser.get(LIST).text
     figures = {**shown(browser, "growth"), "stage": "series_z"}
     assert {line.now for line in browser.get(PREVIEW, figures).context["lines"]} == {"–"}
     confirm(browser, figures, expected_version=0)

@@ -71,7 +71,7 @@ def test_a_rehearsal_that_tells_no_time_is_none_of_zero_seconds(browser_with):
     check_of(backup, "rehearse", seconds=0.0)
     page = browser_with("view_backup").get(LIST)
     assert page.context["rto_course"].points == ()
-    assert "No restore was rehearsed" in page.text
+    assert "No restore has been rehearsed" in page.text
 
 
 @pytest.mark.django_db
@@ -133,7 +133,7 @@ def test_the_page_of_a_backup_shows_its_manifest_and_every_check(kept, browser_w
         "public.stageapp_run",
         "signed, and belongs to this backup",
         "aliases map to their stage",
-        "as today",
+        "same as now",
         "in the folder",
     ):
         assert said in page.text, said
@@ -145,7 +145,7 @@ def test_the_page_of_a_backup_shows_its_manifest_and_every_check(kept, browser_w
 def test_a_manifest_that_is_not_ours_is_not_shown(kept, browser_with, backups):
     (backups / kept.name / "manifest.json").write_text("{}")
     page = browser_with("view_backup").get(page_of(kept))
-    assert "not to be believed" in page.text
+    assert "cannot be trusted" in page.text
     assert "tables" not in page.context
 
 
@@ -186,13 +186,13 @@ def test_the_first_page_says_when_no_run_could_start(plan, browser_with, setting
     browser = browser_with("view_backup", "manage_backups", "view_run", "view_modechange")
     first = browser.get(INDEX)
     assert "no backup is verified" in first.context["step"].text
-    assert "No run starts now" in first.text
+    assert "No run can start now" in first.text
     check_of(backup_of(hours=3, origin="adapter"), "verify")
     assert "is 3 h old" in browser.get(INDEX).context["step"].text
     Backup.objects.update(taken_at=timezone.now())
     found = browser.get(INDEX)
     assert "no restore has been rehearsed" in found.context["step"].text
-    assert "No run starts now" not in found.text
+    assert "No run can start now" not in found.text
     Run.objects.update(state="done")
     assert "backup" not in str(browser.get(INDEX).context["step"])
 

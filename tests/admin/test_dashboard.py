@@ -89,7 +89,7 @@ def test_each_panel_needs_the_right_to_see_what_is_in_it(plan, browser_with):
 
 def test_without_runs_and_traffic_it_says_what_will_be_there(browser_with):
     text = browser_with(*VIEWS).get(INDEX).text
-    assert "No run yet" in text
+    assert "There is no run yet" in text
     assert "No request has arrived" in text
 
 

@@ -63,7 +63,7 @@ def test_a_problem_of_the_watch_is_said(drifted, browser_with):
 
 def test_without_drift_and_unknowns_the_overview_says_what_would_be_there(browser_with):
     text = browser_with("view_driftcheck", "view_unknownentry").get(INDEX).text
-    assert "No column is watched yet" in text
+    assert "No column is checked yet" in text
     assert "None is open" in text
 
 
@@ -72,7 +72,7 @@ def test_a_column_that_was_normalized_and_not_looked_at_yet_is_named(stored, bro
     run = make_plan(TARGET, actor="ann").run
     Run.objects.update(state=State.DONE, started_at=timezone.now())
     text = browser_with("view_driftcheck").get(INDEX).text
-    assert "No column is watched yet" not in text
+    assert "No column is checked yet" not in text
     assert f"Run {run.pk}</a> is done, and the drift check has not run yet" in text
     drift.watch()
     assert "has not run yet" not in browser_with("view_driftcheck", name="vera").get(INDEX).text

@@ -50,7 +50,7 @@ def test_it_shows_the_mode_with_who_when_and_why(browser_with):
 
 
 def test_without_any_change_it_says_that_the_default_holds(browser_with):
-    assert "nobody has changed it yet" in browser_with(VIEW).get(PAGE).text
+    assert "it has not been changed yet" in browser_with(VIEW).get(PAGE).text
 
 
 def test_its_figures_are_those_of_the_counted_traffic(browser_with):
@@ -205,7 +205,7 @@ def test_the_preview_shows_the_gates_and_asks_who_may_for_an_override(browser_wi
 def test_who_may_not_go_past_gates_is_not_offered_the_change(browser_with):
     browser = browser_with(VIEW, CHANGE)
     page = browser.get(PREVIEW, {"mode": "enforce", "percent": "10"})
-    assert "This step is held back" in page.text
+    assert "This step is blocked" in page.text
     assert f'action="{SET}"' not in page.text
     answer = browser.post(SET, choice(override="I would"), follow=True)
     assert "override_gate" in str(next(iter(answer.context["messages"])))
@@ -261,7 +261,7 @@ def test_a_mode_for_which_rules_were_set_aside_is_loud_as_long_as_it_holds(
     settings.STAGE_TWO_PERSON_RULE = True
     browser = browser_with(VIEW, CHANGE, OVERRIDE)
     browser.post(SET, choice(override="a test", break_glass="nobody else is awake"))
-    alert = 'role="alert">Rules were set aside for this mode: BREAK-GLASS: nobody else is awake'
+    alert = 'role="alert">Rules were overridden for this mode: BREAK-GLASS: nobody else is awake'
     assert alert in browser.get(page).text
     browser.post(SET, choice(mode="warn", percent="", expected_version="1"))
     assert "Rules were set aside" not in browser.get(page).text
@@ -325,4 +325,7 @@ def test_a_day_that_has_passed_is_said_to_have(browser_with, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(timezone, "now", lambda: today - datetime.timedelta(days=9))
         announce((today - datetime.timedelta(days=1)).date())
-    assert "That day has passed, so callers are told of none." in browser_with(VIEW).get(PAGE).text
+    assert (
+        "That day has passed, so callers are not told about it."
+        in browser_with(VIEW).get(PAGE).text
+    )

@@ -47,7 +47,7 @@ def rows(browser_with):
 
 def test_without_any_process_it_says_so(browser_with):
     assert (
-        "No server, worker or beat has reported yet"
+        "No web process, worker or beat has reported yet"
         in browser_with("view_modechange").get(PAGE).text
     )
 

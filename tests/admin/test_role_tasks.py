@@ -122,7 +122,7 @@ def test_two_persons_from_proposal_to_effect_after_a_downgrade_and_past_a_gate(s
 
     preview = reverse("admin:stageapp_modechange_preview")
     looked = operator.get(preview, {"mode": "enforce", "percent": 10})
-    assert "Whoever approves your proposal needs the permission rearm" in looked.text
+    assert "The approver of your proposal needs the permission rearm" in looked.text
     form = {
         "mode": "enforce",
         "percent": 10,

@@ -157,7 +157,7 @@ def test_past_red_gates_the_step_is_offered_only_to_who_may_override(browser_wit
     assert forward not in previews(browser_with(*SEE, CHANGE, name="olga").get(PAGE))
     page = browser_with(*SEE, CHANGE, "override_gate", name="ben").get(PAGE)
     assert forward in previews(page)
-    assert "past the gates" in page.text
+    assert "overriding the gates" in page.text
 
 
 def test_a_latch_is_loud_names_who_may_rearm_and_holds_the_others(browser_with, staff_with):
@@ -172,7 +172,7 @@ def test_a_latch_is_loud_names_who_may_rearm_and_holds_the_others(browser_with, 
     assert 'role="alert"' in page.text
     assert "9 of 10 requests were refused" in page.text
     assert "mode=enforce&amp;percent=10" not in previews(page)
-    assert "The latch holds for you" in page.text
+    assert "The mode is latched" in page.text
     assert "You may" not in page.text
     assert "You may" not in browser_with(*SEE, "rearm", name="rick").get(PAGE).text
     armed = browser_with(*SEE, CHANGE, "override_gate", "rearm", name="rosa").get(PAGE)

@@ -157,7 +157,7 @@ def test_a_pause_is_forced_only_where_a_run_is_stuck(plan, browser_with, post, m
     monkeypatch.setattr(runs, "STUCK_AFTER", datetime.timedelta(0))
     page = browser.get(at("change", run)).text
     assert force in page
-    assert "no worker has been heard of for 0 minutes" in page  # what is said is what counts
+    assert "no worker heartbeat for 0 minutes" in page  # what is said is what counts
     assert "Paused by force" in post(browser, force, {"reason": "hangs"}).text
     run.refresh_from_db()
     assert run.state == State.PAUSED
@@ -242,13 +242,13 @@ def test_workers_are_drained_loudly_and_let_work_again(plan, browser_with, post,
     assert drain.draining()
     for path in (WORKERS, reverse("admin:index"), at("change", plan.run), at("progress", plan.run)):
         page = browser.get(path).text
-        assert "Workers pick up no run" in page, path
+        assert "Workers are draining" in page, path
         assert "upgrade &lt;b&gt;now&lt;/b&gt;" in page
     assert asked == []
     post(browser, reverse("admin:stageapp_workers_work"), {"reason": "upgraded"})
     assert asked == [True]
     assert not drain.draining()
-    assert "Workers pick up no run" not in browser.get(reverse("admin:index")).text
+    assert "Workers are draining" not in browser.get(reverse("admin:index")).text
 
 
 def test_draining_takes_operate_run(db, browser_with):
@@ -394,7 +394,7 @@ def test_a_run_that_is_rolled_back_in_part_says_so_beside_its_state(done, browse
     for address in (at("change", done), at("progress", done), reverse("admin:index")):
         assert "Partly rolled back: 2 of 3 rows remain changed." in browser.get(address).text
     page = browser.get(at("change", done)).text
-    assert "does not stand now" in page
+    assert "not valid now" in page
     assert "after the verification" in page
     listed = browser.get(reverse("admin:stageapp_run_changelist")).text
     assert "Done, partly rolled back: 2 of 3 rows remain changed" in listed

@@ -92,7 +92,7 @@ def test_an_alias_has_a_stage_or_a_reason_and_never_both(browser_with, stage, re
 def test_a_race_for_one_key_ends_in_words_and_not_in_a_fault(browser_with, monkeypatch):
     browser = browser_with(*CURATOR)
     browser.post(ADD, alias("seed"))
-    monkeypatch.setattr("stageapp.admin.vocabulary.AliasForm._claimed", lambda *_: None)
+    monkeypatch.setattr("stageapp.admin.vocabulary.AliasForm.claimant", lambda *_: None)
     answer = browser.post(ADD, alias("series_a"), follow=True)
     assert "Somebody else has just changed the same entry. Reload it" in answer.text
     assert StageAlias.objects.get(spelling="Sprout  Round").stage.slug == "seed"

@@ -1,7 +1,10 @@
 import pytest
 from django.urls import path
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stageapp.api import urls
+from stageapp.api.fallbacks import resource_of
 
 
 def fail(request):
@@ -52,3 +55,34 @@ def test_a_forged_host_is_refused(address, kind, outside):
         (401, kind),
         (404, kind),
     )
+
+
+@pytest.mark.parametrize(
+    "path, resource",
+    [
+        ("/api/monte-carlo/simulate", "monte_carlo"),
+        ("/api/portfolio/strategies", "strategies"),
+        ("/api/portfolio/strategies/12", "strategies"),
+        ("/api/funds/1/companies", "companies"),
+        ("/api/allocations", "allocations"),
+        ("/api/stages", "stages"),
+        ("/api/stages/normalize", "normalize"),
+        ("/api/deprecations", "deprecations"),
+        ("/_ops/stage-validation/mode", "mode"),
+        ("/api/funds/x/companies", "no_such_resource"),
+        (f"/api/funds/{'9' * 5000}/companies", "no_such_resource"),
+        ("/healthz", None),
+        ("/admin/", None),
+        ("api/stages", None),
+        ("*", None),
+        ("", None),
+    ],
+)
+def test_a_path_of_the_api_has_the_name_its_callers_are_noted_under(path, resource):
+    assert resource_of(path) == resource
+
+
+@given(st.text())
+def test_any_path_can_be_asked(path):
+    assert resource_of(path) is None or path.startswith("/")
+    resource_of(f"/api/{path}")

@@ -10,9 +10,9 @@ from stageapp.api import health
 
 @pytest.fixture(autouse=True)
 def _ask_anew():
-    health._require_migrations.cache_clear()
+    health.require_migrations.cache_clear()
     yield
-    health._require_migrations.cache_clear()
+    health.require_migrations.cache_clear()
 
 
 def away(error):

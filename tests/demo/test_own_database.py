@@ -14,14 +14,15 @@ EMBEDDED = "postgres://stage:pw@:5432//tmp/stage-1/postgres18/stage"
 def test_only_the_name_of_the_database_differs(monkeypatch):
     monkeypatch.setenv("DATABASE_URL", EMBEDDED)
     before = environ.FileAwareEnv().db("DATABASE_URL")
-    monkeypatch.setenv("DATABASE_URL", own_database._database_url(EMBEDDED))
+    monkeypatch.setenv("DATABASE_URL", own_database.variables()["DATABASE_URL"])
     after = environ.FileAwareEnv().db("DATABASE_URL")
     assert after == before | {"NAME": own_database.NAME}
 
 
 @pytest.mark.parametrize("url", ["unix:///tmp/redis.sock?db=0", "unix:///tmp/redis.sock"])
-def test_only_the_number_of_redis_differs(url):
-    assert own_database._redis_url(url) == "unix:///tmp/redis.sock?db=63"
+def test_only_the_number_of_redis_differs(url, monkeypatch):
+    monkeypatch.setenv("REDIS_URL", url)
+    assert own_database.variables()["REDIS_URL"] == "unix:///tmp/redis.sock?db=63"
 
 
 def test_a_process_knows_whether_it_works_there(monkeypatch):

@@ -44,7 +44,7 @@ def test_a_flood_of_one_kind_leaves_room_for_the_others():
 def test_what_could_not_be_written_is_written_the_next_time(monkeypatch):
     retention.note(REFUSED)
     with monkeypatch.context() as patch:
-        patch.setattr(retention, "_add", lambda *_: (_ for _ in ()).throw(OperationalError()))
+        patch.setattr(retention, "_write", lambda *_: (_ for _ in ()).throw(OperationalError()))
         with pytest.raises(OperationalError):
             retention.flush()
     retention.note(REFUSED)

@@ -14,10 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from stageapp.api.endpoint import Endpoint
-from stageapp.api.openapi import problems as headers
-from stageapp.api.openapi import (
-    webhook,
-)
+from stageapp.api.openapi import answers, problems
 from stageapp.api.openapi.fields import Schema
 
 STATUS: Schema = {
@@ -38,17 +35,19 @@ def document() -> dict[str, Any]:
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add the components that operations refer to, and the probes; a hook of drf-spectacular."""
     components = result["components"]
-    components["schemas"].update(headers.SCHEMAS)
-    components["securitySchemes"].update(webhook.SCHEMES)
-    components["responses"] = headers.responses(headers.as_components())
+    components["schemas"].update(problems.SCHEMAS)
+    components["securitySchemes"].update(answers.WEBHOOK_SCHEMES)
+    components["responses"] = problems.responses(problems.as_components())
     result["paths"]["/healthz"] = {
         "get": _probe("healthz", "This process answers.", {"200": "it does"})
     }
-    answers = {
+    readiness = {
         "200": "the database answers and all migrations are applied",
         "503": "the database does not answer or migrations are missing",
     }
-    result["paths"]["/readyz"] = {"get": _probe("readyz", "This process can do its work.", answers)}
+    result["paths"]["/readyz"] = {
+        "get": _probe("readyz", "This process can do its work.", readiness)
+    }
     return result
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiParameter
 
 from stageapp.api.openapi.fields import Schema
-from stageapp.api.problem_types import ProblemType, problem_types
+from stageapp.api.problem_types import problem_types
 from stageapp.api.problems import CONTENT_TYPE, MAX_ERRORS, TITLES
 
 NAMES = {
@@ -123,25 +123,27 @@ def _response(status: int, exclude: str = "") -> Schema:
             "properties": {"type": {"enum": types}, "status": {"const": status}},
         }
         schemas.append({"allOf": [{"$ref": "#/components/schemas/Problem"}, narrowed]})
+    examples = {
+        it.slug: {
+            "value": {
+                "type": f"/problems/{it.slug}",
+                "title": it.title,
+                "status": it.status,
+                "detail": it.meaning,
+                **_MEMBERS.get(it.slug, {}),
+            }
+        }
+        for it in kinds
+    }
     content = {
         "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas},
-        "examples": {it.slug: {"value": _example(it)} for it in kinds},
+        "examples": examples,
     }
     response = {
         "description": "; ".join(it.title for it in kinds),
         "content": {CONTENT_TYPE: content},
     }
     return response | ({"headers": HEADERS[status]} if status in HEADERS else {})
-
-
-def _example(kind: ProblemType) -> dict[str, Any]:
-    example = {
-        "type": f"/problems/{kind.slug}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": kind.meaning,
-    }
-    return example | _MEMBERS.get(kind.slug, {})
 
 
 _MEMBERS: dict[str, dict[str, Any]] = {

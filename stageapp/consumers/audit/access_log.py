@@ -233,6 +233,12 @@ class Uses:
     last: datetime.datetime | None = None
 
 
+def _later(
+    one: datetime.datetime | None, other: datetime.datetime | None
+) -> datetime.datetime | None:
+    return max(one, other) if one and other else one or other
+
+
 @dataclass
 class Client:
     """One client of the log: its user if the server knows one, else its address."""
@@ -258,6 +264,33 @@ class Client:
         """The share of unknowns among stages in its query strings, 0 to 1; None without stages."""
         return self.unknown / self.stages if self.stages else None
 
+    def note(self, request: LogLine, endpoint: str) -> None:
+        """Count one request."""
+        self.requests += 1
+        self.bodies += request.method in _BODIES
+        self.endpoints[endpoint] += 1
+        self.last_seen = _later(self.last_seen, request.time)
+        if network.classify(request.address) == network.EXTERNAL:
+            self.network = network.EXTERNAL  # a user who calls from both sides calls from outside
+        if len(self.user_agents) < MOST_AGENTS:
+            self.user_agents.add(request.agent)
+
+    def note_stage(
+        self, raw: str, endpoint: str, time: datetime.datetime | None, vocabulary: Snapshot
+    ) -> None:
+        """Count one stage of a query string; a canonical one only in the totals."""
+        meaning = vocabulary.normalize(raw, self.name)
+        self.stages += 1
+        self.unknown += meaning.stage is None
+        if raw == meaning.stage:
+            return
+        if raw not in self.sent and len(self.sent) >= MOST_VALUES:
+            raw = OTHERS
+        uses = self.sent.setdefault(raw, Uses())
+        uses.requests += 1
+        uses.endpoints.add(endpoint)
+        uses.last = _later(uses.last, time)
+
 
 @dataclass
 class LogAudit:
@@ -279,16 +312,43 @@ class LogAudit:
         if len(self.malformed_examples) < MOST_EXAMPLES:
             self.malformed_examples.append((self.lines, why, line[:120]))
 
+    def client(self, request: LogLine) -> Client:
+        """Return the client of a request; beyond MOST_CLIENTS, the one of all others."""
+        name = request.user or request.address
+        if name not in self.clients and len(self.clients) >= MOST_CLIENTS:
+            return self.clients.setdefault(OTHERS, Client(OTHERS, network.EXTERNAL))
+        return self.clients.setdefault(name, Client(name, network.classify(request.address)))
+
 
 def read_log(source: io.BufferedReader, endpoint_of: EndpointOf, vocabulary: Snapshot) -> LogAudit:
     """Read a log, gzip or plain, to its end; a truncated log is reported, not raised."""
     audit, endpoint_of = LogAudit(), lru_cache(maxsize=4096)(endpoint_of)
+    plain = gzip.GzipFile(fileobj=source) if source.peek(2).startswith(_GZIP) else source
     try:
-        for line in _lines(
-            gzip.GzipFile(fileobj=source) if source.peek(2).startswith(_GZIP) else source
-        ):
+        for line in _lines(plain):
             audit.lines += 1
-            _take(audit, line, endpoint_of, vocabulary)
+            text = line.decode("utf-8", "replace").rstrip("\r\n")
+            if not text.strip():
+                continue
+            try:
+                if len(line) >= LONGEST_LINE:
+                    raise Malformed(f"it has more than {LONGEST_LINE:,} bytes")
+                request = parse(text)
+                # The path and the stages in the query, read as the API reads them.
+                parts = urlsplit(request.target)
+                asked = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=1000)
+                endpoint = endpoint_of(parts.path)
+            except ValueError as error:
+                audit.refuse(text, str(error))
+                continue
+            audit.formats[request.format] += 1
+            if endpoint is None:
+                audit.others += 1
+                continue
+            client = audit.client(request)
+            client.note(request, endpoint)
+            for raw in dict.fromkeys(value for name, value in asked if name == "stage"):
+                client.note_stage(raw, endpoint, request.time, vocabulary)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         audit.ended_early = f"The compressed log breaks off after line {audit.lines}: {error}"
     return audit
@@ -301,72 +361,6 @@ def _lines(source: _Source) -> Iterator[bytes]:
         while not end.endswith(b"\n") and (end := source.readline(LONGEST_LINE)):
             pass
         yield line
-
-
-def _take(audit: LogAudit, line: bytes, endpoint_of: EndpointOf, vocabulary: Snapshot) -> None:
-    text = line.decode("utf-8", "replace").rstrip("\r\n")
-    if not text.strip():
-        return
-    try:
-        if len(line) >= LONGEST_LINE:
-            raise Malformed(f"it has more than {LONGEST_LINE:,} bytes")
-        request = parse(text)
-        # The path of a request and the stages in its query, read as the API reads them.
-        parts = urlsplit(request.target)
-        asked = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=1000)
-        path, stages = parts.path, [value for name, value in asked if name == "stage"]
-        endpoint = endpoint_of(path)
-    except ValueError as error:
-        audit.refuse(text, str(error))
-        return
-    audit.formats[request.format] += 1
-    if endpoint is None:
-        audit.others += 1
-        return
-    client = _client(audit, request)
-    _count(client, request, endpoint)
-    for raw in dict.fromkeys(stages):
-        _count_stage(client, raw, endpoint, request.time, vocabulary)
-
-
-def _client(audit: LogAudit, request: LogLine) -> Client:
-    name = request.user or request.address
-    if name not in audit.clients and len(audit.clients) >= MOST_CLIENTS:
-        return audit.clients.setdefault(OTHERS, Client(OTHERS, network.EXTERNAL))
-    return audit.clients.setdefault(name, Client(name, network.classify(request.address)))
-
-
-def _count(client: Client, request: LogLine, endpoint: str) -> None:
-    client.requests += 1
-    client.bodies += request.method in _BODIES
-    client.endpoints[endpoint] += 1
-    client.last_seen = _later(client.last_seen, request.time)
-    if network.classify(request.address) == network.EXTERNAL:
-        client.network = network.EXTERNAL  # a user who calls from both sides calls from outside
-    if len(client.user_agents) < MOST_AGENTS:
-        client.user_agents.add(request.agent)
-
-
-def _count_stage(
-    client: Client, raw: str, endpoint: str, time: datetime.datetime | None, vocabulary: Snapshot
-) -> None:
-    meaning = vocabulary.normalize(raw, client.name)
-    client.stages += 1
-    client.unknown += meaning.stage is None
-    if raw == meaning.stage:
-        return
-    if raw not in client.sent and len(client.sent) >= MOST_VALUES:
-        raw = OTHERS
-    uses = client.sent.setdefault(raw, Uses())
-    uses.requests += 1
-    uses.endpoints.add(endpoint)
-    uses.last = _later(uses.last, time)
-
-
-def _later(
-    one: datetime.datetime | None, other: datetime.datetime | None
-) -> datetime.datetime | None:
-    return max(one, other) if one and other else one or other
 
 
 def still_sends(client: Client, vocabulary: Snapshot) -> list[SentValue]:

@@ -106,7 +106,11 @@ def stage_literals(file: SourceFile, vocabulary: Snapshot) -> Iterator[tuple[Sta
     """Yield one file's findings in order, each with whether a comment on its line silences it."""
     place = _Places(file.text)
     called = {match.end() for match in _CALLED_STAGE.finditer(file.text)}
-    candidates = list(_candidates(file, vocabulary))
+    candidates = [
+        (literal, vocabulary.normalize(literal.text))
+        for literal in sorted(set(literals_of(file)))  # each place once
+        if _SHORTEST <= len(literal.text) <= _LONGEST and not literal.text.isdigit()
+    ]
     evidence = sorted(
         place.line(literal.start)
         for literal, meaning in candidates
@@ -129,13 +133,6 @@ def stage_literals(file: SourceFile, vocabulary: Snapshot) -> Iterator[tuple[Sta
                 suggested,
             )
             yield match, bool(_IGNORE.search(place.text_of(line)))
-
-
-def _candidates(file: SourceFile, vocabulary: Snapshot) -> Iterator[tuple[Literal, Meaning]]:
-    """Yield the literals that may be a stage and their meaning; each place once, in order."""
-    for literal in sorted(set(literals_of(file))):
-        if _SHORTEST <= len(literal.text) <= _LONGEST and not literal.text.isdigit():
-            yield literal, vocabulary.normalize(literal.text)
 
 
 def _is_distinctive(literal: Literal, meaning: Meaning) -> bool:

@@ -1,6 +1,7 @@
 """Audits as CSV: a row per value that a caller still sends, one for a caller that sends none."""
 
-from collections.abc import Iterable, Iterator
+import datetime
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
 from stageapp.consumers.audit.access_log import LogAudit, still_sends
@@ -32,41 +33,56 @@ VALUE_COLUMNS = len(COLUMNS) - COLUMNS.index("value")
 
 def export_audit(file: TextIO, callers: Iterable[Caller]) -> int:
     """Write callers and what they still send; return the number of rows."""
-    return delimited.write(file, COLUMNS, _rows(callers))
+    senders = (
+        (
+            [
+                caller.name,
+                caller.status,
+                " ".join(caller.scopes),
+                _last_seen(caller.last_seen),
+                " ".join(caller.networks),
+                _agents(caller.agents),
+                " ".join(caller.endpoints),
+                _share(caller.unknown_share),
+            ],
+            caller.still_sends,
+        )
+        for caller in callers
+    )
+    return delimited.write(file, COLUMNS, _rows(senders))
 
 
-def _rows(callers: Iterable[Caller]) -> Iterator[list[object]]:
-    for caller in callers:
-        share, seen = caller.unknown_share, caller.last_seen
-        head = [
-            caller.name,
-            caller.status,
-            " ".join(caller.scopes),
-            f"{seen:%Y-%m-%d %H:%M:%S}" if seen else "",
-            " ".join(caller.networks),
-            " ".join(agent or "none" for agent in caller.agents),
-            " ".join(caller.endpoints),
-            "" if share is None else f"{share:.4f}",
-        ]
-        for value in caller.still_sends:
-            yield [*head, *value_cells(value)]
-        if not caller.still_sends:
+def _rows(
+    senders: Iterable[tuple[Sequence[object], Sequence[SentValue]]],
+) -> Iterator[list[object]]:
+    for head, values in senders:
+        for value in values:
+            yield [
+                *head,
+                value.value,
+                value.outcome,
+                value.send or "",
+                value.reason or "",
+                " ".join(value.suggestions),
+                " ".join(value.endpoints),
+                value.requests,
+                value.last_sent or "",
+                " ".join(value.examples),
+            ]
+        if not values:
             yield [*head, *[""] * VALUE_COLUMNS]
 
 
-def value_cells(value: SentValue) -> list[object]:
-    """Return one value as cells in column order."""
-    return [
-        value.value,
-        value.outcome,
-        value.send or "",
-        value.reason or "",
-        " ".join(value.suggestions),
-        " ".join(value.endpoints),
-        value.requests,
-        value.last_sent or "",
-        " ".join(value.examples),
-    ]
+def _last_seen(seen: datetime.datetime | None) -> str:
+    return f"{seen:%Y-%m-%d %H:%M:%S}" if seen else ""
+
+
+def _agents(agents: Iterable[str]) -> str:
+    return " ".join(agent or "none" for agent in agents)
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{share:.4f}"
 
 
 LOG_COLUMNS = (
@@ -84,23 +100,20 @@ LOG_COLUMNS = (
 
 def export_log(file: TextIO, audit: LogAudit, vocabulary: Snapshot) -> int:
     """Write an access log's clients and the stages they sent; return the number of rows."""
-    return delimited.write(file, LOG_COLUMNS, _log_rows(audit, vocabulary))
-
-
-def _log_rows(audit: LogAudit, vocabulary: Snapshot) -> Iterator[list[object]]:
-    for client in audit.clients.values():
-        share, seen = client.unknown_share, client.last_seen
-        head = [
-            client.name,
-            client.network,
-            client.requests,
-            client.bodies,
-            f"{seen:%Y-%m-%d %H:%M:%S}" if seen else "",
-            " ".join(agent or "none" for agent in client.agents),
-            " ".join(sorted(client.endpoints)),
-            "" if share is None else f"{share:.4f}",
-        ]
-        values = still_sends(client, vocabulary)
-        yield from ([*head, *value_cells(value)] for value in values)
-        if not values:
-            yield [*head, *[""] * VALUE_COLUMNS]
+    senders = (
+        (
+            [
+                client.name,
+                client.network,
+                client.requests,
+                client.bodies,
+                _last_seen(client.last_seen),
+                _agents(client.agents),
+                " ".join(sorted(client.endpoints)),
+                _share(client.unknown_share),
+            ],
+            still_sends(client, vocabulary),
+        )
+        for client in audit.clients.values()
+    )
+    return delimited.write(file, LOG_COLUMNS, _rows(senders))

@@ -67,14 +67,15 @@ def literals(text: str, family: str) -> Iterator[Literal]:
     """Yield the short literals of a language family, including those inside embedded SQL."""
     for match in _PATTERNS[family].finditer(text):
         if match.lastindex:
-            raw = match[match.lastindex]
-            yield from inside(Literal(_begin(match), _unescaped(raw)), text)
+            raw, quoted = match[match.lastindex], match[0][0] in "\"'`"
+            if "\\" in raw and len(raw) <= LONGEST * 6:
+                raw = _ESCAPE.sub(_unescaped, raw)
+            yield from inside(Literal(match.start(0 if quoted else match.lastindex), raw), text)
 
 
-def _begin(match: re.Match[str]) -> int:
-    assert match.lastindex is not None
-    quoted = match[0][0] in "\"'`"
-    return match.start() if quoted else match.start(match.lastindex)
+def _unescaped(escape: re.Match[str]) -> str:
+    code = escape[1] or escape[2]
+    return chr(int(code, 16)) if code else _BREAKS.get(escape[3], escape[3])
 
 
 def inside(literal: Literal, source: str) -> Iterator[Literal]:
@@ -92,17 +93,6 @@ def inside(literal: Literal, source: str) -> Iterator[Literal]:
             if match.lastindex and len(match[0]) <= LONGEST and place >= 0:
                 yield Literal(place, match[match.lastindex])
                 at = place + 1
-
-
-def _unescaped(raw: str) -> str:
-    if "\\" not in raw or len(raw) > LONGEST * 6:
-        return raw
-
-    def replaced(match: re.Match[str]) -> str:
-        code = match[1] or match[2]
-        return chr(int(code, 16)) if code else _BREAKS.get(match[3], match[3])
-
-    return _ESCAPE.sub(replaced, raw)
 
 
 def table_literals(text: str, delimiter: str | None = None) -> Iterator[Literal]:
@@ -142,7 +132,12 @@ def python_literals(text: str) -> Iterator[Literal]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         yield from literals(text, "hash")
         return
-    left_out, starts = _prose_and_pieces(tree), line_starts(text)
+    starts, left_out = line_starts(text), set[int]()  # of ids
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            left_out.add(id(node.value))  # a docstring or another standalone string
+        elif isinstance(node, ast.JoinedStr):
+            left_out.update(id(piece) for piece in node.values)
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.Constant)
@@ -161,14 +156,3 @@ def _offset(node: ast.Constant, text: str, starts: list[int]) -> int:
     return begin + len(
         before.encode("utf-8", "replace")[: node.col_offset].decode("utf-8", "replace")
     )
-
-
-def _prose_and_pieces(tree: ast.AST) -> set[int]:
-    """Return ids of docstrings, other standalone strings and pieces of f-strings."""
-    pieces: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            pieces.add(id(node.value))
-        elif isinstance(node, ast.JoinedStr):
-            pieces.update(id(piece) for piece in node.values)
-    return pieces

@@ -84,26 +84,20 @@ def walk(
 ) -> Iterator[SourceFile]:
     """Yield the source files below the paths in a stable order; links are not followed."""
     for path in paths:
-        if Path(path).is_dir():
-            for file in _below(path, left, exclude):
-                yield from _read(file, left, max_bytes)
-        else:
+        if not Path(path).is_dir():
             yield from _read(path, left, max_bytes, named=True)
-
-
-def _below(root: str, left: Left, exclude: Collection[str]) -> Iterator[str]:
-    for folder, folders, files in os.walk(root, onerror=left.refuse):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if name not in LEFT_OUT
-            and not Path(folder, name, "pyvenv.cfg").exists()
-            and not _excluded(os.path.join(folder, name), root, exclude)
-        )
-        for name in sorted(files):
-            path = os.path.join(folder, name)
-            if not _excluded(path, root, exclude):
-                yield path
+            continue
+        for folder, folders, files in os.walk(path, onerror=left.refuse):
+            folders[:] = sorted(
+                name
+                for name in folders
+                if name not in LEFT_OUT
+                and not Path(folder, name, "pyvenv.cfg").exists()
+                and not _excluded(os.path.join(folder, name), path, exclude)
+            )
+            for file in (os.path.join(folder, name) for name in sorted(files)):
+                if not _excluded(file, path, exclude):
+                    yield from _read(file, left, max_bytes)
 
 
 def _excluded(path: str, root: str, patterns: Collection[str]) -> bool:
@@ -119,19 +113,29 @@ def _read(path: str, left: Left, max_bytes: int, *, named: bool = False) -> Iter
         left.other += 1
         return
     try:
-        data = _bytes(path, left, max_bytes, follow=named)
+        status = os.stat(path, follow_symlinks=named)
+        if not stat.S_ISREG(status.st_mode):
+            left.other += 1
+            return
+        if status.st_size > max_bytes:
+            left.too_large.append((path, status.st_size))
+            return
+        with open(path, "rb") as file:
+            data = file.read(max_bytes + 1)
     except OSError as error:
         left.refuse(error)
         return
-    if data is None:
-        return
-    family = family or _by_first_line(data)
+    first = data[:200].partition(b"\n")[0]
+    if not family and first.startswith(b"#!"):
+        family = "python" if b"python" in first else "c" if b"node" in first else "hash"
     if not family:
         left.other += 1
-    elif (text := _text(data)) is None:
+    elif data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        yield SourceFile(path, family, data.decode("utf-16", "replace"))
+    elif b"\x00" in data[:_BINARY_PROBE]:
         left.binary += 1
     else:
-        yield SourceFile(path, family, text)
+        yield SourceFile(path, family, data.decode("utf-8-sig", "replace"))
 
 
 def family_of(path: str) -> str:
@@ -140,31 +144,3 @@ def family_of(path: str) -> str:
     if name in ("rakefile", "gemfile") or name.startswith(".env"):
         return "settings" if name.startswith(".env") else "hash"
     return _BY_SUFFIX.get(os.path.splitext(name)[1], "")
-
-
-def _by_first_line(data: bytes) -> str:
-    first = data[:200].partition(b"\n")[0]
-    if not first.startswith(b"#!"):
-        return ""
-    return "python" if b"python" in first else "c" if b"node" in first else "hash"
-
-
-def _bytes(path: str, left: Left, max_bytes: int, *, follow: bool) -> bytes | None:
-    status = os.stat(path, follow_symlinks=follow)
-    if not stat.S_ISREG(status.st_mode):
-        left.other += 1
-        return None
-    if status.st_size > max_bytes:
-        left.too_large.append((path, status.st_size))
-        return None
-    with open(path, "rb") as file:
-        return file.read(max_bytes + 1)
-
-
-def _text(data: bytes) -> str | None:
-    """Return the text, None if binary; UTF-16 by its BOM, undecodable bytes replaced."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
-    if b"\x00" in data[:_BINARY_PROBE]:
-        return None
-    return data.decode("utf-8-sig", "replace")

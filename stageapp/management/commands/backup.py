@@ -1,7 +1,7 @@
 """`manage.py backup …`: create, verify, rehearse, restore, list and prune from the command line."""
 
 import datetime
-import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +14,7 @@ from stageapp.backups.errors import BackupError
 from stageapp.backups.progress import Report
 from stageapp.embedded import EmbeddedError
 from stageapp.management import backup_report
-from stageapp.management.command import StageCommand, command_line_actor
+from stageapp.management.command import StageCommand, argument_type, command_line_actor
 
 _VERBS = {
     "create": "make a backup and its signed manifest from one snapshot",
@@ -24,6 +24,8 @@ _VERBS = {
     "list": "show the backups with their verdicts",
     "prune": "remove the oldest backups, but never the last verified one",
 }
+
+HOURS = argument_type(float, "a number of hours", lambda hours: 0 < hours < math.inf)
 
 
 class Command(StageCommand):
@@ -47,7 +49,7 @@ class Command(StageCommand):
         limit = verbs.choices["verify"].add_mutually_exclusive_group()
         hours = conf.gates().backup_hours
         limit.add_argument(
-            "--max-age", type=_hours, default=hours, metavar="HOURS", help="default: %(default)g"
+            "--max-age", type=HOURS, default=hours, metavar="HOURS", help="default: %(default)g"
         )
         limit.add_argument(
             "--any-age",
@@ -71,7 +73,7 @@ class Command(StageCommand):
         """
         work: Callable[..., None] = getattr(self, f"_{verb}")
         try:
-            with backup_report.bars(quiet=options["json"]) as report:
+            with backup_report.phases(quiet=options["json"]) as report:
                 work(report, **options)
         except (BackupError, EmbeddedError) as error:
             raise CommandError(str(error)) from None
@@ -80,7 +82,9 @@ class Command(StageCommand):
 
     def _create(self, report: Report, *, reason: str, **options: Any) -> None:
         made = keeping.create(actor=command_line_actor(), reason=reason, report=report)
-        self._print(backup_report.backup_document(made), backup_report.backup_lines(made), options)
+        self.print_result(
+            backup_report.backup_document(made), backup_report.backup_lines(made), options
+        )
 
     def _verify(
         self,
@@ -95,13 +99,13 @@ class Command(StageCommand):
         verdict = keeping.verify(
             name, actor=command_line_actor(), reason=reason, max_age=limit, report=report
         )
-        self._print(verdict.document(), backup_report.verdict_lines(verdict), options)
+        self.print_result(verdict.document(), backup_report.verdict_lines(verdict), options)
         if not verdict.passed:
             raise CommandError(f"{verdict.name} failed verification: {verdict.failures}")
 
     def _rehearse(self, report: Report, *, name: str | None, reason: str, **options: Any) -> None:
         verdict = keeping.rehearse(name, actor=command_line_actor(), reason=reason, report=report)
-        self._print(verdict.document(), backup_report.rehearsal_lines(verdict), options)
+        self.print_result(verdict.document(), backup_report.rehearsal_lines(verdict), options)
         if not verdict.passed:
             raise CommandError(f"The rehearsal of {verdict.name} failed: {verdict.failures}")
 
@@ -111,26 +115,14 @@ class Command(StageCommand):
         done = keeping.restore(
             name, database, actor=command_line_actor(), reason=reason, report=report
         )
-        self._print(done.document(), done.steps(), options)
+        self.print_result(done.document(), done.steps(), options)
 
     def _list(self, report: Report, **options: Any) -> None:
         known = keeping.known()
         document = {"backups": [backup_report.known_document(one) for one in known]}
-        self._print(document, backup_report.known_lines(known), options)
+        self.print_result(document, backup_report.known_lines(known), options)
 
     def _prune(self, report: Report, *, keep: int | None, reason: str, **options: Any) -> None:
         removed = keeping.prune(keep, actor=command_line_actor(), reason=reason)
         lines = [f"Removed: {name}" for name in removed] or ["Nothing to remove."]
-        self._print({"removed": removed}, lines, options)
-
-    def _print(self, document: dict[str, Any], lines: list[str], options: dict[str, Any]) -> None:
-        self.stdout.write(
-            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
-        )
-
-
-def _hours(text: str) -> float:
-    hours = float(text)
-    if not 0 < hours < float("inf"):
-        raise ValueError(text)
-    return hours
+        self.print_result({"removed": removed}, lines, options)

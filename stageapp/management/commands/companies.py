@@ -1,22 +1,30 @@
 """`manage.py companies import`: import companies from a CSV file."""
 
-import argparse
 import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import OperationalError
-from tqdm import tqdm
 
-from stageapp.management.command import StageCommand, command_line_actor
-from stageapp.portfolio.imports import BadRows, Imported, ImportRefused, Report, import_companies
+from stageapp.management import bars
+from stageapp.management.command import (
+    StageCommand,
+    argument_type,
+    command_line_actor,
+    database_errors,
+)
+from stageapp.portfolio.imports import BadRows, ImportRefused, Report, import_companies
 
 STDIN = "-"
+DELIMITER = argument_type(
+    lambda text: {"tab": "\t", "\\t": "\t"}.get(text, text),
+    "one character; use e.g. ';' or tab",
+    lambda delimiter: len(delimiter) == 1 and delimiter not in '"\r\n',
+)
 
 
 class Command(StageCommand):
@@ -39,7 +47,7 @@ class Command(StageCommand):
             "--encoding", default="utf-8", help="default: %(default)s, with or without a BOM"
         )
         verb.add_argument(
-            "--delimiter", type=_delimiter, help="one character, or tab (default: detected)"
+            "--delimiter", type=DELIMITER, help="one character, or tab (default: detected)"
         )
         verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
@@ -52,7 +60,10 @@ class Command(StageCommand):
         """
         name = fund if fund is not None else "Standard input" if file == STDIN else Path(file).stem
         try:
-            with _opened(file) as source, _bar(source, quiet=options["json"]) as report:
+            with (
+                database_errors(", nothing was imported"),
+                _reading(file, quiet=options["json"]) as (source, report),
+            ):
                 done = import_companies(
                     source,
                     fund=name,
@@ -64,74 +75,42 @@ class Command(StageCommand):
                     actor=command_line_actor(),
                 )
         except ImportRefused as error:
-            self._refuse(error, as_json=options["json"])
+            if options["json"] and isinstance(error, BadRows):
+                rows = [{"line": line, "fault": why} for line, why in error.faults.first]
+                bad = error.faults.count
+                self.stdout.write(
+                    json.dumps({"imported": 0, "bad_rows": bad, "first_bad_rows": rows})
+                )
+            raise CommandError(str(error)) from None
         except OSError as error:
             raise CommandError(
                 f"{file} cannot be read: {error.strerror or error}. Nothing was imported."
             ) from None
-        except OperationalError as error:
-            raise CommandError(
-                f"PostgreSQL does not answer, nothing was imported: {error}"
-            ) from None
-        self._print(done, as_json=options["json"])
-
-    def _refuse(self, error: ImportRefused, *, as_json: bool) -> None:
-        if as_json and isinstance(error, BadRows):
-            rows = [{"line": line, "fault": why} for line, why in error.faults.first]
-            self.stdout.write(
-                json.dumps({"imported": 0, "bad_rows": error.faults.count, "first_bad_rows": rows})
-            )
-        raise CommandError(str(error)) from None
-
-    def _print(self, done: Imported, *, as_json: bool) -> None:
-        if as_json:
-            self.stdout.write(
-                json.dumps(
-                    {
-                        "imported": done.rows,
-                        "stages": done.stages,
-                        "fund": done.fund.name,
-                        "fund_id": done.fund.pk,
-                        "fund_created": done.fund_created,
-                        "delimiter": done.delimiter,
-                    }
-                )
-            )
-            return
+        document = {
+            "imported": done.rows,
+            "stages": done.stages,
+            "fund": done.fund.name,
+            "fund_id": done.fund.pk,
+            "fund_created": done.fund_created,
+            "delimiter": done.delimiter,
+        }
         where = "the new fund" if done.fund_created else "the existing fund"
-        self.stdout.write(
+        said = (
             f"{done.rows:,} companies with {done.stages:,} spellings of a stage imported into "
-            f"{where} {done.fund.name} (number {done.fund.pk}).\nNext: manage.py normalization "
-            "plan"
+            f"{where} {done.fund.name} (number {done.fund.pk})."
         )
+        self.print_result(document, [said, "Next: manage.py normalization plan"], options)
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[BinaryIO]:
-    if file == STDIN:
-        yield sys.stdin.buffer
-        return
-    with open(file, "rb") as source:
-        yield source
-
-
-@contextmanager
-def _bar(source: BinaryIO, *, quiet: bool) -> Iterator[Report]:
-    """Show bytes read, rate and, for a file, the time left on stderr; silent with --json."""
-    size = os.fstat(source.fileno()).st_size if source.seekable() else None
-    every = 0.5 if sys.stderr.isatty() else 10.0
-    with tqdm(
-        total=size, unit="B", unit_scale=True, disable=quiet, file=sys.stderr, mininterval=every
-    ) as bar:
+def _reading(file: str, *, quiet: bool) -> Iterator[tuple[BinaryIO, Report]]:
+    """Open the file; show bytes read, rate and, if it is not a pipe, the time left on stderr."""
+    with ExitStack() as stack:
+        source = sys.stdin.buffer if file == STDIN else stack.enter_context(open(file, "rb"))
+        size = os.fstat(source.fileno()).st_size if source.seekable() else None
+        bar = stack.enter_context(bars.bar(size, "B", quiet=quiet))
 
         def report(count: int) -> None:
             bar.update(count - bar.n)
 
-        yield report
-
-
-def _delimiter(text: str) -> str:
-    delimiter = {"tab": "\t", "\\t": "\t"}.get(text, text)
-    if len(delimiter) != 1 or delimiter in '"\r\n':
-        raise argparse.ArgumentTypeError(f"{text!r} is not one character; use e.g. ';' or tab")
-    return delimiter
+        yield source, report

@@ -7,7 +7,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from stageapp import conf
-from stageapp.conf.setting import Setting
 
 _MARKDOWN = """\
 # Configuration
@@ -57,22 +56,19 @@ def markdown() -> str:
             "",
             "| name | default | unit | allowed | meaning |",
             "|---|---|---|---|---|",
-            *(_table_row(row) for row in rows),
-            "",
         ]
+        for row in rows:
+            default = row.written(row.default)
+            cells = [
+                f"`{row.name}`" + (" *site*" if row.site else ""),
+                row.usually or (f"`{default}`" if default else "none"),
+                row.unit,
+                row.allowed,
+                re.sub(r"\bdocs/(\w+\.md)", r"[\1](\1)", row.meaning),
+            ]
+            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        lines.append("")
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _table_row(row: Setting[Any]) -> str:
-    default = row.written(row.default)
-    cells = [
-        f"`{row.name}`" + (" *site*" if row.site else ""),
-        row.usually or (f"`{default}`" if default else "none"),
-        row.unit,
-        row.allowed,
-        re.sub(r"\bdocs/(\w+\.md)", r"[\1](\1)", row.meaning),
-    ]
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def env() -> str:

@@ -1,7 +1,6 @@
 """`manage.py consumers`: audit by the counts, an access log or source code; create tokens."""
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,13 +8,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import OperationalError
 
-from stageapp.api.resources import resource_of
+from stageapp.api.fallbacks import resource_of
 from stageapp.consumers.audit import access_log, callers, files
 from stageapp.consumers.tokens import ConsumerError, create
 from stageapp.management import bars, consumers_report
-from stageapp.management.command import StageCommand
+from stageapp.management.command import StageCommand, argument_type, database_errors
 from stageapp.models.consumers import Consumer
 from stageapp.vocabulary.snapshot import Snapshot
 
@@ -52,7 +50,9 @@ class Command(StageCommand):
         form.add_argument("--csv", metavar="FILE", help="write a table; - writes it to stdout")
         parser.add_argument(
             "--days",
-            type=_days,
+            type=argument_type(
+                int, "a number of days from 1 to 3650", lambda days: 1 <= days <= 3650
+            ),
             default=callers.DAYS,
             help="number of days to look back; default: %(default)s",
         )
@@ -79,7 +79,7 @@ class Command(StageCommand):
             CommandError: it is refused, a file cannot be read or written, the database does not
                 respond, or the source code has stage literals.
         """
-        try:
+        with database_errors():
             if options["subcommand"] == "token":
                 self._token(options["name"], options["scope"])
             elif options["code"]:
@@ -92,15 +92,22 @@ class Command(StageCommand):
                         files.export_log(file, audit, vocabulary)
                     self.stderr.write("\n".join(consumers_report.log_summary(audit)))
                 else:
-                    self._print(
+                    self.print_result(
                         consumers_report.log_document(audit, vocabulary),
                         consumers_report.log_lines(audit, vocabulary),
                         options,
                     )
             else:
-                self._audit(options)
-        except OperationalError as error:
-            raise CommandError(f"PostgreSQL does not answer: {error}") from None
+                audited, days = callers.audit(days=options["days"]), options["days"]
+                if options["csv"]:
+                    with self._table(options["csv"]) as file:
+                        files.export_audit(file, audited)
+                else:
+                    self.print_result(
+                        consumers_report.audit_document(audited, days),
+                        consumers_report.audit_lines(audited, days),
+                        options,
+                    )
 
     def _token(self, name: str, scopes: Sequence[str]) -> None:
         try:
@@ -112,18 +119,6 @@ class Command(StageCommand):
             "now:"
         )
         self.stdout.write(token)
-
-    def _audit(self, options: dict[str, Any]) -> None:
-        audit, days = callers.audit(days=options["days"]), options["days"]
-        if options["csv"]:
-            with self._table(options["csv"]) as file:
-                files.export_audit(file, audit)
-        else:
-            self._print(
-                consumers_report.audit_document(audit, days),
-                consumers_report.audit_lines(audit, days),
-                options,
-            )
 
     def _read_log(self, name: str, vocabulary: Snapshot, *, quiet: bool) -> access_log.LogAudit:
         try:
@@ -142,7 +137,7 @@ class Command(StageCommand):
             raise CommandError("--code supports --json, not --csv.", returncode=2)
         with bars.working("searching the code", quiet=options["json"]):
             audit = consumers_report.scan(options)
-        self._print(consumers_report.document(audit), consumers_report.lines(audit), options)
+        self.print_result(consumers_report.document(audit), consumers_report.lines(audit), options)
         if audit.literals:
             raise CommandError(consumers_report.verdict(audit))
 
@@ -157,21 +152,3 @@ class Command(StageCommand):
         except OSError as error:
             raise CommandError(f"{name} cannot be written: {error.strerror or error}.") from None
         self.stderr.write(f"Written to {name}.")
-
-    def _print(
-        self, document: dict[str, Any], lines: Sequence[str], options: dict[str, Any]
-    ) -> None:
-        self.stdout.write(
-            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
-        )
-
-
-def _days(text: str) -> int:
-    """Return a number of days.
-
-    Raises:
-        ArgumentTypeError: it is not a number from 1 to 3650.
-    """
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 3650:
-        raise argparse.ArgumentTypeError("give a number of days from 1 to 3650")
-    return int(text)

@@ -1,6 +1,5 @@
 """`manage.py demo`: the whole product on this machine, with generated data."""
 
-import argparse
 import os
 import signal
 import subprocess
@@ -15,14 +14,12 @@ from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 
 from stageapp import embedded
-from stageapp.demo import own_database, site
-from stageapp.demo import sample as access
+from stageapp.demo import own_database, sample, site
 from stageapp.demo.callers import Caller
-from stageapp.demo.children import ChildDied, Children, ending_with_us
-from stageapp.demo.report import Report
-from stageapp.demo.walk import Walk, walk
+from stageapp.demo.site import ChildDied, Children, ending_with_us
+from stageapp.demo.walk import Report, Walk
 from stageapp.management import bars
-from stageapp.management.command import StageCommand
+from stageapp.management.command import StageCommand, argument_type
 
 SCRATCH = Path(settings.BASE_DIR) / ".local" / "demo"
 MAX_ROWS = 50_000_000
@@ -49,11 +46,17 @@ class Command(StageCommand):
             help="walk through the rollout in a separate database, then exit",
         )
         parser.add_argument(
-            "--rows", type=_rows, default=50_000, metavar="N", help="default: %(default)s"
+            "--rows",
+            type=argument_type(
+                int, f"a number of rows from 1 to {MAX_ROWS:,}", lambda rows: 1 <= rows <= MAX_ROWS
+            ),
+            default=50_000,
+            metavar="N",
+            help="default: %(default)s",
         )
         parser.add_argument(
             "--port",
-            type=_port,
+            type=argument_type(int, "a port from 1 to 65535", lambda port: 1 <= port <= 65535),
             default=8000,
             metavar="P",
             help="default: %(default)s; not with --once",
@@ -66,6 +69,10 @@ class Command(StageCommand):
             CommandError: the user's own servers are configured, something does not start, or a
                 step failed.
         """
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            raise Stopped
+
         walking = once and own_database.in_use()
         services = embedded.provided()
         if not walking and (
@@ -77,7 +84,8 @@ class Command(StageCommand):
                 "servers."
             )
         try:
-            _end_on_signals()
+            for number in _END:
+                signal.signal(number, stop)
             self._walk(rows) if walking else self._walk_apart(rows) if once else self._serve(
                 rows, port
             )
@@ -97,7 +105,7 @@ class Command(StageCommand):
         listener = site.listen(port)
         call_command("migrate", verbosity=0)
         with bars.working("creating the portfolio"):
-            created = access.create(rows)
+            created = sample.create(rows)
         self._say(
             f"A portfolio of {rows:,} companies was created."
             if created
@@ -106,7 +114,7 @@ class Command(StageCommand):
         with Children(SCRATCH, site.environment()) as children:
             with bars.working("starting web, worker and beat"):
                 site.start(children, listener, SCRATCH)
-            password, token = access.admin_password(), access.consumer_token()
+            password, token = sample.admin_password(), sample.consumer_token()
             address = f"http://127.0.0.1:{port}"
             reset = "already exists; to set a new password: python manage.py changepassword admin"
             more = (
@@ -115,7 +123,7 @@ class Command(StageCommand):
             )
             self._say(
                 f"\nOpen      {address}/admin/"
-                f"\nAdmin     {access.ADMIN}, {f'password {password} (shown only now)' if password else reset}"
+                f"\nAdmin     {sample.ADMIN}, {f'password {password} (shown only now)' if password else reset}"
                 f"\nToken     {f'{token} (shown only now)' if token else more}"
                 f"\n\nTry       curl -s {address}/api/stages/normalize -H 'Authorization: Token {token or 'TOKEN'}' \\"
                 '\n               -H \'Content-Type: application/json\' -d \'{"values": ["Series-A ", "Venture Debt"]}\''
@@ -146,13 +154,13 @@ class Command(StageCommand):
     def _walk(self, rows: int) -> None:
         call_command("migrate", verbosity=0)
         with bars.working("creating the portfolio"):
-            access.create(rows)
-        token = access.consumer_token()
+            sample.create(rows)
+        token = sample.consumer_token()
         assert token is not None
         with Children(SCRATCH / "once", site.environment()) as children:
             port = site.start(children, site.listen(0), SCRATCH / "once")
             caller = Caller(port, token)
-            held = walk(Walk(Report(self._say), children, caller, access.truth(rows)))
+            held = Walk(Report(self._say), children, caller, sample.truth(rows)).walk()
         if not held:
             raise CommandError(f"A step failed; the logs are in {SCRATCH / 'once'}.")
 
@@ -161,27 +169,7 @@ class Command(StageCommand):
         self.stdout.flush()
 
 
-def _end_on_signals() -> None:
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise Stopped
-
-    for number in _END:
-        signal.signal(number, stop)
-
-
 def _ignore_signals() -> None:
     """Ignore signals during shutdown, which has its own time limit."""
     for number in _END:
         signal.signal(number, signal.SIG_IGN)
-
-
-def _rows(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_ROWS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows from 1 to {MAX_ROWS:,}")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
-    return int(text)

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from stageapp.doctor.answers import Answer, Health
+from stageapp.doctor.answers import Health
 from stageapp.doctor.examine import examine
 from stageapp.management import bars
 
@@ -42,13 +42,11 @@ class Command(BaseCommand):
             "failed": failed,
             "answers": [answer.document() for answer in answers],
         }
-        self.stdout.write(
-            json.dumps(document) if options["json"] else "\n".join(map(_line, answers))
-        )
+        lines = [
+            f"{_MARKS[answer.health]}  {answer.name:<42}  {answer.said}"
+            + (f"\n{'':9}{'':44}→ {answer.do}" if answer.do else "")
+            for answer in answers
+        ]
+        self.stdout.write(json.dumps(document) if options["json"] else "\n".join(lines))
         if failed:
             raise CommandError(f"{len(failed)} failed: {', '.join(failed)}.")
-
-
-def _line(answer: Answer) -> str:
-    do = f"\n{'':9}{'':44}→ {answer.do}" if answer.do else ""
-    return f"{_MARKS[answer.health]}  {answer.name:<42}  {answer.said}{do}"

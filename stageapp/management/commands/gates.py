@@ -1,13 +1,11 @@
 """`manage.py gates`: every gate with threshold, value and verdict."""
 
-import json
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import OperationalError
 
 from stageapp.management import bars
-from stageapp.management.command import StageCommand
+from stageapp.management.command import StageCommand, database_errors
 from stageapp.rollout.gates.verdicts import Gate, Verdict
 from stageapp.rollout.moves import FOR_A_RUN
 from stageapp.rollout.outlook import Outlook, outlook
@@ -52,32 +50,26 @@ def gates_lines(ahead: Outlook) -> list[str]:
             "Latched: the mode was lowered automatically; raising it requires the permission rearm."
         )
     for gate in ahead.gates.values():
-        lines += ["", f"{_MARKS[gate.verdict]} {gate.name}: {gate.title}{_for_what(gate, ahead)}"]
+        what_for = "  (for a run)" if gate.name in FOR_A_RUN else ""
+        if _is_needed(gate, ahead):
+            what_for = "  <- needed next"
+        lines += ["", f"{_MARKS[gate.verdict]} {gate.name}: {gate.title}{what_for}"]
         for it in gate.conditions:
             why = f" ({it.why})" if it.why else ""
             lines.append(
                 f"        {_MARKS[it.verdict]} {it.title}: {it.shown}; needed {it.threshold}{why}"
             )
-    return [*lines, "", _last_line(ahead)]
+    last = "The rollout is done."
+    if step := ahead.step:
+        blocking = ", ".join(gate.name for gate in step.holding)
+        last = f"Next: {step.text}. " + (
+            f"Blocked by {blocking}." if blocking else "Nothing blocks it."
+        )
+    return [*lines, "", last]
 
 
 def _is_needed(gate: Gate, ahead: Outlook) -> bool:
     return ahead.step is not None and gate in ahead.step.gates
-
-
-def _for_what(gate: Gate, ahead: Outlook) -> str:
-    if _is_needed(gate, ahead):
-        return "  <- needed next"
-    return "  (for a run)" if gate.name in FOR_A_RUN else ""
-
-
-def _last_line(ahead: Outlook) -> str:
-    step = ahead.step
-    if step is None:
-        return "The rollout is done."
-    if not step.holding:
-        return f"Next: {step.text}. Nothing blocks it."
-    return f"Next: {step.text}. Blocked by {', '.join(gate.name for gate in step.holding)}."
 
 
 class Command(StageCommand):
@@ -98,17 +90,13 @@ class Command(StageCommand):
             CommandError: a gate that the next step needs does not pass, or PostgreSQL does not
                 respond.
         """
-        try:
-            with bars.working("evaluating the gates", quiet=options["json"]):
-                ahead = outlook()
-        except OperationalError as error:
-            raise CommandError(
-                f"PostgreSQL does not answer, so the gates cannot be evaluated: {error}"
-            ) from None
+        with (
+            database_errors(", so the gates cannot be evaluated"),
+            bars.working("evaluating the gates", quiet=options["json"]),
+        ):
+            ahead = outlook()
         document, lines = gates_document(ahead), gates_lines(ahead)
-        self.stdout.write(
-            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
-        )
+        self.print_result(document, lines, options)
         if ahead.step and ahead.step.holding:
             names = ", ".join(gate.name for gate in ahead.step.holding)
             raise CommandError(f"The next step, {ahead.step.text}, is blocked by: {names}.")

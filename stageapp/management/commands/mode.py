@@ -1,6 +1,5 @@
 """`manage.py mode show|set`: the validation mode from the command line."""
 
-import argparse
 import datetime
 import json
 from typing import Any
@@ -11,12 +10,17 @@ from django.db import OperationalError, ProgrammingError
 from stageapp.documents.mode import ModeInForce
 from stageapp.infrastructure import words
 from stageapp.management import bars
-from stageapp.management.command import StageCommand, command_line_person
+from stageapp.management.command import StageCommand, argument_type, command_line_person
 from stageapp.mode import processes, store
 from stageapp.rollout.changes import Wish, change_mode, refusal
 from stageapp.rollout.judgement import consequences
 
 _LONGEST_WAIT = 3600
+_WAIT = argument_type(
+    float,
+    f"a valid time to wait; give seconds, from 0 to {_LONGEST_WAIT}",
+    lambda seconds: 0 <= seconds <= _LONGEST_WAIT,
+)
 
 
 class Command(StageCommand):
@@ -39,7 +43,7 @@ class Command(StageCommand):
         change.add_argument("--reason", required=True, help="why; kept in the history")
         change.add_argument(
             "--enforce-on",
-            type=_day,
+            type=argument_type(datetime.date.fromisoformat, "a date; use YYYY-MM-DD"),
             metavar="DATE",
             help="announced first day of enforcement, YYYY-MM-DD",
         )
@@ -68,7 +72,7 @@ class Command(StageCommand):
         )
         change.add_argument(
             "--wait",
-            type=_seconds,
+            type=_WAIT,
             nargs="?",
             const=10.0,
             metavar="SECONDS",
@@ -173,22 +177,3 @@ class Command(StageCommand):
         for one in registered:
             how = "live" if one.live else f"silent for {words.duration(one.silent_for)}"
             self.stdout.write(f"  {one}: {one.mode}, {how}")
-
-
-def _day(text: str) -> datetime.date:
-    try:
-        return datetime.date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date; use YYYY-MM-DD") from None
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= _LONGEST_WAIT:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a valid time to wait; give seconds, from 0 to {_LONGEST_WAIT}"
-        )
-    return seconds

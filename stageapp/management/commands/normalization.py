@@ -1,29 +1,35 @@
 """`manage.py normalization …`: plan, approve, run, watch, verify, roll back, seal and guard."""
 
-import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, OperationalError
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
-from tqdm import tqdm
 
 from stageapp.audit import history, rollbacks
 from stageapp.audit.history import Place
 from stageapp.documents.runs import EntryPage, RunInFull, RunThrottle, VerificationResult
 from stageapp.infrastructure import words
-from stageapp.management import backup_report, bars, normalization_arguments, normalization_report
-from stageapp.management.command import command_line_actor
-from stageapp.management.seal_verbs import SealVerbs
+from stageapp.management import (
+    backup_report,
+    bars,
+    normalization_arguments,
+    normalization_report,
+    seal_report,
+)
+from stageapp.management.command import StageCommand, command_line_actor
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import choice, drain, progress, runs, threads, verify, worker
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import Result
 from stageapp.normalization.preflight import preflight
 from stageapp.normalization.throttle import limits
+from stageapp.sealing import guard, seal
+from stageapp.sealing.preview import preview
 from stageapp.targets import targets
 from stageapp.targets.errors import Ambiguous, NormalizationError
 from stageapp.targets.findings import Severity
@@ -31,7 +37,7 @@ from stageapp.tasks import nudge
 from stageapp.unknowns import records
 
 
-class Command(SealVerbs):
+class Command(StageCommand):
     """Plan and carry out the normalization of a stored column."""
 
     help = (
@@ -42,8 +48,6 @@ class Command(SealVerbs):
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
         normalization_arguments.declare(verbs)
-        self.add_seal_verbs(verbs)
-        normalization_arguments.declare_common(verbs)
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         """Run the sub-command.
@@ -76,14 +80,16 @@ class Command(SealVerbs):
         with bars.working("reading the column", quiet=options["json"]):
             plan = plans.make_plan(choice.target(target), actor=command_line_actor())
             records.record_table(plan)
-        self._print(
+        self.print_result(
             normalization_report.plan_document(plan), normalization_report.plan_lines(plan), options
         )
 
     def _preflight(self, *, target: str | None, **options: Any) -> None:
         with bars.working("checking table and server", quiet=options["json"]):
             findings = preflight.look(choice.target(target))
-        self._print(findings.document(), normalization_report.preflight_lines(findings), options)
+        self.print_result(
+            findings.document(), normalization_report.preflight_lines(findings), options
+        )
         if findings.worst == Severity.BLOCKS:
             raise CommandError(f"A run of {findings.target} would not start; see above.")
 
@@ -96,14 +102,16 @@ class Command(SealVerbs):
         run = plans.find_plan(plan).run
         if options["trial"]:
             result = backup_report.carry_out(run.plan, options["trial"], quiet=options["json"])
-            self._print(result, backup_report.trial_lines(result), options)
+            self.print_result(result, backup_report.trial_lines(result), options)
             if not result["passed"]:
                 raise CommandError(
                     "The trial did not pass; see above. The live database was not touched."
                 )
             return
         if options["dry_run"]:
-            self._dry_run(run, options)
+            with _bar(run, quiet=options["json"]) as advance_bar:
+                result = worker.dry_run(run, report=advance_bar)
+            self.print_result(result, normalization_report.dry_run_lines(result), options)
             return
         me = command_line_actor()
         if options["single_transaction"]:
@@ -124,7 +132,7 @@ class Command(SealVerbs):
         if options["dry_run"]:
             pairs = _rollback_pairs(chosen, scope, quiet=options["json"])
             lines = [*normalization_report.rollback_lines(chosen, pairs), _DRY_RUN_ENDS]
-            self._print({"run": chosen.pk, "pairs": pairs}, lines, options)
+            self.print_result({"run": chosen.pk, "pairs": pairs}, lines, options)
             return
         if not (options["yes"] or chosen.state == State.ROLLING_BACK):
             # Show what would be undone and ask, on a terminal; raises CommandError without a yes.
@@ -139,7 +147,10 @@ class Command(SealVerbs):
                     normalization_report.rollback_lines(chosen, _rollback_pairs(chosen, scope))
                 )
             )
-            if not _says_yes(f"Roll back run {chosen.pk} of {chosen.target}? [y/N] "):
+            answer = ""
+            with suppress(EOFError, KeyboardInterrupt):
+                answer = input(f"Roll back run {chosen.pk} of {chosen.target}? [y/N] ")
+            if answer.strip().lower() not in ("y", "yes"):
                 raise CommandError("Nothing has changed.")
         runs.request_rollback(chosen, actor=command_line_actor(), reason=reason, scope=scope)
         ended = (State.DONE, State.CANCELLED) if scope else (State.ROLLED_BACK,)
@@ -147,7 +158,7 @@ class Command(SealVerbs):
 
     def _history(self, *, row: str, target: str, **options: Any) -> None:
         entries = history.of_row(row, target=target, after=Place(), limit=_LONGEST_HISTORY)
-        self._print(
+        self.print_result(
             EntryPage({"next": None, "results": entries}).data,
             normalization_report.history_lines(entries),
             options,
@@ -162,7 +173,7 @@ class Command(SealVerbs):
             if draining
             else "pick up runs"
         )
-        self._print({"draining": draining}, [f"Celery workers {said}."], options)
+        self.print_result({"draining": draining}, [f"Celery workers {said}."], options)
 
     def _tune(self, *, run: int | None, target: str | None, reason: str, **options: Any) -> None:
         wanted = {name: options[name] for name in ("workers", "batch_seconds", "pause_seconds")}
@@ -173,7 +184,7 @@ class Command(SealVerbs):
 
     def _status(self, *, run: int | None, target: str | None, **options: Any) -> None:
         if run is None and not Run.objects.exists():
-            self._print(
+            self.print_result(
                 {"runs": []},
                 ["There is no plan yet. Start with `normalization plan`."],
                 options,
@@ -196,7 +207,7 @@ class Command(SealVerbs):
         document = dict(VerificationResult(made).data) | (
             {"different": different} if options["full"] else {}
         )
-        self._print(document, lines, options)
+        self.print_result(document, lines, options)
         if not made.found["agrees"]:
             raise CommandError("Rows and audit log disagree; see above.")
         if not made.ok and chosen.state in _CLAIMS_ALL:
@@ -238,7 +249,48 @@ class Command(SealVerbs):
             "limits": {name: one.limit for name, one in in_force.items()},
             **RunThrottle(chosen).data,
         }
-        self._print(document, normalization_report.throttle_lines(shown, in_force), options)
+        self.print_result(document, normalization_report.throttle_lines(shown, in_force), options)
+
+    def _seal(
+        self,
+        *,
+        target: str | None,
+        allow: list[str] | None,
+        null: str | None,
+        dry_run: bool,
+        reason: str,
+        **options: Any,
+    ) -> None:
+        label, nulls = choice.target(target), {"allow": True, "refuse": False, None: None}[null]
+        if not dry_run:
+            with bars.working("sealing", quiet=options["json"]):
+                now = seal.seal(
+                    label, allow=allow, nulls=nulls, actor=command_line_actor(), reason=reason
+                )
+            self.print_result(seal_report.seal_document(now), seal_report.seal_lines(now), options)
+            return
+        with bars.working("reading the column", quiet=options["json"]):
+            effect = preview(label, allow=allow, nulls=nulls)
+        self.print_result(
+            seal_report.preview_document(effect), seal_report.preview_lines(effect), options
+        )
+        if not effect.possible:
+            raise CommandError("It cannot be sealed with these options; see above.")
+
+    def _unseal(self, *, target: str | None, reason: str, **options: Any) -> None:
+        with bars.working("waiting for the table", quiet=options["json"]):
+            now = seal.unseal(choice.target(target), actor=command_line_actor(), reason=reason)
+        self.print_result(seal_report.seal_document(now), seal_report.seal_lines(now), options)
+
+    def _guard(self, *, switch: str, target: str | None, reason: str, **options: Any) -> None:
+        label = choice.target(target)
+        if switch == "status":
+            now = guard.look(label)
+        else:
+            act = guard.switch_on if switch == "on" else guard.switch_off
+            with bars.working("waiting for the table", quiet=options["json"]):
+                now = act(label, actor=command_line_actor(), reason=reason)
+        self.print_result(seal_report.guard_document(now), seal_report.guard_lines(now), options)
 
     def _work(
         self,
@@ -267,22 +319,12 @@ class Command(SealVerbs):
         if foreground and run.state not in ended:
             raise CommandError(f"Run {run.pk} is {run.stands}. {run.last_error}".strip())
 
-    def _dry_run(self, run: Run, options: dict[str, Any]) -> None:
-        with _bar(run, quiet=options["json"]) as advance_bar:
-            result = worker.dry_run(run, report=advance_bar)
-        self._print(result, normalization_report.dry_run_lines(result), options)
-
     def _show(self, run: Run, options: dict[str, Any]) -> None:
         at = progress.progress(run)
-        self._print(
+        self.print_result(
             RunInFull(run).data,
             normalization_report.run_lines(run, at),
             options,
-        )
-
-    def _print(self, document: dict[str, Any], lines: list[str], options: dict[str, Any]) -> None:
-        self.stdout.write(
-            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
         )
 
 
@@ -325,13 +367,6 @@ def _after_interrupt(run: Run) -> str:
     return f"Run {run.pk} is {run.stands}."
 
 
-def _says_yes(question: str) -> bool:
-    try:
-        return input(question).strip().lower() in ("y", "yes")
-    except (EOFError, KeyboardInterrupt):
-        return False
-
-
 def _rollback_pairs(
     run: Run, scope: dict[str, Any], *, quiet: bool = False
 ) -> list[dict[str, Any]]:
@@ -339,27 +374,14 @@ def _rollback_pairs(
         return rollbacks.preview(run, targets.resolve(run.target), scope)
 
 
-class _bar:  # noqa: N801  used as a function
+@contextmanager
+def _bar(run: Run, *, quiet: bool) -> Iterator[Callable[[Result], None]]:
     """Show a progress bar over the run's rows on stderr, with rate and ETA; silent with --json."""
+    at = progress.progress(run)
+    with bars.bar(at.total, "row", quiet=quiet, initial=at.scanned) as bar:
 
-    def __init__(self, run: Run, *, quiet: bool) -> None:
-        at = progress.progress(run)
-        self._bar = tqdm(
-            total=at.total,
-            initial=at.scanned,
-            unit="row",
-            unit_scale=True,
-            disable=quiet,
-            file=sys.stderr,
-            mininterval=0.5 if sys.stderr.isatty() else 10.0,
-        )
+        def advance(result: Result) -> None:
+            if result.cursor.sweep == 0:  # a later sweep looks at rows that were counted before
+                bar.update(result.scanned)
 
-    def __enter__(self) -> Callable[[Result], None]:
-        return self._advance
-
-    def _advance(self, result: Result) -> None:
-        if result.cursor.sweep == 0:  # a later sweep looks at rows that were counted before
-            self._bar.update(result.scanned)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        yield advance

@@ -1,7 +1,5 @@
 """`manage.py relay`: sign Alertmanager's notifications and forward them to the webhook."""
 
-import argparse
-import math
 import signal
 import threading
 from typing import Any
@@ -10,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from stageapp import conf
+from stageapp.management.command import argument_type
 from stageapp.webhook.relay import AddressError, Forwarder, Limits, Relay, read_address, read_url
 from stageapp.webhook.secrets import webhook_secrets, webhook_tokens
 
@@ -38,7 +37,11 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--seconds",
-            type=_seconds,
+            type=argument_type(
+                float,
+                "a time in seconds, more than 0 and at most 600",
+                lambda seconds: 0 < seconds <= 600,
+            ),
             default=SECONDS,
             help="how long to keep trying one notification (default: %(default)s)",
         )
@@ -66,9 +69,13 @@ class Command(BaseCommand):
             raise CommandError("Set ALERTMANAGER_BEARER_TOKEN: Alertmanager has to send it.")
         limits = Limits(conf.settings.read_seconds, settings.DATA_UPLOAD_MAX_MEMORY_SIZE, tokens)
         try:
-            forwarder = Forwarder(
-                read_url(options["to"]), _key(), options["seconds"], threading.Event()
-            )
+            url, secrets = read_url(options["to"]), webhook_secrets()
+            if not secrets:
+                raise CommandError(
+                    "Set ALERTMANAGER_WEBHOOK_SECRET to the same secret as the webhook's: it "
+                    "signs the notifications."
+                )
+            forwarder = Forwarder(url, secrets[0].keys[0], options["seconds"], threading.Event())
             server = Relay(
                 read_address(options["listen"], allow_remote=options["allow_remote"]),
                 forwarder,
@@ -81,25 +88,3 @@ class Command(BaseCommand):
         self.stdout.write(f"Listening on {server.server_name} port {server.server_port}.")
         self.stdout.flush()
         server.run_until(stop)
-
-
-def _key() -> bytes:
-    secrets = webhook_secrets()
-    if not secrets:
-        raise CommandError(
-            "Set ALERTMANAGER_WEBHOOK_SECRET to the same secret as the webhook's: it "
-            "signs the notifications."
-        )
-    return secrets[0].keys[0]
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds <= 600:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a time in seconds, more than 0 and at most 600"
-        )
-    return seconds

@@ -1,16 +1,14 @@
 """`manage.py rollout`: decisions other than the mode: marks, pins, steps, proposals."""
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import OperationalError
 
 from stageapp.infrastructure import words
 from stageapp.management import bars
-from stageapp.management.command import StageCommand, command_line_person
+from stageapp.management.command import StageCommand, command_line_person, database_errors
 from stageapp.mode import store
 from stageapp.models.rollout import ConsumerPin, ModeProposal
 from stageapp.rollout import canary, proposals, schedule, steps, timeline
@@ -67,15 +65,11 @@ class Command(StageCommand):
         """
         act: Callable[..., tuple[Any, list[str]]] = getattr(self, f"_{verb.replace('-', '_')}")
         try:
-            with bars.working(verb, quiet=options["json"]):
+            with database_errors(), bars.working(verb, quiet=options["json"]):
                 document, lines = act(**options)
         except store.ModeError as error:
             raise CommandError(str(error)) from None
-        except OperationalError as error:
-            raise CommandError(f"PostgreSQL does not answer: {error}") from None
-        self.stdout.write(
-            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
-        )
+        self.print_result(document, lines, options)
         if verb in _FOLLOWED:
             self.warn_of_lag()
 
@@ -99,9 +93,11 @@ class Command(StageCommand):
         share_of = newest.percent if newest.mode == "enforce" else 10
         members = canary.members(percent if percent is not None else share_of)
         share = canary.canary_share(members)
-        lines = [_member_line(member) for member in members] or [
-            "There are no known consumers yet."
-        ]
+        lines = [
+            f"{'enforce' if one.enforced else 'warn   '} {words.percent(100 * one.share):>8}  "
+            f"{one.consumer} (bucket {one.bucket}{f', pinned {one.pin}' if one.pin else ''})"
+            for one in members
+        ] or ["There are no known consumers yet."]
         total = (
             "no values were sent yesterday"
             if share is None
@@ -168,12 +164,3 @@ def _proposal(number: int) -> ModeProposal:
             f"There is no proposal {number}. `manage.py rollout proposals` shows them."
         )
     return proposal
-
-
-def _member_line(member: canary.Member) -> str:
-    where = "enforce" if member.enforced else "warn   "
-    pinned = f", pinned {member.pin}" if member.pin else ""
-    return (
-        f"{where} {words.percent(100 * member.share):>8}  {member.consumer} (bucket "
-        f"{member.bucket}{pinned})"
-    )

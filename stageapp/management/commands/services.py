@@ -35,7 +35,8 @@ class Command(BaseCommand):
         """Return every known server's state, as data and as lines."""
         servers = embedded.status(root)
         lines = [
-            f"{server.name}: {server.state}{_pid(server.pid)}, data in {server.data}"
+            f"{server.name}: {server.state}"
+            f"{'' if server.pid is None else f' (pid {server.pid})'}, data in {server.data}"
             for server in servers
         ]
         return (
@@ -49,7 +50,3 @@ class Command(BaseCommand):
         return {"root": str(root), "stopped": stopped}, [
             f"{name}: stopped" for name in stopped
         ] or [f"No embedded server runs under {root}."]
-
-
-def _pid(pid: int | None) -> str:
-    return "" if pid is None else f" (pid {pid})"

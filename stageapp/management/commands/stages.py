@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import OperationalError, ProgrammingError
 
 from stageapp.management import bars
-from stageapp.management.command import StageCommand
+from stageapp.management.command import StageCommand, database_errors
 from stageapp.vocabulary.snapshot import Snapshot, load
 from stageapp.vocabulary.suggestions import meaning_document
 
@@ -62,19 +61,12 @@ class Command(StageCommand):
             CommandError: a line is not a JSON string, or PostgreSQL does not respond.
         """
         try:
-            answers, read = Answers(load(), source), sys.stdin.fileno()
+            with database_errors(", so there is no vocabulary to read"):
+                answers, read = Answers(load(), source), sys.stdin.fileno()
             with bars.reading(read, quiet=sys.stdin.isatty()):
                 answer_all(read, sys.stdout.fileno(), answers)
         except BadLine as error:
             raise CommandError(str(error)) from None
-        except ProgrammingError as error:
-            raise CommandError(
-                f"The database is not up to date; run `manage.py migrate` first: {error}"
-            ) from None
-        except OperationalError as error:
-            raise CommandError(
-                f"PostgreSQL does not answer, so there is no vocabulary to read: {error}"
-            ) from None
         except BrokenPipeError:
             raise CommandError(
                 "The output was closed by its reader; the remaining values were not answered."
@@ -124,7 +116,9 @@ def answer_all(read: int, write: int, answers: Answers) -> None:
         except BadLine as error:
             raise BadLine(f"Line {number} of the input is not a JSON string: {error}.") from None
         finally:
-            _write(write, b"".join(answer + b"\n" for answer in answered))
+            rest = b"".join(answer + b"\n" for answer in answered)
+            while rest:
+                rest = rest[os.write(write, rest) :]
 
 
 def _lines(read: int) -> Iterator[list[bytes]]:
@@ -138,8 +132,3 @@ def _lines(read: int) -> Iterator[list[bytes]]:
             return
     if rest:
         yield [rest]
-
-
-def _write(write: int, answer: bytes) -> None:
-    while answer:
-        answer = answer[os.write(write, answer) :]

@@ -35,16 +35,17 @@ class Command(BaseCommand):
             )
         asked = json.load(sys.stdin)
         changes = [Change(*change) for change in asked["changes"]]
+
+        def tell(phase: str, done: int, whole: int) -> None:
+            self._answer({"phase": phase, "done": done, "whole": whole})
+
         try:
             result = copy.carry_out(
-                asked["target"], asked["percent"], changes, asked["entries"], self._tell
+                asked["target"], asked["percent"], changes, asked["entries"], tell
             )
         except NormalizationError as refusal:
             result = {"refused": str(refusal)}
         self._answer(result)
-
-    def _tell(self, phase: str, done: int, whole: int) -> None:
-        self._answer({"phase": phase, "done": done, "whole": whole})
 
     def _answer(self, document: dict[str, Any]) -> None:
         self.stdout.write(json.dumps(document))

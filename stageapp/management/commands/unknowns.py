@@ -1,24 +1,21 @@
 """`manage.py unknowns …`: the queue of unmapped values, and decisions on them."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import OperationalError, ProgrammingError
 
 from stageapp.infrastructure import words
 from stageapp.management import bars
-from stageapp.management.command import StageCommand, command_line_actor
+from stageapp.management.command import StageCommand, command_line_actor, database_errors
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import REASONS, VocabularyVersion
 from stageapp.unknowns import decisions
-from stageapp.unknowns import queue as files
 from stageapp.unknowns.decisions import DecisionRefused, undo
 from stageapp.unknowns.preview import Preview, preview
-from stageapp.unknowns.queue import STATES, places, queue, suggestions
+from stageapp.unknowns.queue import STATES, export_queue, places, queue, suggestions
 from stageapp.vocabulary.snapshot import load
 
 # The unknown queue as lines for a terminal and as JSON documents.
@@ -171,31 +168,26 @@ class Command(StageCommand):
             CommandError: it is refused or the database does not respond; nothing has changed.
         """
         try:
-            with bars.working(verb, quiet=options.get("json", False)):
+            with (
+                database_errors(", nothing was changed"),
+                bars.working(verb, quiet=options.get("json", False)),
+            ):
                 getattr(self, f"_{verb}")(**options)
         except DecisionRefused as error:
             raise CommandError(str(error)) from None
-        except ProgrammingError as error:
-            raise CommandError(
-                f"The database is not up to date; run `manage.py migrate` first: {error}"
-            ) from None
-        except OperationalError as error:
-            raise CommandError(
-                f"PostgreSQL does not answer, nothing was changed: {error}"
-            ) from None
 
     def _list(self, *, state: str, limit: int, **options: Any) -> None:
         entries = list(queue(None if state == "all" else state)[: max(0, limit)])
-        self._print(queue_document(entries), queue_lines(entries, state), options)
+        self.print_result(queue_document(entries), queue_lines(entries, state), options)
 
     def _export(self, *, file: str | None, state: str, **_: Any) -> None:
         wanted = None if state == "all" else state
         if file is None:
-            files.export_queue(sys.stdout, wanted)
+            export_queue(sys.stdout, wanted)
             return
         try:
             with Path(file).open("w", encoding="utf-8", newline="") as target:
-                count = files.export_queue(target, wanted)
+                count = export_queue(target, wanted)
         except OSError as error:
             raise CommandError(f"{file} cannot be written: {error.strerror}.") from None
         self.stderr.write(f"{count} entries written to {file}.")
@@ -213,7 +205,7 @@ class Command(StageCommand):
         entries = entries_of(options["number"])
         if options["dry_run"]:
             effect = preview(entries, source=options.get("source", ""), **meaning)
-            self._print(preview_document(effect), preview_lines(effect), options)
+            self.print_result(preview_document(effect), preview_lines(effect), options)
             return
         who = {"actor": command_line_actor(), "reason": options["reason"]}
         if "stage" in meaning:
@@ -232,14 +224,7 @@ class Command(StageCommand):
     def _tell(self, count: int, version: VocabularyVersion | None, options: dict[str, Any]) -> None:
         said = f"vocabulary version {version.number}" if version else "the vocabulary is unchanged"
         document = {"entries": count, "version": version.number if version else None}
-        self._print(document, [f"{count} decided; {said}."], options)
-
-    def _print(
-        self, document: dict[str, Any], lines: Sequence[str], options: dict[str, Any]
-    ) -> None:
-        self.stdout.write(
-            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
-        )
+        self.print_result(document, [f"{count} decided; {said}."], options)
 
 
 def entries_of(numbers: Sequence[int]) -> list[UnknownEntry]:

@@ -1,16 +1,14 @@
 """`manage.py vocabulary …`: aliases as files, and vocabulary versions."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import OperationalError, ProgrammingError
 
 from stageapp.management import bars
-from stageapp.management.command import StageCommand, command_line_actor
+from stageapp.management.command import StageCommand, command_line_actor, database_errors
 from stageapp.models.recorded import require_reason
 from stageapp.models.vocabulary import VocabularyVersion
 from stageapp.unknowns import alias_files
@@ -120,17 +118,16 @@ def change_lines(diff: dict[str, Any]) -> list[str]:
     lines = []
     for part, kinds in diff.items():
         for kind, rows in kinds.items():
-            lines += _cut(f"{part} {kind}", [f"  {_row(row.get('new', row))}" for row in rows])
+            shown = []
+            for row in (one.get("new", one) for one in rows):
+                if "slug" in row:
+                    active = "" if row["active"] else ", not active"
+                    shown.append(f"  {row['slug']}: {row['label']}, rank {row['rank']}{active}")
+                else:
+                    meaning = row["stage__slug"] or row["reason"]
+                    shown.append(f"  {_named(row['spelling'], row['source'])} → {meaning}")
+            lines += _cut(f"{part} {kind}", shown)
     return lines or ["There are no differences."]
-
-
-def _row(row: dict[str, Any]) -> str:
-    if "slug" in row:
-        return (
-            f"{row['slug']}: {row['label']}, rank "
-            f"{row['rank']}{'' if row['active'] else ', not active'}"
-        )
-    return f"{_named(row['spelling'], row['source'])} → {row['stage__slug'] or row['reason']}"
 
 
 def _head(version: VocabularyVersion) -> dict[str, Any]:
@@ -197,20 +194,15 @@ class Command(StageCommand):
                 options["reason"], lambda said: CommandError(f"{said} {advice}", returncode=2)
             )
         try:
-            with bars.working(verb, quiet=options.get("json", False)):
+            with (
+                database_errors(", nothing was changed"),
+                bars.working(verb, quiet=options.get("json", False)),
+            ):
                 getattr(self, f"_{verb}")(**options)
         except (FileRefused, NoSuchVersion, ValueError) as error:
             raise CommandError(str(error)) from None
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}.") from None
-        except ProgrammingError as error:
-            raise CommandError(
-                f"The database is not up to date; run `manage.py migrate` first: {error}"
-            ) from None
-        except OperationalError as error:
-            raise CommandError(
-                f"PostgreSQL does not answer, nothing was changed: {error}"
-            ) from None
 
     def _export(self, *, file: str | None, **_: Any) -> None:
         if file is None:
@@ -233,22 +225,22 @@ class Command(StageCommand):
         version = None
         if not dry_run and not diff.refused:
             version = alias_files.apply(diff, actor=command_line_actor(), reason=options["reason"])
-        self._print(diff_document(diff, version), diff_lines(diff, version), options)
+        self.print_result(diff_document(diff, version), diff_lines(diff, version), options)
         if diff.refused:
             raise CommandError(f"{len(diff.refused)} lines are refused, so nothing was imported.")
 
     def _versions(self, *, limit: int, **options: Any) -> None:
         versions = list(VocabularyVersion.objects.defer("snapshot")[: max(0, limit)])
-        self._print(versions_document(versions), versions_lines(versions), options)
+        self.print_result(versions_document(versions), versions_lines(versions), options)
 
     def _show(self, *, number: int, **options: Any) -> None:
         version = vocabulary_versions.at(number)
-        self._print(version_document(version), version_lines(version), options)
+        self.print_result(version_document(version), version_lines(version), options)
 
     def _restore(self, *, number: int, dry_run: bool, reason: str, **options: Any) -> None:
         if dry_run:
             diff = vocabulary_versions.difference_from_now(number)
-            self._print(diff, change_lines(diff), options)
+            self.print_result(diff, change_lines(diff), options)
             return
         version = vocabulary_versions.restore(number, actor=command_line_actor(), reason=reason)
         made = version.number if version else None
@@ -257,11 +249,4 @@ class Command(StageCommand):
             if made
             else f"The vocabulary is the same as in version {number}."
         )
-        self._print({"restored": number, "version": made}, [said], options)
-
-    def _print(
-        self, document: dict[str, Any], lines: Sequence[str], options: dict[str, Any]
-    ) -> None:
-        self.stdout.write(
-            json.dumps(document, default=str) if options["json"] else "\n".join(lines)
-        )
+        self.print_result({"restored": number, "version": made}, [said], options)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stageapp.api.resources import resource_of
+from stageapp.api.fallbacks import resource_of
 from stageapp.consumers.audit import access_log
 from stageapp.consumers.audit.access_log import read_log, still_sends
 from stageapp.consumers.contacts import agent_hash

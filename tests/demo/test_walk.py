@@ -2,7 +2,7 @@
 
 import pytest
 
-from stageapp.demo.report import Report, StepFailed
+from stageapp.demo.walk import Report, StepFailed
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stageapp.demo import children as the_module
-from stageapp.demo.children import ChildDied, Children
+from stageapp.demo import site as the_module
+from stageapp.demo.site import ChildDied, Children
 
 PROJECT = Path(__file__).resolve().parents[2]
 STUBBORN = """
@@ -25,7 +25,7 @@ PATIENT = "import time; print('ready', flush=True); time.sleep(600)"
 PARENT = """
 import os, sys, time
 from pathlib import Path
-from stageapp.demo.children import Children
+from stageapp.demo.site import Children
 with Children(Path(sys.argv[1]), dict(os.environ)) as children:
     print(children.start("patient", ["patient"]).process.pid, flush=True)
     time.sleep(600)
