@@ -10,10 +10,9 @@ from stageapp import conf
 from stageapp.doctor.answers import Answer, fail, no_data, ok, warn
 from stageapp.infrastructure import words
 from stageapp.models.vocabulary import StageAlias
-from stageapp.normalization.preflight import preflight
-from stageapp.normalization.throttle import health
-from stageapp.normalization.throttle.factors import FACTORS
-from stageapp.normalization.throttle.standbys import WalMarks
+from stageapp.normalization import health, preflight
+from stageapp.normalization.factors import FACTORS
+from stageapp.normalization.health import WalMarks
 from stageapp.targets.findings import Severity
 from stageapp.vocabulary import snapshot
 

@@ -16,7 +16,7 @@ from stageapp.infrastructure import words
 from stageapp.management.command import command_line_actor
 from stageapp.models.backups import Backup, BackupCheck
 from stageapp.models.normalization import Plan, State
-from stageapp.normalization.trial.trial import TrialRefused, trial
+from stageapp.normalization.trial import TrialRefused, trial
 
 _UNITS = {"measure": "table"}
 

@@ -15,9 +15,8 @@ from stageapp.infrastructure.locks import Lock
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Run, RunMove, State
 from stageapp.models.recorded import require_reason
-from stageapp.normalization import leases, safety, shards
+from stageapp.normalization import leases, preflight, safety, shards
 from stageapp.normalization.batches import LEAST_SECONDS, MOST_SECONDS
-from stageapp.normalization.preflight import preflight
 from stageapp.people import same_person
 from stageapp.sealing import state as seal_state
 from stageapp.targets import targets

@@ -143,7 +143,9 @@ def reduce(raw: str) -> Reduced:
     if not text:
         return _BLANK
     key = _settle(text)
-    return _JUNK if key is None or len(key) > LONGEST else Reduced(key, _reason(key))
+    if key is None or len(key) > LONGEST:
+        return _JUNK
+    return Reduced(key, next((why for rule, why in _VERDICTS if rule.search(key)), "unmapped"))
 
 
 def _settle(text: str) -> str | None:
@@ -157,10 +159,3 @@ def _settle(text: str) -> str | None:
         if text == before:
             return text
     return None
-
-
-def _reason(key: str) -> str:
-    for pattern, reason in _VERDICTS:
-        if pattern.search(key):
-            return reason
-    return "unmapped"

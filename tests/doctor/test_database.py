@@ -10,7 +10,7 @@ from django.utils import timezone
 from stageapp.doctor import database, examine, safety
 from stageapp.doctor.answers import Health, ok
 from stageapp.models import Backup, BackupCheck, StageAlias
-from stageapp.normalization.throttle import factors
+from stageapp.normalization import factors
 
 pytestmark = pytest.mark.django_db
 

@@ -10,8 +10,7 @@ from stageapp.doctor import database
 from stageapp.doctor.answers import Health
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
-from stageapp.normalization import runs, worker
-from stageapp.normalization.preflight import preflight
+from stageapp.normalization import preflight, runs, worker
 from stageapp.sealing import guard, seal
 from stageapp.targets import columns, targets
 from stageapp.targets.errors import PreflightRefused, TargetError

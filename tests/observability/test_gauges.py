@@ -22,7 +22,7 @@ from stageapp.models.batches import Batch, Checkpoint, QuarantinedRow
 from stageapp.models.mode import ServerProcess
 from stageapp.models.normalization import Plan
 from stageapp.models.unknowns import DriftCheck
-from stageapp.normalization.throttle import limits
+from stageapp.normalization import limits
 
 TARGET = "stageapp.PortfolioCompany.stage"
 

@@ -19,11 +19,9 @@ from stageapp.management import backup_report, bars, normalization_arguments, no
 from stageapp.management.command import command_line_actor
 from stageapp.management.seal_verbs import SealVerbs
 from stageapp.models.normalization import Run, State
-from stageapp.normalization import choice, drain, progress, runs, threads, verify, worker
+from stageapp.normalization import choice, drain, limits, preflight, progress, runs, verify, worker
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import Result
-from stageapp.normalization.preflight import preflight
-from stageapp.normalization.throttle import limits
 from stageapp.targets import targets
 from stageapp.targets.errors import Ambiguous, NormalizationError
 from stageapp.targets.findings import Severity
@@ -251,7 +249,7 @@ class Command(SealVerbs):
         if foreground:
             try:
                 with _bar(run, quiet=options["json"]) as advance_bar:
-                    threads.advance(run, report=advance_bar)
+                    worker.advance(run, report=advance_bar)
             except KeyboardInterrupt:
                 raise CommandError(f"Interrupted. {_after_interrupt(run)}") from None
         else:

@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from stageapp.backups import disposable
+from stageapp.normalization import trial_in_copy
 from stageapp.normalization.statements import Change
-from stageapp.normalization.trial import copy
 from stageapp.targets.errors import NormalizationError
 
 
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         asked = json.load(sys.stdin)
         changes = [Change(*change) for change in asked["changes"]]
         try:
-            result = copy.carry_out(
+            result = trial_in_copy.carry_out(
                 asked["target"], asked["percent"], changes, asked["entries"], self._tell
             )
         except NormalizationError as refusal:

@@ -17,10 +17,9 @@ from stageapp import conf
 from stageapp.infrastructure import events
 from stageapp.models.limits import ThrottleLook
 from stageapp.models.normalization import Run
-from stageapp.normalization import leases
-from stageapp.normalization.throttle import health, limits
-from stageapp.normalization.throttle.factors import FACTORS, Judged, Standing, judge
-from stageapp.normalization.throttle.standbys import Standby, WalMarks
+from stageapp.normalization import health, leases, limits
+from stageapp.normalization.factors import FACTORS, Judged, Standing, judge
+from stageapp.normalization.health import Standby, WalMarks
 
 LOOK_SECONDS = 0.5
 WAIT_SECONDS = 0.5  # how long a worker rests before it looks again
