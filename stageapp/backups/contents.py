@@ -140,7 +140,8 @@ def measure(session: Session, targets: list[Target], report: Report) -> Contents
     tables = {}
     for number, name in enumerate(names):
         report("measure", number, len(names))
-        tables[".".join(name)] = _table_facts(session, sql.Identifier(*name))
+        hashes = sql.SQL(_ROW_HASHES).format(row=_ROW, table=sql.Identifier(*name))
+        tables[".".join(name)] = TableFacts(*summed(session, hashes))
     report("measure", len(names), len(names))
     return Contents(
         tables=tables,
@@ -165,11 +166,6 @@ def schema_of(session: Session) -> str:
     for (line,) in session.execute(_SCHEMA):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
-
-
-def _table_facts(session: Session, table: sql.Composable) -> TableFacts:
-    hashes = sql.SQL(_ROW_HASHES).format(row=_ROW, table=table)
-    return TableFacts(*summed(session, hashes))
 
 
 def _stage_facts(session: Session, target: Target) -> StageFacts:

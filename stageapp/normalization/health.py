@@ -108,21 +108,19 @@ class Standby:
             try:
                 with psycopg.connect(autocommit=True, **(self._parameters | _LIMITS)) as session:  # type: ignore[arg-type]
                     while not self._stop.is_set():
-                        self._ask(session)
+                        row = session.execute(_REPLAYED).fetchone()
+                        in_recovery, position = row if row else (False, None)
+                        if in_recovery and position is not None:
+                            self._position, self._problem = int(str(position)), ""
+                            self._at = time.monotonic()
+                        else:
+                            self._problem = "it is not a standby"
                         self._stop.wait(_LOOK_SECONDS)
             except psycopg.Error as error:
                 self._problem = (
                     f"it does not answer: {type(error).__name__}"  # its text may quote the URL
                 )
                 self._stop.wait(2)
-
-    def _ask(self, session: psycopg.Connection[tuple[object, ...]]) -> None:
-        row = session.execute(_REPLAYED).fetchone()
-        in_recovery, position = row if row else (False, None)
-        if not in_recovery or position is None:
-            self._problem = "it is not a standby"
-            return
-        self._at, self._position, self._problem = time.monotonic(), int(str(position)), ""
 
 
 LOOK_TIMEOUT = "500ms"  # of one statement
@@ -254,22 +252,19 @@ def _replication(marks: WalMarks, standbys: Sequence[Standby]) -> Readings:
     ]  # before the primary's position, never after
     with connection.cursor() as cursor:
         cursor.execute(_REPLICATION)
-        connected = [_replay(*row) for row in cursor.fetchall()]
-    now, position = (float(value) for value in _row(_PRIMARY))
-    marks.note(now, int(position))
-    return {"replica_lag": lag([*(one for one in connected if one), *at_a_url], marks, now)}
-
-
-def _replay(
-    name: str | None, host: str, state: str | None, position: Any, lag: Any
-) -> Replay | None:
-    """Return a standby as the primary sees it; None for a base backup, which replays nothing."""
-    if state is None:
-        return Replay("a standby", None, problem=f"it is hidden: {_GRANT}")
-    if position is None:
-        return None
-    shown = f"{name} {host}".strip()
-    return Replay(shown, int(position), None if lag is None else float(lag))
+        rows = cursor.fetchall()
+    connected = []
+    for name, host, state, position, lag_told in rows:
+        shown = f"{name} {host}".strip()
+        if state is None:
+            connected.append(Replay("a standby", None, problem=f"it is hidden: {_GRANT}"))
+        elif position is not None:  # a base backup replays nothing
+            connected.append(
+                Replay(shown, int(position), None if lag_told is None else float(lag_told))
+            )
+    now, written = (float(value) for value in _row(_PRIMARY))
+    marks.note(now, int(written))
+    return {"replica_lag": lag([*connected, *at_a_url], marks, now)}
 
 
 def lag(replays: Sequence[Replay], marks: WalMarks, now: float) -> Reading:
@@ -279,21 +274,16 @@ def lag(replays: Sequence[Replay], marks: WalMarks, now: float) -> Reading:
             None, "no standby is connected, and STAGE_STANDBY_URLS lists none", absent=True
         )
     problems = "; ".join(f"{one.name}: {one.problem}" for one in replays if one.position is None)
-    lags = {
-        one.name: _lag(one.position, one.lag, marks, now)
-        for one in replays
-        if one.position is not None
-    }
+    lags: dict[str, float] = {}
+    for one in replays:
+        if one.position is None:
+            continue
+        caught_up = not marks.marks or one.position >= marks.marks[-1][1]
+        lags[one.name] = 0.0 if caught_up else max(marks.behind(one.position, now), one.lag or 0.0)
     if not lags:
         return Reading(None, problems)
     worst = max(lags, key=lambda name: lags[name])
     return Reading(lags[worst], "; ".join(filter(None, [worst, problems])), partial=bool(problems))
-
-
-def _lag(position: int, told: float | None, marks: WalMarks, now: float) -> float:
-    if not marks.marks or position >= marks.marks[-1][1]:
-        return 0.0
-    return max(marks.behind(position, now), told or 0.0)
 
 
 def _disk(paths: Sequence[str]) -> Reading:

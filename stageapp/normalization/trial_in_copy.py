@@ -333,7 +333,20 @@ def _run(
         "rows_left": _left(target, changes),
         "other_columns": other,
     }
-    return result | _back(run, before)
+    began = time.monotonic()
+    error = _advance(runs.request_rollback(run, actor=_ACTOR, reason=_REASON))
+    run.refresh_from_db()
+    stages_md5, rows_md5 = before.md5_now()
+    return result | {
+        "rollback": str(run.state),
+        "rollback_error": error,
+        "rollback_seconds": round(time.monotonic() - began, 3),
+        "md5_before": before.stages_md5,
+        "md5_after": stages_md5,
+        "restored": stages_md5 == before.stages_md5,
+        "rows_restored": rows_md5 == before.rows_md5,
+        "other_columns_after": before.other_columns(),
+    }
 
 
 def _not_begun(error: str, before: Before, left: int) -> dict[str, Any]:
@@ -357,23 +370,6 @@ def _not_begun(error: str, before: Before, left: int) -> dict[str, Any]:
         "restored": True,
         "rows_restored": True,
         "other_columns_after": other,
-    }
-
-
-def _back(run: Run, before: Before) -> dict[str, Any]:
-    began = time.monotonic()
-    error = _advance(runs.request_rollback(run, actor=_ACTOR, reason=_REASON))
-    run.refresh_from_db()
-    stages_md5, rows_md5 = before.md5_now()
-    return {
-        "rollback": str(run.state),
-        "rollback_error": error,
-        "rollback_seconds": round(time.monotonic() - began, 3),
-        "md5_before": before.stages_md5,
-        "md5_after": stages_md5,
-        "restored": stages_md5 == before.stages_md5,
-        "rows_restored": rows_md5 == before.rows_md5,
-        "other_columns_after": before.other_columns(),
     }
 
 

@@ -228,8 +228,15 @@ class Work:
     ) -> Result:
         """Commit and report one batch, and adapt the batch size; skip a row that always fails."""
         size = self._narrowed or self.pace.size
+
+        def attempt() -> Result:
+            if self.whole:
+                return write(Limits(2**31 - 1, cap_seconds=0))
+            rows = self._narrowed or self.pace.size
+            return write(Limits(rows, CAP_SECONDS if rows > 1 else LAST_CAP_SECONDS))
+
         try:
-            result = self._attempt(lambda: write(self._limits()))
+            result = self._attempt(attempt)
         except DatabaseError as error:
             result = self._after_refusal(error, size, skip_row)
         else:
@@ -292,12 +299,6 @@ class Work:
                 events.row_quarantined(run=self.run.pk, shard=0, error=KEPT)
                 refused_rows += 1
         return refused_rows
-
-    def _limits(self) -> Limits:
-        if self.whole:
-            return Limits(2**31 - 1, cap_seconds=0)
-        size = self._narrowed or self.pace.size
-        return Limits(size, CAP_SECONDS if size > 1 else LAST_CAP_SECONDS)
 
     def _after_refusal(
         self, error: DatabaseError, size: int, skip_row: Callable[[str], Result] | None

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from stageapp import tasks
-from stageapp.backups import folder, inventory, jobs, keeping, postgres
+from stageapp.backups import folder, jobs, keeping, postgres
 from stageapp.backups.errors import BackupBusy, BackupError
 from stageapp.infrastructure import locks
 from stageapp.infrastructure.locks import Lock
@@ -198,7 +198,7 @@ def test_nothing_is_asked_for_without_a_reason(backups):
         partial(keeping.rehearse, None),
         partial(keeping.restore, None, "stage_of_nobody"),
         partial(keeping.prune, 1),
-        inventory.record,
+        keeping.record,
     ],
 )
 def test_nothing_is_done_without_a_reason(backups, act):

@@ -8,7 +8,7 @@ import pytest
 from django.db import models
 
 from stageapp.models.normalization import State
-from stageapp.normalization import estimate, preflight, runs, trial_in_copy, verify, worker
+from stageapp.normalization import plan, preflight, runs, trial_in_copy, verify, worker
 from stageapp.normalization import plan as plans
 from stageapp.sealing import guard, preview, seal
 from stageapp.targets import targets
@@ -127,7 +127,7 @@ def test_a_trial_tries_the_targets_own_rows(orgs):
     changes = plans.changes(plans.make_plan(STARTUP, actor="tester"))
     keys = trial_in_copy.first_keys(target, changes)
     assert {int(key) for key in keys.values()} <= set(stages(startup))
-    assert estimate.seconds(target, changes, 20) is not None
+    assert plan.estimated_seconds(target, changes, 20) is not None
 
 
 def test_in_the_copy_of_a_trial_the_childs_rows_alone_are_changed(orgs):
