@@ -23,17 +23,12 @@ class RequestIds:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        name = _name_of(request)
+        name = request.META.get("HTTP_X_REQUEST_ID", "")
+        if conf.settings.trusted_proxies < 1 or not _NAME.fullmatch(name):
+            name = uuid.uuid4().hex
         structlog.contextvars.clear_contextvars()  # a thread answers one request after the other
         structlog.contextvars.bind_contextvars(request_id=name)
         response = self._get_response(request)
         structlog.contextvars.clear_contextvars()
         response.headers["X-Request-ID"] = name
         return response
-
-
-def _name_of(request: HttpRequest) -> str:
-    sent = request.META.get("HTTP_X_REQUEST_ID", "")
-    if conf.settings.trusted_proxies > 0 and _NAME.fullmatch(sent):
-        return str(sent)
-    return uuid.uuid4().hex

@@ -61,15 +61,13 @@ class Caught:
 def roll_up() -> int:
     """Roll up all recorded conversions; return their number. Safe to run concurrently."""
     done = 0
-    while (taken := _roll_up_some()) > 0:
-        done += taken
-    return done
-
-
-def _roll_up_some() -> int:
     with connection.cursor() as cursor:
-        cursor.execute(_ROLL_UP_SQL, [_AT_ONCE])
-        return int(cursor.fetchone()[0])
+        while True:
+            cursor.execute(_ROLL_UP_SQL, [_AT_ONCE])
+            (taken,) = cursor.fetchone()
+            if not taken:
+                return done
+            done += taken
 
 
 def forget_old() -> int:

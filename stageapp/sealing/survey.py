@@ -60,12 +60,10 @@ def survey(target: Target, passing: Passing, meaning_of: Snapshot, *, seconds: f
     for source, value, rows in distinct_values(target, besides=passing.values, seconds=seconds):
         meaning = meaning_of.normalize(value, source)
         held.append(Held(source, value, rows, meaning.stage, meaning.reason, value in retired))
-    return Survey(held, 0 if passing.nulls else _null_rows(target, seconds))
-
-
-def _null_rows(target: Target, seconds: float) -> int:
+    if passing.nulls:
+        return Survey(held)
     sql = f"SELECT count(*) FROM {target.table} WHERE {target.rows} AND {target.column} IS NULL"
-    return int(read(target, sql, seconds=seconds)[0][0])
+    return Survey(held, int(read(target, sql, seconds=seconds)[0][0]))
 
 
 # What stands against sealing a column, each with what to do about it.

@@ -35,8 +35,9 @@ def map_to(
     """
     stage_row = Stage.objects.filter(slug=stage, active=True).first()
     if stage_row is None:
+        active = Stage.objects.filter(active=True).values_list("slug", flat=True)
         raise DecisionRefused(
-            f"{stage!r} is not an active stage. Choose one of: {', '.join(_active())}."
+            f"{stage!r} is not an active stage. Choose one of: {', '.join(active)}."
         )
     return _claim(entries, {"stage": stage_row, "reason": ""}, source, actor, reason)
 
@@ -134,10 +135,6 @@ def check(entries: Collection[UnknownEntry], reason: str) -> None:
     if not entries:
         raise DecisionRefused("Nothing is selected. `unknowns list` lists the entries.")
     require_reason(reason, DecisionRefused)
-
-
-def _active() -> list[str]:
-    return list(Stage.objects.filter(active=True).values_list("slug", flat=True))
 
 
 # Take decisions about unknown values back. The vocabulary version of a decision tells what was

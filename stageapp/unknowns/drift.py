@@ -79,23 +79,19 @@ def check(label: str, run: Run) -> DriftCheck:
         }
         # Whether other tables or the time say which rows are the target's: that changes without a
         # write to it.
-        if (
-            before is not None
-            and not (
-                re.search(
-                    r"\bselect\b|\bnow\(|\bcurrent_|_timestamp\(", target.where, re.IGNORECASE
-                )
-                is not None
-            )
-            and _unchanged(before, state, now)
-        ):
+        elsewhere = re.search(
+            r"\bselect\b|\bnow\(|\bcurrent_|_timestamp\(", target.where, re.IGNORECASE
+        )
+        if before is not None and elsewhere is None and _unchanged(before, state, now):
             DriftCheck.objects.filter(pk=before.pk).update(looked_at=now)
             before.looked_at = now
             return before
         drifted = _drifted(target, run, meaning_of)
     except NormalizationError as problem:
-        return _failed(label, run, str(problem), now)
-    return _found(label, drifted, state, now, before)
+        events.drift_watch_failed(target=label, error=str(problem))
+        new = {"checked_at": now, "writes": -1}
+        return _store(label, run=run.pk, looked_at=now, problem=str(problem), new=new)
+    return _keep(label, drifted, state, now, before)
 
 
 def _writes(target: Target) -> int:
@@ -128,21 +124,16 @@ def _drifted(target: Target, run: Run, meaning_of: Snapshot) -> list[Drifted]:
     left = {
         (source, raw): rows for source, raw, rows in entries.values_list("source", "raw", "rows")
     }
-    read = [
-        _read(source, raw, rows, left.get((source, raw), 0), meaning_of)
-        for source, raw, rows in held
-    ]
-    return [value for value in read if value.rows > 0]
+    drifted = []
+    for source, raw, rows in held:
+        meaning = meaning_of.normalize(raw, source)
+        more = rows if meaning.stage else rows - left.get((source, raw), 0)
+        if more > 0:
+            drifted.append(Drifted(source, raw, more, meaning.stage, meaning.reason))
+    return drifted
 
 
-def _read(source: str, raw: str, rows: int, left: int, meaning_of: Snapshot) -> Drifted:
-    meaning = meaning_of.normalize(raw, source)
-    return Drifted(
-        source, raw, rows if meaning.stage else rows - left, meaning.stage, meaning.reason
-    )
-
-
-def _found(
+def _keep(
     label: str,
     drifted: list[Drifted],
     state: dict[str, Any],
@@ -188,13 +179,6 @@ def _found(
             target=label, known_rows=known_rows, unknown_rows=look.unknown_rows, values=len(drifted)
         )
     return look
-
-
-def _failed(label: str, run: Run, problem: str, now: datetime.datetime) -> DriftCheck:
-    events.drift_watch_failed(target=label, error=problem)
-    return _store(
-        label, run=run.pk, looked_at=now, problem=problem, new={"checked_at": now, "writes": -1}
-    )
 
 
 def _store(label: str, *, new: dict[str, Any] | None = None, **columns: Any) -> DriftCheck:
