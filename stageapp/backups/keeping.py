@@ -17,18 +17,10 @@ from stageapp.backups import (
     manifest,
     records,
 )
-from stageapp.backups import (
-    create as creating,
-)
-from stageapp.backups import (
-    rehearse as rehearsing,
-)
-from stageapp.backups import (
-    restore as restoring,
-)
-from stageapp.backups import (
-    verify as verifying,
-)
+from stageapp.backups import create as creating
+from stageapp.backups import rehearse as rehearsing
+from stageapp.backups import restore as restoring
+from stageapp.backups import verify as verifying
 from stageapp.backups.adapter import Facts
 from stageapp.backups.errors import BackupError, NoSuchBackup
 from stageapp.backups.manifest import Manifest

@@ -4,33 +4,33 @@ from collections.abc import Callable, Iterator
 
 from django.db import DatabaseError, connection
 
-from stageapp.doctor import database, messages, safety
+from stageapp.doctor import questions
 from stageapp.doctor.answers import Answer, Health, fail, no_data
 
 Examination = Callable[[], Iterator[Answer]]
 
 WITH_POSTGRESQL: dict[str, Examination] = {
-    "migrations": database.migrated,
-    "function": database.function_there,
-    "parity": database.parity,
-    "clock": database.clock,
-    "throttle": database.throttle,
-    "processes": messages.registry,
-    "backup": safety.backup,
-    "targets": database.targets,
+    "migrations": questions.migrated,
+    "function": questions.function_there,
+    "parity": questions.parity,
+    "clock": questions.clock,
+    "throttle": questions.throttle,
+    "processes": questions.registry,
+    "backup": questions.backup,
+    "targets": questions.targets,
 }
 WITHOUT: dict[str, Examination] = {
-    "redis": messages.redis_answers,
-    "broker": messages.broker_answers,
-    "worker (by broker)": messages.worker_answers,
-    "disk": safety.disk,
-    "webhook secret": safety.webhook_secret,
+    "redis": questions.redis_answers,
+    "broker": questions.broker_answers,
+    "worker (by broker)": questions.worker_answers,
+    "disk": questions.disk,
+    "webhook secret": questions.webhook_secret,
 }
 
 
 def examine() -> list[Answer]:
     """Return every answer; a failed check does not stop the others."""
-    answers = _ask("postgresql", database.reachable)
+    answers = _ask("postgresql", questions.reachable)
     if answers[0].health != Health.FAIL:
         answers += [answer for name, ask in WITH_POSTGRESQL.items() for answer in _ask(name, ask)]
     else:

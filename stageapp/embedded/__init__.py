@@ -12,7 +12,7 @@ from pathlib import Path
 
 import environ
 
-from stageapp.embedded import programs, throwaway
+from stageapp.embedded import postgres, programs
 from stageapp.embedded.location import EmbeddedError, Location, find, locked, prepare
 from stageapp.embedded.postgres import DEFAULT_VERSION, Postgres
 from stageapp.embedded.redis import EmbeddedRedis, broker_url
@@ -139,7 +139,7 @@ def client_programs(postgres_version: int | None = None) -> Path:
 
 def throw_away(version: int) -> AbstractContextManager[str]:
     """Start an empty PostgreSQL of a major version for one task, yield its URL, and remove it."""
-    return throwaway.throw_away((DEFAULT_ROOT / "rehearsal").resolve(), version)
+    return postgres.throw_away((DEFAULT_ROOT / "rehearsal").resolve(), version)
 
 
 def _ensure(

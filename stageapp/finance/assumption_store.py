@@ -9,8 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Max
 
 from stageapp.finance.allocations import AllocationError
-from stageapp.finance.assumptions import StageAssumptions
-from stageapp.finance.multiples import AssumptionError
+from stageapp.finance.assumptions import AssumptionError, StageAssumptions
 from stageapp.finance.reserves import FollowOnRule
 from stageapp.infrastructure import events
 from stageapp.infrastructure.refresher import LocalCopy

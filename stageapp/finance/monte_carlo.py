@@ -21,8 +21,7 @@ from fractions import Fraction
 import numpy as np
 
 from stageapp.finance.allocations import MAX_TOTAL, AllocationError, rounded, to_cents
-from stageapp.finance.assumptions import StageAssumptions, expected_multiple
-from stageapp.finance.multiples import Floats
+from stageapp.finance.assumptions import Floats, StageAssumptions, expected_multiple
 from stageapp.finance.outcome import (
     SimulationResult,
     StageOutcome,

@@ -10,9 +10,7 @@ from django.db.models import Sum
 from stageapp.audit import proof
 from stageapp.infrastructure import words
 from stageapp.models.normalization import Plan, PlanEntry, Run, RunMove, State
-from stageapp.normalization import (
-    batches,
-)
+from stageapp.normalization import batches
 from stageapp.normalization.batches import Cursor, Limits
 from stageapp.normalization.statements import Change
 from stageapp.targets import columns, targets

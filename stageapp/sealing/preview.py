@@ -8,7 +8,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from stageapp.models.unknowns import DriftCheck, UnknownCount
-from stageapp.sealing import guard, guard_counts, seal, survey
+from stageapp.sealing import guard, seal, survey
 from stageapp.sealing.allowed import Passing, wanted
 from stageapp.sealing.state import SealState, look
 from stageapp.sealing.survey import Survey, evidence, obstacles
@@ -77,7 +77,7 @@ def preview(
 
 
 def _recent(label: str, surveyed: Survey) -> list[Recent]:
-    turned, failed = guard_counts.totals(label, days=DAYS)
+    turned, failed = guard.totals(label, days=DAYS)
     on = guard.look(label).state == "on"
     with_it = "while it is on they pass" if on else "it is off now"
     drift, imports = DriftCheck.objects.filter(target=label).first(), []

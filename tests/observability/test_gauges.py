@@ -11,9 +11,7 @@ from django.utils import timezone
 from prometheus_client import REGISTRY
 
 from config import celery  # noqa: F401  as in every process of the site: the broker is ours
-from stageapp.api import (
-    metrics as backups,
-)
+from stageapp.api import metrics as backups
 from stageapp.infrastructure import metrics
 from stageapp.mode import store
 from stageapp.models import Run

@@ -15,8 +15,7 @@ from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import REASONS, VocabularyVersion
 from stageapp.unknowns import decisions
 from stageapp.unknowns import queue as files
-from stageapp.unknowns.decisions import DecisionRefused, undo
-from stageapp.unknowns.preview import Preview, preview
+from stageapp.unknowns.decisions import DecisionRefused, Preview, preview, undo
 from stageapp.unknowns.queue import STATES, places, queue, suggestions
 from stageapp.vocabulary.snapshot import load
 
