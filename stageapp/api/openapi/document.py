@@ -15,7 +15,9 @@ from rest_framework.response import Response
 
 from stageapp.api.endpoint import Endpoint
 from stageapp.api.openapi import problems as headers
-from stageapp.api.openapi import webhook
+from stageapp.api.openapi import (
+    webhook,
+)
 from stageapp.api.openapi.fields import Schema
 
 STATUS: Schema = {
