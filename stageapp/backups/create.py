@@ -92,6 +92,7 @@ def _dump(name: str, place: Path, targets: list[Target], report: Report) -> Mani
         while not bool(wait([measured], timeout=1.0).done):
             report("measure", *tables[-1])
         contents = measured.result()
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
     return Manifest(
         format=manifest.FORMAT,
         name=name,
@@ -102,7 +103,7 @@ def _dump(name: str, place: Path, targets: list[Target], report: Report) -> Mani
         database=snapshot.database,
         database_bytes=snapshot.database_bytes,
         server_version=snapshot.server_version,
-        dump_version=_version(program),
+        dump_version=version.stdout.strip(),
         contents=contents,
     )
 
@@ -134,8 +135,3 @@ def _write(
                 report("dump", size, 0)
         folder.flush(file)
     return size, digest.hexdigest()
-
-
-def _version(program: str) -> str:
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
-    return done.stdout.strip()

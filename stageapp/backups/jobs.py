@@ -1,7 +1,6 @@
 """Backup jobs of the workers: the row is the queue, so no job is lost with a broker or worker."""
 
 import datetime
-from collections.abc import Sequence
 from contextlib import suppress
 
 from django.db import IntegrityError, transaction
@@ -129,22 +128,19 @@ def due(now: datetime.datetime | None = None) -> BackupJob | None:
     """
     minutes = conf.settings.backup_minutes
     last = list(BackupJob.objects.filter(verb="scheduled")[:_LOOKED_AT])
-    if not minutes or (last and (now or timezone.now()) < _next(last, minutes)):
+    if not minutes:
         return None
+    if last:
+        since, wait = last[0].created_at, minutes
+        if last[0].state == "failed" and last[0].ended_at is not None:
+            states = [job.state for job in last]
+            failures = next((n for n, state in enumerate(states) if state != "failed"), len(last))
+            since, wait = last[0].ended_at, min(_RETRY_MINUTES * 2 ** (failures - 1), minutes)
+        if (now or timezone.now()) < since + datetime.timedelta(minutes=wait):
+            return None
     with suppress(BackupBusy):
         return request("scheduled", actor="beat", reason=f"every {minutes:g} minutes")
     return None
-
-
-def _next(last: Sequence[BackupJob], minutes: float) -> datetime.datetime:
-    """Return when the next backup is due, given the last ones, newest first."""
-    newest = last[0]
-    if newest.state != "failed" or newest.ended_at is None:
-        return newest.created_at + datetime.timedelta(minutes=minutes)
-    failures = next((place for place, job in enumerate(last) if job.state != "failed"), len(last))
-    return newest.ended_at + datetime.timedelta(
-        minutes=min(_RETRY_MINUTES * 2 ** (failures - 1), minutes)
-    )
 
 
 def too_slow() -> bool:

@@ -21,7 +21,7 @@ from stageapp.models.vocabulary import StageAlias
 from stageapp.normalization import health, preflight, safety
 from stageapp.normalization.factors import FACTORS
 from stageapp.normalization.health import WalMarks
-from stageapp.rollout.gates.verdicts import Gate, Verdict
+from stageapp.rollout.gates.verdicts import Verdict
 from stageapp.targets.findings import Severity
 from stageapp.vocabulary import snapshot
 from stageapp.webhook.secrets import webhook_secrets
@@ -283,21 +283,18 @@ def _disk(path: str) -> Answer:
 def backup() -> Iterator[Answer]:
     """Check for a recent verified backup and a rehearsal; raises django.db.DatabaseError."""
     for gate in safety.gates():
-        yield _gate(gate)
-
-
-def _gate(gate: Gate) -> Answer:
-    it = gate.deciding
-    said = it.said if it.value is None else f"{it.title}: {it.said}"
-    said += f"; needed: {it.threshold}"
-    do = f"`manage.py backup {'rehearse' if gate.name == 'rehearsal' else 'create'}`"
-    if gate.passes:
-        return ok(gate.name, said)
-    if conf.settings.require_backup:
-        return fail(gate.name, said, f"{do}; no run can start before that")
-    if gate.verdict == Verdict.NO_DATA:
-        return no_data(gate.name, said, do)
-    return warn(gate.name, said, do)
+        it = gate.deciding
+        said = it.said if it.value is None else f"{it.title}: {it.said}"
+        said += f"; needed: {it.threshold}"
+        do = f"`manage.py backup {'rehearse' if gate.name == 'rehearsal' else 'create'}`"
+        if gate.passes:
+            yield ok(gate.name, said)
+        elif conf.settings.require_backup:
+            yield fail(gate.name, said, f"{do}; no run can start before that")
+        elif gate.verdict == Verdict.NO_DATA:
+            yield no_data(gate.name, said, do)
+        else:
+            yield warn(gate.name, said, do)
 
 
 def webhook_secret() -> Iterator[Answer]:

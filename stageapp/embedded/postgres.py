@@ -124,7 +124,9 @@ class Postgres(Server):
         if self.data.exists():
             return
         owner = self.account.pw_uid if self.account else -1
-        self._open_home()
+        if self.account is not None:
+            own_folder(self.home, 0o711)
+            (self.location.root / f"{self.name}.location").write_text(f"{self.data}\n")
         new, password = self.home / f"{self.name}.new", self.home / f"{self.name}.password"
         # An interrupted start's initdb may still be writing there.
         kill(working_in(new, ["initdb", self.program]), STOP_LIMIT)
@@ -150,11 +152,6 @@ class Postgres(Server):
             str(self.socket.parent),
             *options,
         ]
-
-    def _open_home(self) -> None:
-        if self.account is not None:
-            own_folder(self.home, 0o711)
-            (self.location.root / f"{self.name}.location").write_text(f"{self.data}\n")
 
     def _initialise(self, new: Path, password: Path) -> None:
         self.run(

@@ -175,7 +175,9 @@ class _Hints:
             try:
                 if self._subscription().get_message(timeout=min(left, 0.5)):
                     stop.wait(self._GATHER_SECONDS)
-                    self._drop_waiting()
+                    for _ in range(1000):
+                        if not self._subscription().get_message(timeout=0):
+                            return
                     return
             except Exception as error:  # whatever a broken server sends must not end this thread
                 if not isinstance(error, redis.RedisError):
@@ -189,11 +191,6 @@ class _Hints:
         if pubsub is not None:
             with suppress(redis.RedisError, OSError):
                 pubsub.close()
-
-    def _drop_waiting(self) -> None:
-        for _ in range(1000):
-            if not self._subscription().get_message(timeout=0):
-                return
 
     def _subscription(self) -> redis.client.PubSub:
         if self._pubsub is None:

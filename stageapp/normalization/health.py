@@ -7,8 +7,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,29 +168,23 @@ def read(marks: WalMarks, standbys: Sequence[Standby], disk_paths: Sequence[str]
     Raises:
         django.db.DatabaseError: PostgreSQL does not answer at all.
     """
-    with _bounded():
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Every statement is bounded; the session's own limit applies again afterwards.
+        cursor.execute("SELECT current_setting('statement_timeout'), pg_stat_clear_snapshot()")
+        before = cursor.fetchone()[0]
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [LOOK_TIMEOUT])
         readings = {
             **_asked(_sessions, "lock_waiters", "active_sessions", "transaction_age"),
             **_asked(_archiving, "wal_files"),
             **_asked(lambda: _replication(marks, standbys), "replica_lag"),
         }
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
     return {**readings, "disk_free": _disk(disk_paths)}
 
 
 def unreadable(why: str) -> Readings:
     """Return readings for a check that failed as a whole."""
     return {name: Reading(None, why) for name in FACTORS}
-
-
-@contextmanager
-def _bounded() -> Iterator[None]:
-    """Limit every statement in the block, and restore the session's own limit afterwards."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('statement_timeout'), pg_stat_clear_snapshot()")
-        before = cursor.fetchone()[0]
-        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [LOOK_TIMEOUT])
-        yield
-        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
 
 
 def _asked(ask: Callable[[], Readings], *names: str) -> Readings:

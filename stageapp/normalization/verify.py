@@ -241,7 +241,16 @@ def _known(run: Run, target: Target, meaning_of: Snapshot, tally: _Tally) -> dic
     """Return row counts by reason: remaining known spellings, unknown values and NULL."""
     canonical = set(target.canonical(meaning_of.labels))
     planned = {(change.source, change.old) for change in plans.changes(run.plan)}
-    apart = _in_quarantine(run, target)
+    apart = Counter[tuple[str, str]]()
+    if keys := set_apart(run):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT {target.source('t')}, t.{target.column}, count(*) FROM {target.table} t "
+                f"WHERE {target.rows_of('t')} AND t.{target.key} = ANY(%s::{target.stored_key}[]) "
+                "GROUP BY 1, 2",
+                [keys],
+            )
+            apart.update({(source, value): rows for source, value, rows in cursor.fetchall()})
     counts = Counter[str]()
     for (source, value), rows in tally.held.items():
         if value is None:
@@ -265,20 +274,6 @@ def _known(run: Run, target: Target, meaning_of: Snapshot, tally: _Tally) -> dic
         "rows_null",
     )
     return {name: counts[name] for name in names}
-
-
-def _in_quarantine(run: Run, target: Target) -> Counter[tuple[str, str]]:
-    keys = set_apart(run)
-    if not keys:
-        return Counter()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {target.source('t')}, t.{target.column}, count(*) FROM {target.table} t "
-            f"WHERE {target.rows_of('t')} AND t.{target.key} = ANY(%s::{target.stored_key}[]) "
-            "GROUP BY 1, 2",
-            [keys],
-        )
-        return Counter({(source, value): rows for source, value, rows in cursor.fetchall()})
 
 
 def _query(sql: str, run: Run, target: Target, bounds: Bounds, *more: Any) -> list[tuple[Any, ...]]:

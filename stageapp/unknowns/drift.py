@@ -82,7 +82,13 @@ def check(label: str, run: Run) -> DriftCheck:
         elsewhere = re.search(
             r"\bselect\b|\bnow\(|\bcurrent_|_timestamp\(", target.where, re.IGNORECASE
         )
-        if before is not None and elsewhere is None and _unchanged(before, state, now):
+        if (
+            before is not None
+            and elsewhere is None
+            and not before.problem
+            and now - before.checked_at < READ_ANYWAY_AFTER
+            and all(getattr(before, name) == value for name, value in state.items())
+        ):
             DriftCheck.objects.filter(pk=before.pk).update(looked_at=now)
             before.looked_at = now
             return before
@@ -105,12 +111,6 @@ def _writes(target: Target) -> int:
             [[target.table, *(link.table for link in target.links)], target.table],
         )
         return int(cursor.fetchone()[0])
-
-
-def _unchanged(before: DriftCheck, state: dict[str, Any], now: datetime.datetime) -> bool:
-    recent = now - before.checked_at < READ_ANYWAY_AFTER
-    same = all(getattr(before, name) == value for name, value in state.items())
-    return recent and same and not before.problem
 
 
 def _drifted(target: Target, run: Run, meaning_of: Snapshot) -> list[Drifted]:
