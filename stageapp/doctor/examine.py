@@ -6,6 +6,7 @@ from django.db import DatabaseError, connection
 
 from stageapp.doctor import questions
 from stageapp.doctor.answers import Answer, Health, fail, no_data
+from stageapp.infrastructure import words
 
 Examination = Callable[[], Iterator[Answer]]
 
@@ -45,7 +46,7 @@ def _ask(name: str, ask: Examination) -> list[Answer]:
         answers += ask()
     except DatabaseError as error:
         connection.close()  # a broken session must not spoil the next examination
-        what = str(error).strip().partition("\n")[0] or type(error).__name__
+        what = words.first_line(error) or type(error).__name__
         answers.append(
             fail(
                 name,

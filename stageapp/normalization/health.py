@@ -16,6 +16,7 @@ import psycopg
 from django.db import DatabaseError, connection, transaction
 
 from stageapp.backups import postgres
+from stageapp.infrastructure import words
 from stageapp.normalization.factors import FACTORS, Reading
 
 _MOST_MARKS = 64
@@ -195,7 +196,7 @@ def _asked(ask: Callable[[], Readings], *names: str) -> Readings:
     except DatabaseError as error:
         if connection.connection is None or connection.connection.closed:
             raise
-        return {name: Reading(None, str(error).strip().partition("\n")[0]) for name in names}
+        return {name: Reading(None, words.first_line(error)) for name in names}
 
 
 def _row(sql: str) -> Any:

@@ -11,6 +11,7 @@ import psycopg
 from django.db import DatabaseError, connection, models, transaction
 from django.db.models.signals import post_save, pre_save
 
+from stageapp.infrastructure import words
 from stageapp.models.normalization import Plan, Run
 from stageapp.normalization import plan, quoted
 from stageapp.targets import columns, targets, values
@@ -117,9 +118,8 @@ def _values_of(target: targets.Target, newest: Plan | None) -> Values | None:
 
 def _nulls(target: targets.Target) -> Iterator[Finding]:
     """Yield the number of rows with NULL, if it can be counted in time."""
-    sql = f"SELECT count(*) FROM {target.table} WHERE {target.rows} AND {target.column} IS NULL"
     try:
-        ((rows,),) = values.read(target, sql, seconds=READ_SECONDS)
+        rows = values.null_rows(target, seconds=READ_SECONDS)
     except (values.TooSlow, DatabaseError):
         return
     if rows:
@@ -142,25 +142,19 @@ def _parity(read: Values | None, meaning_of: Snapshot) -> Iterator[Finding]:
         )
         return
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT s, v, normalize_stage(v, s) FROM unnest(%s::text[], %s::text[]) AS t (s, "
-                "v)",
-                [[source for source, _ in read], [raw for _, raw in read]],
-            )
-            rows = list(cursor.fetchall())
+        with transaction.atomic():
+            wrong = snapshot.disagreements(read, meaning_of)
     except DatabaseError as error:
         if connection.connection is None or connection.connection.closed:
             raise
-        yield blocks("normalize_stage() does not work", str(error).strip().partition("\n")[0])
+        yield blocks("normalize_stage() does not work", words.first_line(error))
         return
-    wrong = [raw for source, raw, stage in rows if meaning_of.normalize(raw, source).stage != stage]
     if wrong:
         shown = ", ".join(ascii(raw) for raw in wrong[:_SHOWN])
         means = "run `manage.py migrate`, and start no run until they agree"
         yield blocks(f"PostgreSQL and Python disagree about {len(wrong)} values: {shown}", means)
     else:
-        count = f"{len(rows):,}" + (" most frequent" if len(rows) == MOST_VALUES else "")
+        count = f"{len(read):,}" + (" most frequent" if len(read) == MOST_VALUES else "")
         yield tells(
             "normalize_stage() exists", f"it agrees with Python on the {count} distinct values"
         )
@@ -315,9 +309,7 @@ def _check(target: Target, name: str, expression: str, new: Sequence[str]) -> Fi
     try:
         refused = _values(sql, list(new))
     except DatabaseError as error:
-        return warns(
-            f"CHECK {name} cannot be tested in advance", str(error).strip().partition("\n")[0]
-        )
+        return warns(f"CHECK {name} cannot be tested in advance", words.first_line(error))
     if refused:
         return blocks(
             f"CHECK {name} refuses {', '.join(refused)}", "the batch that writes it would fail"

@@ -29,12 +29,6 @@ from stageapp.vocabulary import snapshot
 # Ten thousandths of the 32-bit numbers that keys are hashed to, by a hash that is the same in every
 # version.
 _TAKEN = "('x' || left(md5(t.{key}::text), 8))::bit(32)::bigint %% 10000 < %s"
-_FIRST = """
-SELECT DISTINCT ON (w._source, w._old) t.{key}
-  FROM {table} t JOIN unnest(%s::text[], %s::text[]) AS w(_source, _old)
-    ON t.{column} = w._old AND {source} = w._source AND {rows}
- ORDER BY w._source, w._old, t.{key}
-"""
 # What other tables say of the rows is nothing that a change of the column could break, unless it is
 # said of the column.
 _POINTING_HERE = """
@@ -52,13 +46,6 @@ def keep(
 
     `unplanned` are changes that are not in the plan; their rows are not in the sample.
     """
-    names = {
-        "key": target.key,
-        "table": target.table,
-        "column": target.column,
-        "source": target.source("t"),
-        "rows": target.rows_of("t"),
-    }
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(_POINTING_HERE, [target.table, target.column])
@@ -68,13 +55,9 @@ def keep(
         # afterwards.
         cursor.execute(f"ALTER TABLE {target.table} DISABLE TRIGGER USER")
         cursor.execute(
-            "CREATE TEMPORARY TABLE stage_trial_first ON COMMIT DROP AS " + _FIRST.format(**names),
-            [[change.source for change in changes], [change.old for change in changes]],
-        )
-        cursor.execute(
-            f"DELETE FROM {target.table} t WHERE NOT ({_TAKEN.format(**names)}) "
-            f"AND t.{target.key} NOT IN (SELECT {target.key} FROM stage_trial_first)",
-            [round(percent * 100)],
+            f"DELETE FROM {target.table} t WHERE NOT ({_TAKEN.format(key=target.key)}) "
+            f"AND t.{target.key} <> ALL(%s::{target.key_type}[])",
+            [round(percent * 100), list(first_keys(target, changes).values())],
         )
         condition, olds = target.holds_any([(change.source, change.old) for change in unplanned])
         cursor.execute(f"DELETE FROM {target.table} WHERE {condition}", olds)
@@ -170,7 +153,7 @@ class Before:
 # Each planned change is tried on one row, to see what triggers and constraints do.
 
 _LONGEST = 300  # characters of what was raised
-_FIRST_ROWS = """
+_FIRST = """
 SELECT DISTINCT ON (w._source, w._old) w._source, w._old, t.{key}::text
   FROM {table} t JOIN unnest(%s::text[], %s::text[]) AS w(_source, _old)
     ON t.{column} = w._old AND {source} = w._source AND {rows}
@@ -210,7 +193,8 @@ def try_each(target: Target, changes: Sequence[Change]) -> tuple[list[dict[str, 
 
 
 def first_keys(target: Target, changes: Sequence[Change]) -> dict[tuple[str, str], str]:
-    query = _FIRST_ROWS.format(
+    """Return the key of the first row with each planned (source, spelling)."""
+    query = _FIRST.format(
         key=target.key,
         table=target.table,
         column=target.column,

@@ -6,7 +6,7 @@ versions.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -116,6 +116,20 @@ def shipped() -> Snapshot:
             ("", text.reduce(spelling).key): (slug, "") for spelling, slug in reversed(spellings)
         },
     )
+
+
+def disagreements(values: Sequence[tuple[str, str]], meaning_of: Snapshot) -> list[str]:
+    """Return the raw values of which SQL's `normalize_stage()` says another stage than Python.
+
+    `values` are (source, raw value); raises django.db.DatabaseError without a working function.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT s, v, normalize_stage(v, s) FROM unnest(%s::text[], %s::text[]) AS t (s, v)",
+            [[source for source, _ in values], [raw for _, raw in values]],
+        )
+        told = cursor.fetchall()
+    return [raw for source, raw, stage in told if meaning_of.normalize(raw, source).stage != stage]
 
 
 def newest_version() -> int:

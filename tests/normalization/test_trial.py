@@ -11,8 +11,8 @@ from stageapp.backups import disposable, folder, keeping, postgres
 from stageapp.models import Fund, PortfolioCompany, Run, RunMove
 from stageapp.models.backups import Backup
 from stageapp.normalization import plan as plans
-from stageapp.normalization import runs, trial, trial_in_copy
-from stageapp.normalization.trial import TrialRefused
+from stageapp.normalization import runs, trial_in_copy
+from stageapp.normalization.trial import TrialRefused, trial
 from stageapp.targets.targets import resolve
 from tests.backups.conftest import transactional_db  # noqa: F401  a fixture
 from tests.backups.damage import DUMP
