@@ -140,8 +140,7 @@ def measure(session: Session, targets: list[Target], report: Report) -> Contents
     tables = {}
     for number, name in enumerate(names):
         report("measure", number, len(names))
-        hashes = sql.SQL(_ROW_HASHES).format(row=_ROW, table=sql.Identifier(*name))
-        tables[".".join(name)] = TableFacts(*summed(session, hashes))
+        tables[".".join(name)] = table_facts(session, sql.Identifier(*name))
     report("measure", len(names), len(names))
     return Contents(
         tables=tables,
@@ -166,6 +165,12 @@ def schema_of(session: Session) -> str:
     for (line,) in session.execute(_SCHEMA):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
+
+
+def table_facts(session: Session, table: sql.Composable) -> TableFacts:
+    """Return a table's row count and the md5 of its rows."""
+    hashes = sql.SQL(_ROW_HASHES).format(row=_ROW, table=table)
+    return TableFacts(*summed(session, hashes))
 
 
 def _stage_facts(session: Session, target: Target) -> StageFacts:

@@ -127,12 +127,7 @@ def seal(
         goes_on = now.begun and of_seal(now.begun) == passing and _as_now(target, now.begun, how)
         begun = now.begun if now.begun and goes_on else _begin(who, passing, how)
         _validate(who, begun, how)
-        # Drop the previous seal, if any, and record that the new one is valid.
-        lock_wait.take(
-            target,
-            lambda: _take_off(who, SealAction.SEALED, of_seal(begun), begun, keep=True),
-            how,
-        )
+        _finish(who, begun, how)
     return look(label)
 
 
@@ -232,6 +227,13 @@ def _validate(who: _Author, begun: Seal, how: LockWait) -> None:
             "changed. Seal a table of this size from the command line: `normalization "
             "seal`."
         ) from None
+
+
+def _finish(who: _Author, begun: Seal, how: LockWait) -> None:
+    """Drop the previous seal, if any, and record that the new one is valid."""
+    lock_wait.take(
+        who.target, lambda: _take_off(who, SealAction.SEALED, of_seal(begun), begun, keep=True), how
+    )
 
 
 def _abandon(who: _Author, begun: Seal, how: LockWait, why: str) -> None:
