@@ -10,7 +10,7 @@ import environ
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config import headers, logs, secret_key
+from config import logs, middleware, secret_key
 from stageapp import conf
 from stageapp.embedded import broker_url
 from stageapp.webhook.secrets import refuse_weak
@@ -50,8 +50,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
-    "config.request_ids.RequestIds",
-    "config.headers.ProtectiveHeaders",
+    "config.middleware.RequestIds",
+    "config.middleware.ProtectiveHeaders",
     "django.middleware.security.SecurityMiddleware",
     "stageapp.api.fallbacks.OpsGate",
     "csp.middleware.CSPMiddleware",
@@ -62,7 +62,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "config.request_counts.RequestCounts",
+    "config.middleware.RequestCounts",
 ]
 # In seconds. The library's own begin at 10 ms, by when most requests have long been answered.
 PROMETHEUS_LATENCY_BUCKETS = tuple(
@@ -156,7 +156,7 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
-CONTENT_SECURITY_POLICY = headers.CONTENT_SECURITY_POLICY
+CONTENT_SECURITY_POLICY = middleware.CONTENT_SECURITY_POLICY
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = given.get("SECURE_SSL_REDIRECT", not DEBUG)
 # Asked by machines on the inside, past the proxy that ends TLS.

@@ -4,7 +4,6 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from config.content_types import readable_content_type
 from stageapp import embedded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -14,6 +13,6 @@ from config import celery  # noqa: E402, F401  or else task messages go to Celer
 
 _django = get_wsgi_application()
 
-from config.serving import serving  # noqa: E402  models exist only now
+from config.serving import readable_content_type, serving  # noqa: E402  models exist only now
 
 application = readable_content_type(serving(_django))

@@ -16,7 +16,7 @@ from stageapp.backups.manifest import MIN_KEY_LENGTH
 from stageapp.backups.rehearse import EMBEDDED
 from stageapp.conf import DEFAULT_MODE_CEILING, MODES
 from stageapp.infrastructure import events, network
-from stageapp.normalization.throttle import factors, standbys
+from stageapp.normalization import factors, health
 from stageapp.targets import targets
 from stageapp.targets.errors import TargetError
 
@@ -170,9 +170,7 @@ def check_throttle() -> list[CheckMessage]:
         if (said := factors.nonsense(name, limit))
     ]
     if wrong := [
-        number
-        for number, url in enumerate(conf.settings.standby_urls, 1)
-        if not standbys.is_url(url)
+        number for number, url in enumerate(conf.settings.standby_urls, 1) if not health.is_url(url)
     ]:
         # not the URL: a password is in it
         said = f"STAGE_STANDBY_URLS: number {wrong[0]} is not a PostgreSQL URL."

@@ -10,7 +10,7 @@ from stageapp.models import Run
 from stageapp.models.normalization import ACTIVE
 from stageapp.normalization import drain, runs, verification_jobs, worker
 from stageapp.rollout import auto_downgrade, schedule
-from stageapp.sealing import guard_counts
+from stageapp.sealing import guard
 from stageapp.targets.errors import RunBusy
 from stageapp.traffic import history
 from stageapp.unknowns import drift
@@ -86,8 +86,8 @@ def roll_up_traffic() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def count_guarded() -> None:
     """Roll up the guards' counts, and delete those past their retention."""
-    guard_counts.roll_up()
-    guard_counts.forget_old()
+    guard.roll_up()
+    guard.forget_old()
 
 
 @shared_task  # type: ignore[untyped-decorator]

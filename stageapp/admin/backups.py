@@ -16,7 +16,7 @@ from stageapp.admin.backup_actions import ACTIONS, OF_ONE, action_view, backup_b
 from stageapp.admin.charts import course
 from stageapp.admin.screens import BoundedAdmin, PageAdmin
 from stageapp.admin.site import site
-from stageapp.backups import evidence, inventory, jobs, records
+from stageapp.backups import evidence, jobs, keeping, records
 from stageapp.backups.errors import BackupError
 from stageapp.infrastructure import words
 from stageapp.models.backups import Backup
@@ -104,7 +104,7 @@ class BackupAdmin(PageAdmin, BoundedAdmin):
             shown["live"] = backup_actions.live(list(backup_actions.active()))
             shown["failed"] = backup_actions.last_failure()
         try:
-            unrecorded = inventory.unrecorded()
+            unrecorded = keeping.unrecorded()
             shown["unrecorded"] = unrecorded[:SHOWN_UNRECORDED]
             shown["unrecorded_more"] = len(unrecorded[SHOWN_UNRECORDED:])
         except BackupError as error:
@@ -188,7 +188,7 @@ def _manifest(backup: Backup) -> dict[str, Any]:
     if backup.origin != "own" or backup.removed_at:
         return {}
     with suppress(BackupError):
-        contents = inventory.described(backup.name).contents
+        contents = keeping.described(backup.name).contents
         return {
             "tables": list(contents.tables.items())[:SHOWN_TABLES],
             "tables_total": len(contents.tables),

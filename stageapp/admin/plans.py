@@ -14,8 +14,8 @@ from stageapp.admin.site import site
 from stageapp.infrastructure import words
 from stageapp.models.normalization import Plan, PlanEntry, State
 from stageapp.models.vocabulary import REASONS
+from stageapp.normalization import preflight
 from stageapp.normalization.plan import make_plan
-from stageapp.normalization.preflight import preflight
 from stageapp.targets.errors import NormalizationError
 from stageapp.unknowns import records
 

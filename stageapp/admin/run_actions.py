@@ -19,10 +19,9 @@ from stageapp.audit import rollbacks
 from stageapp.audit.log import NO_END
 from stageapp.models.normalization import ACTIVE, MOVES, Run, State
 from stageapp.models.proofs import VerificationJob
-from stageapp.normalization import runs, verification_jobs
+from stageapp.normalization import limits, runs, verification_jobs
 from stageapp.normalization.batches import LEAST_SECONDS, MOST_SECONDS
-from stageapp.normalization.throttle import limits
-from stageapp.normalization.throttle.factors import FACTORS
+from stageapp.normalization.factors import FACTORS
 from stageapp.people import Person, same_person
 from stageapp.targets import targets
 from stageapp.targets.errors import NormalizationError

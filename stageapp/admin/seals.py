@@ -22,7 +22,7 @@ from stageapp.admin.screens import actor, page, require
 from stageapp.admin.site import OwnPage, site
 from stageapp.models.sealing import GuardChange, Seal
 from stageapp.people import Person
-from stageapp.sealing import guard, guard_counts, seal, state
+from stageapp.sealing import guard, seal, state
 from stageapp.sealing.allowed import MOST_ALLOWED
 from stageapp.sealing.guard import GuardState
 from stageapp.sealing.preview import DAYS, preview
@@ -115,7 +115,7 @@ def standing(request: HttpRequest, label: str) -> dict[str, object] | None:
     """Return a target's seal and guard; None if hidden from this user or no longer configured."""
     if label not in conf.targets() or not request.user.has_perm("stageapp.view_seal"):
         return None
-    turned, _ = guard_counts.totals(label, days=DAYS)
+    turned, _ = guard.totals(label, days=DAYS)
     return {"seal": state.look(label), "guard": guard.look(label), "turned": turned, "days": DAYS}
 
 
@@ -258,8 +258,8 @@ def _target(request: HttpRequest, label: str) -> dict[str, Any]:
         now, guarded = state.look(label), guard.look(label)
     except TargetError as problem:
         return {"label": label, "problem": str(problem)}
-    turned, failed = guard_counts.totals(label, days=DAYS)
-    caught = guard_counts.caught(label, days=DAYS, most=SHOWN_CAUGHT)
+    turned, failed = guard.totals(label, days=DAYS)
+    caught = guard.caught(label, days=DAYS, most=SHOWN_CAUGHT)
     standing = now.seal or now.begun
     column, offered = Column(label, now, guarded), []
     if request.user.has_perm(f"stageapp.{PERMISSION}"):

@@ -23,8 +23,7 @@ from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.unknowns import UnknownCount, UnknownEntry
 from stageapp.models.vocabulary import REASON_CHOICES, Stage
 from stageapp.unknowns import decisions
-from stageapp.unknowns.decisions import DecisionRefused, undo, why_not
-from stageapp.unknowns.preview import SHOWN_VALUES, preview
+from stageapp.unknowns.decisions import SHOWN_VALUES, DecisionRefused, preview, undo, why_not
 from stageapp.unknowns.queue import TRAFFIC_DAYS, queue, suggestions
 from stageapp.vocabulary import snapshot
 

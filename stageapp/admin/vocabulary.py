@@ -26,7 +26,7 @@ from stageapp.models.vocabulary import Stage, StageAlias
 from stageapp.unknowns import alias_files
 from stageapp.unknowns.alias_files import AliasDiff, Change, FileRefused
 from stageapp.vocabulary import snapshot, text
-from stageapp.vocabulary.alias_rules import refusal
+from stageapp.vocabulary.text import alias_refusal
 
 # Forms of the vocabulary: every edit says why, and an alias's key comes from its spelling.
 
@@ -67,7 +67,7 @@ class AliasForm(CuratedForm):
     def clean_spelling(self) -> str:
         """Refuse a spelling that no lookup could ever match."""
         spelling: str = self.cleaned_data["spelling"]
-        if why_not := refusal(spelling, names_stage=bool(self.data.get("stage"))):
+        if why_not := alias_refusal(spelling, names_stage=bool(self.data.get("stage"))):
             raise forms.ValidationError(f"An alias cannot use this spelling: {why_not}.")
         self.instance.key = text.reduce(spelling).key
         return spelling

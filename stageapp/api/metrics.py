@@ -28,9 +28,8 @@ from stageapp.models.backups import BackupJob
 from stageapp.models.batches import Checkpoint, Direction
 from stageapp.models.normalization import ACTIVE, UNFINISHED, Run
 from stageapp.models.unknowns import DriftCheck
-from stageapp.normalization import leases, runs
+from stageapp.normalization import leases, limits, runs
 from stageapp.normalization.progress import progress
-from stageapp.normalization.throttle import limits
 
 # Gauges of the mode that is stored, its history, and the processes that follow it.
 

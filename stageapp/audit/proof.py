@@ -175,7 +175,7 @@ def _proof(label: str, run: Run | None, now: datetime.datetime) -> Proof:
     look = DriftCheck.objects.filter(target=label).first()
     doubts = (
         *_about_run(run, made),
-        *_about_verification(made, now),
+        *(() if made is None else (*faults(made), *withdrawn(made, now))),
         *_about_drift(run, made, look, now),
     )
     return Proof(label, now, run, made, look, doubts)
@@ -209,13 +209,6 @@ _STATES = {
     State.CANCELLED: "was cancelled",
     State.ROLLED_BACK: "was rolled back",
 }
-
-
-def _about_verification(made: Verification | None, now: datetime.datetime) -> Iterator[Doubt]:
-    if made is None:
-        return
-    yield from faults(made)
-    yield from withdrawn(made, now)
 
 
 def faults(made: Verification) -> Iterator[Doubt]:
@@ -292,7 +285,11 @@ def withdrawn(made: Verification, now: datetime.datetime) -> Iterator[Doubt]:
             "the verification.",
             Remedy.VERIFY,
         )
-    if _options(label) != made.options:
+    try:
+        now_meant = options(targets.resolve(label))
+    except TargetError:
+        now_meant = None
+    if now_meant != made.options:
         yield Doubt("The options of the target have changed since the verification.", Remedy.VERIFY)
 
 
@@ -344,10 +341,3 @@ def _sharing(label: str) -> list[str]:
         return targets.sharing(label, [*conf.targets(), BUILT_IN])
     except TargetError:
         return [label]
-
-
-def _options(label: str) -> dict[str, str] | None:
-    try:
-        return options(targets.resolve(label))
-    except TargetError:
-        return None

@@ -140,7 +140,7 @@ def measure(session: Session, targets: list[Target], report: Report) -> Contents
     tables = {}
     for number, name in enumerate(names):
         report("measure", number, len(names))
-        tables[".".join(name)] = _table_facts(session, sql.Identifier(*name))
+        tables[".".join(name)] = table_facts(session, sql.Identifier(*name))
     report("measure", len(names), len(names))
     return Contents(
         tables=tables,
@@ -167,7 +167,8 @@ def schema_of(session: Session) -> str:
     return digest.hexdigest()
 
 
-def _table_facts(session: Session, table: sql.Composable) -> TableFacts:
+def table_facts(session: Session, table: sql.Composable) -> TableFacts:
+    """Return a table's row count and the md5 of its rows."""
     hashes = sql.SQL(_ROW_HASHES).format(row=_ROW, table=table)
     return TableFacts(*summed(session, hashes))
 

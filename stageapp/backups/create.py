@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from stageapp import conf
 from stageapp.backups import folder, manifest, postgres
@@ -93,6 +92,7 @@ def _dump(name: str, place: Path, targets: list[Target], report: Report) -> Mani
         while not bool(wait([measured], timeout=1.0).done):
             report("measure", *tables[-1])
         contents = measured.result()
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
     return Manifest(
         format=manifest.FORMAT,
         name=name,
@@ -103,7 +103,7 @@ def _dump(name: str, place: Path, targets: list[Target], report: Report) -> Mani
         database=snapshot.database,
         database_bytes=snapshot.database_bytes,
         server_version=snapshot.server_version,
-        dump_version=_version(program),
+        dump_version=version.stdout.strip(),
         contents=contents,
     )
 
@@ -121,27 +121,17 @@ def _write(
     target: Path, command: list[str], server: postgres.Parameters, report: Report
 ) -> tuple[int, str]:
     """Write pg_dump's output to the file and sync it to disk; return its size and sha256."""
+    digest, size = hashlib.sha256(), 0
     with folder.create(target) as file:
         with postgres.running(command, server, stdout=subprocess.PIPE) as process:
             if process.stdout is None:
                 raise BackupError("The program has no output to read.")
-            written = _copy(process.stdout, file, report)
+            while chunk := process.stdout.read(_CHUNK):
+                digest.update(chunk)
+                rest = memoryview(chunk)
+                while rest:  # a write without a buffer may take a part
+                    rest = rest[file.write(rest) :]
+                size += len(chunk)
+                report("dump", size, 0)
         folder.flush(file)
-    return written
-
-
-def _copy(source: IO[bytes], file: IO[bytes], report: Report) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
-    while chunk := source.read(_CHUNK):
-        digest.update(chunk)
-        rest = memoryview(chunk)
-        while rest:  # a write without a buffer may take a part
-            rest = rest[file.write(rest) :]
-        size += len(chunk)
-        report("dump", size, 0)
     return size, digest.hexdigest()
-
-
-def _version(program: str) -> str:
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
-    return done.stdout.strip()

@@ -134,12 +134,14 @@ def database(server: postgres.Parameters) -> Iterator[Disposable]:
             "starts_with(datname, %s)",
             [prefix],
         ).fetchall()
-        for leftover in [
-            name
-            for name, comment in rows
-            if comment == ours or (comment is None and _is_empty(server, name))
-        ]:
-            _drop(session, leftover)
+        for name, comment in rows:
+            if comment is None:
+                with postgres.connect(server | {"dbname": name}) as inside:
+                    if _row(inside, _OBJECTS)[0]:
+                        continue
+            elif comment != ours:
+                continue
+            _drop(session, name)
         made = Disposable(server, f"{prefix}{secrets.token_hex(4)}")
         try:  # from before it is made: an interrupt may come between its making and the next line
             _make(session, made.name, ours)
@@ -164,11 +166,6 @@ def _owner(live: Session) -> str:
         live, "SELECT system_identifier, current_database() FROM pg_control_system()"
     )
     return f"{identifier}/{database}"
-
-
-def _is_empty(server: postgres.Parameters, name: str) -> bool:
-    with postgres.connect(server | {"dbname": name}) as session:
-        return _row(session, _OBJECTS)[0] == 0
 
 
 def _make(session: Session, name: str, comment: str) -> None:

@@ -1,14 +1,13 @@
 """Backup jobs of the workers: the row is the queue, so no job is lost with a broker or worker."""
 
 import datetime
-from collections.abc import Sequence
 from contextlib import suppress
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from stageapp import conf
-from stageapp.backups import evidence, inventory, keeping
+from stageapp.backups import evidence, keeping
 from stageapp.backups.errors import BackupBusy, BackupError
 from stageapp.backups.progress import Report
 from stageapp.infrastructure import words
@@ -41,8 +40,14 @@ def work(job_id: int) -> None:
     with BackupJob.claimed(job_id) as job:
         if job is None:
             return
+
+        def save(phase: str, done: int, whole: int) -> None:
+            began = {"phase_began_at": timezone.now()} if phase != job.phase else {}
+            job.phase = phase
+            job.beat(at_once=bool(began), phase=phase, done=done, whole=whole, **began)
+
         try:
-            said, passed = _WORK[job.verb](job, _report(job))
+            said, passed = _perform(job.verb, job, save)
         except Exception as error:
             job.end("failed", str(error) or repr(error), name=job.name[:200])
             if not isinstance(error, BackupError):
@@ -61,76 +66,44 @@ def waiting() -> list[int]:
     return BackupJob.queue()
 
 
-def _create(job: BackupJob, report: Report) -> tuple[str, bool]:
-    backup = keeping.create(actor=job.actor, reason=job.reason, report=report)
-    job.name = backup.name
-    return words.size(backup.bytes), True
+def _perform(verb: str, job: BackupJob, report: Report) -> tuple[str, bool]:
+    """Do one verb of a job; return what to say of it, and whether it passed."""
+    actor, reason = job.actor, job.reason
+    match verb:
+        case "create":
+            backup = keeping.create(actor=actor, reason=reason, report=report)
+            job.name = backup.name
+            return words.size(backup.bytes), True
+        case "verify":
+            verdict = keeping.verify(job.name or None, actor=actor, reason=reason, report=report)
+            job.name = verdict.name
+            return verdict.failures or "good", verdict.passed
+        case "rehearse":
+            verdict = keeping.rehearse(job.name or None, actor=actor, reason=reason, report=report)
+            job.name = verdict.name
+            good = f"restored and equal in {words.duration(verdict.seconds)}"
+            return verdict.failures or good, verdict.passed
+        case "prune":
+            removed = keeping.prune(None, actor=actor, reason=reason)
+            return f"removed: {', '.join(removed) or 'nothing'}", True
+        case "record":
+            recorded = keeping.record(actor=actor, reason=reason)
+            taken = f"recorded: {', '.join(recorded.taken) or 'nothing new'}"
+            return "; ".join([taken, *recorded.refused]), True
+    return _perform_schedule(job, report)
 
 
-def _verify(job: BackupJob, report: Report) -> tuple[str, bool]:
-    verdict = keeping.verify(job.name or None, actor=job.actor, reason=job.reason, report=report)
-    job.name = verdict.name
-    return verdict.failures or "good", verdict.passed
-
-
-def _rehearse(job: BackupJob, report: Report) -> tuple[str, bool]:
-    verdict = keeping.rehearse(job.name or None, actor=job.actor, reason=job.reason, report=report)
-    job.name = verdict.name
-    return (
-        verdict.failures or f"restored and equal in {words.duration(verdict.seconds)}",
-        verdict.passed,
-    )
-
-
-def _prune(job: BackupJob, report: Report) -> tuple[str, bool]:
-    removed = keeping.prune(None, actor=job.actor, reason=job.reason)
-    return f"removed: {', '.join(removed) or 'nothing'}", True
-
-
-def _record(job: BackupJob, report: Report) -> tuple[str, bool]:
-    recorded = inventory.record(actor=job.actor, reason=job.reason)
-    return "; ".join(
-        [f"recorded: {', '.join(recorded.taken) or 'nothing new'}", *recorded.refused]
-    ), True
-
-
-def _scheduled(job: BackupJob, report: Report) -> tuple[str, bool]:
+def _perform_schedule(job: BackupJob, report: Report) -> tuple[str, bool]:
     """Create a backup, verify it, rehearse it if due, and remove old ones."""
-    steps = [_create, _verify, *([_rehearse] if _rehearsal_due() else [])]
-    for step in steps:
-        said, passed = step(job, report)
+    rehearsed_at = evidence.read().rehearsed_at
+    due = rehearsed_at is None or rehearsed_at < timezone.now() - _REHEARSE_EVERY
+    for verb in ("create", "verify", "rehearse") if due else ("create", "verify"):
+        said, passed = _perform(verb, job, report)
         if not passed:
             return said, False
     if not conf.settings.backup_adapter:
-        keeping.prune(None, actor=job.actor, reason=job.reason)
+        _perform("prune", job, report)
     return said, True
-
-
-def _rehearsal_due() -> bool:
-    lately = timezone.now() - _REHEARSE_EVERY
-    rehearsed_at = evidence.read().rehearsed_at
-    return rehearsed_at is None or rehearsed_at < lately
-
-
-def _report(job: BackupJob) -> Report:
-    """Return what writes the progress to the job's row; a new phase at once."""
-
-    def save(phase: str, done: int, whole: int) -> None:
-        began = {"phase_began_at": timezone.now()} if phase != job.phase else {}
-        job.phase = phase
-        job.beat(at_once=bool(began), phase=phase, done=done, whole=whole, **began)
-
-    return save
-
-
-_WORK = {
-    "create": _create,
-    "verify": _verify,
-    "rehearse": _rehearse,
-    "scheduled": _scheduled,
-    "prune": _prune,
-    "record": _record,
-}
 
 
 def measured_restores(limit: int = 100) -> list[BackupCheck]:
@@ -155,22 +128,19 @@ def due(now: datetime.datetime | None = None) -> BackupJob | None:
     """
     minutes = conf.settings.backup_minutes
     last = list(BackupJob.objects.filter(verb="scheduled")[:_LOOKED_AT])
-    if not minutes or (last and (now or timezone.now()) < _next(last, minutes)):
+    if not minutes:
         return None
+    if last:
+        since, wait = last[0].created_at, minutes
+        if last[0].state == "failed" and last[0].ended_at is not None:
+            states = [job.state for job in last]
+            failures = next((n for n, state in enumerate(states) if state != "failed"), len(last))
+            since, wait = last[0].ended_at, min(_RETRY_MINUTES * 2 ** (failures - 1), minutes)
+        if (now or timezone.now()) < since + datetime.timedelta(minutes=wait):
+            return None
     with suppress(BackupBusy):
         return request("scheduled", actor="beat", reason=f"every {minutes:g} minutes")
     return None
-
-
-def _next(last: Sequence[BackupJob], minutes: float) -> datetime.datetime:
-    """Return when the next backup is due, given the last ones, newest first."""
-    newest = last[0]
-    if newest.state != "failed" or newest.ended_at is None:
-        return newest.created_at + datetime.timedelta(minutes=minutes)
-    failures = next((place for place, job in enumerate(last) if job.state != "failed"), len(last))
-    return newest.ended_at + datetime.timedelta(
-        minutes=min(_RETRY_MINUTES * 2 ** (failures - 1), minutes)
-    )
 
 
 def too_slow() -> bool:

@@ -117,23 +117,19 @@ def _text(value: Any) -> str:
 
 
 def _parse(data: bytes) -> Any:
+    def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) != len(pairs):
+            raise ValueError("it contains a name twice")
+        return members
+
+    def refuse(word: str) -> Any:
+        raise ValueError(f"{word} is not an allowed number")
+
     try:
-        return json.loads(
-            data.decode("ascii"), object_pairs_hook=_without_doubles, parse_constant=_refuse
-        )
+        return json.loads(data.decode("ascii"), object_pairs_hook=once_each, parse_constant=refuse)
     except ValueError as error:
         raise BadManifest(f"The manifest cannot be read: {str(error)[:200]}.") from None
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("it contains a name twice")
-    return members
-
-
-def _refuse(word: str) -> Any:
-    raise ValueError(f"{word} is not an allowed number")
 
 
 def _read(body: dict[str, Any]) -> Manifest:

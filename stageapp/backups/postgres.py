@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import environ
 import psycopg
@@ -157,9 +157,10 @@ def running(
                 process.kill()
                 raise
         if process.returncode:
-            raise BackupError(
-                f"{Path(command[0]).name} failed ({process.returncode}): {_tail(printed)}"
-            )
+            printed.seek(0, os.SEEK_END)
+            printed.seek(max(0, printed.tell() - _SHOWN))
+            end = printed.read().decode(errors="replace").strip()
+            raise BackupError(f"{Path(command[0]).name} failed ({process.returncode}): {end}")
 
 
 def run(
@@ -175,19 +176,9 @@ def run(
         BackupError: the program failed; the text has the end of its output.
     """
     with running(command, server, keep=keep, stdout=subprocess.DEVNULL) as process:
-        while tick is not None and not _ended(process):
-            tick()
-
-
-def _ended(process: subprocess.Popen[bytes]) -> bool:
-    try:
-        process.wait(_POLL_SECONDS)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
-
-
-def _tail(printed: IO[bytes]) -> str:
-    printed.seek(0, os.SEEK_END)
-    printed.seek(max(0, printed.tell() - _SHOWN))
-    return printed.read().decode(errors="replace").strip()
+        while tick is not None:
+            try:
+                process.wait(_POLL_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                tick()

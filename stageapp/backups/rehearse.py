@@ -10,12 +10,12 @@ from django.utils import timezone
 
 from stageapp import conf, embedded
 from stageapp.backups import disposable, folder, manifest, postgres
-from stageapp.backups.contents import Contents, Session, measure, stages_name
+from stageapp.backups.contents import Contents, measure, stages_name
 from stageapp.backups.disposable import Disposable
 from stageapp.backups.errors import BackupError, BadManifest
 from stageapp.backups.manifest import Manifest
 from stageapp.backups.progress import Report, silent
-from stageapp.backups.verify import Finding, Verdict, check_file
+from stageapp.backups.verify import Finding, Verdict, check_file, failures
 from stageapp.targets.targets import resolve
 
 # Hold a restored database against the manifest: what must be equal, and whether what is built in it
@@ -40,7 +40,15 @@ def compare(restored: postgres.Parameters, expected: Manifest, report: Report) -
     with postgres.connect(restored) as session, session.transaction():
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         actual = measure(session, targets, report)
-        return [*_equal(actual, expected.contents), _audit(actual), _normalizes(session)]
+        count, wrong = session.execute(_NORMALIZES).fetchall()[0]
+    off = actual.batches_off
+    differing = f"{off} batches whose numbers of changes and audit entries differ"
+    mapped = f"{count - wrong} of {count} aliases map to their stage"
+    return [
+        *_equal(actual, expected.contents),
+        Finding("batches", off == 0, differing),
+        Finding("normalize_stage", count > 0 and wrong == 0, mapped),
+    ]
 
 
 def _equal(restored: Contents, wanted: Contents) -> Iterator[Finding]:
@@ -89,22 +97,6 @@ def _same_each(check: str, actual: dict[str, Any], wanted: dict[str, Any]) -> Fi
         f"{name}: {actual.get(name)} instead of {wanted.get(name)}" for name in off[:_SHOWN]
     )
     return Finding(check, False, f"{len(off)} differ: {shown}"[:1000])
-
-
-def _audit(restored: Contents) -> Finding:
-    off = restored.batches_off
-    return Finding(
-        "batches", off == 0, f"{off} batches whose numbers of changes and audit entries differ"
-    )
-
-
-def _normalizes(session: Session) -> Finding:
-    count, wrong = session.execute(_NORMALIZES).fetchall()[0]
-    return Finding(
-        "normalize_stage",
-        count > 0 and wrong == 0,
-        f"{count - wrong} of {count} aliases map to their stage",
-    )
 
 
 EMBEDDED = "embedded"
@@ -171,9 +163,7 @@ def restored_copy(
 
 
 def _require_passed(name: str, findings: list[Finding]) -> None:
-    if failed := "; ".join(
-        f"{finding.check}: {finding.said}" for finding in findings if not finding.passed
-    ):
+    if failed := failures(findings):
         raise BackupError(
             f"No working copy can be made from {name}: {failed}. Make and verify a new backup."
         )
@@ -192,32 +182,21 @@ def fill(target: Disposable, manifest: Manifest, dump: BinaryIO, report: Report)
             # By our handle, so that it is the very file that was verified, whatever its name leads
             # to by now.
             command = [program, *_OPTIONS, f"--dbname={target.name}", f"/dev/fd/{dump.fileno()}"]
-            postgres.run(
-                command,
-                target.parameters,
-                keep=[dump.fileno()],
-                tick=lambda: _tell(session, manifest, report),
-            )
-        report("restore", manifest.database_bytes, manifest.database_bytes)
-        _analyze(target)
+            whole = manifest.database_bytes
+
+            def tell() -> None:
+                size = session.execute("SELECT pg_database_size(current_database())").fetchall()
+                report("restore", min(int(size[0][0]), whole), whole)
+
+            postgres.run(command, target.parameters, keep=[dump.fileno()], tick=tell)
+            report("restore", whole, whole)
+            session.execute("ANALYZE")
         return [
             Finding("restore", True, f"pg_restore with {_JOBS} jobs"),
             *compare(target.parameters, manifest, report),
         ]
     except (BackupError, psycopg.Error) as error:
         return [Finding("restore", False, str(error))]
-
-
-def _analyze(target: Disposable) -> None:
-    with postgres.connect(target.parameters) as session:
-        session.execute("ANALYZE")
-
-
-def _tell(
-    session: psycopg.Connection[tuple[object, ...]], manifest: Manifest, report: Report
-) -> None:
-    size = session.execute("SELECT pg_database_size(current_database())").fetchall()[0][0]
-    report("restore", min(int(str(size)), manifest.database_bytes), manifest.database_bytes)
 
 
 @contextmanager

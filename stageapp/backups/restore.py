@@ -15,7 +15,7 @@ from stageapp.backups import disposable, manifest, postgres, rehearse
 from stageapp.backups.contents import Session
 from stageapp.backups.errors import BackupError
 from stageapp.backups.progress import Report, silent
-from stageapp.backups.verify import Finding, check_file
+from stageapp.backups.verify import Finding, check_file, failures
 from stageapp.infrastructure import words
 from stageapp.mode import fast_copy, history, store
 from stageapp.mode.store import ModeState
@@ -146,9 +146,7 @@ def restore(
 
 
 def _require_passed(name: str, findings: list[Finding]) -> None:
-    if failed := "; ".join(
-        f"{finding.check}: {finding.said}" for finding in findings if not finding.passed
-    ):
+    if failed := failures(findings):
         raise BackupError(
             f"{name} was not restored, and nothing was kept: {failed}. Try another "
             "backup: `backup list`."
@@ -174,7 +172,11 @@ def _begin_epoch(session: Session, name: str, actor: str, reason: str) -> ModeSt
         version=max(state.version for state in [*held, *known]) + 1,
         enforce_on=max([*held, *known[:1]], key=lambda state: state.order).enforce_on,
     )
-    kind = "downgrade" if chosen.strictness < held[0].strictness or _is_latched() else "manual"
+    # The latch of the live database must survive restoring an older backup.
+    lowered = chosen.strictness < held[0].strictness
+    with suppress(DatabaseError):
+        lowered = lowered or history.read().latched
+    kind = "downgrade" if lowered else "manual"
     why = f"Restored from {name}: {reason}"
     session.execute(
         _INSERT, [new.epoch, new.version, new.mode, new.percent, new.enforce_on, kind, actor, why]
@@ -192,10 +194,3 @@ def _known_elsewhere() -> list[ModeState]:
     if held and (copy := store.parse_fast_copy(held)):
         elsewhere.append(copy)
     return elsewhere
-
-
-def _is_latched() -> bool:
-    """Whether the live database is latched; the latch must survive restoring an older backup."""
-    with suppress(DatabaseError):
-        return history.read().latched
-    return False

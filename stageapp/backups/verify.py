@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -31,6 +32,11 @@ class Finding:
     said: str
 
 
+def failures(findings: Iterable[Finding]) -> str:
+    """Return the failed checks as text."""
+    return "; ".join(f"{one.check}: {one.said}" for one in findings if not one.passed)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The result of a verification or rehearsal; `manifest` is None if missing or untrusted."""
@@ -49,9 +55,7 @@ class Verdict:
     @property
     def failures(self) -> str:
         """The failed checks as text."""
-        return "; ".join(
-            f"{finding.check}: {finding.said}" for finding in self.findings if not finding.passed
-        )
+        return failures(self.findings)
 
     def document(self) -> dict[str, Any]:
         return {

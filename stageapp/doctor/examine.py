@@ -4,33 +4,34 @@ from collections.abc import Callable, Iterator
 
 from django.db import DatabaseError, connection
 
-from stageapp.doctor import database, messages, safety
+from stageapp.doctor import questions
 from stageapp.doctor.answers import Answer, Health, fail, no_data
+from stageapp.infrastructure import words
 
 Examination = Callable[[], Iterator[Answer]]
 
 WITH_POSTGRESQL: dict[str, Examination] = {
-    "migrations": database.migrated,
-    "function": database.function_there,
-    "parity": database.parity,
-    "clock": database.clock,
-    "throttle": database.throttle,
-    "processes": messages.registry,
-    "backup": safety.backup,
-    "targets": database.targets,
+    "migrations": questions.migrated,
+    "function": questions.function_there,
+    "parity": questions.parity,
+    "clock": questions.clock,
+    "throttle": questions.throttle,
+    "processes": questions.registry,
+    "backup": questions.backup,
+    "targets": questions.targets,
 }
 WITHOUT: dict[str, Examination] = {
-    "redis": messages.redis_answers,
-    "broker": messages.broker_answers,
-    "worker (by broker)": messages.worker_answers,
-    "disk": safety.disk,
-    "webhook secret": safety.webhook_secret,
+    "redis": questions.redis_answers,
+    "broker": questions.broker_answers,
+    "worker (by broker)": questions.worker_answers,
+    "disk": questions.disk,
+    "webhook secret": questions.webhook_secret,
 }
 
 
 def examine() -> list[Answer]:
     """Return every answer; a failed check does not stop the others."""
-    answers = _ask("postgresql", database.reachable)
+    answers = _ask("postgresql", questions.reachable)
     if answers[0].health != Health.FAIL:
         answers += [answer for name, ask in WITH_POSTGRESQL.items() for answer in _ask(name, ask)]
     else:
@@ -45,7 +46,7 @@ def _ask(name: str, ask: Examination) -> list[Answer]:
         answers += ask()
     except DatabaseError as error:
         connection.close()  # a broken session must not spoil the next examination
-        what = str(error).strip().partition("\n")[0] or type(error).__name__
+        what = words.first_line(error) or type(error).__name__
         answers.append(
             fail(
                 name,

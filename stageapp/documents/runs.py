@@ -24,10 +24,9 @@ from stageapp.models.batches import Checkpoint, Direction
 from stageapp.models.normalization import Run, State
 from stageapp.models.proofs import Verification
 from stageapp.models.unknowns import DriftCheck
-from stageapp.normalization import drain, leases
+from stageapp.normalization import drain, leases, limits
+from stageapp.normalization.limits import Shown
 from stageapp.normalization.progress import Progress, progress
-from stageapp.normalization.throttle import limits
-from stageapp.normalization.throttle.limits import Shown
 from stageapp.sealing import guard, state
 from stageapp.unknowns import drift
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import environ
 
-from stageapp.embedded import programs, throwaway
+from stageapp.embedded import postgres, programs
 from stageapp.embedded.location import EmbeddedError, Location, find, locked, prepare
 from stageapp.embedded.postgres import DEFAULT_VERSION, Postgres
 from stageapp.embedded.redis import EmbeddedRedis, broker_url
@@ -80,9 +80,9 @@ def provide(
     Raises:
         EmbeddedError: DEBUG is off and a URL is unset, or a server does not start.
     """
-    if (
-        PROJECT / ".env"
-    ).is_file():  # the settings read it too: it may name servers of the user's own
+    global _provided
+    # The settings read it too: it may name servers of the user's own.
+    if (PROJECT / ".env").is_file():
         environ.Env.read_env(str(PROJECT / ".env"))
     # NAME, or for NAME_FILE (which the settings read) its path; what matters is that one is set.
     missing = [
@@ -92,12 +92,19 @@ def provide(
     ]
     if not missing:
         return None
-    _refuse_without_debug(missing)
+    # The settings' own rule: DEBUG is on by itself only as long as the database is an embedded one.
+    embedded = "DATABASE_URL" in missing or os.environ.get("STAGE_EMBEDDED") == "1"
+    if not environ.FileAwareEnv().bool("DEBUG", default=embedded):
+        raise EmbeddedError(
+            f"Set {' and '.join(missing)}: DEBUG is off, and the embedded servers are for "
+            "development only (DEBUG=1 allows them)."
+        )
     version = postgres_version or _postgres_version()
     root = (root or DEFAULT_ROOT).resolve()
     try:
         with locked(root):
-            return _remember(_ensure(prepare(root), missing, version, durable, needs_redis))
+            _provided = _ensure(prepare(root), missing, version, durable, needs_redis)
+            return _provided
     except OSError as error:
         raise EmbeddedError(
             f"The embedded servers under {root} cannot be started: {error}. Fix it, or "
@@ -112,7 +119,13 @@ def provided() -> Services | None:
 
 def status(root: Path | None = None) -> list[ServerStatus]:
     """Return the state of every embedded server ever started under root, without side effects."""
-    return [_server_status(server) for server in _known_servers((root or DEFAULT_ROOT).resolve())]
+    statuses = []
+    for server in _known_servers((root or DEFAULT_ROOT).resolve()):
+        pid = server.main_pid()
+        state = "stopped" if pid is None else "running" if server.answers() else "not answering"
+        places = map(str, (server.data, server.socket, server.log))
+        statuses.append(ServerStatus(server.name, state, pid, *places))
+    return statuses
 
 
 def stop(root: Path | None = None) -> list[str]:
@@ -139,7 +152,7 @@ def client_programs(postgres_version: int | None = None) -> Path:
 
 def throw_away(version: int) -> AbstractContextManager[str]:
     """Start an empty PostgreSQL of a major version for one task, yield its URL, and remove it."""
-    return throwaway.throw_away((DEFAULT_ROOT / "rehearsal").resolve(), version)
+    return postgres.throw_away((DEFAULT_ROOT / "rehearsal").resolve(), version)
 
 
 def _ensure(
@@ -162,36 +175,12 @@ def _ensure(
     return Services(location.root, database_url, redis_url, tuple(started))
 
 
-def _remember(services: Services) -> Services:
-    global _provided
-    _provided = services
-    return services
-
-
 def _known_servers(root: Path) -> list[Server]:
     location = find(root)
     if location is None:
         return []
     servers: list[Server] = [Postgres(location, version) for version in programs.POSTGRES_FOLDERS]
     return [server for server in [*servers, EmbeddedRedis(location)] if server.data.exists()]
-
-
-def _server_status(server: Server) -> ServerStatus:
-    pid = server.main_pid()
-    state = "stopped" if pid is None else "running" if server.answers() else "not answering"
-    return ServerStatus(
-        server.name, state, pid, str(server.data), str(server.socket), str(server.log)
-    )
-
-
-def _refuse_without_debug(missing: list[str]) -> None:
-    # The settings' own rule: DEBUG is on by itself only as long as the database is an embedded one.
-    embedded = "DATABASE_URL" in missing or os.environ.get("STAGE_EMBEDDED") == "1"
-    if not environ.FileAwareEnv().bool("DEBUG", default=embedded):
-        raise EmbeddedError(
-            f"Set {' and '.join(missing)}: DEBUG is off, and the embedded servers are for "
-            "development only (DEBUG=1 allows them)."
-        )
 
 
 def _postgres_version() -> int:

@@ -5,16 +5,24 @@ import os
 import pwd
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import psycopg
 
 from stageapp.embedded import programs
-from stageapp.embedded.location import EmbeddedError, Location, own_folder, write_private
-from stageapp.embedded.processes import kill, working_in
-from stageapp.embedded.server import STOP_LIMIT, Server
+from stageapp.embedded.location import (
+    EmbeddedError,
+    Location,
+    find,
+    locked,
+    own_folder,
+    prepare,
+    write_private,
+)
+from stageapp.embedded.server import STOP_LIMIT, Server, kill, working_in
 
 DEFAULT_VERSION = 18
 PORT = 5432  # names the socket; nothing listens on TCP
@@ -116,7 +124,9 @@ class Postgres(Server):
         if self.data.exists():
             return
         owner = self.account.pw_uid if self.account else -1
-        self._open_home()
+        if self.account is not None:
+            own_folder(self.home, 0o711)
+            (self.location.root / f"{self.name}.location").write_text(f"{self.data}\n")
         new, password = self.home / f"{self.name}.new", self.home / f"{self.name}.password"
         # An interrupted start's initdb may still be writing there.
         kill(working_in(new, ["initdb", self.program]), STOP_LIMIT)
@@ -142,11 +152,6 @@ class Postgres(Server):
             str(self.socket.parent),
             *options,
         ]
-
-    def _open_home(self) -> None:
-        if self.account is not None:
-            own_folder(self.home, 0o711)
-            (self.location.root / f"{self.name}.location").write_text(f"{self.data}\n")
 
     def _initialise(self, new: Path, password: Path) -> None:
         self.run(
@@ -195,3 +200,52 @@ def shared_folder() -> Path:
     parents = [Path("/var/lib").resolve(), Path("/var/tmp").resolve()]  # noqa: S108  own_folder checks whose it is
     parent = next((parent for parent in parents if os.access(parent, os.W_OK)), parents[-1])
     return own_folder(parent / "stage-normalization", 0o755)
+
+
+# A PostgreSQL for one task: in its own folder, stopped and removed even after a crash.
+
+
+@contextmanager
+def throw_away(
+    root: Path, version: int, *, durable: bool = False, settings: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Start an empty PostgreSQL, yield its URL in django-environ's form, and remove it.
+
+    `settings` are added to those of every embedded server; `durable` waits for the disk.
+
+    Leftovers of a killed process in the same root are stopped and removed first. The root's lock
+    is held throughout, so only one runs at a time.
+
+    Raises:
+        EmbeddedError: it does not start, or another process held the root for too long.
+    """
+    try:
+        with locked(root):
+            _remove(root)
+            postgres = Postgres(prepare(root), version, durable=durable, settings=settings)
+            try:
+                postgres.ensure()
+                yield postgres.url
+            finally:
+                _remove(root)
+    except OSError as error:
+        raise EmbeddedError(
+            f"A throwaway PostgreSQL cannot be started under {root}: {error}."
+        ) from error
+
+
+def _remove(root: Path) -> None:
+    location = find(root)
+    if location is None:
+        return
+    for version in (16, 18):
+        postgres = Postgres(location, version)
+        if postgres.data.exists():
+            postgres.end()
+            shutil.rmtree(postgres.data)
+        if postgres.account is not None:  # then its home is a folder outside of the root
+            shutil.rmtree(postgres.home, ignore_errors=True)
+    shutil.rmtree(location.sockets, ignore_errors=True)
+    for entry in root.iterdir():
+        if entry.name != "lock":  # others wait for it
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else os.unlink(entry)

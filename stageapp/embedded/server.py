@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from typing import Any
 import psutil
 
 from stageapp.embedded.location import EmbeddedError, Location, own_folder
-from stageapp.embedded.processes import alive, kill, wait_for_end, working_in
 
 START_LIMIT = 60.0  # seconds
 STOP_LIMIT = 30.0  # seconds, before what is left is killed
@@ -172,3 +172,41 @@ class Server(ABC):
     def _log_tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-15:]
         return "\n".join([f"The end of {self.log}:", *lines])
+
+
+# Processes are recognized by working directory: a pid alone may have been reused.
+
+
+def working_in(folder: Path, programs: Iterable[str]) -> list[psutil.Process]:
+    """Return the processes of these programs whose working directory is the folder."""
+    processes = []
+    for process in psutil.process_iter():
+        try:
+            if process.name() in programs and Path(process.cwd()) == folder:
+                processes.append(process)
+        except psutil.Error:  # gone meanwhile, a zombie, or another user's
+            continue
+    return processes
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is running; a zombie is not, and some containers never reap theirs."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_for_end(processes: list[psutil.Process], seconds: float) -> None:
+    """Wait until all processes have ended, or the time is up."""
+    deadline = time.monotonic() + seconds
+    while any(alive(process.pid) for process in processes) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def kill(processes: list[psutil.Process], seconds: float) -> None:
+    """Kill the processes and wait until they are gone."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    wait_for_end(processes, seconds)

@@ -9,11 +9,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Max
 
 from stageapp.finance.allocations import AllocationError
-from stageapp.finance.assumptions import StageAssumptions
-from stageapp.finance.multiples import AssumptionError
+from stageapp.finance.assumptions import AssumptionError, StageAssumptions
 from stageapp.finance.reserves import FollowOnRule
 from stageapp.infrastructure import events
-from stageapp.infrastructure.refresher import refresher
+from stageapp.infrastructure.refresher import LocalCopy
 from stageapp.models.finance import AssumptionChange
 from stageapp.models.recorded import require_actor, require_reason
 
@@ -76,15 +75,6 @@ def rule(stage: str, figures: Mapping[str, Any]) -> FollowOnRule:
         raise Unusable(f"{stage}: {error}") from error
 
 
-_current: Assumptions | None = None
-
-
-def current() -> Assumptions:
-    """Return this process's copy; only the first call in a process reads the database."""
-    refresher.ensure_running()
-    return _current or reload()
-
-
 def load() -> Assumptions:
     """Read the newest assumptions of every stage from PostgreSQL."""
     # The edition first: what commits in between is read now, and once more with its own edition.
@@ -103,23 +93,8 @@ def newest_edition() -> Edition:
     return edition["rows"], edition["newest"] or 0
 
 
-def reload() -> Assumptions:
-    """Reload the assumptions into this process's copy."""
-    global _current
-    _current = load()
-    return _current
-
-
-def forget() -> None:
-    global _current
-    _current = None
-
-
-@refresher.register
-def refresh() -> None:
-    """Follow a newer edition if this process uses assumptions at all."""
-    if _current is not None and newest_edition() != _current.edition:
-        reload()
+_copy = LocalCopy(load, lambda held: newest_edition() != held.edition)
+current, forget, refresh = _copy.current, _copy.forget, _copy.refresh
 
 
 def newest(stage: str) -> AssumptionChange | None:
@@ -155,7 +130,12 @@ def change(
             )
     except IntegrityError:
         raise _conflict(newest(stage)) from None
-    transaction.on_commit(lambda: _announce(made))
+
+    def announce() -> None:
+        events.assumptions_changed(stage=stage, version=version, actor=actor, reason=why)
+        forget()
+
+    transaction.on_commit(announce)
     return made
 
 
@@ -172,9 +152,3 @@ def _conflict(other: AssumptionChange | None) -> ChangedMeanwhile:
     else:
         told = f"{other.actor} changed these assumptions after you looked: {other.reason}"
     return ChangedMeanwhile(f"{told} Your change was not saved. Reload, then decide again.")
-
-
-def _announce(made: AssumptionChange) -> None:
-    who = {"actor": made.actor, "reason": made.reason}
-    events.assumptions_changed(stage=made.stage, version=made.version, **who)
-    forget()

@@ -14,15 +14,14 @@ the numbers are in docs/finance.md.
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
 
 from stageapp.finance.allocations import MAX_TOTAL, AllocationError, rounded, to_cents
-from stageapp.finance.assumptions import StageAssumptions, expected_multiple
-from stageapp.finance.multiples import Floats
+from stageapp.finance.assumptions import Floats, StageAssumptions, expected_multiple
 from stageapp.finance.outcome import (
     SimulationResult,
     StageOutcome,
@@ -73,8 +72,8 @@ def simulate(
     for row, slug in enumerate(held):
         multiples[row] = _stage_multiples(assumptions[slug], companies[slug], runs, seed)
     stages = [
-        _stage_outcome(known, told[known.slug], companies[known.slug], mine)
-        for known, mine in zip(map(assumptions.__getitem__, held), multiples, strict=False)
+        _stage_outcome(assumptions[slug], told[slug], companies[slug], mine)
+        for slug, mine in zip(held, multiples, strict=False)
     ]
     cash = 1 - sum(held.values(), Fraction(0))
     weights = np.array([float(share) for share in [*held.values(), cash]])
@@ -110,7 +109,9 @@ def _stage_multiples(assumptions: StageAssumptions, companies: int, runs: int, s
     """Return the stage's mean multiple over its companies for each run (shape: runs)."""
     failures, multiples = _streams(seed, assumptions.slug)
     means = []
-    for rows in _chunks(runs, max(1, CHUNK_DRAWS // companies)):
+    size = max(1, CHUNK_DRAWS // companies)
+    for start in range(0, runs, size):
+        rows = min(size, runs - start)
         survived = failures.random((rows, companies)) >= assumptions.failure_rate
         drawn = assumptions.multiple.draw(multiples, (rows, companies))
         drawn *= survived
@@ -125,11 +126,6 @@ def _streams(seed: int, slug: str) -> tuple[np.random.Generator, np.random.Gener
     return np.random.Generator(np.random.PCG64(failures)), np.random.Generator(
         np.random.PCG64(multiples)
     )
-
-
-def _chunks(runs: int, size: int) -> Iterator[int]:
-    for start in range(0, runs, size):
-        yield min(size, runs - start)
 
 
 def _stage_outcome(

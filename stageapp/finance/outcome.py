@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stageapp.finance.multiples import Floats
+from stageapp.finance.assumptions import Floats
 
 # Annual rates of return: of one multiple over one period, and pooled over payments at different
 # times.

@@ -36,7 +36,8 @@ class FollowOnRule:
 
     def __post_init__(self) -> None:
         given = (self.share, self.max_multiple)
-        if not all(number.is_finite() for number in given) or not _within(*given):
+        finite = all(number.is_finite() for number in given)
+        if not finite or not (0 <= self.share <= 1 and 0 <= self.max_multiple <= 100):
             raise AllocationError(
                 "A follow-on rule needs a share from 0 to 1 and a multiple from 0 to 100."
             )
@@ -45,10 +46,6 @@ class FollowOnRule:
     def need(self) -> Fraction:
         """The most reserve that the rule can use, per unit of initial money."""
         return exact(self.share) * exact(self.max_multiple)
-
-
-def _within(share: Decimal, multiple: Decimal) -> bool:
-    return 0 <= share <= 1 and 0 <= multiple <= 100
 
 
 @dataclass(frozen=True)

@@ -45,24 +45,14 @@ def remove_dead() -> None:
     every end.
     """
     folder = multiprocess.current()
-    for pid in {_pid_of(file) for file in folder.glob("*.db")} - {0} if folder else set():
-        if not _lives(pid):
+    ends = {file.stem.rpartition("_")[2] for file in folder.glob("*.db")} if folder else set()
+    for pid in {int(end) for end in ends if end.isdecimal()} - {0}:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
             remove(pid)
-
-
-def _pid_of(file: Path) -> int:
-    last = file.stem.rpartition("_")[2]
-    return int(last) if last.isdecimal() else 0
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        except PermissionError:  # it is alive, and another user's
+            continue
 
 
 def _archive(source: Path, archive: Path) -> None:

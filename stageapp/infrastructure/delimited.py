@@ -90,15 +90,11 @@ class Table:
             except csv.Error as error:
                 yield Row(first, [], _quoting_fault(error))
                 continue
+            fault = self._faults[0] if self._faults else ""
+            if not fault and len(cells) != len(self.columns):
+                fault = f"{len(cells)} columns, the header has {len(self.columns)}"
             if cells or self._faults:
-                yield Row(first, cells, self._fault_of(cells))
-
-    def _fault_of(self, cells: list[str]) -> str:
-        if self._faults:
-            return self._faults[0]
-        if len(cells) != len(self.columns):
-            return f"{len(cells)} columns, the header has {len(self.columns)}"
-        return ""
+                yield Row(first, cells, fault)
 
     def _header_line(self) -> str:
         for line in self._lines():

@@ -29,7 +29,13 @@ def begin(service: str) -> Path:
     and is not used.
     """
     base = Path(tempfile.gettempdir())
-    _remove_abandoned(base)
+    for abandoned in base.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            status = abandoned.lstat()
+            if status.st_uid == os.geteuid() and time.time() - status.st_mtime > _YOUNG_SECONDS:
+                descriptor = _locked(abandoned)
+                shutil.rmtree(abandoned)
+                os.close(descriptor)
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{service}-", dir=base))
     _held.append(_locked(folder))
     os.environ[VARIABLE] = str(folder)
@@ -77,16 +83,6 @@ def _locked(folder: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _remove_abandoned(base: Path) -> None:
-    for folder in base.glob(f"{_PREFIX}*"):
-        with suppress(OSError):
-            status = folder.lstat()
-            if status.st_uid == os.geteuid() and time.time() - status.st_mtime > _YOUNG_SECONDS:
-                descriptor = _locked(folder)
-                shutil.rmtree(folder)
-                os.close(descriptor)
 
 
 def _remove(folder: Path, owner: int) -> None:

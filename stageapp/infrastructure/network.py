@@ -44,21 +44,17 @@ def _within(address: str, names: tuple[str, ...]) -> bool:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    # Some proxies write the port: `1.2.3.4:5678` and `[::1]:5678`.
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
     try:
-        ip = ipaddress.ip_address(_without_port(text))
+        ip = ipaddress.ip_address(text)
     except ValueError:
         return None
-    mapped = getattr(
-        ip, "ipv4_mapped", None
-    )  # ::ffff:10.0.0.1 is 10.0.0.1 on a socket for both versions
-    return mapped or ip
-
-
-def _without_port(text: str) -> str:
-    """Strip the port from `1.2.3.4:5678` and `[::1]:5678`, which some proxies write."""
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.partition(":")[0] if text.count(":") == 1 else text
+    # ::ffff:10.0.0.1 is 10.0.0.1 on a socket for both versions.
+    return getattr(ip, "ipv4_mapped", None) or ip
 
 
 @lru_cache(maxsize=8)
@@ -100,10 +96,8 @@ def inside(meta: Mapping[str, Any]) -> bool:
 
 def may_scrape(meta: Mapping[str, Any]) -> bool:
     """Whether a request may read metrics: from inside, or with a valid `Authorization: Bearer`."""
-    return inside(meta) or _bears_token(meta)
-
-
-def _bears_token(meta: Mapping[str, Any]) -> bool:
+    if inside(meta):
+        return True
     keyword, _, sent = str(meta.get("HTTP_AUTHORIZATION", "")).partition(" ")
     if keyword.lower() != "bearer":
         return False

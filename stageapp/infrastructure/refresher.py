@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from types import MethodType
+from typing import Generic, TypeVar
 
 import redis
 from django.db import connection
@@ -28,6 +29,7 @@ CHANNEL = f"stage:hint:{parse_url(conf.settings.redis_url).get('db', 0)}"  # typ
 POSTGRES_SECONDS = 1.0  # how long a round waits for PostgreSQL before it does without
 
 Job = Callable[[], None]
+T = TypeVar("T")
 
 
 class Refresher:
@@ -173,7 +175,9 @@ class _Hints:
             try:
                 if self._subscription().get_message(timeout=min(left, 0.5)):
                     stop.wait(self._GATHER_SECONDS)
-                    self._drop_waiting()
+                    for _ in range(1000):
+                        if not self._subscription().get_message(timeout=0):
+                            return
                     return
             except Exception as error:  # whatever a broken server sends must not end this thread
                 if not isinstance(error, redis.RedisError):
@@ -188,11 +192,6 @@ class _Hints:
             with suppress(redis.RedisError, OSError):
                 pubsub.close()
 
-    def _drop_waiting(self) -> None:
-        for _ in range(1000):
-            if not self._subscription().get_message(timeout=0):
-                return
-
     def _subscription(self) -> redis.client.PubSub:
         if self._pubsub is None:
             self._pubsub = resilient().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
@@ -201,5 +200,37 @@ class _Hints:
 
 
 refresher = Refresher()
+
+
+class LocalCopy(Generic[T]):
+    """This process's copy of something that PostgreSQL holds; it follows newer editions.
+
+    `load` reads it; `is_old` asks PostgreSQL, more cheaply, whether a copy is out of date.
+    """
+
+    def __init__(self, load: Callable[[], T], is_old: Callable[[T], bool]) -> None:
+        self._load, self._is_old = load, is_old
+        self._held: T | None = None
+        refresher.register(self.refresh)
+
+    def current(self) -> T:
+        """Return the copy; only the first call in a process reads the database."""
+        refresher.ensure_running()
+        held = self._held
+        if held is None:
+            held = self._held = self._load()
+        return held
+
+    def forget(self) -> None:
+        """Drop the copy, so that the next use reads anew."""
+        self._held = None
+
+    def refresh(self) -> None:
+        """Follow a newer edition, if this process uses the copy at all."""
+        held = self._held
+        if held is not None and self._is_old(held):
+            self._held = self._load()
+
+
 os.register_at_fork(after_in_child=refresher.forget_threads)
 atexit.register(refresher.stop)

@@ -7,6 +7,11 @@ from django.utils import timezone
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # seconds
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says: PostgreSQL adds details and context below."""
+    return str(error).strip().partition("\n")[0]
+
+
 def duration(seconds: float | None) -> str:
     """Format seconds in at most two units: `2 h 14 min`."""
     if seconds is None:

@@ -15,7 +15,7 @@ from stageapp.management import bars
 from stageapp.management.command import argument_type, command_line_actor
 from stageapp.models.backups import Backup, BackupCheck
 from stageapp.models.normalization import Plan, State
-from stageapp.normalization.trial.trial import TrialRefused, trial
+from stageapp.normalization.trial import TrialRefused, trial
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from django.core.management.base import CommandParser
 
 from stageapp.management import backup_report, normalization_report
 from stageapp.normalization.batches import MOST_SECONDS
-from stageapp.normalization.throttle.factors import FACTORS
+from stageapp.normalization.factors import FACTORS
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -13,11 +13,11 @@ from stageapp.management import seal_report
 from stageapp.models.normalization import Plan, PlanEntry, Run
 from stageapp.models.proofs import Verification
 from stageapp.models.unknowns import DriftCheck
-from stageapp.normalization.preflight.preflight import Preflight
+from stageapp.normalization import limits
+from stageapp.normalization.factors import FACTORS
+from stageapp.normalization.limits import Limit, Shown
+from stageapp.normalization.preflight import Preflight
 from stageapp.normalization.progress import Progress
-from stageapp.normalization.throttle import limits
-from stageapp.normalization.throttle.factors import FACTORS
-from stageapp.normalization.throttle.limits import Limit, Shown
 from stageapp.unknowns.examples import readable
 
 # What holds a run back, as lines for a terminal, and limits as they are typed there.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from stageapp import conf
-from stageapp.sealing import guard, guard_counts, state
+from stageapp.sealing import guard, state
 from stageapp.sealing.guard import GuardState
 from stageapp.sealing.preview import DAYS, Preview
 from stageapp.sealing.state import SealState
@@ -14,8 +14,8 @@ _GUARD_SHOWN = 60  # values that a terminal gets; --json has more
 
 
 def guard_document(now: GuardState) -> dict[str, Any]:
-    turned, failed = guard_counts.totals(now.target, days=DAYS)
-    caught = guard_counts.caught(now.target, days=DAYS, most=1000)
+    turned, failed = guard.totals(now.target, days=DAYS)
+    caught = guard.caught(now.target, days=DAYS, most=1000)
     change = now.change
     return {
         "target": now.target,
@@ -40,7 +40,7 @@ def guard_document(now: GuardState) -> dict[str, Any]:
 
 
 def guard_lines(now: GuardState) -> list[str]:
-    turned, failed = guard_counts.totals(now.target, days=DAYS)
+    turned, failed = guard.totals(now.target, days=DAYS)
     lines = [f"Guard of {now.target}: {now.meaning}."]
     if now.change:
         lines.append(
@@ -51,7 +51,7 @@ def guard_lines(now: GuardState) -> list[str]:
         lines.append(
             f"In {DAYS} days it turned {turned:,} values into stages and failed {failed:,} times:"
         )
-    for one in guard_counts.caught(now.target, days=DAYS, most=_GUARD_SHOWN):
+    for one in guard.caught(now.target, days=DAYS, most=_GUARD_SHOWN):
         lines.append(
             f"{one.count:>12,}  {one.raw!r} → {one.stage or one.problem} (from {one.writer})"
         )

@@ -25,6 +25,7 @@ from stageapp.models.mode import ServerProcess
 
 _LEAST_LIVE_SECONDS = 15.0
 KEPT_SECONDS = 120.0  # so long a stale process is shown
+_SHOWN = ["name", "host", "pid", "mode", "percent", "epoch", "version", "source"]
 _TOLD = ["mode", "percent", "epoch", "version", "source", "age", "heartbeat_at"]
 
 
@@ -168,23 +169,13 @@ class Seen:
 def seen() -> list[Seen]:
     """Return every registered process, including stale ones."""
     silence = ExpressionWrapper(Now() - F("heartbeat_at"), output_field=DurationField())
-    return [_seen(row, row.silence) for row in ServerProcess.objects.annotate(silence=silence)]
-
-
-def _seen(row: ServerProcess, silence: datetime.timedelta) -> Seen:
-    silent_for = max(0.0, silence.total_seconds())
-    return Seen(
-        name=row.name,
-        host=row.host,
-        pid=row.pid,
-        mode=row.mode,
-        percent=row.percent,
-        epoch=row.epoch,
-        version=row.version,
-        source=row.source,
-        age=None if row.age is None else row.age + silent_for,
-        silent_for=silent_for,
-    )
+    processes = []
+    for row in ServerProcess.objects.annotate(silence=silence):
+        silent_for = max(0.0, row.silence.total_seconds())
+        known = {name: getattr(row, name) for name in _SHOWN}
+        age = None if row.age is None else row.age + silent_for
+        processes.append(Seen(**known, age=age, silent_for=silent_for))
+    return processes
 
 
 @dataclass(frozen=True)

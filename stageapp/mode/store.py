@@ -96,6 +96,9 @@ class _Local:
             None  # the newest that PostgreSQL itself has told
         )
 
+    def renew_lock(self) -> None:
+        self.lock = threading.Lock()
+
 
 _local = _Local()
 
@@ -141,44 +144,38 @@ def adopt(reading: ModeState, asked_at: float = 0.0) -> None:
     with _local.lock:
         now = time.monotonic()
         if reading.source == "postgres":
-            if (
-                _local.authorised
-                and reading.order < _local.authorised[0].order
-                and not _went_back(reading, asked_at)
-            ):
+            if not _is_newer_or_restored(reading, asked_at):
                 return
             _local.authorised = (reading, now)
-        elif not _is_credible(reading):
-            return
+        else:
+            known = _local.known[0] if _local.known else ModeState(conf.default_mode())
+            if _local.known and reading.order < known.order:
+                return
+            if _local.known and reading.order == known.order and not reading.agrees_with(known):
+                return
+            # What PostgreSQL told last, or looser where Redis said so since.
+            if reading.strictness > known.strictness:
+                return
         _local.known = (reading, now)
 
 
-def _went_back(reading: ModeState, asked_at: float) -> bool:
-    """Whether to follow PostgreSQL to an older version than it returned before.
+def _is_newer_or_restored(reading: ModeState, asked_at: float) -> bool:
+    """Whether to follow this answer of PostgreSQL, even to an older version than it told before.
 
-    If the answer is not late, the database itself is older now: restored, or failed over, without
+    If an older answer is not late, the database itself is older now: restored, or failed over, without
     a new epoch. Then a looser mode applies, as the mode is never stricter than the stored one; a
     stricter one waits for an operator.
     """
-    assert _local.authorised is not None
+    if _local.authorised is None:
+        return True
     known, told_at = _local.authorised
+    if reading.order >= known.order:
+        return True
     if asked_at <= told_at:
         return False
     followed = reading.strictness <= known.strictness
     events.mode_went_back(known=str(known), stored=str(reading), followed=followed)
     return followed
-
-
-def _is_credible(reading: ModeState) -> bool:
-    known = _local.known[0] if _local.known else ModeState(conf.default_mode())
-    if _local.known and (
-        reading.order < known.order
-        or (reading.order == known.order and not reading.agrees_with(known))
-    ):
-        return False
-    return (
-        reading.strictness <= known.strictness
-    )  # what PostgreSQL told last, or looser where Redis said so since
 
 
 def forget() -> None:
@@ -187,11 +184,8 @@ def forget() -> None:
     _local = _Local()
 
 
-def _renew_lock() -> None:
-    _local.lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_renew_lock)  # a thread of the parent may have held it
+# A thread of the parent may have held the lock.
+os.register_at_fork(after_in_child=lambda: _local.renew_lock())
 
 
 @refresher.register
@@ -201,25 +195,20 @@ def refresh() -> None:
     Raises:
         django.db.Error: PostgreSQL does not answer.
     """
-    held = (
-        fast_copy.read()
-    )  # before the truth: a writer publishes after its commit, so it holds no more than that
+    # Before the truth: a writer publishes after its commit, so the copy holds no more than that.
+    held = fast_copy.read()
     asked_at = time.monotonic()
-    truth = _ask_postgres()
+    metrics.refresh_attempted("postgres")
+    try:
+        truth = latest()
+    except Error:
+        metrics.refresh_failed("postgres")
+        raise
     adopt(truth, asked_at)
     if held is not None:
         copy = parse_fast_copy(held) if held else None
         if copy is None or not copy.agrees_with(truth):
             publish(truth, instead_of=held)
-
-
-def _ask_postgres() -> ModeState:
-    metrics.refresh_attempted("postgres")
-    try:
-        return latest()
-    except Error:
-        metrics.refresh_failed("postgres")
-        raise
 
 
 @refresher.register_fallback
@@ -245,19 +234,16 @@ def latest() -> ModeState:
     row = ModeChange.objects.order_by("-epoch", "-version").first()
     if row is None:
         return ModeState(conf.default_mode(), source="postgres")
-    since = None if row.mode == "off" else _warned_since()
+    since = None
+    if row.mode != "off":
+        last_off = ModeChange.objects.filter(mode="off").aggregate(last=Max("created_at"))["last"]
+        warned = ModeChange.objects.exclude(mode="off")
+        if last_off is not None:
+            warned = warned.filter(created_at__gt=last_off)
+        since = warned.aggregate(first=Min("created_at"))["first"]
     return ModeState(
         row.mode, row.percent, row.epoch, row.version, row.enforce_on, "postgres", since
     )
-
-
-def _warned_since() -> datetime.datetime | None:
-    last_off = ModeChange.objects.filter(mode="off").aggregate(last=Max("created_at"))["last"]
-    warned = ModeChange.objects.exclude(mode="off")
-    if last_off is not None:
-        warned = warned.filter(created_at__gt=last_off)
-    since: datetime.datetime | None = warned.aggregate(first=Min("created_at"))["first"]
-    return since
 
 
 def change(
@@ -301,7 +287,24 @@ def change(
             override_reason=override_reason,
         )
         state = latest()
-        transaction.on_commit(lambda: _announce(state, row))
+
+        def announce() -> None:
+            events.mode_changed(
+                mode=row.mode,
+                percent=row.percent,
+                epoch=row.epoch,
+                version=row.version,
+                kind=row.kind,
+                actor=row.actor,
+                reason=row.reason,
+                enforce_on=str(row.enforce_on or ""),
+            )
+            adopt(state)
+            if publish(state):
+                # Only a change hints: if repairs did, one could chase another for ever.
+                fast_copy.hint()
+
+        transaction.on_commit(announce)
     return row
 
 
@@ -365,22 +368,6 @@ def _said_of_the_day(before: datetime.date | None, after: datetime.date | None) 
         return f"\nWithdrew the announced day, {before}."
     moved = f" in place of {before}" if before else ""
     return f"\nAnnounced {after} as the first day of enforcement{moved}."
-
-
-def _announce(state: ModeState, row: ModeChange) -> None:
-    events.mode_changed(
-        mode=row.mode,
-        percent=row.percent,
-        epoch=row.epoch,
-        version=row.version,
-        kind=row.kind,
-        actor=row.actor,
-        reason=row.reason,
-        enforce_on=str(row.enforce_on or ""),
-    )
-    adopt(state)
-    if publish(state):
-        fast_copy.hint()  # only a change hints: if repairs did, one could chase another for ever
 
 
 def publish(state: ModeState, *, instead_of: bytes = b"") -> bool:

@@ -2,19 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Sum
 
 from stageapp.audit import proof
 from stageapp.infrastructure import words
 from stageapp.models.normalization import Plan, PlanEntry, Run, RunMove, State
-from stageapp.normalization import estimate
+from stageapp.normalization import batches
+from stageapp.normalization.batches import Cursor, Limits
 from stageapp.normalization.statements import Change
 from stageapp.targets import columns, targets
 from stageapp.targets.errors import PlanNotFound
+from stageapp.targets.targets import Target
 from stageapp.vocabulary import snapshot
 
 _MIN_PREFIX = 8
@@ -32,17 +33,16 @@ def make_plan(label: str, *, actor: str) -> Plan:
     columns.require_plain(target)
     with transaction.atomic():
         meaning_of = snapshot.load()
-        counts = _distinct_values(target)
-        entries = [_entry(target, row, meaning_of) for row in counts if row.raw is not None]
+        entries, rows_total = _map_values(target, meaning_of)
         rows_to_change = sum(entry.rows for entry in entries if _is_change(entry))
         plan = Plan.objects.create(
             target=label,
             vocabulary_version=meaning_of.version,
             hash=plan_hash(label, meaning_of.version, entries),
-            rows_total=sum(row.rows for row in counts),
+            rows_total=rows_total,
             rows_to_change=rows_to_change,
             rows_unknown=sum(entry.rows for entry in entries if not entry.stage),
-            estimated_seconds=estimate.seconds(target, _map(entries), rows_to_change),
+            estimated_seconds=estimated_seconds(target, _map(entries), rows_to_change),
             actor=actor,
         )
         for entry in entries:
@@ -117,31 +117,71 @@ def _is_change(entry: PlanEntry) -> bool:
     return bool(entry.stage) and entry.stored != entry.raw
 
 
-class _Found(NamedTuple):
-    """One distinct value of the column."""
-
-    source: str
-    raw: str | None
-    rows: int
-
-
-def _distinct_values(target: targets.Target) -> list[_Found]:
+def _map_values(
+    target: targets.Target, meaning_of: snapshot.Snapshot
+) -> tuple[list[PlanEntry], int]:
+    """Return an entry for each distinct value, the most frequent first, and how many rows exist."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {target.source()}, {target.column}, count(*) FROM {target.table} WHERE "
             f"{target.rows} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
         )
-        return [_Found(*row) for row in cursor.fetchall()]
+        counted = cursor.fetchall()
+    entries = []
+    for source, raw, rows in counted:
+        if raw is None:
+            continue
+        meaning = meaning_of.normalize(raw, source)
+        stored = target.stored(meaning.stage, meaning_of.labels) if meaning.stage else ""
+        entries.append(
+            PlanEntry(
+                source=source,
+                raw=raw,
+                stage=meaning.stage or "",
+                reason=meaning.reason or "",
+                rows=rows,
+                stored=stored,
+            )
+        )
+    return entries, sum(rows for _, _, rows in counted)
 
 
-def _entry(target: targets.Target, row: _Found, meaning_of: snapshot.Snapshot) -> PlanEntry:
-    raw = row.raw or ""
-    meaning = meaning_of.normalize(raw, row.source)
-    return PlanEntry(
-        source=row.source,
-        raw=raw,
-        stage=meaning.stage or "",
-        reason=meaning.reason or "",
-        rows=row.rows,
-        stored=target.stored(meaning.stage, meaning_of.labels) if meaning.stage else "",
-    )
+# A run's duration is estimated from a few rows that are changed, timed and rolled back.
+
+WARM_UP_ROWS = 200  # whoever writes first pays for cold pages and for planning
+SAMPLE_ROWS = 800
+_NO_RUN = 0
+
+
+def estimated_seconds(target: Target, changes: Sequence[Change], rows: int) -> float | None:
+    """Return how long one worker needs for that many rows, excluding pauses and verification.
+
+    Its locks are shorter than a batch's. None if no sample is possible because one of its rows is
+    locked or rejected.
+    """
+    if not rows:
+        return 0.0
+    try:
+        # A place from which the next rows are to be changed: a part of the table may be
+        # normalized already.
+        condition, values = target.holds_any([(change.source, change.old) for change in changes])
+        key, table = target.key, target.table
+        first = f"(SELECT {key} FROM {table} WHERE {condition} ORDER BY {key} LIMIT 1)"
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT t.{key}::text FROM {table} t WHERE t.{key} < {first} ORDER BY t.{key} DESC "
+                "LIMIT 1",
+                values,
+            )
+            row = cursor.fetchone()
+        warm_up = batches.dry(
+            _NO_RUN, target, changes, Cursor(position=row[0] if row else ""), Limits(WARM_UP_ROWS)
+        )
+        if warm_up.changed == rows:  # there are no others
+            return warm_up.seconds
+        sample = batches.dry(_NO_RUN, target, changes, warm_up.cursor, Limits(SAMPLE_ROWS))
+    except DatabaseError:
+        return None
+    changed = sample.changed or warm_up.changed
+    taken = sample.seconds if sample.changed else warm_up.seconds
+    return taken * rows / changed if changed else None

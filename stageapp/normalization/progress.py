@@ -47,7 +47,12 @@ class Progress:
 
 def progress(run: Run) -> Progress:
     """Return the progress of a run, whatever its state."""
-    direction, round_, total = _going(run)
+    direction, round_, total = Direction.FORWARD, 0, run.plan.rows_total
+    if run.state in (State.ROLLING_BACK, State.ROLLED_BACK) and run.rollbacks.exists():
+        plan = rollbacks.newest(run)
+        direction, round_, total = Direction.ROLLBACK, plan.round, plan.rows
+    elif run.state == State.VERIFYING:
+        direction = Direction.VERIFY
     shards = run.checkpoints.filter(direction=direction, round=round_)
     at = shards.aggregate(
         scanned=Sum("scanned"),
@@ -77,16 +82,6 @@ def progress(run: Run) -> Progress:
         eta_seconds=(total - scanned) / rate if rate else None,
         standing=rollbacks.standing(run),
     )
-
-
-def _going(run: Run) -> tuple[Direction, int, int]:
-    """Return the direction, its round, and the number of rows to scan."""
-    if run.state in (State.ROLLING_BACK, State.ROLLED_BACK) and run.rollbacks.exists():
-        plan = rollbacks.newest(run)
-        return Direction.ROLLBACK, plan.round, plan.rows
-    if run.state == State.VERIFYING:
-        return Direction.VERIFY, 0, run.plan.rows_total
-    return Direction.FORWARD, 0, run.plan.rows_total
 
 
 def _rate(run: Run, direction: Direction, scanned: int) -> float | None:

@@ -15,9 +15,8 @@ from stageapp.infrastructure.locks import Lock
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import ACTIVE, MOVES, UNFINISHED, Run, RunMove, State
 from stageapp.models.recorded import require_reason
-from stageapp.normalization import leases, safety, shards
+from stageapp.normalization import leases, preflight, safety, shards
 from stageapp.normalization.batches import LEAST_SECONDS, MOST_SECONDS
-from stageapp.normalization.preflight import preflight
 from stageapp.people import same_person
 from stageapp.sealing import state as seal_state
 from stageapp.targets import targets
@@ -278,7 +277,18 @@ def tune(
         for name, value in wanted.items()
         if value is not None and value != getattr(run, name)
     }
-    _check_tuning(run, changed, reason)
+    ranges = {
+        "shards": (1, 32),
+        "batch_seconds": (LEAST_SECONDS, MOST_SECONDS),
+        "pause_seconds": (0.0, 60.0),
+    }
+    for name, value in changed.items():
+        least, most = ranges[name]
+        if not least <= value <= most:
+            raise IllegalMove(f"{name} must be from {least:g} to {most:g}, not {value}.")
+    require_reason(reason, IllegalMove)
+    if run.state in (State.DONE, State.CANCELLED, State.ROLLED_BACK):
+        raise IllegalMove(f"Run {run.pk} is {run.stands}; there is nothing to tune.")
     said = ", ".join(f"{name} {getattr(run, name)} → {value}" for name, value in changed.items())
     if changed:
         with transaction.atomic():
@@ -297,21 +307,6 @@ def tune(
             run=run.pk, old=run.state, new=run.state, actor=actor, reason=f"{said}: {reason}"
         )
     return run
-
-
-def _check_tuning(run: Run, changed: dict[str, Any], reason: str) -> None:
-    ranges = {
-        "shards": (1, 32),
-        "batch_seconds": (LEAST_SECONDS, MOST_SECONDS),
-        "pause_seconds": (0.0, 60.0),
-    }
-    for name, value in changed.items():
-        least, most = ranges[name]
-        if not least <= value <= most:
-            raise IllegalMove(f"{name} must be from {least:g} to {most:g}, not {value}.")
-    require_reason(reason, IllegalMove)
-    if run.state in (State.DONE, State.CANCELLED, State.ROLLED_BACK):
-        raise IllegalMove(f"Run {run.pk} is {run.stands}; there is nothing to tune.")
 
 
 def request_rollback(
@@ -379,16 +374,14 @@ def quarantine_share(run: Run, direction: Direction, round: int) -> tuple[int, i
 def forgotten() -> list[Run]:
     """Return the runs that lost a worker or its message, one entry per missing worker."""
     stale = timezone.now() - FORGOTTEN_AFTER
-    return [
-        run for run in Run.objects.filter(state__in=ACTIVE) for _ in range(_lacking(run, stale))
-    ]
-
-
-def _lacking(run: Run, stale: datetime.datetime) -> int:
-    heard = leases.last_heartbeat(run)
-    if heard is not None and heard > stale and run.state != State.RUNNING:
-        return 0
-    unheard = [beat for beat in shards.open_heartbeats(run) if beat is None or beat < stale]
-    if not unheard:  # every shard is done, and nobody has said so
-        return int(heard is None or heard < stale)
-    return max(0, min(len(unheard), run.shards - len(leases.held(run))))
+    lacking: list[Run] = []
+    for run in Run.objects.filter(state__in=ACTIVE):
+        heard = leases.last_heartbeat(run)
+        if heard is not None and heard > stale and run.state != State.RUNNING:
+            continue
+        unheard = [beat for beat in shards.open_heartbeats(run) if beat is None or beat < stale]
+        if unheard:
+            lacking += [run] * min(len(unheard), run.shards - len(leases.held(run)))
+        elif heard is None or heard < stale:  # every shard is done, and nobody has said so
+            lacking.append(run)
+    return lacking

@@ -3,12 +3,12 @@
 from django.utils import timezone
 
 from stageapp import conf
-from stageapp.backups import evidence
 from stageapp.infrastructure import events
 from stageapp.mode.history import ModeHistory
 from stageapp.models.normalization import Run
 from stageapp.rollout.gates import readiness
-from stageapp.rollout.gates.measures import BackupFact, Measurements
+from stageapp.rollout.gates.judging import backup_fact
+from stageapp.rollout.gates.measures import Measurements
 from stageapp.rollout.gates.verdicts import Gate
 from stageapp.targets.errors import BackupNeeded
 
@@ -45,10 +45,6 @@ def require_gates(run: Run, *, actor: str, override: str = "") -> str:
 
 def gates() -> list[Gate]:
     """Return the current gates for starting a run."""
-    backups = evidence.read()
-    fact = BackupFact(
-        backups.taken_at, backups.rehearsed_at, backups.schema_changed, backups.rehearsal_failed
-    )
-    measured = Measurements(now=timezone.now(), mode=ModeHistory(), backup=fact)
+    measured = Measurements(now=timezone.now(), mode=ModeHistory(), backup=backup_fact())
     wanted = conf.gates()
     return [readiness.verified_backup(measured, wanted), readiness.rehearsal(measured, wanted)]

@@ -87,7 +87,11 @@ def _halve_the_largest(run: Run, target: Target) -> bool:
     walking = run.checkpoints.select_for_update().filter(
         direction=Direction.FORWARD, finished=False, sweep=0
     )
-    rests = [(_count(target, rest), rest, shard) for shard in walking for rest in [_rest(shard)]]
+    rests = [
+        (_count(target, rest), rest, shard)
+        for shard in walking
+        for rest in [Bounds(shard.position or shard.lower, shard.upper)]
+    ]
     rows, rest, shard = max(rests, key=lambda rest: rest[0], default=(0, Bounds(), None))
     if shard is None or rows < 2 * SMALLEST:
         return False
@@ -100,10 +104,6 @@ def _halve_the_largest(run: Run, target: Target) -> bool:
     )
     run.checkpoints.filter(pk=shard.pk).update(upper=middle)
     return True
-
-
-def _rest(shard: Checkpoint) -> Bounds:
-    return Bounds(shard.position or shard.lower, shard.upper)
 
 
 def _count(target: Target, bounds: Bounds) -> int:

@@ -106,7 +106,10 @@ def verify(
     seen = proof.see(target)  # before the rows: what is committed meanwhile withdraws it
     began, meaning_of = timezone.now(), snapshot.load()
     results = compare(run, target, meaning_of, report)
-    different = list(_different(run, target)) if full else []
+    different: list[dict[str, Any]] = []
+    for bounds in _ranges(run) if full else ():
+        rows = _query(_DIFFERENT_SQL, run, target, bounds, LISTED - len(different))
+        different += [{"row": key, "written": new, "now": now} for key, new, now in rows]
     kept = Verification.objects.create(
         run=run,
         by_run=by_run,
@@ -159,7 +162,17 @@ def compare(
         "rows_as_written": sum(tally.as_written.values()),
         "rows_changed_since": sum((tally.pairs - tally.as_written - tally.deleted).values()),
         "rows_deleted_since": sum(tally.deleted.values()),
-        "pairs": _pairs(tally),
+        "pairs": [
+            {
+                "old": pair[0],
+                "new": pair[1],
+                "rows": changed,
+                "as_written": tally.as_written[pair],
+                "deleted_since": tally.deleted[pair],
+                "changed_since": changed - tally.as_written[pair] - tally.deleted[pair],
+            }
+            for pair, changed in tally.pairs.most_common()
+        ],
     }
 
 
@@ -228,7 +241,16 @@ def _known(run: Run, target: Target, meaning_of: Snapshot, tally: _Tally) -> dic
     """Return row counts by reason: remaining known spellings, unknown values and NULL."""
     canonical = set(target.canonical(meaning_of.labels))
     planned = {(change.source, change.old) for change in plans.changes(run.plan)}
-    apart = _in_quarantine(run, target)
+    apart = Counter[tuple[str, str]]()
+    if keys := set_apart(run):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT {target.source('t')}, t.{target.column}, count(*) FROM {target.table} t "
+                f"WHERE {target.rows_of('t')} AND t.{target.key} = ANY(%s::{target.stored_key}[]) "
+                "GROUP BY 1, 2",
+                [keys],
+            )
+            apart.update({(source, value): rows for source, value, rows in cursor.fetchall()})
     counts = Counter[str]()
     for (source, value), rows in tally.held.items():
         if value is None:
@@ -252,43 +274,6 @@ def _known(run: Run, target: Target, meaning_of: Snapshot, tally: _Tally) -> dic
         "rows_null",
     )
     return {name: counts[name] for name in names}
-
-
-def _in_quarantine(run: Run, target: Target) -> Counter[tuple[str, str]]:
-    keys = set_apart(run)
-    if not keys:
-        return Counter()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {target.source('t')}, t.{target.column}, count(*) FROM {target.table} t "
-            f"WHERE {target.rows_of('t')} AND t.{target.key} = ANY(%s::{target.stored_key}[]) "
-            "GROUP BY 1, 2",
-            [keys],
-        )
-        return Counter({(source, value): rows for source, value, rows in cursor.fetchall()})
-
-
-def _pairs(tally: _Tally) -> list[dict[str, Any]]:
-    return [
-        {
-            "old": pair[0],
-            "new": pair[1],
-            "rows": rows,
-            "as_written": tally.as_written[pair],
-            "deleted_since": tally.deleted[pair],
-            "changed_since": rows - tally.as_written[pair] - tally.deleted[pair],
-        }
-        for pair, rows in tally.pairs.most_common()
-    ]
-
-
-def _different(run: Run, target: Target) -> Iterator[dict[str, Any]]:
-    """Yield the first rows whose value differs from the written one."""
-    listed = 0
-    for bounds in _ranges(run):
-        for key, new, now in _query(_DIFFERENT_SQL, run, target, bounds, LISTED - listed):
-            listed += 1
-            yield {"row": key, "written": new, "now": now}
 
 
 def _query(sql: str, run: Run, target: Target, bounds: Bounds, *more: Any) -> list[tuple[Any, ...]]:

@@ -3,21 +3,29 @@
 Foreground commands and Celery tasks both use it.
 """
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 
 from stageapp.infrastructure import words
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import Run, State
-from stageapp.normalization import attempts, batches, leases, refusals, runs, shards, verify
-from stageapp.normalization.attempts import Report, Work
+from stageapp.normalization import (
+    batches,
+    leases,
+    refusals,
+    runs,
+    shards,
+    verify,
+)
 from stageapp.normalization.batches import Cursor, LeaseLost, Result
 from stageapp.normalization.leases import name
-from stageapp.normalization.throttle.throttle import WAIT_SECONDS
+from stageapp.normalization.work import Report, Work, give_up
 from stageapp.targets.errors import (
     IllegalMove,
     NormalizationError,
@@ -56,7 +64,7 @@ def advance(
             while _step(work) and not stop() and (deadline is None or time.monotonic() < deadline):
                 work.rest()
         except (DatabaseError, TargetError, TooManyQuarantined) as error:
-            attempts.give_up(work, error)
+            give_up(work, error)
             raise
         finally:
             work.let_go()
@@ -134,7 +142,7 @@ def _step(work: Work) -> bool:
     work.look_again()
     try:
         match State(work.run.state):
-            case State.RUNNING | State.ROLLING_BACK if not work.whole and _held_back(work):
+            case State.RUNNING | State.ROLLING_BACK if not work.whole and work.hold_back():
                 # the next step sees at once whether a person pauses or cancels it meanwhile
                 return True
             case State.RUNNING:
@@ -169,22 +177,6 @@ def _step(work: Work) -> bool:
         # a person moved it meanwhile, or another worker was faster; the next step sees where
         return True
     return False
-
-
-def _held_back(work: Work) -> bool:
-    """Wait a moment if the database is not well, keeping the shard; return whether that was so.
-
-    Raises:
-        LeaseLost: another worker has taken the shard meanwhile.
-    """
-    hold = work.throttle.look()
-    if hold is None or not work.take_next():
-        return False
-    began = time.monotonic()
-    work.keep()
-    time.sleep(WAIT_SECONDS)
-    work.throttle.waited(hold, time.monotonic() - began)
-    return True
 
 
 def _close(work: Work) -> bool:
@@ -234,43 +226,74 @@ def _verify(work: Work) -> None:
     run.checkpoints.get_or_create(direction=Direction.VERIFY, defaults={"run": run})
     if not work.take(Direction.VERIFY):
         raise RunBusy(f"Another worker is verifying run {run.pk}.")
+
+    def compared(rows: int) -> None:
+        work.keep()
+        run.checkpoints.filter(direction=Direction.VERIFY).update(scanned=rows)
+
     made, _ = verify.verify(
-        run, actor=name(), reason="the run has ended", by_run=True, report=partial(_compared, work)
+        run, actor=name(), reason="the run has ended", by_run=True, report=compared
     )
     results = made.found
-    if results["agrees"] and not results["rows_left"]:
-        runs.move(run, State.DONE, actor=name(), reason=_how_it_ended(results))
+    if not results["agrees"]:
+        why_not = (
+            f"The audit log has {results['entries']} entries, but the batches recorded "
+            f"{results['changed_by_batches']}. Run nothing further on this target until the "
+            "cause is known."
+        )
+        runs.fail(run, why_not, actor=name())
+    elif results["rows_left"]:
+        why_not = (
+            f"{words.count(results['rows_left'], 'row contains', 'rows contain')} planned spellings "
+            "again; run it again to sweep what is left."
+        )
+        runs.fail(run, why_not, actor=name())
     else:
-        runs.fail(run, _why_not(results), actor=name())
+        said = ["rows and audit log agree"]
+        if apart := results["quarantined"]:
+            said.append(f"{words.count(apart, 'row is', 'rows are')} in quarantine")
+        if unplanned := results["rows_unplanned"]:
+            contain = words.count(unplanned, "row contains", "rows contain")
+            said.append(f"{contain} known spellings that are not in the plan")
+        runs.move(run, State.DONE, actor=name(), reason="; ".join(said))
 
 
-def _compared(work: Work, rows: int) -> None:
-    """Keep the lease while the rows are compared, and show how far that is.
+def advance_in_threads(run: Run, *, report: Report = lambda _: None) -> Run:
+    """Advance the run with one thread per shard until it is over or told to stop.
 
     Raises:
-        LeaseLost: another worker has taken the verification meanwhile.
+        RunBusy: other processes have leased all remaining work.
+        django.db.DatabaseError: a batch failed after its retries; the other threads stop after
+            their current batch.
+        KeyboardInterrupt: the same.
     """
-    work.keep()
-    work.run.checkpoints.filter(direction=Direction.VERIFY).update(scanned=rows)
+    if run.shards == 1:
+        return advance(run, report=report)
+    over, turn = threading.Event(), threading.Lock()
 
+    def told(result: Result) -> None:
+        with turn:
+            report(result)
 
-def _how_it_ended(results: dict[str, Any]) -> str:
-    said = ["rows and audit log agree"]
-    if results["quarantined"]:
-        apart = words.count(results["quarantined"], "row is", "rows are")
-        said.append(f"{apart} in quarantine")
-    if results["rows_unplanned"]:
-        contain = words.count(results["rows_unplanned"], "row contains", "rows contain")
-        said.append(f"{contain} known spellings that are not in the plan")
-    return "; ".join(said)
+    def work() -> bool:
+        try:
+            advance(Run.objects.get(pk=run.pk), report=told, stop=over.is_set)
+        except RunBusy:
+            return False
+        finally:
+            connection.close()
+        return True
 
-
-def _why_not(results: dict[str, Any]) -> str:
-    if results["agrees"]:
-        contain = words.count(results["rows_left"], "row contains", "rows contain")
-        return f"{contain} planned spellings again; run it again to sweep what is left."
-    return (
-        f"The audit log has {results['entries']} entries, but the batches recorded "
-        f"{results['changed_by_batches']}. Run nothing further on this target until the "
-        "cause is known."
-    )
+    with ThreadPoolExecutor(run.shards, thread_name_prefix=f"run-{run.pk}") as pool:
+        tasks = [pool.submit(work) for _ in range(run.shards)]
+        try:
+            wait(tasks)
+        finally:
+            over.set()
+    worked = [task.result() for task in tasks]
+    run.refresh_from_db()
+    if not any(worked):
+        raise RunBusy(
+            f"Run {run.pk} is leased to other workers. `normalization status` shows their progress."
+        )
+    return run

@@ -118,7 +118,10 @@ def import_companies(
 def copy_companies(fund: Fund, companies: Iterable[Company], stamp: Any = None) -> None:
     """Store companies by COPY within the caller's transaction."""
     stamp = stamp or timezone.now()
-    with connection.cursor() as cursor, cursor.copy(_copy_sql()) as copy:
+    quote = connection.ops.quote_name
+    columns = ", ".join(map(quote, _COLUMNS))
+    sql = f"COPY {quote(PortfolioCompany._meta.db_table)} ({columns}) FROM STDIN"
+    with connection.cursor() as cursor, cursor.copy(sql) as copy:
         for name, stage, sector in companies:
             copy.write_row((fund.pk, name, stage, sector, stamp))
 
@@ -152,19 +155,15 @@ def _companies(
     stage_at, name_at = places
     for row in rows:
         seen.rows += 1
-        why = row.fault or _too_long(row.cells, stage_at, name_at)
+        why = row.fault
+        for cell in [] if why else [row.cells[place] for place in places if place is not None]:
+            if not why and len(cell) > MAX_CELL:
+                why = f"a cell of {len(cell):,} characters; at most {MAX_CELL:,} are allowed"
         if why:
             faults.add(row.line, why)
         elif not faults.count:
             name = row.cells[name_at].strip() if name_at is not None else ""
             yield name or f"Row at line {row.line}", row.cells[stage_at], ""
-
-
-def _too_long(cells: list[str], *places: int | None) -> str:
-    for place in places:
-        if place is not None and len(cells[place]) > MAX_CELL:
-            return f"a cell of {len(cells[place]):,} characters; at most {MAX_CELL:,} are allowed"
-    return ""
 
 
 def _reported(table: Table, counted: CountedBytes, report: Report) -> Iterator[Row]:
@@ -188,10 +187,3 @@ def _place(table: Table, name: str) -> int:
         f"There is no column {name!r}. Columns found: {columns}. If these are not the "
         "columns, set the separator with --delimiter and the encoding with --encoding."
     )
-
-
-def _copy_sql() -> str:
-    model = PortfolioCompany._meta
-    quote = connection.ops.quote_name
-    columns = ", ".join(quote(name) for name in _COLUMNS)
-    return f"COPY {quote(model.db_table)} ({columns}) FROM STDIN"

@@ -77,14 +77,14 @@ def watch(now: datetime.datetime | None = None) -> ModeChange | None:
             continue
         slots = history(rule.step, since, since + rule.step.length * rule.slots, mode="enforce")
         if rule.broken_by(slots, since):
-            return downgrade(actor=ACTOR, reason=_reason(rule, slots))
+            rejects, judged = (
+                sum(slot.rejects for slot in slots),
+                sum(slot.judged for slot in slots),
+            )
+            reason = (
+                f"The {rule.name} rule of the auto-downgrade: more than {rule.percent:g} % of the "
+                f"enforced requests were refused for {rule.step * rule.slots} s "
+                f"({rejects} of {judged})."
+            )
+            return downgrade(actor=ACTOR, reason=reason)
     return None
-
-
-def _reason(rule: Rule, slots: Sequence[Slot]) -> str:
-    rejects, judged = sum(slot.rejects for slot in slots), sum(slot.judged for slot in slots)
-    seconds = rule.step * rule.slots
-    return (
-        f"The {rule.name} rule of the auto-downgrade: more than {rule.percent:g} % of the "
-        f"enforced requests were refused for {seconds} s ({rejects} of {judged})."
-    )

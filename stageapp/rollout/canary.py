@@ -107,21 +107,19 @@ def pin(consumer: str, place: str, *, person: Person, reason: str) -> ConsumerPi
         made = ConsumerPin.objects.create(
             consumer=consumer, place=place, actor=person.name, reason=why
         )
-        transaction.on_commit(lambda: _announce(made))
+
+        def announce() -> None:
+            events.consumer_pinned(consumer=consumer, place=place, actor=person.name, reason=why)
+            refresh()
+            fast_copy.hint()
+
+        transaction.on_commit(announce)
     return made
 
 
 def may_pin_in(person: Person) -> bool:
     """Whether someone may pin consumers in; the two-person rule requires `override_gate`."""
     return not conf.settings.two_person_rule or "override_gate" in person.may
-
-
-def _announce(made: ConsumerPin) -> None:
-    events.consumer_pinned(
-        consumer=made.consumer, place=made.place, actor=made.actor, reason=made.reason
-    )
-    refresh()
-    fast_copy.hint()
 
 
 @dataclass(frozen=True)

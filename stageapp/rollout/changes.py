@@ -77,6 +77,27 @@ def change_mode(
     if expected_version is not None and expected_version != newest.version:
         raise VersionConflict(newest.version, expected_version)
     overridden = _allow(person, wish, newest, approved_by, now or windows.now())
+    override, glass = wish.override.strip(), wish.break_glass.strip()
+    broken = glass if conf.settings.two_person_rule else ""
+    # The history keeps the reasons that were needed.
+    passed = [f"{BREAK_GLASS}{broken}"] if broken else []
+    if overridden:
+        past = ", ".join(f"{gate.name} ({gate.verdict.value})" for gate in overridden)
+        passed.append(f"{override} [past {past}]")
+
+    def tell() -> None:
+        if broken:
+            what = f"{wish.mode} {wish.percent} %"
+            events.glass_broken(actor=person.name, what=what, reason=broken)
+        if overridden:
+            events.gates_overridden(
+                actor=person.name,
+                mode=wish.mode,
+                percent=wish.percent,
+                gates=[gate.name for gate in overridden],
+                reason=override,
+            )
+
     with transaction.atomic():
         row = store.change(
             mode=wish.mode,
@@ -87,11 +108,11 @@ def change_mode(
             reason=wish.reason + (f"\nApproved by {approved_by}." if approved_by else ""),
             expected_version=newest.version,
             kind=kind,
-            override_reason=_recorded(wish, overridden),
+            override_reason="\n".join(passed),
         )
         if kind != "scheduled":
             steps.cancel(f"{person.name} changed the mode to {row.mode} {row.percent} % ({kind})")
-        transaction.on_commit(lambda: _tell(person, wish, overridden))
+        transaction.on_commit(tell)
     return row
 
 
@@ -123,32 +144,6 @@ def _allow(
     if refused:
         raise refused
     return list(judged.holding)
-
-
-def _recorded(wish: Wish, overridden: list[Gate]) -> str:
-    """Return the override reasons for the history, without those that were not needed."""
-    parts = []
-    if conf.settings.two_person_rule and wish.break_glass.strip():
-        parts.append(f"{BREAK_GLASS}{wish.break_glass.strip()}")
-    if overridden:
-        past = ", ".join(f"{gate.name} ({gate.verdict.value})" for gate in overridden)
-        parts.append(f"{wish.override.strip()} [past {past}]")
-    return "\n".join(parts)
-
-
-def _tell(person: Person, wish: Wish, overridden: list[Gate]) -> None:
-    if conf.settings.two_person_rule and wish.break_glass.strip():
-        what = f"{wish.mode} {wish.percent} %"
-        events.glass_broken(actor=person.name, what=what, reason=wish.break_glass.strip())
-    if overridden:
-        names = [gate.name for gate in overridden]
-        events.gates_overridden(
-            actor=person.name,
-            mode=wish.mode,
-            percent=wish.percent,
-            gates=names,
-            reason=wish.override.strip(),
-        )
 
 
 def downgrade(*, actor: str, reason: str) -> ModeChange | None:

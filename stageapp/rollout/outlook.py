@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from stageapp import conf
 from stageapp.mode import store
 from stageapp.mode.store import ModeState
-from stageapp.rollout.gates import reading
+from stageapp.rollout.gates import judging
 from stageapp.rollout.gates.judging import judge
 from stageapp.rollout.gates.measures import Measurements
 from stageapp.rollout.gates.verdicts import Gate
@@ -44,7 +44,7 @@ def outlook(now: datetime.datetime | None = None) -> Outlook:
     Raises:
         django.db.DatabaseError: PostgreSQL does not answer.
     """
-    measured = reading.read(now or windows.now())
+    measured = judging.read(now or windows.now())
     gates = judge(measured, conf.gates())
     state = store.latest()
     return Outlook(state, measured, gates, next_step(state, gates))

@@ -37,22 +37,15 @@ class Entry:
 def entries(limit: int, models: Collection[str] | None = None) -> list[Entry]:
     """Return the newest decisions, newest first; `models` (lower case) limits them to these."""
     chosen = [model for model in _WHAT if models is None or model._meta.model_name in models]
-    entries = [
-        _entry(model, row)
-        for model in chosen
-        for row in model._default_manager.order_by("-pk")[:limit]
-    ]
+    entries: list[Entry] = []
+    for model in chosen:
+        rows: Any = model._default_manager.order_by("-pk")[:limit]
+        for row in rows:
+            kind = row.kind if isinstance(row, ModeChange) else ""
+            past = getattr(row, "override_reason", "")
+            what = _WHAT[model](row)
+            entries.append(Entry(row.created_at, what, row.actor, row.reason, kind, past))
     return sorted(entries, key=lambda entry: entry.at, reverse=True)[:limit]
-
-
-def _entry(model: type[Model], row: Any) -> Entry:
-    kind = row.kind if isinstance(row, ModeChange) else ""
-    past = getattr(row, "override_reason", "")
-    return Entry(row.created_at, _WHAT[model](row), row.actor, row.reason, kind, past)
-
-
-def _mode(row: ModeChange) -> str:
-    return f"enforce {row.percent} %" if row.mode == "enforce" else row.mode
 
 
 def _ending(row: PlannedStep | ModeProposal) -> str:
@@ -64,7 +57,9 @@ def _ending(row: PlannedStep | ModeProposal) -> str:
 
 
 _WHAT: dict[type[Model], Callable[[Any], str]] = {
-    ModeChange: lambda row: f"Mode: {_mode(row)}",
+    ModeChange: lambda row: (
+        f"Mode: enforce {row.percent} %" if row.mode == "enforce" else f"Mode: {row.mode}"
+    ),
     WarnPeriod: lambda row: "New warn period",
     ConsumerAudit: lambda row: "Consumers audited",
     ConsumerPin: lambda row: f"Pin: {row.consumer} {row.place}",

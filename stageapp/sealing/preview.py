@@ -8,7 +8,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from stageapp.models.unknowns import DriftCheck, UnknownCount
-from stageapp.sealing import guard, guard_counts, seal, survey
+from stageapp.sealing import guard, seal, survey
 from stageapp.sealing.allowed import Passing, wanted
 from stageapp.sealing.state import SealState, look
 from stageapp.sealing.survey import Survey, evidence, obstacles
@@ -77,53 +77,35 @@ def preview(
 
 
 def _recent(label: str, surveyed: Survey) -> list[Recent]:
-    turned, failed = guard_counts.totals(label, days=DAYS)
+    turned, failed = guard.totals(label, days=DAYS)
     on = guard.look(label).state == "on"
     with_it = "while it is on they pass" if on else "it is off now"
+    drift, imports = DriftCheck.objects.filter(target=label).first(), []
+    drifted = []
+    if drift is not None:
+        what = (
+            f"rows were written outside the API since run {drift.run}, as found by the drift "
+            f"check at {drift.checked_at:%Y-%m-%d %H:%M} UTC"
+        )
+        drifted.append(Recent(drift.known_rows + drift.unknown_rows, what))
+    if label == _IMPORTED_INTO:
+        since = timezone.now().date() - datetime.timedelta(days=DAYS - 1)
+        counts = UnknownCount.objects.filter(kind="import", day__gte=since)
+        what = (
+            f"rows with unknown values were imported in {DAYS} days; such a file would be refused"
+        )
+        imports.append(Recent(counts.aggregate(rows=Sum("count"))["rows"] or 0, what))
     return [
         Recent(
             surveyed.rows,
             "rows that would not pass stand in the column now: the next UPDATE of each would fail",
         ),
-        *_drifted(label),
-        *_imported(label),
+        *drifted,
+        *imports,
         Recent(
             turned,
             f"values from other writers were turned into stages by the guard in {DAYS} "
             f"days: {with_it}",
         ),
         Recent(failed, f"times in {DAYS} days the guard failed and left a value unchanged"),
-    ]
-
-
-def _drifted(label: str) -> list[Recent]:
-    look_of = DriftCheck.objects.filter(target=label).first()
-    if look_of is None:
-        return []
-    rows = look_of.known_rows + look_of.unknown_rows
-    when = f"{look_of.checked_at:%Y-%m-%d %H:%M} UTC"
-    return [
-        Recent(
-            rows,
-            f"rows were written outside the API since run {look_of.run}, as found by the "
-            f"drift check at {when}",
-        )
-    ]
-
-
-def _imported(label: str) -> list[Recent]:
-    if label != _IMPORTED_INTO:
-        return []
-    since = timezone.now().date() - datetime.timedelta(days=DAYS - 1)
-    rows = (
-        UnknownCount.objects.filter(kind="import", day__gte=since).aggregate(rows=Sum("count"))[
-            "rows"
-        ]
-        or 0
-    )
-    return [
-        Recent(
-            rows,
-            f"rows with unknown values were imported in {DAYS} days; such a file would be refused",
-        )
     ]

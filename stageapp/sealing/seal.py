@@ -20,7 +20,7 @@ from django.db import (
 )
 from psycopg.errors import InsufficientPrivilege, QueryCanceled
 
-from stageapp.infrastructure import events, locks
+from stageapp.infrastructure import events, locks, words
 from stageapp.infrastructure.locks import Lock
 from stageapp.models.recorded import require_reason
 from stageapp.models.sealing import Seal, SealAction
@@ -70,7 +70,7 @@ def _try(target: Target, passing: Passing) -> str:
     except (DataError, NotSupportedError, ProgrammingError) as error:
         if not target.where or isinstance(error.__cause__, InsufficientPrivilege):
             raise
-        first = str(error).partition("\n")[0]
+        first = words.first_line(error)
         raise SealRefused(
             f"{target.label} cannot be sealed: its where={target.where} cannot be used in "
             f"a constraint ({first}). It may only use the row's own columns and immutable "

@@ -84,10 +84,24 @@ def look(label: str) -> SealState:
         if newest and newest.action == SealAction.BEGUN and newest.constraint_name in by_name
         else None
     )
-    added, retired = _since(target, seal)
+    added: tuple[str, ...] = ()
+    retired: tuple[str, ...] = ()
+    if seal is None:
+        state = "half" if begun or by_name else "open"
+    else:
+        stages = allowed.stored_stages(target, snapshot.load())
+        added = tuple(stage for stage in stages if not allowed.of_seal(seal).lets(stage))
+        retired = tuple(stage for stage in seal.stages if stage not in stages)
+        standing = by_name.get(seal.constraint_name)
+        if standing is None:
+            state = "missing"
+        elif standing != seal.definition:
+            state = "altered"
+        else:
+            state = "replacing" if begun else "sealed"
     return SealState(
         label,
-        _state(seal, begun, by_name),
+        state,
         seal,
         begun,
         by_name,
@@ -95,16 +109,6 @@ def look(label: str) -> SealState:
         added,
         retired,
     )
-
-
-def _state(seal: Seal | None, begun: Seal | None, by_name: dict[str, str]) -> str:
-    if seal is None:
-        return "half" if begun or by_name else "open"
-    if seal.constraint_name not in by_name:
-        return "missing"
-    if by_name[seal.constraint_name] != seal.definition:
-        return "altered"
-    return "replacing" if begun else "sealed"
 
 
 def constraints(target: Target) -> dict[str, str]:
@@ -121,14 +125,6 @@ def constraints(target: Target) -> dict[str, str]:
 def checked(definition: str) -> str:
     """Return PostgreSQL's text of a constraint after validation."""
     return definition.removesuffix(_NOT_VALID)
-
-
-def _since(target: Target, seal: Seal | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if seal is None:
-        return (), ()
-    stages = allowed.stored_stages(target, snapshot.load())
-    added = tuple(stage for stage in stages if not allowed.of_seal(seal).lets(stage))
-    return added, tuple(stage for stage in seal.stages if stage not in stages)
 
 
 def require_unsealed(label: str) -> None:

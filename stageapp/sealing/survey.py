@@ -8,7 +8,7 @@ from stageapp.models.normalization import UNFINISHED, State
 from stageapp.models.vocabulary import Stage
 from stageapp.sealing.allowed import MOST_ALLOWED, Passing, quoted
 from stageapp.targets.targets import Target
-from stageapp.targets.values import distinct_values, read
+from stageapp.targets.values import distinct_values, null_rows
 from stageapp.vocabulary.snapshot import Snapshot
 
 
@@ -60,12 +60,7 @@ def survey(target: Target, passing: Passing, meaning_of: Snapshot, *, seconds: f
     for source, value, rows in distinct_values(target, besides=passing.values, seconds=seconds):
         meaning = meaning_of.normalize(value, source)
         held.append(Held(source, value, rows, meaning.stage, meaning.reason, value in retired))
-    return Survey(held, 0 if passing.nulls else _null_rows(target, seconds))
-
-
-def _null_rows(target: Target, seconds: float) -> int:
-    sql = f"SELECT count(*) FROM {target.table} WHERE {target.rows} AND {target.column} IS NULL"
-    return int(read(target, sql, seconds=seconds)[0][0])
+    return Survey(held, 0 if passing.nulls else null_rows(target, seconds=seconds))
 
 
 # What stands against sealing a column, each with what to do about it.

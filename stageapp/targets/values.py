@@ -69,6 +69,12 @@ def read(
         ) from None
 
 
+def null_rows(target: Target, *, seconds: float) -> int:
+    """Return how many of the target's rows hold NULL; raises as `distinct_values`."""
+    sql = f"SELECT count(*) FROM {target.table} WHERE {target.rows} AND {target.column} IS NULL"
+    return int(read(target, sql, seconds=seconds)[0][0])
+
+
 def holds(target: Target, value: str) -> bool:
     """Whether any row of the target has exactly this value."""
     with connection.cursor() as cursor:

@@ -92,7 +92,21 @@ class WindowBuffer(Buffer[_Key, _Counts]):
     def write(self, taken: dict[_Key, _Counts]) -> None:
         totals = {key: self._total(key, counts) for key, counts in taken.items()}
         TrafficWindow.objects.bulk_create(
-            [_row(key, total) for key, total in totals.items()],
+            [
+                TrafficWindow(
+                    process=total.process,
+                    started_at=datetime.datetime.fromtimestamp(start, datetime.UTC),
+                    endpoint=endpoint,
+                    mode=mode,
+                    verdict=verdict,
+                    requests=total.counts.requests,
+                    rejects=total.counts.rejects,
+                    errors=total.counts.errors,
+                    slow=total.counts.slow,
+                    reasons=dict(total.counts.reasons),
+                )
+                for (start, endpoint, mode, verdict), total in totals.items()
+            ],
             update_conflicts=True,
             unique_fields=["process", "started_at", "endpoint", "mode", "verdict"],
             update_fields=["requests", "rejects", "errors", "slow", "reasons"],
@@ -174,22 +188,6 @@ def count(
         counts.slow += slow
         for reason in reasons:
             counts.add_reason(reason)
-
-
-def _row(key: _Key, total: _Written) -> TrafficWindow:
-    (start, endpoint, mode, verdict), counts = key, total.counts
-    return TrafficWindow(
-        process=total.process,
-        started_at=datetime.datetime.fromtimestamp(start, datetime.UTC),
-        endpoint=endpoint,
-        mode=mode,
-        verdict=verdict,
-        requests=counts.requests,
-        rejects=counts.rejects,
-        errors=counts.errors,
-        slow=counts.slow,
-        reasons=dict(counts.reasons),
-    )
 
 
 @dataclass(frozen=True)

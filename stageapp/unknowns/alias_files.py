@@ -11,7 +11,7 @@ from stageapp.infrastructure.delimited import CountedBytes, Row, Table, Unreadab
 from stageapp.models.vocabulary import REASONS, Stage, StageAlias, VocabularyVersion
 from stageapp.unknowns import decisions
 from stageapp.vocabulary import snapshot, text
-from stageapp.vocabulary.alias_rules import refusal
+from stageapp.vocabulary.text import alias_refusal
 
 COLUMNS = ("spelling", "source", "stage", "reason", "comment")
 QUEUE_MARK = "examples"  # a column of the queue's file, whose lines may be left undecided
@@ -186,7 +186,9 @@ class _Reader:
     def _compare(self, line: int, cells: dict[str, str]) -> None:
         spelling, new = cells["spelling"], self._said(cells)
         if text.reduce(spelling).final:  # it has no key, so it is nobody's duplicate
-            self.diff.refused.append((line, refusal(spelling, names_stage=new in self._stages)))
+            self.diff.refused.append(
+                (line, alias_refusal(spelling, names_stage=new in self._stages))
+            )
             return
         place = (cells.get("source", "").strip(), text.reduce(spelling).key)
         alias = self._held.get(place)
@@ -197,7 +199,9 @@ class _Reader:
             self.diff.refused.append((line, f"it means {new} here, but {said} in line {first}"))
         elif first != line or (alias and change.old == new and comment in (None, alias.comment)):
             self.diff.unchanged += 1
-        elif change.old != new and (why := refusal(spelling, names_stage=new in self._stages)):
+        elif change.old != new and (
+            why := alias_refusal(spelling, names_stage=new in self._stages)
+        ):
             self.diff.refused.append((line, why))
         else:
             (self.diff.changed if alias else self.diff.added).append(change)

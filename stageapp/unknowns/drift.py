@@ -79,23 +79,25 @@ def check(label: str, run: Run) -> DriftCheck:
         }
         # Whether other tables or the time say which rows are the target's: that changes without a
         # write to it.
+        elsewhere = re.search(
+            r"\bselect\b|\bnow\(|\bcurrent_|_timestamp\(", target.where, re.IGNORECASE
+        )
         if (
             before is not None
-            and not (
-                re.search(
-                    r"\bselect\b|\bnow\(|\bcurrent_|_timestamp\(", target.where, re.IGNORECASE
-                )
-                is not None
-            )
-            and _unchanged(before, state, now)
+            and elsewhere is None
+            and not before.problem
+            and now - before.checked_at < READ_ANYWAY_AFTER
+            and all(getattr(before, name) == value for name, value in state.items())
         ):
             DriftCheck.objects.filter(pk=before.pk).update(looked_at=now)
             before.looked_at = now
             return before
         drifted = _drifted(target, run, meaning_of)
     except NormalizationError as problem:
-        return _failed(label, run, str(problem), now)
-    return _found(label, drifted, state, now, before)
+        events.drift_watch_failed(target=label, error=str(problem))
+        new = {"checked_at": now, "writes": -1}
+        return _store(label, run=run.pk, looked_at=now, problem=str(problem), new=new)
+    return _keep(label, drifted, state, now, before)
 
 
 def _writes(target: Target) -> int:
@@ -111,12 +113,6 @@ def _writes(target: Target) -> int:
         return int(cursor.fetchone()[0])
 
 
-def _unchanged(before: DriftCheck, state: dict[str, Any], now: datetime.datetime) -> bool:
-    recent = now - before.checked_at < READ_ANYWAY_AFTER
-    same = all(getattr(before, name) == value for name, value in state.items())
-    return recent and same and not before.problem
-
-
 def _drifted(target: Target, run: Run, meaning_of: Snapshot) -> list[Drifted]:
     """Return the values in more rows than the run left; it leaves no known spellings."""
     held = distinct_values(
@@ -128,21 +124,16 @@ def _drifted(target: Target, run: Run, meaning_of: Snapshot) -> list[Drifted]:
     left = {
         (source, raw): rows for source, raw, rows in entries.values_list("source", "raw", "rows")
     }
-    read = [
-        _read(source, raw, rows, left.get((source, raw), 0), meaning_of)
-        for source, raw, rows in held
-    ]
-    return [value for value in read if value.rows > 0]
+    drifted = []
+    for source, raw, rows in held:
+        meaning = meaning_of.normalize(raw, source)
+        more = rows if meaning.stage else rows - left.get((source, raw), 0)
+        if more > 0:
+            drifted.append(Drifted(source, raw, more, meaning.stage, meaning.reason))
+    return drifted
 
 
-def _read(source: str, raw: str, rows: int, left: int, meaning_of: Snapshot) -> Drifted:
-    meaning = meaning_of.normalize(raw, source)
-    return Drifted(
-        source, raw, rows if meaning.stage else rows - left, meaning.stage, meaning.reason
-    )
-
-
-def _found(
+def _keep(
     label: str,
     drifted: list[Drifted],
     state: dict[str, Any],
@@ -188,13 +179,6 @@ def _found(
             target=label, known_rows=known_rows, unknown_rows=look.unknown_rows, values=len(drifted)
         )
     return look
-
-
-def _failed(label: str, run: Run, problem: str, now: datetime.datetime) -> DriftCheck:
-    events.drift_watch_failed(target=label, error=problem)
-    return _store(
-        label, run=run.pk, looked_at=now, problem=problem, new={"checked_at": now, "writes": -1}
-    )
 
 
 def _store(label: str, *, new: dict[str, Any] | None = None, **columns: Any) -> DriftCheck:

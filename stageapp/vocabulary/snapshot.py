@@ -6,7 +6,7 @@ versions.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from stageapp.infrastructure import events, locks
 from stageapp.infrastructure.locks import Lock
-from stageapp.infrastructure.refresher import refresher
+from stageapp.infrastructure.refresher import LocalCopy
 from stageapp.models.recorded import require_actor, require_reason
 from stageapp.models.vocabulary import Stage, StageAlias, VocabularyVersion
 from stageapp.vocabulary import defaults, text
@@ -70,10 +70,8 @@ class Snapshot:
 
     def normalize(self, raw: str, source: str = "") -> Meaning:
         """Return what `raw` means, first for its source, then for all. Never raises for any str."""
-        meaning = self._memo.get((raw, source))
-        return meaning if meaning is not None else self._decide(raw, source)
-
-    def _decide(self, raw: str, source: str) -> Meaning:
+        if (known := self._memo.get((raw, source))) is not None:
+            return known
         reduced = text.reduce(raw)
         alias = self.aliases.get((source, reduced.key)) or self.aliases.get(("", reduced.key))
         if reduced.final or alias is None:
@@ -84,20 +82,6 @@ class Snapshot:
             self._memo.clear()
         self._memo[raw, source] = meaning
         return meaning
-
-
-_current: Snapshot | None = None
-
-
-def current() -> Snapshot:
-    """Return this process's snapshot; only the first call in a process reads the database."""
-    refresher.ensure_running()
-    return _current or reload()
-
-
-def normalize(raw: str, source: str = "") -> Meaning:
-    """Return what `raw` means in the current vocabulary. Never raises for any str."""
-    return current().normalize(raw, source)
 
 
 def load() -> Snapshot:
@@ -134,24 +118,18 @@ def shipped() -> Snapshot:
     )
 
 
-def reload() -> Snapshot:
-    """Reload the vocabulary and make it this process's snapshot."""
-    global _current
-    _current = load()
-    return _current
+def disagreements(values: Sequence[tuple[str, str]], meaning_of: Snapshot) -> list[str]:
+    """Return the raw values of which SQL's `normalize_stage()` says another stage than Python.
 
-
-def forget() -> None:
-    """Clear this process's snapshot; for tests."""
-    global _current
-    _current = None
-
-
-@refresher.register
-def refresh() -> None:
-    """Load a newer version, if this process uses the vocabulary at all."""
-    if _current is not None and newest_version() != _current.version:
-        reload()
+    `values` are (source, raw value); raises django.db.DatabaseError without a working function.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT s, v, normalize_stage(v, s) FROM unnest(%s::text[], %s::text[]) AS t (s, v)",
+            [[source for source, _ in values], [raw for _, raw in values]],
+        )
+        told = cursor.fetchall()
+    return [raw for source, raw, stage in told if meaning_of.normalize(raw, source).stage != stage]
 
 
 def newest_version() -> int:
@@ -159,6 +137,15 @@ def newest_version() -> int:
     return (
         VocabularyVersion.objects.values_list("number", flat=True).order_by("-number").first() or 0
     )
+
+
+_copy = LocalCopy(load, lambda held: newest_version() != held.version)
+current, forget, refresh = _copy.current, _copy.forget, _copy.refresh
+
+
+def normalize(raw: str, source: str = "") -> Meaning:
+    """Return what `raw` means in the current vocabulary. Never raises for any str."""
+    return current().normalize(raw, source)
 
 
 @contextmanager
@@ -183,7 +170,12 @@ def change(*, actor: str, reason: str) -> Iterator[Callable[[], VocabularyVersio
                 actor=actor, reason=why, snapshot=after, diff=difference(before, after)
             )
             made.append(version)
-            transaction.on_commit(lambda: _announce(version))
+
+            def announce() -> None:
+                events.vocabulary_changed(version=version.number, actor=actor, reason=why)
+                forget()
+
+            transaction.on_commit(announce)
 
 
 @contextmanager
@@ -203,11 +195,6 @@ def unchanged_since(number: int) -> Iterator[None]:
                 "again."
             )
         yield
-
-
-def _announce(version: VocabularyVersion) -> None:
-    events.vocabulary_changed(version=version.number, actor=version.actor, reason=version.reason)
-    forget()
 
 
 def snapshot_document() -> dict[str, Any]:

@@ -5,6 +5,8 @@ from bisect import bisect_right
 from pathlib import Path
 from typing import NamedTuple
 
+from stageapp.models.vocabulary import REASONS
+
 # The ordered rules as data, with their named parts written out; Python and PostgreSQL run the same
 # patterns.
 
@@ -165,7 +167,9 @@ def reduce(raw: str) -> Reduced:
     key = _settle(text)
     if key is not None and (english := translate(key)) != key:
         key = _settle(english)
-    return _JUNK if key is None or len(key) > LONGEST else Reduced(key, _reason(key))
+    if key is None or len(key) > LONGEST:
+        return _JUNK
+    return Reduced(key, next((why for rule, why in _VERDICTS if rule.search(key)), "unmapped"))
 
 
 def _settle(text: str) -> str | None:
@@ -181,13 +185,6 @@ def _settle(text: str) -> str | None:
         if text == before:
             return text
     return None
-
-
-def _reason(key: str) -> str:
-    for pattern, reason in _VERDICTS:
-        if pattern.search(key):
-            return reason
-    return "unmapped"
 
 
 # Words and phrases of other languages, and the English that the rules read instead.
@@ -240,3 +237,29 @@ def translate(key: str) -> str:
                 words = words[length:]
                 break
     return " ".join(english)
+
+
+# What an alias may claim.
+
+# An alias means exactly one stage. What the rules read as several of them, or as no value at all,
+# is none.
+_NEVER_A_STAGE = frozenset({"blank", "junk", "multiple_stages"})
+
+
+def alias_refusal(spelling: str, *, names_stage: bool) -> str:
+    """Return why no alias may claim this spelling, empty if one may.
+
+    `names_stage`: the alias would mean a stage; one that only changes the reason may claim more.
+    """
+    reduced = reduce(spelling)
+    if reduced.final:
+        return (
+            f"it is decided before aliases apply: {reduced.reason}, "
+            f"{REASONS[reduced.reason]}; an alias for it could never take effect"
+        )
+    if names_stage and reduced.reason in _NEVER_A_STAGE:
+        return (
+            f"the text rules classify it as {reduced.reason}: {REASONS[reduced.reason]}; "
+            "it cannot mean one stage"
+        )
+    return ""

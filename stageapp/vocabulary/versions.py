@@ -56,23 +56,25 @@ def restore(number: int, *, actor: str, reason: str) -> VocabularyVersion | None
     with snapshot.change(actor=actor, reason=reason) as made:
         wanted = version.snapshot
         change = snapshot.difference(snapshot.snapshot_document(), wanted)
-        _remove_aliases(change["aliases"]["removed"])
-        _write_stages(wanted["stages"])
-        _write_aliases(
-            [*change["aliases"]["added"], *(pair["new"] for pair in change["aliases"]["changed"])]
-        )
+        for row in change["aliases"]["removed"]:
+            StageAlias.objects.filter(source=row["source"], key=row["key"]).delete()
+        _free_ranks({row["rank"]: row["slug"] for row in wanted["stages"]})
+        for row in wanted["stages"]:
+            Stage.objects.update_or_create(slug=row["slug"], defaults=row)
+        ids = dict(Stage.objects.values_list("slug", "id"))
+        aliases = change["aliases"]
+        for row in [*aliases["added"], *(pair["new"] for pair in aliases["changed"])]:
+            columns = {**row, "stage_id": ids[row["stage__slug"]] if row["stage__slug"] else None}
+            del columns["stage__slug"]
+            StageAlias.objects.update_or_create(
+                source=columns.pop("source"), key=columns.pop("key"), defaults=columns
+            )
         for stage in Stage.objects.exclude(slug__in={row["slug"] for row in wanted["stages"]}):
             if is_named(stage.slug):
                 Stage.objects.filter(pk=stage.pk).update(active=False)
             else:
                 stage.delete()
     return made()
-
-
-def _write_stages(wanted: list[Row]) -> None:
-    _free_ranks({row["rank"]: row["slug"] for row in wanted})
-    for row in wanted:
-        Stage.objects.update_or_create(slug=row["slug"], defaults=row)
 
 
 def _free_ranks(wanted: dict[int, str]) -> None:
@@ -98,18 +100,3 @@ def is_named(slug: str) -> bool:
         )
     except TargetError:
         return True  # a target that cannot be read may hold it
-
-
-def _remove_aliases(rows: list[Row]) -> None:
-    for row in rows:
-        StageAlias.objects.filter(source=row["source"], key=row["key"]).delete()
-
-
-def _write_aliases(rows: list[Row]) -> None:
-    ids = dict(Stage.objects.values_list("slug", "id"))
-    for row in rows:
-        columns = {**row, "stage_id": ids[row["stage__slug"]] if row["stage__slug"] else None}
-        del columns["stage__slug"]
-        StageAlias.objects.update_or_create(
-            source=columns.pop("source"), key=columns.pop("key"), defaults=columns
-        )

@@ -28,8 +28,7 @@ from stageapp.models import (
     TrafficWindow,
     WebhookDelivery,
 )
-from stageapp.normalization import drain
-from stageapp.normalization.throttle import limits
+from stageapp.normalization import drain, limits
 from stageapp.unknowns import records
 from stageapp.unknowns.examples import example
 from stageapp.validation import decide

@@ -5,8 +5,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from stageapp.models import RunThrottle, ThrottleLook
-from stageapp.normalization import runs
-from stageapp.normalization.throttle import limits
+from stageapp.normalization import limits, runs
 from tests.admin.test_runs import OPERATOR, page_of
 
 pytestmark = pytest.mark.django_db

@@ -4,9 +4,8 @@ import pytest
 from django.contrib.auth.models import Permission, User
 
 from stageapp.models import Batch, Fund, NormalizationLog, PortfolioCompany, Run
-from stageapp.normalization import drain, leases, runs, worker
+from stageapp.normalization import drain, leases, limits, runs, worker
 from stageapp.normalization.plan import make_plan
-from stageapp.normalization.throttle import limits
 from tests.api.openapi.conformance import check
 
 TARGET = "stageapp.PortfolioCompany.stage"

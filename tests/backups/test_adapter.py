@@ -97,7 +97,9 @@ def test_an_answer_that_is_not_as_documented_is_refused(program, answer):
 
 def test_a_verdict_has_to_be_said_and_of_the_backup_asked_of(program):
     answers(program, good())
-    with pytest.raises(BackupError, match="did not say whether `verify` passed: `passed` is missing"):
+    with pytest.raises(
+        BackupError, match="did not say whether `verify` passed: `passed` is missing"
+    ):
         adapter.ask("verify", "full-1")
     with pytest.raises(BackupError, match="asked about full-2 and answered about full-1"):
         adapter.ask("verify", "full-2")

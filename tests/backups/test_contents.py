@@ -60,7 +60,7 @@ def test_a_row_twice_is_not_a_row_never(session):
     def summed(*values):
         session.execute("TRUNCATE odd")
         session.cursor().executemany("INSERT INTO odd VALUES (%s)", [[value] for value in values])
-        return contents._table_facts(session, psycopg.sql.Identifier("odd")).md5
+        return contents.table_facts(session, psycopg.sql.Identifier("odd")).md5
 
     assert len({summed("a"), summed("a", "b", "b"), summed("a", "c", "c"), summed("a", "b")}) == 4
 
@@ -148,7 +148,7 @@ def test_any_texts_sum_up_the_same_in_any_order(session, values, chance):
     def summed():
         session.execute("TRUNCATE odd")
         session.cursor().executemany("INSERT INTO odd VALUES (%s)", [[value] for value in values])
-        return contents._table_facts(session, psycopg.sql.Identifier("odd"))
+        return contents.table_facts(session, psycopg.sql.Identifier("odd"))
 
     first = summed()
     chance.shuffle(values)

@@ -7,8 +7,9 @@ import pytest
 from django.utils import timezone
 
 from stageapp import tasks
-from stageapp.backups import folder, inventory, jobs, keeping, postgres
+from stageapp.backups import folder, jobs, keeping, postgres
 from stageapp.backups.errors import BackupBusy, BackupError
+from stageapp.backups.verify import Finding, Verdict
 from stageapp.infrastructure import locks
 from stageapp.infrastructure.locks import Lock
 from stageapp.models.backups import Backup, BackupCheck, BackupJob
@@ -153,35 +154,41 @@ def test_a_worker_that_says_nothing_for_long_is_not_dead_while_it_holds_its_job(
 
 def test_a_job_is_held_while_it_is_done(backups, monkeypatch):
     held = []
-    monkeypatch.setitem(
-        jobs._WORK,
-        "verify",
-        lambda job, report: (str(held.extend(locks.held(Lock.BACKUP_JOB))), True),
-    )
-    assert held == [done("verify").pk]
+
+    def verify(name, **_):
+        held.extend(locks.held(Lock.BACKUP_JOB))
+        return Verdict("", (), 0.0)
+
+    monkeypatch.setattr(keeping, "verify", verify)
+    assert [done("verify").pk] == held
     assert locks.held(Lock.BACKUP_JOB) == []
 
 
 def test_who_comes_back_too_late_ends_nothing(backups, monkeypatch):
-    def slow(job, report):
+    def slow(name, **_):
         BackupJob.objects.update(state="failed", said="Its worker died")
-        return "good", True
+        return Verdict("", (Finding("all", True, "good"),), 0.0)
 
-    monkeypatch.setitem(jobs._WORK, "verify", slow)
+    monkeypatch.setattr(keeping, "verify", slow)
     job = done("verify")
     assert (job.state, job.said) == ("failed", "Its worker died")
 
 
-def test_a_phase_is_said_at_once_and_tells_since_when(transactional_db):
-    job = jobs.request("create", **ME)
-    save = jobs._report(job)
-    save("dump", 1, 0)
-    job.refresh_from_db()
-    began = job.phase_began_at
-    save("dump", 2, 0)  # too soon after the first
-    save("measure", 0, 30)
-    job.refresh_from_db()
-    assert (job.phase, job.done, job.whole, job.phase_began_at > began) == ("measure", 0, 30, True)
+def test_a_phase_is_said_at_once_and_tells_since_when(transactional_db, monkeypatch):
+    job, told = jobs.request("create", **ME), []
+
+    def create(*, report, **_):
+        for step in (("dump", 1, 0), ("dump", 2, 0), ("measure", 0, 30)):
+            report(*step)
+            job.refresh_from_db()
+            told.append((job.phase, job.done, job.whole, job.phase_began_at))
+        raise BackupError("That is enough.")
+
+    monkeypatch.setattr(keeping, "create", create)
+    jobs.work(job.pk)
+    first, too_soon, other = told
+    assert (first[:3], too_soon) == (("dump", 1, 0), first)
+    assert (other[:3], other[3] > first[3]) == (("measure", 0, 30), True)
 
 
 def test_nothing_is_asked_for_without_a_reason(backups):
@@ -198,7 +205,7 @@ def test_nothing_is_asked_for_without_a_reason(backups):
         partial(keeping.rehearse, None),
         partial(keeping.restore, None, "stage_of_nobody"),
         partial(keeping.prune, 1),
-        inventory.record,
+        keeping.record,
     ],
 )
 def test_nothing_is_done_without_a_reason(backups, act):

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from stageapp.embedded.postgres import DEFAULT_VERSION
-from stageapp.embedded.throwaway import throw_away
+from stageapp.embedded.postgres import DEFAULT_VERSION, throw_away
 
 SERVER = {"shared_buffers": "1GB", "max_wal_size": "4GB", "autovacuum": "off"}
 SHOWN = (

@@ -4,7 +4,7 @@ from django.test import RequestFactory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.content_types import UNREADABLE, is_readable, readable_content_type
+from config.serving import UNREADABLE, is_readable, readable_content_type
 
 READABLE = [
     "",

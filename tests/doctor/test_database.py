@@ -7,10 +7,10 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from stageapp.doctor import database, examine, safety
+from stageapp.doctor import examine, questions
 from stageapp.doctor.answers import Health, ok
 from stageapp.models import Backup, BackupCheck, StageAlias
-from stageapp.normalization.throttle import factors
+from stageapp.normalization import factors
 
 pytestmark = pytest.mark.django_db
 
@@ -28,11 +28,11 @@ def make(statement):
 @pytest.mark.parametrize(
     "ask",
     [
-        database.reachable,
-        database.migrated,
-        database.function_there,
-        database.parity,
-        database.clock,
+        questions.reachable,
+        questions.migrated,
+        questions.function_there,
+        questions.parity,
+        questions.clock,
     ],
 )
 def test_a_database_as_migrated_is_well(ask):
@@ -40,8 +40,8 @@ def test_a_database_as_migrated_is_well(ask):
 
 
 def test_an_old_postgresql_fails(monkeypatch):
-    monkeypatch.setattr(database, "OLDEST_VERSION", 990_000)
-    assert one(database.reachable).health == Health.FAIL
+    monkeypatch.setattr(questions, "OLDEST_VERSION", 990_000)
+    assert one(questions.reachable).health == Health.FAIL
 
 
 def test_a_migration_that_waits_fails():
@@ -51,7 +51,7 @@ def test_a_migration_that_waits_fails():
         .values_list("name", flat=True)[0]
     )
     MigrationRecorder.Migration.objects.filter(app="stageapp", name=newest).delete()
-    answer = one(database.migrated)
+    answer = one(questions.migrated)
     assert answer.health == Health.FAIL
     assert newest in answer.said
     assert "migrate" in answer.do
@@ -59,8 +59,8 @@ def test_a_migration_that_waits_fails():
 
 def test_a_function_that_is_gone_fails():
     make("DROP FUNCTION normalize_stage(text, text)")
-    assert one(database.function_there).health == Health.FAIL
-    assert [answer.health for answer in examine._ask("parity", database.parity)] == [Health.FAIL]
+    assert one(questions.function_there).health == Health.FAIL
+    assert [answer.health for answer in examine._ask("parity", questions.parity)] == [Health.FAIL]
 
 
 def test_a_function_that_says_something_else_fails():
@@ -69,22 +69,22 @@ def test_a_function_that_says_something_else_fails():
         "CREATE OR REPLACE FUNCTION normalize_stage(raw text, source text DEFAULT '') RETURNS "
         "text LANGUAGE sql STABLE AS $$ SELECT 'growing' $$"
     )
-    answer = one(database.parity)
+    answer = one(questions.parity)
     assert answer.health == Health.FAIL
     assert ascii(spelling) in answer.said
 
 
 @pytest.mark.parametrize("ahead, health", [(0, "ok"), (3, "warn"), (-3, "warn"), (90, "fail")])
 def test_a_clock_that_differs_is_told(monkeypatch, ahead, health):
-    real = database.time.time
-    monkeypatch.setattr(database.time, "time", lambda: real() - ahead)
-    answer = one(database.clock)
+    real = questions.time.time
+    monkeypatch.setattr(questions.time, "time", lambda: real() - ahead)
+    answer = one(questions.clock)
     assert answer.health == health
     assert ("ahead of" if ahead > 0 else "behind" if ahead < 0 else "") in answer.said
 
 
 def throttle():
-    return {answer.name.removeprefix("throttle: "): answer for answer in database.throttle()}
+    return {answer.name.removeprefix("throttle: "): answer for answer in questions.throttle()}
 
 
 def test_each_factor_of_the_throttle_is_told(settings, tmp_path):
@@ -116,19 +116,19 @@ def test_a_disk_that_nobody_measures_is_not_called_well(settings):
 )
 def test_each_target_is_told_by_its_worst(statement, health):
     make(statement)
-    assert one(database.targets).health == health
+    assert one(questions.targets).health == health
 
 
 def test_without_targets_nobody_knows(settings):
     settings.STAGE_TARGETS = []
-    assert one(database.targets).health == Health.NO_DATA
+    assert one(questions.targets).health == Health.NO_DATA
 
 
 @pytest.mark.parametrize("required, health", [(False, "no_data"), (True, "fail")])
 def test_no_backup_fails_where_runs_need_one(settings, required, health):
     settings.STAGE_REQUIRE_BACKUP = required
     assert not BackupCheck.objects.exists()
-    assert {answer.name: answer.health for answer in safety.backup()} == {
+    assert {answer.name: answer.health for answer in questions.backup()} == {
         "verified_backup": health,
         "rehearsal": health,
     }
@@ -154,7 +154,7 @@ def test_the_backups_line_carries_its_figure_and_the_limit():
         "reason": "x",
     }
     BackupCheck.objects.create(kind="verify", **check)
-    told = {answer.name: answer.said for answer in safety.backup()}
+    told = {answer.name: answer.said for answer in questions.backup()}
     assert told["verified_backup"] == (
         f"age of the newest verified backup: 3 h 2 min (from {at:%F %H:%M} UTC); needed: verified, at most 1 h old"
     )

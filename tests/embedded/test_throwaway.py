@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from stageapp import embedded
-from stageapp.embedded import throwaway
+from stageapp.embedded import postgres
 from stageapp.embedded.location import find
 from stageapp.embedded.postgres import Postgres
 from tests.embedded.conftest import connect
@@ -15,7 +15,7 @@ from tests.embedded.conftest import connect
 HOLD = """
 import sys
 from pathlib import Path
-from stageapp.embedded.throwaway import throw_away
+from stageapp.embedded.postgres import throw_away
 with throw_away(Path(sys.argv[1]), 18) as url:
     print(url, flush=True)
     input()
@@ -28,7 +28,7 @@ def left_in(root):
 
 @pytest.mark.parametrize("version", embedded.POSTGRES_VERSIONS)
 def test_it_answers_and_is_gone_afterwards(root, version):
-    with throwaway.throw_away(root, version) as url:
+    with postgres.throw_away(root, version) as url:
         location = find(root)
         server = Postgres(location, version)
         assert url == server.url
@@ -42,7 +42,7 @@ def test_it_answers_and_is_gone_afterwards(root, version):
 
 
 def test_it_is_gone_after_a_failure(root):
-    with pytest.raises(ZeroDivisionError), throwaway.throw_away(root, 18):
+    with pytest.raises(ZeroDivisionError), postgres.throw_away(root, 18):
         raise ZeroDivisionError
     assert left_in(root) == []
 
@@ -54,7 +54,7 @@ def test_what_a_killed_process_left_running_is_removed_by_the_next(root, start_p
     process.communicate()
     server = Postgres(find(root), 18)
     assert server.main_pid() is not None
-    with throwaway.throw_away(root, 18):
+    with postgres.throw_away(root, 18):
         assert server.main_pid() is None
         assert not server.data.exists()
     assert left_in(root) == []

@@ -4,8 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from stageapp.finance.assumptions import StageAssumptions
-from stageapp.finance.multiples import Lognormal, PowerLaw
+from stageapp.finance.assumptions import Lognormal, PowerLaw, StageAssumptions
 
 
 @pytest.fixture

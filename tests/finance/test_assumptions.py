@@ -9,12 +9,14 @@ import pytest
 import stageapp
 from stageapp.finance.assumptions import (
     MAX_COMPANIES,
+    AssumptionError,
+    Lognormal,
+    PowerLaw,
     StageAssumptions,
     expected_multiple,
     multiple_quantile,
     multiple_variance,
 )
-from stageapp.finance.multiples import AssumptionError, Lognormal, PowerLaw
 from stageapp.finance.outcome import annual_rate
 from stageapp.finance.reserves import FollowOnRule
 

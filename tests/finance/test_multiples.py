@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stageapp.finance.multiples import AssumptionError, Lognormal, PowerLaw
+from stageapp.finance.assumptions import AssumptionError, Lognormal, PowerLaw
 
 POWER_LAWS = [
     PowerLaw(1.4, 2, 100),

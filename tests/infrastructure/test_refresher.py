@@ -192,3 +192,24 @@ def test_stopping_what_never_ran_does_nothing(refresher):
     job = refresher.register(Ticks())
     refresher.stop()
     assert job.times == 0
+
+
+def test_a_local_copy_is_read_on_first_use_and_again_only_when_it_is_old():
+    held, reads = {"edition": 1}, []
+
+    def load():
+        reads.append(held["edition"])
+        return held["edition"]
+
+    copy = module.LocalCopy(load, lambda mine: mine != held["edition"])
+    module.refresher._jobs.remove(copy.refresh)
+    copy.refresh()
+    assert reads == []  # nobody uses it yet
+    assert (copy.current(), copy.current(), reads) == (1, 1, [1])
+    copy.refresh()
+    held["edition"] = 2
+    assert copy.current() == 1
+    copy.refresh()
+    assert (copy.current(), reads) == (2, [1, 2])
+    copy.forget()
+    assert (copy.current(), reads) == (2, [1, 2, 2])

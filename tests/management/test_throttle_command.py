@@ -7,9 +7,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from stageapp.models import Fund, PortfolioCompany, RunThrottle, ThrottleLook
+from stageapp.normalization import limits, runs
 from stageapp.normalization import plan as plans
-from stageapp.normalization import runs
-from stageapp.normalization.throttle import limits
 
 pytestmark = pytest.mark.django_db
 TEXT = "replica lag 12 s; the limit is 10 s, work continues at 8 s"

@@ -165,8 +165,14 @@ def test_a_forged_copy_moves_nobody_while_postgres_answers_and_is_healed(forged,
 @pytest.mark.django_db(transaction=True)
 def test_a_crash_between_commit_and_publish_heals(monkeypatch):
     change("enforce")
-    monkeypatch.setattr(store, "_announce", lambda *_: None)
-    change("warn")
+
+    def die(**_):
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.events, "mode_changed", die)  # the first that follows the commit
+        with pytest.raises(SystemExit, match="killed"):
+            change("warn")
     assert held_version() == (1, 1)
     store.refresh()
     assert store.current().mode == "warn"

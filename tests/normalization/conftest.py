@@ -11,10 +11,10 @@ from django.db import connection
 from stageapp.infrastructure import events
 from stageapp.models import Fund, PortfolioCompany, StageAlias
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, runs, worker
 from stageapp.normalization import plan as plans
+from stageapp.normalization import runs, work, worker
 from stageapp.normalization.batches import Pace
-from stageapp.normalization.throttle.factors import FACTORS
+from stageapp.normalization.factors import FACTORS
 from stageapp.vocabulary import snapshot
 from tests import shipped_vocabulary
 from tests.normalization.evidence import LABEL, ME, sql
@@ -197,7 +197,7 @@ def once_in_a_batch(engine):
 @pytest.fixture
 def batches_of_50(monkeypatch):
     """Begin with batches of 50 rows."""
-    monkeypatch.setattr(attempts, "Pace", partial(Pace, size=50))
+    monkeypatch.setattr(work, "Pace", partial(Pace, size=50))
 
 
 @pytest.fixture

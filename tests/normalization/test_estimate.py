@@ -5,7 +5,7 @@ import time
 import pytest
 from django.db import connection, transaction
 
-from stageapp.normalization import batches, estimate
+from stageapp.normalization import batches, plan
 from stageapp.normalization.plan import make_plan
 from tests.normalization.evidence import LABEL, column_md5, sql
 
@@ -77,4 +77,4 @@ def test_a_locked_row_costs_the_estimate_and_not_the_plan(fill, elsewhere):
 
 
 def test_its_rows_are_at_most_a_thousand():
-    assert estimate.WARM_UP_ROWS + estimate.SAMPLE_ROWS <= 1000
+    assert plan.WARM_UP_ROWS + plan.SAMPLE_ROWS <= 1000

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from stageapp.normalization.throttle.factors import FACTORS, Reading, Standing, judge, nonsense
+from stageapp.normalization.factors import FACTORS, Reading, Standing, judge, nonsense
 
 RISING = [name for name, factor in FACTORS.items() if not factor.falls]
 LIMIT = 10.0  # goes on at 8, or at 12.5 where low is bad

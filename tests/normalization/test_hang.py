@@ -13,18 +13,18 @@ from django.db import OperationalError, connection
 
 from stageapp.infrastructure import events
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, batches, runs, worker
+from stageapp.normalization import batches, runs, work, worker
 from tests.normalization.evidence import assert_i1, column, until_asleep
 
 HUNG = 1.0
-AS_SHIPPED = attempts.HUNG_SECONDS
+AS_SHIPPED = work.HUNG_SECONDS
 
 
 @pytest.fixture(autouse=True)
 def cuts(monkeypatch):
     """Look for hangs of a second; return the log of cut connections."""
     logged = []
-    monkeypatch.setattr(attempts, "HUNG_SECONDS", HUNG)
+    monkeypatch.setattr(work, "HUNG_SECONDS", HUNG)
     monkeypatch.setattr(events, "connection_cut", lambda **fields: logged.append(fields))
     return logged
 
@@ -99,7 +99,7 @@ def test_a_session_stopped_between_two_batches_is_left_behind(
 def test_as_shipped_it_is_noticed_within_30_seconds(
     started, fill, batches_of_50, stopped, cuts, monkeypatch
 ):
-    monkeypatch.setattr(attempts, "HUNG_SECONDS", AS_SHIPPED)
+    monkeypatch.setattr(work, "HUNG_SECONDS", AS_SHIPPED)
     fill(*["Seed", "seed"] * 200)
     run, before = started(), column()
     stopped_at = []
@@ -153,7 +153,7 @@ def test_a_session_stopped_for_longer_than_the_retries_leaves_a_run_that_goes_on
     """
     fill(*["Seed", "seed"] * 200)
     run, before = started(), column()
-    monkeypatch.setattr(attempts, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(work, "FIRST_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(runs, "BATCH_END_SECONDS", 0.2)
     given_up = threading.Event()
     in_time = []

@@ -8,10 +8,8 @@ import pytest
 from django.db import models
 
 from stageapp.models.normalization import State
-from stageapp.normalization import estimate, runs, verify, worker
+from stageapp.normalization import plan, preflight, runs, trial_in_copy, verify, worker
 from stageapp.normalization import plan as plans
-from stageapp.normalization.preflight import preflight
-from stageapp.normalization.trial import copy, tries
 from stageapp.sealing import guard, preview, seal
 from stageapp.targets import targets
 from stageapp.targets.errors import PreflightRefused, SealRefused, TargetError
@@ -127,9 +125,9 @@ def test_a_trial_tries_the_targets_own_rows(orgs):
     _, startup, _ = orgs
     target = targets.resolve(STARTUP)
     changes = plans.changes(plans.make_plan(STARTUP, actor="tester"))
-    keys = tries._first_keys(target, changes)
+    keys = trial_in_copy.first_keys(target, changes)
     assert {int(key) for key in keys.values()} <= set(stages(startup))
-    assert estimate.seconds(target, changes, 20) is not None
+    assert plan.estimated_seconds(target, changes, 20) is not None
 
 
 def test_in_the_copy_of_a_trial_the_childs_rows_alone_are_changed(orgs):
@@ -137,7 +135,7 @@ def test_in_the_copy_of_a_trial_the_childs_rows_alone_are_changed(orgs):
     names = ("source", "raw", "stage", "reason", "rows")
     entries = [{name: getattr(entry, name) for name in names} for entry in plan.entries.all()]
     try:
-        found = copy.carry_out(STARTUP, 100, plans.changes(plan), entries, lambda *_: None)
+        found = trial_in_copy.carry_out(STARTUP, 100, plans.changes(plan), entries, lambda *_: None)
     finally:
         sql("DROP TABLE IF EXISTS stage_trial_before")
     assert found["passed"], found

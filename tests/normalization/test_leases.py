@@ -12,7 +12,7 @@ import pytest
 from stageapp.models import Batch, Checkpoint, Run
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, batches, runs, worker
+from stageapp.normalization import batches, runs, work, worker
 from stageapp.normalization import leases as claims
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import LeaseLost, Limits
@@ -183,7 +183,7 @@ def test_a_pause_by_force_takes_the_shard_from_a_worker_that_does_not_answer(
 def test_a_long_rest_keeps_the_shard_and_ends_when_a_person_wants_something_else(
     started, fill, elsewhere, batches_of_50, monkeypatch, ask, state
 ):
-    monkeypatch.setattr(attempts, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(work, "LOOK_SECONDS", 0.05)
     fill(*["Seed"] * 120)
     run = runs.tune(started(), pause_seconds=60, **ME)
     elsewhere(worker.advance, Run.objects.get(pk=run.pk))

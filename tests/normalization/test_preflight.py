@@ -7,8 +7,7 @@ from django.db import connection
 from stageapp.models import Fund, PortfolioCompany
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
-from stageapp.normalization import runs
-from stageapp.normalization.preflight import preflight, quoted
+from stageapp.normalization import preflight, quoted, runs
 from stageapp.targets import values
 from stageapp.targets.errors import PreflightRefused, TargetError
 from stageapp.targets.findings import Severity

@@ -6,12 +6,11 @@ from django.db import DatabaseError, connection, models
 from django.db.models.signals import post_save, pre_save
 
 from stageapp import checks
-from stageapp.doctor import database
+from stageapp.doctor import questions
 from stageapp.doctor.answers import Health
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
-from stageapp.normalization import runs, worker
-from stageapp.normalization.preflight import preflight
+from stageapp.normalization import preflight, runs, worker
 from stageapp.sealing import guard, seal
 from stageapp.targets import columns, targets
 from stageapp.targets.errors import PreflightRefused, TargetError
@@ -90,7 +89,7 @@ def test_a_target_in_another_database_is_refused_by_check_plan_preflight_and_doc
     assert said in texts(Severity.BLOCKS)
     (wrong,) = checks.check_targets()
     assert (wrong.id, said in wrong.msg) == ("stageapp.E003", True)
-    (answer,) = database.targets()
+    (answer,) = questions.targets()
     assert (answer.health, said in answer.said) == (Health.FAIL, True)
     assert held() == before
 
@@ -178,7 +177,7 @@ def test_null_means_nothing_stays_null_and_stops_nobody_from_looking(deal, capsy
     )
     assert preflight.look(LABEL).worst == Severity.TELLS
     assert "Rows with NULL: 1: NULL is not a value (blank)" in texts(Severity.TELLS)
-    (answer,) = database.targets()
+    (answer,) = questions.targets()
     assert answer.health == Health.OK
     call_command("normalization", "preflight", "--target", LABEL)
     plan = plans.make_plan(LABEL, actor="tester")
@@ -194,7 +193,7 @@ def test_null_means_nothing_stays_null_and_stops_nobody_from_looking(deal, capsy
 def test_a_where_that_cannot_be_evaluated_stops_neither_preflight_nor_doctor(deal, settings):
     settings.STAGE_TARGETS = [f"{LABEL}?where=no_such_column"]
     assert "no_such_column" in texts(Severity.BLOCKS)
-    (answer,) = database.targets()
+    (answer,) = questions.targets()
     assert answer.health == Health.FAIL
 
 

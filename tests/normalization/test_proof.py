@@ -15,14 +15,14 @@ from stageapp.normalization import leases, runs, worker
 from stageapp.normalization import plan as plans
 from stageapp.normalization.verify import verify
 from stageapp.portfolio.imports import import_companies
-from stageapp.rollout.gates import readiness, reading
+from stageapp.rollout.gates import judging, readiness
 from stageapp.sealing.preview import preview
 from stageapp.unknowns import drift
 from tests.normalization.evidence import LABEL, ME, at_once, column, sql
 
 
 def gate():
-    return readiness.run_complete(reading.read(timezone.now()), conf.gates())
+    return readiness.run_complete(judging.read(timezone.now()), conf.gates())
 
 
 def known():

@@ -5,7 +5,7 @@ import pytest
 from stageapp.models import PortfolioCompany, QuarantinedRow
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, batches, leases, refusals, worker
+from stageapp.normalization import batches, leases, refusals, work, worker
 from stageapp.targets.errors import TooManyQuarantined
 from stageapp.targets.targets import resolve
 from tests.normalization.evidence import LABEL, assert_i1, column, sql
@@ -57,8 +57,8 @@ def test_too_many_poison_rows_stop_the_run_which_goes_on_once_the_cause_is_gone(
 
 def test_a_row_whose_trigger_never_ends_goes_into_quarantine(started, fill, monkeypatch):
     ids = fill("Seed", "SEED", "Series B")
-    monkeypatch.setattr(attempts, "CAP_SECONDS", 0.1)
-    monkeypatch.setattr(attempts, "LAST_CAP_SECONDS", 0.2)
+    monkeypatch.setattr(work, "CAP_SECONDS", 0.1)
+    monkeypatch.setattr(work, "LAST_CAP_SECONDS", 0.2)
     sql(
         "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id = "
         f"{ids[1]} THEN PERFORM pg_sleep(60); END IF; RETURN NEW; END $$;CREATE TRIGGER dawdle "

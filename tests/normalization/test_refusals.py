@@ -9,8 +9,8 @@ from django.db import DatabaseError
 from stageapp.audit import log
 from stageapp.models import QuarantinedRow
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, runs, worker
 from stageapp.normalization import plan as plans
+from stageapp.normalization import runs, work, worker
 from stageapp.targets.errors import NormalizationError, TooManyQuarantined
 from stageapp.targets.targets import resolve
 from tests.normalization.evidence import LABEL, ME, assert_i1, column, log_of, sql
@@ -185,7 +185,7 @@ def test_the_same_of_a_rollback_of_all_and_of_a_part(done, fill, trigger, how):
     assert column() == dict.fromkeys(ids[:30], "seed") | {ids[30]: "series_a", ids[31]: "series-a"}
     apart = run.quarantine.get()
     assert (apart.row_key, apart.value, apart.direction) == (str(ids[30]), "series_a", "rollback")
-    assert apart.error == attempts.KEPT
+    assert apart.error == work.KEPT
     assert (
         "1 row undone; 0 rows changed since and left alone; 1 row is in quarantine"
         in run.moves.last().reason

@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from stageapp.embedded.processes import wait_for_end
+from stageapp.embedded.server import wait_for_end
 from tests.normalization.own_server import assert_done, batches, begin_run, server  # noqa: F401  a fixture
 from tests.normalization.processes import wait_for
 

@@ -8,7 +8,7 @@ from stageapp.audit import log
 from stageapp.models import Batch, Checkpoint, PortfolioCompany, Run
 from stageapp.models.batches import Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, batches, choice, leases, runs, worker
+from stageapp.normalization import batches, choice, leases, runs, work, worker
 from stageapp.normalization.batches import Limits, Pace
 from stageapp.targets.errors import IllegalMove, NormalizationError, RunBusy
 from stageapp.targets.targets import resolve
@@ -106,7 +106,7 @@ def test_a_run_that_stopped_half_way_can_be_undone(started, fill, monkeypatch, s
     fill(*MESSY * 20)
     before = column_md5()
     run = started()
-    monkeypatch.setattr(attempts, "Pace", partial(Pace, size=50))
+    monkeypatch.setattr(work, "Pace", partial(Pace, size=50))
     worker.advance(run, budget_seconds=0)
     assert 0 < len(log_of(run)) < 100
     if state == State.FAILED:

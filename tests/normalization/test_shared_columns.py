@@ -12,8 +12,8 @@ from stageapp.models import PortfolioCompany
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
 from stageapp.normalization import worker
-from stageapp.normalization.attempts import KEPT
 from stageapp.normalization.verify import verify
+from stageapp.normalization.work import KEPT
 from stageapp.portfolio.imports import import_companies
 from stageapp.targets import targets
 from stageapp.targets.errors import TargetError

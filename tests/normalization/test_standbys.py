@@ -1,7 +1,6 @@
 """The lag of a standby, from positions and times."""
 
-from stageapp.normalization.throttle.health import lag
-from stageapp.normalization.throttle.standbys import Replay, Standby, WalMarks
+from stageapp.normalization.health import Replay, Standby, WalMarks, lag
 from tests.normalization.evidence import database_url
 from tests.normalization.processes import wait_for
 

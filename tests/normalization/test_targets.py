@@ -10,8 +10,8 @@ from django.db import connection, models
 from stageapp.audit import log
 from stageapp.models import Stage, StageAlias
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, runs, worker
 from stageapp.normalization import plan as plans
+from stageapp.normalization import runs, work, worker
 from stageapp.normalization.batches import Pace
 from stageapp.targets import targets
 from stageapp.targets.errors import Ambiguous, TargetError
@@ -68,7 +68,7 @@ def test_a_foreign_column_is_planned_run_and_rolled_back(foreign):
 def test_small_batches_over_uuid_keys_miss_no_row(foreign, monkeypatch):
     foreign.objects.bulk_create(foreign(round_name="Seed") for _ in range(500))
     run = runs.start(plans.make_plan(FOREIGN, actor="tester").run, **ME)
-    monkeypatch.setattr(attempts, "Pace", partial(Pace, size=7))
+    monkeypatch.setattr(work, "Pace", partial(Pace, size=7))
     monkeypatch.setattr(Pace, "after", lambda *_: None)
     worker.advance(run)
     assert set(column_of(foreign).values()) == {"seed"}

@@ -17,11 +17,10 @@ from stageapp.infrastructure import events
 from stageapp.models import RunThrottle, ThrottledTime, ThrottleLook
 from stageapp.models.batches import Checkpoint, Direction
 from stageapp.models.normalization import State
-from stageapp.normalization import drain, leases, runs, worker
+from stageapp.normalization import drain, health, leases, runs, throttle, worker
+from stageapp.normalization import limits as throttling
 from stageapp.normalization import plan as plans
-from stageapp.normalization.throttle import health, throttle
-from stageapp.normalization.throttle import limits as throttling
-from stageapp.normalization.throttle.throttle import Throttle
+from stageapp.normalization.throttle import Throttle
 from stageapp.targets.errors import IllegalMove
 from tests.normalization.evidence import LABEL, ME, column, sql
 from tests.normalization.processes import state_of, wait_for

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from stageapp.models import RunThrottle, ThrottledTime
-from stageapp.normalization.throttle import limits as throttling
+from stageapp.normalization import limits as throttling
 from stageapp.targets.errors import ThrottleRefused
 from tests.normalization.evidence import ME
 

@@ -11,9 +11,8 @@ from stageapp.backups import disposable, folder, keeping, postgres
 from stageapp.models import Fund, PortfolioCompany, Run, RunMove
 from stageapp.models.backups import Backup
 from stageapp.normalization import plan as plans
-from stageapp.normalization import runs
-from stageapp.normalization.trial import copy
-from stageapp.normalization.trial.trial import TrialRefused, trial
+from stageapp.normalization import runs, trial_in_copy
+from stageapp.normalization.trial import TrialRefused, trial
 from stageapp.targets.targets import resolve
 from tests.backups.conftest import transactional_db  # noqa: F401  a fixture
 from tests.backups.damage import DUMP
@@ -140,7 +139,7 @@ def test_the_same_rows_are_taken_each_time_and_fewer_are_among_more(planned):
         percent: {
             key
             for (key,) in sql(
-                f"SELECT t.id FROM {TABLE} t WHERE {copy._TAKEN.format(key='id')}",
+                f"SELECT t.id FROM {TABLE} t WHERE {trial_in_copy._TAKEN.format(key='id')}",
                 round(percent * 100),
             )
         }

@@ -10,13 +10,13 @@ from django.db import OperationalError, connection, transaction
 
 from stageapp.models import Batch, PortfolioCompany, Run
 from stageapp.models.normalization import State
-from stageapp.normalization import attempts, batches, leases, runs, worker
+from stageapp.normalization import batches, leases, runs, work, worker
 from tests.normalization.evidence import ME, assert_i1, column, log_of, sql, until_asleep
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
-    monkeypatch.setattr(attempts, "FIRST_WAIT_SECONDS", 0.005)
+    monkeypatch.setattr(work, "FIRST_WAIT_SECONDS", 0.005)
     monkeypatch.setattr(batches, "LOCK_TIMEOUT_MS", 60)
 
 
@@ -96,7 +96,7 @@ def test_a_row_whose_edit_commits_while_the_batch_waits_for_it(
     started, fill, elsewhere, before_write, monkeypatch, what, stage, logged
 ):
     monkeypatch.setattr(batches, "LOCK_TIMEOUT_MS", 5000)
-    monkeypatch.setattr(attempts, "CAP_SECONDS", 20)
+    monkeypatch.setattr(work, "CAP_SECONDS", 20)
     ids = fill("Seed", "SEED", "series-a")
     run = started()
     written = threading.Event()
@@ -224,7 +224,7 @@ def test_a_deadlock_with_a_writer_in_reverse_order_costs_one_retry(
     started, fill, elsewhere, retried, before_write, monkeypatch
 ):
     monkeypatch.setattr(batches, "LOCK_TIMEOUT_MS", 5000)
-    monkeypatch.setattr(attempts, "CAP_SECONDS", 20)
+    monkeypatch.setattr(work, "CAP_SECONDS", 20)
     ids = fill(*["Seed"] * 50)
     run = started()
     finished = []

@@ -11,9 +11,7 @@ from django.utils import timezone
 from prometheus_client import REGISTRY
 
 from config import celery  # noqa: F401  as in every process of the site: the broker is ours
-from stageapp.api import (
-    metrics as backups,
-)
+from stageapp.api import metrics as backups
 from stageapp.infrastructure import metrics
 from stageapp.mode import store
 from stageapp.models import Run
@@ -22,7 +20,7 @@ from stageapp.models.batches import Batch, Checkpoint, QuarantinedRow
 from stageapp.models.mode import ServerProcess
 from stageapp.models.normalization import Plan
 from stageapp.models.unknowns import DriftCheck
-from stageapp.normalization.throttle import limits
+from stageapp.normalization import limits
 
 TARGET = "stageapp.PortfolioCompany.stage"
 

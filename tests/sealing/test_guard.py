@@ -11,7 +11,7 @@ from stageapp.models import Fund, GuardChange, GuardConversion, GuardCount, Port
 from stageapp.models.normalization import State
 from stageapp.normalization import runs, worker
 from stageapp.portfolio import imports
-from stageapp.sealing import guard, guard_counts, seal
+from stageapp.sealing import guard, seal
 from stageapp.targets.errors import SealRefused
 from tests.normalization.evidence import LABEL, ME, column, sql
 from tests.sealing.conftest import TABLE
@@ -35,7 +35,7 @@ def stored():
 
 
 def caught():
-    return [(one.raw, one.stage, one.count) for one in guard_counts.caught(LABEL, days=1, most=50)]
+    return [(one.raw, one.stage, one.count) for one in guard.caught(LABEL, days=1, most=50)]
 
 
 def test_known_spellings_of_any_writer_are_stored_as_stages(guarded):
@@ -164,10 +164,10 @@ def test_its_trouble_is_counted_and_told(guarded):
         insert("Seed ")
     finally:
         sql("ALTER FUNCTION gone RENAME TO normalize_stage")
-    (one,) = guard_counts.caught(LABEL, days=1, most=50)
+    (one,) = guard.caught(LABEL, days=1, most=50)
     assert (one.raw, one.stage, one.count) == ("Seed ", "", 1)
     assert "normalize_stage" in one.problem
-    assert guard_counts.totals(LABEL, days=1) == (0, 1)
+    assert guard.totals(LABEL, days=1) == (0, 1)
 
 
 def test_a_stage_that_does_not_fit_the_column_leaves_what_was_written(foreign):
@@ -177,7 +177,7 @@ def test_a_stage_that_does_not_fit_the_column_leaves_what_was_written(foreign):
     foreign.objects.create(round_name="SeriesA")
     foreign.objects.create(round_name="Seed ")
     assert sorted(foreign.objects.values_list("round_name", flat=True)) == ["SeriesA", "seed"]
-    assert guard_counts.totals(label, days=1) == (1, 1)
+    assert guard.totals(label, days=1) == (1, 1)
 
 
 def test_an_alias_of_one_source_holds_for_its_rows(deals, bare_a_of_desk):
@@ -194,7 +194,7 @@ def test_an_alias_of_one_source_holds_for_its_rows(deals, bare_a_of_desk):
 def test_a_writer_that_has_no_right_on_our_tables_is_guarded_and_named(guarded, stranger):
     stranger.execute(f"UPDATE {TABLE} SET stage = 'Series-A '")
     assert stored() == ["series_a"]
-    (one,) = guard_counts.caught(LABEL, days=1, most=50)
+    (one,) = guard.caught(LABEL, days=1, most=50)
     assert one.writer == stranger.info.user
     with pytest.raises(Exception, match="permission denied for function stageapp_guard_count_v1"):
         stranger.execute("SELECT stageapp_guard_count_v1('x', 'x', 'x', 'x')")
@@ -278,32 +278,32 @@ def test_triggers_that_somebody_took_away_are_missing_and_come_back(guarded, how
 def test_conversions_become_counts_and_none_is_lost_or_doubled(guarded):
     insert(*["Seed "] * 3, "series-a")
     before = caught()
-    assert guard_counts.roll_up() == 4
+    assert guard.roll_up() == 4
     assert caught() == before == [("Seed ", "seed", 3), ("series-a", "series_a", 1)]
     insert("Seed ")
     assert caught()[0] == ("Seed ", "seed", 4)  # some counted, some not yet
-    assert guard_counts.roll_up() == 1
+    assert guard.roll_up() == 1
     assert (GuardConversion.objects.count(), GuardCount.objects.get(raw="Seed ").count) == (0, 4)
-    assert guard_counts.totals(LABEL, days=1) == (5, 0)
-    assert guard_counts.roll_up() == 0
+    assert guard.totals(LABEL, days=1) == (5, 0)
+    assert guard.roll_up() == 0
 
 
 def test_two_that_count_at_once_count_each_conversion_once(guarded, elsewhere, monkeypatch):
-    monkeypatch.setattr(guard_counts, "_AT_ONCE", 7)
+    monkeypatch.setattr(guard, "_AT_ONCE", 7)
     insert(*["Seed "] * 100)
-    for thread in [elsewhere(guard_counts.roll_up) for _ in range(4)]:
+    for thread in [elsewhere(guard.roll_up) for _ in range(4)]:
         thread.join(20)
     assert GuardCount.objects.get().count == 100
 
 
 def test_counts_are_forgotten_when_their_retention_has_passed(guarded, settings):
     insert("Seed ")
-    guard_counts.roll_up()
+    guard.roll_up()
     sql("UPDATE stageapp_guardcount SET day = day - 10")
     settings.STAGE_SIGHTING_RETENTION_DAYS = 10
-    assert guard_counts.forget_old() == 0
+    assert guard.forget_old() == 0
     settings.STAGE_SIGHTING_RETENTION_DAYS = 9
-    assert guard_counts.forget_old() == 1
+    assert guard.forget_old() == 1
 
 
 def test_no_two_writers_wait_for_one_counter(guarded):

@@ -13,11 +13,11 @@ from stageapp.models import Stage
 from stageapp.models.normalization import State
 from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, worker
-from stageapp.sealing import guard, guard_counts, seal, state
+from stageapp.sealing import guard, seal, state
 from stageapp.sealing import preview as seal_preview
 from stageapp.targets import targets
 from stageapp.targets.errors import SealRefused, TargetError
-from stageapp.unknowns import drift, preview
+from stageapp.unknowns import decisions, drift
 from stageapp.vocabulary import snapshot, versions
 from tests.normalization.evidence import ME, sql
 
@@ -208,9 +208,9 @@ def test_the_guard_writes_labels_into_its_own_rows_alone(rows):
         ("seed", None),
         ("series-a ", "debt"),
     ]
-    caught = [(one.raw, one.stage) for one in guard_counts.caught(VENTURE, days=1, most=9)]
+    caught = [(one.raw, one.stage) for one in guard.caught(VENTURE, days=1, most=9)]
     assert caught == [("seed", "Seed"), ("series-a ", "Series A")]
-    assert guard_counts.totals(VENTURE, days=1) == (2, 0)
+    assert guard.totals(VENTURE, days=1) == (2, 0)
 
 
 def test_two_guards_of_one_column_each_keep_to_their_rows(rows):
@@ -235,7 +235,7 @@ def test_a_where_that_fails_leaves_the_writer_alone(rows, settings):
     guard.switch_on(VENTURE, **ME)
     add(rows, ("Seed ", "venture"), ("Seed ", "2"))
     assert stored(rows) == [("Seed ", "venture"), ("seed", "2")]
-    assert guard_counts.totals(VENTURE, days=1) == (1, 1)
+    assert guard.totals(VENTURE, days=1) == (1, 1)
     settings.STAGE_TARGETS = [f"{VENTURE}?where=no_column = 1"]
     with pytest.raises(TargetError, match="cannot be evaluated"):
         guard.switch_on(VENTURE, **ME)
@@ -262,7 +262,7 @@ def test_drift_and_the_unknown_queue_count_its_own_rows(rows):
     look = drift.check(VENTURE, run)
     assert (look.known_rows, look.unknown_rows, look.problem) == (1, 1, "")
     entries = list(drift.records.UnknownEntry.objects.all())
-    assert preview.preview(entries).rows == {VENTURE: 2, OTHERS: 1}
+    assert decisions.preview(entries).rows == {VENTURE: 2, OTHERS: 1}
 
 
 def test_the_manifest_holds_the_values_of_its_own_rows(rows, settings):

@@ -14,7 +14,7 @@ from stageapp.unknowns import alias_files, queue, records
 from stageapp.unknowns.alias_files import FileRefused
 from stageapp.vocabulary import snapshot
 from stageapp.vocabulary import text as reduction
-from stageapp.vocabulary.alias_rules import refusal
+from stageapp.vocabulary.text import alias_refusal
 from tests.unknowns.conftest import find
 
 pytestmark = pytest.mark.django_db
@@ -68,7 +68,7 @@ def test_an_export_rebuilds_the_aliases_that_are_gone():
 def test_hostile_cells_come_back_as_they_were(words, comment, source):
     spelling = f"{words} fondo"
     reduced = reduction.reduce(spelling)
-    assume(not refusal(spelling, names_stage=True))
+    assume(not alias_refusal(spelling, names_stage=True))
     stage = Stage.objects.get(slug="seed")
     StageAlias.objects.filter(key=reduced.key).delete()
     alias = StageAlias.objects.create(

@@ -5,7 +5,7 @@ import pytest
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import VocabularyVersion
 from stageapp.targets import values
-from stageapp.unknowns.preview import preview
+from stageapp.unknowns.decisions import preview
 from tests.unknowns.conftest import TARGET, find
 
 pytestmark = pytest.mark.django_db

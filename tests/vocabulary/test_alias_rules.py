@@ -2,14 +2,14 @@
 
 import pytest
 
-from stageapp.vocabulary.alias_rules import refusal
+from stageapp.vocabulary.text import alias_refusal
 
 
 @pytest.mark.parametrize(
     "spelling", ["Late Round", "Private Equity", "Pre-Series A", "Angel", "Series C+", "Fondo X"]
 )
 def test_an_unknown_spelling_may_come_to_mean_a_stage(spelling):
-    assert refusal(spelling, names_stage=True) == ""
+    assert alias_refusal(spelling, names_stage=True) == ""
 
 
 @pytest.mark.parametrize(
@@ -22,14 +22,14 @@ def test_an_unknown_spelling_may_come_to_mean_a_stage(spelling):
     ],
 )
 def test_what_is_no_single_stage_can_never_mean_one(spelling, reason):
-    assert reason in refusal(spelling, names_stage=True)
+    assert reason in alias_refusal(spelling, names_stage=True)
 
 
 @pytest.mark.parametrize("spelling", ["Series A or B", "n/a"])
 def test_it_may_be_given_another_reason(spelling):
-    assert refusal(spelling, names_stage=False) == ""
+    assert alias_refusal(spelling, names_stage=False) == ""
 
 
 @pytest.mark.parametrize("spelling", ["", "   ", "\x00", "\ud800", "x" * 300])
 def test_what_is_settled_before_aliases_are_asked_takes_no_alias(spelling):
-    assert "never take effect" in refusal(spelling, names_stage=False)
+    assert "never take effect" in alias_refusal(spelling, names_stage=False)

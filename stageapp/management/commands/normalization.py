@@ -23,11 +23,9 @@ from stageapp.management import (
 )
 from stageapp.management.command import StageCommand, command_line_actor
 from stageapp.models.normalization import Run, State
-from stageapp.normalization import choice, drain, progress, runs, threads, verify, worker
+from stageapp.normalization import choice, drain, limits, preflight, progress, runs, verify, worker
 from stageapp.normalization import plan as plans
 from stageapp.normalization.batches import Result
-from stageapp.normalization.preflight import preflight
-from stageapp.normalization.throttle import limits
 from stageapp.sealing import guard, seal
 from stageapp.sealing.preview import preview
 from stageapp.targets import targets
@@ -303,7 +301,7 @@ class Command(StageCommand):
         if foreground:
             try:
                 with _bar(run, quiet=options["json"]) as advance_bar:
-                    threads.advance(run, report=advance_bar)
+                    worker.advance(run, report=advance_bar)
             except KeyboardInterrupt:
                 raise CommandError(f"Interrupted. {_after_interrupt(run)}") from None
         else:

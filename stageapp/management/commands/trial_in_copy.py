@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from stageapp.backups import disposable
+from stageapp.normalization import trial_in_copy
 from stageapp.normalization.statements import Change
-from stageapp.normalization.trial import copy
 from stageapp.targets.errors import NormalizationError
 
 
@@ -40,7 +40,7 @@ class Command(BaseCommand):
             self._answer({"phase": phase, "done": done, "whole": whole})
 
         try:
-            result = copy.carry_out(
+            result = trial_in_copy.carry_out(
                 asked["target"], asked["percent"], changes, asked["entries"], tell
             )
         except NormalizationError as refusal:

@@ -13,8 +13,7 @@ from stageapp.management.command import StageCommand, command_line_actor, databa
 from stageapp.models.unknowns import UnknownEntry
 from stageapp.models.vocabulary import REASONS, VocabularyVersion
 from stageapp.unknowns import decisions
-from stageapp.unknowns.decisions import DecisionRefused, undo
-from stageapp.unknowns.preview import Preview, preview
+from stageapp.unknowns.decisions import DecisionRefused, Preview, preview, undo
 from stageapp.unknowns.queue import STATES, export_queue, places, queue, suggestions
 from stageapp.vocabulary.snapshot import load
 

@@ -34,15 +34,29 @@ def _promotion(
         if since is not None and slot.started_at >= since
     }
     counted = [held[at] for at in minutes if at in held and held[at].judged >= wanted.minute_sample]
+    downgrades = measured.mode.downgrades_since(minutes[0])
     conditions = (
         _dwell("dwell", rung, hours, measured),
-        _minutes(len(counted), wanted),
+        Condition(
+            "minutes",
+            f"the last {wanted.green_minutes} minutes, with {wanted.minute_sample} requests or "
+            "more each",
+            len(counted),
+            Verdict.PASS if len(counted) == wanted.green_minutes else Verdict.NO_DATA,
+            "" if counted else "the canary is empty: no consumer in it has sent a request",
+        ),
         _worst(
             "unknown", wanted.unknown_percent, counted, lambda slot: (slot.unknown, slot.judged)
         ),
         _worst("errors", wanted.error_percent, counted, lambda slot: (slot.errors, slot.requests)),
         _worst("slow", wanted.slow_percent, counted, lambda slot: (slot.slow, slot.judged)),
-        _no_downgrade(minutes[0], measured),
+        Condition(
+            "downgrades",
+            "none",
+            downgrades,
+            passes_if(downgrades == 0),
+            f"since {minutes[0]:%F %H:%M} UTC",
+        ),
     )
     evidence = {
         "from": minutes[0].isoformat(),
@@ -65,16 +79,6 @@ def _dwell(name: str, rung: int, hours: float, measured: Measurements) -> Condit
     return Condition(name, threshold, spent, passes_if(spent >= hours), why, unit="hours")
 
 
-def _minutes(count: int, wanted: GateThresholds) -> Condition:
-    threshold = (
-        f"the last {wanted.green_minutes} minutes, with {wanted.minute_sample} requests or "
-        "more each"
-    )
-    verdict = Verdict.PASS if count == wanted.green_minutes else Verdict.NO_DATA
-    why = "" if count else "the canary is empty: no consumer in it has sent a request"
-    return Condition("minutes", threshold, count, verdict, why)
-
-
 def _worst(
     name: str, limit: float, counted: list[Slot], rate: Callable[[Slot], tuple[int, int]]
 ) -> Condition:
@@ -87,13 +91,6 @@ def _worst(
     why = f"worst at {slot.started_at:%F %H:%M} UTC: {part} of {whole} requests"
     good = part < share(limit) * whole
     return Condition(name, threshold, percent(part, whole), passes_if(good), why, unit="percent")
-
-
-def _no_downgrade(since: datetime.datetime, measured: Measurements) -> Condition:
-    count = measured.mode.downgrades_since(since)
-    return Condition(
-        "downgrades", "none", count, passes_if(count == 0), f"since {since:%F %H:%M} UTC"
-    )
 
 
 def done(measured: Measurements, wanted: GateThresholds) -> Gate:

@@ -3,7 +3,6 @@
 import datetime
 
 from stageapp import conf
-from stageapp.audit.proof import Proof
 from stageapp.backups.verify import CLOCKS_DIFFER
 from stageapp.conf import GateThresholds
 from stageapp.infrastructure import words
@@ -23,7 +22,16 @@ _REHEARSAL_FAILED = (
 
 def run_complete(measured: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether every target is proved to be normalized, as its rows are now."""
-    conditions = tuple(_proof(proof) for proof in measured.proofs)
+    look = words.duration(conf.drift_look_seconds())
+    threshold = f"done, verified since the last change, and no drift in the last {look}"
+    conditions = []
+    for proof in measured.proofs:
+        value = "stands" if proof.stands else "does not stand"
+        conditions.append(
+            Condition(proof.target, threshold, None, Verdict.NO_DATA, proof.sentence)
+            if proof.missing
+            else Condition(proof.target, threshold, value, passes_if(proof.stands), proof.sentence)
+        )
     evidence = {
         "proofs": [
             {
@@ -40,18 +48,9 @@ def run_complete(measured: Measurements, wanted: GateThresholds) -> Gate:
     return Gate(
         "run_complete",
         "The stored rows are normalized and verified",
-        conditions or (none,),
+        tuple(conditions) or (none,),
         evidence,
     )
-
-
-def _proof(proof: Proof) -> Condition:
-    look = words.duration(conf.drift_look_seconds())
-    threshold = f"done, verified since the last change, and no drift in the last {look}"
-    if proof.missing:
-        return Condition(proof.target, threshold, None, Verdict.NO_DATA, proof.sentence)
-    value = "stands" if proof.stands else "does not stand"
-    return Condition(proof.target, threshold, value, passes_if(proof.stands), proof.sentence)
 
 
 def consumers_audited(measured: Measurements, wanted: GateThresholds) -> Gate:
@@ -78,11 +77,16 @@ def verified_backup(measured: Measurements, wanted: GateThresholds) -> Gate:
     """Judge whether a verified backup has recent enough data."""
     threshold = f"verified, at most {words.duration(3600 * wanted.backup_hours)} old"
     at = measured.backup.taken_at if measured.backup else None
-    return Gate(
-        "verified_backup",
-        "There is a verified backup",
-        (_age("backup", threshold, at, measured, wanted),),
-    )
+    if at is None:
+        condition = Condition("backup", threshold, None, Verdict.NO_DATA, _NO_BACKUP)
+    else:
+        age = measured.now - at
+        hours, why = age / datetime.timedelta(hours=1), f"from {at:%F %H:%M} UTC"
+        verdict = passes_if(hours <= wanted.backup_hours)
+        if age < -CLOCKS_DIFFER:
+            verdict, why = Verdict.FAIL, "its data is from the future: a clock is wrong"
+        condition = Condition("backup", threshold, hours, verdict, why, unit="hours")
+    return Gate("verified_backup", "There is a verified backup", (condition,))
 
 
 def rehearsal(measured: Measurements, wanted: GateThresholds) -> Gate:
@@ -103,22 +107,3 @@ def rehearsal(measured: Measurements, wanted: GateThresholds) -> Gate:
     else:
         condition = Condition("rehearsal", threshold, None, Verdict.NO_DATA, _NO_REHEARSAL)
     return Gate("rehearsal", "The restore was rehearsed", (condition,))
-
-
-def _age(
-    name: str,
-    threshold: str,
-    at: datetime.datetime | None,
-    measured: Measurements,
-    wanted: GateThresholds,
-) -> Condition:
-    if at is None:
-        return Condition(name, threshold, None, Verdict.NO_DATA, _NO_BACKUP)
-    hours = (measured.now - at) / datetime.timedelta(hours=1)
-    if measured.now - at < -CLOCKS_DIFFER:
-        why = "its data is from the future: a clock is wrong"
-        return Condition(name, threshold, hours, Verdict.FAIL, why, unit="hours")
-    good = hours <= wanted.backup_hours
-    return Condition(
-        name, threshold, hours, passes_if(good), f"from {at:%F %H:%M} UTC", unit="hours"
-    )

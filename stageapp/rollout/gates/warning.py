@@ -25,9 +25,16 @@ def warn_exit(measured: Measurements, wanted: GateThresholds) -> Gate:
         for day in days
         if began is not None and day.started_at >= began and day.judged >= wanted.day_sample
     ]
+    threshold = f"the last {wanted.warn_days} days, with {wanted.day_sample} requests or more each"
+    complete = Verdict.PASS if len(counted) == wanted.warn_days else Verdict.NO_DATA
+    why = (
+        f"warn period since {began:%F %H:%M} UTC"
+        if began
+        else "callers are not warned: no warn period has started. Set the mode to warn"
+    )
     conditions = (
         _days(counted, wanted),
-        _complete(len(counted), began, wanted),
+        Condition("days", threshold, len(counted) if began else 0, complete, why),
         _hours(measured, began, wanted),
         _time_in_warn(measured, wanted),
     )
@@ -61,15 +68,6 @@ def _days(counted: list[Slot], wanted: GateThresholds) -> Condition:
     why = f"worst on {worst.started_at:%F}: {worst.unknown} of {worst.judged} requests"
     measured = percent(worst.unknown, worst.judged)
     return Condition("unknown_by_day", threshold, measured, passes_if(good), why, unit="percent")
-
-
-def _complete(count: int, began: datetime.datetime | None, wanted: GateThresholds) -> Condition:
-    threshold = f"the last {wanted.warn_days} days, with {wanted.day_sample} requests or more each"
-    if began is None:
-        why = "callers are not warned: no warn period has started. Set the mode to warn"
-        return Condition("days", threshold, 0, Verdict.NO_DATA, why)
-    verdict = Verdict.PASS if count == wanted.warn_days else Verdict.NO_DATA
-    return Condition("days", threshold, count, verdict, f"warn period since {began:%F %H:%M} UTC")
 
 
 def _hours(

@@ -13,7 +13,7 @@ from stageapp.normalization import plan as plans
 from stageapp.normalization import runs, worker
 from stageapp.people import Person
 from stageapp.rollout import canary, timeline
-from stageapp.rollout.gates import reading
+from stageapp.rollout.gates import judging
 from stageapp.rollout.gates.measures import BackupFact
 from stageapp.traffic.history import Step
 from stageapp.unknowns import drift
@@ -39,7 +39,7 @@ def planned(settings):
 
 
 def test_before_anything_happened_there_is_nothing(now):
-    found = reading.read(now)
+    found = judging.read(now)
     assert (
         list(found.days),
         list(found.minutes),
@@ -59,7 +59,7 @@ def test_before_anything_happened_there_is_nothing(now):
 
 def test_a_plan_that_nobody_has_started_is_no_run(now, planned):
     planned()
-    (found,) = reading.read(now).proofs
+    (found,) = judging.read(now).proofs
     assert (found.run, found.missing, found.sentence) == (None, True, "No run has started.")
 
 
@@ -67,7 +67,7 @@ def test_the_newest_run_that_has_begun_counts_with_its_verification(now, planned
     run = planned()
 
     def proof():
-        (found,) = reading.read(timezone.now()).proofs
+        (found,) = judging.read(timezone.now()).proofs
         return found.run, found.stands, found.sentence
 
     runs.start(run, actor="ann", reason="a test")
@@ -85,7 +85,7 @@ def test_days_are_whole_and_hours_reach_until_now(now):
     today = Step.DAY.floor(now)
     for at in (today - HOUR, today - 8 * 24 * HOUR, now - HOUR / 60):
         window(at, 5)
-    found = reading.read(now)
+    found = judging.read(now)
     assert [slot.started_at for slot in found.days] == [today - 24 * HOUR]
     assert sum(slot.requests for slot in found.hours) == 10
 
@@ -96,9 +96,9 @@ def test_minutes_and_the_last_day_are_those_that_met_enforce(now):
     window(now - 5 * HOUR, 3, mode="enforce")
     for mode, percent in (("warn", 100), ("enforce", 50)):
         store.change(mode=mode, percent=percent, actor="ann", reason="a test")
-        assert reading.read(now).done_sample == 0
+        assert judging.read(now).done_sample == 0
     store.change(mode="enforce", actor="ann", reason="a test")
-    found = reading.read(now)
+    found = judging.read(now)
     assert sum(slot.requests for slot in found.minutes) == 5
     assert found.done_sample == 8
 
@@ -115,7 +115,7 @@ def test_who_is_pinned_out_and_who_still_sends_unknown_values_are_named(now):
         ConsumerSighting.objects.create(
             consumer=consumer, day=day, endpoint="e", key="k", outcome=outcome, count=1
         )
-    found = reading.read(now)
+    found = judging.read(now)
     assert list(found.pinned_out) == ["late"]
     assert list(found.still_unknown) == ["bad"]
 
@@ -125,18 +125,18 @@ def test_the_newest_audit_and_warn_period_count(now):
     first, second = (timeline.begin_warn_period(ANN, "again") for _ in range(2))
     timeline.record_audit(ANN, "first")
     timeline.record_audit(Person("ben"), "second")
-    found = reading.read(now)
+    found = judging.read(now)
     assert found.audit.actor == "ben"
     assert first.created_at < second.created_at == found.mode.warn_period()
 
 
 def test_it_asks_few_questions(now, django_assert_max_num_queries):
     with django_assert_max_num_queries(15):
-        reading.read(now)
+        judging.read(now)
 
 
 def test_more_days_are_read_where_the_gate_wants_more(now, settings):
     settings.STAGE_GATE_WARN_DAYS = 10
     window(Step.DAY.floor(now) - 10 * 24 * HOUR, 5)
     assert conf.gates().warn_days == 10
-    assert len(reading.read(now).days) == 1
+    assert len(judging.read(now).days) == 1

@@ -104,25 +104,17 @@ class Judged:
 def judge(name: str, reading: Reading, limit: float, *, held: bool) -> Judged:
     """Compare a reading with its limit. `held`: this factor already throttles the run."""
     factor = FACTORS[name]
-    return Judged(
-        factor,
-        reading,
-        limit,
-        factor.resume_limit(limit),
-        _standing(factor, reading, limit, held=held),
-    )
-
-
-def _standing(factor: Factor, reading: Reading, limit: float, *, held: bool) -> Standing:
     if limit == 0:
-        return Standing.OFF
-    if reading.absent:
-        return Standing.NOTHING
-    if reading.value is None:
-        return Standing.NOT_MEASURED
-    if factor.holds(reading.value, limit, held=held):
-        return Standing.HOLDS
-    return Standing.NOT_MEASURED if reading.partial else Standing.OK
+        standing = Standing.OFF
+    elif reading.absent:
+        standing = Standing.NOTHING
+    elif reading.value is None:
+        standing = Standing.NOT_MEASURED
+    elif factor.holds(reading.value, limit, held=held):
+        standing = Standing.HOLDS
+    else:
+        standing = Standing.NOT_MEASURED if reading.partial else Standing.OK
+    return Judged(factor, reading, limit, factor.resume_limit(limit), standing)
 
 
 def nonsense(name: str, limit: float) -> str:

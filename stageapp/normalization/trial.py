@@ -5,7 +5,6 @@ live one.
 """
 
 import contextlib
-import datetime
 import json
 import os
 import subprocess
@@ -23,7 +22,6 @@ from django.utils import timezone
 from stageapp import conf
 from stageapp.backups import evidence, postgres, rehearse
 from stageapp.backups.errors import BackupError
-from stageapp.backups.manifest import Manifest
 from stageapp.backups.progress import Report, silent
 from stageapp.embedded import EmbeddedError
 from stageapp.infrastructure import events
@@ -65,23 +63,22 @@ def trial(plan: Plan, percent: float, *, actor: str, report: Report = silent) ->
             entries = [
                 {name: getattr(entry, name) for name in names} for entry in plan.entries.all()
             ]
-            result = _in_copy(
-                copy,
-                {
-                    "target": plan.target,
-                    "percent": percent,
-                    "changes": plans.changes(plan),
-                    "entries": entries,
-                },
-                report,
-            )
+            asked = {
+                "target": plan.target,
+                "percent": percent,
+                "changes": plans.changes(plan),
+                "entries": entries,
+            }
+            result = _in_copy(copy, asked, report)
     except (BackupError, EmbeddedError, psycopg.Error) as error:
         raise TrialRefused(f"No copy could be made for the trial: {error}") from None
     document = {
         "plan": plan.hash,
         "target": plan.target,
         "percent": percent,
-        **_origin(manifest),
+        "backup": manifest.name,
+        "taken_at": manifest.taken_at.isoformat(),
+        "data_age_seconds": round((timezone.now() - manifest.taken_at).total_seconds(), 1),
         **result,
         **_estimate(plan, result),
         "seconds_in_all": round(time.monotonic() - began, 1),
@@ -121,15 +118,6 @@ def _backup_for(plan: Plan) -> Backup:
             f"newer: {_TO_DO} If not, make a new plan."
         )
     return backup
-
-
-def _origin(manifest: Manifest) -> dict[str, Any]:
-    age = timezone.now() - manifest.taken_at
-    return {
-        "backup": manifest.name,
-        "taken_at": manifest.taken_at.isoformat(),
-        "data_age_seconds": round(age / datetime.timedelta(seconds=1), 1),
-    }
 
 
 def _estimate(plan: Plan, result: dict[str, Any]) -> dict[str, Any]:
@@ -172,10 +160,17 @@ def _process(copy: postgres.Parameters, asked: dict[str, Any]) -> Iterator[IO[st
     with tempfile.TemporaryFile("w+") as question, tempfile.TemporaryFile("w+") as complaints:
         json.dump(asked, question)
         question.seek(0)
+        # Nothing here may lead to the live database, not even through a file that names it.
+        ours = _IN_THE_COPY | {"DATABASE_URL": f"postgres:///{copy['dbname']}"}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name.removesuffix("_FILE") not in ours
+        }
         command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "trial_in_copy"]
         with subprocess.Popen(  # noqa: S603  a list of words: no shell ever reads them
             command,
-            env=_environment(copy),
+            env=kept | postgres.environment(copy) | ours,
             stdin=question,
             stdout=subprocess.PIPE,
             stderr=complaints,
@@ -194,12 +189,3 @@ def _process(copy: postgres.Parameters, asked: dict[str, Any]) -> Iterator[IO[st
             raise TrialRefused(
                 f"The trial failed ({process.returncode}): {complaints.read()[-_SHOWN:].strip()}"
             )
-
-
-def _environment(copy: postgres.Parameters) -> dict[str, str]:
-    """Return this environment with the copy as its database, without `*_FILE` variables for it."""
-    ours = _IN_THE_COPY | {"DATABASE_URL": f"postgres:///{copy['dbname']}"}
-    kept = {
-        name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in ours
-    }
-    return kept | postgres.environment(copy) | ours

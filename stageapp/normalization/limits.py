@@ -14,7 +14,7 @@ from stageapp.infrastructure import events
 from stageapp.models.limits import RunThrottle, ThrottledTime, ThrottleLook
 from stageapp.models.normalization import ACTIVE, MOVES, Run, State
 from stageapp.models.recorded import require_reason
-from stageapp.normalization.throttle.factors import FACTORS, Judged, Standing, nonsense
+from stageapp.normalization.factors import FACTORS, Judged, Standing, nonsense
 from stageapp.targets.errors import ThrottleRefused
 
 CURRENT_FOR = datetime.timedelta(seconds=10)  # an older look says nothing about now

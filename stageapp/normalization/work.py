@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 from django.db import DatabaseError, connection
@@ -31,7 +31,7 @@ from stageapp.normalization.batches import (
 )
 from stageapp.normalization.leases import Lease, name
 from stageapp.normalization.statements import Change
-from stageapp.normalization.throttle.throttle import Throttle
+from stageapp.normalization.throttle import WAIT_SECONDS, Throttle
 from stageapp.targets import columns, targets
 from stageapp.targets.errors import IllegalMove, NormalizationError, RunBusy
 
@@ -102,21 +102,15 @@ class Work:
         return pace
 
     @property
-    def _pause_seconds(self) -> float:
-        return (
-            conf.settings.batch_pause_seconds
-            if self.run.pause_seconds is None
-            else self.run.pause_seconds
-        )
-
-    @property
     def _batch_seconds(self) -> float:
         return self.run.batch_seconds or conf.settings.batch_seconds
 
     def rest(self) -> None:
         """Pause between batches; renew the lease meanwhile, and return if the state changes."""
         began, state = time.monotonic(), self.run.state
-        while (left := began + self._pause_seconds - time.monotonic()) > LOOK_SECONDS:
+        pause = self.run.pause_seconds
+        seconds = conf.settings.batch_pause_seconds if pause is None else pause
+        while (left := began + seconds - time.monotonic()) > LOOK_SECONDS:
             time.sleep(LOOK_SECONDS)
             self.look()
             if self.run.state != state:
@@ -148,6 +142,21 @@ class Work:
             return self.take(Direction.ROLLBACK, round=self.rollback.round)
         return self.take(Direction.FORWARD)
 
+    def hold_back(self) -> bool:
+        """Wait a moment if the database is not well, keeping the shard; return whether it was so.
+
+        Raises:
+            LeaseLost: another worker has taken the shard meanwhile.
+        """
+        hold = self.throttle.look()
+        if hold is None or not self.take_next():
+            return False
+        began = time.monotonic()
+        self.keep()
+        time.sleep(WAIT_SECONDS)
+        self.throttle.waited(hold, time.monotonic() - began)
+        return True
+
     def keep(self) -> None:
         """Renew the lease of the shard in hand while nothing is written.
 
@@ -169,7 +178,11 @@ class Work:
                 leases.release(lease)
 
     def forward(self) -> None:
-        """Commit the next batch of the shard in hand, and let the shard go at its end."""
+        """Commit the next batch of the shard in hand, and let the shard go at its end.
+
+        Raises:
+            TooManyQuarantined: a rejected row is one too many; something else than rows is wrong.
+        """
         lease = self.lease
         assert lease is not None
 
@@ -178,19 +191,36 @@ class Work:
             apart = verify.set_apart(self.run) if lease.sweep else []
             return batches.forward(lease, self.target, self.changes, limits, apart)
 
-        if self.batch(write, self._skip_row).cursor.finished:
+        def skip_row(error: str) -> Result:
+            result = batches.skip_row(lease, self.target, error)
+            events.row_quarantined(run=self.run.pk, shard=lease.shard, error=error)
+            refusals.require_few(*runs.quarantine_share(self.run, Direction.FORWARD, 0), error)
+            return result
+
+        if self.batch(write, skip_row).cursor.finished:
             self.let_go()
 
     def undo(self) -> None:
-        """Undo the next batch of the shard in hand, and let the shard go at its end."""
+        """Undo the next batch of the shard in hand, and let the shard go at its end.
+
+        Raises:
+            TooManyQuarantined: a rejected row would be one too many; the rollback goes on from it.
+        """
         lease, plan = self.lease, self.rollback
         assert lease is not None
+        again = plan.round > 1
 
         def write(limits: Limits) -> Result:
-            again = plan.round > 1
             return batches.rollback(lease, self.target, plan.scope, limits, again=again)
 
-        if self.batch(write, self._skip_undoing).cursor.finished:
+        def skip_row(error: str) -> Result:
+            apart, looked_at = runs.quarantine_share(self.run, Direction.ROLLBACK, plan.round)
+            refusals.require_few(apart + 1, looked_at + 1, error)
+            result = batches.skip_undoing(lease, self.target, plan.scope, error, again=again)
+            events.row_quarantined(run=self.run.pk, shard=lease.shard, error=error)
+            return result
+
+        if self.batch(write, skip_row).cursor.finished:
             self.let_go()
 
     def batch(
@@ -198,8 +228,15 @@ class Work:
     ) -> Result:
         """Commit and report one batch, and adapt the batch size; skip a row that always fails."""
         size = self._narrowed or self.pace.size
+
+        def attempt() -> Result:
+            if self.whole:
+                return write(Limits(2**31 - 1, cap_seconds=0))
+            rows = self._narrowed or self.pace.size
+            return write(Limits(rows, CAP_SECONDS if rows > 1 else LAST_CAP_SECONDS))
+
         try:
-            result = self._attempt(lambda: write(self._limits()))
+            result = self._attempt(attempt)
         except DatabaseError as error:
             result = self._after_refusal(error, size, skip_row)
         else:
@@ -214,34 +251,6 @@ class Work:
                 )
         self.batches += 1
         self.report(result)
-        return result
-
-    def _skip_row(self, error: str) -> Result:
-        """Put the next row into quarantine.
-
-        Raises:
-            TooManyQuarantined: it is one too many; then something else is wrong than a row.
-        """
-        assert self.lease is not None
-        result = batches.skip_row(self.lease, self.target, error)
-        events.row_quarantined(run=self.run.pk, shard=self.lease.shard, error=error)
-        refusals.require_few(*runs.quarantine_share(self.run, Direction.FORWARD, 0), error)
-        return result
-
-    def _skip_undoing(self, error: str) -> Result:
-        """Put the next row of a rollback into quarantine.
-
-        Raises:
-            TooManyQuarantined: it would be one too many; it is not put there, and the rollback
-                goes on from it.
-        """
-        assert self.lease is not None
-        plan = self.rollback
-        apart, looked_at = runs.quarantine_share(self.run, Direction.ROLLBACK, plan.round)
-        refusals.require_few(apart + 1, looked_at + 1, error)
-        again = plan.round > 1
-        result = batches.skip_undoing(self.lease, self.target, plan.scope, error, again=again)
-        events.row_quarantined(run=self.run.pk, shard=self.lease.shard, error=error)
         return result
 
     def set_kept_rows_apart(self) -> int:
@@ -274,8 +283,14 @@ class Work:
     def _set_apart(self, rows: list[tuple[str, str, str]], direction: Direction, round: int) -> int:
         refused_rows = 0
         for key, held, wanted in rows:
-            if not self._keeps(key, held, wanted):
-                continue
+            write = partial(batches.keeps_its_value, self.target, key, held, wanted)
+            try:
+                if not self._attempt(write):
+                    continue
+            except DatabaseError as error:
+                if refusals.may_pass(error):
+                    raise
+                continue  # it is refused, which a batch has seen or will see
             if self.whole:
                 raise NormalizationError(f"Nothing was kept. Row {key} holds {held!a}: {KEPT}.")
             apart, looked_at = runs.quarantine_share(self.run, direction, round)
@@ -284,20 +299,6 @@ class Work:
                 events.row_quarantined(run=self.run.pk, shard=0, error=KEPT)
                 refused_rows += 1
         return refused_rows
-
-    def _keeps(self, key: str, held: str, wanted: str) -> bool:
-        try:
-            return self._attempt(lambda: batches.keeps_its_value(self.target, key, held, wanted))
-        except DatabaseError as error:
-            if refusals.may_pass(error):
-                raise
-            return False  # it is refused, which a batch has seen or will see
-
-    def _limits(self) -> Limits:
-        if self.whole:
-            return Limits(2**31 - 1, cap_seconds=0)
-        size = self._narrowed or self.pace.size
-        return Limits(size, CAP_SECONDS if size > 1 else LAST_CAP_SECONDS)
 
     def _after_refusal(
         self, error: DatabaseError, size: int, skip_row: Callable[[str], Result] | None
@@ -331,7 +332,9 @@ class Work:
         for number in range(1, 1 if self.whole else MAX_ATTEMPTS):
             session = connection.connection
             try:
-                return self._once(attempt)
+                # Each for itself: the waits between them are no hang.
+                with self._watchdog.watching("attempt"):
+                    return attempt()
             except DatabaseError as error:
                 if not refusals.may_pass(error):
                     raise
@@ -345,12 +348,7 @@ class Work:
                 ):  # a database that was away does not mean a batch too large
                     self.pace.after_fault()
                 time.sleep(FIRST_WAIT_SECONDS * 2 ** (number - 1))
-        return self._once(attempt)
-
-    def _once(self, attempt: Callable[[], _T]) -> _T:
-        with self._watchdog.watching(
-            "attempt"
-        ):  # each for itself: the waits between them are no hang
+        with self._watchdog.watching("attempt"):
             return attempt()
 
     @cached_property

@@ -17,10 +17,9 @@ from stageapp import conf
 from stageapp.infrastructure import events
 from stageapp.models.limits import ThrottleLook
 from stageapp.models.normalization import Run
-from stageapp.normalization import leases
-from stageapp.normalization.throttle import health, limits
-from stageapp.normalization.throttle.factors import FACTORS, Judged, Standing, judge
-from stageapp.normalization.throttle.standbys import Standby, WalMarks
+from stageapp.normalization import health, leases, limits
+from stageapp.normalization.factors import FACTORS, Judged, Standing, judge
+from stageapp.normalization.health import Standby, WalMarks
 
 LOOK_SECONDS = 0.5
 WAIT_SECONDS = 0.5  # how long a worker rests before it looks again
@@ -97,9 +96,16 @@ class Throttle:
                 (one for one in holding if _name(before) == one.factor.name),
                 holding[0] if holding else None,
             )
-        if _name(before) != _name(self._held):
-            self._say(before)
-        self._tell(changed=_name(before) != _name(self._held))
+        changed = _name(before) != _name(self._held)
+        if changed and self._held is not None:
+            events.run_held(run=self.run.pk, reason=self._held.factor.name, text=self._held.text)
+        elif changed and before is not None:
+            events.run_released(run=self.run.pk, reason=before.factor.name)
+        if changed or time.monotonic() >= self._next_telling:
+            self._next_telling = time.monotonic() + _TELL_SECONDS
+            marks = self._marks.marks if self._marks else []
+            with suppress(DatabaseError):
+                limits.remember(self.run, self.judged, self._held, marks)
 
     def _read(self) -> list[Judged]:
         look = ThrottleLook.objects.filter(run=self.run).first()
@@ -108,11 +114,14 @@ class Throttle:
             self._standbys += [Standby(url) for url in conf.settings.standby_urls]
         in_force = limits.limits(self.run)
         readings = health.read(self._marks, self._standbys, conf.settings.disk_paths)
-        holding = _holding(look)
-        # A limit that a person has changed meanwhile is held against the value anew.
-        holding = holding | {
+        # What held the run by our last look, or by a recent one of any of its workers. A limit that
+        # a person has changed meanwhile is held against the value anew.
+        holding = {
             (one.factor.name, one.limit) for one in self.judged if one.standing == Standing.HOLDS
         }
+        if look is not None and timezone.now() - look.looked_at < limits.CURRENT_FOR:
+            told = [one for one in look.readings if one["state"] == Standing.HOLDS]
+            holding |= {(one["factor"], one["limit"]) for one in told}
         wanted = {name: in_force[name].limit for name in FACTORS}
         return [
             judge(n, readings[n], limit, held=(n, limit) in holding) for n, limit in wanted.items()
@@ -129,30 +138,6 @@ class Throttle:
             judge(name, readings[name], limit, held=False)
             for name, limit in conf.settings.hold.items()
         ]
-
-    def _say(self, before: Judged | None) -> None:
-        if self._held is not None:
-            events.run_held(run=self.run.pk, reason=self._held.factor.name, text=self._held.text)
-        elif before is not None:
-            events.run_released(run=self.run.pk, reason=before.factor.name)
-
-    def _tell(self, *, changed: bool) -> None:
-        if not changed and time.monotonic() < self._next_telling:
-            return
-        self._next_telling = time.monotonic() + _TELL_SECONDS
-        with suppress(DatabaseError):
-            limits.remember(
-                self.run, self.judged, self._held, self._marks.marks if self._marks else []
-            )
-
-
-def _holding(look: ThrottleLook | None) -> set[tuple[str, float]]:
-    """Return the limits that throttle the run according to a recent check by any of its workers."""
-    if look is None or timezone.now() - look.looked_at >= limits.CURRENT_FOR:
-        return set()
-    return {
-        (one["factor"], one["limit"]) for one in look.readings if one["state"] == Standing.HOLDS
-    }
 
 
 def _name(judged: Judged | None) -> str:

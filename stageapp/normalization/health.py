@@ -5,14 +5,123 @@ Readings that the role may not see say so; `pg_monitor` grants them.
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import environ
+import psycopg
 from django.db import DatabaseError, connection, transaction
 
-from stageapp.normalization.throttle.factors import FACTORS, Reading
-from stageapp.normalization.throttle.standbys import Replay, Standby, WalMarks
+from stageapp.backups import postgres
+from stageapp.infrastructure import words
+from stageapp.normalization.factors import FACTORS, Reading
+
+_MOST_MARKS = 64
+_LOOK_SECONDS = 0.5
+_STALE_SECONDS = 5.0  # a standby that has not answered for so long is not measured
+_REPLAYED = "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn() - '0/0'::pg_lsn"
+_LIMITS = {
+    "connect_timeout": "2",
+    "tcp_user_timeout": "3000",
+    "options": "-c statement_timeout=1000",
+}
+
+
+class WalMarks:
+    """WAL positions of the primary over time; also stored, because a run can change processes."""
+
+    def __init__(self, marks: Sequence[tuple[float, int]] = ()) -> None:
+        self.marks = [(float(at), int(position)) for at, position in marks]
+
+    def note(self, at: float, position: int) -> None:
+        """Remember the position. Times are the primary's, in epoch seconds."""
+        self.marks = [
+            mark for mark in self.marks if mark[1] <= position and mark[0] <= at
+        ]  # else a failover
+        if not self.marks or self.marks[-1][1] < position:
+            self.marks.append((at, position))
+        if len(self.marks) > _MOST_MARKS:  # the older, the sparser
+            half = _MOST_MARKS // 2
+            self.marks = [*self.marks[:half:2], *self.marks[half:]]
+
+    def behind(self, replayed: int, now: float) -> float:
+        """Return the minimum age in seconds of the WAL that is not yet replayed."""
+        return next((max(0.0, now - at) for at, position in self.marks if position > replayed), 0.0)
+
+
+def is_url(url: str) -> bool:
+    """Whether it is a PostgreSQL URL."""
+    if not url.startswith(("postgres://", "postgresql://")):
+        return False
+    try:
+        return bool(environ.Env.db_url_config(url)["NAME"])
+    except (ValueError, KeyError):
+        return False
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One standby's replay position and self-reported lag in seconds; None if unknown."""
+
+    name: str
+    position: int | None
+    lag: float | None = None
+    problem: str = ""
+
+
+class Standby:
+    """Watches one standby by URL in its own thread, so that a hung one never blocks the worker."""
+
+    def __init__(self, url: str) -> None:
+        readable = is_url(url)
+        self._parameters = postgres.of_settings(environ.Env.db_url_config(url)) if readable else {}
+        self.name = (
+            f"{self._parameters.get('host', 'localhost')}:{self._parameters.get('port', '5432')}"
+        )
+        self._stop = threading.Event()
+        self._at, self._position = 0.0, 0
+        self._problem = "it has not answered yet" if readable else "its URL cannot be read"
+        self._thread = threading.Thread(
+            target=self._watch, name=f"standby {self.name}", daemon=True
+        )
+        if readable:
+            self._thread.start()
+
+    def replay(self) -> Replay:
+        """Return its last answer, or a problem if that is too old."""
+        silent = time.monotonic() - self._at
+        if self._problem or silent > _STALE_SECONDS:
+            return Replay(
+                self.name, None, problem=self._problem or f"it has not answered for {silent:.0f} s"
+            )
+        return Replay(self.name, self._position)
+
+    def close(self) -> None:
+        """Let the thread end; a hung one ends with the process."""
+        self._stop.set()
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with psycopg.connect(autocommit=True, **(self._parameters | _LIMITS)) as session:  # type: ignore[arg-type]
+                    while not self._stop.is_set():
+                        row = session.execute(_REPLAYED).fetchone()
+                        in_recovery, position = row if row else (False, None)
+                        if in_recovery and position is not None:
+                            self._position, self._problem = int(str(position)), ""
+                            self._at = time.monotonic()
+                        else:
+                            self._problem = "it is not a standby"
+                        self._stop.wait(_LOOK_SECONDS)
+            except psycopg.Error as error:
+                self._problem = (
+                    f"it does not answer: {type(error).__name__}"  # its text may quote the URL
+                )
+                self._stop.wait(2)
+
 
 LOOK_TIMEOUT = "500ms"  # of one statement
 _GRANT = "grant pg_monitor to see them"
@@ -60,29 +169,23 @@ def read(marks: WalMarks, standbys: Sequence[Standby], disk_paths: Sequence[str]
     Raises:
         django.db.DatabaseError: PostgreSQL does not answer at all.
     """
-    with _bounded():
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Every statement is bounded; the session's own limit applies again afterwards.
+        cursor.execute("SELECT current_setting('statement_timeout'), pg_stat_clear_snapshot()")
+        before = cursor.fetchone()[0]
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [LOOK_TIMEOUT])
         readings = {
             **_asked(_sessions, "lock_waiters", "active_sessions", "transaction_age"),
             **_asked(_archiving, "wal_files"),
             **_asked(lambda: _replication(marks, standbys), "replica_lag"),
         }
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
     return {**readings, "disk_free": _disk(disk_paths)}
 
 
 def unreadable(why: str) -> Readings:
     """Return readings for a check that failed as a whole."""
     return {name: Reading(None, why) for name in FACTORS}
-
-
-@contextmanager
-def _bounded() -> Iterator[None]:
-    """Limit every statement in the block, and restore the session's own limit afterwards."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('statement_timeout'), pg_stat_clear_snapshot()")
-        before = cursor.fetchone()[0]
-        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [LOOK_TIMEOUT])
-        yield
-        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
 
 
 def _asked(ask: Callable[[], Readings], *names: str) -> Readings:
@@ -93,7 +196,7 @@ def _asked(ask: Callable[[], Readings], *names: str) -> Readings:
     except DatabaseError as error:
         if connection.connection is None or connection.connection.closed:
             raise
-        return {name: Reading(None, str(error).strip().partition("\n")[0]) for name in names}
+        return {name: Reading(None, words.first_line(error)) for name in names}
 
 
 def _row(sql: str) -> Any:
@@ -143,22 +246,19 @@ def _replication(marks: WalMarks, standbys: Sequence[Standby]) -> Readings:
     ]  # before the primary's position, never after
     with connection.cursor() as cursor:
         cursor.execute(_REPLICATION)
-        connected = [_replay(*row) for row in cursor.fetchall()]
-    now, position = (float(value) for value in _row(_PRIMARY))
-    marks.note(now, int(position))
-    return {"replica_lag": lag([*(one for one in connected if one), *at_a_url], marks, now)}
-
-
-def _replay(
-    name: str | None, host: str, state: str | None, position: Any, lag: Any
-) -> Replay | None:
-    """Return a standby as the primary sees it; None for a base backup, which replays nothing."""
-    if state is None:
-        return Replay("a standby", None, problem=f"it is hidden: {_GRANT}")
-    if position is None:
-        return None
-    shown = f"{name} {host}".strip()
-    return Replay(shown, int(position), None if lag is None else float(lag))
+        rows = cursor.fetchall()
+    connected = []
+    for name, host, state, position, lag_told in rows:
+        shown = f"{name} {host}".strip()
+        if state is None:
+            connected.append(Replay("a standby", None, problem=f"it is hidden: {_GRANT}"))
+        elif position is not None:  # a base backup replays nothing
+            connected.append(
+                Replay(shown, int(position), None if lag_told is None else float(lag_told))
+            )
+    now, written = (float(value) for value in _row(_PRIMARY))
+    marks.note(now, int(written))
+    return {"replica_lag": lag([*connected, *at_a_url], marks, now)}
 
 
 def lag(replays: Sequence[Replay], marks: WalMarks, now: float) -> Reading:
@@ -168,21 +268,16 @@ def lag(replays: Sequence[Replay], marks: WalMarks, now: float) -> Reading:
             None, "no standby is connected, and STAGE_STANDBY_URLS lists none", absent=True
         )
     problems = "; ".join(f"{one.name}: {one.problem}" for one in replays if one.position is None)
-    lags = {
-        one.name: _lag(one.position, one.lag, marks, now)
-        for one in replays
-        if one.position is not None
-    }
+    lags: dict[str, float] = {}
+    for one in replays:
+        if one.position is None:
+            continue
+        caught_up = not marks.marks or one.position >= marks.marks[-1][1]
+        lags[one.name] = 0.0 if caught_up else max(marks.behind(one.position, now), one.lag or 0.0)
     if not lags:
         return Reading(None, problems)
     worst = max(lags, key=lambda name: lags[name])
     return Reading(lags[worst], "; ".join(filter(None, [worst, problems])), partial=bool(problems))
-
-
-def _lag(position: int, told: float | None, marks: WalMarks, now: float) -> float:
-    if not marks.marks or position >= marks.marks[-1][1]:
-        return 0.0
-    return max(marks.behind(position, now), told or 0.0)
 
 
 def _disk(paths: Sequence[str]) -> Reading:
