@@ -60,7 +60,8 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         conn.answering = False
         outcome = super().handle(conn)
         if conn.sock.expired and not conn.answering:
-            _say_so(conn.sock)
+            with contextlib.suppress(OSError):
+                conn.sock.sendall(TIMED_OUT)
         conn.sock.deadline = float("inf")  # what closing the connection reads has limits of its own
         return outcome
 
@@ -68,8 +69,3 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         """Pass the request to the application, which itself answers 408 if the body is late."""
         conn.answering = True
         return super().handle_request(req, conn)
-
-
-def _say_so(connection: DeadlineSocket) -> None:
-    with contextlib.suppress(OSError):
-        connection.sendall(TIMED_OUT)

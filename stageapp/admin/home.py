@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from stageapp import conf
 from stageapp.admin.charts import bars
-from stageapp.admin.raw_text import first_example, visible_example
+from stageapp.admin.screens import first_example, visible_example
 from stageapp.audit import proof
 from stageapp.audit.proof import Proof, Remedy
 from stageapp.backups import evidence
@@ -229,7 +229,23 @@ def panels(request: HttpRequest) -> dict[str, Any]:
     if sees("driftcheck"):
         shown["drift"] = _drift()
     if sees("backup"):
-        shown["backups"] = _backups()
+        # The newest verified backup and whether it is too old for a run.
+        backups, hours = evidence.read(), conf.gates().backup_hours
+        fresh = (
+            backups.taken_at is not None
+            and timezone.now() - backups.taken_at <= datetime.timedelta(hours=hours)
+        )
+        shown["backups"] = {
+            "verified": backups.verified,
+            "age": words.age(backups.taken_at) if backups.taken_at else "",
+            "fresh": fresh,
+            "hours": hours,
+            "required": conf.settings.require_backup,
+            "rehearsed": backups.rehearsed,
+            "rehearsed_age": words.age(backups.rehearsed_at) if backups.rehearsed_at else "",
+            "schema_changed": backups.schema_changed,
+            "rto": words.duration(backups.rto_seconds or None),
+        }
     if sees("vocabularyversion"):
         shown["vocabulary"] = {
             "version": VocabularyVersion.objects.defer("snapshot", "diff").first(),
@@ -237,26 +253,6 @@ def panels(request: HttpRequest) -> dict[str, Any]:
             "aliases": StageAlias.objects.count(),
         }
     return {"panels": shown, "step": find(request.user, shown)}
-
-
-def _backups() -> dict[str, Any]:
-    """Return the newest verified backup and whether it is too old for a run."""
-    backups, hours = evidence.read(), conf.gates().backup_hours
-    fresh = (
-        backups.taken_at is not None
-        and timezone.now() - backups.taken_at <= datetime.timedelta(hours=hours)
-    )
-    return {
-        "verified": backups.verified,
-        "age": words.age(backups.taken_at) if backups.taken_at else "",
-        "fresh": fresh,
-        "hours": hours,
-        "required": conf.settings.require_backup,
-        "rehearsed": backups.rehearsed,
-        "rehearsed_age": words.age(backups.rehearsed_at) if backups.rehearsed_at else "",
-        "schema_changed": backups.schema_changed,
-        "rto": words.duration(backups.rto_seconds or None),
-    }
 
 
 def _drift() -> dict[str, Any]:

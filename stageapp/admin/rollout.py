@@ -14,9 +14,8 @@ from stageapp import conf
 from stageapp.admin.charts import Sparkline, sparkline
 from stageapp.admin.home import preview_url
 from stageapp.admin.mode import MEANINGS
-from stageapp.admin.raw_text import visible, visible_example
 from stageapp.admin.rollout_actions import ACTIONS, action_view, address, rollout_buttons, share_of
-from stageapp.admin.screens import page, require
+from stageapp.admin.screens import page, require, visible, visible_example
 from stageapp.admin.site import OwnPage, site
 from stageapp.conf import GateThresholds
 from stageapp.consumers.audit.callers import DAYS, Refused, refused_if_enforced

@@ -13,8 +13,7 @@ from django.urls import reverse
 
 from stageapp import conf
 from stageapp.admin.actions import LONGEST_REASON, Action, ReasonForm, ask_reason, buttons
-from stageapp.admin.raw_text import visible
-from stageapp.admin.screens import actor, page, require
+from stageapp.admin.screens import actor, page, require, visible
 from stageapp.audit import rollbacks
 from stageapp.audit.log import NO_END
 from stageapp.models.normalization import ACTIVE, MOVES, Run, State

@@ -17,8 +17,7 @@ from django.views.decorators.http import require_GET
 
 from stageapp import conf
 from stageapp.admin.actions import Action, ReasonForm, buttons
-from stageapp.admin.raw_text import visible
-from stageapp.admin.screens import actor, page, require
+from stageapp.admin.screens import actor, page, require, visible
 from stageapp.admin.site import OwnPage, site
 from stageapp.models.sealing import GuardChange, Seal
 from stageapp.people import Person

@@ -16,8 +16,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
 from stageapp.admin.actions import Action
-from stageapp.admin.raw_text import first_example, visible
-from stageapp.admin.screens import page, require
+from stageapp.admin.screens import first_example, page, require, visible
 from stageapp.admin.vocabulary_versions import CurationForm, carried_out
 from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.unknowns import UnknownCount, UnknownEntry

@@ -11,8 +11,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from stageapp.admin.home import drifted
-from stageapp.admin.raw_text import first_example, visible_example
-from stageapp.admin.screens import BoundedAdmin, PageAdmin, download
+from stageapp.admin.screens import BoundedAdmin, PageAdmin, download, first_example, visible_example
 from stageapp.admin.site import site
 from stageapp.admin.unknown_decisions import (
     MOST,

@@ -16,8 +16,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from stageapp.admin.actions import LONGEST_REASON, ReasonForm
-from stageapp.admin.raw_text import visible
-from stageapp.admin.screens import StockAdmin, actor, download, page, require
+from stageapp.admin.screens import StockAdmin, actor, download, page, require, visible
 from stageapp.admin.site import site
 from stageapp.admin.vocabulary_versions import carried_out, curates
 from stageapp.finance import assumption_store

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stageapp import conf
 from stageapp.backups import folder, manifest, postgres
-from stageapp.backups.contents import Session, measure
+from stageapp.backups.contents import measure
 from stageapp.backups.errors import BackupError
 from stageapp.backups.manifest import Manifest
 from stageapp.backups.progress import Report, silent
@@ -71,7 +71,12 @@ def _dump(name: str, place: Path, targets: list[Target], report: Report) -> Mani
         session.transaction(),
         ThreadPoolExecutor(1) as beside,
     ):
-        snapshot = _take_snapshot(session)
+        session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        row = session.execute(
+            "SELECT pg_export_snapshot(), now(), current_database(), "
+            "pg_database_size(current_database()), current_setting('server_version_num')::int"
+        ).fetchall()[0]
+        snapshot = _Snapshot(row[0], row[1].astimezone(datetime.UTC), *row[2:])
         program = postgres.path_of("pg_dump", snapshot.server_version)
         # The session is the thread's alone from here; its transaction keeps the snapshot until both
         # are done.
@@ -106,15 +111,6 @@ def _dump(name: str, place: Path, targets: list[Target], report: Report) -> Mani
         dump_version=version.stdout.strip(),
         contents=contents,
     )
-
-
-def _take_snapshot(session: Session) -> _Snapshot:
-    session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-    row = session.execute(
-        "SELECT pg_export_snapshot(), now(), current_database(), "
-        "pg_database_size(current_database()), current_setting('server_version_num')::int"
-    ).fetchall()[0]
-    return _Snapshot(row[0], row[1].astimezone(datetime.UTC), *row[2:])
 
 
 def _write(

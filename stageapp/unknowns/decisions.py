@@ -24,7 +24,7 @@ from stageapp.targets.errors import NormalizationError
 from stageapp.targets.values import distinct_values
 from stageapp.unknowns.examples import identity, readable
 from stageapp.vocabulary import snapshot, text
-from stageapp.vocabulary.snapshot import Snapshot, load
+from stageapp.vocabulary.snapshot import load
 from stageapp.vocabulary.text import alias_refusal
 
 
@@ -257,11 +257,7 @@ def preview(
     effect.requests = dict(
         sent.values_list("consumer").annotate(total=Sum("count")).order_by("-total")
     )
-    _count_rows(effect, keys, source, load())
-    return effect
-
-
-def _count_rows(effect: Preview, keys: set[str], source: str, meaning_of: Snapshot) -> None:
+    meaning_of = load()
     values: Counter[str] = Counter()
     for label in conf.targets():
         try:
@@ -281,3 +277,4 @@ def _count_rows(effect: Preview, keys: set[str], source: str, meaning_of: Snapsh
         effect.rows[label] = mine.total()
         values.update(mine)
     effect.values = values.most_common(SHOWN_VALUES)
+    return effect

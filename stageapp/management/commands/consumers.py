@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -81,7 +81,17 @@ class Command(StageCommand):
         """
         with database_errors():
             if options["subcommand"] == "token":
-                self._token(options["name"], options["scope"])
+                name = options["name"]
+                scopes = options["scope"]
+                try:
+                    consumer, token = create(name, scopes)
+                except ConsumerError as error:
+                    raise CommandError(str(error)) from error
+                self.stdout.write(
+                    f"Consumer {consumer.name} may {', '.join(consumer.scopes)}. The token is shown only "
+                    "now:"
+                )
+                self.stdout.write(token)
             elif options["code"]:
                 self._code(options)
             elif options["access_log"]:
@@ -108,17 +118,6 @@ class Command(StageCommand):
                         consumers_report.audit_lines(audited, days),
                         options,
                     )
-
-    def _token(self, name: str, scopes: Sequence[str]) -> None:
-        try:
-            consumer, token = create(name, scopes)
-        except ConsumerError as error:
-            raise CommandError(str(error)) from error
-        self.stdout.write(
-            f"Consumer {consumer.name} may {', '.join(consumer.scopes)}. The token is shown only "
-            "now:"
-        )
-        self.stdout.write(token)
 
     def _read_log(self, name: str, vocabulary: Snapshot, *, quiet: bool) -> access_log.LogAudit:
         try:
