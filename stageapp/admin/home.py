@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from stageapp import conf
 from stageapp.admin.charts import bars
-from stageapp.admin.screens import first_example, visible_example
 from stageapp.audit import proof
 from stageapp.audit.proof import Proof, Remedy
 from stageapp.backups import evidence
@@ -29,6 +28,7 @@ from stageapp.normalization.plan import outdated
 from stageapp.normalization.progress import progress
 from stageapp.rollout.outlook import outlook
 from stageapp.traffic import windows
+from stageapp.unknowns.examples import first_example, visible_example
 from stageapp.unknowns.queue import TRAFFIC_DAYS, queue
 
 # What to do next: one sentence and one link, from what the dashboard knows. Advice only; it decides

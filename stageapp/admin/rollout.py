@@ -15,7 +15,7 @@ from stageapp.admin.charts import Sparkline, sparkline
 from stageapp.admin.home import preview_url
 from stageapp.admin.mode import MEANINGS
 from stageapp.admin.rollout_actions import ACTIONS, action_view, address, rollout_buttons, share_of
-from stageapp.admin.screens import page, require, visible, visible_example
+from stageapp.admin.screens import page, require
 from stageapp.admin.site import OwnPage, site
 from stageapp.conf import GateThresholds
 from stageapp.consumers.audit.callers import DAYS, Refused, refused_if_enforced
@@ -31,6 +31,7 @@ from stageapp.rollout.moves import ARROWS, Phase
 from stageapp.rollout.outlook import Outlook, outlook
 from stageapp.traffic import windows
 from stageapp.traffic.history import Slot, Step
+from stageapp.unknowns.examples import visible, visible_example
 
 # The sparklines beside the gates: the measurements from which a condition took its value, in their
 # order.

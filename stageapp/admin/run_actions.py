@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from stageapp import conf
 from stageapp.admin.actions import LONGEST_REASON, Action, ReasonForm, ask_reason, buttons
-from stageapp.admin.screens import actor, page, require, visible
+from stageapp.admin.screens import actor, page, require
 from stageapp.audit import rollbacks
 from stageapp.audit.log import NO_END
 from stageapp.models.normalization import ACTIVE, MOVES, Run, State
@@ -26,6 +26,7 @@ from stageapp.targets import targets
 from stageapp.targets.errors import NormalizationError
 from stageapp.targets.values import TooSlow
 from stageapp.tasks import nudge, work_on_verification
+from stageapp.unknowns.examples import visible
 
 
 def _run_action(

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET
 
 from stageapp import conf
 from stageapp.admin.actions import Action, ReasonForm, buttons
-from stageapp.admin.screens import actor, page, require, visible
+from stageapp.admin.screens import actor, page, require
 from stageapp.admin.site import OwnPage, site
 from stageapp.models.sealing import GuardChange, Seal
 from stageapp.people import Person
@@ -29,6 +29,7 @@ from stageapp.sealing.state import SealState
 from stageapp.sealing.survey import Held
 from stageapp.targets import lock_wait
 from stageapp.targets.errors import NormalizationError, TargetError
+from stageapp.unknowns.examples import visible
 from stageapp.vocabulary import snapshot
 
 # What a person may do with a target's seal and guard: one table, for buttons and confirm pages.

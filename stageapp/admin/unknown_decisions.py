@@ -16,13 +16,14 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
 from stageapp.admin.actions import Action
-from stageapp.admin.screens import first_example, page, require, visible
+from stageapp.admin.screens import page, require
 from stageapp.admin.vocabulary_versions import CurationForm, carried_out
 from stageapp.models.consumers import ConsumerSighting
 from stageapp.models.unknowns import UnknownCount, UnknownEntry
 from stageapp.models.vocabulary import REASON_CHOICES, Stage
 from stageapp.unknowns import decisions
 from stageapp.unknowns.decisions import SHOWN_VALUES, DecisionRefused, preview, undo, why_not
+from stageapp.unknowns.examples import first_example, visible
 from stageapp.unknowns.queue import TRAFFIC_DAYS, queue, suggestions
 from stageapp.vocabulary import snapshot
 

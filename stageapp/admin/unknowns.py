@@ -11,7 +11,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from stageapp.admin.home import drifted
-from stageapp.admin.screens import BoundedAdmin, PageAdmin, download, first_example, visible_example
+from stageapp.admin.screens import BoundedAdmin, PageAdmin, download
 from stageapp.admin.site import site
 from stageapp.admin.unknown_decisions import (
     MOST,
@@ -27,6 +27,7 @@ from stageapp.models.proofs import TargetWrite
 from stageapp.models.unknowns import DriftCheck, UnknownCount, UnknownEntry
 from stageapp.models.vocabulary import REASONS, Stage, StageAlias
 from stageapp.unknowns.drift import SHOWN_VALUES
+from stageapp.unknowns.examples import first_example, visible_example
 from stageapp.unknowns.queue import STATES, TRAFFIC_DAYS, export_queue, places, queue, suggestions
 from stageapp.vocabulary import snapshot, text
 

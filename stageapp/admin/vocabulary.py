@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from stageapp.admin.actions import LONGEST_REASON, ReasonForm
-from stageapp.admin.screens import StockAdmin, actor, download, page, require, visible
+from stageapp.admin.screens import StockAdmin, actor, download, page, require
 from stageapp.admin.site import site
 from stageapp.admin.vocabulary_versions import carried_out, curates
 from stageapp.finance import assumption_store
@@ -24,6 +24,7 @@ from stageapp.models.recorded import require_reason
 from stageapp.models.vocabulary import Stage, StageAlias
 from stageapp.unknowns import alias_files
 from stageapp.unknowns.alias_files import AliasDiff, Change, FileRefused
+from stageapp.unknowns.examples import visible
 from stageapp.vocabulary import snapshot, text
 from stageapp.vocabulary.text import alias_refusal
 

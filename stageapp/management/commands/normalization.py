@@ -210,7 +210,7 @@ class Command(StageCommand):
             raise CommandError("Rows and audit log disagree; see above.")
         if not made.ok and chosen.state in _CLAIMS_ALL:
             raise CommandError(
-                f"Run {chosen.pk} is {chosen.state}, and known spellings are left; see above."
+                f"Run {chosen.pk} is {chosen.stands}, and known spellings are left; see above."
             )
 
     def _pause(
