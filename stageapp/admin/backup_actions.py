@@ -13,6 +13,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
+from django_htmx.http import HttpResponseClientRefresh
 
 from stageapp import conf
 from stageapp.admin.actions import Action, buttons
@@ -287,14 +288,11 @@ class BackupJobAdmin(PageAdmin, BoundedAdmin):
             raise PermissionDenied
         one = self.row_or_404(request, str(pk)) if pk else None
         shown = [one] if one else list(active())
-        answer = TemplateResponse(
+        if not any(job.state in BackupJob.ACTIVE for job in shown):
+            return HttpResponseClientRefresh()  # all have come to rest: verdicts and lists changed
+        return TemplateResponse(
             request, "admin/stageapp/backup_live.html", {"live": live(shown), "one": one}
         )
-        if not any(job.state in BackupJob.ACTIVE for job in shown):
-            answer["HX-Refresh"] = (
-                "true"  # all has come to rest: verdicts and lists are worth a new look
-            )
-        return answer
 
 
 def active() -> QuerySet[BackupJob]:

@@ -12,6 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
+from django_htmx.http import HttpResponseClientRefresh
 
 from stageapp.admin import run_actions
 from stageapp.admin.actions import Action
@@ -194,12 +195,9 @@ class RunAdmin(PageAdmin):
             raise PermissionDenied
         run = self.row_or_404(request, str(run_id))
         shown = _live(request, run)
-        answer = TemplateResponse(request, "admin/stageapp/run_live.html", shown)
-        if not shown["active"]:
-            answer["HX-Refresh"] = (
-                "true"  # the run has come to rest: its history is worth a new look
-            )
-        return answer
+        if not shown["active"]:  # the run has come to rest: its history is worth a reload
+            return HttpResponseClientRefresh()
+        return TemplateResponse(request, "admin/stageapp/run_live.html", shown)
 
     @method_decorator(require_GET)
     def left_view(self, request: HttpRequest, run_id: int) -> HttpResponse:

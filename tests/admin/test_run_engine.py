@@ -240,7 +240,7 @@ def test_workers_are_drained_loudly_and_let_work_again(plan, browser_with, post,
     assert switch in browser.get(WORKERS).text
     post(browser, switch, {"reason": "upgrade <b>now</b>"})
     assert drain.draining()
-    for path in (WORKERS, reverse("admin:index"), at("change", plan.run), at("progress", plan.run)):
+    for path in (WORKERS, reverse("admin:index"), at("change", plan.run)):
         page = browser.get(path).text
         assert "Workers are draining" in page, path
         assert "upgrade &lt;b&gt;now&lt;/b&gt;" in page
@@ -391,7 +391,7 @@ def test_a_run_that_is_rolled_back_in_part_says_so_beside_its_state(done, browse
     runs.request_rollback(done, actor="ann", reason="a part", scope={"value": "Seed"})
     worker.advance(done)
     browser = browser_with("view_run", "view_modechange")
-    for address in (at("change", done), at("progress", done), reverse("admin:index")):
+    for address in (at("change", done), reverse("admin:index")):
         assert "Partly rolled back: 2 of 3 rows remain changed." in browser.get(address).text
     page = browser.get(at("change", done)).text
     assert "not valid now" in page
@@ -406,7 +406,7 @@ def test_states_are_words_wherever_a_run_is_shown(done, browser_with):
     browser = browser_with("view_run", "view_modechange")
     listed = browser.get(reverse("admin:stageapp_run_changelist")).text
     assert "Rolled back: none of 3 rows remains changed" in listed
-    for address in (at("change", done), at("progress", done), reverse("admin:index")):
+    for address in (at("change", done), reverse("admin:index")):
         text = browser.get(address).text
         assert ">Rolled back<" in text
         assert ">Rolled Back<" not in text
