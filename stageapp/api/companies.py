@@ -44,6 +44,7 @@ class Companies(Endpoint):
 
     label = "companies"
     scopes = {"GET": "read"}
+    permissions = {"GET": "stageapp.view_portfoliocompany"}
     stage_methods = frozenset({"GET", "HEAD"})
     queries = {"GET": CompaniesQuery}
 

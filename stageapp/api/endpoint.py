@@ -5,13 +5,13 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from rest_framework import serializers, status
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from stageapp.api import throttles, validation
-from stageapp.api.authentication import caller_of
+from stageapp.api.authentication import caller_of, is_consumer
 from stageapp.api.errors import LengthRequired
 from stageapp.api.parsing import NoQuery, read_query
 from stageapp.api.validation import Encounter
@@ -25,7 +25,8 @@ _MALFORMED = frozenset({400, 411, 413, 415})
 class Endpoint(APIView):
     """A resource of the API.
 
-    `label` is its name in the traffic windows, `scopes` the scope of each method, `stage_methods`
+    `label` is its name in the traffic windows, `scopes` the scope of each method, `permissions` what
+    a method takes besides of a session's user: the permission that the admin asks for, `stage_methods`
     the methods whose bodies or parameters hold stages, `queries` the query string of each method,
     `credentials` the OpenAPI `security` schemes if they are not a token or a session.
     """
@@ -33,6 +34,7 @@ class Endpoint(APIView):
     label: ClassVar[str] = ""
     scopes: ClassVar[Mapping[str, str]] = {}
     stage_methods: ClassVar[frozenset[str]] = frozenset()
+    permissions: ClassVar[Mapping[str, str]] = {}
     queries: ClassVar[Mapping[str, type[serializers.BaseSerializer[Any]]]] = {}
     credentials: ClassVar[Sequence[Mapping[str, list[str]]]] = ()
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
@@ -55,6 +57,9 @@ class Endpoint(APIView):
         if "HTTP_TRANSFER_ENCODING" in request.META:
             raise LengthRequired
         method = "GET" if request.method == "HEAD" else str(request.method)
+        needed = self.permissions.get(method)
+        if needed and not (is_consumer(request) or request.user.has_perm(needed)):
+            raise PermissionDenied(f"This requires the permission {needed}.")
         if method in self.allowed_methods:  # else 405 follows
             self.query = read_query(self.queries.get(method, NoQuery), request.query_params)
 

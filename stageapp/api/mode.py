@@ -19,8 +19,6 @@ from stageapp.rollout.changes import Wish, change_mode
 from stageapp.rollout.errors import GatesHold, Latched, OverrideNotPermitted, SecondPersonNeeded
 from stageapp.rollout.gates.verdicts import Gate
 
-_PERMISSION = "stageapp.change_mode"
-
 
 class ModeRequest(StrictSerializer):
     """A change of mode."""
@@ -46,13 +44,6 @@ class NotLowered(Problem):
     default_detail = (
         "Raise it, or change its announced day, in the admin or with `manage.py mode set`."
     )
-
-
-class NotPermitted(Problem):
-    """The session's user may not change the mode."""
-
-    status_code, default_code, title = 403, "permission_denied", "Not permitted"
-    default_detail = f"Changing the mode requires the permission {_PERMISSION}."
 
 
 class ModeConflict(Problem):
@@ -101,6 +92,7 @@ class Mode(Endpoint):
     """The current mode."""
 
     scopes = {"GET": "ops", "PUT": "ops"}
+    permissions = {"PUT": "stageapp.change_mode"}
 
     def get(self, request: Request) -> Response:
         """Return the mode as this process knows it, and how fresh that is."""
@@ -108,8 +100,6 @@ class Mode(Endpoint):
 
     def put(self, request: Request) -> Response:
         """Change the mode; requesting the current mode changes nothing."""
-        if not (is_consumer(request) or request.user.has_perm(_PERMISSION)):
-            raise NotPermitted
         sent = validated(ModeRequest(data=request.data))
         newest = store.latest()
         expected = sent.pop("expected_version", newest.version)

@@ -3,18 +3,16 @@
 GET /api/rows/{target}/{key}/history: the same entries by row.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import quote
 
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from stageapp import conf
-from stageapp.api.authentication import is_consumer
 from stageapp.api.endpoint import Endpoint
 from stageapp.api.fields import StrictSerializer
 from stageapp.audit import history
@@ -37,13 +35,7 @@ class Watching(Endpoint):
     """For operators: a token needs the scope `ops`, a session also the admin's view permission."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "ops"}
-    permission: ClassVar[str] = "stageapp.view_run"
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Check what every endpoint checks, and a session's permission."""
-        super().initial(request, *args, **kwargs)
-        if not (is_consumer(request) or request.user.has_perm(self.permission)):
-            raise PermissionDenied(f"This requires the permission {self.permission}.")
+    permissions = {"GET": "stageapp.view_run"}
 
 
 class Runs(Watching):
@@ -84,7 +76,7 @@ class EntryQuery(StrictSerializer):
 class Entries(Watching):
     """Entries of the audit log in pages, oldest first."""
 
-    permission = "stageapp.view_auditentry"
+    permissions = {"GET": "stageapp.view_auditentry"}
     queries = {"GET": EntryQuery}
 
     @property

@@ -31,6 +31,13 @@ class StrategyEndpoint(Endpoint):
     """The shared base of the list and the single strategy."""
 
     label = "strategies"
+    permissions = {
+        "GET": "stageapp.view_strategy",
+        "POST": "stageapp.add_strategy",
+        "PUT": "stageapp.change_strategy",
+        "PATCH": "stageapp.change_strategy",
+        "DELETE": "stageapp.delete_strategy",
+    }
 
     def visible(self) -> QuerySet[Strategy]:
         """Return what the caller may see: consumers their own, staff all, other sessions none."""

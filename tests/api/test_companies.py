@@ -1,6 +1,7 @@
 import time
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 
 from stageapp.models import Fund, PortfolioCompany
@@ -173,3 +174,11 @@ def test_fifty_thousand_rows_are_filtered_within_half_a_second(client_of, consum
         times.append(time.perf_counter() - started)
         assert body["count"] == 25_000
     assert min(times) < 0.5, times
+
+
+def test_a_session_sees_companies_as_in_the_admin_only_with_the_permission(fund, client):
+    user = User.objects.create_user("someone", is_staff=True)
+    client.force_login(user)
+    assert client.get(f"/api/funds/{fund.pk}/companies").status_code == 403
+    user.user_permissions.add(Permission.objects.get(codename="view_portfoliocompany"))
+    assert client.get(f"/api/funds/{fund.pk}/companies").json()["count"] == len(ROWS)

@@ -1,5 +1,5 @@
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 
 from stageapp.models import Strategy
 from stageapp.vocabulary import snapshot
@@ -98,12 +98,26 @@ def test_a_consumer_meets_only_its_own(client_of, consumer, consumer_named):
     assert Strategy.objects.get().name == "Mine"
 
 
-@pytest.mark.parametrize("is_staff,count", [(True, 1), (False, 0)])
-def test_staff_see_all_and_other_sessions_nothing(is_staff, count, client_of, consumer, client):
-    save(client_of(consumer), {"seed": 1})
+CALLS = {
+    "view": lambda client, at: client.get(at),
+    "add": lambda client, at: save(client, {"seed": 1}),
+    "change": lambda client, at: client.patch(at, {"name": "Other"}, content_type=JSON),
+    "delete": lambda client, at: client.delete(at),
+}
+
+
+@pytest.mark.parametrize("held", [None, *CALLS])
+@pytest.mark.parametrize("needed", CALLS)
+def test_a_session_takes_the_permission_of_the_admin(held, needed, client_of, consumer, client):
+    at = f"{PATH}/{save(client_of(consumer), {'seed': 1}).json()['id']}"
     del client.defaults["HTTP_AUTHORIZATION"]
-    client.force_login(User.objects.create_user("someone", is_staff=is_staff))
-    assert client.get(PATH).json()["count"] == count
+    user = User.objects.create_user("someone", is_staff=True)
+    if held:
+        user.user_permissions.add(Permission.objects.get(codename=f"{held}_strategy"))
+    client.force_login(user)
+    answer = CALLS[needed](client, at)
+    assert (answer.status_code == 403) == (held != needed)
+    assert Strategy.objects.filter(name="Other").exists() == (held == needed == "change")
 
 
 def test_a_strategy_of_a_session_has_no_consumer(client, admin_user):
