@@ -2,6 +2,7 @@
 
 import datetime
 import secrets
+import unicodedata
 from collections.abc import Collection
 
 from django.db import IntegrityError, transaction
@@ -11,6 +12,14 @@ from stageapp.models.consumers import Consumer
 
 TOKEN_BYTES = 32
 _SCOPES = [scope for scope, _ in Consumer.SCOPES]
+
+
+# Who else acts: a consumer of that name could write as them into the history.
+RESERVED = frozenset(
+    ("guard", "beat", "system", "migration", "adapter", "trial", "drift check", "session", "cli")
+)
+# Scripts whose letters look alike; others may stand beside each other, as in Japanese names.
+_ALIKE = frozenset(("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU"))
 
 
 class ConsumerError(Exception):
@@ -23,13 +32,24 @@ def create(
     """Create a consumer and return it with its token, which cannot be read again later.
 
     Raises:
-        ConsumerError: the name is empty or taken, a scope does not exist or none is given, or the
-            expiry is in the past.
+        ConsumerError: the name is empty, taken (whatever its case), reserved or in several scripts,
+            a scope does not exist or none is given, or the expiry is in the past.
     """
-    if not 1 <= len(name.strip()) <= 200 or not name.strip().isprintable():
+    plain = unicodedata.normalize("NFKC", name).strip() if name.isprintable() else ""
+    if not 1 <= len(plain) <= 200:
         raise ConsumerError(
             "A consumer needs a name of 1 to 200 printable characters: the service or "
             "team that calls."
+        )
+    if ":" in plain or plain.casefold() in RESERVED:
+        raise ConsumerError(
+            f"The name {plain!r} could be mistaken for one of the system's own in the history: names "
+            f"have no colon, and are not {', '.join(sorted(RESERVED))}. Choose another name."
+        )
+    if len(scripts := _scripts(plain)) > 1:
+        raise ConsumerError(
+            f"The name {plain!a} mixes letters that look alike, {' and '.join(sorted(scripts))}. Write "
+            "it in one script."
         )
     if not scopes or not set(scopes) <= set(_SCOPES):
         raise ConsumerError(f"A consumer needs at least one scope of: {', '.join(_SCOPES)}.")
@@ -37,7 +57,7 @@ def create(
         raise ConsumerError("The expiry is in the past. Choose a later one, or leave it out.")
     token = secrets.token_urlsafe(TOKEN_BYTES)
     consumer = Consumer(
-        name=name.strip(),
+        name=plain,
         token_sha256=Consumer.digest(token),
         scopes=sorted(set(scopes), key=_SCOPES.index),
         expires_at=expires_at,
@@ -47,9 +67,14 @@ def create(
             consumer.save(force_insert=True)
     except IntegrityError:
         raise ConsumerError(
-            f"A consumer named {name.strip()!r} already exists. Choose another name."
+            f"A consumer named {plain!r} already exists, perhaps in another case. Choose another name."
         ) from None
     return consumer, token
+
+
+def _scripts(name: str) -> set[str]:
+    """Return the look-alike scripts that a name's letters come from (Unicode TS 39, mixed script)."""
+    return {unicodedata.name(letter, "").partition(" ")[0] for letter in name} & _ALIKE
 
 
 def revoke(consumer: Consumer) -> None:

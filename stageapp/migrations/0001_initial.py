@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.postgres import fields
 from django.core.validators import RegexValidator
 from django.db import migrations, models
+from django.db.models.functions import Lower
 
 from stageapp.models.portfolio import ExactDecoder, ExactEncoder
 
@@ -251,7 +252,11 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(("scopes", []), _negated=True),
                         name="consumer_has_a_scope",
-                    )
+                    ),
+                    models.UniqueConstraint(
+                        Lower("name"),
+                        name="one_consumer_whatever_the_case",
+                    ),
                 ],
             },
         ),

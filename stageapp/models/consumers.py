@@ -5,6 +5,7 @@ import hashlib
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 
 
 class Consumer(models.Model):
@@ -25,7 +26,10 @@ class Consumer(models.Model):
 
     class Meta:
         ordering = ["name"]
-        constraints = [models.CheckConstraint(condition=~Q(scopes=[]), name="consumer_has_a_scope")]
+        constraints = [
+            models.CheckConstraint(condition=~Q(scopes=[]), name="consumer_has_a_scope"),
+            models.UniqueConstraint(Lower("name"), name="one_consumer_whatever_the_case"),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import unicodedata
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -43,6 +44,13 @@ def test_two_tokens_are_never_the_same():
         ("nul\x00", ["read"], None),
         ("half a pair \ud800", ["read"], None),
         ("two\nlines", ["read"], None),
+        ("session:root", ["read"], None),
+        ("cli:root", ["read"], None),
+        ("webhook:alertmanager", ["read"], None),
+        ("Guard", ["read"], None),
+        ("ｇｕａｒｄ", ["read"], None),
+        ("rооt", ["read"], None),  # two Cyrillic letters
+        ("αlpha", ["read"], None),
         ("partner", [], None),
         ("partner", ["read", "root"], None),
         ("partner", ["read"], datetime.timedelta(seconds=-1)),
@@ -58,9 +66,18 @@ def test_what_makes_no_consumer_is_refused(name, scopes, expires_in):
 @pytest.mark.django_db
 def test_a_name_that_is_taken_is_refused_and_the_transaction_lives_on():
     consumers.create("partner", ["read"])
-    with pytest.raises(consumers.ConsumerError, match="already"):
-        consumers.create("partner", ["write"])
+    for taken in ("partner", "Partner", "ＰＡＲＴＮＥＲ"):
+        with pytest.raises(consumers.ConsumerError, match="already"):
+            consumers.create(taken, ["write"])
     assert Consumer.objects.get().scopes == ["read"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "name", ["Fondo X", "Банк", "ファンド A", "צוות 7", "R&D (EU)", "guardian"]
+)
+def test_names_of_one_script_are_taken(name):
+    assert consumers.create(name, ["read"])[0].name == name
 
 
 @pytest.mark.django_db
@@ -79,7 +96,8 @@ class AnyName(TestCase):
             consumer, _ = consumers.create(name, scopes)
         except consumers.ConsumerError:
             return
-        assert Consumer.objects.get(pk=consumer.pk).name == name.strip()
+        plain = unicodedata.normalize("NFKC", name).strip()
+        assert Consumer.objects.get(pk=consumer.pk).name == plain
 
 
 @pytest.mark.django_db
