@@ -132,6 +132,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -155,6 +156,8 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600  # seconds without a request; each one begins it anew
+SESSION_SAVE_EVERY_REQUEST = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 CONTENT_SECURITY_POLICY = middleware.CONTENT_SECURITY_POLICY
 SECURE_REFERRER_POLICY = "same-origin"
@@ -235,6 +238,7 @@ CELERY_BEAT_SCHEDULE = {
         ("guard_enforcement", 5.0, 30),
         ("take_planned_steps", 60.0, 60),
         ("keep_backups", 60.0, 60),
+        ("clear_sessions", 3600.0, 3600),
     ]
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(BASE_DIR / ".local" / "celerybeat-schedule")

@@ -1,6 +1,7 @@
 """Celery tasks: a message is only a nudge; all state is in PostgreSQL."""
 
 from celery import shared_task
+from django.core.management import call_command
 from django.utils import timezone
 
 from stageapp import workers
@@ -114,3 +115,9 @@ def keep_backups() -> None:
     jobs.due()
     for job_id in jobs.waiting():
         work_on_backup.delay(job_id)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def clear_sessions() -> None:
+    """Delete the sessions that have expired."""
+    call_command("clearsessions")

@@ -112,4 +112,4 @@ class PlanEntryAdmin(BoundedAdmin):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow the link from a plan's page."""
-        return lookup == "plan__id__exact" or super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+        return lookup == "plan__id__exact" or super().lookup_allowed(lookup, value, request)

@@ -1,13 +1,15 @@
 """Shared parts of the screens: read-only tables, and detail pages in place of forms."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib.postgres.fields import ArrayField, RangeField
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import JSONField, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -100,6 +102,15 @@ class ReadOnlyAdmin(StockAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Refuse filters by lists and documents, which Django's list view cannot read from text."""
+        with suppress(FieldDoesNotExist):
+            if isinstance(
+                self.opts.get_field(lookup.split("__")[0]), ArrayField | JSONField | RangeField
+            ):
+                return False
+        return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 
     def row_or_404(self, request: HttpRequest, object_id: str) -> Any:
         """Return the row, for a user who may see it.

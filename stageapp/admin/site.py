@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse
+from django.db import DataError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
@@ -85,6 +88,32 @@ class StageAdminSite(AdminSite):
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
         self.pages: list[OwnPage] = []
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Let a view meet any address: what no column can hold is left out, with a note.
+
+        Django refuses filters that it does not know; these reach PostgreSQL, which cannot hold NUL, or
+        the calendar, which has no year -1.
+        """
+
+        @wraps(view)
+        def lenient(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            try:
+                answer: HttpResponse = view(request, *args, **kwargs)
+                return answer
+            except (DataError, OverflowError):
+                unreadable = True
+            except ValueError as error:
+                unreadable = "out of range" in str(error)
+                if not (unreadable and request.GET):
+                    raise
+            if request.method not in ("GET", "HEAD") or not request.GET:
+                raise Http404("The address names nothing that could be there.")
+            note = "The address contained a filter that no row can match; it was left out."
+            messages.warning(request, note)
+            return HttpResponseRedirect(request.path)
+
+        return super().admin_view(lenient, cacheable)
 
     def get_urls(self) -> list[Any]:
         ours = [

@@ -50,13 +50,18 @@ def open_text(source: io.RawIOBase, encoding: str) -> io.TextIOWrapper:
     """
     try:
         name = codecs.lookup(encoding).name
-        "".encode(name)
-    except LookupError:
+        "a".encode(name)
+        b"a".decode(name, _ON_FAULT) if not name.startswith("utf-") else ""
+    except (LookupError, UnicodeError):  # the latter of codecs for host names, as idna
         raise UnreadableTable(
-            f"The encoding {encoding!r} does not exist. Common ones are utf-8, cp1252, "
+            f"The encoding {encoding!r} does not exist, or is not one of texts. Common ones are utf-8, cp1252, "
             "latin-1 and utf-16."
         ) from None
     buffered = io.BufferedReader(source)
+    if name == "utf-16" and not buffered.peek(2).startswith(_WIDE_MARKS):
+        raise UnreadableTable(
+            "The text is not UTF-16: the mark at its beginning is missing. Try utf-8, or utf-16-le."
+        )
     utf8 = name in ("utf-8", "utf-8-sig")
     if utf8 and buffered.peek(2).startswith(_WIDE_MARKS):
         raise UnreadableTable("The file is UTF-16, not UTF-8. Use: --encoding utf-16")

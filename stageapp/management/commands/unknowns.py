@@ -121,7 +121,7 @@ class Command(StageCommand):
         export = verbs.add_parser(
             "export", help="write the queue as CSV; fill it in and import it with vocabulary import"
         )
-        export.add_argument("file", nargs="?", help="default: standard output")
+        export.add_argument("file", nargs="?", help="- or nothing: standard output")
         for verb in (shown, export):
             verb.add_argument(
                 "--state", choices=[*STATES, "all"], default="open", help="default: %(default)s"
@@ -181,7 +181,7 @@ class Command(StageCommand):
 
     def _export(self, *, file: str | None, state: str, **_: Any) -> None:
         wanted = None if state == "all" else state
-        if file is None:
+        if file in (None, "-"):
             export_queue(sys.stdout, wanted)
             return
         try:

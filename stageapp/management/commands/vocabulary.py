@@ -147,7 +147,7 @@ class Command(StageCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
         export = verbs.add_parser("export", help="write every alias as CSV")
-        export.add_argument("file", nargs="?", help="default: standard output")
+        export.add_argument("file", nargs="?", help="- or nothing: standard output")
         taking = verbs.add_parser(
             "import",
             help="read aliases from CSV (also from a filled-in queue file): all lines, or none",
@@ -205,7 +205,7 @@ class Command(StageCommand):
             raise CommandError(f"{error.filename}: {error.strerror}.") from None
 
     def _export(self, *, file: str | None, **_: Any) -> None:
-        if file is None:
+        if file in (None, "-"):
             alias_files.export_aliases(sys.stdout)
             return
         with Path(file).open("w", encoding="utf-8", newline="") as target:
