@@ -1,23 +1,24 @@
-"""The site's middleware: security headers, request IDs, request counts.
+"""The site's middleware: security headers, request IDs, and sessions that last while they are used.
 
 The headers allow no foreign content, no framing and no device access. No response allows other
 origins (no CORS): other sites' pages can neither read nor embed the site.
 """
 
 import re
+import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import structlog
 from csp.constants import NONE, SELF
+from django.conf import settings
+from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest, HttpResponseBase
-from django_prometheus.middleware import PrometheusAfterMiddleware
 
 from stageapp import conf
 
-CONTENT_SECURITY_POLICY = {
+CONTENT_SECURITY_POLICY: dict[str, dict[str, list[str]]] = {
     "DIRECTIVES": {
         "default-src": [SELF],
         "object-src": [NONE],
@@ -31,6 +32,7 @@ HEADERS = {
     "Permissions-Policy": ", ".join(f"{device}=()" for device in DEVICES),
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+RENEWED_EVERY = 600  # seconds
 API_PREFIXES = ("/api/", "/_ops/")
 
 
@@ -74,22 +76,24 @@ class RequestIds:
         return response
 
 
-class RequestCounts(PrometheusAfterMiddleware):  # type: ignore[misc]  # it has no types
-    """Middleware that counts requests by view, method and status, and times the views.
+class SlidingSessions:
+    """Middleware that lets a session last SESSION_COOKIE_AGE from its last request.
 
-    The package takes the method as sent for a label, which makes the label values unbounded, and
-    fails on a Content-Length that is not a number; both are prevented here.
+    It is written again at most every RENEWED_EVERY seconds, not with each request.
     """
 
-    def label_metric(
-        self, metric: Any, request: HttpRequest, response: Any = None, **labels: Any
-    ) -> Any:
-        """Return the metric with its labels; all nonstandard HTTP methods share one value."""
-        if "method" in labels:
-            labels["method"] = self._method(request)
-        return super().label_metric(metric, request, response, **labels)
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
 
-    def process_request(self, request: HttpRequest) -> None:
-        """Count the request; without a valid Content-Length its time is not measured."""
-        with suppress(ValueError, OverflowError):
-            super().process_request(request)
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        sent = settings.SESSION_COOKIE_NAME in request.COOKIES
+        if sent and time.time() - request.session.get("renewed", time.time()) >= RENEWED_EVERY:
+            _renew(request)
+        return self._get_response(request)
+
+
+def _renew(request: HttpRequest, **_: Any) -> None:
+    request.session["renewed"] = int(time.time())
+
+
+user_logged_in.connect(_renew)

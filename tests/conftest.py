@@ -6,6 +6,7 @@ import pytest
 from django.apps import apps
 from django.db import connection, transaction
 from django.db.models.signals import post_migrate
+from hypothesis import settings as examples
 
 from stageapp.api import throttles
 from stageapp.consumers import contacts, sightings
@@ -17,6 +18,10 @@ from stageapp.traffic import windows
 from stageapp.vocabulary import snapshot
 from stageapp.webhook import tally
 from tests import shipped_vocabulary
+
+# A busy machine is slow, and no test fails for that.
+examples.register_profile("any machine", deadline=None)
+examples.load_profile("any machine")
 
 # Files of long tests, in real processes: begun first, so that no worker is left alone with one at
 # the end.

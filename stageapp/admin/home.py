@@ -159,9 +159,9 @@ def _about_mode(panels: Mapping[str, Any], user: User) -> Step | None:
     """Return the next rollout step or what holds it back; at the end, what is still undecided."""
     unknowns, waiting = panels.get("unknowns"), None
     if unknowns and unknowns["open"] and user.has_perm("stageapp.curate_vocabulary"):
-        values = words.count(unknowns["open"], "unknown value waits", "unknown values wait")
+        values = words.count(unknowns["open"], "unknown value is", "unknown values are")
         queue_page = reverse("admin:stageapp_unknownentry_changelist")
-        waiting = Step(f"{values} to decide.", "Decide", queue_page)
+        waiting = Step(f"{values} waiting for a decision.", "Decide", queue_page)
     if not user.has_perm("stageapp.change_mode"):
         return waiting
     now = outlook()

@@ -124,9 +124,7 @@ class Postgres(Server):
         if self.data.exists():
             return
         owner = self.account.pw_uid if self.account else -1
-        if self.account is not None:
-            own_folder(self.home, 0o711)
-            (self.location.root / f"{self.name}.location").write_text(f"{self.data}\n")
+        self.open_home()
         new, password = self.home / f"{self.name}.new", self.home / f"{self.name}.password"
         # An interrupted start's initdb may still be writing there.
         kill(working_in(new, ["initdb", self.program]), STOP_LIMIT)
@@ -138,6 +136,12 @@ class Postgres(Server):
         finally:
             password.unlink()
         new.rename(self.data)
+
+    def open_home(self) -> None:
+        """Let the server's account, where it has one of its own, reach its data."""
+        if self.account is not None:
+            own_folder(self.home, 0o711)
+            (self.location.root / f"{self.name}.location").write_text(f"{self.data}\n")
 
     def command(self) -> list[str]:
         """Return the command line, with the settings, so that a new release's apply to old data."""

@@ -41,9 +41,7 @@ def remove(pid: int) -> None:
 
 
 def remove_dead() -> None:
-    """Bury every process that has left a file and is no more; for a master that is not told of
-    every end.
-    """
+    """Remove every process that left a file and has ended; for a master that misses some ends."""
     folder = multiprocess.current()
     ends = {file.stem.rpartition("_")[2] for file in folder.glob("*.db")} if folder else set()
     for pid in {int(end) for end in ends if end.isdecimal()} - {0}:

@@ -108,9 +108,13 @@ class Work:
     def rest(self) -> None:
         """Pause between batches; renew the lease meanwhile, and return if the state changes."""
         began, state = time.monotonic(), self.run.state
-        pause = self.run.pause_seconds
-        seconds = conf.settings.batch_pause_seconds if pause is None else pause
-        while (left := began + seconds - time.monotonic()) > LOOK_SECONDS:
+
+        def left() -> float:  # somebody may tune the pause while it lasts
+            pause = self.run.pause_seconds
+            seconds = conf.settings.batch_pause_seconds if pause is None else pause
+            return began + seconds - time.monotonic()
+
+        while left() > LOOK_SECONDS:
             time.sleep(LOOK_SECONDS)
             self.look()
             if self.run.state != state:
@@ -118,7 +122,7 @@ class Work:
             if self.lease and not self._still_held(self.lease):
                 self.let_go()
                 return
-        time.sleep(max(0.0, left))
+        time.sleep(max(0.0, left()))
 
     def look(self) -> None:
         """Reload the run from the database."""

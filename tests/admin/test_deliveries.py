@@ -39,7 +39,7 @@ def test_the_list_tells_who_is_believed_and_what_was_only_counted(browser_with, 
     for told in (
         "RejectsFastBurn",
         "192.0.2.7",
-        "1 secret signed",
+        "signed with 1 secret",
         "the bearer token",
         "no_credentials",
     ):
@@ -50,7 +50,7 @@ def test_the_list_tells_who_is_believed_and_what_was_only_counted(browser_with, 
 def test_where_no_secret_is_set_the_list_says_so(browser_with, settings):
     settings.ALERTMANAGER_WEBHOOK_SECRET = settings.ALERTMANAGER_BEARER_TOKEN = ""
     browser = browser_with("view_webhookdelivery", "change_mode")
-    assert "nobody is believed" in browser.get(LIST).text
+    assert "no delivery is trusted" in browser.get(LIST).text
     assert "No secret is set" in send(browser)
     assert not WebhookDelivery.objects.exists()
 

@@ -64,7 +64,7 @@ def test_a_problem_of_the_watch_is_said(drifted, browser_with):
 def test_without_drift_and_unknowns_the_overview_says_what_would_be_there(browser_with):
     text = browser_with("view_driftcheck", "view_unknownentry").get(INDEX).text
     assert "No column is checked yet" in text
-    assert "None is open" in text
+    assert "No value is open" in text
 
 
 def test_a_column_that_was_normalized_and_not_looked_at_yet_is_named(stored, browser_with):

@@ -88,3 +88,17 @@ def test_login_leads_to_the_admin_whatever_the_address_asks_for(client):
     answer = client.post(f"{reverse('admin:login')}?next=//evil.example", sent)
     assert answer["Location"] == reverse("admin:index")
     assert client.session.get_expiry_age() == 12 * 3600
+
+
+def test_a_session_lasts_while_it_is_used_and_is_written_every_ten_minutes(root):
+    address = reverse("admin:stageapp_run_changelist")
+    root.get(address)
+    renewed = root.session["renewed"]
+    root.get(address)
+    assert root.session["renewed"] == renewed
+    session = root.session
+    session["renewed"] = renewed - 601
+    session.save()
+    root.get(address)
+    assert root.session["renewed"] >= renewed
+    assert root.cookies["sessionid"]["max-age"] == 12 * 3600

@@ -177,7 +177,7 @@ def test_a_latch_is_loud_names_who_may_rearm_and_holds_the_others(browser_with, 
     assert "You may" not in browser_with(*SEE, "rearm", name="rick").get(PAGE).text
     armed = browser_with(*SEE, CHANGE, "override_gate", "rearm", name="rosa").get(PAGE)
     assert "mode=enforce&amp;percent=10" in previews(armed)
-    assert "You may." in armed.text
+    assert "You may raise it." in armed.text
 
 
 def test_without_a_downgrade_there_is_no_latch(browser_with):

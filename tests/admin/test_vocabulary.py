@@ -62,7 +62,7 @@ def test_without_a_reason_nothing_is_saved(browser_with, why):
     assert newest().number == before
 
 
-@pytest.mark.parametrize("spelling", ["\u200b", "x" * 300, "Sеed \U0001f331"])
+@pytest.mark.parametrize("spelling", ["\u200b", "x" * 300, "Seed \ue000"])
 def test_a_spelling_that_no_alias_could_be_found_by_is_refused(browser_with, spelling):
     answer = browser_with(*CURATOR).post(ADD, alias("seed", spelling=spelling))
     assert answer.status_code == 200

@@ -97,3 +97,9 @@ def test_a_name_that_nobody_reads_is_told_by_the_check_command():
     assert done.returncode == 0, done.stderr
     assert "(stageapp.W042) STAGE_BATCH_SECOND is set" in done.stderr
     assert "Is it STAGE_BATCH_SECONDS?" in done.stderr
+
+
+def test_settings_load_nothing_that_counts():
+    """Whether counts are shared is decided after the settings and before the first counter."""
+    code = "import sys, config.settings; sys.exit('prometheus_client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0

@@ -29,7 +29,7 @@ class Standby(Postgres):
     def prepare(self) -> None:
         if self.data.exists():
             return
-        self._open_home()
+        self.open_home()
         own_folder(self.data, owner=self.account.pw_uid if self.account else None)
         source = (
             f"host={self.primary.socket.parent} user=postgres password={self.location.password}"
