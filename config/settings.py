@@ -235,7 +235,7 @@ CELERY_BEAT_SCHEDULE = {
         ("forget_old_sightings", 3600.0, None),
         ("roll_up_traffic", 600.0, 600),
         ("count_guarded", 60.0, 60),
-        ("guard_enforcement", 5.0, 30),
+        ("watch_enforcement", 5.0, 30),
         ("take_planned_steps", 60.0, 60),
         ("keep_backups", 60.0, 60),
         ("clear_sessions", 3600.0, 3600),

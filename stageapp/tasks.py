@@ -92,7 +92,7 @@ def count_guarded() -> None:
 
 
 @shared_task  # type: ignore[untyped-decorator]
-def guard_enforcement() -> None:
+def watch_enforcement() -> None:
     """Take `enforce` back when too many requests are rejected."""
     auto_downgrade.watch()
 

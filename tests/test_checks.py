@@ -94,7 +94,12 @@ def test_e004_a_target_named_twice(settings):
         ("STAGE_LOG_SAMPLE_RATE", [0.0, -0.1, 1.1, float("nan")], [1, 0.5], "at most 1"),
         ("STAGE_GATE_UNKNOWN_PERCENT", [0, 101], [0.1, 100], "more than 0, at most 100"),
         ("STAGE_GATE_WARN_DAYS", [0, 30, 7.5], [1, 29], "a whole number, 1 to 29"),
-        ("STAGE_GUARD_PERCENT", [float("inf"), 0], [5], "more than 0, at most 100, in percent"),
+        (
+            "STAGE_AUTO_DOWNGRADE_PERCENT",
+            [float("inf"), 0],
+            [5],
+            "more than 0, at most 100, in percent",
+        ),
         ("STAGE_BACKUP_KEEP", [0], [1], "1 or more"),
         ("STAGE_TWO_PERSON_RULE", ["0", "yes", 2, None], [True, False, 1, 0], "1 or 0"),
         ("STAGE_TARGETS", ["a.B.c", 7, [7]], [[TARGET], (TARGET,)], "a list"),
@@ -188,7 +193,7 @@ def test_a_process_logs_it_once_at_start_and_the_check_command_refuses_it():
 
 
 def test_a_guard_that_is_off_is_right(settings):
-    settings.STAGE_GUARD = False
+    settings.STAGE_AUTO_DOWNGRADE = False
     assert found() == {}
 
 

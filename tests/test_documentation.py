@@ -80,7 +80,7 @@ def test_every_variable_in_the_documents_is_a_documented_one():
 
 
 def test_the_thresholds_in_the_documents_are_those_that_count():
-    gates, guard = conf.gates(), conf.guard()
+    gates, guard = conf.gates(), conf.auto_downgrade()
     text = " ".join((PROJECT / "docs" / "rollout.md").read_text(encoding="utf-8").split())
     sentences = [
         f"an audit of the consumers at most {gates.audit_days:g} days ago",

@@ -126,8 +126,8 @@ class GateThresholds:
 
 
 @dataclass(frozen=True)
-class GuardThresholds:
-    """When the guard takes enforce back (docs/rollout.md); percentages are of enforced requests."""
+class AutoDowngradeThresholds:
+    """When auto-downgrade takes enforce back (docs/rollout.md); percentages are of enforced requests."""
 
     enabled: bool
     percent: float
@@ -147,9 +147,9 @@ def gates() -> GateThresholds:
     )
 
 
-def guard() -> GuardThresholds:
+def auto_downgrade() -> AutoDowngradeThresholds:
     """Return the thresholds of the auto-downgrade."""
-    return GuardThresholds(settings.guard, settings.guard_percent)
+    return AutoDowngradeThresholds(settings.auto_downgrade, settings.auto_downgrade_percent)
 
 
 def share(percent: float) -> Fraction:

@@ -252,10 +252,10 @@ class Rollout:
     gate_backup_hours = Setting(
         1.0, "How old the verified backup may be when a run starts.", unit="hours", above=0
     )
-    guard = Setting(True, "Whether the guard takes enforce back to warn by itself.")
-    guard_percent = Setting(
+    auto_downgrade = Setting(True, "Whether auto-downgrade takes enforce back to warn by itself.")
+    auto_downgrade_percent = Setting(
         5.0,
-        "The guard acts when more than this share of the enforced requests was refused in each of five"
+        "Auto-downgrade acts when more than this share of the enforced requests was refused in each of five"
         " minutes.",
         unit="percent",
         above=0,

@@ -16,7 +16,18 @@ _SCOPES = [scope for scope, _ in Consumer.SCOPES]
 
 # Who else acts: a consumer of that name could write as them into the history.
 RESERVED = frozenset(
-    ("guard", "beat", "system", "migration", "adapter", "trial", "drift check", "session", "cli")
+    (
+        "guard",
+        "auto-downgrade",
+        "beat",
+        "system",
+        "migration",
+        "adapter",
+        "trial",
+        "drift check",
+        "session",
+        "cli",
+    )
 )
 # Scripts whose letters look alike; others may stand beside each other, as in Japanese names.
 _ALIKE = frozenset(("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU"))

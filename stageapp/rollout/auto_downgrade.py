@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stageapp import conf
-from stageapp.conf import GuardThresholds, share
+from stageapp.conf import AutoDowngradeThresholds, share
 from stageapp.mode import history as mode_history
 from stageapp.models.mode import ModeChange
 from stageapp.rollout.changes import downgrade
 from stageapp.traffic import windows
 from stageapp.traffic.history import Slot, Step, history, settled
 
-ACTOR = "guard"
+ACTOR = "auto-downgrade"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Rule:
         return all(slot.rejects > share(self.percent) * slot.judged for slot in told)
 
 
-def rules(wanted: GuardThresholds) -> tuple[Rule, Rule]:
+def rules(wanted: AutoDowngradeThresholds) -> tuple[Rule, Rule]:
     """Return the slow rule and the fast one."""
     return (
         Rule("slow", wanted.percent, Step.MINUTE, wanted.minutes, wanted.sample),
@@ -66,7 +66,7 @@ def watch(now: datetime.datetime | None = None) -> ModeChange | None:
 
     Only requests in effective `enforce` count, and only those since the last mode change.
     """
-    wanted = conf.guard()
+    wanted = conf.auto_downgrade()
     now = now or windows.now()
     enforced_since = mode_history.read().phase_since()
     if not wanted.enabled or enforced_since is None:

@@ -49,7 +49,7 @@ def test_the_downgrade_says_why_and_latches(enforcing, clock, arrive, settle):
     minutes(clock, arrive, 6)
     settle()
     made = auto_downgrade.watch()
-    assert (made.kind, made.actor) == ("downgrade", "guard")
+    assert (made.kind, made.actor) == ("downgrade", "auto-downgrade")
     assert "slow rule" in made.reason
     assert "30 of 500" in made.reason
     with pytest.raises(Latched):
@@ -181,7 +181,7 @@ def test_without_traffic_nothing_happens(enforcing, settle):
 
 
 def test_it_can_be_turned_off(enforcing, clock, arrive, settle, settings):
-    settings.STAGE_GUARD = False
+    settings.STAGE_AUTO_DOWNGRADE = False
     minutes(clock, arrive, 50)
     settle()
     assert auto_downgrade.watch() is None
@@ -201,7 +201,7 @@ def test_before_any_change_of_mode_it_has_nothing_to_take_back():
 def test_it_acts_only_where_it_is_on_and_enforced_requests_break_a_rule(
     mode, percent, enabled, effective, broken, set_mode, clock, arrive, settle, settings
 ):
-    settings.STAGE_GUARD = enabled
+    settings.STAGE_AUTO_DOWNGRADE = enabled
     set_mode(mode, percent)
     clock.move(minutes=1)
     for _ in range(30):

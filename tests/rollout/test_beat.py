@@ -19,7 +19,7 @@ def test_every_entry_of_the_schedule_names_a_task():
     assert named <= app.tasks.keys()
     assert {
         f"stageapp.tasks.{name}"
-        for name in ("roll_up_traffic", "guard_enforcement", "take_planned_steps")
+        for name in ("roll_up_traffic", "watch_enforcement", "take_planned_steps")
     } <= named
 
 
@@ -37,7 +37,7 @@ def test_the_guard_takes_enforcement_back(set_mode, clock, arrive):
         arrive(30, unknown=30)
         clock.move(seconds=10)
     clock.move(seconds=16)
-    tasks.guard_enforcement()
+    tasks.watch_enforcement()
     assert store.latest().mode == "warn"
 
 
