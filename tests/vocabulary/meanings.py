@@ -48,7 +48,7 @@ UNKNOWN = {
         |Venture - Series Unknown|Venture Round|Private Equity|Early Stage VC|Late stage|LATE VC
         |Expansion|Pre-IPO|Bridge Round|Series A (TBC)|Seed?|probably seed|Series AA|Series X
         |Series A - cancelled|Raising Series A|not Series A
-        |IPO Ready|IPO準備中|プレIPO|Series Ⅰ|Series A ❌|Seed ❓|≥ Series C|→ Series A|アーリー|Erken Aşama
+        |IPO Ready|IPO準備中|プレIPO|Series Ⅰ|Series A ❌|Seed ❓|≥ Series C|→ Series A|👎 Seed|💀 Series A|⏹ Seed|🚧 Series B|Series A 😢|アーリー|Erken Aşama
         |a funding round|a $4 million round|A round of $5M
         |Venture Growth""",
     "between_stages": """
@@ -72,7 +72,7 @@ UNKNOWN = {
         |Amor\ufffdage|https://example.org|<td class="column-9"></td>""",
     "unmapped": """
         Series А|Sеed|Series Β|Seires A|Tier A|Vitamin C|Seedcamp|Mini Series A|Y Combinator
-        |Series A - Postponed|Seed - suspended|Série A - en cours|Serie A - geplant
+        |Series A - Postponed|Series A closing|Seed Fund II|Seed - suspended|Série A - en cours|Serie A - geplant
         |Series A - In Bidding Process|Series A (never closed)|Series A: deferred|Seed / on ice|Series A Partners LP
         |Seed Round - Widget, Inc.|Series A - Widget Labs|Seed Round - Tiny Labs|ซีรีส์ A|სერია A|Sееd|Ѕeries A
         |Xbox Series X|S-A""",
