@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, ProgrammingError, connection
 
 from stageapp.doctor import questions
 from stageapp.doctor.answers import Answer, Health, fail, no_data
@@ -51,7 +51,9 @@ def _ask(name: str, ask: Examination) -> list[Answer]:
             fail(
                 name,
                 f"PostgreSQL could not answer this: {what}",
-                "start it, or correct DATABASE_URL",
+                "run `manage.py migrate`"
+                if isinstance(error, ProgrammingError)
+                else "start it, or correct DATABASE_URL",
             )
         )
     except (OSError, ValueError) as error:  # a file or a setting

@@ -27,9 +27,7 @@ _POINTS += [
 ]
 _POINTS += [(0xFE00, 0xFE0F), (0xFE20, 0xFE2F), (0xE0100, 0xE01EF)]
 # A sign that says no, stop, wait or perhaps beside a stage: whoever wrote it is in doubt.
-_DOUBTS = (
-    "❌✖✗✘⛔❓❔🚫🛑⏳⌛🔜🔙🔚🤔🤷🙅🙈⁉⚠❗❕‼👎☠⚰🪦💀💔🆖🆘🗑🚧💤📉🔮🤞☐☒⬜⬛🔴🟠🟡🟥🟧🟨❎➖📅📆🗓💣👻🔒🔻⬇🥶🥺🧊🕳"
-)
+_DOUBTS = "❌✖✗✘⛔❓❔🚫🛑⏳⌛🔜🔙🔚🤔🤷🙅🙈⁉⚠❗❕‼👎☠⚰🪦💀💔🆖🆘🗑🚧💤📉🔮🤞☐☒⬜⬛🔴🟠🟡🟥🟧🟨❎➖📅📆🗓💣👻🔒🔻⬇🥶🥺🧊🕳"
 # Clocks, buttons of a player (stop, pause, wait) and faces.
 _DOUBTFUL = [(0x231A, 0x231B), (0x23E9, 0x23FA), (0x1F550, 0x1F567), (0x1F600, 0x1F64F)]
 _DOUBTFUL += [(0x1F910, 0x1F92F), (0x1F970, 0x1F97A)]

@@ -65,6 +65,10 @@ class Command(StageCommand):
                 "Committed batches are kept; run it again to continue."
             ) from None
         except DatabaseError as error:
+            if isinstance(error.__cause__, UndefinedTable):
+                raise CommandError(
+                    f"The database is not up to date; run `manage.py migrate` first: {error}"
+                ) from None
             raise CommandError(
                 f"PostgreSQL refused the change: {error}".strip()
                 + (
