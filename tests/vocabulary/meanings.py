@@ -48,7 +48,8 @@ UNKNOWN = {
         |Venture - Series Unknown|Venture Round|Private Equity|Early Stage VC|Late stage|LATE VC
         |Expansion|Pre-IPO|Bridge Round|Series A (TBC)|Seed?|probably seed|Series AA|Series X
         |Series A - cancelled|Raising Series A|not Series A
-        |IPO Ready|IPO準備中|プレIPO|Series Ⅰ|Series A ❌|Seed ❓|≥ Series C|→ Series A|👎 Seed|💀 Series A|⏹ Seed|🚧 Series B|Series A 😢|アーリー|Erken Aşama
+        |IPO Ready|IPO準備中|プレIPO|Series Ⅰ|Series A ❌|Seed ❓|≥ Series C|→ Series A
+        |👎 Seed|💀 Series A|⏹ Seed|🚧 Series B|Series A 😢|アーリー|Erken Aşama
         |a funding round|a $4 million round|A round of $5M
         |Venture Growth""",
     "between_stages": """

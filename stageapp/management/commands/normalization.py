@@ -9,6 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, OperationalError
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
+from psycopg.errors import UndefinedTable
 
 from stageapp.audit import history, rollbacks
 from stageapp.audit.history import Place
