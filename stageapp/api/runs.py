@@ -107,7 +107,7 @@ class RowHistory(Entries):
 
     def get(self, request: Request, target: str, key: str) -> Response:
         """Return all changes of the row with this primary key, by every run, oldest first."""
-        if "\0" in target + key:  # PostgreSQL's text holds none, so no row has it
+        if "\0" in target:  # PostgreSQL's text holds none, so no row has it
             raise Http404
         if target not in conf.targets() and not Run.objects.filter(target=target).exists():
             raise Http404

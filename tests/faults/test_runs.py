@@ -168,7 +168,7 @@ def test_a_broker_that_dies_and_forgets_holds_up_no_run(at_work, own_broker, fig
         each.kill()
         each.wait(10)
     assert 0 < len(log_of(run)) < TO_CHANGE, "the broker died too late"
-    wait_for(lambda: state_of(run) == State.DONE, 60, "the run's end without a broker")
+    wait_for(lambda: state_of(run) == State.DONE, 180, "the run's end without a broker")
     assert_i1(run, before)
     own_broker.ensure()
     Redis.from_url(own_broker.url).flushall()
