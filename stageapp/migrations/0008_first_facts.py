@@ -20,17 +20,19 @@ WORDS = ("slug", "distribution")
 
 def load_text_tables(apps, schema_editor):
     """Bring the character table and the rules to the database, as the Python side reads them."""
-    character, folding_range, rule, word = (
+    folding_range, rule, word = (
         apps.get_model("stageapp", name).objects.using(schema_editor.connection.alias)
-        for name in ("FoldingCharacter", "FoldingRange", "TextRule", "TextWord")
+        for name in ("FoldingRange", "TextRule", "TextWord")
     )
     if rule.exists():
         return
     replacements, ranges = text.read_characters()
-    character.bulk_create(
-        character.model(codepoint=codepoint, replacement=replacement)
-        for codepoint, replacement in replacements.items()
-    )
+    # 8,000 rows by COPY: with INSERT they took 0.8 s of the 3.8 s of `migrate`.
+    with schema_editor.connection.cursor() as cursor:
+        columns = "COPY stageapp_foldingcharacter (codepoint, replacement) FROM STDIN"
+        with cursor.copy(columns) as copy:
+            for row in replacements.items():
+                copy.write_row(row)
     folding_range.bulk_create(folding_range.model(**one._asdict()) for one in ranges)
     rule.bulk_create(rule.model(**read._asdict()) for read in text.read_rules())
     word.bulk_create(
