@@ -102,10 +102,9 @@ class StageAdminSite(AdminSite):
                 answer: HttpResponse = view(request, *args, **kwargs)
                 return answer
             except (DataError, OverflowError):
-                unreadable = True
+                pass  # answered below, as is an address that the calendar cannot read
             except ValueError as error:
-                unreadable = "out of range" in str(error)
-                if not (unreadable and request.GET):
+                if not ("out of range" in str(error) and request.GET):
                     raise
             if request.method not in ("GET", "HEAD") or not request.GET:
                 raise Http404("The address names nothing that could be there.")

@@ -37,6 +37,11 @@ class StageCommand(BaseCommand):
         )
 
 
+def not_migrated(error: Exception) -> CommandError:
+    """Return the refusal of a database that lacks a table of this release, as `error` tells."""
+    return CommandError(f"The database is not up to date; run `manage.py migrate` first: {error}")
+
+
 @contextmanager
 def database_errors(so: str = "") -> Iterator[None]:
     """Turn a database that does not answer, or is older than the code, into a CommandError.
@@ -46,9 +51,7 @@ def database_errors(so: str = "") -> Iterator[None]:
     try:
         yield
     except ProgrammingError as error:
-        raise CommandError(
-            f"The database is not up to date; run `manage.py migrate` first: {error}"
-        ) from None
+        raise not_migrated(error) from None
     except OperationalError as error:
         raise CommandError(f"PostgreSQL does not answer{so}: {error}") from None
 

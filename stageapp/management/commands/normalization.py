@@ -22,7 +22,7 @@ from stageapp.management import (
     normalization_report,
     seal_report,
 )
-from stageapp.management.command import StageCommand, command_line_actor
+from stageapp.management.command import StageCommand, command_line_actor, not_migrated
 from stageapp.models.normalization import Run, State
 from stageapp.normalization import choice, drain, limits, preflight, progress, runs, verify, worker
 from stageapp.normalization import plan as plans
@@ -67,9 +67,7 @@ class Command(StageCommand):
             ) from None
         except DatabaseError as error:
             if isinstance(error.__cause__, UndefinedTable):
-                raise CommandError(
-                    f"The database is not up to date; run `manage.py migrate` first: {error}"
-                ) from None
+                raise not_migrated(error) from None
             raise CommandError(
                 f"PostgreSQL refused the change: {error}".strip()
                 + (
